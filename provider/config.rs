@@ -1,0 +1,247 @@
+//! The provider's configuration.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::kubernetes::client::{self, Settings};
+use crate::property::path::PropertyPath;
+use crate::property::{PropertyMap, PropertyValue};
+use crate::resource::CheckFailure;
+
+/// How alike two names must be for one to be a misspelling of the other.
+const ALIKE: f64 = 0.8;
+
+/// The configuration of the provider. All of it is optional.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProviderArgs {
+    /// The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service
+    /// account of the pod that Pulumi runs in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("secret" = true))]
+    pub kubeconfig: Option<String>,
+    /// The kubeconfig's context to use. Default: its current one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// The kubeconfig's cluster to use. Default: the context's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// The namespace of resources that name none. Default: the context's, else `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster no longer answers. Default: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_unreachable: Option<bool>,
+}
+
+/// What the provider is configured with, as it was read.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// The configuration. What could not be read is absent.
+    pub args: ProviderArgs,
+    /// What could not be read, and why.
+    pub failures: Vec<CheckFailure>,
+    /// Names that nobody knows but that look like one of ours.
+    pub warnings: Vec<String>,
+}
+
+impl ProviderArgs {
+    /// The names of the settings.
+    pub const NAMES: [&str; 5] = ["kubeconfig", "context", "cluster", "namespace", "deleteUnreachable"];
+
+    /// Reads the configuration in each of the ways in which it comes: as values, as JSON in texts (from the SDKs), or as plain
+    /// texts (from `pulumi config set`). An empty text is as good as none, and so is a value that is not known yet. Names that
+    /// are not ours are passed over: another package's configuration can stand under the same name.
+    pub fn read(map: &PropertyMap) -> Reading {
+        let mut reader = Reader { map, failures: Vec::new() };
+        let args = Self {
+            kubeconfig: reader.text("kubeconfig"),
+            context: reader.text("context"),
+            cluster: reader.text("cluster"),
+            namespace: reader.text("namespace"),
+            delete_unreachable: reader.flag("deleteUnreachable"),
+        };
+        let warnings = map.keys().filter_map(|name| misspelled(name)).collect();
+        Reading { args, failures: reader.failures, warnings }
+    }
+
+    /// Finds what can't work: a kubeconfig that can't be read, a context that it does not have. Asks no server.
+    pub fn check(&self) -> Vec<CheckFailure> {
+        client::check(&self.settings()).into_iter().map(|(name, problem)| failure(name, &problem)).collect()
+    }
+
+    /// What the Kubernetes client needs of it.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            kubeconfig: self.kubeconfig.clone().map(Into::into),
+            context: self.context.clone(),
+            cluster: self.cluster.clone(),
+            namespace: self.namespace.clone(),
+            delete_unreachable: self.delete_unreachable.unwrap_or_default(),
+        }
+    }
+
+    /// The names of what differs.
+    pub fn changes(&self, new: &Self) -> BTreeSet<&'static str> {
+        let differs = [
+            self.kubeconfig != new.kubeconfig,
+            self.context != new.context,
+            self.cluster != new.cluster,
+            self.namespace != new.namespace,
+            self.delete_unreachable != new.delete_unreachable,
+        ];
+        Self::NAMES.into_iter().zip(differs).filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+
+    /// Whether the two lead to different API servers. A server that can't be told is the same: credentials and files come
+    /// and go, and a database is not remade for that.
+    pub fn leads_elsewhere(&self, new: &Self) -> bool {
+        match (client::server(&self.settings()), client::server(&new.settings())) {
+            (Some(old), Some(new)) => old != new,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for ProviderArgs {
+    /// The kubeconfig is not shown: it holds credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderArgs")
+            .field("kubeconfig", &self.kubeconfig.as_ref().map(|_| "[secret]"))
+            .field("context", &self.context)
+            .field("cluster", &self.cluster)
+            .field("namespace", &self.namespace)
+            .field("delete_unreachable", &self.delete_unreachable)
+            .finish()
+    }
+}
+
+struct Reader<'a> {
+    map: &'a PropertyMap,
+    failures: Vec<CheckFailure>,
+}
+
+impl Reader<'_> {
+    fn value(&self, name: &str) -> Option<&PropertyValue> {
+        self.map.get(name).map(PropertyValue::exposed).filter(|value| !value.has_unknown())
+    }
+
+    fn text(&mut self, name: &'static str) -> Option<String> {
+        match self.value(name)? {
+            PropertyValue::Null => None,
+            PropertyValue::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+            // A kubeconfig written as an object is as good as its JSON.
+            object @ PropertyValue::Map(_) if name == "kubeconfig" => {
+                let bag = PropertyMap::from([(name.to_owned(), object.clone())]);
+                crate::property::json::take_apart(&bag).json.get(name).map(ToString::to_string)
+            }
+            _ => {
+                self.failures.push(failure(name, "must be a text"));
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, name: &'static str) -> Option<bool> {
+        match self.value(name)? {
+            PropertyValue::Null => None,
+            PropertyValue::Bool(value) => Some(*value),
+            PropertyValue::String(text) if text.is_empty() => None,
+            PropertyValue::String(text) if text == "true" => Some(true),
+            PropertyValue::String(text) if text == "false" => Some(false),
+            _ => {
+                self.failures.push(failure(name, "must be `true` or `false`"));
+                None
+            }
+        }
+    }
+}
+
+/// A failure of a setting. Pulumi prints the value of the property that a failure names, so the kubeconfig is named in the reason.
+fn failure(name: &str, problem: &str) -> CheckFailure {
+    if name == "kubeconfig" {
+        CheckFailure::new(PropertyPath::root(), format!("`kubeconfig`: {problem}"))
+    } else {
+        CheckFailure::new(PropertyPath::root().key(name), problem)
+    }
+}
+
+fn misspelled(name: &str) -> Option<String> {
+    if ProviderArgs::NAMES.contains(&name) || name.starts_with("__") {
+        return None;
+    }
+    let near = ProviderArgs::NAMES.into_iter().find(|ours| strsim::jaro_winkler(&ours.to_lowercase(), &name.to_lowercase()) >= ALIKE)?;
+    Some(format!("the provider has no setting `{name}`; did you mean `{near}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map<const N: usize>(entries: [(&str, PropertyValue); N]) -> PropertyMap {
+        entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    fn kubeconfig(server: &str, token: &str) -> String {
+        format!(
+            "current-context: a\nclusters:\n- name: c\n  cluster: {{server: '{server}'}}\n\
+             contexts:\n- name: a\n  context: {{cluster: c, user: u}}\nusers:\n- name: u\n  user: {{token: {token}}}\n"
+        )
+    }
+
+    #[test]
+    fn values_json_and_plain_texts_say_the_same() {
+        let expected = ProviderArgs { context: Some("kind".into()), delete_unreachable: Some(true), ..ProviderArgs::default() };
+        for flag in [PropertyValue::Bool(true), "true".into(), PropertyValue::from("true").into_secret()] {
+            let reading = ProviderArgs::read(&map([("context", "kind".into()), ("deleteUnreachable", flag), ("namespace", "".into())]));
+            assert_eq!(reading.args, expected);
+            assert!(reading.failures.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_kubeconfig_may_be_an_object() {
+        let reading = ProviderArgs::read(&map([("kubeconfig", map([("kind", "Config".into())]).into())]));
+        assert_eq!(reading.args.kubeconfig.as_deref(), Some(r#"{"kind":"Config"}"#));
+    }
+
+    #[test]
+    fn what_is_not_known_yet_is_not_set() {
+        let reading = ProviderArgs::read(&map([("kubeconfig", PropertyValue::Unknown), ("deleteUnreachable", PropertyValue::Unknown)]));
+        assert_eq!(reading.args, ProviderArgs::default());
+        assert!(reading.failures.is_empty());
+    }
+
+    #[test]
+    fn values_of_another_type_are_told_without_the_kubeconfig() {
+        let reading =
+            ProviderArgs::read(&map([("deleteUnreachable", "yes".into()), ("kubeconfig", PropertyValue::List(vec!["hunter2".into()]))]));
+        let told: Vec<_> = reading.failures.iter().map(|failure| (failure.path.to_string(), failure.reason.as_str())).collect();
+        assert_eq!(told, [(String::new(), "`kubeconfig`: must be a text"), ("deleteUnreachable".to_owned(), "must be `true` or `false`"),]);
+    }
+
+    #[test]
+    fn a_near_miss_is_told_and_a_strangers_setting_is_not() {
+        let reading = ProviderArgs::read(&map([("kubeConfig", "x".into()), ("tokenSecret", "y".into()), ("version", "1.0.0".into())]));
+        assert_eq!(reading.warnings, ["the provider has no setting `kubeConfig`; did you mean `kubeconfig`?"]);
+    }
+
+    #[test]
+    fn only_another_api_server_leads_elsewhere() {
+        let args = |kubeconfig: String| ProviderArgs { kubeconfig: Some(kubeconfig), ..ProviderArgs::default() };
+        let old = args(kubeconfig("https://a.example", "t1"));
+        assert!(!old.leads_elsewhere(&args(kubeconfig("https://a.example", "t2"))));
+        assert!(old.leads_elsewhere(&args(kubeconfig("https://b.example", "t1"))));
+        assert!(!old.leads_elsewhere(&args("/nowhere/kubeconfig".into())));
+        assert_eq!(old.changes(&args(kubeconfig("https://a.example", "t2"))), BTreeSet::from(["kubeconfig"]));
+    }
+
+    #[test]
+    fn debug_output_hides_the_kubeconfig() {
+        let args = ProviderArgs { kubeconfig: Some("hunter2".into()), ..ProviderArgs::default() };
+        assert!(!format!("{args:?}").contains("hunter2"));
+    }
+}

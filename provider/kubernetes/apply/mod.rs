@@ -1,0 +1,177 @@
+//! Reading and writing objects: each function is one HTTP request.
+
+use http::Request;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use crate::kubernetes::call::call;
+use crate::kubernetes::client::Api;
+use crate::kubernetes::error::{Error, FieldProblem, Subject, Verb};
+use crate::kubernetes::meta::{FIELD_MANAGER, Kind, ObjectRef, uid};
+
+/// How an object is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Write {
+    /// Try it out: validated and admitted, but not kept.
+    pub dry_run: bool,
+    /// Take over fields that another manager owns.
+    pub force: bool,
+}
+
+/// What a delete came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DeleteOutcome {
+    /// It is not there any more, or never was.
+    Gone,
+    /// It goes once its finalizers are done. The object as it is now.
+    Deleting(Value),
+    /// There is another object of the same name, and it stays.
+    NotOurs,
+}
+
+/// Objects per page of a list.
+const PAGE: u32 = 500;
+
+/// Reads an object. `None` when it does not exist; an absent definition of its kind is an error.
+pub async fn fetch(api: &Api, object: &ObjectRef) -> Result<Option<Value>, Error> {
+    let subject = Subject::object(Verb::Get, object);
+    let request = request("GET", &path(object)?, &[], None)?;
+    match call(api, &subject, &request).await {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Creates or updates the object that a manifest describes, by server-side apply: only the fields in the manifest become ours,
+/// and fields that the definition does not know are refused. Returns the object as the server has it now.
+pub async fn apply(api: &Api, manifest: &Value, write: Write) -> Result<Value, Error> {
+    let object = ObjectRef::of(manifest).ok_or_else(|| malformed("the manifest names no object of a known kind"))?;
+    let subject = Subject::object(Verb::Apply, &object);
+    match patch(api, &subject, &object, manifest, write).await {
+        // A merge patch of ours counts as another manager of the same name.
+        Err(Error::Conflict { conflicts, .. }) if conflicts.iter().all(|conflict| conflict.manager == FIELD_MANAGER) => {
+            patch(api, &subject, &object, manifest, Write { force: true, ..write }).await
+        }
+        Err(Error::UnknownFields { object: name, fields, .. }) => {
+            Err(Error::UnknownFields { object: name, fields, installed: installed_version(api, object.kind).await })
+        }
+        result => result,
+    }
+}
+
+async fn patch(api: &Api, subject: &Subject, object: &ObjectRef, manifest: &Value, write: Write) -> Result<Value, Error> {
+    let dry_run = if write.dry_run { "&dryRun=All" } else { "" };
+    let target = format!("{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&force={}{dry_run}", path(object)?, write.force);
+    let body = manifest.to_string().into_bytes();
+    call(api, subject, &request("PATCH", &target, &[(CONTENT_TYPE.as_str(), "application/apply-patch+yaml")], Some(body))?).await
+}
+
+/// Changes single fields of an object by a JSON merge patch; the rest stays, whoever owns it.
+pub async fn merge(api: &Api, object: &ObjectRef, patch: &Value) -> Result<Value, Error> {
+    let subject = Subject::object(Verb::Apply, object);
+    let target = format!("{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict", path(object)?);
+    call(
+        api,
+        &subject,
+        &request("PATCH", &target, &[(CONTENT_TYPE.as_str(), "application/merge-patch+json")], Some(patch.to_string().into_bytes()))?,
+    )
+    .await
+}
+
+/// Deletes an object. With a `uid`, only the object that has it.
+pub async fn delete(api: &Api, object: &ObjectRef, uid_of_ours: Option<&str>) -> Result<DeleteOutcome, Error> {
+    let subject = Subject::object(Verb::Delete, object);
+    let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
+    if let Some(uid) = uid_of_ours {
+        options["preconditions"] = json!({"uid": uid});
+    }
+    let request =
+        request("DELETE", &path(object)?, &[(CONTENT_TYPE.as_str(), "application/json")], Some(options.to_string().into_bytes()))?;
+    match call(api, &subject, &request).await {
+        Ok(left) if is_held(&left) => Ok(DeleteOutcome::Deleting(left)),
+        // The answer is the object itself also when nothing holds it back any more.
+        Ok(_) | Err(Error::NotFound { .. } | Error::NamespaceMissing { .. } | Error::CrdMissing { .. }) => Ok(DeleteOutcome::Gone),
+        Err(Error::Outdated { .. }) if uid_of_ours.is_some() => Ok(DeleteOutcome::NotOurs),
+        Err(error) => Err(error),
+    }
+}
+
+/// The names of the objects of a kind that a label selector matches (an empty one matches all), in a namespace or in all.
+/// A page of 500 is one request. An absent definition of the kind is an error.
+pub async fn list_names(api: &Api, kind: Kind, namespace: Option<&str>, selector: &str) -> Result<Vec<ObjectRef>, Error> {
+    let subject = Subject::all(Verb::List, kind, namespace);
+    let mut names = Vec::new();
+    let mut next = String::new();
+    loop {
+        let target = format!("{}?limit={PAGE}&labelSelector={}&continue={next}", kind.collection_path(namespace), escape(selector));
+        let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+        let page = call(api, &subject, &request("GET", &target, &[(ACCEPT.as_str(), accept)], None)?).await?;
+        for item in page["items"].as_array().into_iter().flatten() {
+            let text = |field: &str| item["metadata"][field].as_str().map(str::to_owned);
+            if let Some(name) = text("name") {
+                names.push(ObjectRef { kind, namespace: text("namespace"), name });
+            }
+        }
+        match page["metadata"]["continue"].as_str() {
+            Some(token) if !token.is_empty() => next = escape(token).to_string(),
+            _ => return Ok(names),
+        }
+    }
+}
+
+/// The version that the installed definition of an operator's kind is labelled with; `None` when it is not there, not labelled, or
+/// may not be read.
+pub async fn installed_version(api: &Api, kind: Kind) -> Option<String> {
+    let definition = ObjectRef::global(Kind::CustomResourceDefinition, kind.qualified());
+    let found = fetch(api, &definition).await.ok()??;
+    let labels = found.get("metadata")?.get("labels")?;
+    Some(labels.get(format!("{}/chop", kind.group()))?.as_str()?.to_owned())
+}
+
+/// Whether anything keeps a deleted object: a finalizer, or a grace period that runs.
+fn is_held(object: &Value) -> bool {
+    let finalizers = object["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+    let grace = object["metadata"]["deletionGracePeriodSeconds"].as_u64().is_some_and(|seconds| seconds > 0);
+    // A namespace is emptied before it goes, and says so in its spec.
+    let content = object["spec"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+    uid(object).is_some() && (finalizers || grace || content)
+}
+
+/// The object's path. Names come from users: one that would lead elsewhere is refused.
+fn path(object: &ObjectRef) -> Result<String, Error> {
+    let plain = |segment: &str| {
+        !segment.is_empty()
+            && !segment.starts_with('.')
+            && segment.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':'))
+    };
+    if object.kind.namespaced() && object.namespace.is_none() {
+        return Err(malformed(&format!("{object} needs a namespace")));
+    }
+    if plain(&object.name) && object.namespace.as_deref().is_none_or(plain) {
+        Ok(object.path())
+    } else {
+        Err(malformed(&format!("`{object}` is no name of a Kubernetes object")))
+    }
+}
+
+fn request(method: &str, target: &str, headers: &[(&str, &str)], body: Option<Vec<u8>>) -> Result<Request<Vec<u8>>, Error> {
+    let mut builder = Request::builder().method(method).uri(target);
+    for (name, value) in headers {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(body.unwrap_or_default()).map_err(|_| malformed(&format!("`{target}` is no path of the Kubernetes API")))
+}
+
+fn malformed(problem: &str) -> Error {
+    Error::Invalid { object: "the object".to_owned(), problems: vec![FieldProblem { field: String::new(), problem: problem.to_owned() }] }
+}
+
+/// Percent-encodes a query value.
+fn escape(value: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(value, NON_ALPHANUMERIC)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::kubernetes::scripted::{Reply, context, server};
+
+fn secret() -> Value {
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "prod"}, "stringData": {"password": "hunter2"}})
+}
+
+fn object() -> ObjectRef {
+    ObjectRef::new(Kind::Secret, "prod", "db")
+}
+
+/// A script that gives each of `replies` once, then the last for ever.
+fn in_turn(replies: Vec<fn() -> Reply>) -> impl Fn(&crate::kubernetes::scripted::Seen) -> Reply + Send + Sync {
+    let turn = AtomicUsize::new(0);
+    move |_| replies[turn.fetch_add(1, Ordering::Relaxed).min(replies.len() - 1)]()
+}
+
+#[tokio::test]
+async fn an_apply_is_one_strict_server_side_patch() {
+    let (session, log) = server(|seen| Reply::Json(200, seen.body.clone()));
+    let api = session.api(&context().0);
+    let written = apply(&api, &secret(), Write { dry_run: true, force: false }).await.unwrap();
+    assert_eq!(written, secret());
+    let seen = log.all();
+    assert_eq!(seen.len(), 1);
+    assert_eq!((seen[0].method.as_str(), seen[0].path.as_str()), ("PATCH", "/api/v1/namespaces/prod/secrets/db"));
+    for part in ["fieldManager=pulumi-clickhouse", "fieldValidation=Strict", "force=false", "dryRun=All"] {
+        assert!(seen[0].query.contains(part), "{}", seen[0].query);
+    }
+    apply(&api, &secret(), Write { dry_run: false, force: true }).await.unwrap();
+    assert!(log.all()[1].query.contains("force=true") && !log.all()[1].query.contains("dryRun"));
+}
+
+#[tokio::test]
+async fn what_is_not_there_reads_as_none_but_a_missing_kind_is_an_error() {
+    let (session, _) = server(|_| Reply::status(404, "NotFound", "secrets \"db\" not found"));
+    assert_eq!(fetch(&session.api(&context().0), &object()).await, Ok(None));
+    let (session, _) = server(|_| Reply::Text(404, "404 page not found\n"));
+    let installation = ObjectRef::new(Kind::Installation, "prod", "db");
+    assert_eq!(fetch(&session.api(&context().0), &installation).await, Err(Error::CrdMissing { kind: Kind::Installation }));
+}
+
+#[tokio::test]
+async fn a_name_never_leads_to_another_path() {
+    let (session, log) = server(|_| Reply::Json(200, json!({})));
+    let api = session.api(&context().0);
+    for name in ["..", "a/b", "a?b", "", "a b"] {
+        assert!(matches!(fetch(&api, &ObjectRef::new(Kind::Secret, "prod", name)).await, Err(Error::Invalid { .. })), "{name}");
+    }
+    assert!(log.all().is_empty());
+}
+
+#[tokio::test]
+async fn a_delete_names_its_object_by_uid_and_tells_what_came_of_it() {
+    let held = || json!({"kind": "Secret", "metadata": {"uid": "u1", "finalizers": ["x/y"], "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    let cases: Vec<(Reply, DeleteOutcome)> = vec![
+        (Reply::Json(200, json!({"kind": "Status", "status": "Success"})), DeleteOutcome::Gone),
+        (Reply::Json(200, held()), DeleteOutcome::Deleting(held())),
+        (Reply::status(404, "NotFound", "secrets \"db\" not found"), DeleteOutcome::Gone),
+        (Reply::status(409, "Conflict", "Precondition failed: UID in precondition: u1, UID in object meta: u2"), DeleteOutcome::NotOurs),
+    ];
+    for (reply, expected) in cases {
+        let reply = std::sync::Mutex::new(Some(reply));
+        let (session, log) = server(move |_| reply.lock().unwrap().take().unwrap());
+        assert_eq!(delete(&session.api(&context().0), &object(), Some("u1")).await, Ok(expected));
+        assert_eq!(log.all()[0].body["preconditions"]["uid"], "u1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_server_is_tried_again_when_it_said() {
+    let (session, log) =
+        server(in_turn(vec![|| Reply::Busy(7), || Reply::status(503, "ServiceUnavailable", "starting"), || Reply::Json(200, json!({}))]));
+    let (ctx, display) = context();
+    let started = Instant::now();
+    fetch(&session.api(&ctx), &object()).await.unwrap();
+    assert!(started.elapsed() >= Duration::from_secs(7), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
+    assert_eq!(log.all().len(), 3);
+    let statuses = display.statuses.lock().unwrap().clone();
+    assert!(statuses[0].contains("trying again"), "{statuses:?}");
+    assert_eq!(statuses.last().map(String::as_str), Some(""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_restarts_is_waited_for() {
+    let started = Instant::now();
+    let (session, _) =
+        server(move |_| if started.elapsed() < Duration::from_secs(30) { Reply::Refuse } else { Reply::Json(200, json!({})) });
+    session.note_reached();
+    fetch(&session.api(&context().0), &object()).await.unwrap();
+    assert!(started.elapsed() < Duration::from_secs(36), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_answered_is_told_within_ten_seconds() {
+    let (session, _) = server(|_| Reply::Refuse);
+    let started = Instant::now();
+    let error = fetch(&session.api(&context().0), &object()).await.unwrap_err();
+    assert!(matches!(&error, Error::Unreachable { cause, .. } if cause.contains("refused")), "{error:?}");
+    assert!(started.elapsed() <= Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tries_end_with_the_operations_deadline() {
+    let (session, _) = server(|_| Reply::status(503, "ServiceUnavailable", "etcd has no leader"));
+    let started = Instant::now();
+    let api = session.api(&context().0).until(started + Duration::from_secs(300));
+    let error = fetch(&api, &object()).await.unwrap_err();
+    assert!(matches!(&error, Error::Timeout { message, .. } if message.contains("no leader")), "{error:?}");
+    let took = started.elapsed();
+    assert!(took > Duration::from_secs(290) && took <= Duration::from_secs(300), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_call_returns_at_once() {
+    let (session, _) = server(|_| Reply::Hang);
+    let (ctx, _) = context();
+    let api = session.api(&ctx);
+    let started = Instant::now();
+    let call = tokio::spawn(async move { fetch(&api, &object()).await });
+    tokio::task::yield_now().await;
+    ctx.cancel.cancel();
+    assert_eq!(call.await.unwrap(), Err(Error::Cancelled));
+    assert!(started.elapsed() < Duration::from_millis(1));
+}
+
+#[tokio::test]
+async fn credentials_that_ran_out_are_renewed_once() {
+    let unauthorized: fn() -> Reply = || Reply::status(401, "Unauthorized", "Unauthorized");
+    let (session, _) = server(in_turn(vec![unauthorized, || Reply::Json(200, json!({}))]));
+    assert!(fetch(&session.api(&context().0), &object()).await.is_ok());
+    let (session, log) = server(in_turn(vec![unauthorized]));
+    assert!(matches!(fetch(&session.api(&context().0), &object()).await, Err(Error::Unauthorized { .. })));
+    assert_eq!(log.all().len(), 2);
+}
+
+#[tokio::test]
+async fn refusals_are_not_tried_again() {
+    for code in [400, 403, 422] {
+        let (session, log) = server(move |_| Reply::status(code, "", "no: cannot"));
+        fetch(&session.api(&context().0), &object()).await.unwrap_err();
+        assert_eq!(log.all().len(), 1, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_field_is_told_with_the_installed_version() {
+    let (session, _) = server(|seen| match seen.method.as_str() {
+        "PATCH" => Reply::status(400, "BadRequest", "strict decoding error: unknown field \"spec.suspend\""),
+        _ => Reply::Json(200, json!({"metadata": {"labels": {"clickhouse.altinity.com/chop": "0.23.7"}}})),
+    });
+    let manifest = json!({"apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallation", "metadata": {"name": "db", "namespace": "prod"}});
+    let error = apply(&session.api(&context().0), &manifest, Write::default()).await.unwrap_err();
+    assert!(matches!(&error, Error::UnknownFields { installed: Some(version), .. } if version == "0.23.7"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_conflict_with_our_own_merge_patch_is_no_conflict() {
+    let conflict = |manager: &str| {
+        let cause =
+            json!({"reason": "FieldManagerConflict", "message": format!("conflict with \"{manager}\" using v1"), "field": ".spec.suspend"});
+        Reply::Json(
+            409,
+            json!({"kind": "Status", "reason": "Conflict", "message": "Apply failed", "code": 409, "details": {"causes": [cause]}}),
+        )
+    };
+    for (manager, taken_over) in [(FIELD_MANAGER, true), ("kubectl", false)] {
+        let (session, _) =
+            server(move |seen| if seen.query.contains("force=true") { Reply::Json(200, json!({})) } else { conflict(manager) });
+        assert_eq!(apply(&session.api(&context().0), &secret(), Write::default()).await.is_ok(), taken_over, "{manager}");
+    }
+}
+
+#[tokio::test]
+async fn names_are_listed_page_by_page() {
+    let (session, log) = server(|seen| {
+        let (name, next) = if seen.query.ends_with("continue=") { ("a", "t/1") } else { ("b", "") };
+        Reply::Json(200, json!({"items": [{"metadata": {"name": name, "namespace": "prod"}}], "metadata": {"continue": next}}))
+    });
+    let names = list_names(&session.api(&context().0), Kind::PersistentVolumeClaim, Some("prod"), "app=chop,chi in (db)").await.unwrap();
+    assert_eq!(names.iter().map(|object| object.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert!(log.all()[0].query.contains("labelSelector=app%3Dchop%2Cchi%20in%20%28db%29"), "{}", log.all()[0].query);
+    assert!(log.all()[1].query.contains("continue=t%2F1"), "{}", log.all()[1].query);
+}

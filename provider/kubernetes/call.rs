@@ -1,0 +1,157 @@
+//! One call to the API server: sent, tried again while that can help, traced, its failure told in words.
+
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{Request, StatusCode};
+use kube::client::Body;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::kubernetes::backoff::Backoff;
+use crate::kubernetes::client::{Api, Session};
+use crate::kubernetes::error::{Error, Subject};
+
+/// How long one try may take; the API server itself gives up after a minute at most.
+const TRY: Duration = Duration::from_secs(60);
+
+/// How long a server that has never answered is tried: an address that is wrong is told soon.
+const PATIENCE_UNREACHED: Duration = Duration::from_secs(10);
+
+/// How long a server that has answered before is tried when the caller gives no deadline: it restarts.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long an internal error is tried again: a webhook or the storage may recover, a defect won't.
+const PATIENCE_INTERNAL: Duration = Duration::from_secs(15);
+
+/// After which time the user is told that a call is being tried again.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// What one try came to.
+enum Outcome {
+    Answer { code: StatusCode, retry_after: Option<Duration>, body: Vec<u8> },
+    NoAnswer(Error),
+}
+
+/// Sends a request and reads the answer. Everything that the provider sends can be sent twice: reads, server-side applies, and
+/// deletes of one uid.
+///
+/// Answers 429 and 5xx and failed connections are tried again with growing, jittered delays, within the patience for their kind
+/// and the deadline of `api`; a 401 once, with new credentials. Returns at once when `api` is cancelled.
+pub(crate) async fn call(api: &Api, subject: &Subject, request: &Request<Vec<u8>>) -> Result<Value, Error> {
+    let started = Instant::now();
+    let mut backoff = Backoff::default();
+    let mut renewed = false;
+    let mut told = false;
+    loop {
+        let sent = Instant::now();
+        let outcome = tokio::select! {
+            () = api.cancel.cancelled() => return Err(Error::Cancelled),
+            outcome = attempt(&api.session, request) => outcome,
+        };
+        trace(subject, &outcome, sent.elapsed());
+        let (error, patience, delay) = match outcome {
+            Outcome::Answer { code, body, .. } if code.is_success() => {
+                if told {
+                    api.report.status("");
+                }
+                return serde_json::from_slice(&body).map_err(|_| unreadable(subject, code));
+            }
+            Outcome::Answer { code: StatusCode::UNAUTHORIZED, body, .. } if renewed => return Err(refusal(subject, 401, &body)),
+            Outcome::Answer { code: StatusCode::UNAUTHORIZED, .. } => {
+                renewed = true;
+                api.session.forget_client().await;
+                continue;
+            }
+            Outcome::Answer { code, retry_after, body } => {
+                let error = refusal(subject, code.as_u16(), &body);
+                match patience(code, &error) {
+                    Some(patience) => (error, patience, retry_after),
+                    None => return Err(error),
+                }
+            }
+            Outcome::NoAnswer(error @ Error::Unreachable { .. }) => {
+                (error, if api.session.was_reached() { PATIENCE } else { PATIENCE_UNREACHED }, None)
+            }
+            Outcome::NoAnswer(error) => return Err(error),
+        };
+        let delay = delay.unwrap_or_default().max(backoff.next().unwrap_or_default());
+        let patience = api.deadline.filter(|_| patience == PATIENCE).map_or(patience, |deadline| deadline.duration_since(started));
+        if started.elapsed() + delay >= patience {
+            return Err(error);
+        }
+        if started.elapsed() >= QUIET || delay >= QUIET {
+            told = true;
+            api.report.status(&format!("{}; trying again", wait_text(&error)));
+        }
+        tokio::select! {
+            () = api.cancel.cancelled() => return Err(Error::Cancelled),
+            () = sleep(delay) => {}
+        }
+    }
+}
+
+async fn attempt(session: &Session, request: &Request<Vec<u8>>) -> Outcome {
+    let client = match session.client().await {
+        Ok(client) => client,
+        Err(error) => return Outcome::NoAnswer(error),
+    };
+    let _permit = session.calls().acquire().await;
+    let exchange = async {
+        let response = client.send(request.clone().map(Body::from)).await?;
+        session.note_reached();
+        let code = response.status();
+        let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = response.into_body().collect_bytes().await?.to_vec();
+        Ok::<_, kube::Error>(Outcome::Answer { code, retry_after: seconds.map(Duration::from_secs), body })
+    };
+    match timeout(TRY, exchange).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => Outcome::NoAnswer(Error::from_transport(session.server().as_deref(), &error)),
+        Err(_) => Outcome::NoAnswer(Error::Unreachable {
+            server: session.server(),
+            cause: format!("it did not answer within {} seconds", TRY.as_secs()),
+        }),
+    }
+}
+
+/// How long an answer is worth trying again; `None` when it is final.
+fn patience(code: StatusCode, error: &Error) -> Option<Duration> {
+    match (code, error) {
+        (_, Error::UnknownFields { .. } | Error::Invalid { .. }) => None,
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT, _) => {
+            Some(PATIENCE)
+        }
+        (code, _) if code.is_server_error() => Some(PATIENCE_INTERNAL),
+        _ => None,
+    }
+}
+
+fn refusal(subject: &Subject, code: u16, body: &[u8]) -> Error {
+    Error::from_answer(subject, code, &String::from_utf8_lossy(body))
+}
+
+fn unreadable(subject: &Subject, code: StatusCode) -> Error {
+    let message = "its answer is no JSON; is the kubeconfig's server a Kubernetes API server?".to_owned();
+    Error::Other { verb: subject.verb, object: subject.to_string(), code: code.as_u16(), message }
+}
+
+fn wait_text(error: &Error) -> String {
+    match error {
+        Error::Unreachable { server, cause } => {
+            format!("the API server{} does not answer: {cause}", server.as_ref().map(|server| format!(" {server}")).unwrap_or_default())
+        }
+        Error::Timeout { message, .. } | Error::Other { message, .. } => format!("the API server is busy: {message}"),
+        other => other.to_string(),
+    }
+}
+
+fn trace(subject: &Subject, outcome: &Outcome, took: Duration) {
+    let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match outcome {
+        Outcome::Answer { code, .. } => {
+            tracing::debug!(verb = %subject.verb, object = %subject, status = code.as_u16(), milliseconds, "api call");
+        }
+        Outcome::NoAnswer(error) => tracing::debug!(verb = %subject.verb, object = %subject, %error, milliseconds, "api call"),
+    }
+}

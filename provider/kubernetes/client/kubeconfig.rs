@@ -1,0 +1,210 @@
+//! The kubeconfig: where it comes from, what it says, what is wrong with it. Its contents are never repeated in a text.
+
+use std::path::{Path, PathBuf};
+
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use secrecy::ExposeSecret;
+
+use super::Settings;
+use crate::kubernetes::error::Error;
+
+/// Finds what is wrong with the settings before anything uses them: (setting, problem). Reads a kubeconfig's file, but asks no server.
+pub fn check(settings: &Settings) -> Vec<(&'static str, String)> {
+    let Some(given) = read_given(settings) else { return Vec::new() };
+    let config = match given {
+        Ok(config) => config,
+        Err(problem) => return vec![("kubeconfig", problem)],
+    };
+    let mut problems = Vec::new();
+    let contexts: Vec<_> = config.contexts.iter().map(|context| context.name.as_str()).collect();
+    match (&settings.context, &config.current_context) {
+        (Some(context), _) if !contexts.contains(&context.as_str()) => {
+            problems.push(("context", format!("the kubeconfig has no context `{context}`; it has {}", listed(&contexts))));
+        }
+        (None, None) => problems.push(("kubeconfig", format!("it has no current context; set `context` to one of {}", listed(&contexts)))),
+        (None, Some(current)) if !contexts.contains(&current.as_str()) => {
+            problems.push(("kubeconfig", format!("its current context `{current}` is not in it; it has {}", listed(&contexts))));
+        }
+        _ => {}
+    }
+    let clusters: Vec<_> = config.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    if let Some(cluster) = settings.cluster.as_ref().filter(|cluster| !clusters.contains(&cluster.as_str())) {
+        problems.push(("cluster", format!("the kubeconfig has no cluster `{cluster}`; it has {}", listed(&clusters))));
+    }
+    problems
+}
+
+/// The URL of the API server that the settings lead to; `None` when they lead to none. Asks no server.
+pub fn server(settings: &Settings) -> Option<String> {
+    let config = read(settings).ok()?;
+    let wanted = match &settings.cluster {
+        Some(cluster) => cluster.clone(),
+        None => context(settings, &config)?.cluster,
+    };
+    let cluster = config.clusters.into_iter().find(|cluster| cluster.name == wanted)?;
+    cluster.cluster?.server.map(|server| server.trim_end_matches('/').to_owned())
+}
+
+/// The namespace of the context, or of the service account; `None` when there is none.
+pub(super) fn namespace(settings: &Settings) -> Option<String> {
+    match read(settings) {
+        Ok(config) => context(settings, &config)?.namespace.filter(|namespace| !namespace.is_empty()),
+        Err(_) => Config::incluster().ok().map(|config| config.default_namespace),
+    }
+}
+
+/// The client's configuration.
+pub(super) async fn load(settings: &Settings) -> Result<Config, Error> {
+    let config = match read(settings) {
+        Ok(config) => config,
+        Err(problem) if settings.kubeconfig.is_none() => return incluster(&problem),
+        Err(problem) => return Err(unusable(&problem)),
+    };
+    let options = KubeConfigOptions { context: settings.context.clone(), cluster: settings.cluster.clone(), user: None };
+    Config::from_custom_kubeconfig(config, &options).await.map_err(|error| unusable(&describe(&error)))
+}
+
+/// In a pod there is no kubeconfig but a service account.
+fn incluster(problem: &str) -> Result<Config, Error> {
+    Config::incluster().map_err(|_| Error::Kubeconfig {
+        message: format!(
+            "no Kubernetes cluster is configured ({problem}); set `clickhouse:kubeconfig`, or the environment variable KUBECONFIG"
+        ),
+    })
+}
+
+fn unusable(problem: &str) -> Error {
+    Error::Kubeconfig { message: format!("the kubeconfig can't be used: {problem}") }
+}
+
+fn context(settings: &Settings, config: &Kubeconfig) -> Option<kube::config::Context> {
+    let wanted = settings.context.as_ref().or(config.current_context.as_ref())?;
+    config.contexts.iter().find(|context| &context.name == wanted)?.context.clone()
+}
+
+fn read(settings: &Settings) -> Result<Kubeconfig, String> {
+    read_given(settings).unwrap_or_else(|| Kubeconfig::read().map_err(|error| describe(&error)))
+}
+
+/// The kubeconfig that the settings give; `None` when they give none.
+fn read_given(settings: &Settings) -> Option<Result<Kubeconfig, String>> {
+    let given = settings.kubeconfig.as_ref()?.expose_secret().trim();
+    if given.is_empty() {
+        return None;
+    }
+    let read = if is_contents(given) { Kubeconfig::from_yaml(given) } else { Kubeconfig::read_from(expand(given)) };
+    let read = read.map_err(|error| describe(&error)).and_then(|config| {
+        if config.clusters.is_empty() && config.contexts.is_empty() {
+            return Err("it holds neither clusters nor contexts; give a kubeconfig's contents or the path to one".to_owned());
+        }
+        Ok(config)
+    });
+    Some(read)
+}
+
+/// Contents are YAML or JSON, a mapping in any case; a path is neither.
+fn is_contents(given: &str) -> bool {
+    given.contains('\n') || given.starts_with('{') || given.contains(": ")
+}
+
+fn expand(path: &str) -> PathBuf {
+    match path.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+            std::env::home_dir().map_or_else(|| PathBuf::from(path), |home| home.join(Path::new(rest.trim_start_matches('/'))))
+        }
+        _ => PathBuf::from(path),
+    }
+}
+
+/// The problem without a word of the contents.
+fn describe(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(cause) => match cause.location() {
+            Some(place) => format!("it is no valid YAML of a kubeconfig (line {}, column {})", place.line(), place.column()),
+            None => "it is no valid YAML of a kubeconfig".to_owned(),
+        },
+        KubeconfigError::ReadConfig(cause, path) => format!("failed to read '{}': {cause}", path.display()),
+        KubeconfigError::LoadContext(context) => format!("it has no context `{context}`"),
+        KubeconfigError::LoadClusterOfContext(cluster) => format!("it has no cluster `{cluster}`"),
+        KubeconfigError::CurrentContextNotSet => "it has no current context; set `context`".to_owned(),
+        KubeconfigError::FindPath => "there is no home directory to look for `.kube/config` in".to_owned(),
+        KubeconfigError::LoadCertificateAuthority(_) | KubeconfigError::ParseCertificates(_) => {
+            "its certificate authority can't be read".to_owned()
+        }
+        KubeconfigError::LoadClientCertificate(_) => "its client certificate can't be read".to_owned(),
+        KubeconfigError::LoadClientKey(_) => "its client key can't be read".to_owned(),
+        KubeconfigError::MissingClusterUrl => "its cluster names no server".to_owned(),
+        KubeconfigError::ParseClusterUrl(_) => "its cluster's server is no URL".to_owned(),
+        _ => "it contradicts itself".to_owned(),
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOUND: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
+        clusters:\n- name: ca\n  cluster: {server: 'https://a.example:6443/'}\n- name: cb\n  cluster: {server: 'https://b.example:6443'}\n\
+        contexts:\n- name: a\n  context: {cluster: ca, user: u, namespace: team-a}\n- name: b\n  context: {cluster: cb, user: u}\n\
+        users:\n- name: u\n  user: {token: hunter2}\n";
+
+    fn settings(kubeconfig: &str) -> Settings {
+        Settings { kubeconfig: Some(kubeconfig.into()), ..Settings::default() }
+    }
+
+    #[test]
+    fn the_server_follows_context_and_cluster() {
+        let mut given = settings(SOUND);
+        assert_eq!(server(&given).as_deref(), Some("https://a.example:6443"));
+        given.context = Some("b".into());
+        assert_eq!(server(&given).as_deref(), Some("https://b.example:6443"));
+        given.cluster = Some("ca".into());
+        assert_eq!(server(&given).as_deref(), Some("https://a.example:6443"));
+        given.cluster = Some("none".into());
+        assert_eq!(server(&given), None);
+    }
+
+    #[test]
+    fn the_namespace_is_the_contexts() {
+        let mut given = settings(SOUND);
+        assert_eq!(namespace(&given).as_deref(), Some("team-a"));
+        given.context = Some("b".into());
+        assert_eq!(namespace(&given), None);
+    }
+
+    #[test]
+    fn problems_name_the_setting_and_what_there_is() {
+        let mut given = settings(SOUND);
+        given.context = Some("prod".into());
+        given.cluster = Some("cx".into());
+        let problems = check(&given);
+        assert_eq!(problems.iter().map(|(field, _)| *field).collect::<Vec<_>>(), ["context", "cluster"]);
+        assert!(problems[0].1.contains("`a`, `b`"), "{problems:?}");
+        assert!(problems[1].1.contains("`ca`, `cb`"), "{problems:?}");
+        assert!(check(&settings(SOUND)).is_empty());
+        assert!(check(&Settings::default()).is_empty());
+    }
+
+    #[test]
+    fn an_unreadable_kubeconfig_is_told_without_its_contents() {
+        let missing = check(&settings("/nowhere/kubeconfig"));
+        assert!(missing[0].1.contains("'/nowhere/kubeconfig'"), "{missing:?}");
+        for broken in ["users:\n- name: u\n  user: {token: hunter2", "{\"token\": \"hunter2\"}", "users: hunter2\nclusters: []\n"] {
+            let problems = check(&settings(broken));
+            assert_eq!(problems[0].0, "kubeconfig");
+            assert!(!format!("{problems:?}").contains("hunter2"), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_may_start_at_home() {
+        assert!(expand("~/.kube/config").ends_with(".kube/config"));
+        assert!(!expand("~/.kube/config").starts_with("~"));
+        assert_eq!(expand("/etc/kube"), PathBuf::from("/etc/kube"));
+    }
+}

@@ -1,0 +1,244 @@
+//! The way to the Kubernetes cluster: settings, and the one lazy client that all calls share.
+
+mod kubeconfig;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::USER_AGENT;
+use kube::{Client, Config};
+use secrecy::SecretString;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::kubernetes::error::Error;
+use crate::kubernetes::watch::Hub;
+use crate::resource::{Context, Reporter};
+
+pub use kubeconfig::{check, server};
+
+/// The provider's configuration, as far as it says which cluster to talk to and how.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// A kubeconfig's contents, or a path to one (`~` is the home directory). `None` means `KUBECONFIG`, then the default
+    /// path, then the service account of the pod that this runs in.
+    pub kubeconfig: Option<SecretString>,
+    /// The context to use; `None` means the current one.
+    pub context: Option<String>,
+    /// The cluster to use; `None` means the context's.
+    pub cluster: Option<String>,
+    /// The namespace of objects that name none.
+    pub namespace: Option<String>,
+    /// Whether resources of a cluster that no longer answers count as gone.
+    pub delete_unreachable: bool,
+}
+
+/// What all calls of the process share: the settings, one client, the watches. Cheap to clone.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    client: Mutex<Option<Client>>,
+    /// Whether the client was handed in, and so can't be made again.
+    handed_in: bool,
+    namespace: OnceLock<String>,
+    reached: AtomicBool,
+    calls: Semaphore,
+    hub: Hub,
+}
+
+impl Session {
+    /// How long a connection may take to come about.
+    const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// How many calls are under way at once: each takes a connection of its own, and more of them only make the API server wait.
+    const CALLS_AT_ONCE: usize = 16;
+
+    /// A session that will use `settings` when first needed. Does no I/O and never fails.
+    pub fn new(settings: Settings) -> Self {
+        Self::start(settings, None)
+    }
+
+    /// A session over a client that exists already.
+    pub fn with_client(settings: Settings, client: Client) -> Self {
+        Self::start(settings, Some(client))
+    }
+
+    fn start(settings: Settings, client: Option<Client>) -> Self {
+        let handed_in = client.is_some();
+        Self(Arc::new(Inner {
+            settings,
+            client: Mutex::new(client),
+            handed_in,
+            namespace: OnceLock::new(),
+            reached: AtomicBool::new(false),
+            calls: Semaphore::new(Self::CALLS_AT_ONCE),
+            hub: Hub::default(),
+        }))
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The client: made at the first call, and again when its credentials ran out. A failure is not remembered.
+    /// Opens no connection.
+    pub async fn client(&self) -> Result<Client, Error> {
+        let mut slot = self.0.client.lock().await;
+        if let Some(client) = slot.as_ref().filter(|client| !is_expired(client)) {
+            return Ok(client.clone());
+        }
+        let client = connect(self.0.settings.clone()).await?;
+        *slot = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Forgets the client, so that the next call gets new credentials.
+    pub(crate) async fn forget_client(&self) {
+        if !self.0.handed_in {
+            *self.0.client.lock().await = None;
+        }
+    }
+
+    /// The namespace of objects that name none: the configured one, else the kubeconfig context's, else `default`.
+    pub fn default_namespace(&self) -> String {
+        if let Some(namespace) = &self.0.settings.namespace {
+            return namespace.clone();
+        }
+        if let Some(namespace) = self.0.namespace.get() {
+            return namespace.clone();
+        }
+        kubeconfig::namespace(&self.0.settings)
+            .map_or_else(|| "default".to_owned(), |namespace| self.0.namespace.get_or_init(|| namespace).clone())
+    }
+
+    /// The URL of the API server, where the settings tell it.
+    pub fn server(&self) -> Option<String> {
+        server(&self.0.settings)
+    }
+
+    /// The handle for the calls of one operation: cancelled and reported as `ctx` says.
+    pub fn api(&self, ctx: &Context) -> Api {
+        Api { session: self.clone(), cancel: ctx.cancel.clone(), report: ctx.report.clone(), deadline: None }
+    }
+
+    /// Bounds the calls that are under way. Watches are not counted.
+    pub(crate) fn calls(&self) -> &Semaphore {
+        &self.0.calls
+    }
+
+    /// The shared watches.
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    /// Whether the API server has ever answered.
+    pub(crate) fn was_reached(&self) -> bool {
+        self.0.reached.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_reached(&self) {
+        self.0.reached.store(true, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("settings", &self.0.settings).finish_non_exhaustive()
+    }
+}
+
+/// The API server as one operation uses it. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    pub(crate) session: Session,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) report: Arc<dyn Reporter>,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Api {
+    /// The same, with failed calls tried again until `deadline` at most. Without one they are for two minutes.
+    #[must_use]
+    pub fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The session behind it.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+}
+
+fn is_expired(client: &Client) -> bool {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+    client.valid_until().as_ref().is_some_and(|until| u64::try_from(until.as_second()).is_ok_and(|until| until <= now))
+}
+
+async fn connect(settings: Settings) -> Result<Client, Error> {
+    let server = server(&settings);
+    let mut config = kubeconfig::load(&settings).await?;
+    config.connect_timeout = Some(Session::CONNECT_TIMEOUT);
+    // Calls are retried by `call`, which knows the deadline and tells the user.
+    config.default_retry = false;
+    config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("pulumi-clickhouse/", env!("CARGO_PKG_VERSION")))));
+    // A kubeconfig's plugin is a process that is waited for: not on a thread that serves other calls.
+    let handle = tokio::runtime::Handle::current();
+    let built = tokio::task::spawn_blocking(move || {
+        let _runtime = handle.enter();
+        build(config)
+    });
+    match built.await {
+        Ok(client) => client.map_err(|error| Error::from_transport(server.as_deref(), &error)),
+        Err(_) => Err(Error::Kubeconfig { message: "failed to set up the client of the Kubernetes API".to_owned() }),
+    }
+}
+
+fn build(config: Config) -> Result<Client, kube::Error> {
+    Client::try_from(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_is_made_from_contents_without_asking_the_server() {
+        let kubeconfig = "current-context: a\nclusters:\n- name: c\n  cluster: {server: 'http://127.0.0.1:1'}\n\
+            contexts:\n- name: a\n  context: {cluster: c, user: u, namespace: team}\nusers:\n- name: u\n  user: {token: t}\n";
+        let session = Session::new(Settings { kubeconfig: Some(kubeconfig.into()), ..Settings::default() });
+        assert!(session.client().await.is_ok());
+        assert!(!session.was_reached());
+        assert_eq!(session.default_namespace(), "team");
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_comes_later_is_used() {
+        let path = std::env::temp_dir().join(format!("kubeconfig-{}", std::process::id()));
+        let session = Session::new(Settings { kubeconfig: Some(path.to_string_lossy().into_owned().into()), ..Settings::default() });
+        assert!(matches!(session.client().await, Err(Error::Kubeconfig { .. })));
+        assert_eq!(session.default_namespace(), "default");
+        let contents = "{current-context: a, clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}], contexts: [{name: a, context: {cluster: c}}]}";
+        std::fs::write(&path, contents).unwrap();
+        let client = session.client().await;
+        std::fs::remove_file(&path).unwrap();
+        assert!(client.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_credentials_plugin_that_is_not_installed_is_named_as_such() {
+        let kubeconfig = "current-context: a\nclusters:\n- name: c\n  cluster: {server: 'http://127.0.0.1:1'}\n\
+            contexts:\n- name: a\n  context: {cluster: c, user: u}\nusers:\n- name: u\n  user:\n    exec: \
+            {apiVersion: client.authentication.k8s.io/v1, command: no-such-plugin, interactiveMode: Never}\n";
+        let session = Session::new(Settings { kubeconfig: Some(kubeconfig.into()), ..Settings::default() });
+        let Err(error) = session.client().await else { panic!("a client without credentials") };
+        assert!(error.to_string().contains("plugin can't be started"), "{error}");
+    }
+}

@@ -1,0 +1,143 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+const WRITTEN: &str = "2026-01-01T12:00:00Z";
+const BEFORE: &str = "2026-01-01T11:00:00Z";
+
+#[derive(Default)]
+struct Scene {
+    pod: Option<Value>,
+    claim: Option<Value>,
+    event: Option<Value>,
+    settled: bool,
+}
+
+impl Scene {
+    fn findings(&self) -> Vec<Finding> {
+        fn read<K: serde::de::DeserializeOwned>(object: Option<&Value>) -> Vec<Arc<K>> {
+            object.map(|object| Arc::new(serde_json::from_value(object.clone()).unwrap())).into_iter().collect()
+        }
+        let written: Time = serde_json::from_value(json!(WRITTEN)).unwrap();
+        findings(&Evidence {
+            hosts: &["h"],
+            pods: &read(self.pod.as_ref()),
+            claims: &read(self.claim.as_ref()),
+            events: &read(self.event.as_ref()),
+            written: Some(&written),
+            settled: self.settled,
+        })
+    }
+
+    fn one(&self) -> Finding {
+        let mut findings = self.findings();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        findings.remove(0)
+    }
+}
+
+fn pod(status: Value) -> Value {
+    let mut pod = json!({"metadata": {"name": "h-0", "creationTimestamp": "2026-01-01T12:00:01Z"}, "spec": {"nodeName": "n1"}});
+    pod["status"] = status;
+    pod
+}
+
+fn waiting(reason: &str, message: &str) -> Value {
+    pod(
+        json!({"phase": "Pending", "containerStatuses": [{"name": "clickhouse", "image": "i:1", "state": {"waiting": {"reason": reason, "message": message}}}]}),
+    )
+}
+
+fn event(kind: &str, name: &str, message: &str) -> Value {
+    json!({"metadata": {"name": "e"}, "involvedObject": {"kind": kind, "name": name}, "reason": "Failed", "message": message, "lastTimestamp": "2026-01-01T12:00:05Z"})
+}
+
+fn unscheduled(message: &str) -> Value {
+    pod(
+        json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]}),
+    )
+}
+
+fn claim(class: Option<&str>) -> Value {
+    json!({"metadata": {"name": "data-h-0"}, "spec": {"storageClassName": class}, "status": {"phase": "Pending"}})
+}
+
+#[test]
+fn each_state_of_a_host_has_its_words_and_its_grace() {
+    let crash = pod(json!({"phase": "Running", "containerStatuses": [{"name": "clickhouse", "restartCount": 4,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]}));
+    let unready = pod(json!({"phase": "Running", "containerStatuses": [{"name": "clickhouse", "ready": false}]}));
+    let with = |pod: Value, claim: Option<Value>, event: Option<Value>| Scene { pod: Some(pod), claim, event, settled: false };
+    let cases = [
+        (
+            with(unscheduled("0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes"), None, None),
+            "h-0: Pending, 0/3 nodes are available: 3 Insufficient memory",
+            None,
+        ),
+        (with(unscheduled("unbound claims"), Some(claim(Some("fast"))), None), "volume data-h-0 is Pending, of storage class `fast`", None),
+        (
+            with(
+                unscheduled("unbound claims"),
+                Some(claim(Some("fast"))),
+                Some(event("PersistentVolumeClaim", "data-h-0", "storageclass.storage.k8s.io \"fast\" not found")),
+            ),
+            "the storage class `fast` does not exist",
+            Some(Grace::Other),
+        ),
+        (with(unscheduled("unbound claims"), Some(claim(None)), None), "no default storage class", Some(Grace::Other)),
+        (with(waiting("ImagePullBackOff", "not found"), None, None), "the image `i:1` can't be pulled: not found", Some(Grace::Image)),
+        (with(waiting("InvalidImageName", ""), None, None), "`i:1` is no image", Some(Grace::Other)),
+        (with(waiting("CreateContainerConfigError", "secret \"x\" not found"), None, None), "secret \"x\" not found", Some(Grace::Other)),
+        (with(crash, None, None), "CrashLoopBackOff of container `clickhouse`, exit code 137 (OOMKilled), started 5 times", None),
+        (
+            with(waiting("ContainerCreating", ""), None, Some(event("Pod", "h-0", "MountVolume.SetUp failed"))),
+            "starting on node n1, Failed: MountVolume.SetUp failed",
+            None,
+        ),
+        (with(unready, None, Some(event("Pod", "h-0", "Readiness probe failed"))), "runs but is not ready, Readiness probe failed", None),
+    ];
+    for (scene, text, ends) in cases {
+        let finding = scene.one();
+        assert!(finding.text.contains(text), "{} does not contain {text}", finding.text);
+        assert_eq!(finding.ends, ends, "{}", finding.text);
+    }
+}
+
+#[test]
+fn a_quota_that_lets_no_pod_in_is_told_and_ends_the_wait() {
+    let message =
+        "create Pod h-0 in StatefulSet h failed error: pods \"h-0\" is forbidden: exceeded quota: small, requested: cpu=2, limited: cpu=1";
+    let finding = Scene { event: Some(event("StatefulSet", "h", message)), ..Scene::default() }.one();
+    assert!(finding.text.starts_with("h: no pod, the namespace's quota is exceeded: small, requested"), "{}", finding.text);
+    assert_eq!(finding.ends, Some(Grace::Other));
+}
+
+#[test]
+fn what_the_change_may_still_mend_does_not_end_the_wait() {
+    let mut old = waiting("ImagePullBackOff", "not found");
+    old["metadata"]["creationTimestamp"] = json!(BEFORE);
+    let mut scene = Scene { pod: Some(old), ..Scene::default() };
+    assert_eq!(scene.one().ends, None);
+    scene.settled = true;
+    assert_eq!(scene.one().ends, Some(Grace::Image));
+}
+
+#[test]
+fn a_host_without_news_has_no_finding() {
+    assert!(Scene::default().findings().is_empty());
+}
+
+#[test]
+fn a_state_must_last_its_grace_without_a_break() {
+    let graces = Graces::default();
+    let started = Instant::now();
+    let pulling = Scene { pod: Some(waiting("ErrImagePull", "a")), ..Scene::default() }.findings();
+    let backing_off = Scene { pod: Some(waiting("ImagePullBackOff", "b")), ..Scene::default() }.findings();
+    let mut lasting = Lasting::default();
+    assert_eq!(lasting.judge(&pulling, &graces, started).again, Some(started + graces.image));
+    assert!(lasting.judge(&backing_off, &graces, started + graces.image / 2).final_reasons.is_empty());
+    assert_eq!(lasting.judge(&backing_off, &graces, started + graces.image).final_reasons.len(), 1);
+
+    lasting.judge(&[], &graces, started + graces.image);
+    assert!(lasting.judge(&pulling, &graces, started + 2 * graces.image).final_reasons.is_empty());
+}

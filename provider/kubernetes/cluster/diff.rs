@@ -1,0 +1,201 @@
+//! What changes between two sets of inputs, property by property. Pure; no network.
+
+use serde_json::Value;
+
+use super::args::ClusterArgs;
+use super::state::ClusterState;
+use super::{defaults, quantity};
+use crate::property::path::{PropertyPath, Segment};
+use crate::resource::{Change, ChangeKind, Diff, Known};
+
+/// Inputs that say how to do things, not what is to be: another value changes nothing on the cluster.
+const NO_CHANGE: [&str; 3] = ["allowDataLoss", "skipAwait", "forceConflicts"];
+/// Inputs whose change makes another cluster.
+const REPLACE: [&str; 3] = ["name", "namespace", "clusterName"];
+/// The last names of paths that hold Kubernetes quantities, which have several spellings.
+const QUANTITIES: [&str; 3] = ["size", "cpu", "memory"];
+
+/// Compares the inputs of the last run with the new ones, and what the last refresh found with what there should be.
+pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Known<ClusterArgs>) -> Diff {
+    let mut changes = Vec::new();
+    // Inputs as an import or an earlier release of the provider left them: what they don't say is the default there, too.
+    let old = &defaults::complete(old.clone(), false);
+    let (old_json, new_json) = (to_json(old), to_json(&new.value));
+    compare(&PropertyPath::root(), &old_json, &new_json, new, &mut changes);
+    for unknown in &new.unknown {
+        // What is not known yet may well be another value.
+        if !changes.iter().any(|change: &Change| change.path == *unknown) {
+            let kind = if lookup(&old_json, unknown).is_some() { ChangeKind::Update } else { ChangeKind::Add };
+            changes.push(change(unknown.clone(), kind));
+        }
+    }
+    changes.retain(|change| !change.path.top_level().is_some_and(|top| NO_CHANGE.contains(&top)));
+    changes.extend(missing(old, old_state));
+    let renamed = |pick: fn(&ClusterArgs) -> &Option<String>, path: &str| pick(old) != pick(&new.value) || new.is_unknown(&path.into());
+    let same_place = !renamed(|args| &args.name, "name") && !renamed(|args| &args.namespace, "namespace");
+    // Two clusters of one name in one namespace would be one.
+    Diff { delete_before_replace: same_place, changes }
+}
+
+/// Objects that a refresh did not find any more: the outputs that stand for them are absent.
+fn missing(old: &ClusterArgs, old_state: Option<&ClusterState>) -> Vec<Change> {
+    let Some(state) = old_state else { return Vec::new() };
+    let absent = |path: &str| Change { path: path.into(), kind: ChangeKind::Add, replace: false, of_inputs: false };
+    let mut changes = Vec::new();
+    if state.password.is_some() && state.credentials_secret.is_none() {
+        changes.push(absent("credentialsSecret"));
+    }
+    if state.endpoints.is_none() {
+        changes.push(absent("endpoints"));
+    }
+    if state.keeper.is_none() && super::has_keeper(old) {
+        changes.push(absent("keeper"));
+    }
+    changes
+}
+
+fn change(path: PropertyPath, kind: ChangeKind) -> Change {
+    let replace = path.top_level().is_some_and(|top| REPLACE.contains(&top));
+    Change { path, kind, replace, of_inputs: true }
+}
+
+fn to_json(args: &ClusterArgs) -> Value {
+    // A struct of strings, numbers and maps with string keys has a JSON form.
+    serde_json::to_value(args).unwrap_or(Value::Null)
+}
+
+fn lookup<'a>(value: &'a Value, path: &PropertyPath) -> Option<&'a Value> {
+    path.segments().iter().try_fold(value, |value, segment| match segment {
+        Segment::Key(key) => value.get(key),
+        Segment::Index(index) => value.get(index),
+    })
+}
+
+/// Collects the leaves in which `old` and `new` differ.
+fn compare(path: &PropertyPath, old: &Value, new: &Value, known: &Known<ClusterArgs>, changes: &mut Vec<Change>) {
+    if known.unknown.iter().any(|unknown| unknown.contains(path)) {
+        return;
+    }
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            for (key, value) in old {
+                let below = path.key(key);
+                match new.get(key) {
+                    Some(new) => compare(&below, value, new, known, changes),
+                    None if known.is_unknown(&below) => {}
+                    None => leaves(&below, value, ChangeKind::Delete, changes),
+                }
+            }
+            for (key, value) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
+                leaves(&path.key(key), value, ChangeKind::Add, changes);
+            }
+        }
+        (Value::Array(old), Value::Array(new)) => {
+            for index in 0..old.len().max(new.len()) {
+                let below = path.index(index);
+                match (old.get(index), new.get(index)) {
+                    (Some(old), Some(new)) => compare(&below, old, new, known, changes),
+                    (Some(old), None) => leaves(&below, old, ChangeKind::Delete, changes),
+                    (None, Some(new)) => leaves(&below, new, ChangeKind::Add, changes),
+                    (None, None) => {}
+                }
+            }
+        }
+        (old, new) if same(path, old, new) => {}
+        _ => changes.push(change(path.clone(), ChangeKind::Update)),
+    }
+}
+
+/// Every leaf of `value` as added or deleted; an empty object or list is a leaf.
+fn leaves(path: &PropertyPath, value: &Value, kind: ChangeKind, changes: &mut Vec<Change>) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                leaves(&path.key(key), value, kind, changes);
+            }
+        }
+        Value::Array(list) if !list.is_empty() => {
+            for (index, value) in list.iter().enumerate() {
+                leaves(&path.index(index), value, kind, changes);
+            }
+        }
+        _ => changes.push(change(path.clone(), kind)),
+    }
+}
+
+fn same(path: &PropertyPath, old: &Value, new: &Value) -> bool {
+    old == new
+        || matches!((path.segments().last(), old, new), (Some(Segment::Key(key)), Value::String(old), Value::String(new))
+            if QUANTITIES.contains(&key.as_str()) && !path.top_level().is_some_and(|top| top.ends_with("Overrides")) && quantity::same(old, new))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn args(json: Value) -> ClusterArgs {
+        serde_json::from_value(json).expect("args")
+    }
+
+    fn paths(old: Value, new: Value) -> Vec<(String, ChangeKind, bool)> {
+        let new = defaults::complete(args(new), false);
+        let diff = diff(&args(old), None, &Known::all(new));
+        diff.changes.into_iter().map(|change| (change.path.to_string(), change.kind, change.replace)).collect()
+    }
+
+    #[test]
+    fn the_same_inputs_do_not_differ_however_their_quantities_are_spelled() {
+        let old = json!({"name": "db", "storage": {"size": "1Gi"}, "resources": {"limits": {"cpu": "2"}}});
+        let new = json!({"name": "db", "storage": {"size": "1024Mi"}, "resources": {"limits": {"cpu": "2000m"}}});
+        assert_eq!(paths(old.clone(), old.clone()), []);
+        assert_eq!(paths(old, new), []);
+    }
+
+    #[test]
+    fn a_change_is_told_at_its_leaf() {
+        let old = json!({"shards": 1, "labels": {"a.b/c": "1"}, "admin": {"networks": ["10.0.0.0/8"]}});
+        let new = json!({"shards": 2, "ingress": {"hostname": "db.example"}, "admin": {"networks": ["10.0.0.0/8", "::1"]}});
+        assert_eq!(
+            paths(old, new),
+            [
+                ("admin.networks[1]".to_owned(), ChangeKind::Add, false),
+                ("labels[\"a.b/c\"]".to_owned(), ChangeKind::Delete, false),
+                ("shards".to_owned(), ChangeKind::Update, false),
+                ("ingress.hostname".to_owned(), ChangeKind::Add, false),
+            ]
+        );
+    }
+
+    #[test]
+    fn identity_replaces_and_instructions_change_nothing() {
+        assert_eq!(
+            paths(json!({"name": "a"}), json!({"name": "b", "allowDataLoss": true, "skipAwait": true})),
+            [("name".to_owned(), ChangeKind::Update, true)]
+        );
+    }
+
+    #[test]
+    fn a_replacement_in_the_same_place_deletes_first() {
+        let old = args(json!({"name": "a", "namespace": "n", "clusterName": "one"}));
+        let other = |json| diff(&old, None, &Known::all(args(json))).delete_before_replace;
+        assert!(other(json!({"name": "a", "namespace": "n", "clusterName": "two"})));
+        assert!(!other(json!({"name": "b", "namespace": "n", "clusterName": "one"})));
+    }
+
+    #[test]
+    fn an_unknown_value_counts_as_changed() {
+        let known = Known { value: defaults::complete(args(json!({"shards": 1})), false), unknown: ["labels.team".into()].into() };
+        let diff = diff(&args(json!({"shards": 1, "labels": {"team": "x"}})), None, &known);
+        assert_eq!(diff.changes, [change("labels.team".into(), ChangeKind::Update)]);
+    }
+
+    #[test]
+    fn a_missing_service_or_secret_is_a_change_of_outputs() {
+        let state = ClusterState { password: Some("x".into()), ..ClusterState::default() };
+        let found = diff(&args(json!({})), Some(&state), &Known::all(defaults::complete(args(json!({})), false))).changes;
+        assert_eq!(found.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["credentialsSecret", "endpoints"]);
+        assert!(found.iter().all(|change| !change.of_inputs && !change.replace));
+    }
+}

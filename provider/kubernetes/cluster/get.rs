@@ -1,0 +1,100 @@
+//! `clickhouse:kubernetes:getCluster`: what a cluster that another program owns is like, and how it fares.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::look;
+use super::state::ClusterState;
+use crate::kubernetes::apply;
+use crate::kubernetes::client::Session;
+use crate::kubernetes::meta::Kind;
+use crate::resource::{Context, Failure, FailureKind, Function};
+
+/// Which cluster to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "GetClusterArgs")]
+pub struct GetClusterArgs {
+    /// The cluster's name: that of its `ClickHouseInstallation`.
+    pub name: String,
+    /// The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// What a cluster is like: the outputs of the resource, and what the operator says about it at the moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "GetClusterResult")]
+pub struct GetClusterResult {
+    /// The outputs of the resource.
+    #[serde(flatten)]
+    pub state: ClusterState,
+    /// What the operator is doing with the cluster: `InProgress`, `Completed`, `Aborted`, `Terminating`, or empty while it has
+    /// not looked at it yet.
+    pub phase: String,
+    /// How many hosts are in rotation: ready, and not being worked on.
+    pub hosts_ready: u32,
+    /// How many hosts the cluster has.
+    pub hosts_total: u32,
+    /// The version of the operator that was last at work. Absent while none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator_version: Option<String>,
+    /// What went wrong lately, in the operator's words. Not empty on clusters in good health too: it also tells of what it
+    /// tried again with success.
+    pub errors: Vec<String>,
+    /// The last task that the operator finished. Absent while it finished none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_task: Option<String>,
+}
+
+/// The function.
+pub struct GetCluster {
+    session: Session,
+}
+
+impl GetCluster {
+    /// Looks at clusters in the Kubernetes cluster that `session` leads to.
+    pub fn new(session: Session) -> Self {
+        Self { session }
+    }
+}
+
+impl Function for GetCluster {
+    type Args = GetClusterArgs;
+    type Result = GetClusterResult;
+
+    const TOKEN: &'static str = "clickhouse:kubernetes:getCluster";
+
+    async fn invoke(&self, ctx: &Context, args: &GetClusterArgs) -> Result<GetClusterResult, Failure<()>> {
+        let namespace = args.namespace.clone().unwrap_or_else(|| self.session.default_namespace());
+        let api = self.session.api(ctx);
+        let selector = format!("clickhouse.altinity.com/chi={},clickhouse.altinity.com/ready=yes", args.name);
+        let (seen, serving) = futures::join!(
+            look::around(&api, &namespace, &args.name, None),
+            apply::list_names(&api, Kind::Pod, Some(&namespace), &selector),
+        );
+        let seen = seen.map_err(|error| error.to_failure())?;
+        let missing = || Failure::new(FailureKind::Invalid, format!("there is no cluster `{}` in namespace `{namespace}`", args.name));
+        let seen = seen.ok_or_else(missing)?;
+        let serving = serving.map_err(|error| error.to_failure())?;
+        let status = seen.installation()["status"].clone();
+        let found = look::found(ctx, seen, None, None).map_err(|failure| Failure {
+            kind: failure.kind,
+            reasons: failure.reasons,
+            partial: None,
+        })?;
+        let texts =
+            |field: &str| status[field].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+        Ok(GetClusterResult {
+            phase: status["status"].as_str().unwrap_or_default().to_owned(),
+            hosts_ready: u32::try_from(serving.len()).unwrap_or(u32::MAX),
+            hosts_total: u32::try_from(found.state.hosts.len()).unwrap_or(u32::MAX),
+            operator_version: status["chop-version"].as_str().map(str::to_owned),
+            errors: texts("errors"),
+            last_task: texts("taskIDsCompleted").into_iter().next(),
+            state: found.state,
+        })
+    }
+}

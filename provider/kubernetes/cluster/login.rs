@@ -1,0 +1,109 @@
+//! The administrator's password: where it comes from, and that it is made only once.
+
+use rand::RngExt;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::manifest::{Login, PASSWORD_VERSION_ANNOTATION};
+use super::validate::{Credential, ValidatedCluster};
+use super::{defaults, names};
+use crate::kubernetes::apply;
+use crate::kubernetes::client::Api;
+use crate::kubernetes::error::Error;
+use crate::kubernetes::meta::{Kind, ObjectRef};
+use crate::resource::{Failure, FailureKind};
+
+/// Letters and digits only: nothing in it has to be escaped in a URL, in XML or in a shell.
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+/// 32 of 62 characters are 190 bits.
+const LENGTH: usize = 32;
+
+/// What is known of the password before this call.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Before {
+    /// The password in Pulumi's state.
+    pub(super) password: Option<SecretString>,
+    /// Whether that one was made for the same `passwordVersion` as is asked for now.
+    pub(super) same_version: bool,
+    /// The Secret of ours as it is on the API server, where it was read.
+    pub(super) secret: Option<Value>,
+    /// Whether the administrator's password is set by `chiOverrides`, as in an adopted cluster.
+    pub(super) overridden: bool,
+}
+
+/// The login that `cluster` is to have.
+///
+/// A generated password is taken from the state, or from the Secret when an interrupted run has made it already; a new one
+/// is drawn only when there is none or another `passwordVersion` is asked for. Reads the user's own Secret, where one is named.
+pub(super) async fn resolve<S>(api: &Api, cluster: &ValidatedCluster, before: Before) -> Result<Login, Failure<S>> {
+    match &cluster.admin.credential {
+        Credential::Given(password) => Ok(Login { password: Some(password.clone()), version: None }),
+        Credential::Existing { secret, key } => {
+            let object = ObjectRef::new(Kind::Secret, &cluster.namespace, secret);
+            let found = apply::fetch(api, &object).await.map_err(|error: Error| error.to_failure())?;
+            let password = found.as_ref().and_then(|found| decode(found, key));
+            let missing = || {
+                let what = if found.is_some() { format!("{object} has no key `{key}`") } else { format!("{object} does not exist") };
+                Failure::new(FailureKind::Precondition, format!("{what}: create it, or correct `admin.existingSecret`"))
+            };
+            Ok(Login { password: Some(password.filter(|password| !password.is_empty()).ok_or_else(missing)?.into()), version: None })
+        }
+        Credential::Generated { version } => {
+            let stored = || {
+                let secret = before.secret.as_ref()?;
+                let made_for = secret["metadata"]["annotations"][PASSWORD_VERSION_ANNOTATION].as_str();
+                (made_for == Some(version)).then(|| decode(secret, defaults::PASSWORD_KEY)).flatten().map(SecretString::from)
+            };
+            let known = before.password.clone().filter(|_| before.same_version).or_else(stored);
+            if known.is_none() && before.overridden && before.password.is_none() {
+                return Ok(Login { password: None, version: None });
+            }
+            Ok(Login { password: Some(known.unwrap_or_else(generate)), version: Some(version.clone()) })
+        }
+    }
+}
+
+/// Whether the chart of users in `chiOverrides` gives the administrator a password of its own.
+pub(super) fn is_overridden(cluster: &ValidatedCluster) -> bool {
+    let users = cluster.chi_overrides["configuration"]["users"].as_object();
+    users.is_some_and(|users| users.keys().any(|key| key.starts_with(&format!("{}/password", cluster.admin.username))))
+}
+
+/// The Secret that holds the login.
+pub(super) fn secret_of(namespace: &str, name: &str) -> ObjectRef {
+    ObjectRef::new(Kind::Secret, namespace, names::credentials_secret(name))
+}
+
+/// The text under `key` of a Secret; `None` when there is none.
+pub(super) fn decode(secret: &Value, key: &str) -> Option<String> {
+    let bytes: k8s_openapi::ByteString = serde_json::from_value(secret["data"].get(key)?.clone()).ok()?;
+    String::from_utf8(bytes.0).ok()
+}
+
+fn generate() -> SecretString {
+    let mut rng = rand::rng();
+    (0..LENGTH).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn a_generated_password_is_long_plain_and_never_the_same() {
+        let passwords: BTreeSet<_> = (0..50).map(|_| generate().expose_secret().to_owned()).collect();
+        assert_eq!(passwords.len(), 50);
+        assert!(passwords.iter().all(|password| password.len() == 32 && password.chars().all(|c| c.is_ascii_alphanumeric())));
+    }
+
+    #[test]
+    fn a_secrets_text_is_decoded() {
+        let secret = serde_json::json!({"data": {"password": "cMOkc3M=", "odd": "/w=="}});
+        assert_eq!(decode(&secret, "password").as_deref(), Some("päss"));
+        assert_eq!((decode(&secret, "odd"), decode(&secret, "none")), (None, None));
+    }
+}

@@ -1,0 +1,222 @@
+//! EFFECT: reads a cluster's objects, one request each, and says what they mean.
+
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::adopt::{self, Live};
+use super::args::ClusterArgs;
+use super::manifest::{Login, sha256_hex};
+use super::outputs::{Observed, outputs};
+use super::state::ClusterState;
+use super::validate::ValidatedCluster;
+use super::{Failed, address, defaults, field, login, names, validate};
+use crate::kubernetes::apply::fetch;
+use crate::kubernetes::client::Api;
+use crate::kubernetes::error::Error;
+use crate::kubernetes::meta::{Kind, ObjectRef, is_marked, owner_urn, uid};
+use crate::resource::{Context, Failure, FailureKind, Found, Known, Urn};
+
+/// What is there before a cluster is made.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Before {
+    namespace: Option<Value>,
+    pub(super) secret: Option<Value>,
+    service: Option<Value>,
+    installation: Option<Value>,
+    keeper: Option<Value>,
+}
+
+/// Reads what a create could collide with.
+pub(super) async fn before_create(api: &Api, cluster: &ValidatedCluster) -> Result<Before, Error> {
+    let object = |kind| ObjectRef::new(kind, &cluster.namespace, &cluster.name);
+    let (installation, service, secret, keeper, namespace) = futures::join!(
+        fetch_owned(api, object(Kind::Installation)),
+        fetch_owned(api, object(Kind::Service)),
+        fetch_owned(api, login::secret_of(&cluster.namespace, &cluster.name)),
+        async { if cluster.keeper().is_some() { fetch_owned(api, object(Kind::KeeperInstallation)).await } else { Ok(None) } },
+        async {
+            if cluster.create_namespace { fetch_owned(api, ObjectRef::global(Kind::Namespace, &cluster.namespace)).await } else { Ok(None) }
+        },
+    );
+    Ok(Before { namespace: namespace?, secret: secret?, service: service?, installation: installation?, keeper: keeper? })
+}
+
+async fn fetch_owned(api: &Api, object: ObjectRef) -> Result<Option<Value>, Error> {
+    fetch(api, &object).await
+}
+
+impl Before {
+    /// Whether an earlier run of this stack was interrupted while it made the cluster.
+    pub(super) fn is_continued(&self) -> bool {
+        self.secret.is_some()
+    }
+
+    /// Whether the namespace is this cluster's to make, or was made by it in a run that was interrupted.
+    pub(super) fn owns_namespace(&self, urn: &Urn, cluster: &ValidatedCluster) -> bool {
+        cluster.create_namespace && self.namespace.as_ref().is_none_or(|namespace| owner_urn(namespace) == Some(&urn.0))
+    }
+
+    /// Fails when something of the cluster's name is there that this stack did not make.
+    ///
+    /// The Secret is written before all else and carries the stack's mark: a cluster without it is somebody else's.
+    pub(super) fn refuse_what_is_not_ours(&self, ctx: &Context, cluster: &ValidatedCluster) -> Result<(), Failed> {
+        let is_ours = |object: &Option<Value>| object.as_ref().is_none_or(|object| owner_urn(object) == Some(&ctx.urn.0));
+        let marked = self.secret.is_some() && is_ours(&self.secret);
+        let (namespace, name) = (&cluster.namespace, &cluster.name);
+        let existing = ObjectRef::new(Kind::Installation, namespace, name);
+        if self.installation.is_some() && !marked {
+            let import = format!("pulumi import clickhouse:kubernetes:Cluster {} {namespace}/{name}", ctx.urn.name());
+            let reason =
+                format!("{existing} exists already and was not made by this stack; to adopt it run `{import}`, else choose another `name`");
+            return Err(Failure::new(FailureKind::AlreadyExists, reason));
+        }
+        let keeper_is_ours = self.keeper.is_none() || marked;
+        let others = [
+            (is_ours(&self.secret), login::secret_of(namespace, name)),
+            (is_ours(&self.service), ObjectRef::new(Kind::Service, namespace, name)),
+            (keeper_is_ours, ObjectRef::new(Kind::KeeperInstallation, namespace, name)),
+        ];
+        let taken: Vec<_> = others
+            .into_iter()
+            .filter(|(ours, _)| !ours)
+            .map(|(_, object)| format!("{object} exists already and was not made by this stack; choose another `name`, or delete it"))
+            .collect();
+        if !taken.is_empty() {
+            return Err(Failure { kind: FailureKind::AlreadyExists, reasons: taken, partial: None });
+        }
+        if self.is_continued() {
+            ctx.report.info(&format!("going on with {namespace}/{name}, which an interrupted run of this stack began"));
+        }
+        Ok(())
+    }
+}
+
+/// The Secret with the login, when it is one of this provider's.
+pub(super) async fn credentials(api: &Api, cluster: &ValidatedCluster) -> Result<Option<Value>, Failed> {
+    let secret = fetch(api, &login::secret_of(&cluster.namespace, &cluster.name)).await.map_err(|error| error.to_failure())?;
+    Ok(secret.filter(is_marked))
+}
+
+/// A cluster as it is there.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    live: Live,
+    secret: Option<Value>,
+}
+
+/// Reads a cluster's objects; a Service or Secret of the same name that this provider did not make is not one of them.
+/// `None` when there is no such installation. The Keeper is read where `old` has one, or where
+/// nothing is known.
+pub(super) async fn around(api: &Api, namespace: &str, name: &str, old: Option<&ClusterArgs>) -> Result<Option<Seen>, Error> {
+    let object = |kind| ObjectRef::new(kind, namespace, name);
+    let (installation, service, secret, keeper) = futures::join!(
+        fetch_owned(api, object(Kind::Installation)),
+        fetch_owned(api, object(Kind::Service)),
+        fetch_owned(api, login::secret_of(namespace, name)),
+        async { if old.is_none_or(super::has_keeper) { fetch_owned(api, object(Kind::KeeperInstallation)).await } else { Ok(None) } },
+    );
+    let installation = match installation {
+        Err(error) if error.is_absent() => None,
+        result => result?,
+    };
+    let Some(installation) = installation else { return Ok(None) };
+    let keeper = match keeper {
+        Err(Error::CrdMissing { .. }) => None,
+        result => result?,
+    };
+    Ok(Some(Seen { live: Live { installation, keeper, service: service?.filter(is_marked) }, secret: secret?.filter(is_marked) }))
+}
+
+impl Seen {
+    /// The ClickHouseInstallation.
+    pub(super) fn installation(&self) -> &Value {
+        &self.live.installation
+    }
+}
+
+/// The inputs and outputs that `seen` corresponds to. A cluster that nothing is known of is described as it is; one from
+/// the state keeps its inputs except where it drifted.
+pub(super) fn found(
+    ctx: &Context,
+    seen: Seen,
+    old: Option<&ClusterArgs>,
+    old_state: Option<&ClusterState>,
+) -> Result<Found<ClusterArgs, ClusterState>, Failed> {
+    let Seen { live, secret } = seen;
+    let known = super::known_password(old_state);
+    let stored = secret.as_ref().and_then(|secret| login::decode(secret, defaults::PASSWORD_KEY)).map(SecretString::from);
+    let (login, secret_is_sound) = settle(&live, known, stored);
+    let inputs = match old {
+        Some(old) => adopt::drifted(old, &live, &ctx.urn, &login),
+        None => adopt::inputs(&live, &ctx.urn, &login),
+    };
+    let namespace = field(&live.installation, "/metadata/namespace").unwrap_or_default();
+    let filled = defaults::fill(&ctx.urn, &crate::resource::Autonaming::Default, namespace, None, &Known::all(inputs.clone()));
+    let cluster =
+        filled.map_err(|failure| vec![failure]).and_then(|args| validate::validate(&Known::all(args))).map_err(|failures| Failure {
+            kind: FailureKind::Invalid,
+            reasons: failures
+                .iter()
+                .map(|failure| format!("the cluster can't be expressed in this provider's inputs: {}: {}", failure.path, failure.reason))
+                .collect(),
+            partial: None,
+        })?;
+    let observed = Observed {
+        uid: uid(&live.installation).map(str::to_owned),
+        address: live
+            .service
+            .as_ref()
+            .and_then(|service| {
+                field(service, "/status/loadBalancer/ingress/0/hostname").or_else(|| field(service, "/status/loadBalancer/ingress/0/ip"))
+            })
+            .map(str::to_owned),
+        namespace_created: old_state.is_some_and(|state| state.namespace_created == Some(true)),
+    };
+    let mut state = outputs(&cluster, &login, &observed);
+    if !secret_is_sound || secret.is_none() {
+        state.credentials_secret = None;
+    }
+    if live.keeper.is_none() {
+        state.keeper = None;
+    }
+    let damaged = |service: &Value| old.is_some() && adopt::service_is_damaged(&cluster, &ctx.urn, &login, service);
+    match &live.service {
+        Some(service) if !damaged(service) => {}
+        // A refresh reports the address as missing, so that the next update mends it.
+        _ if old.is_some() => (state.endpoints, state.connection, state.external) = (None, None, None),
+        // An adopted cluster is reached by the operator's own Service until the first update makes one.
+        _ => describe_operator_service(&mut state, &cluster, &login),
+    }
+    Ok(Found { id: super::id(&cluster), inputs, state })
+}
+
+/// The password, and whether the Secret agrees with it. Where state and Secret differ, the installation decides.
+fn settle(live: &Live, known: Option<SecretString>, stored: Option<SecretString>) -> (Login, bool) {
+    use secrecy::ExposeSecret;
+    let users = &live.installation["spec"]["configuration"]["users"];
+    let is_in_force = |password: &SecretString| {
+        let hash = sha256_hex(password.expose_secret());
+        users
+            .as_object()
+            .is_some_and(|users| users.iter().any(|(key, value)| key.ends_with("/password_sha256_hex") && value.as_str() == Some(&hash)))
+    };
+    let same = |one: &SecretString, other: &SecretString| one.expose_secret() == other.expose_secret();
+    let (password, sound) = match (known, stored) {
+        (Some(known), Some(stored)) if same(&known, &stored) => (Some(known), true),
+        (_, Some(stored)) if is_in_force(&stored) => (Some(stored), true),
+        (known, _) => (known, false),
+    };
+    (Login { password, version: None }, sound)
+}
+
+fn describe_operator_service(state: &mut ClusterState, cluster: &ValidatedCluster, login: &Login) {
+    use secrecy::ExposeSecret;
+    let service = names::operator_service(&cluster.name);
+    let hostname = names::fqdn(&service, &cluster.namespace, &cluster.cluster_domain);
+    let endpoints = address::endpoints(&hostname);
+    state.connection =
+        login.password.as_ref().map(|password| address::connection(&endpoints, &cluster.admin.username, password.expose_secret()));
+    state.port_forward_command = state.port_forward_command.replace(&format!("service/{} ", cluster.name), &format!("service/{service} "));
+    state.endpoints = Some(endpoints);
+    state.internal_hostname = hostname;
+}

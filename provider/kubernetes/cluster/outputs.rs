@@ -1,0 +1,118 @@
+//! From a validated cluster, and the few facts that only the API server knows, to the outputs.
+
+use secrecy::ExposeSecret;
+
+use super::args::IngressType;
+use super::manifest::{Login, USERNAME_KEY};
+use super::state::{ClusterState, CredentialsSecret, External, Host, KeeperState};
+use super::validate::ValidatedCluster;
+use super::{address, defaults, names};
+use crate::property::path::PropertyPath;
+use crate::resource::{Known, Paths};
+
+/// What only the API server can tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Observed {
+    /// The ClickHouseInstallation's unique id.
+    pub(super) uid: Option<String>,
+    /// The load balancer's host name or address.
+    pub(super) address: Option<String>,
+    /// Whether this resource made the namespace.
+    pub(super) namespace_created: bool,
+}
+
+/// The outputs of `cluster`.
+pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Observed) -> ClusterState {
+    let ValidatedCluster { name, namespace, cluster_name, cluster_domain, admin, .. } = cluster;
+    let hostname = names::fqdn(name, namespace, cluster_domain);
+    let endpoints = address::endpoints(&hostname);
+    let connection = login.password.as_ref().map(|password| address::connection(&endpoints, &admin.username, password.expose_secret()));
+    ClusterState {
+        name: name.clone(),
+        namespace: namespace.clone(),
+        cluster_name: cluster_name.clone(),
+        username: admin.username.clone(),
+        password: login.password.as_ref().map(|password| password.expose_secret().to_owned()),
+        credentials_secret: Some(CredentialsSecret {
+            name: names::credentials_secret(name),
+            username_key: USERNAME_KEY.to_owned(),
+            password_key: defaults::PASSWORD_KEY.to_owned(),
+        }),
+        endpoints: Some(endpoints),
+        connection,
+        external: external(cluster, observed),
+        hosts: cluster.hosts().map(|(shard, replica)| host(cluster, shard, replica)).collect(),
+        shard_services: if cluster.per_shard_services {
+            (0..cluster.shards).map(|shard| names::shard_service(name, cluster_name, shard)).collect()
+        } else {
+            Vec::new()
+        },
+        keeper: cluster.keeper().map(|keeper| KeeperState {
+            name: name.clone(),
+            service: names::keeper_service(name),
+            endpoints: (0..keeper.replicas)
+                .map(|replica| {
+                    let host = names::fqdn(&names::keeper_host(name, cluster_name, replica), namespace, cluster_domain);
+                    format!("{host}:{}", defaults::COORDINATION_PORT)
+                })
+                .collect(),
+        }),
+        port_forward_command: format!(
+            "kubectl port-forward --namespace {namespace} service/{name} {http}:{http} {native}:{native}",
+            http = address::HTTP_PORT,
+            native = address::NATIVE_PORT
+        ),
+        internal_hostname: hostname,
+        uid: observed.uid.clone(),
+        namespace_created: observed.namespace_created.then_some(true),
+    }
+}
+
+fn external(cluster: &ValidatedCluster, observed: &Observed) -> Option<External> {
+    let ingress = cluster.ingress.as_ref()?;
+    let address = observed.address.clone().filter(|_| ingress.kind == IngressType::LoadBalancer);
+    // A node port's number and the nodes' addresses are the cluster's business: nothing here would stay true.
+    let reachable_as = ingress.hostname.clone().or_else(|| address.clone());
+    Some(External { hostname: ingress.hostname.clone(), address, endpoints: reachable_as.map(|host| address::endpoints(&host)) })
+}
+
+fn host(cluster: &ValidatedCluster, shard: u32, replica: u32) -> Host {
+    let name = names::host(&cluster.name, &cluster.cluster_name, shard, replica);
+    Host { shard, replica, fqdn: names::fqdn(&name, &cluster.namespace, &cluster.cluster_domain), pod: names::pod(&name), name }
+}
+
+/// Which outputs a preview can't tell, besides those it says itself: those that follow from unknown inputs.
+pub(super) fn unknown_outputs<T>(args: &Known<T>) -> Paths {
+    const FOLLOW: [(&str, &[&str]); 12] = [
+        (
+            "name",
+            &[
+                "name",
+                "credentialsSecret",
+                "endpoints",
+                "connection",
+                "hosts",
+                "shardServices",
+                "keeper",
+                "portForwardCommand",
+                "internalHostname",
+            ],
+        ),
+        ("namespace", &["namespace", "endpoints", "connection", "hosts", "keeper", "portForwardCommand", "internalHostname"]),
+        ("clusterName", &["clusterName", "hosts", "shardServices", "keeper"]),
+        ("clusterDomain", &["endpoints", "connection", "hosts", "keeper", "internalHostname"]),
+        ("shards", &["hosts", "shardServices"]),
+        ("replicas", &["hosts", "keeper"]),
+        ("coordination", &["keeper"]),
+        ("perShardServices", &["shardServices"]),
+        ("admin.username", &["username", "connection"]),
+        ("admin.password", &["password", "connection"]),
+        ("admin.existingSecret", &["password", "connection"]),
+        ("ingress", &["external"]),
+    ];
+    FOLLOW
+        .iter()
+        .filter(|(input, _)| args.is_unknown(&PropertyPath::from(*input)))
+        .flat_map(|(_, outputs)| outputs.iter().map(|output| PropertyPath::from(*output)))
+        .collect()
+}

@@ -1,0 +1,111 @@
+//! Waiting for the address of a load balancer.
+
+use tokio::time::Instant;
+
+use super::{QUIET, hopeless, interrupted};
+use crate::kubernetes::client::Session;
+use crate::kubernetes::meta::Kind;
+use crate::kubernetes::observe::{Event, Service};
+use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
+use crate::kubernetes::watch::{Hub, Scope, Snapshot, Subscription};
+use crate::resource::{Context, FailureKind};
+
+/// Waits until the Service of type LoadBalancer, made by this provider, has an address, and gives it: a host name or an IP.
+pub async fn await_load_balancer(
+    session: &Session,
+    ctx: &Context,
+    deadline: Instant,
+    namespace: &str,
+    name: &str,
+) -> Result<String, NotReady> {
+    // Taken before the watch starts, so that its first list is newer.
+    let started = Instant::now();
+    let mut watching = Watching {
+        service: Hub::subscribe(session, Kind::Service, Some(namespace), &Scope::Ours(name.to_owned())),
+        events: None,
+        name: name.to_owned(),
+        started,
+    };
+    loop {
+        match wait(ctx, deadline, &mut watching).await? {
+            Step::Address(address) => return Ok(address),
+            Step::Search => watching.events = Some(Hub::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings)),
+        }
+    }
+}
+
+struct Watching {
+    service: Subscription<Service>,
+    events: Option<Subscription<Event>>,
+    name: String,
+    started: Instant,
+}
+
+impl Condition for Watching {
+    type Met = Step;
+
+    fn look(&mut self, now: Instant) -> Verdict<Step> {
+        let events = self.events.as_mut().map(Subscription::snapshot);
+        judge(&self.name, &self.service.snapshot(), events.as_ref(), self.started, now)
+    }
+
+    async fn changed(&mut self) {
+        let events = async {
+            match &mut self.events {
+                Some(events) => events.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.service.changed() => {}
+            () = events => {}
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    Address(String),
+    Search,
+}
+
+pub(super) fn judge(
+    name: &str,
+    services: &Snapshot<Service>,
+    events: Option<&Snapshot<Event>>,
+    started: Instant,
+    now: Instant,
+) -> Verdict<Step> {
+    if let Some((kind, reasons)) = hopeless(services.trouble.as_ref()) {
+        return Verdict::Failed(kind, reasons);
+    }
+    let service = services.named(name);
+    if let Some(service) = service {
+        let ingress = service.status.as_ref().and_then(|status| status.load_balancer.ingress.first());
+        if let Some(address) = ingress.and_then(|ingress| ingress.hostname.clone().or_else(|| ingress.ip.clone())) {
+            return Verdict::Done(Step::Address(address));
+        }
+        if service.spec.kind != "LoadBalancer" {
+            let reason = format!("Service {name} is of type {} and gets no address; someone else changed its type", service.spec.kind);
+            return Verdict::Failed(FailureKind::Precondition, vec![reason]);
+        }
+    } else if services.is_newer_than(started, None) {
+        return Verdict::Failed(FailureKind::Precondition, vec![format!("Service {name} was deleted by someone else meanwhile")]);
+    }
+    let waiting = format!("waiting for the load balancer's address of Service {name}");
+    if let Some(trouble) = &services.trouble {
+        return Verdict::Pending(Pending { progress: interrupted(trouble), ..Pending::default() });
+    }
+    let Some(events) = events else {
+        if now >= started + QUIET {
+            return Verdict::Done(Step::Search);
+        }
+        return Verdict::Pending(Pending { progress: waiting, again: Some(started + QUIET), ..Pending::default() });
+    };
+    let about = events.objects.iter().filter(|event| event.involved_object.kind == "Service" && event.involved_object.name == name);
+    let message = about.max_by_key(|event| event.at().cloned()).and_then(|event| event.message.clone());
+    let remedy = "see whether this Kubernetes cluster has load balancers (a cloud's controller, or one such as MetalLB), or use `ingress.type: NodePort`";
+    let reasons = message.iter().cloned().chain([remedy.to_owned()]).collect();
+    let progress = message.map_or_else(|| waiting.clone(), |message| format!("{waiting} · {message}"));
+    Verdict::Pending(Pending { progress, reasons, again: None, warn: None })
+}

@@ -1,0 +1,128 @@
+//! Waiting for a `ClickHouseInstallation`.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::judge::{Judge, Limits, Seen, Step};
+use super::trouble::Search;
+use super::{Written, operator};
+use crate::kubernetes::client::Session;
+use crate::kubernetes::error::Error;
+use crate::kubernetes::meta::Kind;
+use crate::kubernetes::observe::{Installation, StatefulSet};
+use crate::kubernetes::wait::{Condition, NotReady, Verdict, wait};
+use crate::kubernetes::watch::{Hub, Scope, Subscription};
+use crate::resource::Context;
+
+/// What a change is to lead to. Printed as the installation's kind and name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expect {
+    /// The installation's namespace.
+    pub namespace: String,
+    /// The installation's name.
+    pub name: String,
+    /// The `spec.taskID` that was sent with the change.
+    pub task_id: String,
+    /// What the API server answered to the change.
+    pub written: Written,
+    /// The StatefulSets that are to be ready, one a host: `chi-<name>-<cluster>-<shard>-<replica>`. When the installation names
+    /// them otherwise, as many as the operator says there are.
+    pub hosts: Vec<String>,
+    /// Whether no pod is to run.
+    pub stopped: bool,
+    /// Whether the operator is told to leave it alone: then there is nothing to wait for.
+    pub suspended: bool,
+}
+
+impl fmt::Display for Expect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", Kind::Installation.name(), self.namespace, self.name)
+    }
+}
+
+/// How a change ended well.
+#[derive(Debug, Clone)]
+pub enum Served {
+    /// Done by the operator, every host ready (or none running, where it is stopped).
+    Ready(Arc<Installation>),
+    /// Written; the operator does nothing about it as long as it is suspended.
+    Suspended,
+}
+
+/// Waits until this change's task is started and completed and every host is ready.
+///
+/// Warns once when no operator takes the change up. Calls `fresh_task` at most once, when the operator recorded the change as done
+/// without doing it: it is to send the same change with another `taskID` and to give that and the API server's answer.
+pub async fn await_installation<F, Fut>(
+    session: &Session,
+    ctx: &Context,
+    deadline: Instant,
+    expect: Expect,
+    fresh_task: F,
+) -> Result<Served, NotReady>
+where
+    F: FnOnce() -> Fut + Send,
+    Fut: Future<Output = Result<(String, Value), Error>> + Send,
+{
+    if expect.suspended {
+        ctx.report.info(&format!("{expect} is suspended: the clickhouse-operator leaves it as it is, so nothing was waited for"));
+        return Ok(Served::Suspended);
+    }
+    let api = session.api(ctx).until(deadline);
+    let mut fresh_task = Some(fresh_task);
+    let children = Scope::OfInstallation(expect.name.clone());
+    // Taken before the watches start, so that their first list is newer.
+    let started = Instant::now();
+    let mut watching = Watching {
+        installation: Hub::subscribe(session, Kind::Installation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
+        sets: Hub::subscribe(session, Kind::StatefulSet, Some(&expect.namespace), &children),
+        search: None,
+        judge: Judge::new(expect.clone(), Limits::default(), started),
+    };
+    loop {
+        match wait(ctx, deadline, &mut watching).await? {
+            Step::Ready(installation) => return Ok(Served::Ready(installation)),
+            Step::Search => watching.search = Some(Search::start(session, &expect.namespace, &children)),
+            Step::FindOperator => watching.judge.operator = Some(operator::find(&api).await),
+            Step::FreshTask => {
+                let Some(send) = fresh_task.take() else { continue };
+                let (task_id, answer) = send().await?;
+                watching.judge.retask(task_id, Written::of(&answer), Instant::now());
+            }
+        }
+    }
+}
+
+struct Watching {
+    installation: Subscription<Installation>,
+    sets: Subscription<StatefulSet>,
+    search: Option<Search>,
+    judge: Judge,
+}
+
+impl Condition for Watching {
+    type Met = Step;
+
+    fn look(&mut self, now: Instant) -> Verdict<Step> {
+        let clues = self.search.as_mut().map(Search::clues);
+        self.judge.look(&Seen { installation: self.installation.snapshot(), sets: self.sets.snapshot(), clues }, now)
+    }
+
+    async fn changed(&mut self) {
+        let search = async {
+            match &mut self.search {
+                Some(search) => search.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.installation.changed() => {}
+            () = self.sets.changed() => {}
+            () = search => {}
+        }
+    }
+}

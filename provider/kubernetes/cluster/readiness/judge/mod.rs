@@ -1,0 +1,302 @@
+//! Whether an installation serves: the judgement over what is seen. Pure; time comes in as an argument.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::operator::Presence;
+use super::trouble::Clues;
+use super::{Expect, Hosts, QUIET, Written, hopeless, interrupted, stands};
+use crate::kubernetes::cluster::diagnose::{Graces, Lasting};
+use crate::kubernetes::error::Error;
+use crate::kubernetes::observe::{Installation, InstallationStatus, StatefulSet};
+use crate::kubernetes::wait::{Pending, Verdict};
+use crate::kubernetes::watch::Snapshot;
+use crate::resource::FailureKind;
+
+/// Errors of the operator that only an edit mends: what its newest error then begins with.
+const FINAL_ERRORS: [&str; 5] =
+    ["[FIPSValidationFailed", "[RootCAConflict", "[RootCASecretUnresolved", "[FIPSImagePolicyViolation", "[RemovedSecretRefSyntax"];
+
+/// How many reasons are told.
+const REASONS: usize = 6;
+
+/// How long states may last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// States of pods and volumes that only an edit mends.
+    pub(super) graces: Graces,
+    /// A new installation that nobody has touched.
+    pub(super) untouched: Duration,
+    /// A change that the operator, known to have worked on it before, has not taken up.
+    pub(super) unanswered: Duration,
+    /// `Aborted`, which newer operators leave by themselves.
+    pub(super) aborted: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let (untouched, unanswered) = (Duration::from_secs(15), Duration::from_secs(60));
+        Self { graces: Graces::default(), untouched, unanswered, aborted: Duration::from_secs(120) }
+    }
+}
+
+/// How long before its absence is told the operator is looked for.
+const LOOK_AHEAD: Duration = Duration::from_secs(3);
+
+/// Everything seen at one moment.
+pub(super) struct Seen {
+    pub(super) installation: Snapshot<Installation>,
+    pub(super) sets: Snapshot<StatefulSet>,
+    /// `None` while nobody looks for reasons.
+    pub(super) clues: Option<Clues>,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// It serves.
+    Ready(Arc<Installation>),
+    /// Send another task: the operator recorded ours as done without doing it.
+    FreshTask,
+    /// Look at pods, volumes and events too.
+    Search,
+    /// Find out whether an operator runs.
+    FindOperator,
+}
+
+/// What a judgement remembers from look to look.
+pub(super) struct Judge {
+    expect: Arc<Expect>,
+    limits: Limits,
+    started: Instant,
+    /// The facts that count as progress, and since when they have been as they are.
+    moved: Option<(Facts, Instant)>,
+    seen_once: bool,
+    aborted_since: Option<Instant>,
+    raced: bool,
+    told: Told,
+    pub(super) operator: Option<Presence>,
+    lasting: Lasting,
+}
+
+/// What was warned of already.
+#[derive(Default)]
+struct Told {
+    untouched: bool,
+    superseded: bool,
+}
+
+type Facts = (String, Option<String>, u32, usize, usize);
+
+impl Judge {
+    pub(super) fn new(expect: Expect, limits: Limits, started: Instant) -> Self {
+        Self {
+            expect: Arc::new(expect),
+            limits,
+            started,
+            moved: None,
+            seen_once: false,
+            aborted_since: None,
+            raced: false,
+            told: Told::default(),
+            operator: None,
+            lasting: Lasting::default(),
+        }
+    }
+
+    /// Goes on with another task in the place of the first.
+    pub(super) fn retask(&mut self, task_id: String, written: Written, now: Instant) {
+        self.expect = Arc::new(Expect { task_id, written, ..Expect::clone(&self.expect) });
+        self.started = now;
+        self.raced = true;
+    }
+
+    pub(super) fn look(&mut self, seen: &Seen, now: Instant) -> Verdict<Step> {
+        let trouble = seen.installation.trouble.as_ref().or(seen.sets.trouble.as_ref());
+        if let Some((kind, reasons)) = hopeless(trouble) {
+            return Verdict::Failed(kind, reasons);
+        }
+        let mut verdict = self.look_at_known(seen, now);
+        if let (Verdict::Pending(pending), Some(trouble)) = (&mut verdict, trouble) {
+            pending.progress = interrupted(trouble);
+        }
+        verdict
+    }
+
+    fn look_at_known(&mut self, seen: &Seen, now: Instant) -> Verdict<Step> {
+        if seen.installation.listed.is_none() || seen.sets.listed.is_none() {
+            return waiting("asking the API server how the cluster is");
+        }
+        let found = seen.installation.objects.iter().find(|object| object.metadata.name() == self.expect.name);
+        let Some(installation) = found else { return self.absent(&seen.installation) };
+        if let Some(gone) = self.not_ours(installation) {
+            return gone;
+        }
+        if self.expect.written.generation.is_some_and(|generation| installation.metadata.generation() < generation) {
+            return waiting("waiting for the API server to show the change");
+        }
+        self.seen_once = true;
+        self.progress(installation, seen, now)
+    }
+
+    /// The installation is not in the watch: deleted, or not there yet.
+    fn absent(&self, snapshot: &Snapshot<Installation>) -> Verdict<Step> {
+        if self.seen_once || snapshot.is_newer_than(self.started, self.expect.written.revision) {
+            return failed(format!("{} was deleted by someone else meanwhile", self.expect));
+        }
+        waiting("waiting for the API server to show the change")
+    }
+
+    fn not_ours(&self, installation: &Installation) -> Option<Verdict<Step>> {
+        let uid = self.expect.written.uid.as_deref();
+        if uid.is_some_and(|uid| uid != installation.metadata.uid()) {
+            return Some(failed(format!("{} was deleted and made anew by someone else meanwhile", self.expect)));
+        }
+        installation.metadata.is_deleting().then(|| failed(format!("{} is being deleted by someone else", self.expect)))
+    }
+
+    fn progress(&mut self, installation: &Arc<Installation>, seen: &Seen, now: Instant) -> Verdict<Step> {
+        let nothing = InstallationStatus::default();
+        let status = installation.status.as_ref().unwrap_or(&nothing);
+        let task = installation.spec.task_id.clone().unwrap_or_else(|| self.expect.task_id.clone());
+        let begun = status.task_ids_started.contains(&task);
+        let ended = status.task_ids_completed.contains(&task);
+        if !begun && status.task_id.as_ref() != Some(&task) {
+            return self.not_taken_up(installation, now);
+        }
+        if let Some(error) = status.chop_version.as_deref().and_then(Error::for_operator) {
+            return Verdict::Failed(error.kind(), vec![error.to_string()]);
+        }
+        let completed = status.status == "Completed";
+        if completed && ended && !begun && !self.raced {
+            return Verdict::Done(Step::FreshTask);
+        }
+
+        let expect = Arc::clone(&self.expect);
+        let hosts = hosts(&expect, seen, status);
+        if completed && begun && ended && hosts.all_ready() {
+            return Verdict::Done(Step::Ready(installation.clone()));
+        }
+        let quiet_since = self.note_facts(status, &hosts, now);
+        let aborted = (status.status == "Aborted").then(|| newest_error(status));
+        if seen.clues.is_none() && !self.expect.stopped && !hosts.all_ready() && (aborted.is_some() || now >= quiet_since + QUIET) {
+            return Verdict::Done(Step::Search);
+        }
+
+        let settled = ended && (completed || aborted.is_some());
+        let findings = seen
+            .clues
+            .as_ref()
+            .map(|clues| clues.about(&hosts.unready, installation.metadata.written.as_ref(), settled))
+            .unwrap_or_default();
+        let lasting = self.lasting.judge(&findings, &self.limits.graces, now);
+        if !lasting.final_reasons.is_empty() {
+            return Verdict::Failed(FailureKind::Precondition, lasting.final_reasons);
+        }
+        let mut reasons: Vec<String> = findings.into_iter().map(|finding| finding.text).take(REASONS).collect();
+        let mut again = vec![lasting.again, seen.clues.is_none().then_some(quiet_since + QUIET)];
+        if let Some(error) = aborted {
+            let since = *self.aborted_since.get_or_insert(now);
+            let gave_up = format!("the clickhouse-operator gave up: {error}; correct the cause and run again");
+            if now >= since + self.limits.aborted || is_final(&error) {
+                return Verdict::Failed(FailureKind::Precondition, std::iter::once(gave_up).chain(reasons).collect());
+            }
+            reasons.push(gave_up);
+            again.push(Some(since + self.limits.aborted));
+        } else {
+            self.aborted_since = None;
+        }
+
+        let verb = if self.expect.stopped { "stopped" } else { "ready" };
+        let held_up = reasons.first().cloned().or_else(|| hosts.all_ready().then(|| rolling_out(status)));
+        let progress = match held_up {
+            Some(reason) => format!("{}/{} hosts {verb} · {reason}", hosts.ready, hosts.wanted),
+            None => format!("{}/{} hosts {verb}", hosts.ready, hosts.wanted),
+        };
+        let warn = self.superseded(&task);
+        Verdict::Pending(Pending { progress, reasons, again: again.into_iter().flatten().min(), warn })
+    }
+
+    /// Remembers since when nothing has moved.
+    fn note_facts(&mut self, status: &InstallationStatus, hosts: &Hosts<'_>, now: Instant) -> Instant {
+        let facts = (status.status.clone(), status.task_id.clone(), status.hosts_completed, hosts.ready, hosts.wanted);
+        match &self.moved {
+            Some((known, since)) if *known == facts => *since,
+            _ => {
+                self.moved = Some((facts, now));
+                now
+            }
+        }
+    }
+
+    fn not_taken_up(&mut self, installation: &Installation, now: Instant) -> Verdict<Step> {
+        let untouched = installation.metadata.finalizers().is_empty() && installation.status.is_none();
+        let limit = if untouched { self.limits.untouched } else { self.limits.unanswered };
+        let (look, tell) = (self.started + limit.saturating_sub(LOOK_AHEAD), self.started + limit);
+        let pending = Pending { progress: "waiting for the clickhouse-operator to take up the change".to_owned(), ..Pending::default() };
+        if now < look {
+            return Verdict::Pending(Pending { again: Some(look), ..pending });
+        }
+        let Some(operator) = &self.operator else { return Verdict::Done(Step::FindOperator) };
+        if now < tell {
+            return Verdict::Pending(Pending { again: Some(tell), ..pending });
+        }
+        let reason = format!("{} waits: {}", self.expect, operator.explain(&self.expect.namespace));
+        let warn = (!std::mem::replace(&mut self.told.untouched, true)).then(|| reason.clone());
+        Verdict::Pending(Pending { reasons: vec![reason], warn, ..pending })
+    }
+
+    fn superseded(&mut self, task: &str) -> Option<String> {
+        if task == self.expect.task_id || std::mem::replace(&mut self.told.superseded, true) {
+            return None;
+        }
+        Some(format!(
+            "{} was changed by someone else meanwhile (task `{task}`); waiting for that change, which includes this one",
+            self.expect
+        ))
+    }
+}
+
+/// What goes on while every host is ready: of the change before, or of this one.
+fn rolling_out(status: &InstallationStatus) -> String {
+    match status.hosts_completed {
+        0 => "the operator works on the change".to_owned(),
+        done => format!("the operator has rolled the change out to {done}"),
+    }
+}
+
+/// How many hosts are as they should be: ready, or stopped.
+fn hosts<'a>(expect: &'a Expect, seen: &'a Seen, status: &InstallationStatus) -> Hosts<'a> {
+    let sets = &seen.sets.objects;
+    if !expect.stopped {
+        return Hosts::count(sets, &expect.hosts, usize::try_from(status.hosts).unwrap_or_default());
+    }
+    let unready: Vec<_> = sets.iter().filter(|set| !stands(set)).map(|set| set.metadata.name()).collect();
+    let wanted = sets.len().max(1);
+    // An installation that was stopped from birth may have no StatefulSet at all.
+    let ready = if sets.is_empty() { wanted } else { wanted - unready.len() };
+    Hosts { wanted, ready, unready }
+}
+
+fn newest_error(status: &InstallationStatus) -> String {
+    status.error.clone().or_else(|| status.errors.clone()).unwrap_or_else(|| "it names no reason; see its log".to_owned())
+}
+
+/// Whether an error names a reason that only an edit mends. The list of errors puts a time before each.
+fn is_final(error: &str) -> bool {
+    let untimed = error.split_once(' ').map_or(error, |(_, rest)| rest);
+    FINAL_ERRORS.iter().any(|start| error.starts_with(start) || untimed.starts_with(start))
+}
+
+fn waiting<T>(progress: &str) -> Verdict<T> {
+    Verdict::Pending(Pending { progress: progress.to_owned(), ..Pending::default() })
+}
+
+fn failed<T>(reason: String) -> Verdict<T> {
+    Verdict::Failed(FailureKind::Precondition, vec![reason])
+}
+
+#[cfg(test)]
+mod tests;

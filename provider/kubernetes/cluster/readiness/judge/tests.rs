@@ -1,0 +1,258 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+/// An installation as the operator leaves it, with its hosts.
+struct Scene {
+    installation: Value,
+    hosts: Vec<(&'static str, Value)>,
+    clues: Option<Clues>,
+}
+
+impl Scene {
+    fn new(status: Value) -> Self {
+        let mut installation =
+            json!({"metadata": {"name": "db", "uid": "u1", "generation": 2, "finalizers": ["f"]}, "spec": {"taskID": "t1"}});
+        installation["status"] = status;
+        Self { installation, hosts: vec![("h0", set(1, 1)), ("h1", set(1, 1))], clues: None }
+    }
+
+    fn seen(&self) -> Seen {
+        let hosts = self.hosts.iter().map(|(name, set)| {
+            let mut set = set.clone();
+            set["metadata"]["name"] = json!(name);
+            set
+        });
+        Seen { installation: listed([self.installation.clone()]), sets: listed(hosts), clues: self.clues.clone() }
+    }
+}
+
+fn listed<K: serde::de::DeserializeOwned>(objects: impl IntoIterator<Item = Value>) -> Snapshot<K> {
+    let objects = objects.into_iter().map(|object| Arc::new(serde_json::from_value(object).unwrap())).collect();
+    Snapshot { objects, listed: Some(Instant::now()), revision: 0, trouble: None }
+}
+
+fn set(wanted: i32, ready: i32) -> Value {
+    json!({"metadata": {"generation": 1}, "spec": {"replicas": wanted},
+        "status": {"observedGeneration": 1, "replicas": wanted, "readyReplicas": ready, "updatedReplicas": wanted}})
+}
+
+fn status(word: &str, started: &[&str], completed: &[&str]) -> Value {
+    json!({"status": word, "taskID": "t1", "taskIDsStarted": started, "taskIDsCompleted": completed, "hosts": 2})
+}
+
+fn done() -> Value {
+    status("Completed", &["t1"], &["t1"])
+}
+
+fn expect() -> Expect {
+    Expect {
+        namespace: "prod".into(),
+        name: "db".into(),
+        task_id: "t1".into(),
+        written: Written { uid: Some("u1".into()), generation: Some(2), revision: None },
+        hosts: vec!["h0".into(), "h1".into()],
+        ..Expect::default()
+    }
+}
+
+fn judge(now: Instant) -> Judge {
+    Judge::new(expect(), Limits::default(), now)
+}
+
+fn first_look(scene: &Scene) -> Verdict<Step> {
+    let now = Instant::now();
+    judge(now).look(&scene.seen(), now)
+}
+
+fn after(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn progress(verdict: &Verdict<Step>) -> String {
+    match verdict {
+        Verdict::Pending(pending) => pending.progress.clone(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn only_this_changes_task_begun_and_ended_with_every_host_ready_is_ready() {
+    assert!(matches!(first_look(&Scene::new(done())), Verdict::Done(Step::Ready(_))));
+    let waiting = [
+        ("the change before is done", json!({"status": "Completed", "taskID": "t0", "taskIDsStarted": ["t0"], "taskIDsCompleted": ["t0"]})),
+        ("begun", status("InProgress", &["t1"], &[])),
+        ("ended, but another is under way", status("InProgress", &["t1"], &["t1"])),
+        ("no status", Value::Null),
+    ];
+    for (what, status) in waiting {
+        let verdict = first_look(&Scene::new(status));
+        assert!(matches!(verdict, Verdict::Pending(_)), "{what}: {verdict:?}");
+    }
+}
+
+#[test]
+fn a_completed_change_waits_for_hosts_that_are_not_ready() {
+    let old_generation = json!({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}});
+    let old_revision = json!({"metadata": {"generation": 1}, "spec": {"replicas": 1},
+        "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 0, "currentRevision": "a", "updateRevision": "b"}});
+    for bad in [set(1, 0), set(0, 0), old_generation, old_revision] {
+        let mut scene = Scene::new(done());
+        scene.hosts[1].1 = bad.clone();
+        assert!(progress(&first_look(&scene)).starts_with("1/2 hosts ready"), "{bad}");
+    }
+    let mut scene = Scene::new(done());
+    scene.hosts.pop();
+    assert!(progress(&first_look(&scene)).starts_with("1/2 hosts ready"));
+}
+
+#[test]
+fn hosts_under_other_names_are_counted_by_the_operators_number() {
+    let mut scene = Scene::new(done());
+    scene.hosts = vec![("custom-a", set(1, 1))];
+    assert!(progress(&first_look(&scene)).starts_with("1/2 hosts ready"));
+    scene.hosts.push(("custom-b", set(1, 1)));
+    assert!(matches!(first_look(&scene), Verdict::Done(Step::Ready(_))));
+}
+
+#[test]
+fn a_stopped_cluster_is_ready_without_pods() {
+    let now = Instant::now();
+    let mut scene = Scene::new(done());
+    let look = |scene: &Scene| Judge::new(Expect { stopped: true, ..expect() }, Limits::default(), now).look(&scene.seen(), now);
+    assert_eq!(progress(&look(&scene)), "0/2 hosts stopped");
+    let leaving = json!({"metadata": {"generation": 1}, "spec": {"replicas": 0}, "status": {"observedGeneration": 1, "replicas": 1}});
+    scene.hosts = vec![("h0", set(0, 0)), ("h1", leaving)];
+    assert_eq!(progress(&look(&scene)), "1/2 hosts stopped");
+    scene.hosts[1].1 = set(0, 0);
+    assert!(matches!(look(&scene), Verdict::Done(Step::Ready(_))));
+}
+
+#[test]
+fn a_task_that_ended_without_beginning_is_sent_again_once() {
+    let now = Instant::now();
+    let mut judge = judge(now);
+    let raced = Scene::new(status("Completed", &["t0"], &["t1", "t0"]));
+    assert!(matches!(judge.look(&raced.seen(), now), Verdict::Done(Step::FreshTask)));
+    judge.retask("t1".into(), expect().written, now);
+    assert!(matches!(judge.look(&raced.seen(), now), Verdict::Pending(_)));
+}
+
+#[test]
+fn giving_up_is_final_when_it_lasts_and_not_when_it_passes() {
+    let started = Instant::now();
+    let mut judge = judge(started);
+    let mut aborted = Scene::new(status("Aborted", &["t1"], &["t1"]));
+    aborted.installation["status"]["error"] = json!("update of StatefulSet h1 failed");
+    aborted.hosts[1].1 = set(1, 0);
+    assert!(matches!(judge.look(&aborted.seen(), started), Verdict::Done(Step::Search)));
+    aborted.clues = Some(Clues::default());
+    for seconds in [0, 60, 119] {
+        let verdict = judge.look(&aborted.seen(), started + after(seconds));
+        assert!(progress(&verdict).contains("gave up: update of StatefulSet h1 failed"), "{seconds}: {verdict:?}");
+    }
+    let verdict = judge.look(&aborted.seen(), started + after(120));
+    assert!(matches!(&verdict, Verdict::Failed(FailureKind::Precondition, reasons) if reasons[0].contains("h1 failed")), "{verdict:?}");
+
+    // Healed in between: the time starts anew.
+    let mut judge = Judge::new(expect(), Limits::default(), started);
+    judge.look(&aborted.seen(), started);
+    let mut healing = Scene::new(status("InProgress", &["t1"], &["t1"]));
+    healing.clues = Some(Clues::default());
+    judge.look(&healing.seen(), started + after(100));
+    assert!(matches!(judge.look(&aborted.seen(), started + after(130)), Verdict::Pending(_)));
+}
+
+#[test]
+fn an_error_that_only_an_edit_mends_is_final_at_once() {
+    let mut scene = Scene::new(status("Aborted", &["t1"], &["t1"]));
+    scene.clues = Some(Clues::default());
+    scene.installation["status"]["errors"] = json!(["2026-01-01T00:00:00Z [RemovedSecretRefSyntax] use valueFrom", "older"]);
+    assert!(matches!(first_look(&scene), Verdict::Failed(..)));
+}
+
+#[test]
+fn errors_of_a_healthy_run_are_not_shown() {
+    let mut scene = Scene::new(status("InProgress", &["t1"], &[]));
+    scene.installation["status"]["error"] = json!("Update Service failed: just recreate the service");
+    assert_eq!(progress(&first_look(&scene)), "2/2 hosts ready · the operator works on the change");
+}
+
+#[test]
+fn what_others_did_meanwhile_ends_the_wait() {
+    let cases: [(&str, &str, Value); 2] =
+        [("/metadata/uid", "made anew", json!("u2")), ("/metadata/deletionTimestamp", "being deleted", json!("2026-01-01T00:00:00Z"))];
+    for (pointer, told, value) in cases {
+        let mut scene = Scene::new(done());
+        scene.installation["metadata"][pointer.trim_start_matches("/metadata/")] = value;
+        let verdict = first_look(&scene);
+        assert!(matches!(&verdict, Verdict::Failed(_, reasons) if reasons[0].contains(told)), "{verdict:?}");
+    }
+}
+
+#[test]
+fn news_from_before_the_write_is_no_news() {
+    let mut scene = Scene::new(done());
+    scene.installation["metadata"]["generation"] = json!(1);
+    assert_eq!(progress(&first_look(&scene)), "waiting for the API server to show the change");
+    let mut seen = Scene::new(done()).seen();
+    seen.installation.objects.clear();
+    let listed_before = Instant::now();
+    seen.installation.listed = Some(listed_before);
+    let started = listed_before + after(1);
+    assert!(matches!(judge(started).look(&seen, started), Verdict::Pending(_)));
+    seen.installation.listed = Some(started);
+    assert!(matches!(judge(started).look(&seen, started), Verdict::Failed(..)));
+}
+
+#[test]
+fn another_writers_change_is_waited_for_and_told_once() {
+    let now = Instant::now();
+    let mut scene = Scene::new(json!({"status": "InProgress", "taskID": "other", "taskIDsStarted": ["other"], "hosts": 2}));
+    scene.installation["spec"]["taskID"] = json!("other");
+    let mut judge = judge(now);
+    let Verdict::Pending(pending) = judge.look(&scene.seen(), now) else { panic!("not pending") };
+    assert!(pending.warn.unwrap().contains("task `other`"));
+    let Verdict::Pending(pending) = judge.look(&scene.seen(), now) else { panic!("not pending") };
+    assert_eq!(pending.warn, None);
+    scene.installation["status"] =
+        json!({"status": "Completed", "taskID": "other", "taskIDsStarted": ["other"], "taskIDsCompleted": ["other"], "hosts": 2});
+    assert!(matches!(judge.look(&scene.seen(), now), Verdict::Done(Step::Ready(_))));
+}
+
+#[test]
+fn an_operator_that_is_too_old_ends_the_wait() {
+    let mut scene = Scene::new(done());
+    scene.installation["status"]["chop-version"] = json!("0.23.7");
+    let verdict = first_look(&scene);
+    assert!(matches!(&verdict, Verdict::Failed(FailureKind::Precondition, reasons) if reasons[0].contains("0.23.7")), "{verdict:?}");
+}
+
+#[test]
+fn reasons_are_only_looked_for_when_nothing_moves() {
+    let started = Instant::now();
+    let mut judge = judge(started);
+    let mut scene = Scene::new(status("InProgress", &["t1"], &[]));
+    scene.hosts = vec![("h0", set(1, 0)), ("h1", set(1, 0))];
+    let Verdict::Pending(pending) = judge.look(&scene.seen(), started) else { panic!("not pending") };
+    assert_eq!(pending.again, Some(started + QUIET));
+    scene.hosts[0].1 = set(1, 1);
+    assert!(matches!(judge.look(&scene.seen(), started + after(2)), Verdict::Pending(_)));
+    assert!(matches!(judge.look(&scene.seen(), started + after(4)), Verdict::Pending(_)));
+    assert!(matches!(judge.look(&scene.seen(), started + after(5)), Verdict::Done(Step::Search)));
+}
+
+#[test]
+fn a_change_that_a_known_operator_does_not_take_up_is_told_later_than_a_new_cluster() {
+    let started = Instant::now();
+    let mut judge = judge(started);
+    judge.operator = Some(Presence::Unknown);
+    let scene = Scene::new(json!({"status": "Completed", "taskID": "t0", "taskIDsStarted": ["t0"], "taskIDsCompleted": ["t0"]}));
+    let warned = |judge: &mut Judge, seconds| match judge.look(&scene.seen(), started + after(seconds)) {
+        Verdict::Pending(pending) => pending.warn.is_some(),
+        _ => false,
+    };
+    assert!(!warned(&mut judge, 16));
+    assert!(warned(&mut judge, 60));
+    assert!(!warned(&mut judge, 61));
+}

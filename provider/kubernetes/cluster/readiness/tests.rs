@@ -1,0 +1,446 @@
+//! The waits against an API server that answers as a script says.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+
+use super::*;
+use crate::kubernetes::client::Session;
+use crate::kubernetes::meta::{Kind, ObjectRef};
+use crate::kubernetes::scripted::{Display, Log, Reply, Seen, context, server};
+use crate::resource::Context;
+
+/// A namespace whose objects the test sets, and whose watches tell of each change.
+#[derive(Clone, Default)]
+struct Cluster(Arc<Mutex<State>>);
+
+type Answer = fn() -> Reply;
+
+#[derive(Default)]
+struct State {
+    revision: u64,
+    objects: HashMap<String, HashMap<String, Value>>,
+    /// Everything that happened, for watches that begin in the past.
+    history: Vec<(String, u64, Value)>,
+    watches: Vec<(String, mpsc::UnboundedSender<Value>)>,
+    /// What the next requests are answered instead: part of the path with its query, and the answer.
+    instead: Vec<(&'static str, Answer)>,
+}
+
+impl Cluster {
+    fn answer(&self, seen: &Seen) -> Reply {
+        let mut state = self.0.lock().unwrap();
+        let target = format!("{}?{}", seen.path, seen.query);
+        if let Some(index) = state.instead.iter().position(|(part, _)| target.contains(part)) {
+            return state.instead.remove(index).1();
+        }
+        let plural = seen.path.rsplit('/').next().unwrap().to_owned();
+        if seen.query.contains("watch=true") {
+            let (sender, events) = mpsc::unbounded_channel();
+            let since = seen.query.split('&').find_map(|part| part.strip_prefix("resourceVersion=")?.parse().ok()).unwrap_or(0);
+            for (_, _, event) in state.history.iter().filter(|(kind, revision, _)| *kind == plural && *revision > since) {
+                sender.send(event.clone()).unwrap();
+            }
+            state.watches.push((plural, sender));
+            return Reply::Watch(events);
+        }
+        let items: Vec<_> = state.objects.get(&plural).into_iter().flat_map(|objects| objects.values().cloned()).collect();
+        Reply::Json(
+            200,
+            json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": state.revision.to_string()}, "items": items}),
+        )
+    }
+
+    fn put(&self, kind: Kind, name: &str, mut object: Value) {
+        let mut state = self.0.lock().unwrap();
+        state.revision += 1;
+        object["metadata"]["name"] = json!(name);
+        object["metadata"]["resourceVersion"] = json!(state.revision.to_string());
+        let known = state.objects.entry(kind.plural().to_owned()).or_default().insert(name.to_owned(), object.clone()).is_some();
+        tell(&mut state, kind, if known { "MODIFIED" } else { "ADDED" }, &object);
+    }
+
+    fn delete(&self, kind: Kind, name: &str) {
+        let mut state = self.0.lock().unwrap();
+        state.revision += 1;
+        let mut object = state.objects.get_mut(kind.plural()).unwrap().remove(name).unwrap();
+        object["metadata"]["resourceVersion"] = json!(state.revision.to_string());
+        tell(&mut state, kind, "DELETED", &object);
+    }
+
+    /// Ends the watches, after a last line.
+    fn drop_watches(&self, last: Option<&Value>) {
+        for (_, watch) in self.0.lock().unwrap().watches.drain(..) {
+            if let Some(last) = last {
+                let _ = watch.send(last.clone());
+            }
+        }
+    }
+
+    fn instead(&self, part: &'static str, reply: Answer) {
+        self.0.lock().unwrap().instead.push((part, reply));
+    }
+
+    fn installation(&self, status: Value) {
+        self.put(Kind::Installation, "db", installation("t1", status));
+    }
+
+    /// A host's StatefulSet.
+    fn host(&self, name: &str, ready: bool) {
+        let ready = i32::from(ready);
+        self.put(
+            Kind::StatefulSet,
+            name,
+            json!({"metadata": {"uid": name, "generation": 1, "labels": {"clickhouse.altinity.com/chi": "db"}}, "spec": {"replicas": 1},
+                "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": ready, "updatedReplicas": 1}}),
+        );
+    }
+}
+
+fn tell(state: &mut State, kind: Kind, event: &str, object: &Value) {
+    let event = json!({"type": event, "object": object});
+    for (_, watch) in state.watches.iter().filter(|(plural, _)| plural == kind.plural()) {
+        let _ = watch.send(event.clone());
+    }
+    state.history.push((kind.plural().to_owned(), state.revision, event));
+}
+
+fn installation(task: &str, status: Value) -> Value {
+    let mut object = json!({"metadata": {"uid": "u1", "generation": 1, "finalizers": ["finalizer.clickhouseinstallation.altinity.com"]},
+        "spec": {"taskID": task}});
+    if !status.is_null() {
+        object["status"] = status;
+    }
+    object
+}
+
+fn in_progress() -> Value {
+    json!({"status": "InProgress", "taskID": "t1", "taskIDsStarted": ["t1"], "hosts": 2, "chop-version": "0.25.6"})
+}
+
+fn completed(task: &str) -> Value {
+    json!({"status": "Completed", "taskID": task, "taskIDsStarted": [task], "taskIDsCompleted": [task], "hosts": 2})
+}
+
+fn expect() -> Expect {
+    Expect {
+        namespace: "prod".into(),
+        name: "db".into(),
+        task_id: "t1".into(),
+        written: Written { uid: Some("u1".into()), generation: Some(1), revision: None },
+        hosts: vec!["chi-db-cluster-0-0".into(), "chi-db-cluster-0-1".into()],
+        ..Expect::default()
+    }
+}
+
+struct Bench {
+    cluster: Cluster,
+    session: Session,
+    log: Arc<Log>,
+    ctx: Context,
+    display: Arc<Display>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let cluster = Cluster::default();
+        let script = cluster.clone();
+        let (session, log) = server(move |seen| script.answer(seen));
+        let (ctx, display) = context();
+        Self { cluster, session, log, ctx, display }
+    }
+
+    /// Starts a wait with a deadline in `minutes`.
+    fn wait(&self, expect: Expect, minutes: u64) -> tokio::task::JoinHandle<Result<Served, NotReady>> {
+        let (session, ctx, cluster) = (self.session.clone(), self.ctx.clone(), self.cluster.clone());
+        tokio::spawn(async move {
+            let deadline = Instant::now() + Duration::from_secs(60 * minutes);
+            let again = || async move {
+                cluster.put(Kind::Installation, "db", installation("t2", completed("t2")));
+                Ok(("t2".to_owned(), json!({"metadata": {"uid": "u1", "generation": 1}})))
+            };
+            await_installation(&session, &ctx, deadline, expect, again).await
+        })
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.display.warnings.lock().unwrap().clone()
+    }
+
+    fn last_status(&self) -> String {
+        self.display.statuses.lock().unwrap().last().cloned().unwrap_or_default()
+    }
+}
+
+/// Lets everything that can run do so, without much time passing.
+async fn settle() {
+    sleep(Duration::from_millis(300)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_ends_with_the_event_that_completes_it() {
+    let bench = Bench::new();
+    bench.cluster.installation(in_progress());
+    bench.cluster.host("chi-db-cluster-0-0", true);
+    bench.cluster.host("chi-db-cluster-0-1", false);
+    let waiting = bench.wait(expect(), 20);
+    settle().await;
+    assert_eq!(bench.last_status(), "1/2 hosts ready");
+    bench.cluster.host("chi-db-cluster-0-1", true);
+    bench.cluster.installation(completed("t1"));
+    let done = Instant::now();
+    assert!(matches!(waiting.await.unwrap(), Ok(Served::Ready(_))));
+    assert!(done.elapsed() < Duration::from_millis(100), "{:?}", done.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_share_one_watch_per_kind() {
+    let bench = Bench::new();
+    bench.cluster.installation(in_progress());
+    let waits: Vec<_> = (0..50).map(|_| bench.wait(expect(), 20)).collect();
+    settle().await;
+    bench.cluster.host("chi-db-cluster-0-0", true);
+    bench.cluster.host("chi-db-cluster-0-1", true);
+    bench.cluster.installation(completed("t1"));
+    for wait in waits {
+        wait.await.unwrap().unwrap();
+    }
+    let seen: Vec<_> = bench.log.all().iter().map(|seen| (seen.path.clone(), seen.query.contains("watch=true"))).collect();
+    assert_eq!(seen.len(), 4, "a list and a watch of two kinds: {seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_ends_after_its_last_subscriber() {
+    let bench = Bench::new();
+    bench.cluster.installation(completed("t1"));
+    bench.cluster.host("chi-db-cluster-0-0", true);
+    bench.cluster.host("chi-db-cluster-0-1", true);
+    bench.wait(expect(), 20).await.unwrap().unwrap();
+    assert!(!bench.cluster.0.lock().unwrap().watches.iter().all(|(_, watch)| watch.is_closed()));
+    sleep(Duration::from_secs(5)).await;
+    assert!(bench.cluster.0.lock().unwrap().watches.iter().all(|(_, watch)| watch.is_closed()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happened_while_a_watch_was_away_is_listed_again() {
+    let gone = json!({"type": "ERROR", "object": {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "too old", "reason": "Expired", "code": 410}});
+    for last in [None, Some(gone)] {
+        let bench = Bench::new();
+        bench.cluster.installation(in_progress());
+        bench.cluster.host("chi-db-cluster-0-0", true);
+        bench.cluster.host("chi-db-cluster-0-1", true);
+        let waiting = bench.wait(expect(), 20);
+        settle().await;
+        if last.is_none() {
+            // The position is too old by the time the watch comes back.
+            for _ in 0..2 {
+                bench.cluster.instead("watch=true", || Reply::status(410, "Expired", "too old"));
+            }
+        }
+        bench.cluster.drop_watches(last.as_ref());
+        bench.cluster.installation(completed("t1"));
+        let served = waiting.await.unwrap();
+        assert!(matches!(served, Ok(Served::Ready(_))), "{served:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_restarts_is_told_and_waited_for() {
+    let bench = Bench::new();
+    bench.cluster.installation(in_progress());
+    let waiting = bench.wait(expect(), 20);
+    settle().await;
+    for _ in 0..6 {
+        bench.cluster.instead("", || Reply::Refuse);
+    }
+    bench.cluster.drop_watches(None);
+    sleep(Duration::from_millis(700)).await;
+    assert!(bench.last_status().contains("does not answer") || bench.last_status().contains("failed to reach"), "{}", bench.last_status());
+    bench.cluster.host("chi-db-cluster-0-0", true);
+    bench.cluster.host("chi-db-cluster-0-1", true);
+    bench.cluster.installation(completed("t1"));
+    let back = Instant::now();
+    assert!(matches!(waiting.await.unwrap(), Ok(Served::Ready(_))));
+    assert!(back.elapsed() < Duration::from_secs(12), "{:?}", back.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_not_allowed_ends_the_wait_with_the_missing_right() {
+    let bench = Bench::new();
+    for _ in 0..3 {
+        bench.cluster.instead("statefulsets", || Reply::status(403, "Forbidden", "User \"ci\" cannot list resource \"statefulsets\""));
+    }
+    bench.cluster.installation(in_progress());
+    let failed = bench.wait(expect(), 20).await.unwrap().unwrap_err();
+    assert_eq!(failed.kind, FailureKind::Forbidden);
+    assert!(failed.reasons[0].contains("kubectl auth can-i watch statefulsets.apps --namespace prod"), "{failed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_ends_the_wait_at_once() {
+    let bench = Bench::new();
+    bench.cluster.installation(in_progress());
+    let waiting = bench.wait(expect(), 20);
+    settle().await;
+    bench.ctx.cancel.cancel();
+    let stopped = Instant::now();
+    let failed = waiting.await.unwrap().unwrap_err();
+    assert_eq!(failed.kind, FailureKind::Cancelled);
+    assert!(stopped.elapsed() < Duration::from_millis(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_operator_is_warned_of_once_and_is_the_reason_at_the_deadline() {
+    let bench = Bench::new();
+    bench.cluster.put(Kind::Installation, "db", json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}));
+    let started = Instant::now();
+    let waiting = bench.wait(expect(), 5);
+    sleep(Duration::from_millis(15_500)).await;
+    assert_eq!(bench.warnings().len(), 1, "{:?}", bench.warnings());
+    assert!(bench.warnings()[0].contains("no clickhouse-operator runs"), "{:?}", bench.warnings());
+    let failed = waiting.await.unwrap().unwrap_err();
+    assert_eq!(started.elapsed().as_secs(), 300);
+    assert_eq!(failed.kind, FailureKind::Timeout);
+    assert!(failed.reasons.iter().any(|reason| reason.contains("helm install")), "{failed:?}");
+    assert_eq!(bench.warnings().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_elsewhere_is_named_with_its_namespace() {
+    let bench = Bench::new();
+    bench.cluster.put(Kind::Installation, "db", json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}));
+    bench.cluster.put(Kind::Deployment, "clickhouse-operator", json!({"metadata": {"namespace": "ops"}}));
+    let _waiting = bench.wait(expect(), 5);
+    sleep(Duration::from_millis(15_500)).await;
+    assert!(
+        bench.warnings()[0].contains("`ops`") && bench.warnings()[0].contains("does not watch namespace `prod`"),
+        "{:?}",
+        bench.warnings()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_recorded_as_done_without_being_done_is_sent_again() {
+    let bench = Bench::new();
+    bench.cluster.host("chi-db-cluster-0-0", true);
+    bench.cluster.host("chi-db-cluster-0-1", true);
+    bench.cluster.installation(json!({"status": "Completed", "taskID": "t1", "taskIDsStarted": ["t0"], "taskIDsCompleted": ["t1", "t0"]}));
+    let served = bench.wait(expect(), 5).await.unwrap();
+    let Ok(Served::Ready(installation)) = served else { panic!("{served:?}") };
+    assert_eq!(installation.spec.task_id.as_deref(), Some("t2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_installation_that_vanishes_ends_the_wait() {
+    let bench = Bench::new();
+    bench.cluster.installation(in_progress());
+    let waiting = bench.wait(expect(), 20);
+    settle().await;
+    bench.cluster.delete(Kind::Installation, "db");
+    let failed = waiting.await.unwrap().unwrap_err();
+    assert_eq!(failed.reasons, ["ClickHouseInstallation prod/db was deleted by someone else meanwhile"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_installation_is_not_waited_for() {
+    let bench = Bench::new();
+    let served = bench.wait(Expect { suspended: true, ..expect() }, 20).await.unwrap();
+    assert!(matches!(served, Ok(Served::Suspended)));
+    assert!(bench.log.all().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_cannot_be_pulled_ends_the_wait_after_its_grace() {
+    let bench = Bench::new();
+    bench.cluster.installation(in_progress());
+    bench.cluster.host("chi-db-cluster-0-0", true);
+    bench.cluster.host("chi-db-cluster-0-1", false);
+    let pod = |reason: &str| {
+        json!({"metadata": {"uid": "p", "labels": {"clickhouse.altinity.com/chi": "db"}}, "spec": {"nodeName": "n1"},
+            "status": {"phase": "Pending", "containerStatuses": [{"name": "clickhouse", "image": "clickhouse/server:typo",
+                "state": {"waiting": {"reason": reason, "message": "not found"}}}]}})
+    };
+    bench.cluster.put(Kind::Pod, "chi-db-cluster-0-1-0", pod("ErrImagePull"));
+    let started = Instant::now();
+    let waiting = bench.wait(expect(), 20);
+    sleep(Duration::from_secs(30)).await;
+    bench.cluster.put(Kind::Pod, "chi-db-cluster-0-1-0", pod("ImagePullBackOff"));
+    settle().await;
+    assert!(bench.last_status().starts_with("1/2 hosts ready · chi-db-cluster-0-1-0: ImagePullBackOff"), "{}", bench.last_status());
+    let failed = waiting.await.unwrap().unwrap_err();
+    assert_eq!(failed.kind, FailureKind::Precondition);
+    assert!(failed.reasons[0].contains("`clickhouse/server:typo` can't be pulled"), "{failed:?}");
+    let took = started.elapsed().as_secs();
+    assert!((60..=70).contains(&took), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_balancers_address_is_awaited() {
+    let bench = Bench::new();
+    let service = |status: Value| json!({"metadata": {"uid": "s"}, "spec": {"type": "LoadBalancer"}, "status": status});
+    bench.cluster.put(Kind::Service, "db", service(json!({"loadBalancer": {}})));
+    let (session, ctx) = (bench.session.clone(), bench.ctx.clone());
+    let waiting =
+        tokio::spawn(async move { await_load_balancer(&session, &ctx, Instant::now() + Duration::from_secs(600), "prod", "db").await });
+    settle().await;
+    bench.cluster.put(Kind::Service, "db", service(json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}})));
+    assert_eq!(waiting.await.unwrap().as_deref(), Ok("192.0.2.7"));
+}
+
+fn leaving() -> Leaving {
+    Leaving { object: ObjectRef::new(Kind::Installation, "prod", "db"), uid: Some("u1".into()), revision: None }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_object_is_waited_for_and_another_of_its_name_is_not() {
+    let bench = Bench::new();
+    bench.cluster.installation(completed("t1"));
+    let (session, ctx) = (bench.session.clone(), bench.ctx.clone());
+    let waiting = tokio::spawn(async move { await_gone(&session, &ctx, Instant::now() + Duration::from_secs(600), vec![leaving()]).await });
+    settle().await;
+    assert!(!waiting.is_finished());
+    bench.cluster.delete(Kind::Installation, "db");
+    bench.cluster.put(Kind::Installation, "db", json!({"metadata": {"uid": "u2"}}));
+    assert_eq!(waiting.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_finalizer_is_explained() {
+    let bench = Bench::new();
+    bench.cluster.installation(completed("t1"));
+    let failed = await_gone(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), vec![leaving()]).await.unwrap_err();
+    assert_eq!(failed.kind, FailureKind::Timeout);
+    let told = failed.reasons.join("\n");
+    assert!(told.contains("`finalizer.clickhouseinstallation.altinity.com`"), "{told}");
+    assert!(told.contains("no clickhouse-operator runs"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_keeper_serves_when_its_members_do_and_a_changed_one_when_its_change_is_through() {
+    let keeper = |generation: i64, completed: i64| {
+        json!({"metadata": {"uid": "k", "generation": generation}, "spec": {},
+            "status": {"status": "Completed", "normalizedCompleted": {"metadata": {"generation": completed}}}})
+    };
+    let member = json!({"metadata": {"generation": 1, "labels": {"clickhouse-keeper.altinity.com/chk": "db"}}, "spec": {"replicas": 1},
+        "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}});
+    let expect = |generation| ExpectKeeper {
+        namespace: "prod".into(),
+        name: "db".into(),
+        written: Written { uid: Some("k".into()), generation: Some(generation), revision: None },
+        hosts: vec!["chk-db-cluster-0-0".into()],
+    };
+    // Stuck in progress, but new: its members are of this change.
+    let cases = [(1, 0, 0), (2, 2, 0), (2, 1, 150)];
+    for (generation, completed, seconds) in cases {
+        let bench = Bench::new();
+        bench.cluster.put(Kind::KeeperInstallation, "db", keeper(generation, completed));
+        bench.cluster.put(Kind::StatefulSet, "chk-db-cluster-0-0", member.clone());
+        let started = Instant::now();
+        await_keeper(&bench.session, &bench.ctx, started + Duration::from_secs(600), expect(generation)).await.unwrap();
+        assert_eq!(started.elapsed().as_secs(), seconds, "generation {generation}, completed {completed}");
+    }
+}

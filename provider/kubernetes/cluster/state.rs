@@ -1,0 +1,160 @@
+//! The computed outputs of a cluster: the single source of the output schema.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a cluster gives back, besides its inputs. Every field is determined by the declared state or stays what it is:
+/// a pod that restarts changes none of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterState")]
+pub struct ClusterState {
+    /// The cluster's name: of the ClickHouseInstallation and of its Service.
+    pub name: String,
+    /// The Kubernetes namespace.
+    pub namespace: String,
+    /// The name of the cluster inside ClickHouse, for `ON CLUSTER` and `Distributed`.
+    pub cluster_name: String,
+    /// The administrator's name.
+    pub username: String,
+    /// The administrator's password. Absent for an adopted cluster whose password nobody told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("secret" = true, "alwaysPresent" = true))]
+    pub password: Option<String>,
+    /// The Secret with the login and the addresses. Absent while it does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("alwaysPresent" = true))]
+    pub credentials_secret: Option<CredentialsSecret>,
+    /// The addresses inside Kubernetes, without the password. Absent while the Service does not exist.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("alwaysPresent" = true))]
+    pub endpoints: Option<Endpoints>,
+    /// The addresses inside Kubernetes, with the password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("secret" = true, "alwaysPresent" = true))]
+    pub connection: Option<Connection>,
+    /// How the cluster is reached from outside; only with an `ingress`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external: Option<External>,
+    /// The ClickHouse hosts, by shard and replica.
+    pub hosts: Vec<Host>,
+    /// The Services of the single shards, where asked for.
+    pub shard_services: Vec<String>,
+    /// The Keeper that came with the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keeper: Option<KeeperState>,
+    /// A command that makes the cluster's ports reachable on one's own machine.
+    pub port_forward_command: String,
+    /// The cluster's DNS name inside Kubernetes.
+    pub internal_hostname: String,
+    /// The unique id that Kubernetes gave to the ClickHouseInstallation; another one under the same name is never deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Whether this resource made the namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace_created: Option<bool>,
+}
+
+/// The Secret with the login and the addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterCredentialsSecret")]
+pub struct CredentialsSecret {
+    /// Its name, in the cluster's namespace.
+    pub name: String,
+    /// The key of the administrator's name.
+    pub username_key: String,
+    /// The key of the password.
+    pub password_key: String,
+}
+
+/// The addresses of a cluster, by protocol.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterEndpoints")]
+pub struct Endpoints {
+    /// The HTTP interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<Endpoint>,
+    /// The native protocol, for clickhouse-client and most drivers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub native: Option<Endpoint>,
+    /// The HTTP interface over TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub https: Option<Endpoint>,
+    /// The native protocol over TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub native_secure: Option<Endpoint>,
+}
+
+/// One address.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterEndpoint")]
+pub struct Endpoint {
+    /// The host's name or address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The URL, without a login.
+    pub url: String,
+}
+
+/// Addresses that hold the login.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterConnection")]
+pub struct Connection {
+    /// For HTTP clients: `http://user:password@host:8123/`.
+    pub http_url: String,
+    /// For native clients: `clickhouse://user:password@host:9000/`.
+    pub native_url: String,
+    /// For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`.
+    pub jdbc_url: String,
+}
+
+/// How a cluster is reached from outside Kubernetes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterExternal")]
+pub struct External {
+    /// The DNS name that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// The address that the load balancer got. Absent for node ports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The addresses by protocol: the host name, else the load balancer's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Endpoints>,
+}
+
+/// A ClickHouse host: one replica of one shard.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterHost")]
+pub struct Host {
+    /// Its name, which is its StatefulSet's and its own Service's.
+    pub name: String,
+    /// The shard's number, from 0.
+    pub shard: u32,
+    /// The replica's number in its shard, from 0.
+    pub replica: u32,
+    /// Its DNS name inside Kubernetes.
+    pub fqdn: String,
+    /// Its pod.
+    pub pod: String,
+}
+
+/// The Keeper that came with the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterKeeperState")]
+pub struct KeeperState {
+    /// The ClickHouseKeeperInstallation's name.
+    pub name: String,
+    /// The Service's name.
+    pub service: String,
+    /// The Keepers' addresses, `host:port`.
+    pub endpoints: Vec<String>,
+}

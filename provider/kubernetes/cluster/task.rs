@@ -1,0 +1,9 @@
+//! Task ids: by them the operator tells which of our writes it is done with.
+
+use rand::RngExt;
+
+/// An id that was never used before. Every write of an installation carries one.
+pub(super) fn fresh() -> String {
+    let random: u128 = rand::rng().random();
+    format!("pulumi-{random:032x}")
+}

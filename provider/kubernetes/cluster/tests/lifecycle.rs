@@ -1,0 +1,309 @@
+//! The life cycle against a scripted API server that keeps what it is given. Nothing is awaited here.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+
+use super::*;
+use crate::kubernetes::client::Session;
+use crate::kubernetes::cluster::Cluster;
+use crate::kubernetes::cluster::manifest::{merge, sha256_hex};
+use crate::kubernetes::cluster::state::ClusterState;
+use crate::kubernetes::scripted::{Log, Reply, Seen, context, server};
+use crate::resource::{Failure, FailureKind, Resource};
+
+type Objects = Arc<Mutex<BTreeMap<String, Value>>>;
+type Interfere = fn(&Seen) -> Option<Reply>;
+
+/// An API server with objects, and a hook that may answer first.
+fn api(interfere: Interfere) -> (Cluster, Arc<Log>, Objects) {
+    let objects = Objects::default();
+    let (session, log) = serve(objects.clone(), interfere);
+    (Cluster::new(session), log, objects)
+}
+
+fn serve(objects: Objects, interfere: Interfere) -> (Session, Arc<Log>) {
+    server(move |seen| {
+        if let Some(reply) = interfere(seen) {
+            return reply;
+        }
+        let mut objects = objects.lock().unwrap();
+        let missing = || {
+            let mut parts = seen.path.rsplit('/');
+            let details = json!({"name": parts.next(), "kind": parts.next()});
+            Reply::Json(
+                404,
+                json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404, "message": "not found", "details": details}),
+            )
+        };
+        match seen.method.as_str() {
+            "GET" => objects.get(&seen.path).map_or_else(missing, |object| Reply::Json(200, object.clone())),
+            "DELETE" => match objects.remove(&seen.path) {
+                Some(object) if seen.body["preconditions"].get("uid").is_some_and(|uid| *uid != object["metadata"]["uid"]) => {
+                    objects.insert(seen.path.clone(), object);
+                    Reply::status(409, "Conflict", "the UID in the precondition does not match")
+                }
+                Some(_) => Reply::Json(200, json!({"kind": "Status", "status": "Success"})),
+                None => missing(),
+            },
+            _ => {
+                let mut object = objects.get(&seen.path).cloned().unwrap_or_else(|| json!({}));
+                merge(&mut object, &seen.body);
+                object["metadata"]["uid"] = json!(format!("uid of {}", seen.path));
+                if !seen.query.contains("dryRun") {
+                    objects.insert(seen.path.clone(), object.clone());
+                }
+                Reply::Json(200, object)
+            }
+        }
+    })
+}
+
+const SECRET: &str = "/api/v1/namespaces/apps/secrets/db-credentials";
+const SERVICE: &str = "/api/v1/namespaces/apps/services/db";
+const CHI: &str = "/apis/clickhouse.altinity.com/v1/namespaces/apps/clickhouseinstallations/db";
+const CHK: &str = "/apis/clickhouse-keeper.altinity.com/v1/namespaces/apps/clickhousekeeperinstallations/db";
+
+fn program(more: Value) -> ClusterArgs {
+    let mut program = json!({"name": "db", "skipAwait": true});
+    merge(&mut program, &more);
+    checked(program)
+}
+
+fn stored_password(objects: &Objects) -> String {
+    crate::kubernetes::cluster::login::decode(&objects.lock().unwrap()[SECRET], "password").expect("a password")
+}
+
+fn stored_hash(objects: &Objects) -> String {
+    objects.lock().unwrap()[CHI]["spec"]["configuration"]["users"]["default/password_sha256_hex"].as_str().expect("a hash").to_owned()
+}
+
+fn requests(log: &Log) -> Vec<String> {
+    log.all().iter().map(|seen| format!("{} {}", seen.method, seen.path.rsplit('/').nth(1).unwrap())).collect()
+}
+
+async fn create(cluster: &Cluster, args: &ClusterArgs) -> Result<ClusterState, Failure<ClusterState>> {
+    cluster.create(&context().0, args).await.map(|made| made.state)
+}
+
+#[tokio::test]
+async fn a_create_reads_and_writes_each_object_once_and_the_secret_first() {
+    let (cluster, log, objects) = api(|_| None);
+    let made = cluster.create(&context().0, &program(json!({"replicas": 2}))).await.unwrap();
+    assert_eq!(made.id, "apps/db");
+    let requests = requests(&log);
+    let (reads, writes): (Vec<_>, Vec<_>) = requests.iter().partition(|request| request.starts_with("GET"));
+    assert_eq!((reads.len(), writes.len()), (4, 4), "{requests:?}");
+    assert_eq!((writes[0].as_str(), writes[3].as_str()), ("PATCH secrets", "PATCH clickhouseinstallations"));
+    assert_eq!(objects.lock().unwrap().keys().cloned().collect::<Vec<_>>(), [SECRET, SERVICE, CHK, CHI]);
+    assert_eq!(made.state.password.as_deref(), Some(stored_password(&objects).as_str()));
+    assert_eq!(stored_hash(&objects), sha256_hex(&stored_password(&objects)));
+    assert!(log.all().iter().filter(|seen| seen.path != SECRET).all(|seen| !seen.body.to_string().contains(&stored_password(&objects))));
+}
+
+#[tokio::test]
+async fn a_refresh_reads_each_object_once_and_finds_nothing_new() {
+    let (cluster, log, _) = api(|_| None);
+    for more in [json!({}), json!({"shards": 2, "replicas": 2}), json!({"ingress": {"type": "NodePort"}})] {
+        let args = program(more);
+        let state = create(&cluster, &args).await.unwrap();
+        let before = log.all().len();
+        let found = cluster.read(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap().expect("is there");
+        let expected = if args.replicas == Some(2) { 4 } else { 3 };
+        assert_eq!(log.all().len() - before, expected);
+        assert_eq!((found.inputs, found.state), (args.clone(), state.clone()));
+        cluster.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_destroy_deletes_each_object_once_in_its_order() {
+    let (cluster, log, objects) = api(|_| None);
+    let args = program(json!({"replicas": 2}));
+    let state = create(&cluster, &args).await.unwrap();
+    let before = log.all().len();
+    cluster.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap();
+    let deletes = ["DELETE services", "DELETE clickhouseinstallations", "DELETE clickhousekeeperinstallations", "DELETE secrets"];
+    assert_eq!(requests(&log)[before..], deletes);
+    assert!(objects.lock().unwrap().is_empty());
+    cluster.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.expect("what is gone already is no error");
+}
+
+#[tokio::test]
+async fn a_delete_from_the_id_alone_takes_only_what_is_marked() {
+    let (cluster, _, objects) = api(|_| None);
+    create(&cluster, &program(json!({}))).await.unwrap();
+    objects.lock().unwrap().get_mut(SERVICE).unwrap()["metadata"]["labels"] = json!({});
+    cluster.delete(&context().0, "apps/db", None, None).await.unwrap();
+    assert_eq!(objects.lock().unwrap().keys().cloned().collect::<Vec<_>>(), [SERVICE]);
+}
+
+#[tokio::test]
+async fn another_installation_of_the_same_name_is_never_deleted() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({}));
+    let state = create(&cluster, &args).await.unwrap();
+    objects.lock().unwrap().get_mut(CHI).unwrap()["metadata"]["uid"] = json!("another");
+    let (ctx, display) = context();
+    cluster.delete(&ctx, "apps/db", Some(&args), Some(&state)).await.unwrap();
+    assert!(objects.lock().unwrap().contains_key(CHI) && objects.lock().unwrap().contains_key(SECRET));
+    assert!(display.warnings.lock().unwrap()[0].contains("left alone"));
+}
+
+#[tokio::test]
+async fn what_somebody_else_made_is_refused_with_the_way_to_adopt_it() {
+    let (cluster, log, objects) = api(|_| None);
+    objects.lock().unwrap().insert(CHI.into(), json!({"metadata": {"name": "db"}}));
+    let failure = create(&cluster, &program(json!({}))).await.unwrap_err();
+    assert!(failure.kind == FailureKind::AlreadyExists && failure.partial.is_none());
+    assert!(failure.reasons[0].contains("pulumi import clickhouse:kubernetes:Cluster db apps/db"), "{:?}", failure.reasons);
+    objects.lock().unwrap().clear();
+    objects.lock().unwrap().insert(SERVICE.into(), json!({"metadata": {"name": "db"}}));
+    let failure = create(&cluster, &program(json!({}))).await.unwrap_err();
+    assert!(failure.reasons[0].starts_with("Service apps/db exists already"), "{:?}", failure.reasons);
+    assert_eq!(log.count("PATCH", ""), 0);
+}
+
+#[tokio::test]
+async fn an_interrupted_create_is_continued_with_the_same_password() {
+    let (cluster, _, objects) = api(|seen| (seen.path == CHI && seen.method == "PATCH").then(|| Reply::status(403, "Forbidden", "no")));
+    let args = program(json!({"createNamespace": true}));
+    let failure = create(&cluster, &args).await.unwrap_err();
+    let left = failure.partial.expect("what was made is kept");
+    assert_eq!((left.id.as_str(), left.state.namespace_created), ("apps/db", Some(true)));
+    let first = stored_password(&objects);
+    assert_eq!(left.state.password.as_deref(), Some(first.as_str()));
+    let (session, _) = serve(objects.clone(), |_| None);
+    let state = create(&Cluster::new(session), &args).await.unwrap();
+    assert_eq!((state.password, state.namespace_created), (Some(first.clone()), Some(true)));
+    assert_eq!(stored_hash(&objects), sha256_hex(&first));
+}
+
+#[tokio::test]
+async fn a_failure_before_anything_was_made_leaves_nothing_behind() {
+    let (cluster, _, objects) = api(|seen| (seen.method == "PATCH").then(|| Reply::status(403, "Forbidden", "no")));
+    let failure = create(&cluster, &program(json!({}))).await.unwrap_err();
+    assert!(failure.partial.is_none() && objects.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn another_password_version_makes_another_password_once() {
+    let (cluster, _, objects) =
+        api(|seen| (seen.path == CHI && seen.body.to_string().contains("break")).then(|| Reply::status(403, "Forbidden", "no")));
+    let (old, new) = (program(json!({})), program(json!({"admin": {"passwordVersion": "2"}})));
+    let state = create(&cluster, &old).await.unwrap();
+    let first = stored_password(&objects);
+    let unchanged = cluster.update(&context().0, "apps/db", &old, Some(&state), &program(json!({"shards": 2}))).await.unwrap();
+    assert_eq!(unchanged.password.as_deref(), Some(first.as_str()));
+
+    // Interrupted between the Secret and the installation, the rotation is finished and not done again.
+    let broken = program(json!({"admin": {"passwordVersion": "2"}, "labels": {"team": "break"}}));
+    let failure = cluster.update(&context().0, "apps/db", &old, Some(&state), &broken).await.unwrap_err();
+    let second = stored_password(&objects);
+    assert_ne!(first, second);
+    let left = failure.partial.expect("what exists is kept");
+    assert_eq!(left.state.password.as_deref(), Some(second.as_str()));
+    let rotated = cluster.update(&context().0, "apps/db", &old, Some(&left.state), &new).await.unwrap();
+    assert_eq!((rotated.password.as_deref(), stored_hash(&objects)), (Some(second.as_str()), sha256_hex(&second)));
+}
+
+#[tokio::test]
+async fn a_password_of_the_users_own_secret_is_read_and_its_absence_told() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({"admin": {"existingSecret": {"name": "own", "key": "pw"}}}));
+    let failure = create(&cluster, &args).await.unwrap_err();
+    assert!(failure.reasons[0].contains("Secret apps/own does not exist") && failure.partial.is_none(), "{:?}", failure.reasons);
+    objects.lock().unwrap().insert("/api/v1/namespaces/apps/secrets/own".into(), json!({"data": {"pw": "cHc="}}));
+    assert_eq!(create(&cluster, &args).await.unwrap().password.as_deref(), Some("pw"));
+    assert_eq!(stored_hash(&objects), sha256_hex("pw"));
+}
+
+#[tokio::test]
+async fn a_preview_changes_nothing_and_foretells_the_outputs() {
+    let (cluster, log, objects) = api(|_| None);
+    let args = program(json!({"ingress": {}}));
+    let preview = cluster.preview_create(&context().0, &Known::all(args.clone())).await.unwrap();
+    assert!(
+        objects.lock().unwrap().is_empty()
+            && log.all().iter().filter(|seen| seen.method == "PATCH").all(|seen| seen.query.contains("dryRun=All"))
+    );
+    let made = create(&cluster, &args).await.unwrap();
+    let (foretold, real) = (serde_json::to_value(preview.state).unwrap(), serde_json::to_value(made).unwrap());
+    for (key, value) in real.as_object().unwrap() {
+        if !preview.unknown.iter().any(|unknown| unknown.top_level() == Some(key)) {
+            assert_eq!(foretold.get(key), Some(value), "{key}");
+        }
+    }
+    let unknown: Vec<_> = preview.unknown.iter().map(ToString::to_string).collect();
+    assert_eq!(unknown, ["connection", "external.address", "external.endpoints", "password", "uid"]);
+}
+
+#[tokio::test]
+async fn a_preview_warns_of_what_may_still_come_and_fails_for_what_will_not() {
+    let (cluster, _, _) = api(|seen| (seen.path.contains("altinity")).then_some(Reply::Text(404, "404 page not found\n")));
+    let (ctx, display) = context();
+    cluster.preview_create(&ctx, &Known::all(program(json!({})))).await.expect("the operator may be installed in the same run");
+    assert!(display.warnings.lock().unwrap().iter().any(|warning| warning.contains("helm install")), "{:?}", display.warnings);
+
+    let (cluster, _, _) = api(|seen| {
+        (seen.path == SERVICE && seen.method == "PATCH").then(|| {
+            Reply::status(
+                403,
+                "Forbidden",
+                "services \"db\" is forbidden: User \"dev\" cannot patch resource \"services\" in API group \"\" in the namespace \"apps\"",
+            )
+        })
+    });
+    let failure = cluster.preview_create(&context().0, &Known::all(program(json!({})))).await.unwrap_err();
+    assert!(failure.kind == FailureKind::Forbidden && failure.reasons[0].contains("services"), "{:?}", failure.reasons);
+}
+
+#[tokio::test]
+async fn only_a_definite_absence_counts_as_gone() {
+    let (cluster, _, _) = api(|_| None);
+    assert!(cluster.read(&context().0, "apps/db", None, None).await.unwrap().is_none());
+    let (cluster, _, _) = api(|seen| seen.path.contains("altinity").then_some(Reply::Text(404, "404 page not found\n")));
+    assert!(cluster.read(&context().0, "apps/db", None, None).await.unwrap().is_none());
+    let (cluster, _, _) = api(|_| Some(Reply::status(403, "Forbidden", "no")));
+    assert_eq!(cluster.read(&context().0, "apps/db", None, None).await.unwrap_err().kind, FailureKind::Forbidden);
+}
+
+#[tokio::test]
+async fn a_lost_secret_or_service_is_reported_and_the_password_kept() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({}));
+    let state = create(&cluster, &args).await.unwrap();
+    objects.lock().unwrap().remove(SECRET);
+    objects.lock().unwrap().remove(SERVICE);
+    let found = cluster.read(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap().unwrap();
+    assert_eq!((found.state.credentials_secret.clone(), found.state.endpoints.clone()), (None, None));
+    assert_eq!(found.state.password, state.password);
+    let diff = cluster.diff(&found.inputs, Some(&found.state), &Known::all(args.clone()));
+    assert_eq!(diff.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["credentialsSecret", "endpoints"]);
+    let mended = cluster.update(&context().0, "apps/db", &args, Some(&found.state), &args).await.unwrap();
+    assert_eq!(mended, state);
+}
+
+#[tokio::test]
+async fn an_import_knows_the_password_when_the_secret_does() {
+    let (cluster, _, _) = api(|_| None);
+    let args = program(json!({"shards": 2}));
+    let state = create(&cluster, &args).await.unwrap();
+    let found = cluster.read(&context().0, "apps/db", None, None).await.unwrap().unwrap();
+    assert_eq!((found.id.as_str(), &found.state), ("apps/db", &state));
+    assert!(
+        cluster
+            .diff(&found.inputs, Some(&found.state), &Known::all(checked(serde_json::to_value(&found.inputs).unwrap())))
+            .changes
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn an_id_that_names_no_cluster_is_refused() {
+    let (cluster, _, _) = api(|_| None);
+    for id in ["", "/", "a/", "a/b/c"] {
+        assert_eq!(cluster.read(&context().0, id, None, None).await.unwrap_err().kind, FailureKind::Invalid, "{id}");
+    }
+}

@@ -1,0 +1,123 @@
+use serde_json::json;
+
+use super::*;
+use crate::kubernetes::cluster::manifest::{build, merge, merge_patch, sha256_hex};
+
+const TASK: &str = "pulumi-1";
+
+fn manifests(program: Value) -> crate::kubernetes::cluster::manifest::Manifests {
+    build(&cluster(program), &urn(), &login(), TASK)
+}
+
+#[test]
+fn the_installation_holds_the_passwords_hash_and_never_the_password() {
+    for program in [json!({}), json!({"admin": {"username": "boss"}}), json!({"replicas": 2, "ingress": {"hostname": "db.example"}})] {
+        let built = manifests(program);
+        let users = &built.installation["spec"]["configuration"]["users"];
+        // Also where the administrator is another user: `default` would have no password at all.
+        assert_eq!(users["default/password_sha256_hex"], json!(sha256_hex("correct horse")));
+        for manifest in [Some(built.installation), Some(built.service), built.keeper, built.namespace].into_iter().flatten() {
+            assert!(!manifest.to_string().contains("correct horse"));
+        }
+    }
+}
+
+#[test]
+fn a_clustered_program_renders_layout_keeper_nodes_and_references_to_every_template() {
+    let built = manifests(json!({"name": "db", "shards": 3, "replicas": 2, "storage": {"logs": {}, "storageClass": "fast"}}));
+    let spec = &built.installation["spec"];
+    assert_eq!(
+        spec["configuration"]["clusters"],
+        json!([{"name": "cluster", "layout": {"shardsCount": 3, "replicasCount": 2}, "secret": {"auto": "true"}}])
+    );
+    let hosts: Vec<_> =
+        spec["configuration"]["zookeeper"]["nodes"].as_array().unwrap().iter().map(|node| node["host"].as_str().unwrap()).collect();
+    assert_eq!(hosts, ["chk-db-cluster-0-0", "chk-db-cluster-0-1", "chk-db-cluster-0-2"]);
+    for (field, list) in [
+        ("podTemplate", "podTemplates"),
+        ("dataVolumeClaimTemplate", "volumeClaimTemplates"),
+        ("logVolumeClaimTemplate", "volumeClaimTemplates"),
+        ("shardServiceTemplate", "serviceTemplates"),
+    ] {
+        let name = &spec["defaults"]["templates"][field];
+        assert!(
+            spec["templates"][list].as_array().unwrap().iter().any(|template| &template["name"] == name && name.is_string()),
+            "{field}"
+        );
+    }
+    assert_eq!(spec["templates"]["volumeClaimTemplates"][0]["reclaimPolicy"], "Retain");
+    assert_eq!(spec["templates"]["volumeClaimTemplates"][0]["spec"]["storageClassName"], "fast");
+    let keeper = built.keeper.expect("a Keeper");
+    assert_eq!(keeper["spec"]["configuration"]["clusters"][0]["layout"]["replicasCount"], 3);
+    assert_eq!((keeper["spec"].get("taskID"), &spec["taskID"]), (None, &json!(TASK)));
+}
+
+#[test]
+fn no_label_of_the_operators_is_on_our_own_objects() {
+    let built = manifests(json!({"ingress": {}, "createNamespace": true}));
+    for manifest in [Some(&built.secret), Some(&built.service), built.namespace.as_ref()].into_iter().flatten() {
+        assert!(!manifest["metadata"].to_string().contains("altinity"), "{manifest}");
+    }
+    assert_eq!(built.service["spec"]["selector"]["clickhouse.altinity.com/ready"], "yes");
+}
+
+#[test]
+fn an_ephemeral_cluster_claims_no_volume() {
+    let spec = manifests(json!({"storage": {"ephemeral": true}})).installation["spec"].clone();
+    assert!(
+        spec["templates"].get("volumeClaimTemplates").is_none() && spec["defaults"]["templates"].get("dataVolumeClaimTemplate").is_none()
+    );
+    assert_eq!(spec["templates"]["podTemplates"][0]["spec"]["volumes"], json!([{"name": "data", "emptyDir": {}}]));
+}
+
+#[test]
+fn an_ingress_turns_the_service_and_leaves_its_ports() {
+    let service = manifests(
+        json!({"ingress": {"hostname": "db.example", "sourceRanges": ["203.0.113.0/24"], "internal": true, "annotations": {"a": "b"}}}),
+    )
+    .service;
+    assert_eq!(
+        (&service["spec"]["type"], &service["spec"]["loadBalancerSourceRanges"]),
+        (&json!("LoadBalancer"), &json!(["203.0.113.0/24"]))
+    );
+    let annotations = &service["metadata"]["annotations"];
+    assert_eq!((&annotations["external-dns.alpha.kubernetes.io/hostname"], &annotations["a"]), (&json!("db.example"), &json!("b")));
+    assert_eq!(annotations["networking.gke.io/load-balancer-type"], "Internal");
+    assert_eq!(service["spec"]["ports"], manifests(json!({})).service["spec"]["ports"]);
+}
+
+#[test]
+fn overrides_are_laid_over_last_but_never_over_the_task() {
+    let overrides = json!({"taskID": "mine", "reconcile": {"policy": "wait"}, "configuration": {"settings": {"logger/level": null, "max_connections": 9}}});
+    let spec = manifests(json!({"chiOverrides": overrides})).installation["spec"].clone();
+    assert_eq!((&spec["taskID"], &spec["reconcile"]["policy"]), (&json!(TASK), &json!("wait")));
+    assert_eq!(spec["configuration"]["settings"], json!({"max_connections": 9}));
+}
+
+#[test]
+fn the_secret_alone_is_enough_to_connect() {
+    let secret = manifests(json!({"name": "db"})).secret;
+    let read = |key: &str| crate::kubernetes::cluster::login::decode(&secret, key).unwrap();
+    assert_eq!(
+        (read("username"), read("password"), read("host")),
+        ("default".into(), "correct horse".into(), "db.apps.svc.cluster.local".into())
+    );
+    assert_eq!((read("http-port"), read("native-port")), ("8123".into(), "9000".into()));
+    assert_eq!(read("http-url"), "http://default:correct%20horse@db.apps.svc.cluster.local:8123/");
+    assert!(read("native-url").starts_with("clickhouse://") && read("jdbc-url").starts_with("jdbc:clickhouse://"));
+}
+
+#[test]
+fn a_merge_patch_leads_from_one_value_to_the_other() {
+    for (from, to) in [
+        (json!({"a": 1, "b": {"c": [1, 2], "d": 3}}), json!({"b": {"c": [2], "e": {"f": 1}}, "g": "h"})),
+        (json!({"a": {"b": 1}, "c": {"d": 1, "e": 2}}), json!({"c": {"d": 2}})),
+    ] {
+        let patch = merge_patch(&from, &to).unwrap();
+        let mut patched = from.clone();
+        merge(&mut patched, &patch);
+        assert_eq!(patched, to);
+        assert!(!patch.to_string().contains("null"), "{patch}");
+        assert_eq!(merge_patch(&to, &to), None);
+    }
+}

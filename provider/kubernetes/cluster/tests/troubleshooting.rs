@@ -1,0 +1,28 @@
+//! The page about messages quotes messages that exist.
+
+use std::path::Path;
+
+/// The text of all sources in a folder, tests left out.
+fn sources(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "tests") {
+            text += &sources(&path);
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            text += &std::fs::read_to_string(&path).unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn every_quoted_message_is_in_the_sources() {
+    let page = include_str!("../troubleshooting.md");
+    // A text may go on behind a line break of the source.
+    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("provider")).split_whitespace().collect::<Vec<_>>().join(" ");
+    let quoted: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert!(quoted.len() > 25, "{quoted:?}");
+    let unknown: Vec<_> = quoted.into_iter().filter(|message| !sources.contains(message)).collect();
+    assert_eq!(unknown, [] as [&str; 0]);
+}

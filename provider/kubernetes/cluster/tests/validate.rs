@@ -1,0 +1,101 @@
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn all_problems_are_told_at_once_each_with_its_path_and_remedy() {
+    let program = json!({
+        "name": "My_DB", "clusterName": "analytics-and-more", "namespace": "Apps", "version": "latest", "shards": 0,
+        "resources": {"limits": {"cpu": "two", "memory": "1Gi"}, "requests": {"memory": "2Gi"}},
+        "storage": {"size": "50 GB", "accessModes": []},
+        "coordination": {"keeper": {"replicas": 2}},
+        "admin": {"username": "clickhouse_operator", "networks": ["10.0.0.0/33", "::1"]},
+        "ingress": {"type": "NodePort", "hostname": "db_1", "sourceRanges": ["203.0.113.0/24"]},
+        "labels": {"clickhouse.altinity.com/chi": "x", "ok": "not ok!"},
+    });
+    let problems = problems(program);
+    for (path, part) in [
+        ("name", "for example `my-db`"),
+        ("clusterName", "at most 15"),
+        ("namespace", "no name of Kubernetes"),
+        ("version", "name a release"),
+        ("shards", "at least 1"),
+        ("resources.limits.cpu", "`two` is no quantity"),
+        ("resources.requests.memory", "more than the limit `1Gi`"),
+        ("storage.size", "`50 GB` is no quantity"),
+        ("storage.accessModes", "leave it out"),
+        ("coordination.keeper.replicas", "1, 3 or 5"),
+        ("admin.username", "operator's own user"),
+        ("admin.networks[0]", "no address range"),
+        ("ingress.hostname", "no DNS name"),
+        ("ingress.sourceRanges", "is a load balancer's"),
+        ("labels[\"clickhouse.altinity.com/chi\"]", "operator's own"),
+        ("labels.ok", "no label value"),
+    ] {
+        assert!(
+            problems.iter().any(|problem| problem.starts_with(&format!("{path}: ")) && problem.contains(part)),
+            "{path}: {part} not in {problems:#?}"
+        );
+    }
+    assert_eq!(problems.len(), 16, "{problems:#?}");
+}
+
+#[test]
+fn names_share_a_budget() {
+    assert_eq!(problems(json!({"name": "a".repeat(33)})), Vec::<String>::new());
+    let problems = problems(json!({"name": "a".repeat(34)}));
+    assert!(problems.len() == 1 && problems[0].contains("41 characters together, at most 40"), "{problems:?}");
+}
+
+#[test]
+fn contradictions_are_refused() {
+    for (program, path) in [
+        (json!({"admin": {"password": "x", "existingSecret": {"name": "s"}}}), "admin.existingSecret"),
+        (json!({"admin": {"password": "x", "passwordVersion": "2"}}), "admin.passwordVersion"),
+        (json!({"admin": {"existingSecret": {"name": "s"}, "passwordVersion": "2"}}), "admin.passwordVersion"),
+        (json!({"coordination": {"keeper": {}, "external": {"nodes": ["zk:2181"]}}}), "coordination"),
+        (json!({"replicas": 2, "coordination": {"type": "None"}}), "replicas"),
+        (json!({"coordination": {"type": "External"}}), "coordination.external.nodes"),
+        (json!({"storage": {"ephemeral": true, "size": "1Gi"}}), "storage.size"),
+        (json!({"interserverSecret": {"enabled": false, "existingSecret": {"name": "s"}}}), "interserverSecret.existingSecret"),
+        (json!({"image": {"repository": "example.com/ch:25.8"}}), "image.repository"),
+        (json!({"image": {"digest": "sha256:12"}}), "image.digest"),
+    ] {
+        let found = problems(program.clone());
+        assert!(found.len() == 1 && found[0].starts_with(&format!("{path}: ")), "{program}: {found:?}");
+    }
+}
+
+#[test]
+fn a_password_is_never_in_a_problem() {
+    let found = problems(
+        json!({"admin": {"password": "hunter2", "passwordVersion": "2", "username": "a/b"}, "coordination": {"external": {"nodes": ["zk"], "identity": "hunter2"}}}),
+    );
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|problem| !problem.contains("hunter2")), "{found:?}");
+}
+
+#[test]
+fn an_external_node_may_be_written_as_host_and_port() {
+    let nodes = json!(["zk-0:2281", {"host": "zk-1:2282"}, {"host": "zk-2", "port": 2283, "secure": true}, {"host": "10.0.0.1"}]);
+    let cluster = cluster(json!({"coordination": {"external": {"nodes": nodes}}}));
+    let crate::kubernetes::cluster::validate::Coordination::External(external) = cluster.coordination else { panic!("is external") };
+    let nodes: Vec<_> = external.nodes.iter().map(|node| (node.host.as_str(), node.port, node.secure)).collect();
+    assert_eq!(nodes, [("zk-0", 2281, false), ("zk-1", 2282, false), ("zk-2", 2283, true), ("10.0.0.1", 2181, false)]);
+    let contradiction = problems(json!({"coordination": {"external": {"nodes": [{"host": "zk:1", "port": 2}]}}}));
+    assert!(contradiction[0].starts_with("coordination.external.nodes[0].port: "), "{contradiction:?}");
+}
+
+#[test]
+fn what_is_unknown_is_not_checked() {
+    let known = unknown(json!({"replicas": 2}), &["name", "coordination.type", "admin.username", "storage.size"]);
+    assert_eq!(problems_of(&known), Vec::<String>::new());
+}
+
+#[test]
+fn the_internet_can_not_log_in_unless_it_is_let_in() {
+    let networks = |program| cluster(program).admin.networks;
+    assert!(networks(json!({})).iter().all(|range| !range.ends_with("/0")));
+    assert!(networks(json!({"ingress": {"sourceRanges": ["203.0.113.0/24"]}})).contains(&"203.0.113.0/24".to_owned()));
+    assert_eq!(networks(json!({"admin": {"networks": ["::/0"]}, "ingress": {"sourceRanges": ["203.0.113.0/24"]}})), ["::/0"]);
+}

@@ -1,0 +1,70 @@
+//! EFFECT: sends a preview's manifests to the API server as a dry run, so that missing rights, refused values and conflicts
+//! show before anything is changed.
+
+use futures::future::join_all;
+
+use super::manifest::{self, Login, Manifests};
+use super::validate::ValidatedCluster;
+use super::{Failed, look, task};
+use crate::kubernetes::apply::{self, Write};
+use crate::kubernetes::client::Api;
+use crate::kubernetes::error::Error;
+use crate::resource::{Context, Failure};
+
+/// Tries a creation out. What does not exist yet (the namespace, the operator's definitions, the API server itself) is a
+/// warning: it may come in the same run.
+pub(super) async fn create(api: &Api, ctx: &Context, cluster: &ValidatedCluster) -> Result<(), Failed> {
+    match look::before_create(api, cluster).await {
+        Ok(there) => there.refuse_what_is_not_ours(ctx, cluster)?,
+        Err(error @ Error::Cancelled) => return Err(error.to_failure()),
+        Err(error) if is_out_of_reach(&error) => {
+            warn(ctx, &error.to_string());
+            return Ok(());
+        }
+        // The dry run meets the same obstacle, and tells it together with others.
+        Err(_) => {}
+    }
+    dry_run(api, ctx, cluster, &Login { password: None, version: None }).await
+}
+
+/// Tries an update out.
+pub(super) async fn update(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &Login) -> Result<(), Failed> {
+    dry_run(api, ctx, cluster, login).await
+}
+
+async fn dry_run(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &Login) -> Result<(), Failed> {
+    let Manifests { namespace, secret, service, keeper, installation } = manifest::build(cluster, &ctx.urn, login, &task::fresh());
+    let makes_namespace = namespace.is_some();
+    let write = Write { dry_run: true, force: cluster.force_conflicts };
+    let manifests: Vec<_> = [namespace, Some(secret), Some(service), keeper, Some(installation)].into_iter().flatten().collect();
+    let results = join_all(manifests.iter().map(|manifest| apply::apply(api, manifest, write))).await;
+    let mut told: Vec<String> = Vec::new();
+    let mut reasons: Vec<Error> = Vec::new();
+    for error in results.into_iter().filter_map(Result::err) {
+        match error {
+            Error::NamespaceMissing { .. } if makes_namespace => {}
+            error if error.is_premature() && !matches!(error, Error::Kubeconfig { .. }) => {
+                let text = error.to_string();
+                if !told.contains(&text) {
+                    warn(ctx, &text);
+                    told.push(text);
+                }
+            }
+            error => reasons.push(error),
+        }
+    }
+    let Some(first) = reasons.first() else { return Ok(()) };
+    let kind = first.kind();
+    let mut reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+    reasons.dedup();
+    Err(Failure { kind, reasons, partial: None })
+}
+
+/// Whether nobody answers: whoever asks again only waits again.
+fn is_out_of_reach(error: &Error) -> bool {
+    error.is_unreachable() && !matches!(error, Error::Kubeconfig { .. })
+}
+
+fn warn(ctx: &Context, text: &str) {
+    ctx.report.warn(&format!("the preview could not be tried out on the API server: {text}"));
+}

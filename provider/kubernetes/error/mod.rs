@@ -1,0 +1,338 @@
+//! What goes wrong at the API server, in classes that a caller can act on and texts that say what to do.
+
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use semver::Version;
+
+use crate::kubernetes::meta::{Kind, ObjectRef};
+use crate::resource::{Failure, FailureKind};
+
+/// The oldest operator that the provider works with: from here on `suspend` exists and the status has the fields that tell a finished change.
+pub const OLDEST_OPERATOR: Version = Version::new(0, 24, 3);
+
+/// How the operator and its definitions are installed.
+pub const INSTALL_OPERATOR: &str =
+    "helm install clickhouse-operator altinity-clickhouse-operator --repo https://helm.altinity.com --namespace kube-system";
+
+/// What was asked of the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Read one object.
+    Get,
+    /// List objects.
+    List,
+    /// Watch objects.
+    Watch,
+    /// Server-side apply.
+    Apply,
+    /// Delete one object.
+    Delete,
+}
+
+impl Verb {
+    /// The verb as RBAC knows it.
+    pub const fn rbac(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Apply => "patch",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Self::Apply { "apply" } else { self.rbac() })
+    }
+}
+
+/// A field manager that owns what we want to set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldConflict {
+    /// The other manager, with the API version it used where the server tells it.
+    pub manager: String,
+    /// The fields that it owns.
+    pub fields: Vec<String>,
+}
+
+/// What the API server refused about one field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldProblem {
+    /// Which field; empty when the server names none.
+    pub field: String,
+    /// What is wrong with it. A value that the server repeats of a Secret is left out.
+    pub problem: String,
+}
+
+/// A failed call. The text names the object, the reason and the remedy, and never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is no such object.
+    #[error("{object} does not exist")]
+    NotFound {
+        /// Which one.
+        object: String,
+    },
+    /// The cluster does not know the kind.
+    #[error("{}", crd_missing(*.kind))]
+    CrdMissing {
+        /// Which kind.
+        kind: Kind,
+    },
+    /// The namespace that an object was to go into does not exist.
+    #[error(
+        "namespace `{namespace}` does not exist; create it first (`kubectl create namespace {namespace}`), or set `createNamespace: true`"
+    )]
+    NamespaceMissing {
+        /// Which one.
+        namespace: String,
+    },
+    /// RBAC does not allow it.
+    #[error("{}", forbidden(*.verb, .resource, .namespace.as_deref(), .message))]
+    Forbidden {
+        /// What was tried.
+        verb: Verb,
+        /// On what: the plural with its group.
+        resource: String,
+        /// Where; `None` for the whole cluster.
+        namespace: Option<String>,
+        /// The server's own words.
+        message: String,
+    },
+    /// Admission refused it: a quota, a policy, a webhook, a namespace that is going away.
+    #[error("failed to {verb} {object}: the cluster's policy refused it: {message}")]
+    Refused {
+        /// What was tried.
+        verb: Verb,
+        /// On what.
+        object: String,
+        /// The server's own words.
+        message: String,
+    },
+    /// Another field manager owns fields that we want to set.
+    #[error("failed to apply {object}: {}; set `forceConflicts: true` to take the fields over, or leave them out", list_conflicts(.conflicts))]
+    Conflict {
+        /// Which object.
+        object: String,
+        /// Who owns what.
+        conflicts: Vec<FieldConflict>,
+    },
+    /// The object changed, or was replaced, between two calls.
+    #[error("failed to {verb} {object}: it was changed or replaced by someone else meanwhile; run again")]
+    Outdated {
+        /// What was tried.
+        verb: Verb,
+        /// On what.
+        object: String,
+    },
+    /// Something of this name exists.
+    #[error("{object} exists already")]
+    AlreadyExists {
+        /// What.
+        object: String,
+    },
+    /// The server does not accept values.
+    #[error("failed to apply {object}: {}", list_problems(.problems))]
+    Invalid {
+        /// Which object.
+        object: String,
+        /// Each refused field.
+        problems: Vec<FieldProblem>,
+    },
+    /// The installed definition lacks fields.
+    #[error("{}", unknown_fields(.object, .fields, .installed.as_deref()))]
+    UnknownFields {
+        /// Which object.
+        object: String,
+        /// The fields.
+        fields: Vec<String>,
+        /// The version of the installed definition, where it tells one.
+        installed: Option<String>,
+    },
+    /// The operator is too old for this provider.
+    #[error(
+        "the clickhouse-operator in this cluster is version {version}, older than {OLDEST_OPERATOR}, the oldest that this provider works with; upgrade it"
+    )]
+    OperatorTooOld {
+        /// The version found.
+        version: String,
+    },
+    /// The credentials are not accepted.
+    #[error(
+        "the API server does not accept the credentials ({message}); check the user of the kubeconfig's context: an expired token or certificate, or another cluster's"
+    )]
+    Unauthorized {
+        /// The server's own words.
+        message: String,
+    },
+    /// No answer from the API server.
+    #[error("failed to reach the Kubernetes API server{}: {cause}; check the address in the kubeconfig, the network and the VPN", at(.server.as_deref()))]
+    Unreachable {
+        /// Its URL, where known.
+        server: Option<String>,
+        /// Why.
+        cause: String,
+    },
+    /// The kubeconfig can't be used.
+    #[error("{message}")]
+    Kubeconfig {
+        /// What is wrong, with the remedy.
+        message: String,
+    },
+    /// The API server kept answering that it can't just now, until there was no time left.
+    #[error("failed to {verb} {object}: the API server could not answer in time ({message})")]
+    Timeout {
+        /// What was tried.
+        verb: Verb,
+        /// On what.
+        object: String,
+        /// The last answer.
+        message: String,
+    },
+    /// The user stopped it.
+    #[error("cancelled")]
+    Cancelled,
+    /// Anything else that the server said.
+    #[error("failed to {verb} {object}: {message}")]
+    Other {
+        /// What was tried.
+        verb: Verb,
+        /// On what.
+        object: String,
+        /// The HTTP status; 0 when there was none.
+        code: u16,
+        /// The server's own words.
+        message: String,
+    },
+}
+
+impl Error {
+    /// Whether this is the answer for an object, or a kind, or a namespace, that is not there.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::NotFound { .. } | Self::CrdMissing { .. } | Self::NamespaceMissing { .. })
+    }
+
+    /// Whether the cluster can't be asked at all; never a statement about the object.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Kubeconfig { .. })
+    }
+
+    /// Whether a preview can go on without this answer: what the object needs does not exist yet, or the cluster does not.
+    pub fn is_premature(&self) -> bool {
+        self.is_unreachable() || matches!(self, Self::CrdMissing { .. } | Self::NamespaceMissing { .. })
+    }
+
+    /// An error when `version` is of an operator that is too old. A text that is no version passes: builds from source have none.
+    pub fn for_operator(version: &str) -> Option<Self> {
+        let parsed = Version::parse(version.trim_start_matches('v')).ok()?;
+        (parsed < OLDEST_OPERATOR).then(|| Self::OperatorTooOld { version: version.to_owned() })
+    }
+
+    /// The same as a failed call of a resource, with nothing left behind.
+    pub fn to_failure<S>(&self) -> Failure<S> {
+        Failure::new(self.kind(), self.to_string())
+    }
+
+    /// The class of failure for the engine.
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            Self::NotFound { .. }
+            | Self::CrdMissing { .. }
+            | Self::NamespaceMissing { .. }
+            | Self::Conflict { .. }
+            | Self::Outdated { .. }
+            | Self::OperatorTooOld { .. } => FailureKind::Precondition,
+            Self::Forbidden { .. } | Self::Refused { .. } => FailureKind::Forbidden,
+            Self::AlreadyExists { .. } => FailureKind::AlreadyExists,
+            Self::Invalid { .. } | Self::UnknownFields { .. } => FailureKind::Invalid,
+            Self::Unauthorized { .. } | Self::Unreachable { .. } | Self::Kubeconfig { .. } | Self::Other { .. } => FailureKind::Unavailable,
+            Self::Timeout { .. } => FailureKind::Timeout,
+            Self::Cancelled => FailureKind::Cancelled,
+        }
+    }
+}
+
+fn crd_missing(kind: Kind) -> String {
+    let missing = format!("the cluster does not know the kind {} ({})", kind.name(), kind.api_version());
+    match kind {
+        Kind::Installation | Kind::KeeperInstallation => {
+            format!("{missing}: the clickhouse-operator and its definitions are not installed; install them with `{INSTALL_OPERATOR}`")
+        }
+        Kind::Certificate => format!("{missing}: install cert-manager, or leave out `tls.issuerRef`"),
+        Kind::PodMonitor => format!("{missing}: install the Prometheus operator, or leave out `monitoring.podMonitor`"),
+        _ => format!("{missing}: this Kubernetes is too old"),
+    }
+}
+
+fn forbidden(verb: Verb, resource: &str, namespace: Option<&str>, message: &str) -> String {
+    let scope = namespace.map_or_else(|| "--all-namespaces".to_owned(), |namespace| format!("--namespace {namespace}"));
+    format!(
+        "not allowed to {} {resource}: {message}; ask for the right (`kubectl auth can-i {} {resource} {scope}` tells whether it is there)",
+        verb.rbac(),
+        verb.rbac()
+    )
+}
+
+fn list_conflicts(conflicts: &[FieldConflict]) -> String {
+    let each: Vec<_> = conflicts.iter().map(|conflict| format!("`{}` owns {}", conflict.manager, conflict.fields.join(", "))).collect();
+    if each.is_empty() { "another field manager owns fields of it".to_owned() } else { each.join("; ") }
+}
+
+fn list_problems(problems: &[FieldProblem]) -> String {
+    let each = problems.iter().map(|problem| {
+        if problem.field.is_empty() { problem.problem.clone() } else { format!("`{}`: {}", problem.field, problem.problem) }
+    });
+    each.collect::<Vec<_>>().join("; ")
+}
+
+fn unknown_fields(object: &str, fields: &[String], installed: Option<&str>) -> String {
+    let names: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
+    let definition = installed.map_or_else(
+        || "the definition installed in this cluster does".to_owned(),
+        |version| format!("the definition installed in this cluster, of operator {version}, does"),
+    );
+    format!(
+        "failed to apply {object}: {definition} not know {}; upgrade the operator with its definitions, or leave the fields out",
+        names.join(", ")
+    )
+}
+
+fn at(server: Option<&str>) -> String {
+    server.map(|server| format!(" at {server}")).unwrap_or_default()
+}
+
+/// What a call was about, for texts.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    pub(crate) verb: Verb,
+    pub(crate) kind: Kind,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: Option<String>,
+}
+
+impl Subject {
+    pub(crate) fn object(verb: Verb, object: &ObjectRef) -> Self {
+        Self { verb, kind: object.kind, namespace: object.namespace.clone(), name: Some(object.name.clone()) }
+    }
+
+    pub(crate) fn all(verb: Verb, kind: Kind, namespace: Option<&str>) -> Self {
+        Self { verb, kind, namespace: namespace.map(str::to_owned), name: None }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.namespace, &self.name) {
+            (Some(namespace), Some(name)) => write!(f, "{} {namespace}/{name}", self.kind.name()),
+            (None, Some(name)) => write!(f, "{} {name}", self.kind.name()),
+            (Some(namespace), None) => write!(f, "{} in namespace {namespace}", self.kind.plural()),
+            (None, None) => f.write_str(self.kind.plural()),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The one way to wait: look, report, and come back when something changed, when a grace period ends, when the user stops it, or
+//! when the deadline comes.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::resource::{Context, Failure, FailureKind};
+
+/// How often at most the status line changes.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// What a condition says about what it sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict<T> {
+    /// There is nothing more to wait for.
+    Done(T),
+    /// Not yet.
+    Pending(Pending),
+    /// It won't come any more: why, the most useful first.
+    Failed(FailureKind, Vec<String>),
+}
+
+/// Why it isn't done yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// The status line: how far it is, and what holds it up. Changes with the facts only.
+    pub progress: String,
+    /// What to tell when the deadline comes; the progress when empty.
+    pub reasons: Vec<String>,
+    /// When to look again even if nothing changes.
+    pub again: Option<Instant>,
+    /// What to warn of, once.
+    pub warn: Option<String>,
+}
+
+/// Something to wait for.
+pub trait Condition: Send {
+    /// What it gives when it is met.
+    type Met: Send;
+
+    /// Looks at everything as of now. Time comes in only here.
+    fn look(&mut self, now: Instant) -> Verdict<Self::Met>;
+
+    /// Comes back when what is looked at may have changed since the last look.
+    fn changed(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// Why a wait ended without what it waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotReady {
+    /// The class: [`FailureKind::Timeout`] at the deadline, [`FailureKind::Cancelled`] when the user stopped it.
+    pub kind: FailureKind,
+    /// What to tell the user, the most useful first. Never empty.
+    pub reasons: Vec<String>,
+}
+
+impl NotReady {
+    /// One reason.
+    pub fn new(kind: FailureKind, reason: impl Into<String>) -> Self {
+        Self { kind, reasons: vec![reason.into()] }
+    }
+
+    /// The same as a failed call of a resource; what exists is to be added.
+    pub fn to_failure<S>(self) -> Failure<S> {
+        Failure { kind: self.kind, reasons: self.reasons, partial: None }
+    }
+}
+
+/// Waits until `condition` is met or fails, `deadline` comes, or the user stops it, whichever is first.
+pub async fn wait<C: Condition>(ctx: &Context, deadline: Instant, condition: &mut C) -> Result<C::Met, NotReady> {
+    let mut shown = Shown::default();
+    loop {
+        let now = Instant::now();
+        let pending = match condition.look(now) {
+            Verdict::Done(met) => return Ok(met),
+            Verdict::Failed(kind, reasons) => return Err(NotReady { kind, reasons }),
+            Verdict::Pending(pending) => pending,
+        };
+        if let Some(warning) = &pending.warn {
+            ctx.report.warn(warning);
+        }
+        if now >= deadline {
+            return Err(too_late(ctx, now, pending));
+        }
+        let later = shown.report(ctx, &pending.progress, now);
+        let again = [pending.again, later].into_iter().flatten().filter(|at| *at > now).fold(deadline, Instant::min);
+        tokio::select! {
+            biased;
+            () = ctx.cancel.cancelled() => {
+                return Err(NotReady::new(FailureKind::Cancelled, format!("stopped while waiting: {}", pending.progress)));
+            }
+            () = condition.changed() => {}
+            () = sleep_until(again) => {}
+        }
+    }
+}
+
+/// The time is that of the whole call, of which this wait may be one of several: it is what the user's timeout is about.
+fn too_late(ctx: &Context, now: Instant, pending: Pending) -> NotReady {
+    let waited = now.duration_since(ctx.started).as_secs();
+    let waited = if waited >= 120 { format!("{} minutes", waited / 60) } else { format!("{waited} seconds") };
+    let first = format!("gave up waiting after {waited}: {}", pending.progress);
+    let more: Vec<_> = pending.reasons.into_iter().filter(|reason| !first.contains(reason)).collect();
+    let reasons = std::iter::once(first).chain(more).collect();
+    NotReady { kind: FailureKind::Timeout, reasons }
+}
+
+/// What stands in the status line.
+#[derive(Default)]
+struct Shown {
+    text: String,
+    at: Option<Instant>,
+}
+
+impl Shown {
+    /// Shows a new text, or says when it may be shown.
+    fn report(&mut self, ctx: &Context, text: &str, now: Instant) -> Option<Instant> {
+        if self.text == text {
+            return None;
+        }
+        if let Some(next) = self.at.map(|at| at + REPORT_EVERY).filter(|next| *next > now) {
+            return Some(next);
+        }
+        ctx.report.status(text);
+        text.clone_into(&mut self.text);
+        self.at = Some(now);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::scripted;
+
+    struct Never;
+
+    impl Condition for Never {
+        type Met = ();
+
+        fn look(&mut self, _: Instant) -> Verdict<()> {
+            let reasons = vec!["pod a: Pending".to_owned(), "pod b: Pending".to_owned()];
+            Verdict::Pending(Pending { progress: "0/2 hosts ready · pod a: Pending".to_owned(), reasons, ..Pending::default() })
+        }
+
+        async fn changed(&mut self) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_tells_the_whole_calls_time_and_each_reason_once() {
+        let (ctx, _display) = scripted::context();
+        tokio::time::advance(Duration::from_secs(40)).await;
+        let late = wait(&ctx, ctx.started + Duration::from_secs(60), &mut Never).await.unwrap_err();
+        assert_eq!(late.reasons, ["gave up waiting after 60 seconds: 0/2 hosts ready · pod a: Pending", "pod b: Pending"]);
+    }
+}

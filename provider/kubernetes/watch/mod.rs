@@ -1,0 +1,265 @@
+//! One watch per kind, namespace and selector serves every wait of the process.
+//!
+//! A watch starts with its first subscriber and ends shortly after its last one left. It lists, then watches; lists again when the
+//! server has forgotten where it was; comes back with growing delays when the server goes away; and asks for new credentials when
+//! they ran out.
+
+mod store;
+
+pub(crate) use store::Snapshot;
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::TryStreamExt as _;
+use kube::Api;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, watcher};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use crate::kubernetes::backoff::Backoff;
+use crate::kubernetes::client::Session;
+use crate::kubernetes::error::{Error, Subject, Verb};
+use crate::kubernetes::meta::{FIELD_MANAGER, Kind, MANAGED_BY};
+use crate::kubernetes::observe::Observed;
+use crate::kubernetes::watch::store::Store;
+
+/// How long a watch without subscribers goes on: one wait often follows another.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long one watch request lasts, in seconds. A connection that died silently is noticed when it is over.
+const WATCH_SECONDS: u32 = 90;
+
+/// Which objects of a namespace a wait looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// The one of this name, among all of its kind.
+    Name(String),
+    /// The one of this name, among those that this provider made.
+    Ours(String),
+    /// The children of the `ClickHouseInstallation` of this name.
+    OfInstallation(String),
+    /// The children of the `ClickHouseKeeperInstallation` of this name.
+    OfKeeper(String),
+    /// All events that warn.
+    Warnings,
+}
+
+impl Scope {
+    fn labels(&self) -> Option<String> {
+        match self {
+            Self::Name(_) | Self::Warnings => None,
+            Self::Ours(_) => Some(format!("{MANAGED_BY}={FIELD_MANAGER}")),
+            Self::OfInstallation(_) => Some("clickhouse.altinity.com/app=chop".to_owned()),
+            Self::OfKeeper(_) => Some("clickhouse-keeper.altinity.com/app=chop".to_owned()),
+        }
+    }
+
+    fn fields(&self) -> Option<&'static str> {
+        (*self == Self::Warnings).then_some("type=Warning")
+    }
+
+    /// The group of objects that a subscriber is told about.
+    fn group(&self) -> &str {
+        match self {
+            Self::Name(name) | Self::Ours(name) | Self::OfInstallation(name) | Self::OfKeeper(name) => name,
+            Self::Warnings => "",
+        }
+    }
+
+    /// The group that an object seen by a watch of this scope belongs to.
+    fn group_of<'a, K: Observed>(&self, object: &'a K) -> &'a str {
+        match self {
+            Self::Name(_) | Self::Ours(_) => object.slim().name(),
+            Self::OfInstallation(_) | Self::OfKeeper(_) => object.slim().owner().unwrap_or_default(),
+            Self::Warnings => "",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    fields: TypeId,
+    kind: Kind,
+    namespace: Option<String>,
+    selector: Option<String>,
+}
+
+/// The watches of a session.
+#[derive(Default)]
+pub(crate) struct Hub {
+    watches: Mutex<HashMap<Key, Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Hub {
+    /// Joins the watch of `kind` in `namespace` (`None` for kinds without one), or starts it.
+    pub(crate) fn subscribe<K>(session: &Session, kind: Kind, namespace: Option<&str>, scope: &Scope) -> Subscription<K>
+    where
+        K: Observed + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    {
+        let key = Key { fields: TypeId::of::<K>(), kind, namespace: namespace.map(str::to_owned), selector: scope.labels() };
+        let mut watches = locked(&session.hub().watches);
+        let known = watches.get(&key).and_then(|shared| Arc::clone(shared).downcast::<Shared<K>>().ok());
+        let shared = known.unwrap_or_else(|| {
+            let shared = Arc::new(Shared { store: Mutex::new(Store::default()), subscribers: watch::Sender::new(0) });
+            watches.insert(key.clone(), shared.clone());
+            tokio::spawn(run(session.clone(), key, scope.clone(), shared.clone()));
+            shared
+        });
+        shared.subscribers.send_modify(|count| *count += 1);
+        let changed = locked(&shared.store).group(scope.group()).changed.subscribe();
+        Subscription { shared, group: scope.group().to_owned(), changed }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Shared<K> {
+    store: Mutex<Store<K>>,
+    subscribers: watch::Sender<usize>,
+}
+
+/// A wait's share in a watch; leaves it when dropped.
+pub(crate) struct Subscription<K> {
+    shared: Arc<Shared<K>>,
+    group: String,
+    changed: watch::Receiver<()>,
+}
+
+impl<K: Observed> Subscription<K> {
+    /// What is known now.
+    pub(crate) fn snapshot(&mut self) -> Snapshot<K> {
+        self.changed.mark_unchanged();
+        let store = locked(&self.shared.store);
+        let objects = store.groups.get(&self.group).map(|group| group.objects.values().cloned().collect());
+        Snapshot { objects: objects.unwrap_or_default(), listed: store.listed, revision: store.revision, trouble: store.trouble.clone() }
+    }
+
+    /// Comes back when something changed since the last snapshot.
+    pub(crate) async fn changed(&mut self) {
+        if self.changed.changed().await.is_err() {
+            // The group is kept as long as it has a receiver, so this can't be; but it must not become a busy loop.
+            futures::future::pending::<()>().await;
+        }
+    }
+}
+
+impl<K> Drop for Subscription<K> {
+    fn drop(&mut self) {
+        self.shared.subscribers.send_modify(|count| *count -= 1);
+    }
+}
+
+async fn run<K>(session: Session, key: Key, scope: Scope, shared: Arc<Shared<K>>)
+where
+    K: Observed + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let following = async {
+        loop {
+            follow(&session, &key, &scope, &shared).await;
+        }
+    };
+    tokio::select! {
+        () = following => {}
+        () = left_alone(&session, &key, &shared) => {}
+    }
+}
+
+/// Comes back when nobody has been subscribed for a while; the watch is out of the hub then.
+async fn left_alone<K>(session: &Session, key: &Key, shared: &Shared<K>) {
+    let mut subscribers = shared.subscribers.subscribe();
+    loop {
+        if subscribers.wait_for(|count| *count == 0).await.is_err() {
+            return;
+        }
+        sleep(LINGER).await;
+        let mut watches = locked(&session.hub().watches);
+        if *shared.subscribers.borrow() == 0 {
+            watches.remove(key);
+            return;
+        }
+    }
+}
+
+/// Watches until the client has to be made anew.
+async fn follow<K>(session: &Session, key: &Key, scope: &Scope, shared: &Shared<K>)
+where
+    K: Observed + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let client = match session.client().await {
+        Ok(client) => client,
+        Err(error) => {
+            locked(&shared.store).set_trouble(Some(error));
+            return sleep(Duration::from_secs(2)).await;
+        }
+    };
+    let api: Api<K> = match &key.namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &key.kind),
+        None => Api::all_with(client, &key.kind),
+    };
+    let config = watcher::Config {
+        label_selector: key.selector.clone(),
+        field_selector: scope.fields().map(str::to_owned),
+        ..watcher::Config::default().timeout(WATCH_SECONDS)
+    };
+    let mut events = std::pin::pin!(watcher(api, config).backoff(Backoff::default()));
+    let subject = Subject::all(Verb::Watch, key.kind, key.namespace.as_deref());
+    let mut list = Vec::new();
+    let mut asked = Instant::now();
+    loop {
+        match events.try_next().await {
+            Ok(Some(event)) => {
+                let mut store = locked(&shared.store);
+                match event {
+                    watcher::Event::Init => {
+                        list.clear();
+                        asked = Instant::now();
+                        continue;
+                    }
+                    watcher::Event::InitApply(object) => {
+                        list.push(object);
+                        continue;
+                    }
+                    watcher::Event::InitDone => store.replace(scope, std::mem::take(&mut list), asked),
+                    watcher::Event::Apply(object) => store.put(scope, object),
+                    watcher::Event::Delete(object) => store.remove(scope, &object),
+                }
+                store.set_trouble(None);
+            }
+            Ok(None) => return,
+            Err(error) => {
+                let Some(error) = trouble(&subject, session, &error) else { continue };
+                tracing::debug!(object = %subject, %error, "watch interrupted");
+                let unauthorized = matches!(error, Error::Unauthorized { .. });
+                locked(&shared.store).set_trouble(Some(error));
+                if unauthorized {
+                    session.forget_client().await;
+                    return sleep(Duration::from_secs(2)).await;
+                }
+            }
+        }
+    }
+}
+
+/// What a failed watch means; `None` when it is only an old position, which a new list mends.
+fn trouble(subject: &Subject, session: &Session, error: &watcher::Error) -> Option<Error> {
+    let server = session.server();
+    match error {
+        watcher::Error::InitialListFailed(cause) | watcher::Error::WatchStartFailed(cause) | watcher::Error::WatchFailed(cause) => {
+            match cause {
+                kube::Error::Api(status) if status.code == 410 => None,
+                cause => Some(Error::from_kube(subject, server.as_deref(), cause)),
+            }
+        }
+        watcher::Error::WatchError(status) if status.code == 410 => None,
+        watcher::Error::WatchError(status) => Some(Error::from_kube(subject, server.as_deref(), &kube::Error::Api(status.clone()))),
+        watcher::Error::NoResourceVersion => None,
+    }
+}

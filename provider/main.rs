@@ -1,0 +1,59 @@
+//! The plugin's process: says on its first line of output where it listens, and serves until it is told to stop.
+
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+
+use clickhouse_provider::package;
+use clickhouse_provider::process::{self, Arguments};
+use clickhouse_provider::rpc::log::{EngineLog, forwards};
+use clickhouse_provider::rpc::{Package, Server};
+use tokio::net::TcpListener;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse(std::env::args_os().skip(1));
+    let done = if arguments.version {
+        writeln!(io::stdout(), "{}", package::VERSION)
+    } else {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().and_then(|runtime| {
+            let done = runtime.block_on(serve(arguments));
+            // Calls that go on are left behind: the engine has stopped listening.
+            runtime.shutdown_background();
+            done
+        })
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            _ = writeln!(io::stderr(), "failed to serve: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(arguments: Arguments) -> io::Result<()> {
+    let log = EngineLog::default();
+    let stderr = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::registry()
+        .with(fmt::layer().with_writer(io::stderr).with_ansi(false).with_filter(stderr))
+        .with(log.clone().with_filter(filter_fn(forwards).with_max_level_hint(LevelFilter::DEBUG)))
+        .init();
+    if let Some(engine) = &arguments.engine {
+        log.connect(engine);
+    }
+    let package = Package { version: package::VERSION, schema: package::schema, registry: package::registry };
+    // From the moment that the port is known, the engine may end this.
+    let ended = process::ended(arguments.engine)?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    // The port is the only thing that may ever be written here: engines read it as the first line.
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{}", listener.local_addr()?.port())?;
+    stdout.flush()?;
+    drop(stdout);
+    tokio::select! {
+        served = Server::new(package, log).serve(listener) => served,
+        () = ended => Ok(()),
+    }
+}

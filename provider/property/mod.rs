@@ -1,0 +1,9 @@
+//! Values as Pulumi sees them: pure data, no I/O, no protobuf, no Kubernetes.
+
+pub mod json;
+pub mod marks;
+pub mod path;
+pub mod pattern;
+pub mod value;
+
+pub use value::{PropertyMap, PropertyValue};

@@ -1,0 +1,95 @@
+//! Property paths: where in a bag of properties a value stands, in Pulumi's own notation.
+
+use std::fmt;
+
+/// One step of a [`PropertyPath`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Segment {
+    /// A property of an object.
+    Key(String),
+    /// An element of a list, from 0.
+    Index(usize),
+}
+
+/// A place in a bag of properties, printed as Pulumi reads it: `storage.size`, `users["a.b"]`, `nodes[0].host`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PropertyPath(Vec<Segment>);
+
+impl PropertyPath {
+    /// The whole bag.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// The path below this one at `key`.
+    #[must_use]
+    pub fn key(&self, key: impl Into<String>) -> Self {
+        self.child(Segment::Key(key.into()))
+    }
+
+    /// The path below this one at element `index`.
+    #[must_use]
+    pub fn index(&self, index: usize) -> Self {
+        self.child(Segment::Index(index))
+    }
+
+    /// The path below this one at `segment`.
+    #[must_use]
+    pub fn child(&self, segment: Segment) -> Self {
+        let mut segments = self.0.clone();
+        segments.push(segment);
+        Self(segments)
+    }
+
+    /// The steps, outermost first.
+    pub fn segments(&self) -> &[Segment] {
+        &self.0
+    }
+
+    /// Whether this is the whole bag.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The name of the top-level property that this path leads into.
+    pub fn top_level(&self) -> Option<&str> {
+        match self.0.first() {
+            Some(Segment::Key(key)) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Whether `other` is this path or stands below it.
+    pub fn contains(&self, other: &PropertyPath) -> bool {
+        other.0.starts_with(&self.0)
+    }
+}
+
+impl FromIterator<Segment> for PropertyPath {
+    fn from_iter<I: IntoIterator<Item = Segment>>(segments: I) -> Self {
+        Self(segments.into_iter().collect())
+    }
+}
+
+impl From<&str> for PropertyPath {
+    /// A dotted path of plain names, `storage.size`; for names that are written in the code.
+    fn from(dotted: &str) -> Self {
+        dotted.split('.').filter(|name| !name.is_empty()).map(|name| Segment::Key(name.to_owned())).collect()
+    }
+}
+
+impl fmt::Display for PropertyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, segment) in self.0.iter().enumerate() {
+            match segment {
+                Segment::Index(index) => write!(f, "[{index}]")?,
+                Segment::Key(key) if key.is_empty() || key.contains(['.', '[', ']', '"']) => {
+                    write!(f, "[\"{}\"]", key.replace('\\', "\\\\").replace('"', "\\\""))?;
+                }
+                Segment::Key(key) if position == 0 => f.write_str(key)?,
+                Segment::Key(key) => write!(f, ".{key}")?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+//! Functions and listings, erased.
+
+use std::sync::LazyLock;
+
+use futures::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use super::{ErasedFunction, Refusal, decode, encode};
+use crate::property::PropertyMap;
+use crate::property::json::take_apart;
+use crate::resource::fields::Fields;
+use crate::resource::{CheckFailure, Context, Function, Known, Paths};
+
+/// A function behind [`ErasedFunction`].
+pub(in crate::resource) struct Called<F> {
+    function: F,
+    args: LazyLock<Fields>,
+    result: LazyLock<Fields>,
+}
+
+impl<F: Function> Called<F> {
+    pub(in crate::resource) fn new(function: F) -> Self {
+        Self { function, args: LazyLock::new(Fields::of_inputs::<F::Args>), result: LazyLock::new(Fields::of_outputs::<F::Result>) }
+    }
+}
+
+impl<F: Function> ErasedFunction for Called<F> {
+    fn invoke<'a>(&'a self, ctx: &'a Context, args: &'a PropertyMap) -> BoxFuture<'a, Result<PropertyMap, Refusal>> {
+        Box::pin(async move {
+            let args = arguments(&self.args, args)?;
+            let result = self.function.invoke(ctx, &args).await.map_err(Refusal::Failed)?;
+            Ok(encode::bag(&self.result, &result, &Paths::new(), &Paths::new()))
+        })
+    }
+}
+
+/// Reads arguments, which are never unknown and whose secrets are told apart only for what is said of them.
+pub(super) fn arguments<T: DeserializeOwned + JsonSchema>(fields: &Fields, args: &PropertyMap) -> Result<T, Refusal> {
+    let mut map = args.clone();
+    fields.drop_nulls(&mut map);
+    fields.mark_secrets(&mut map);
+    let apart = take_apart(&map);
+    if let Some(path) = apart.unknown.first() {
+        return Err(Refusal::Arguments(vec![CheckFailure { path: path.clone(), reason: "must be known".to_owned() }]));
+    }
+    match decode::written(fields, apart) {
+        (Some(Known { value, .. }), failures) if failures.is_empty() => Ok(value),
+        (_, failures) => Err(Refusal::Arguments(super::resource::without_secrets(&map, failures))),
+    }
+}

@@ -1,0 +1,127 @@
+//! The object-safe twin of [`Resource`](super::Resource) and [`Function`](super::Function), over bags of properties.
+//!
+//! Here, and only here, unknowns and secrets are handled: inputs are decoded, the typed call is made, its result is
+//! encoded. A resource's outputs are its inputs, echoed with their marks, and over them the fields of its state.
+
+mod decode;
+mod encode;
+mod function;
+mod resource;
+
+use futures::future::BoxFuture;
+
+use super::list::Listed;
+use super::{Autonaming, Change, CheckFailure, Context, Failure, Urn};
+use crate::property::PropertyMap;
+use crate::property::pattern::Pattern;
+
+pub(super) use function::Called;
+pub(super) use resource::{Enumerated, Typed};
+
+/// What would change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// The changed properties, without those that the program ignores.
+    pub changes: Vec<Change>,
+    /// Whether a replacement must delete the old object first.
+    pub delete_before_replace: bool,
+    /// The outputs that an update leaves as they are.
+    pub stables: Vec<String>,
+}
+
+/// What a create made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Created {
+    /// Pulumi's id; empty in a preview.
+    pub id: String,
+    /// The outputs.
+    pub outputs: PropertyMap,
+}
+
+/// What a read found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// The canonical id.
+    pub id: String,
+    /// The inputs that the live objects correspond to.
+    pub inputs: PropertyMap,
+    /// The outputs.
+    pub outputs: PropertyMap,
+}
+
+/// What exists after a call that failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Partial {
+    /// The outputs.
+    pub outputs: PropertyMap,
+    /// The inputs; only of a read.
+    pub inputs: Option<PropertyMap>,
+    /// The names of outputs that are computed and no inputs: whoever has to save room can leave them out, since the next
+    /// update computes them again.
+    pub computed: Vec<String>,
+}
+
+/// The failure of a call, in bags of properties.
+pub type Failed = Failure<Partial>;
+
+/// What a resource had before the call.
+#[derive(Debug, Clone, Default)]
+pub struct Old {
+    /// The inputs of the last run; empty when nothing is known of them.
+    pub inputs: PropertyMap,
+    /// The outputs of the last run; empty when nothing is known of them.
+    pub outputs: PropertyMap,
+}
+
+/// A resource whose types are hidden.
+pub trait ErasedResource: Send + Sync {
+    /// Fills the defaults into `new` and marks what is secret, or tells all that is wrong. A failure whose path is the root
+    /// names its property in the reason: Pulumi would print the value of the named property, and it is secret.
+    fn check(&self, urn: &Urn, autonaming: &Autonaming, old: &PropertyMap, new: PropertyMap) -> Result<PropertyMap, Vec<CheckFailure>>;
+
+    /// Compares, leaving out what `ignored` covers.
+    fn diff(&self, old: &Old, new: &PropertyMap, ignored: &[Pattern]) -> Result<Comparison, Failed>;
+
+    /// Makes it, or in a preview foretells what would be made.
+    fn create<'a>(&'a self, ctx: &'a Context, new: &'a PropertyMap, preview: bool) -> BoxFuture<'a, Result<Created, Failed>>;
+
+    /// Changes it, or in a preview foretells the outputs.
+    fn update<'a>(
+        &'a self,
+        ctx: &'a Context,
+        id: &'a str,
+        old: &'a Old,
+        new: &'a PropertyMap,
+        preview: bool,
+    ) -> BoxFuture<'a, Result<PropertyMap, Failed>>;
+
+    /// Looks at it; `None` when it definitely does not exist.
+    fn read<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Old) -> BoxFuture<'a, Result<Option<Read>, Failed>>;
+
+    /// Deletes it.
+    fn delete<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Old) -> BoxFuture<'a, Result<(), Failed>>;
+}
+
+/// Why a call of a function or a listing gave no result.
+#[derive(Debug, Clone)]
+pub enum Refusal {
+    /// The arguments are wrong.
+    Arguments(Vec<CheckFailure>),
+    /// The call failed.
+    Failed(Failure<()>),
+}
+
+/// A function whose types are hidden.
+pub trait ErasedFunction: Send + Sync {
+    /// Calls it.
+    fn invoke<'a>(&'a self, ctx: &'a Context, args: &'a PropertyMap) -> BoxFuture<'a, Result<PropertyMap, Refusal>>;
+}
+
+/// A listing whose types are hidden.
+pub trait ErasedList: Send + Sync {
+    /// Finds the objects that `query` describes.
+    fn list<'a>(&'a self, ctx: &'a Context, query: &'a PropertyMap, limit: Option<usize>) -> BoxFuture<'a, Result<Vec<Listed>, Refusal>>;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! Resources, erased.
+
+use std::sync::{Arc, LazyLock};
+
+use futures::future::BoxFuture;
+
+use super::{Comparison, Created, ErasedList, ErasedResource, Failed, Old, Partial, Read, Refusal, decode, encode, function};
+use crate::property::json::take_apart;
+use crate::property::path::PropertyPath;
+use crate::property::pattern::Pattern;
+use crate::property::{PropertyMap, PropertyValue};
+use crate::resource::fields::Fields;
+use crate::resource::list::{List, Listed};
+use crate::resource::{
+    Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource, Urn,
+};
+
+/// A resource behind [`ErasedResource`].
+pub(in crate::resource) struct Typed<R> {
+    resource: Arc<R>,
+    args: LazyLock<Fields>,
+    state: LazyLock<Fields>,
+}
+
+impl<R: Resource> Typed<R> {
+    pub(in crate::resource) fn new(resource: Arc<R>) -> Self {
+        Self { resource, args: LazyLock::new(Fields::of_inputs::<R::Args>), state: LazyLock::new(Fields::of_outputs::<R::State>) }
+    }
+
+    /// Inputs that were checked; in a real run they are known through and through.
+    fn checked(&self, new: &PropertyMap) -> Result<Known<R::Args>, Failed> {
+        decode::checked(&self.args, new).map_err(|CheckFailure { path, reason }| {
+            Failure::new(FailureKind::Invalid, format!("failed to read the input `{path}`: {reason}"))
+        })
+    }
+
+    fn settled(&self, new: &PropertyMap) -> Result<R::Args, Failed> {
+        let Known { value, unknown } = self.checked(new)?;
+        match unknown.first() {
+            None => Ok(value),
+            Some(path) => Err(Failure::new(FailureKind::Invalid, format!("failed to read the input `{path}`: its value is not known"))),
+        }
+    }
+
+    fn old_args(&self, old: &Old) -> Option<R::Args> {
+        // Engines before 3.74 send no old inputs; the outputs hold them too.
+        decode::remembered(&self.args, if old.inputs.is_empty() { &old.outputs } else { &old.inputs })
+    }
+
+    fn old_state(&self, old: &Old) -> Option<R::State> {
+        decode::remembered(&self.state, &old.outputs)
+    }
+
+    /// The inputs, echoed, and over them the state.
+    fn outputs(&self, inputs: &PropertyMap, state: &R::State, unknown: &Paths) -> Partial {
+        let secret = decode::own_secrets(&self.args, inputs);
+        let mut computed = encode::bag(&self.state, state, unknown, &secret);
+        encode::hide(&mut computed, &encode::secret_texts(inputs, &secret));
+        let mut outputs = inputs.clone();
+        let names = computed.keys().filter(|name| !inputs.contains_key(*name)).cloned().collect();
+        outputs.extend(computed);
+        self.args.mark_secrets(&mut outputs);
+        Partial { outputs, inputs: None, computed: names }
+    }
+
+    /// A preview's outputs: an output is as unknown as the input of its name, whatever the resource says.
+    fn foretold(&self, new: &PropertyMap, preview: Preview<R::State>) -> PropertyMap {
+        let Preview { state, mut unknown } = preview;
+        let named = encode::to_json(&state);
+        unknown.extend(take_apart(new).unknown.into_iter().filter(|path| path.top_level().is_some_and(|name| named.contains_key(name))));
+        self.outputs(new, &state, &unknown).outputs
+    }
+
+    fn failed(&self, inputs: &PropertyMap, failure: Failure<R::State>) -> Failed {
+        let Failure { kind, reasons, partial } = failure;
+        let partial = partial.map(|existing| {
+            let Existing { id, state } = *existing;
+            Box::new(Existing { id, state: self.outputs(inputs, &state, &Paths::new()) })
+        });
+        Failure { kind, reasons, partial }
+    }
+
+    /// The inputs that a read found. What says the same as before stays as it was written then; what is secret stays secret.
+    fn read_inputs(&self, found: &R::Args, old: &Old) -> PropertyMap {
+        let secret = decode::own_secrets(&self.args, &old.inputs);
+        let mut inputs = encode::bag(&self.args, found, &Paths::new(), &secret);
+        let before = decode::remembered::<R::Args>(&self.args, &old.inputs).map(|args| encode::to_json(&args)).unwrap_or_default();
+        let now = encode::to_json(found);
+        for (name, value) in &old.inputs {
+            if name.starts_with("__") || (now.contains_key(name) && before.get(name) == now.get(name)) {
+                inputs.insert(name.clone(), value.clone());
+            }
+        }
+        self.args.mark_secrets(&mut inputs);
+        inputs
+    }
+}
+
+impl<R: Resource> ErasedResource for Typed<R> {
+    fn check(&self, urn: &Urn, autonaming: &Autonaming, old: &PropertyMap, new: PropertyMap) -> Result<PropertyMap, Vec<CheckFailure>> {
+        let mut inputs = new;
+        self.args.drop_nulls(&mut inputs);
+        self.args.mark_secrets(&mut inputs);
+        let (known, mut failures) = decode::written::<R::Args>(&self.args, take_apart(&inputs));
+        let Some(known) = known else { return Err(without_secrets(&inputs, failures)) };
+        let old = decode::remembered(&self.args, old);
+        match self.resource.check(urn, autonaming, old.as_ref(), &known) {
+            Ok(checked) if failures.is_empty() => {
+                encode::add_defaults(&mut inputs, &encode::to_json(&checked), &known.unknown);
+                self.args.mark_secrets(&mut inputs);
+                Ok(inputs)
+            }
+            Ok(_) => Err(without_secrets(&inputs, failures)),
+            Err(more) => {
+                failures.extend(more);
+                Err(without_secrets(&inputs, failures))
+            }
+        }
+    }
+
+    fn diff(&self, old: &Old, new: &PropertyMap, ignored: &[Pattern]) -> Result<Comparison, Failed> {
+        let new = self.checked(new)?;
+        let Some(old_args) = self.old_args(old).or_else(decode::nothing) else {
+            return Err(Failure::new(FailureKind::Internal, "failed to read the inputs in state"));
+        };
+        let Diff { mut changes, delete_before_replace } = self.resource.diff(&old_args, self.old_state(old).as_ref(), &new);
+        changes.retain(|change| !ignored.iter().any(|pattern| pattern.covers(&change.path)));
+        let stables = if changes.iter().any(|change| change.replace) { Vec::new() } else { self.args.replacing() };
+        Ok(Comparison { changes, delete_before_replace, stables })
+    }
+
+    fn create<'a>(&'a self, ctx: &'a Context, new: &'a PropertyMap, preview: bool) -> BoxFuture<'a, Result<Created, Failed>> {
+        Box::pin(async move {
+            if preview {
+                let args = self.checked(new)?;
+                let preview = self.resource.preview_create(ctx, &args).await.map_err(|failure| self.failed(new, failure))?;
+                return Ok(Created { id: String::new(), outputs: self.foretold(new, preview) });
+            }
+            let args = self.settled(new)?;
+            let Existing { id, state } = self.resource.create(ctx, &args).await.map_err(|failure| self.failed(new, failure))?;
+            Ok(Created { id, outputs: self.outputs(new, &state, &Paths::new()).outputs })
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        ctx: &'a Context,
+        id: &'a str,
+        old: &'a Old,
+        new: &'a PropertyMap,
+        preview: bool,
+    ) -> BoxFuture<'a, Result<PropertyMap, Failed>> {
+        Box::pin(async move {
+            let known = self.checked(new)?;
+            let state = self.old_state(old);
+            let old_args = self.old_args(old).unwrap_or_else(|| known.value.clone());
+            if preview {
+                let preview = self.resource.preview_update(ctx, id, &old_args, state.as_ref(), &known).await;
+                return Ok(self.foretold(new, preview.map_err(|failure| self.failed(new, failure))?));
+            }
+            let args = self.settled(new)?;
+            let updated = self.resource.update(ctx, id, &old_args, state.as_ref(), &args).await;
+            let state = updated.map_err(|failure| self.failed(new, failure))?;
+            Ok(self.outputs(new, &state, &Paths::new()).outputs)
+        })
+    }
+
+    fn read<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Old) -> BoxFuture<'a, Result<Option<Read>, Failed>> {
+        Box::pin(async move {
+            let (args, state) = (self.old_args(old), self.old_state(old));
+            let found = self.resource.read(ctx, id, args.as_ref(), state.as_ref()).await.map_err(|failure| {
+                let mut failed = self.failed(&old.inputs, failure);
+                match &mut failed.partial {
+                    // An import has no inputs to give back, and Pulumi takes none for "not importable".
+                    partial if old.inputs.is_empty() => *partial = None,
+                    Some(partial) => partial.state.inputs = Some(old.inputs.clone()),
+                    None => {}
+                }
+                failed
+            })?;
+            Ok(found.map(|Found { id, inputs, state }| {
+                let inputs = self.read_inputs(&inputs, old);
+                let outputs = self.outputs(&inputs, &state, &Paths::new()).outputs;
+                Read { id, inputs, outputs }
+            }))
+        })
+    }
+
+    fn delete<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Old) -> BoxFuture<'a, Result<(), Failed>> {
+        Box::pin(async move {
+            let (args, state) = (self.old_args(old), self.old_state(old));
+            self.resource.delete(ctx, id, args.as_ref(), state.as_ref()).await.map_err(|Failure { kind, reasons, partial: _ }| {
+                // Pulumi keeps the state of a delete that failed as it was.
+                Failure { kind, reasons, partial: None }
+            })
+        })
+    }
+}
+
+/// Pulumi prints the value of a top-level property that a failure names, without asking whether a part of it is secret:
+/// such a failure names its property in its reason instead.
+pub(super) fn without_secrets(inputs: &PropertyMap, failures: Vec<CheckFailure>) -> Vec<CheckFailure> {
+    let names_secret = |path: &PropertyPath| {
+        path.segments().len() == 1 && path.top_level().and_then(|name| inputs.get(name)).is_some_and(PropertyValue::has_secret)
+    };
+    failures
+        .into_iter()
+        .map(|failure| match failure {
+            CheckFailure { path, reason } if names_secret(&path) => {
+                CheckFailure { path: PropertyPath::root(), reason: format!("`{path}`: {reason}") }
+            }
+            plain => plain,
+        })
+        .collect()
+}
+
+/// The listing of a resource behind [`ErasedList`].
+pub(in crate::resource) struct Enumerated<R: List> {
+    resource: Arc<R>,
+    query: LazyLock<Fields>,
+}
+
+impl<R: List> Enumerated<R> {
+    pub(in crate::resource) fn new(resource: Arc<R>) -> Self {
+        Self { resource, query: LazyLock::new(Fields::of_inputs::<R::Query>) }
+    }
+}
+
+impl<R: List> ErasedList for Enumerated<R> {
+    fn list<'a>(&'a self, ctx: &'a Context, query: &'a PropertyMap, limit: Option<usize>) -> BoxFuture<'a, Result<Vec<Listed>, Refusal>> {
+        Box::pin(async move {
+            let query: R::Query = function::arguments(&self.query, query)?;
+            self.resource.list(ctx, &query, limit).await.map_err(Refusal::Failed)
+        })
+    }
+}

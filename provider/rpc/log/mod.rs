@@ -1,0 +1,165 @@
+//! What the user gets to see while a call goes on: lines and status texts for the engine's log.
+//!
+//! Nothing here is ever waited for by a call: entries go into a queue, a task of its own sends them, and when the engine is gone
+//! or slow they are lost.
+
+mod layer;
+mod rows;
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+use tonic::transport::{Channel, Endpoint};
+
+use super::pb::engine_client::EngineClient;
+use super::pb::{LogRequest, LogSeverity};
+use crate::resource::{Reporter, Urn};
+use rows::Rows;
+
+pub use layer::forwards;
+
+/// How many entries wait at most for the engine to take them.
+const QUEUE: usize = 8192;
+
+/// How long the engine may take for one entry.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The engine's log. Cheap to clone; works before there is an engine, whose entries then wait, and without one.
+#[derive(Clone)]
+pub struct EngineLog(Arc<Inner>);
+
+struct Inner {
+    sender: mpsc::Sender<Entry>,
+    /// Taken by the task at the first engine.
+    receiver: Mutex<Option<mpsc::Receiver<Entry>>>,
+    /// Hashes of the lines that were said in this run.
+    said: Mutex<HashSet<u64>>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// From now on there.
+    Engine(String),
+    Line {
+        severity: LogSeverity,
+        urn: String,
+        text: String,
+    },
+    Status {
+        urn: String,
+        text: String,
+    },
+}
+
+impl Default for EngineLog {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        Self(Arc::new(Inner { sender, receiver: Mutex::new(Some(receiver)), said: Mutex::default() }))
+    }
+}
+
+impl EngineLog {
+    /// Sends everything from now on, and what waits, to the engine at this `host:port`. Must be called on a tokio runtime.
+    pub fn connect(&self, address: &str) {
+        self.0.said.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let receiver = self.0.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match receiver {
+            Some(receiver) => _ = tokio::spawn(deliver(receiver, address.to_owned())),
+            None => self.put(Entry::Engine(address.to_owned())),
+        }
+    }
+
+    /// The row of a resource on the display.
+    pub fn row(&self, urn: &Urn) -> Arc<dyn Reporter> {
+        Arc::new(Row { log: self.clone(), urn: urn.0.clone() })
+    }
+
+    /// Adds a line as often as it comes.
+    fn line(&self, severity: LogSeverity, urn: String, text: String) {
+        self.put(Entry::Line { severity, urn, text });
+    }
+
+    /// Adds a line unless the same one was said about the same resource in this run.
+    pub(super) fn line_once(&self, severity: LogSeverity, urn: &str, text: &str) {
+        let mut hasher = DefaultHasher::new();
+        (severity as i32, urn, text).hash(&mut hasher);
+        if self.0.said.lock().unwrap_or_else(PoisonError::into_inner).insert(hasher.finish()) {
+            self.line(severity, urn.to_owned(), text.to_owned());
+        }
+    }
+
+    fn put(&self, entry: Entry) {
+        // Full: the engine is slow or there is none, and then there is nobody to tell.
+        _ = self.0.sender.try_send(entry);
+    }
+}
+
+struct Row {
+    log: EngineLog,
+    urn: String,
+}
+
+impl Drop for Row {
+    /// A call that is over has no status, however it ended.
+    fn drop(&mut self) {
+        self.status("");
+    }
+}
+
+impl Reporter for Row {
+    fn status(&self, text: &str) {
+        // The display shows one line.
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.log.put(Entry::Status { urn: self.urn.clone(), text });
+    }
+
+    fn info(&self, text: &str) {
+        self.log.line_once(LogSeverity::Info, &self.urn, text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.log.line_once(LogSeverity::Warning, &self.urn, text);
+    }
+}
+
+/// Sends what comes, in its order; status texts no more often than the display can be read.
+async fn deliver(mut receiver: mpsc::Receiver<Entry>, address: String) {
+    let mut engine = client(&address);
+    let mut rows = Rows::default();
+    loop {
+        let due = rows.next_due();
+        tokio::select! {
+            entry = receiver.recv() => match entry {
+                None => return,
+                Some(Entry::Engine(address)) => engine = client(&address),
+                Some(Entry::Line { severity, urn, text }) => send(engine.as_mut(), severity, urn, text, false).await,
+                Some(Entry::Status { urn, text }) => {
+                    if let Some(text) = rows.offer(&urn, text, Instant::now()) {
+                        send(engine.as_mut(), LogSeverity::Info, urn, text, true).await;
+                    }
+                }
+            },
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                for (urn, text) in rows.take_due(Instant::now()) {
+                    send(engine.as_mut(), LogSeverity::Info, urn, text, true).await;
+                }
+            }
+        }
+    }
+}
+
+fn client(address: &str) -> Option<EngineClient<Channel>> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
+    Some(EngineClient::new(endpoint.connect_timeout(PATIENCE).connect_lazy()))
+}
+
+async fn send(engine: Option<&mut EngineClient<Channel>>, severity: LogSeverity, urn: String, message: String, ephemeral: bool) {
+    let Some(engine) = engine else { return };
+    let request = LogRequest { severity: severity.into(), message, urn, stream_id: 0, ephemeral };
+    // An engine that is gone misses nothing.
+    _ = timeout(PATIENCE, engine.log(request)).await;
+}

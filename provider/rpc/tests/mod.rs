@@ -1,0 +1,127 @@
+//! The service over a real connection, with the resource for tests behind it.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use prost::Message;
+use prost_types::Struct;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, Registry as Subscribers};
+
+use super::log::{EngineLog, forwards};
+use super::pb::diff_response::DiffChanges;
+use super::pb::engine_server::{Engine, EngineServer};
+use super::pb::list_response::Response as Listed;
+use super::pb::property_diff::Kind;
+use super::pb::resource_provider_client::ResourceProviderClient;
+use super::{Package, Server, convert, google, pb};
+use crate::config::ProviderArgs;
+use crate::property::{PropertyMap, PropertyValue};
+use crate::resource::Resource;
+use crate::resource::registry::Registry;
+use crate::resource::sample::{GetThing, Thing};
+
+mod configuration;
+mod engine;
+mod lifecycle;
+
+const URN: &str = "urn:pulumi:dev::proj::test:index:Parent$test:index:Thing::thing";
+
+/// Nothing here takes this long.
+const LONG: Duration = Duration::from_secs(20);
+
+type Client = ResourceProviderClient<Channel>;
+
+/// The sample, unless the configuration's context is `empty`.
+fn registry(args: &ProviderArgs) -> Registry {
+    if args.context.as_deref() == Some("empty") { Registry::default() } else { Registry::default().listed(Thing).function(GetThing) }
+}
+
+async fn client_of(log: EngineLog) -> Client {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let package = Package { version: "1.2.3", schema: || Ok(serde_json::json!({"name": "test"})), registry };
+    tokio::spawn(Server::new(package, log).serve(listener));
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap().http2_max_header_list_size(1 << 20);
+    Client::new(endpoint.connect().await.unwrap())
+}
+
+async fn client() -> Client {
+    client_of(EngineLog::default()).await
+}
+
+/// An engine that passes on what it is told.
+struct FakeEngine(mpsc::UnboundedSender<pb::LogRequest>);
+
+#[tonic::async_trait]
+impl Engine for FakeEngine {
+    async fn log(&self, request: Request<pb::LogRequest>) -> Result<Response<()>, Status> {
+        self.0.send(request.into_inner()).unwrap();
+        Ok(Response::new(()))
+    }
+
+    async fn get_root_resource(&self, _: Request<pb::GetRootResourceRequest>) -> Result<Response<pb::GetRootResourceResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn set_root_resource(&self, _: Request<pb::SetRootResourceRequest>) -> Result<Response<pb::SetRootResourceResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn start_debugging(&self, _: Request<pb::StartDebuggingRequest>) -> Result<Response<()>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn require_pulumi_version(
+        &self,
+        _: Request<pb::RequirePulumiVersionRequest>,
+    ) -> Result<Response<pb::RequirePulumiVersionResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+}
+
+async fn start_engine() -> (String, mpsc::UnboundedReceiver<pb::LogRequest>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = tonic::transport::Server::builder().add_service(EngineServer::new(FakeEngine(sender)));
+    tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    (address, receiver)
+}
+
+async fn heard(receiver: &mut mpsc::UnboundedReceiver<pb::LogRequest>) -> pb::LogRequest {
+    timeout(LONG, receiver.recv()).await.expect("the engine hears something").unwrap()
+}
+
+fn map<const N: usize>(entries: [(&str, PropertyValue); N]) -> PropertyMap {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every bag in a request is optional")]
+fn wire<const N: usize>(entries: [(&str, PropertyValue); N]) -> Option<Struct> {
+    Some(convert::write(map(entries)))
+}
+
+fn create(name: &str) -> pb::CreateRequest {
+    pb::CreateRequest {
+        urn: URN.into(),
+        r#type: Thing::TOKEN.into(),
+        properties: wire([("name", name.into())]),
+        ..pb::CreateRequest::default()
+    }
+}
+
+/// What a status says exists.
+fn init_failed(status: &Status) -> pb::ErrorResourceInitFailed {
+    let details = google::Status::decode(status.details()).unwrap();
+    assert_eq!((details.code, status.code()), (Code::Unknown as i32, Code::Unknown));
+    pb::ErrorResourceInitFailed::decode(details.details[0].value.as_slice()).unwrap()
+}

@@ -1,0 +1,117 @@
+//! What bad input gets, in preview, in the user's terminal.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use testbed::Testbed;
+use testbed::pulumi::{Run, Stack};
+
+use crate::support::{program, stack};
+
+fn assert_told(run: &Run, parts: &[&str]) {
+    let text = run.text();
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in:\n{text}");
+    }
+    assert!(!text.contains("panic") && !text.contains("exited prematurely"), "{text}");
+}
+
+async fn preview(properties: &Value) -> Run {
+    let (_namespace, stack) = stack(properties).await;
+    stack.preview().await.unwrap().failed().unwrap()
+}
+
+#[tokio::test]
+async fn all_problems_are_told_at_once_with_path_and_remedy() {
+    let run = preview(&json!({
+        "name": "My_DB",
+        "clusterName": "far-too-long-a-name",
+        "version": "latest",
+        "storage": {"size": "fifty"},
+        "resources": {"limits": {"memory": "4 GB"}},
+        "replicas": 2,
+        "coordination": {"keeper": {"replicas": 2}},
+        "admin": {"networks": ["10.0.0.0/40"]},
+    }))
+    .await;
+    assert_told(
+        &run,
+        &[
+            "name",
+            "for example `my-db`",
+            "clusterName",
+            "at most 15",
+            "version",
+            "storage.size",
+            "resources.limits.memory",
+            "coordination.keeper.replicas",
+            "1, 3 or 5",
+            "admin.networks[0]",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn replicas_without_coordination_are_refused() {
+    assert_told(&preview(&json!({"replicas": 2, "coordination": {"type": "None"}})).await, &["replicas", "coordination"]);
+}
+
+/// A stack whose cluster comes from an explicit provider with `configuration`.
+async fn with_provider(configuration: &Value) -> Stack {
+    let testbed = Testbed::shared().await;
+    let mut text = String::from("resources:\n");
+    writeln!(text, "  provider: {}", json!({"type": "pulumi:providers:clickhouse", "properties": configuration})).unwrap();
+    let db = json!({"type": "clickhouse:kubernetes:Cluster", "properties": {"name": "db"}, "options": {"provider": "${provider}"}});
+    writeln!(text, "  db: {db}").unwrap();
+    testbed.stack(&text).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_wrong_kubeconfig_or_context_is_told_by_name() {
+    let testbed = Testbed::shared().await;
+    let path = testbed.kubeconfig().display().to_string();
+    for (configuration, parts) in [
+        (json!({"kubeconfig": "/does/not/exist"}), vec!["/does/not/exist"]),
+        (json!({"kubeconfig": "clusters: [never closed"}), vec!["kubeconfig"]),
+        (json!({"kubeconfig": path, "context": "tetsbed"}), vec!["tetsbed", "testbed"]),
+    ] {
+        let run = with_provider(&configuration).await.preview().await.unwrap().failed().unwrap();
+        assert_told(&run, &parts);
+    }
+}
+
+#[tokio::test]
+async fn an_unreachable_server_is_a_warning_in_preview_and_an_error_in_up() {
+    let unreachable = "apiVersion: v1\nkind: Config\ncurrent-context: gone\nclusters: [{name: gone, cluster: {server: 'http://127.0.0.1:9'}}]\n\
+                       contexts: [{name: gone, context: {cluster: gone, user: nobody}}]\nusers: [{name: nobody, user: {}}]\n";
+    let stack = with_provider(&json!({"kubeconfig": unreachable})).await;
+    let preview = stack.preview().await.unwrap().succeeded().unwrap();
+    assert_told(&preview, &["failed to reach the Kubernetes API server at http://127.0.0.1:9"]);
+    let mut limited = stack.run(&["up", "--yes", "--skip-preview"]).await.unwrap().failed().unwrap();
+    limited.stdout.push_str(&limited.stderr.clone());
+    assert_told(&limited, &["failed to reach the Kubernetes API server"]);
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_comes_with_the_way_to_adopt_it() {
+    let (namespace, stack) = stack(&json!({"name": "db"})).await;
+    stack.up().await.unwrap().succeeded().unwrap();
+    let testbed = Testbed::shared().await;
+    let text = program(namespace.name(), &json!({"name": "db"})).replace("\"db\":{", "\"second\":{").replace("${db", "${second");
+    let other = testbed.stack(&text).await.unwrap();
+    let run = other.preview().await.unwrap().failed().unwrap();
+    assert_told(&run, &[&format!("pulumi import clickhouse:kubernetes:Cluster second {}/db", namespace.name())]);
+    stack.destroy().await.unwrap().succeeded().unwrap();
+}
+
+#[tokio::test]
+async fn a_user_without_rights_is_told_which_are_missing_before_anything_is_changed() {
+    let testbed = Testbed::shared().await;
+    let kubeconfig = std::fs::read_to_string(testbed.kubeconfig()).unwrap();
+    // The administrator, acting as somebody who may do nothing.
+    let powerless = kubeconfig.replacen("\"token\":", "\"as\": \"nobody\", \"token\":", 1);
+    assert_ne!(kubeconfig, powerless);
+    let stack = with_provider(&json!({"kubeconfig": powerless})).await;
+    let preview = stack.preview().await.unwrap().failed().unwrap();
+    assert_told(&preview, &["not allowed to patch", "clickhouseinstallations", "kubectl auth can-i"]);
+}

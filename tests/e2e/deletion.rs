@@ -1,0 +1,137 @@
+//! Deletes that hang, that meet somebody else's objects, and that can't reach the API server.
+
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret, Service, ServiceAccount};
+use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
+use testbed::Testbed;
+use testbed::operator::FINALIZER;
+use testbed::pulumi::Stack;
+use testbed::watching::wait_for;
+
+use crate::support::{in_state, program_within, stack};
+
+#[tokio::test]
+async fn a_finalizer_that_never_goes_is_named_and_the_next_destroy_finishes() {
+    let (namespace, stack) = stack(&json!({"name": "db"})).await;
+    stack.set_program(&program_within(namespace.name(), &json!({"name": "db"}), 6)).unwrap();
+    stack.up().await.unwrap().succeeded().unwrap();
+    let made = in_state(&stack).await.unwrap();
+    namespace.set_fault("finalizer-never-goes").await.unwrap();
+    let hanging = stack.destroy().await.unwrap().failed().unwrap();
+    for part in ["gave up waiting after 6 seconds", "is being deleted, held by the finalizer", FINALIZER] {
+        assert!(hanging.text().contains(part), "`{part}` is not in:\n{}", hanging.text());
+    }
+    let kept = in_state(&stack).await.expect("it stays in the state");
+    assert_eq!((&kept["id"], &kept["outputs"]["uid"]), (&made["id"], &made["outputs"]["uid"]));
+    let installation = namespace.installations().get("db").await.unwrap();
+    assert_eq!(installation.finalizers(), [FINALIZER], "it is not forced");
+    assert!(namespace.api::<Secret>().get_opt("db-credentials").await.unwrap().is_some(), "the password is still there");
+
+    namespace.clear_fault().await.unwrap();
+    stack.destroy().await.unwrap().succeeded().unwrap();
+    assert!(in_state(&stack).await.is_none());
+    assert!(namespace.installations().get_opt("db").await.unwrap().is_none());
+    assert!(namespace.api::<Secret>().get_opt("db-credentials").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_delete_that_no_operator_takes_up_names_who_has_to() {
+    let (namespace, stack) = stack(&json!({"name": "db"})).await;
+    stack.set_program(&program_within(namespace.name(), &json!({"name": "db"}), 17)).unwrap();
+    stack.up().await.unwrap().succeeded().unwrap();
+    namespace.set_fault("silent").await.unwrap();
+    let hanging = stack.destroy().await.unwrap().failed().unwrap();
+    for part in [FINALIZER, "is never removed by this provider", "a clickhouse-operator is installed in namespace `kube-system`"] {
+        assert!(hanging.text().contains(part), "`{part}` is not in:\n{}", hanging.text());
+    }
+    namespace.clear_fault().await.unwrap();
+    stack.destroy().await.unwrap().succeeded().unwrap();
+}
+
+#[tokio::test]
+async fn another_ones_installation_of_the_same_name_is_left_alone() {
+    let (namespace, stack) = stack(&json!({"name": "db"})).await;
+    stack.up().await.unwrap().succeeded().unwrap();
+    let installations = namespace.installations();
+    installations.delete("db", &DeleteParams::default()).await.unwrap();
+    wait_for(&installations, "db", "gone", |object| object.is_none()).await.unwrap();
+    let others: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallation", "metadata": {"name": "db"},
+        "spec": {"configuration": {"clusters": [{"name": "theirs"}]}},
+    }))
+    .unwrap();
+    let uid = installations.create(&PostParams::default(), &others).await.unwrap().uid();
+    let destroyed = stack.destroy().await.unwrap().succeeded().unwrap();
+    assert!(destroyed.text().contains("is another one than this stack made; it is left alone"), "{}", destroyed.text());
+    assert_eq!(installations.get("db").await.unwrap().uid(), uid);
+}
+
+#[tokio::test]
+async fn volumes_go_by_their_policy_the_keepers_too() {
+    let storage = json!({"size": "1Gi", "reclaimPolicy": "Delete"});
+    let properties = json!({
+        "name": "db", "replicas": 2, "storage": storage,
+        "coordination": {"type": "Keeper", "keeper": {"replicas": 1, "storage": storage}},
+    });
+    let (namespace, stack) = stack(&properties).await;
+    stack.up().await.unwrap().succeeded().unwrap();
+    let claims: Api<PersistentVolumeClaim> = namespace.api();
+    assert_eq!(claims.list(&ListParams::default()).await.unwrap().items.len(), 3);
+    stack.destroy().await.unwrap().succeeded().unwrap();
+    assert_eq!(claims.list(&ListParams::default()).await.unwrap().items.len(), 0);
+    assert_eq!(namespace.keepers().list(&ListParams::default()).await.unwrap().items.len(), 0);
+    let services = namespace.api::<Service>().list(&ListParams::default()).await.unwrap();
+    assert_eq!(services.items.len(), 0);
+}
+
+/// A kubeconfig like the testbed's but for a change, in the stack's folder.
+fn kubeconfig(testbed: &Testbed, stack: &Stack, change: impl FnOnce(&mut Value)) -> String {
+    let mut kubeconfig: Value = serde_json::from_slice(&std::fs::read(testbed.kubeconfig()).unwrap()).unwrap();
+    change(&mut kubeconfig);
+    let path = stack.directory().join("kubeconfig");
+    std::fs::write(&path, kubeconfig.to_string()).unwrap();
+    path.display().to_string()
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_says_nothing_about_the_cluster_unless_told_so() {
+    let (namespace, mut stack) = stack(&json!({"name": "db"})).await;
+    stack.up().await.unwrap().succeeded().unwrap();
+    // Port 9 is the one that discards: nobody listens there.
+    let path =
+        kubeconfig(Testbed::shared().await, &stack, |config| config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:9"));
+    stack.set_environment("KUBECONFIG", &path);
+    let made = in_state(&stack).await.unwrap();
+    for command in ["refresh", "destroy"] {
+        let failed = stack.run(&[command, "--yes", "--skip-preview"]).await.unwrap().failed().unwrap();
+        assert!(failed.text().contains("failed to reach the Kubernetes API server"), "{}", failed.text());
+        let kept = in_state(&stack).await.expect("unreachable is not gone");
+        assert_eq!((&kept["id"], &kept["outputs"]["uid"]), (&made["id"], &made["outputs"]["uid"]));
+    }
+    stack.set_config("clickhouse:deleteUnreachable", "true", false).await.unwrap();
+    // The provider takes its configuration from the program's run, not from the state.
+    let dropped = stack.run(&["refresh", "--yes", "--skip-preview", "--run-program"]).await.unwrap().succeeded().unwrap();
+    assert!(dropped.text().contains("`deleteUnreachable` is set, so the cluster is dropped from the state"), "{}", dropped.text());
+    assert!(in_state(&stack).await.is_none());
+    assert!(namespace.installations().get_opt("db").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_server_that_forbids_says_nothing_about_the_cluster() {
+    let (namespace, mut stack) = stack(&json!({"name": "db"})).await;
+    stack.up().await.unwrap().succeeded().unwrap();
+    let accounts: Api<ServiceAccount> = namespace.api();
+    let nobody = serde_json::from_value(json!({"metadata": {"name": "nobody"}})).unwrap();
+    accounts.create(&PostParams::default(), &nobody).await.unwrap();
+    let request = serde_json::from_value(json!({"spec": {"audiences": []}})).unwrap();
+    let token = accounts.create_token_request("nobody", &PostParams::default(), &request).await.unwrap().status.unwrap().token;
+    let path = kubeconfig(Testbed::shared().await, &stack, |config| config["users"][0]["user"]["token"] = json!(token));
+    stack.set_environment("KUBECONFIG", &path);
+    stack.set_config("clickhouse:deleteUnreachable", "true", false).await.unwrap();
+    for command in ["refresh", "destroy"] {
+        let failed = stack.run(&[command, "--yes", "--skip-preview", "--run-program"]).await.unwrap().failed().unwrap();
+        assert!(failed.text().contains("not allowed to "), "{}", failed.text());
+        assert!(in_state(&stack).await.is_some(), "forbidden is not gone");
+    }
+}

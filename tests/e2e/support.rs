@@ -1,0 +1,95 @@
+//! What the tests with the real engine share.
+
+use std::process::Command;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt as _;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use testbed::pulumi::Stack;
+use testbed::{Namespace, Testbed};
+
+/// A program with one cluster, `db`, in `namespace`.
+pub(crate) fn program(namespace: &str, properties: &Value) -> String {
+    program_with(namespace, properties, &json!({}))
+}
+
+/// The same, where the waits of the cluster end after `seconds`.
+pub(crate) fn program_within(namespace: &str, properties: &Value, seconds: u32) -> String {
+    let time = format!("{seconds}s");
+    program_with(namespace, properties, &json!({"customTimeouts": {"create": time, "update": time, "delete": time}}))
+}
+
+fn program_with(namespace: &str, properties: &Value, options: &Value) -> String {
+    let mut properties = properties.clone();
+    properties["namespace"] = json!(namespace);
+    let resources = json!({"db": {"type": "clickhouse:kubernetes:Cluster", "properties": properties, "options": options}});
+    let outputs = json!({"name": "${db.name}", "password": "${db.password}", "cluster": "${db}"});
+    format!("resources: {resources}\noutputs: {outputs}\n")
+}
+
+/// A stack with one cluster, `db`, in a namespace of its own.
+pub(crate) async fn stack(properties: &Value) -> (Namespace, Stack) {
+    let testbed = Testbed::shared().await;
+    let namespace = testbed.namespace().await.unwrap();
+    let stack = testbed.stack(&program(namespace.name(), properties)).await.unwrap();
+    (namespace, stack)
+}
+
+/// A stack as of [`stack`] in whose namespace the operator has a fault, and whose waits end after `seconds`.
+pub(crate) async fn faulty_stack(fault: &str, properties: &Value, seconds: u32) -> (Namespace, Stack) {
+    let (namespace, stack) = stack(properties).await;
+    namespace.set_fault(fault).await.unwrap();
+    stack.set_program(&program_within(namespace.name(), properties, seconds)).unwrap();
+    (namespace, stack)
+}
+
+/// What the stack's state says of its only cluster; `None` when it has none.
+pub(crate) async fn in_state(stack: &Stack) -> Option<Value> {
+    let state = stack.export().await.unwrap();
+    let resources = state["deployment"]["resources"].as_array().cloned().unwrap_or_default();
+    resources.into_iter().find(|resource| resource["type"] == "clickhouse:kubernetes:Cluster")
+}
+
+/// What a failed run must have left in the state: the cluster with its id, and its password encrypted; gives the reasons why
+/// it is not ready.
+pub(crate) async fn failed_in_state(namespace: &Namespace, stack: &Stack) -> String {
+    let cluster = in_state(stack).await.expect("the cluster is in the state");
+    assert_eq!(cluster["id"], format!("{}/db", namespace.name()));
+    assert_eq!(cluster["inputs"]["name"], "db");
+    assert!(cluster["outputs"]["password"]["ciphertext"].is_string(), "{}", cluster["outputs"]["password"]);
+    let reasons = cluster["initErrors"].as_array().expect("the state says that it is not ready");
+    reasons.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// The identity of the cluster `db` and its password: what must stay the same however often a run is interrupted.
+pub(crate) async fn identity(namespace: &Namespace) -> (Option<String>, String) {
+    let installation = namespace.installations().get_opt("db").await.unwrap();
+    let secret = namespace.api::<Secret>().get("db-credentials").await.unwrap();
+    (installation.and_then(|object| object.uid()), String::from_utf8(secret.data.unwrap()["password"].0.clone()).unwrap())
+}
+
+/// Sends a signal to a process; one that has ended meanwhile doesn't mind.
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    let sent = kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal);
+    assert!(matches!(sent, Ok(()) | Err(Errno::SRCH)), "{sent:?}");
+}
+
+/// The ids of the provider's processes that an engine, or a language host of its, has started.
+pub(crate) fn plugins_of(engine: u32) -> Vec<u32> {
+    let output = Command::new("ps").args(["-A", "-o", "pid=,ppid=,args="]).output().unwrap();
+    let listing = String::from_utf8(output.stdout).unwrap();
+    let processes: Vec<(u32, u32, &str)> = listing
+        .lines()
+        .filter_map(|line| {
+            let (pid, rest) = line.trim_start().split_once(' ')?;
+            let (parent, command) = rest.trim_start().split_once(' ')?;
+            Some((pid.parse().ok()?, parent.parse().ok()?, command))
+        })
+        .collect();
+    let parent_of = |pid: u32| processes.iter().find(|process| process.0 == pid).map(|process| process.1);
+    let descends = |pid: u32| std::iter::successors(Some(pid), |pid| parent_of(*pid)).any(|pid| pid == engine);
+    let plugins = processes.iter().filter(|(pid, _, command)| command.contains("pulumi-resource-clickhouse") && descends(*pid));
+    plugins.map(|(pid, ..)| *pid).collect()
+}

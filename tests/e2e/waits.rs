@@ -1,0 +1,247 @@
+//! When `pulumi up` says that a cluster serves, what it shows until then, and why it gives up: by the faults of the operator's
+//! stand-in and of the pods.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
+use kube::api::{ListParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::{Value, json};
+use testbed::Namespace;
+use testbed::pulumi::{Run, Stack};
+
+use crate::support::{failed_in_state, faulty_stack, identity, in_state, program, program_within, stack};
+
+const POD: &str = "chi-db-cluster-0-0-0";
+
+fn changed() -> Value {
+    json!({"name": "db", "logging": {"level": "debug"}})
+}
+
+/// A stack with a cluster that serves, and after that the fault.
+async fn serving(fault: &str) -> (Namespace, Stack) {
+    let (namespace, stack) = stack(&json!({"name": "db"})).await;
+    stack.up().await.unwrap().succeeded().unwrap();
+    namespace.set_fault(fault).await.unwrap();
+    (namespace, stack)
+}
+
+/// The installation's task, and whether the operator recorded it as started and as completed.
+async fn task(namespace: &Namespace) -> (String, bool, bool) {
+    let installation = namespace.installations().get("db").await.unwrap();
+    let task = &installation.data["spec"]["taskID"];
+    let has = |list: &str| installation.data["status"][list].as_array().is_some_and(|ids| ids.contains(task));
+    (task.as_str().unwrap().to_owned(), has("taskIDsStarted"), has("taskIDsCompleted"))
+}
+
+async fn pods(namespace: &Namespace) -> Vec<Pod> {
+    namespace.api::<Pod>().list(&ListParams::default()).await.unwrap().items
+}
+
+fn assert_says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in:\n{text}");
+    }
+}
+
+/// Runs `up` to its failure; what it printed is the same as what the state says, and the next `up`, of `next`, makes the cluster
+/// serve: the same one, with the same password.
+async fn fails_and_goes_on(namespace: &Namespace, stack: &Stack, parts: &[&str], next: &Value) -> Run {
+    let failed = stack.up().await.unwrap().failed().unwrap();
+    assert_says(&failed.text(), parts);
+    let reasons = failed_in_state(namespace, stack).await;
+    assert!(parts.iter().any(|part| reasons.contains(part)), "{reasons}");
+    let made = identity(namespace).await;
+    namespace.clear_fault().await.unwrap();
+    stack.set_program(&program(namespace.name(), next)).unwrap();
+    let healed = stack.up().await.unwrap().succeeded().unwrap();
+    assert!(!healed.text().contains("replaced"), "{}", healed.text());
+    assert_eq!(identity(namespace).await, made);
+    assert!(in_state(stack).await.unwrap().get("initErrors").is_none());
+    let unchanged = stack.run(&["up", "--yes", "--skip-preview", "--expect-no-changes"]).await.unwrap();
+    unchanged.succeeded().unwrap();
+    failed
+}
+
+#[tokio::test]
+async fn a_completed_of_the_change_before_is_not_believed() {
+    let (namespace, stack) = serving("stale-completed:2").await;
+    stack.set_program(&program(namespace.name(), &changed())).unwrap();
+    stack.up().await.unwrap().succeeded().unwrap();
+    let (_, started, completed) = task(&namespace).await;
+    assert!(started && completed);
+}
+
+#[tokio::test]
+async fn a_change_that_was_recorded_but_not_made_is_sent_once_more() {
+    let (namespace, stack) = serving("finalize-race").await;
+    let (first, ..) = task(&namespace).await;
+    stack.set_program(&program(namespace.name(), &changed())).unwrap();
+    stack.up().await.unwrap().succeeded().unwrap();
+    let (last, started, completed) = task(&namespace).await;
+    assert!(started && completed);
+    let installation = namespace.installations().get("db").await.unwrap();
+    let completed = installation.data["status"]["taskIDsCompleted"].as_array().unwrap();
+    assert_eq!(completed.len(), 3, "the first, the one that was lost, the one in its place: {completed:?}");
+    assert_eq!((&completed[0], &completed[2]), (&json!(last), &json!(first)));
+}
+
+#[tokio::test]
+async fn a_completed_with_pods_that_are_not_ready_is_waited_for() {
+    let (namespace, stack) = faulty_stack("completed-not-ready:2", &json!({"name": "db"}), 60).await;
+    stack.up().await.unwrap().succeeded().unwrap();
+    let ready = pods(&namespace).await[0].status.clone().unwrap().conditions.unwrap();
+    assert!(ready.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"));
+}
+
+#[tokio::test]
+async fn pods_that_never_get_ready_are_the_reason_at_the_deadline_and_the_next_up_goes_on() {
+    let (namespace, stack) = faulty_stack("completed-not-ready", &json!({"name": "db"}), 6).await;
+    let parts = ["gave up waiting after 6 seconds", "0/1 hosts ready", POD];
+    fails_and_goes_on(&namespace, &stack, &parts, &json!({"name": "db"})).await;
+}
+
+#[tokio::test]
+async fn an_operator_that_gave_up_is_told_with_its_error_and_the_next_up_goes_on() {
+    let (namespace, stack) = serving("aborted").await;
+    stack.set_program(&program_within(namespace.name(), &changed(), 5)).unwrap();
+    let parts = ["the clickhouse-operator gave up", "crud error - should abort"];
+    fails_and_goes_on(&namespace, &stack, &parts, &changed()).await;
+}
+
+#[tokio::test]
+async fn an_operator_that_gives_up_and_recovers_is_waited_for() {
+    let (namespace, stack) = serving("aborted-recovers:1").await;
+    stack.set_program(&program(namespace.name(), &changed())).unwrap();
+    stack.up().await.unwrap().succeeded().unwrap();
+    assert!(task(&namespace).await.2);
+}
+
+#[tokio::test]
+async fn a_keeper_that_serves_is_believed_though_its_status_sticks() {
+    let properties = json!({"name": "db", "coordination": {"type": "Keeper", "keeper": {"replicas": 1}}});
+    let (namespace, stack) = faulty_stack("keeper-stuck", &properties, 60).await;
+    let up = stack.up().await.unwrap().succeeded().unwrap();
+    assert_says(&up.text(), &["Keeper: 0/1 members ready"]);
+    assert_eq!(namespace.keepers().get("db").await.unwrap().data["status"]["status"], "InProgress");
+}
+
+#[tokio::test]
+async fn an_operator_that_takes_nothing_up_is_warned_of_and_is_the_reason_at_the_deadline() {
+    let (namespace, stack) = faulty_stack("silent", &json!({"name": "db"}), 17).await;
+    let watches = format!("does not watch namespace `{}`", namespace.name());
+    let parts =
+        ["warning: ", "a clickhouse-operator is installed in namespace `kube-system`", &watches, "gave up waiting after 17 seconds"];
+    let failed = fails_and_goes_on(&namespace, &stack, &parts, &json!({"name": "db"})).await;
+    assert!(failed.elapsed < Duration::from_secs(40), "{:?}", failed.elapsed);
+}
+
+#[tokio::test]
+async fn an_operator_that_is_too_old_is_refused_with_its_version() {
+    let (namespace, stack) = faulty_stack("old-version", &json!({"name": "db"}), 60).await;
+    let parts = ["the clickhouse-operator in this cluster is version 0.23.7", "upgrade it"];
+    fails_and_goes_on(&namespace, &stack, &parts, &json!({"name": "db"})).await;
+}
+
+#[tokio::test]
+async fn stopped_means_no_pod_and_a_restart_token_restarts_once() {
+    let (namespace, stack) = stack(&json!({"name": "db"})).await;
+    stack.up().await.unwrap().succeeded().unwrap();
+    let up = async |properties: Value| {
+        stack.set_program(&program(namespace.name(), &properties)).unwrap();
+        stack.up().await.unwrap().succeeded().unwrap()
+    };
+    let uid = async || pods(&namespace).await.first().and_then(Pod::uid);
+    let first = uid().await;
+    up(json!({"name": "db", "restartToken": "1"})).await;
+    let second = uid().await;
+    assert_ne!(first, second, "a new token restarts");
+    up(json!({"name": "db", "restartToken": "1", "logging": {"level": "debug"}})).await;
+    assert_eq!(uid().await, second, "the same token restarts nothing");
+
+    let stopped = up(json!({"name": "db", "restartToken": "1", "stopped": true})).await;
+    assert_eq!(pods(&namespace).await.len(), 0, "{}", stopped.text());
+    up(json!({"name": "db", "restartToken": "1"})).await;
+    assert_eq!(pods(&namespace).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_suspended_cluster_is_changed_without_a_wait_and_can_be_deleted() {
+    let (namespace, stack) = stack(&json!({"name": "db"})).await;
+    stack.up().await.unwrap().succeeded().unwrap();
+    let suspended = json!({"name": "db", "suspended": true, "logging": {"level": "debug"}});
+    stack.set_program(&program(namespace.name(), &suspended)).unwrap();
+    let up = stack.up().await.unwrap().succeeded().unwrap();
+    assert_says(&up.text(), &["is suspended: the clickhouse-operator leaves it as it is"]);
+    assert!(!task(&namespace).await.1, "the operator has not taken it up");
+    stack.destroy().await.unwrap().succeeded().unwrap();
+    assert!(namespace.installations().get_opt("db").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_crash_loop_is_shown_with_its_exit_code() {
+    let image = json!({"repository": "example/crash", "tag": "1"});
+    let (namespace, stack) = faulty_stack("none", &json!({"name": "db", "image": image}), 35).await;
+    let parts = [POD, "CrashLoopBackOff of container `clickhouse`, exit code 1", "gave up waiting after 35 seconds"];
+    fails_and_goes_on(&namespace, &stack, &parts, &json!({"name": "db"})).await;
+}
+
+#[tokio::test]
+async fn a_pod_that_no_node_takes_is_shown_in_the_schedulers_words() {
+    let large = json!({"requests": {"memory": "100Ti"}, "limits": {"memory": "100Ti"}});
+    let (namespace, stack) = faulty_stack("none", &json!({"name": "db", "resources": large}), 8).await;
+    let parts = [POD, "Pending, 0/3 nodes are available: 3 Insufficient memory"];
+    fails_and_goes_on(&namespace, &stack, &parts, &json!({"name": "db"})).await;
+}
+
+#[tokio::test]
+async fn a_storage_class_that_does_not_exist_ends_the_wait_early() {
+    let (namespace, stack) = stack(&json!({"name": "db", "storage": {"storageClass": "missing"}})).await;
+    let failed = stack.up().await.unwrap().failed().unwrap();
+    assert_says(&failed.text(), &["the storage class `missing` does not exist; correct `storage.storageClass`"]);
+    assert!(failed.elapsed < Duration::from_secs(90), "{:?}", failed.elapsed);
+    assert!(failed_in_state(&namespace, &stack).await.contains("the storage class `missing` does not exist"));
+}
+
+#[tokio::test]
+async fn an_exceeded_quota_ends_the_wait_early_and_a_larger_one_mends_it() {
+    let (namespace, stack) = stack(&json!({"name": "db"})).await;
+    let quotas: Api<ResourceQuota> = namespace.api();
+    let none = json!({"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}});
+    quotas.create(&PostParams::default(), &serde_json::from_value(none).unwrap()).await.unwrap();
+    let failed = stack.up().await.unwrap().failed().unwrap();
+    assert_says(&failed.text(), &["no pod, the namespace's quota is exceeded: ", "pods=1"]);
+    assert!(failed.elapsed < Duration::from_secs(90), "{:?}", failed.elapsed);
+    let made = identity(&namespace).await;
+    quotas.delete("none", &kube::api::DeleteParams::default()).await.unwrap();
+    stack.up().await.unwrap().succeeded().unwrap();
+    assert_eq!(identity(&namespace).await, made);
+}
+
+#[tokio::test]
+async fn one_of_ten_clusters_with_a_missing_image_fails_early_and_hides_none_of_the_others() {
+    let (namespace, stack) = stack(&json!({"name": "db"})).await;
+    let resources: serde_json::Map<String, Value> = (0..10)
+        .map(|n| {
+            let mut properties = json!({"name": format!("db-{n}"), "namespace": namespace.name()});
+            if n == 4 {
+                properties["image"] = json!({"repository": "example/does-not-exist", "tag": "1"});
+            }
+            (format!("db-{n}"), json!({"type": "clickhouse:kubernetes:Cluster", "properties": properties}))
+        })
+        .collect();
+    stack.set_program(&format!("resources: {}\n", Value::Object(resources))).unwrap();
+    let failed = stack.up().await.unwrap().failed().unwrap();
+    assert_says(&failed.text(), &["chi-db-4-cluster-0-0-0: ImagePullBackOff", "`example/does-not-exist:1` can't be pulled"]);
+    assert!(failed.elapsed < Duration::from_secs(150), "ended by the grace, not by a deadline: {:?}", failed.elapsed);
+    let state = stack.export().await.unwrap();
+    let clusters: Vec<&Value> = state["deployment"]["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|resource| resource["type"] == "clickhouse:kubernetes:Cluster")
+        .collect();
+    assert_eq!(clusters.len(), 10);
+    let broken: Vec<_> = clusters.iter().filter(|cluster| cluster.get("initErrors").is_some()).map(|cluster| &cluster["id"]).collect();
+    assert_eq!(broken, [&json!(format!("{}/db-4", namespace.name()))]);
+}

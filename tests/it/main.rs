@@ -1,0 +1,9 @@
+//! What can be shown without a Kubernetes cluster.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
+#![expect(clippy::disallowed_types, reason = "these tests speak the wire's own language")]
+
+mod process;
+mod protocol;
+mod readme;
+mod schema;
+mod support;

@@ -1,0 +1,118 @@
+//! Every call of the protocol, against the plugin's process.
+
+use std::collections::BTreeMap;
+
+use prost_types::value::Kind;
+use prost_types::{Struct, Value};
+use tonic::{Code, Status};
+
+use crate::support::engine::FakeEngine;
+use crate::support::pb;
+use crate::support::plugin::{Client, Plugin};
+
+const TYPE: &str = "clickhouse:kubernetes:Unheard";
+const URN: &str = "urn:pulumi:dev::proj::clickhouse:kubernetes:Unheard::thing";
+const PROVIDER: &str = "urn:pulumi:dev::proj::pulumi:providers:clickhouse::default";
+
+async fn start() -> (Plugin, Client) {
+    let plugin = Plugin::start(&[]);
+    let client = plugin.client().await;
+    (plugin, client)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every bag in a request is optional")]
+fn texts<const N: usize>(fields: [(&str, &str); N]) -> Option<Struct> {
+    let value = |text: &str| Value { kind: Some(Kind::StringValue(text.to_owned())) };
+    Some(Struct { fields: fields.into_iter().map(|(key, text)| (key.to_owned(), value(text))).collect::<BTreeMap<_, _>>() })
+}
+
+#[tokio::test]
+async fn it_introduces_itself() {
+    let (_plugin, mut client) = start().await;
+    let shaken = client.handshake(pb::ProviderHandshakeRequest::default()).await.unwrap().into_inner();
+    assert!(shaken.accept_secrets && shaken.accept_resources && shaken.accept_outputs && shaken.supports_autonaming_configuration);
+    assert_eq!(client.get_plugin_info(()).await.unwrap().into_inner().version, env!("CARGO_PKG_VERSION"));
+    let schema = client.get_schema(pb::GetSchemaRequest::default()).await.unwrap().into_inner().schema;
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!((&schema["name"], &schema["version"]), (&"clickhouse".into(), &env!("CARGO_PKG_VERSION").into()));
+}
+
+#[tokio::test]
+async fn a_configuration_is_checked_compared_and_taken_even_if_no_cluster_can_be_reached() {
+    let (_plugin, mut client) = start().await;
+    let news = texts([("kubeconfig", "/nowhere/kubeconfig"), ("deleteUnreachable", "true"), ("version", "0.1.0")]);
+    let check = pb::CheckRequest { urn: PROVIDER.into(), news: news.clone(), ..pb::CheckRequest::default() };
+    let checked = client.check_config(check).await.unwrap().into_inner();
+    assert_eq!(checked.inputs, news);
+    assert_eq!(checked.failures.len(), 1);
+    assert!(checked.failures[0].reason.contains("'/nowhere/kubeconfig'"), "{:?}", checked.failures);
+    let diff = pb::DiffRequest { old_inputs: news.clone(), news: news.clone(), ..pb::DiffRequest::default() };
+    let diff = client.diff_config(diff).await.unwrap().into_inner();
+    assert_eq!(diff.changes(), pb::diff_response::DiffChanges::DiffNone);
+    let configured = client.configure(pb::ConfigureRequest { args: news, ..pb::ConfigureRequest::default() }).await.unwrap();
+    assert!(configured.into_inner().accept_secrets);
+}
+
+#[tokio::test]
+async fn a_misspelled_setting_is_told_to_the_engine_that_shook_hands() {
+    let (_plugin, mut client) = start().await;
+    let mut engine = FakeEngine::start().await;
+    let handshake = pb::ProviderHandshakeRequest { engine_address: engine.address.clone(), ..Default::default() };
+    client.handshake(handshake).await.unwrap();
+    let check = pb::CheckRequest { urn: PROVIDER.into(), news: texts([("kubeConfig", "x")]), ..pb::CheckRequest::default() };
+    client.check_config(check).await.unwrap();
+    let entry = engine.heard(|entry| entry.severity() == pb::LogSeverity::Warning).await;
+    assert_eq!(entry.urn, PROVIDER);
+    assert!(entry.message.contains("`kubeconfig`"), "{entry:?}");
+}
+
+#[tokio::test]
+async fn the_engine_is_also_told_when_it_is_named_on_the_command_line_or_attaches() {
+    let (mut named, mut attached) = (FakeEngine::start().await, FakeEngine::start().await);
+    let plugin = Plugin::start(&[&named.address]);
+    let mut client = plugin.client().await;
+    let check = |name: &str| pb::CheckRequest { news: texts([(name, "x")]), ..pb::CheckRequest::default() };
+    client.check_config(check("contexts")).await.unwrap();
+    named.heard(|entry| entry.message.contains("`contexts`")).await;
+    client.attach(pb::PluginAttach { address: attached.address.clone() }).await.unwrap();
+    client.check_config(check("Context")).await.unwrap();
+    attached.heard(|entry| entry.message.contains("`Context`")).await;
+}
+
+#[tokio::test]
+async fn each_call_about_an_unheard_type_names_it() {
+    let (_plugin, mut client) = start().await;
+    let urn = || URN.to_owned();
+    let refused = |status: Status| {
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(status.message().contains(&format!("`{TYPE}`")), "{status}");
+    };
+    refused(client.check(pb::CheckRequest { urn: urn(), ..Default::default() }).await.unwrap_err());
+    refused(client.diff(pb::DiffRequest { urn: urn(), ..Default::default() }).await.unwrap_err());
+    refused(client.create(pb::CreateRequest { urn: urn(), ..Default::default() }).await.unwrap_err());
+    refused(client.read(pb::ReadRequest { urn: urn(), ..Default::default() }).await.unwrap_err());
+    refused(client.update(pb::UpdateRequest { urn: urn(), ..Default::default() }).await.unwrap_err());
+    refused(client.delete(pb::DeleteRequest { urn: urn(), ..Default::default() }).await.unwrap_err());
+    refused(client.list(pb::ListRequest { token: TYPE.into(), ..Default::default() }).await.unwrap_err());
+    refused(client.invoke(pb::InvokeRequest { tok: TYPE.into(), ..Default::default() }).await.unwrap_err());
+}
+
+#[tokio::test]
+async fn a_cancel_is_acknowledged_any_number_of_times() {
+    let (_plugin, mut client) = start().await;
+    client.cancel(()).await.unwrap();
+    client.cancel(()).await.unwrap();
+    client.configure(pb::ConfigureRequest::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn there_are_no_mappings_no_parameters_no_components_and_no_methods() {
+    let (_plugin, mut client) = start().await;
+    assert_eq!(client.get_mapping(pb::GetMappingRequest::default()).await.unwrap().into_inner(), pb::GetMappingResponse::default());
+    assert_eq!(client.get_mappings(pb::GetMappingsRequest::default()).await.unwrap().into_inner(), pb::GetMappingsResponse::default());
+    assert_eq!(client.parameterize(pb::ParameterizeRequest::default()).await.unwrap_err().code(), Code::Unimplemented);
+    assert_eq!(client.construct(pb::ConstructRequest::default()).await.unwrap_err().code(), Code::Unimplemented);
+    assert_eq!(client.call(pb::CallRequest::default()).await.unwrap_err().code(), Code::Unimplemented);
+    let subpackage = pb::GetSchemaRequest { subpackage_name: "x".into(), ..pb::GetSchemaRequest::default() };
+    assert_eq!(client.get_schema(subpackage).await.unwrap_err().code(), Code::InvalidArgument);
+}

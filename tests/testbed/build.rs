@@ -1,0 +1,16 @@
+//! Compiles the vendored protocol definitions for the benchmark, which talks to the plugin as an engine does.
+
+use std::error::Error;
+
+const ROOT: &str = "../../proto";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed={ROOT}");
+    let mut descriptors = protox::compile(["../../proto/pulumi/provider.proto"], [ROOT])?;
+    // The definitions' comments hold fenced examples, which rustdoc would take for Rust and compile.
+    for file in &mut descriptors.file {
+        file.source_code_info = None;
+    }
+    tonic_prost_build::configure().build_server(false).compile_fds(descriptors)?;
+    Ok(())
+}

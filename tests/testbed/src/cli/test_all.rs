@@ -1,0 +1,64 @@
+//! Everything that is tested, in order, to its end whatever fails.
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::Result;
+use testbed::tools::{self, Tool};
+
+use super::{complain, heading, say};
+
+/// Runs it. The exit code says whether all of it passed.
+pub(crate) fn run() -> ExitCode {
+    let started = Instant::now();
+    let mut failed = Vec::new();
+    let mut step = |name: &'static str, run: &mut dyn FnMut() -> Result<bool>| {
+        heading(&format!("── {name}"));
+        let began = Instant::now();
+        let passed = run().unwrap_or_else(|error| {
+            complain(&format!("{error:#}"));
+            false
+        });
+        say(&format!("{} {name} ({:.0} s)\n", if passed { "✓" } else { "✗" }, began.elapsed().as_secs_f64()));
+        if !passed {
+            failed.push(name);
+        }
+        passed
+    };
+    step("format", &mut || cargo(&["fmt", "--all", "--check"]));
+    step("lints", &mut || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]));
+    step("unit and integration tests", &mut || cargo(&["test", "--workspace", "--exclude", "testbed", "--quiet"]));
+    step("the testbed's own tests", &mut || cargo(&["test", "--package", "testbed", "--lib", "--bins", "--quiet"]));
+    let built = step("tools", &mut || {
+        for tool in [Tool::ControlPlane, Tool::Pulumi, Tool::SdkGenerator] {
+            tools::build(tool)?;
+        }
+        Ok(true)
+    });
+    if built {
+        step("end-to-end tests", &mut end_to_end);
+    }
+    let passed = failed.is_empty();
+    let took = format!("{:.0} s", started.elapsed().as_secs_f64());
+    heading(&if passed { format!("all passed in {took}") } else { format!("failed after {took}: {}", failed.join(", ")) });
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn cargo(arguments: &[&str]) -> Result<bool> {
+    Ok(cargo_command(arguments).status()?.success())
+}
+
+/// One process, so that all suites share one control plane. Its tests wait more than they compute.
+fn end_to_end() -> Result<bool> {
+    let mut command = cargo_command(&["test", "--package", "testbed", "--test", "e2e"]);
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        command.env("RUST_TEST_THREADS", "8");
+    }
+    Ok(command.status()?.success())
+}
+
+fn cargo_command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(tools::workspace_directory());
+    command
+}

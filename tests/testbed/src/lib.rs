@@ -1,0 +1,24 @@
+//! The testbed: a real Kubernetes control plane without nodes of its own, the real Pulumi engine, and
+//! stand-ins for what a cluster has besides (a cloud's volumes and load balancers, the
+//! clickhouse-operator), all on loopback and without privileges.
+//!
+//! End-to-end tests begin with [`Testbed::shared`]; the `testbed` binary offers the same to people.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the testbed plays the cluster's controllers: the provider's rule for its own writes does not bind them"
+)]
+
+pub mod cloud;
+pub mod control_plane;
+pub mod crds;
+pub mod detached;
+pub mod operator;
+mod process;
+pub mod pulumi;
+pub mod requests;
+pub mod sdks;
+mod shared;
+pub mod tools;
+pub mod watching;
+
+pub use shared::{Counted, Namespace, Operator, Testbed};

@@ -1,0 +1,105 @@
+//! The fault switch: what a real operator does rarely, done on demand.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The annotation that switches a fault on, on the installation or, for all in it, on its namespace:
+/// a name of [`Fault`], where there is a time followed by `:` and seconds (`stale-completed:3`).
+pub const FAULT: &str = "stand-in/fault";
+/// An annotation at the same places: how many seconds a new host's pod has to get ready before the
+/// operator passes it by.
+pub const CREATE_TIMEOUT: &str = "stand-in/create-timeout";
+/// The same for a changed host's pod, before the operator gives up with `Aborted`.
+pub const UPDATE_TIMEOUT: &str = "stand-in/update-timeout";
+
+/// A way to misbehave that the real operator has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// `stale-completed[:seconds]`: after a change the old status stays for 2 s.
+    StaleCompleted(Duration),
+    /// `finalize-race`: the first change of a completed installation is recorded as completed, never as
+    /// started, and never rolled out. The next one is served.
+    FinalizeRace,
+    /// `completed-not-ready[:seconds]`: Completed while no pod is ready; they get ready after that time, or never.
+    CompletedNotReady(Option<Duration>),
+    /// `aborted`: each task ends Aborted.
+    Aborted,
+    /// `aborted-recovers[:seconds]`: the task ends Aborted, and is taken up again after 2 s by itself.
+    AbortedRecovers(Duration),
+    /// `keeper-stuck`: a Keeper whose hosts all run stays InProgress.
+    KeeperStuck,
+    /// `silent`: nothing happens at all, as with no operator.
+    Silent,
+    /// `finalizer-never-goes`: a deletion stays Terminating as long as this is set.
+    FinalizerNeverGoes,
+    /// `old-version`: the status names a version from before there was `suspend`.
+    OldVersion,
+}
+
+impl Fault {
+    /// The fault of an annotation's value; `None` for an unknown one.
+    pub fn parse(value: &str) -> Option<Self> {
+        let (name, seconds) = value.split_once(':').map_or((value, None), |(name, seconds)| (name, seconds_of(seconds)));
+        let or_two = seconds.unwrap_or(Duration::from_secs(2));
+        Some(match name {
+            "stale-completed" => Self::StaleCompleted(or_two),
+            "finalize-race" => Self::FinalizeRace,
+            "completed-not-ready" => Self::CompletedNotReady(seconds),
+            "aborted" => Self::Aborted,
+            "aborted-recovers" => Self::AbortedRecovers(or_two),
+            "keeper-stuck" => Self::KeeperStuck,
+            "silent" => Self::Silent,
+            "finalizer-never-goes" => Self::FinalizerNeverGoes,
+            "old-version" => Self::OldVersion,
+            _ => return None,
+        })
+    }
+}
+
+/// What the annotations of an installation and its namespace switch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Switches {
+    pub(super) fault: Option<Fault>,
+    pub(super) create_timeout: Duration,
+    pub(super) update_timeout: Duration,
+}
+
+impl Switches {
+    /// The nearest annotation wins.
+    pub(super) fn of(places: [&BTreeMap<String, String>; 2], create_timeout: Duration, update_timeout: Duration) -> Self {
+        let value = |key: &str| places.iter().find_map(|place| place.get(key));
+        let seconds = |key: &str| value(key).and_then(|value| seconds_of(value));
+        Self {
+            fault: value(FAULT).and_then(|value| Fault::parse(value)),
+            create_timeout: seconds(CREATE_TIMEOUT).unwrap_or(create_timeout),
+            update_timeout: seconds(UPDATE_TIMEOUT).unwrap_or(update_timeout),
+        }
+    }
+}
+
+fn seconds_of(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.parse().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_read_with_its_time() {
+        assert_eq!(Fault::parse("stale-completed:0.5"), Some(Fault::StaleCompleted(Duration::from_millis(500))));
+        assert_eq!(Fault::parse("stale-completed"), Some(Fault::StaleCompleted(Duration::from_secs(2))));
+        assert_eq!(Fault::parse("completed-not-ready"), Some(Fault::CompletedNotReady(None)));
+        assert_eq!(Fault::parse("no-such-fault"), None);
+    }
+
+    #[test]
+    fn the_installations_own_annotation_wins_over_its_namespaces() {
+        let near = BTreeMap::from([(FAULT.to_owned(), "silent".to_owned())]);
+        let far = BTreeMap::from([(FAULT.to_owned(), "aborted".to_owned()), (UPDATE_TIMEOUT.to_owned(), "1.5".to_owned())]);
+        let switches = Switches::of([&near, &far], Duration::from_secs(20), Duration::from_secs(20));
+        assert_eq!(switches.fault, Some(Fault::Silent));
+        assert_eq!(switches.create_timeout, Duration::from_secs(20));
+        assert_eq!(switches.update_timeout, Duration::from_millis(1500));
+    }
+}

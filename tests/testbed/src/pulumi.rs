@@ -1,0 +1,217 @@
+//! The real Pulumi engine on a program of a test: one stack, kept in a folder of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::tools::{self, Tool};
+
+/// The version under which the plugin is installed.
+pub const PLUGIN_VERSION: &str = env!("CARGO_PKG_VERSION");
+const STACK: &str = "test";
+
+/// An installed Pulumi: the command line, the YAML host, and the provider's plugin.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Pulumi {
+    program: PathBuf,
+    home: PathBuf,
+}
+
+impl Pulumi {
+    /// Builds what is missing of the tools and installs `plugin` in the plugin cache of `home`.
+    pub fn install(home: &Path, plugin: &Path) -> Result<Self> {
+        Self { program: tools::build(Tool::Pulumi)?, home: home.to_owned() }.with_plugin(plugin)
+    }
+
+    /// The Pulumi that is installed on this machine, with a home of its own; `None` when there is none.
+    pub fn on_path(home: &Path) -> Option<Self> {
+        let path = std::env::var_os("PATH")?;
+        let program = std::env::split_paths(&path).map(|folder| folder.join("pulumi")).find(|program| program.is_file())?;
+        Some(Self { program, home: home.to_owned() })
+    }
+
+    /// Installs `plugin` in its plugin cache, in the place of an older one.
+    pub fn with_plugin(self, plugin: &Path) -> Result<Self> {
+        let mut install = std::process::Command::new(&self.program);
+        let arguments = ["plugin", "install", "resource", "clickhouse", PLUGIN_VERSION, "--reinstall", "--file"];
+        tools::run(install.args(arguments).arg(plugin).envs(self.environment()), "installing the plugin")?;
+        Ok(self)
+    }
+
+    /// The command line's path.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// The environment of every run. Nothing of it is a secret: states live in folders of tests.
+    pub fn environment(&self) -> Vec<(&'static str, std::ffi::OsString)> {
+        vec![
+            ("PULUMI_HOME", self.home.clone().into()),
+            ("PULUMI_CONFIG_PASSPHRASE", "testbed".into()),
+            ("PULUMI_SKIP_UPDATE_CHECK", "true".into()),
+            ("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true".into()),
+            ("NO_COLOR", "1".into()),
+        ]
+    }
+
+    /// A stack of a new project whose program is the YAML text `program` (without `name` and
+    /// `runtime`), with `kubeconfig` for its cluster.
+    pub async fn stack(&self, program: &str, kubeconfig: &Path) -> Result<Stack> {
+        let directory = tempfile::Builder::new().prefix("pulumi-stack-").tempdir()?;
+        std::fs::create_dir(directory.path().join("state"))?;
+        let stack = Stack { pulumi: self.clone(), directory, kubeconfig: kubeconfig.to_owned(), environment: Vec::new() };
+        stack.set_program(program)?;
+        stack.run(&["stack", "init", STACK]).await?.succeeded()?;
+        Ok(stack)
+    }
+}
+
+/// One stack of one project. Dropping it removes its folder, not what it made.
+#[derive(Debug)]
+pub struct Stack {
+    pulumi: Pulumi,
+    directory: TempDir,
+    kubeconfig: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+impl Stack {
+    /// The project's folder.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Replaces the program: YAML without `name` and `runtime`.
+    pub fn set_program(&self, program: &str) -> Result<()> {
+        let text = format!("name: test\nruntime: yaml\n{program}");
+        std::fs::write(self.directory().join("Pulumi.yaml"), text).context("failed to write the program")
+    }
+
+    /// Sets a variable in the environment of all later runs.
+    pub fn set_environment(&mut self, key: &str, value: &str) {
+        self.environment.push((key.to_owned(), value.to_owned()));
+    }
+
+    /// `pulumi up`.
+    pub async fn up(&self) -> Result<Run> {
+        self.run(&["up", "--yes", "--skip-preview", "--non-interactive"]).await
+    }
+
+    /// `pulumi preview`, with the details of each change.
+    pub async fn preview(&self) -> Result<Run> {
+        self.run(&["preview", "--diff", "--non-interactive"]).await
+    }
+
+    /// `pulumi preview --json`: the steps, as data.
+    pub async fn preview_json(&self) -> Result<Value> {
+        self.run(&["preview", "--json", "--non-interactive"]).await?.json()
+    }
+
+    /// `pulumi refresh`.
+    pub async fn refresh(&self) -> Result<Run> {
+        self.run(&["refresh", "--yes", "--skip-preview", "--non-interactive"]).await
+    }
+
+    /// `pulumi destroy`.
+    pub async fn destroy(&self) -> Result<Run> {
+        self.run(&["destroy", "--yes", "--skip-preview", "--non-interactive"]).await
+    }
+
+    /// `pulumi import` of one resource, not protected; the generated program is in the output.
+    pub async fn import(&self, token: &str, name: &str, id: &str) -> Result<Run> {
+        self.run(&["import", token, name, id, "--yes", "--protect=false", "--skip-preview", "--non-interactive"]).await
+    }
+
+    /// The stack's state, secrets encrypted.
+    pub async fn export(&self) -> Result<Value> {
+        self.run(&["stack", "export"]).await?.json()
+    }
+
+    /// The stack's outputs, secrets in clear.
+    pub async fn outputs(&self) -> Result<Value> {
+        self.run(&["stack", "output", "--json", "--show-secrets"]).await?.json()
+    }
+
+    /// `pulumi config set`; with `secret`, encrypted.
+    pub async fn set_config(&self, key: &str, value: &str, secret: bool) -> Result<()> {
+        let kind = if secret { "--secret" } else { "--plaintext" };
+        self.run(&["config", "set", kind, key, value]).await?.succeeded().map(drop)
+    }
+
+    /// Any `pulumi` command, in the project's folder, on this stack. Fails only when it can't be started.
+    pub async fn run(&self, arguments: &[&str]) -> Result<Run> {
+        let started = Instant::now();
+        let output = self.command(arguments).output().await.context("failed to run pulumi")?;
+        Ok(Run::new(arguments, &output, started.elapsed()))
+    }
+
+    /// The same as a command of one's own, for tests that end it early.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.pulumi.program);
+        let backend = format!("file://{}", self.directory().join("state").display());
+        command.args(arguments).current_dir(self.directory()).stdin(Stdio::null()).kill_on_drop(true);
+        command.envs(self.pulumi.environment()).env("PULUMI_BACKEND_URL", backend).env("PULUMI_STACK", STACK);
+        command.env("KUBECONFIG", &self.kubeconfig).envs(self.environment.iter().cloned());
+        command
+    }
+}
+
+/// What a run of `pulumi` left.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The command, for messages.
+    pub command: String,
+    /// Whether it ended well.
+    pub success: bool,
+    /// What it printed.
+    pub stdout: String,
+    /// What it printed as errors.
+    pub stderr: String,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Run {
+    fn new(arguments: &[&str], output: &Output, elapsed: Duration) -> Self {
+        Self {
+            command: format!("pulumi {}", arguments.join(" ")),
+            success: output.status.success(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            elapsed,
+        }
+    }
+
+    /// Fails, with all output, when the run did.
+    pub fn succeeded(self) -> Result<Self> {
+        if !self.success {
+            bail!("`{}` failed:\n{}\n{}", self.command, self.stdout, self.stderr);
+        }
+        Ok(self)
+    }
+
+    /// Fails, with all output, when the run did not.
+    pub fn failed(self) -> Result<Self> {
+        if self.success {
+            bail!("`{}` succeeded:\n{}\n{}", self.command, self.stdout, self.stderr);
+        }
+        Ok(self)
+    }
+
+    /// What it printed, as JSON; fails when the run did.
+    pub fn json(self) -> Result<Value> {
+        let run = self.succeeded()?;
+        serde_json::from_str(&run.stdout).with_context(|| format!("`{}` printed no JSON:\n{}", run.command, run.stdout))
+    }
+
+    /// Both outputs, for a search.
+    pub fn text(&self) -> String {
+        format!("{}\n{}", self.stdout, self.stderr)
+    }
+}

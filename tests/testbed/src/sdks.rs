@@ -1,0 +1,58 @@
+//! The SDKs: generated from the schema by Pulumi's own generators.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::tools::{self, Tool};
+
+/// What installing and compiling leave in the folders of the SDKs; git ignores it too.
+const LEFT_BY_TOOLS: [&str; 5] = ["node_modules", "bin", "build", "__pycache__", ".mypy_cache"];
+
+/// Writes `schema.json` anew from the types, and from it `sdk/`.
+///
+/// Fails when a type can't be expressed, or when the schema does not bind without a warning.
+pub fn generate() -> Result<()> {
+    let root = tools::workspace_directory();
+    let mut schema = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    schema.args(["test", "--quiet", "--package", "pulumi-resource-clickhouse", "--test", "it", "schema_json"]).current_dir(root);
+    tools::run(schema.env("UPDATE", "1"), "writing schema.json")?;
+    generate_into(&root.join("sdk"))
+}
+
+/// The files of `sdk/` that are not what the generators make of `schema.json`, or that they don't make, or that are missing.
+pub fn stale() -> Result<Vec<PathBuf>> {
+    let fresh = tempfile::tempdir()?;
+    generate_into(fresh.path())?;
+    let (mut expected, mut committed) = (BTreeMap::new(), BTreeMap::new());
+    read_tree(fresh.path(), fresh.path(), &mut expected)?;
+    let sdk = tools::workspace_directory().join("sdk");
+    read_tree(&sdk, &sdk, &mut committed)?;
+    let paths: std::collections::BTreeSet<_> = expected.keys().chain(committed.keys()).collect();
+    Ok(paths.into_iter().filter(|path| expected.get(*path) != committed.get(*path)).cloned().collect())
+}
+
+fn generate_into(directory: &Path) -> Result<()> {
+    let mut generator = Command::new(tools::build(Tool::SdkGenerator)?);
+    generator.arg("-schema").arg(tools::workspace_directory().join("schema.json")).arg("-out").arg(directory);
+    tools::run(&mut generator, "generating the SDKs")
+}
+
+fn read_tree(root: &Path, directory: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
+    for entry in fs::read_dir(directory).with_context(|| format!("failed to read `{}`", directory.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if LEFT_BY_TOOLS.contains(&name) || name.ends_with(".egg-info") {
+            continue;
+        }
+        if path.is_dir() {
+            read_tree(root, &path, files)?;
+        } else {
+            files.insert(path.strip_prefix(root)?.to_owned(), fs::read(&path)?);
+        }
+    }
+    Ok(())
+}

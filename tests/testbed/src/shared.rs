@@ -1,0 +1,250 @@
+//! The testbed of a test process: started by the first test that asks, used by all, gone with the process.
+
+use std::path::{Path, PathBuf};
+use std::sync::{OnceLock, mpsc};
+
+use anyhow::{Context as _, Result, anyhow};
+use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt as _};
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use crate::control_plane::{ControlPlane, Lifetime};
+use crate::operator::faults::FAULT;
+use crate::pulumi::{Pulumi, Stack};
+use crate::requests::{Counter, Requests};
+use crate::tools::{self, Tool};
+use crate::{cloud, crds, operator};
+
+/// What a started testbed consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    /// The operator's stand-in runs.
+    StandIn,
+    /// No operator runs, and there is no trace of one but its CRDs.
+    Absent,
+}
+
+/// A control plane with the stand-ins, and Pulumi.
+pub struct Testbed {
+    config: kube::Config,
+    kubeconfig: PathBuf,
+    directory: PathBuf,
+    /// For tests that break it; the shared one is never broken.
+    control_plane: tokio::sync::Mutex<ControlPlane>,
+    counted_kubeconfig: PathBuf,
+    counter: tokio::sync::Mutex<Counter>,
+    pulumi: OnceCell<Pulumi>,
+    /// What the stand-ins run on: each test has a runtime of its own, which ends with it.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Testbed {
+    /// The testbed that all tests of this process share.
+    ///
+    /// # Panics
+    /// When it can't be started: then no test can say anything.
+    #[allow(clippy::panic, reason = "only tests call it, and none can go on")]
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceLock<Result<Testbed, String>> = OnceLock::new();
+        let started =
+            tokio::task::spawn_blocking(|| SHARED.get_or_init(|| Self::start(Operator::StandIn).map_err(|error| format!("{error:#}"))))
+                .await;
+        match started {
+            Ok(Ok(testbed)) => testbed,
+            Ok(Err(error)) => panic!("failed to start the testbed: {error}"),
+            Err(error) => panic!("failed to start the testbed: {error}"),
+        }
+    }
+
+    /// A testbed of one's own, for a test that breaks it. It is gone when dropped.
+    pub async fn alone(operator: Operator) -> Result<Self> {
+        tokio::task::spawn_blocking(move || Self::start(operator)).await?
+    }
+
+    /// Blocks: it has a runtime of its own.
+    fn start(operator: Operator) -> Result<Self> {
+        let binary = tools::build(Tool::ControlPlane)?;
+        let directory = run_directory()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("testbed").enable_all().build()?;
+        let (sender, receiver) = mpsc::channel();
+        runtime.spawn(async move {
+            let started = start_plane(&directory, &binary, operator).await;
+            // The receiver waits until it has this.
+            let _ = sender.send(started.map(|(plane, config)| (plane, config, directory)));
+        });
+        let (control_plane, config, directory) = receiver.recv().map_err(|_| anyhow!("the testbed's start was ended"))??;
+        Ok(Self {
+            config,
+            kubeconfig: control_plane.kubeconfig(),
+            directory,
+            counted_kubeconfig: control_plane.counted_kubeconfig(),
+            counter: tokio::sync::Mutex::new(Counter::new(&control_plane.requests())),
+            control_plane: tokio::sync::Mutex::new(control_plane),
+            pulumi: OnceCell::new(),
+            runtime: Some(runtime),
+        })
+    }
+
+    /// A new client with the administrator's rights. Its connections live on the caller's runtime: a test
+    /// that shared another's would lose them when that one ends.
+    pub fn client(&self) -> Result<Client> {
+        Ok(Client::try_from(self.config.clone())?)
+    }
+
+    /// The path of the kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The control plane, for tests that kill and restart its parts: on a testbed of one's own only.
+    pub async fn control_plane(&self) -> tokio::sync::MutexGuard<'_, ControlPlane> {
+        self.control_plane.lock().await
+    }
+
+    /// The one user whose requests are counted. A second caller waits until the first one is done with it.
+    pub async fn counted(&self) -> Result<Counted<'_>> {
+        let mut counter = self.counter.lock().await;
+        counter.take()?;
+        Ok(Counted { counter, kubeconfig: &self.counted_kubeconfig })
+    }
+
+    /// A fresh namespace with a name of its own. It is deleted when it is dropped at the latest with the testbed.
+    pub async fn namespace(&self) -> Result<Namespace> {
+        let client = self.client()?;
+        let api: Api<NamespaceObject> = Api::all(client.clone());
+        let namespace = serde_json::from_value(json!({"metadata": {"generateName": "test-"}}))?;
+        let made = api.create(&PostParams::default(), &namespace).await.context("failed to make a namespace")?;
+        Ok(Namespace { client, name: made.name_any() })
+    }
+
+    /// Pulumi with the provider's plugin, built and installed at the first call.
+    pub async fn pulumi(&self) -> Result<&Pulumi> {
+        let home = self.directory.join("pulumi");
+        let install = || async { tokio::task::spawn_blocking(move || Pulumi::install(&home, &tools::plugin()?)).await? };
+        self.pulumi.get_or_try_init(install).await
+    }
+
+    /// A stack whose program is the YAML text `program` (without `name` and `runtime`), on this cluster.
+    pub async fn stack(&self, program: &str) -> Result<Stack> {
+        self.pulumi().await?.stack(program, &self.kubeconfig).await
+    }
+}
+
+impl Drop for Testbed {
+    fn drop(&mut self) {
+        // The stand-ins first: they would complain of a control plane that is gone. Ending a runtime waits for its threads, which a
+        // test's own thread may not do.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+        self.control_plane.get_mut().stop();
+        // What can't be removed now is removed by the next process's start.
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+async fn start_plane(directory: &Path, binary: &Path, presence: Operator) -> Result<(ControlPlane, kube::Config)> {
+    let plane = ControlPlane::start(directory, binary, Lifetime::Tethered, crds::install).await?;
+    let config = plane.config().await?;
+    let client = Client::try_from(config.clone())?;
+    cloud::install(&client).await?;
+    tokio::spawn(cloud::run(client.clone()));
+    if presence == Operator::StandIn {
+        operator::install(&client).await?;
+        tokio::spawn(operator::run(client.clone(), operator::Settings::default()));
+    }
+    Ok((plane, config))
+}
+
+/// A folder for one testbed of this process. Those of processes that are gone are removed.
+fn run_directory() -> Result<PathBuf> {
+    let parent = std::env::temp_dir();
+    for entry in std::fs::read_dir(&parent)?.flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix("clickhouse-testbed-")?.split('-').next()?.parse().ok());
+        let gone =
+            process.and_then(rustix::process::Pid::from_raw).is_some_and(|process| rustix::process::test_kill_process(process).is_err());
+        if gone {
+            // Another process may be removing it too.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let prefix = format!("clickhouse-testbed-{}-", std::process::id());
+    Ok(tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)?.keep())
+}
+
+/// The user whose requests are counted, and nobody else's.
+pub struct Counted<'a> {
+    counter: tokio::sync::MutexGuard<'a, Counter>,
+    kubeconfig: &'a Path,
+}
+
+impl Counted<'_> {
+    /// The path of its kubeconfig.
+    pub fn kubeconfig(&self) -> &Path {
+        self.kubeconfig
+    }
+
+    /// What it asked for since the last call. A request that was answered is in it.
+    pub fn take(&mut self) -> Result<Requests> {
+        self.counter.take()
+    }
+}
+
+/// A namespace of one test.
+pub struct Namespace {
+    client: Client,
+    name: String,
+}
+
+impl Namespace {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// An API on the objects of one built-in kind in it.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    /// The ClickHouseInstallations in it.
+    pub fn installations(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.name, &operator::installations())
+    }
+
+    /// The ClickHouseKeeperInstallations in it.
+    pub fn keepers(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.name, &operator::keepers())
+    }
+
+    /// Switches a fault of the operator's stand-in on for everything in it ([`operator::faults`] has the words).
+    pub async fn set_fault(&self, fault: &str) -> Result<()> {
+        self.annotate(FAULT, Some(fault)).await
+    }
+
+    /// Switches the fault off.
+    pub async fn clear_fault(&self) -> Result<()> {
+        self.annotate(FAULT, None).await
+    }
+
+    /// Sets or removes an annotation of the namespace.
+    pub async fn annotate(&self, key: &str, value: Option<&str>) -> Result<()> {
+        let api: Api<NamespaceObject> = Api::all(self.client.clone());
+        let patch = json!({"metadata": {"annotations": {key: value}}});
+        api.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        Ok(())
+    }
+
+    /// Deletes it, without waiting for its contents.
+    pub async fn delete(self) -> Result<()> {
+        let api: Api<NamespaceObject> = Api::all(self.client);
+        api.delete(&self.name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+}
