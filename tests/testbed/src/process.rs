@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -64,7 +65,13 @@ impl Process {
         };
         let child = command.spawn().with_context(|| format!("failed to start `{}`", command.get_program().display()))?;
         let record = Record { pid: i32::try_from(child.id())?, mark: mark.to_owned() };
-        Ok(Self { record, child: Some(child) })
+        let mut process = Self { record, child: Some(child) };
+        // A new process has no command line for a moment, and nobody could find it by its record.
+        let started = Instant::now();
+        while !process.record.is_alive() && process.is_alive() && started.elapsed() < Duration::from_secs(1) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(process)
     }
 
     /// A process that another command started.

@@ -229,7 +229,9 @@ fn lock(directory: &Path) -> Result<File> {
 pub fn run(command: &mut Command, what: &str) -> Result<()> {
     let started = Instant::now();
     let output = tempfile::NamedTempFile::new()?;
-    command.stdin(Stdio::null()).stdout(output.reopen()?).stderr(output.reopen()?);
+    // One file with one position: opened twice, what comes last would overwrite the rest.
+    let file = output.reopen()?;
+    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
     let mut child = command.spawn().with_context(|| format!("failed to run `{}`", command.get_program().display()))?;
     let terminal = std::io::stderr().is_terminal();
     let mut said = started;
