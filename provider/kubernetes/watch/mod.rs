@@ -14,9 +14,9 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
+use futures::StreamExt as _;
 use kube::Api;
-use kube::runtime::WatchStreamExt as _;
+use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher::{self, watcher};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -162,8 +162,15 @@ where
     K: Observed + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let following = async {
+        let mut backoff = Backoff::default();
         loop {
-            follow(&session, &key, &scope, &shared).await;
+            let error = follow(&session, &key, &scope, &shared, &mut backoff).await;
+            tracing::debug!(object = key.kind.plural(), %error, "watch interrupted");
+            if matches!(error, Error::Unauthorized { .. }) {
+                session.forget_client().await;
+            }
+            locked(&shared.store).set_trouble(Some(error));
+            sleep(backoff.next().unwrap_or_default()).await;
         }
     };
     tokio::select! {
@@ -188,17 +195,15 @@ async fn left_alone<K>(session: &Session, key: &Key, shared: &Shared<K>) {
     }
 }
 
-/// Watches until the client has to be made anew.
-async fn follow<K>(session: &Session, key: &Key, scope: &Scope, shared: &Shared<K>)
+/// Lists and watches until something goes wrong, and gives that. Whoever goes on lists again, by which it is known that the server is
+/// back even when nothing has changed there.
+async fn follow<K>(session: &Session, key: &Key, scope: &Scope, shared: &Shared<K>, backoff: &mut Backoff) -> Error
 where
     K: Observed + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let client = match session.client().await {
         Ok(client) => client,
-        Err(error) => {
-            locked(&shared.store).set_trouble(Some(error));
-            return sleep(Duration::from_secs(2)).await;
-        }
+        Err(error) => return error,
     };
     let api: Api<K> = match &key.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &key.kind),
@@ -209,41 +214,34 @@ where
         field_selector: scope.fields().map(str::to_owned),
         ..watcher::Config::default().timeout(WATCH_SECONDS)
     };
-    let mut events = std::pin::pin!(watcher(api, config).backoff(Backoff::default()));
+    let mut events = std::pin::pin!(watcher(api, config));
     let subject = Subject::all(Verb::Watch, key.kind, key.namespace.as_deref());
     let mut list = Vec::new();
     let mut asked = Instant::now();
     loop {
-        match events.try_next().await {
-            Ok(Some(event)) => {
-                let mut store = locked(&shared.store);
-                match event {
-                    watcher::Event::Init => {
-                        list.clear();
-                        asked = Instant::now();
-                        continue;
-                    }
-                    watcher::Event::InitApply(object) => {
-                        list.push(object);
-                        continue;
-                    }
-                    watcher::Event::InitDone => store.replace(scope, std::mem::take(&mut list), asked),
-                    watcher::Event::Apply(object) => store.put(scope, object),
-                    watcher::Event::Delete(object) => store.remove(scope, &object),
-                }
-                store.set_trouble(None);
+        let event = match events.next().await {
+            Some(Ok(event)) => event,
+            Some(Err(error)) => match trouble(&subject, session, &error) {
+                Some(error) => return error,
+                None => continue,
+            },
+            // It never ends by itself.
+            None => std::future::pending().await,
+        };
+        // A list that begins has not been answered yet.
+        if !matches!(event, watcher::Event::Init) {
+            backoff.reset();
+        }
+        let mut store = locked(&shared.store);
+        match event {
+            watcher::Event::Init => {
+                list.clear();
+                asked = Instant::now();
             }
-            Ok(None) => return,
-            Err(error) => {
-                let Some(error) = trouble(&subject, session, &error) else { continue };
-                tracing::debug!(object = %subject, %error, "watch interrupted");
-                let unauthorized = matches!(error, Error::Unauthorized { .. });
-                locked(&shared.store).set_trouble(Some(error));
-                if unauthorized {
-                    session.forget_client().await;
-                    return sleep(Duration::from_secs(2)).await;
-                }
-            }
+            watcher::Event::InitApply(object) => list.push(object),
+            watcher::Event::InitDone => store.replace(scope, std::mem::take(&mut list), asked),
+            watcher::Event::Apply(object) => store.put(scope, object),
+            watcher::Event::Delete(object) => store.remove(scope, &object),
         }
     }
 }
