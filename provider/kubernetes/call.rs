@@ -46,7 +46,8 @@ pub(crate) async fn call(api: &Api, subject: &Subject, request: &Request<Vec<u8>
     loop {
         let sent = Instant::now();
         let outcome = tokio::select! {
-            () = api.cancel.cancelled() => return Err(Error::Cancelled),
+            biased;
+            () = api.cancel.cancelled() => return Err(cancelled(subject)),
             outcome = attempt(&api.session, request) => outcome,
         };
         trace(subject, &outcome, sent.elapsed());
@@ -85,9 +86,24 @@ pub(crate) async fn call(api: &Api, subject: &Subject, request: &Request<Vec<u8>
             api.report.status(&format!("{}; trying again", wait_text(&error)));
         }
         tokio::select! {
-            () = api.cancel.cancelled() => return Err(Error::Cancelled),
+            () = api.cancel.cancelled() => return Err(cancelled(subject)),
             () = sleep(delay) => {}
         }
+    }
+}
+
+/// Sends a request once, and gives what a good answer says. For what is nice to know.
+pub(crate) async fn text(api: &Api, subject: &Subject, request: &Request<Vec<u8>>) -> Option<String> {
+    let sent = Instant::now();
+    let outcome = tokio::select! {
+        biased;
+        () = api.cancel.cancelled() => return None,
+        outcome = attempt(&api.session, request) => outcome,
+    };
+    trace(subject, &outcome, sent.elapsed());
+    match outcome {
+        Outcome::Answer { code, body, .. } if code.is_success() => Some(String::from_utf8_lossy(&body).into_owned()),
+        _ => None,
     }
 }
 
@@ -129,6 +145,10 @@ fn patience(code: StatusCode, error: &Error) -> Option<Duration> {
 
 fn refusal(subject: &Subject, code: u16, body: &[u8]) -> Error {
     Error::from_answer(subject, code, &String::from_utf8_lossy(body))
+}
+
+fn cancelled(subject: &Subject) -> Error {
+    Error::Cancelled { verb: subject.verb, object: subject.to_string() }
 }
 
 fn unreadable(subject: &Subject, code: StatusCode) -> Error {

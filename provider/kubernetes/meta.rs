@@ -219,8 +219,12 @@ impl fmt::Display for ObjectRef {
 
 /// The URN of the resource that an object is marked to belong to; `None` for an object that this provider did not make.
 pub fn owner_urn(object: &Value) -> Option<&str> {
-    let managed = object.get("metadata")?.get("labels")?.get(MANAGED_BY)?.as_str()? == FIELD_MANAGER;
-    object.get("metadata")?.get("annotations")?.get(URN_ANNOTATION)?.as_str().filter(|_| managed)
+    object.get("metadata")?.get("annotations")?.get(URN_ANNOTATION)?.as_str().filter(|_| is_managed(object))
+}
+
+/// Whether this provider wrote an object.
+pub fn is_managed(object: &Value) -> bool {
+    object["metadata"]["labels"][MANAGED_BY] == FIELD_MANAGER
 }
 
 /// Whether this provider made an object, for whichever resource.

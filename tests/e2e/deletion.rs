@@ -23,7 +23,7 @@ async fn a_finalizer_that_never_goes_is_named_and_the_next_destroy_finishes() {
         assert!(hanging.text().contains(part), "`{part}` is not in:\n{}", hanging.text());
     }
     let kept = in_state(&stack).await.expect("it stays in the state");
-    assert_eq!((&kept["id"], &kept["outputs"]["uid"]), (&made["id"], &made["outputs"]["uid"]));
+    assert_eq!((&kept["id"], &kept["outputs"]["uids"]), (&made["id"], &made["outputs"]["uids"]));
     let installation = namespace.installations().get("db").await.unwrap();
     assert_eq!(installation.finalizers(), [FINALIZER], "it is not forced");
     assert!(namespace.api::<Secret>().get_opt("db-credentials").await.unwrap().is_some(), "the password is still there");
@@ -107,7 +107,7 @@ async fn a_server_that_does_not_answer_says_nothing_about_the_cluster_unless_tol
         let failed = stack.run(&[command, "--yes", "--skip-preview"]).await.unwrap().failed().unwrap();
         assert!(failed.text().contains("failed to reach the Kubernetes API server"), "{}", failed.text());
         let kept = in_state(&stack).await.expect("unreachable is not gone");
-        assert_eq!((&kept["id"], &kept["outputs"]["uid"]), (&made["id"], &made["outputs"]["uid"]));
+        assert_eq!((&kept["id"], &kept["outputs"]["uids"]), (&made["id"], &made["outputs"]["uids"]));
     }
     stack.set_config("clickhouse:deleteUnreachable", "true", false).await.unwrap();
     // The provider takes its configuration from the program's run, not from the state.

@@ -87,6 +87,22 @@ async fn a_change_that_was_recorded_but_not_made_is_sent_once_more() {
 }
 
 #[tokio::test]
+async fn a_lost_change_for_which_hosts_restart_restarts_them_once() {
+    let (namespace, stack) = serving("finalize-race").await;
+    let before = pods(&namespace).await[0].uid();
+    let settings = json!({"configuration": {"settings": {"max_connections": "500"}}});
+    stack.set_program(&program(namespace.name(), &json!({"name": "db", "chiOverrides": settings}))).unwrap();
+    assert_says(&stack.preview().await.unwrap().succeeded().unwrap().text(), &["restarts the hosts", "(chiOverrides)"]);
+    stack.up().await.unwrap().succeeded().unwrap();
+    let after = pods(&namespace).await[0].uid();
+    assert_ne!(after, before, "the operator would not have restarted it");
+    assert!(namespace.installations().get("db").await.unwrap().data["spec"].get("restart").is_none());
+    stack.set_program(&program(namespace.name(), &json!({"name": "db", "chiOverrides": settings, "logging": {"level": "debug"}}))).unwrap();
+    stack.up().await.unwrap().succeeded().unwrap();
+    assert_eq!(pods(&namespace).await[0].uid(), after, "no order to restart was left behind");
+}
+
+#[tokio::test]
 async fn a_completed_with_pods_that_are_not_ready_is_waited_for() {
     let (namespace, stack) = faulty_stack("completed-not-ready:2", &json!({"name": "db"}), 60).await;
     stack.up().await.unwrap().succeeded().unwrap();

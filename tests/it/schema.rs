@@ -53,6 +53,7 @@ fn a_bare_cluster_needs_no_input_and_names_its_certain_outputs() {
             "password",
             "portForwardCommand",
             "shardServices",
+            "uids",
             "username"
         ]
     );

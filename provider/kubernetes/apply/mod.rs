@@ -5,7 +5,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use crate::kubernetes::call::call;
+use crate::kubernetes::call::{call, text};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::{Error, FieldProblem, Subject, Verb};
 use crate::kubernetes::meta::{FIELD_MANAGER, Kind, ObjectRef, uid};
@@ -32,6 +32,10 @@ pub enum DeleteOutcome {
 
 /// Objects per page of a list.
 const PAGE: u32 = 500;
+
+/// How much of a log is read from its end: the error of a server that can't start has a long stack trace behind it.
+const LOG_LINES: u32 = 100;
+const LOG_BYTES: u32 = 64 * 1024;
 
 /// Reads an object. `None` when it does not exist; an absent definition of its kind is an error.
 pub async fn fetch(api: &Api, object: &ObjectRef) -> Result<Option<Value>, Error> {
@@ -128,6 +132,13 @@ pub async fn installed_version(api: &Api, kind: Kind) -> Option<String> {
     let found = fetch(api, &definition).await.ok()??;
     let labels = found.get("metadata")?.get("labels")?;
     Some(labels.get(format!("{}/chop", kind.group()))?.as_str()?.to_owned())
+}
+
+/// The end of what a container has written, or had written before it ended; `None` when that can't be had just now, or may not be
+/// read. Tried once.
+pub async fn end_of_log(api: &Api, pod: &ObjectRef, container: &str) -> Option<String> {
+    let target = format!("{}/log?container={}&tailLines={LOG_LINES}&limitBytes={LOG_BYTES}", path(pod).ok()?, escape(container));
+    text(api, &Subject::object(Verb::Get, pod), &request("GET", &target, &[], None).ok()?).await
 }
 
 /// Whether anything keeps a deleted object: a finalizer, or a grace period that runs.

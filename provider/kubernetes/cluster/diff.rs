@@ -42,6 +42,9 @@ fn missing(old: &ClusterArgs, old_state: Option<&ClusterState>) -> Vec<Change> {
     let Some(state) = old_state else { return Vec::new() };
     let absent = |path: &str| Change { path: path.into(), kind: ChangeKind::Add, replace: false, of_inputs: false };
     let mut changes = Vec::new();
+    if state.uids.installation.is_none() {
+        changes.push(absent("uids.installation"));
+    }
     if state.password.is_some() && state.credentials_secret.is_none() {
         changes.push(absent("credentialsSecret"));
     }
@@ -134,6 +137,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::kubernetes::cluster::state::Uids;
 
     fn args(json: Value) -> ClusterArgs {
         serde_json::from_value(json).expect("args")
@@ -193,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_missing_service_or_secret_is_a_change_of_outputs() {
-        let state = ClusterState { password: Some("x".into()), ..ClusterState::default() };
+        let uids = Uids { installation: Some("u".into()), ..Uids::default() };
+        let state = ClusterState { password: Some("x".into()), uids, ..ClusterState::default() };
         let found = diff(&args(json!({})), Some(&state), &Known::all(defaults::complete(args(json!({})), false))).changes;
         assert_eq!(found.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["credentialsSecret", "endpoints"]);
         assert!(found.iter().all(|change| !change.of_inputs && !change.replace));

@@ -7,13 +7,13 @@ use super::adopt::{self, Live};
 use super::args::ClusterArgs;
 use super::manifest::{Login, sha256_hex};
 use super::outputs::{Observed, outputs};
-use super::state::ClusterState;
+use super::state::{ClusterState, Uids};
 use super::validate::ValidatedCluster;
 use super::{Failed, address, defaults, field, login, names, validate};
 use crate::kubernetes::apply::fetch;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
-use crate::kubernetes::meta::{Kind, ObjectRef, is_marked, owner_urn, uid};
+use crate::kubernetes::meta::{Kind, ObjectRef, is_managed, is_marked, owner_urn, uid};
 use crate::resource::{Context, Failure, FailureKind, Found, Known, Urn};
 
 /// What is there before a cluster is made.
@@ -64,7 +64,7 @@ impl Before {
         let marked = self.secret.is_some() && is_ours(&self.secret);
         let (namespace, name) = (&cluster.namespace, &cluster.name);
         let existing = ObjectRef::new(Kind::Installation, namespace, name);
-        if self.installation.is_some() && !marked {
+        if self.installation.as_ref().is_some_and(|found| !(marked && is_managed(found))) {
             let import = format!("pulumi import clickhouse:kubernetes:Cluster {} {namespace}/{name}", ctx.urn.name());
             let reason =
                 format!("{existing} exists already and was not made by this stack; to adopt it run `{import}`, else choose another `name`");
@@ -97,6 +97,25 @@ pub(super) async fn credentials(api: &Api, cluster: &ValidatedCluster) -> Result
     Ok(secret.filter(is_marked))
 }
 
+/// What is there of a cluster.
+#[derive(Debug, Clone)]
+pub(super) enum There {
+    /// Nothing.
+    Nothing,
+    /// Its installation does not exist, but other objects of this provider's do: it was not made yet, or was deleted by hand.
+    Rest(Rest),
+    /// The cluster.
+    Cluster(Box<Seen>),
+}
+
+/// The objects of a cluster without its installation.
+#[derive(Debug, Clone)]
+pub(super) struct Rest {
+    secret: Value,
+    service: Option<Value>,
+    keeper: Option<Value>,
+}
+
 /// A cluster as it is there.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
@@ -104,33 +123,82 @@ pub(super) struct Seen {
     secret: Option<Value>,
 }
 
-/// Reads a cluster's objects; a Service or Secret of the same name that this provider did not make is not one of them.
-/// `None` when there is no such installation. The Keeper is read where `old` has one, or where
-/// nothing is known.
-pub(super) async fn around(api: &Api, namespace: &str, name: &str, old: Option<&ClusterArgs>) -> Result<Option<Seen>, Error> {
+/// Reads a cluster's objects; a Service or Secret of the same name that this provider did not make is not one of them. The Keeper is
+/// read where inputs or outputs have one, or where nothing is known.
+pub(super) async fn around(
+    api: &Api,
+    namespace: &str,
+    name: &str,
+    old: Option<&ClusterArgs>,
+    old_state: Option<&ClusterState>,
+) -> Result<There, Error> {
+    let may_have_keeper = old.is_none_or(super::has_keeper) || old_state.is_some_and(|state| state.uids.keeper.is_some());
     let object = |kind| ObjectRef::new(kind, namespace, name);
     let (installation, service, secret, keeper) = futures::join!(
         fetch_owned(api, object(Kind::Installation)),
         fetch_owned(api, object(Kind::Service)),
         fetch_owned(api, login::secret_of(namespace, name)),
-        async { if old.is_none_or(super::has_keeper) { fetch_owned(api, object(Kind::KeeperInstallation)).await } else { Ok(None) } },
+        async { if may_have_keeper { fetch_owned(api, object(Kind::KeeperInstallation)).await } else { Ok(None) } },
     );
     let installation = match installation {
         Err(error) if error.is_absent() => None,
         result => result?,
     };
-    let Some(installation) = installation else { return Ok(None) };
     let keeper = match keeper {
         Err(Error::CrdMissing { .. }) => None,
         result => result?,
     };
-    Ok(Some(Seen { live: Live { installation, keeper, service: service?.filter(is_marked) }, secret: secret?.filter(is_marked) }))
+    let (service, secret) = (service?.filter(is_marked), secret?.filter(is_marked));
+    Ok(match (installation, secret) {
+        (Some(installation), secret) => There::Cluster(Box::new(Seen { live: Live { installation, keeper, service }, secret })),
+        (None, Some(secret)) => There::Rest(Rest { secret, service, keeper }),
+        (None, None) => There::Nothing,
+    })
+}
+
+impl Rest {
+    /// What is left of a cluster of this stack's; `None` when these objects are another one's. Its next update makes what is missing.
+    pub(super) fn found(
+        &self,
+        ctx: &Context,
+        id: &str,
+        old: Option<&ClusterArgs>,
+        old_state: Option<&ClusterState>,
+    ) -> Option<Found<ClusterArgs, ClusterState>> {
+        let (inputs, mut state) = (old?.clone(), old_state?.clone());
+        if owner_urn(&self.secret) != Some(&ctx.urn.0) {
+            return None;
+        }
+        state.uids = Uids {
+            installation: None,
+            keeper: known_uid(self.keeper.as_ref()),
+            service: known_uid(self.service.as_ref()),
+            secret: known_uid(Some(&self.secret)),
+            namespace: state.uids.namespace,
+        };
+        Some(Found { id: id.to_owned(), inputs, state })
+    }
+}
+
+/// The unique id of a namespace that this stack made for its cluster; `None` when there is none, or somebody else made it.
+pub(super) async fn own_namespace(api: &Api, urn: &Urn, namespace: &str) -> Result<Option<String>, Failed> {
+    let found = fetch(api, &ObjectRef::global(Kind::Namespace, namespace)).await.map_err(|error| error.to_failure())?;
+    Ok(known_uid(found.filter(|found| owner_urn(found) == Some(&urn.0)).as_ref()))
+}
+
+fn known_uid(object: Option<&Value>) -> Option<String> {
+    object.and_then(uid).map(str::to_owned)
 }
 
 impl Seen {
     /// The ClickHouseInstallation.
     pub(super) fn installation(&self) -> &Value {
         &self.live.installation
+    }
+
+    /// Whether the installation is the one that `state` tells of.
+    pub(super) fn is_of(&self, state: &ClusterState) -> bool {
+        state.uids.installation.is_none() || state.uids.installation.as_deref() == uid(&self.live.installation)
     }
 }
 
@@ -162,7 +230,15 @@ pub(super) fn found(
             partial: None,
         })?;
     let observed = Observed {
-        uid: uid(&live.installation).map(str::to_owned),
+        uids: Uids {
+            installation: known_uid(Some(&live.installation)),
+            // One that is not this cluster's is left alone, one that was to be deleted is still known.
+            keeper: known_uid(live.keeper.as_ref())
+                .filter(|uid| cluster.keeper().is_some() || old_state.and_then(|state| state.uids.keeper.as_ref()) == Some(uid)),
+            service: known_uid(live.service.as_ref()),
+            secret: known_uid(secret.as_ref()),
+            namespace: old_state.and_then(|state| state.uids.namespace.clone()),
+        },
         address: live
             .service
             .as_ref()
@@ -170,7 +246,6 @@ pub(super) fn found(
                 field(service, "/status/loadBalancer/ingress/0/hostname").or_else(|| field(service, "/status/loadBalancer/ingress/0/ip"))
             })
             .map(str::to_owned),
-        namespace_created: old_state.is_some_and(|state| state.namespace_created == Some(true)),
     };
     let mut state = outputs(&cluster, &login, &observed);
     if !secret_is_sound || secret.is_none() {

@@ -21,6 +21,7 @@ mod outputs;
 mod quantity;
 pub mod readiness;
 mod removal;
+mod restarts;
 mod rollout;
 pub mod state;
 mod task;
@@ -35,10 +36,11 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use self::args::{ClusterArgs, CoordinationType};
+use self::look::There;
 use self::manifest::Login;
 use self::outputs::Observed;
 use self::rollout::{Rollout, id, known_password};
-use self::state::ClusterState;
+use self::state::{ClusterState, Uids};
 use self::validate::{Credential, ValidatedCluster};
 use crate::kubernetes::client::Session;
 use crate::property::path::PropertyPath;
@@ -95,7 +97,7 @@ impl Resource for Cluster {
             tryout::create(&self.session.api(ctx), ctx, &cluster).await?;
         }
         let mut unknown = outputs::unknown_outputs(new);
-        unknown.insert("uid".into());
+        unknown.insert("uids".into());
         Ok(foretell(&cluster, &known_login(&cluster, None), &Observed::default(), unknown))
     }
 
@@ -116,6 +118,7 @@ impl Resource for Cluster {
             observed: Observed::default(),
             owns_namespace: there.owns_namespace(&ctx.urn, &cluster),
             exists: there.is_continued(),
+            restarts: false,
         };
         let state = rollout.run().await?;
         Ok(Existing { id: id(&cluster), state })
@@ -131,7 +134,7 @@ impl Resource for Cluster {
     ) -> Result<Preview<ClusterState>, Failed> {
         let cluster = validated(new)?;
         let login = known_login(&cluster, old_state.filter(|_| same_password(old, &new.value)));
-        if let Ok(old) = validate::validate(&Known::all(defaults::complete(old.clone(), false))) {
+        if let Some(old) = complete(old) {
             for effect in effects::effects(&old, &cluster) {
                 ctx.report.info(&effect);
             }
@@ -140,8 +143,15 @@ impl Resource for Cluster {
             tryout::update(&self.session.api(ctx), ctx, &cluster, &login).await?;
         }
         let kept = observed(old_state);
-        let observed = Observed { address: kept.address.filter(|_| old.ingress == new.value.ingress), ..kept };
-        Ok(foretell(&cluster, &login, &observed, outputs::unknown_outputs(new)))
+        let mut unknown = outputs::unknown_outputs(new);
+        let mut observed = Observed { address: kept.address.filter(|_| old.ingress == new.value.ingress), ..kept };
+        if cluster.keeper().is_none() {
+            observed.uids.keeper = None;
+        }
+        if made_anew(&cluster, &observed.uids) {
+            unknown.insert("uids".into());
+        }
+        Ok(foretell(&cluster, &login, &observed, unknown))
     }
 
     async fn update(
@@ -155,7 +165,7 @@ impl Resource for Cluster {
         let cluster = validated(&Known::all(new.clone()))?;
         let deadline = deadline(ctx, ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
-        let observed = Observed { address: None, ..observed(old_state) };
+        let mut observed = Observed { address: None, ..observed(old_state) };
         let kept = Login { password: known_password(old_state), version: None };
         let leaving = |failure: Failed| failure.leaving(id(&cluster), outputs::outputs(&cluster, &kept, &observed));
         let same_version = same_password(old, new);
@@ -163,22 +173,27 @@ impl Resource for Cluster {
             if same_version && kept.password.is_some() { None } else { look::credentials(&api, &cluster).await.map_err(leaving)? };
         let before = login::Before { password: kept.password.clone(), same_version, secret, overridden: login::is_overridden(&cluster) };
         let login = login::resolve(&api, &cluster, before).await.map_err(leaving)?;
-        let owns_namespace = cluster.create_namespace && observed.namespace_created;
+        if cluster.create_namespace && began_only(&observed.uids) {
+            observed.uids.namespace = look::own_namespace(&api, &ctx.urn, &cluster.namespace).await.map_err(leaving)?;
+        }
+        let owns_namespace = cluster.create_namespace && observed.uids.namespace.is_some();
         let rollout = Rollout {
             ctx,
             api: &api,
             cluster: &cluster,
             login: &login,
             deadline,
-            observed: observed.clone(),
+            observed,
             owns_namespace,
             exists: true,
+            restarts: complete(old).is_some_and(|old| restarts::by_configuration(&manifest::spec(&old), &manifest::spec(&cluster))),
         };
-        let state = rollout.run().await?;
-        if has_keeper(old) && cluster.keeper().is_none() {
-            removal::keeper(&api, ctx, deadline, &cluster.namespace, &cluster.name, Some(old))
-                .await
-                .map_err(|failure| failure.leaving(id(&cluster), state.clone()))?;
+        let mut state = rollout.run().await?;
+        if cluster.keeper().is_none() && (has_keeper(old) || state.uids.keeper.is_some()) {
+            let (namespace, name) = (cluster.namespace.as_str(), cluster.name.as_str());
+            let removal = removal::Removal { ctx, api: &api, deadline, namespace, name, args: Some(old), state: Some(&state) };
+            removal.keeper().await.map_err(|failure| failure.leaving(id(&cluster), state.clone()))?;
+            state.uids.keeper = None;
         }
         Ok(state)
     }
@@ -192,9 +207,19 @@ impl Resource for Cluster {
     ) -> Result<Option<Found<ClusterArgs, ClusterState>>, Failed> {
         let (namespace, name) = self.place(id)?;
         let api = self.session.api(ctx);
-        match look::around(&api, &namespace, &name, old).await {
-            Ok(Some(seen)) => look::found(ctx, seen, old, old_state).map(Some),
-            Ok(None) => Ok(None),
+        match look::around(&api, &namespace, &name, old, old_state).await {
+            Ok(There::Nothing) => Ok(None),
+            Ok(There::Rest(rest)) => Ok(rest.found(ctx, id, old, old_state)),
+            Ok(There::Cluster(seen)) if old_state.is_some_and(|state| !seen.is_of(state)) => {
+                ctx.report.warn(&format!(
+                    "ClickHouseInstallation {namespace}/{name} is another one than this stack made, so the cluster counts as gone; to adopt that one run \
+                     `pulumi import {} {} {namespace}/{name}`",
+                    Self::TOKEN,
+                    ctx.urn.name()
+                ));
+                Ok(None)
+            }
+            Ok(There::Cluster(seen)) => look::found(ctx, *seen, old, old_state).map(Some),
             Err(error) if error.is_unreachable() && self.session.settings().delete_unreachable => {
                 ctx.report.warn(&format!("{error}; `deleteUnreachable` is set, so the cluster is dropped from the state"));
                 Ok(None)
@@ -245,6 +270,11 @@ fn validated(args: &Known<ClusterArgs>) -> Result<ValidatedCluster, Failed> {
     })
 }
 
+/// The cluster of the last run, as far as its inputs can still be understood.
+fn complete(old: &ClusterArgs) -> Option<ValidatedCluster> {
+    validate::validate(&Known::all(defaults::complete(old.clone(), false))).ok()
+}
+
 fn deadline(ctx: &Context, default: Duration) -> Instant {
     ctx.started + ctx.timeout.unwrap_or(default)
 }
@@ -272,14 +302,20 @@ fn known_login(cluster: &ValidatedCluster, old_state: Option<&ClusterState>) -> 
     }
 }
 
+/// Whether an update makes an object that is not there yet, or not any more.
+fn made_anew(cluster: &ValidatedCluster, uids: &Uids) -> bool {
+    uids.installation.is_none() || uids.service.is_none() || uids.secret.is_none() || (cluster.keeper().is_some() && uids.keeper.is_none())
+}
+
+/// Whether a create was interrupted before the installation was made: what else there is may not be known of.
+fn began_only(uids: &Uids) -> bool {
+    uids.installation.is_none() && uids.namespace.is_none()
+}
+
 /// What the state remembers of the API server.
 fn observed(state: Option<&ClusterState>) -> Observed {
     let state = state.cloned().unwrap_or_default();
-    Observed {
-        uid: state.uid,
-        address: state.external.and_then(|external| external.address),
-        namespace_created: state.namespace_created == Some(true),
-    }
+    Observed { uids: state.uids, address: state.external.and_then(|external| external.address) }
 }
 
 /// The outputs of a preview: a password that is not there yet, and an address that nobody has given yet, are unknown.

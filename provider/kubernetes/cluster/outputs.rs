@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 
 use super::args::IngressType;
 use super::manifest::{Login, USERNAME_KEY};
-use super::state::{ClusterState, CredentialsSecret, External, Host, KeeperState};
+use super::state::{ClusterState, CredentialsSecret, External, Host, KeeperState, Uids};
 use super::validate::ValidatedCluster;
 use super::{address, defaults, names};
 use crate::property::path::PropertyPath;
@@ -13,12 +13,10 @@ use crate::resource::{Known, Paths};
 /// What only the API server can tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Observed {
-    /// The ClickHouseInstallation's unique id.
-    pub(super) uid: Option<String>,
+    /// The unique ids of the objects that are there. A namespace has one only where this cluster made it.
+    pub(super) uids: Uids,
     /// The load balancer's host name or address.
     pub(super) address: Option<String>,
-    /// Whether this resource made the namespace.
-    pub(super) namespace_created: bool,
 }
 
 /// The outputs of `cluster`.
@@ -63,8 +61,7 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
             native = address::NATIVE_PORT
         ),
         internal_hostname: hostname,
-        uid: observed.uid.clone(),
-        namespace_created: observed.namespace_created.then_some(true),
+        uids: observed.uids.clone(),
     }
 }
 

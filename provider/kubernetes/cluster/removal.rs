@@ -4,11 +4,10 @@ use tokio::time::Instant;
 
 use super::args::{ClusterArgs, ReclaimPolicy};
 use super::readiness::{self, Leaving};
-use super::state::ClusterState;
-use super::{Failed, login, names};
+use super::state::{ClusterState, Uids};
+use super::{Failed, has_keeper, login, look};
 use crate::kubernetes::apply::{self, DeleteOutcome};
 use crate::kubernetes::client::Api;
-use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::Context;
@@ -42,53 +41,101 @@ impl Removal<'_> {
     /// Service first, so that no client meets a dying host; the installation while its Keeper can still be told; the Secret last,
     /// since as long as it is there an interrupted removal is known for ours.
     pub(super) async fn run(&self) -> Result<(), Failed> {
-        let own_service = |state: &ClusterState| state.internal_hostname.starts_with(&format!("{}.", self.name));
-        self.delete_ours(ObjectRef::new(Kind::Service, self.namespace, self.name), self.state.is_some_and(own_service)).await?;
+        let uids = self.uids();
+        self.remove(&self.object(Kind::Service), uids.service.as_deref()).await?;
         if self.args.is_some_and(|args| args.suspended == Some(true)) {
             self.wake().await?;
         }
-        let uid = self.state.and_then(|state| state.uid.as_deref());
-        if self.delete(Kind::Installation, self.name, uid).await? == Outcome::NotOurs {
-            let object = ObjectRef::new(Kind::Installation, self.namespace, self.name);
-            self.ctx.report.warn(&format!("{object} is another one than this stack made; it is left alone"));
+        if self.remove(&self.object(Kind::Installation), uids.installation.as_deref()).await? == Outcome::NotOurs {
             return Ok(());
         }
-        if self.args.is_none_or(super::has_keeper) {
-            keeper(self.api, self.ctx, self.deadline, self.namespace, self.name, self.args).await?;
+        if uids.keeper.is_some() || self.args.is_none_or(has_keeper) {
+            self.keeper().await?;
         }
-        let own_secret = self.state.is_some_and(|state| state.credentials_secret.is_some());
-        self.delete_ours(login::secret_of(self.namespace, self.name), own_secret).await?;
-        if self.state.is_some_and(|state| state.namespace_created == Some(true)) {
-            self.namespace().await?;
+        self.remove(&login::secret_of(self.namespace, self.name), uids.secret.as_deref()).await?;
+        self.own_namespace(&uids).await
+    }
+
+    /// Deletes the Keeper, and its volumes where they are to go: the operator keeps them always.
+    pub(super) async fn keeper(&self) -> Result<(), Failed> {
+        if self.remove(&self.object(Kind::KeeperInstallation), self.uids().keeper.as_deref()).await? == Outcome::NotOurs {
+            return Ok(());
+        }
+        let keeper = self.args.and_then(|args| args.coordination.as_ref()).and_then(|coordination| coordination.keeper.as_ref());
+        let policy = keeper.and_then(|keeper| keeper.storage.as_ref()).and_then(|storage| storage.reclaim_policy);
+        if policy == Some(ReclaimPolicy::Delete) {
+            // Those of members that went earlier, too.
+            let selector = format!("clickhouse-keeper.altinity.com/chk={}", self.name);
+            let claims = apply::list_names(self.api, Kind::PersistentVolumeClaim, Some(self.namespace), &selector).await;
+            for claim in claims.map_err(|error| error.to_failure())? {
+                self.delete(&claim, None).await?;
+            }
         }
         Ok(())
     }
 
-    async fn delete(&self, kind: Kind, name: &str, uid: Option<&str>) -> Result<Outcome, Failed> {
-        delete(self.api, self.ctx, self.deadline, &ObjectRef::new(kind, self.namespace, name), uid).await
+    fn uids(&self) -> Uids {
+        self.state.map(|state| state.uids.clone()).unwrap_or_default()
     }
 
-    /// Deletes an object that the state says is ours, or else one that carries the provider's mark: an adopted cluster may
-    /// stand beside another's object of the same name.
-    async fn delete_ours(&self, object: ObjectRef, known: bool) -> Result<(), Failed> {
-        let is_ours = known
-            || apply::fetch(self.api, &object).await.map_err(|error| error.to_failure())?.is_some_and(|found| meta::is_marked(&found));
-        if is_ours {
-            delete(self.api, self.ctx, self.deadline, &object, None).await?;
+    /// The object of a kind that has the cluster's name.
+    fn object(&self, kind: Kind) -> ObjectRef {
+        ObjectRef::new(kind, self.namespace, self.name)
+    }
+
+    /// Deletes one of the cluster's objects: that of the unique id in the state, or else one that carries the provider's mark. Without any
+    /// state the user has named the installation, and it goes with its Keeper whoever made them.
+    async fn remove(&self, object: &ObjectRef, uid: Option<&str>) -> Result<Outcome, Failed> {
+        let named = self.state.is_none() && matches!(object.kind, Kind::Installation | Kind::KeeperInstallation);
+        let outcome = if uid.is_some() || named {
+            self.delete(object, uid).await?
+        } else {
+            match apply::fetch(self.api, object).await {
+                Ok(Some(found)) if meta::is_managed(&found) => self.delete(object, meta::uid(&found)).await?,
+                Ok(Some(_)) => Outcome::NotOurs,
+                Ok(None) => Outcome::Gone,
+                Err(error) if error.is_absent() => Outcome::Gone,
+                Err(error) => return Err(error.to_failure()),
+            }
+        };
+        if outcome == Outcome::NotOurs {
+            self.ctx.report.warn(&format!("{object} is another one than this stack made; it is left alone"));
         }
-        Ok(())
+        Ok(outcome)
+    }
+
+    /// Deletes one object and waits until it is gone.
+    async fn delete(&self, object: &ObjectRef, uid: Option<&str>) -> Result<Outcome, Failed> {
+        match apply::delete(self.api, object, uid).await.map_err(|error| error.to_failure())? {
+            DeleteOutcome::Gone => Ok(Outcome::Gone),
+            DeleteOutcome::NotOurs => Ok(Outcome::NotOurs),
+            DeleteOutcome::Deleting(left) => {
+                let leaving = Leaving { object: object.clone(), uid: meta::uid(&left).map(str::to_owned), revision: meta::revision(&left) };
+                // It is not needed for the wait, and a thousand clusters can go at once.
+                drop(left);
+                let gone = readiness::await_gone(self.api.session(), self.ctx, self.deadline, vec![leaving]).await;
+                gone.map(|()| Outcome::Gone).map_err(NotReady::to_failure)
+            }
+        }
     }
 
     /// A suspended installation is never finalized: the operator has to look at it again first.
     async fn wake(&self) -> Result<(), Failed> {
-        let object = ObjectRef::new(Kind::Installation, self.namespace, self.name);
-        match apply::merge(self.api, &object, &serde_json::json!({"spec": {"suspend": "no"}})).await {
+        match apply::merge(self.api, &self.object(Kind::Installation), &serde_json::json!({"spec": {"suspend": "no"}})).await {
             Err(error) if !error.is_absent() => Err(error.to_failure()),
             _ => Ok(()),
         }
     }
 
-    async fn namespace(&self) -> Result<(), Failed> {
+    /// Deletes the namespace if this cluster made it and nothing is left in it.
+    async fn own_namespace(&self, uids: &Uids) -> Result<(), Failed> {
+        let interrupted =
+            self.state.is_some() && uids.installation.is_none() && self.args.is_some_and(|args| args.create_namespace == Some(true));
+        let uid = match &uids.namespace {
+            None if interrupted => look::own_namespace(self.api, &self.ctx.urn, self.namespace).await?,
+            known => known.clone(),
+        };
+        let Some(uid) = uid else { return Ok(()) };
         for kind in KEEP_NAMESPACE {
             let left = match apply::list_names(self.api, kind, Some(self.namespace), "").await {
                 Err(error) if error.is_absent() => Vec::new(),
@@ -99,7 +146,7 @@ impl Removal<'_> {
                 return Ok(());
             }
         }
-        delete(self.api, self.ctx, self.deadline, &ObjectRef::global(Kind::Namespace, self.namespace), None).await.map(drop)
+        self.delete(&ObjectRef::global(Kind::Namespace, self.namespace), Some(&uid)).await.map(drop)
     }
 }
 
@@ -107,44 +154,4 @@ impl Removal<'_> {
 enum Outcome {
     Gone,
     NotOurs,
-}
-
-/// Deletes one object and waits until it is gone.
-async fn delete(api: &Api, ctx: &Context, deadline: Instant, object: &ObjectRef, uid: Option<&str>) -> Result<Outcome, Failed> {
-    if ctx.cancel.is_cancelled() {
-        return Err(Error::Cancelled.to_failure());
-    }
-    match apply::delete(api, object, uid).await.map_err(|error| error.to_failure())? {
-        DeleteOutcome::Gone => Ok(Outcome::Gone),
-        DeleteOutcome::NotOurs => Ok(Outcome::NotOurs),
-        DeleteOutcome::Deleting(left) => {
-            let leaving = Leaving { object: object.clone(), uid: meta::uid(&left).map(str::to_owned), revision: meta::revision(&left) };
-            // It is not needed for the wait, and a thousand clusters can go at once.
-            drop(left);
-            readiness::await_gone(api.session(), ctx, deadline, vec![leaving]).await.map_err(NotReady::to_failure)?;
-            Ok(Outcome::Gone)
-        }
-    }
-}
-
-/// Deletes the Keeper of a cluster, and its volumes where they are to go: the operator keeps them always.
-pub(super) async fn keeper(
-    api: &Api,
-    ctx: &Context,
-    deadline: Instant,
-    namespace: &str,
-    name: &str,
-    args: Option<&ClusterArgs>,
-) -> Result<(), Failed> {
-    delete(api, ctx, deadline, &ObjectRef::new(Kind::KeeperInstallation, namespace, name), None).await?;
-    let keeper = args.and_then(|args| args.coordination.as_ref()).and_then(|coordination| coordination.keeper.as_ref());
-    let policy = keeper.and_then(|keeper| keeper.storage.as_ref()).and_then(|storage| storage.reclaim_policy);
-    if policy == Some(ReclaimPolicy::Delete) {
-        let cluster = args.and_then(|args| args.cluster_name.as_deref()).unwrap_or(names::DEFAULT_CLUSTER_NAME);
-        for replica in 0..keeper.and_then(|keeper| keeper.replicas).unwrap_or_default() {
-            let claim = format!("data-{}", names::pod(&names::keeper_host(name, cluster, replica)));
-            delete(api, ctx, deadline, &ObjectRef::new(Kind::PersistentVolumeClaim, namespace, claim), None).await?;
-        }
-    }
-    Ok(())
 }

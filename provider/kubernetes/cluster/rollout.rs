@@ -1,7 +1,10 @@
 //! EFFECT: writes a cluster's objects in their order and waits until they serve. Create and update are the same from here on.
 
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::args::IngressType;
@@ -32,6 +35,8 @@ pub(super) struct Rollout<'a> {
     pub(super) owns_namespace: bool,
     /// Whether anything of the cluster is on the API server already.
     pub(super) exists: bool,
+    /// Whether the change is one for which the operator restarts the hosts though their pods stay as they are.
+    pub(super) restarts: bool,
 }
 
 impl Rollout<'_> {
@@ -67,20 +72,26 @@ impl Rollout<'_> {
     async fn write_before_hosts(&mut self, task: &str) -> Result<Option<Written>, Failure<ClusterState>> {
         let Manifests { namespace, secret, service, keeper, .. } = self.manifests(task);
         if let Some(namespace) = namespace.filter(|_| self.owns_namespace) {
-            self.write(&namespace).await?;
-            self.observed.namespace_created = true;
+            self.observed.uids.namespace = uid(&self.write(&namespace).await?);
         }
         // The Secret before all else: from then on an interrupted run finds the password again.
-        self.write(&secret).await?;
+        self.observed.uids.secret = uid(&self.write(&secret).await?);
         // A load balancer takes minutes and a Keeper must serve before the hosts start: both begin at once.
         let (service, keeper) = futures::join!(self.put(&service), self.put_all(keeper.as_ref()));
-        self.note_service(&service?);
-        Ok(keeper?.as_ref().map(Written::of))
+        // What came of the one is noted before the other's failure ends the rollout.
+        let service = service.map(|service| self.note_service(&service));
+        let keeper = keeper.map(|keeper| {
+            self.observed.uids.keeper = keeper.as_ref().and_then(uid).or(self.observed.uids.keeper.take());
+            keeper.as_ref().map(Written::of)
+        });
+        let failed = |error: Error| error.to_failure();
+        service.map_err(failed)?;
+        keeper.map_err(failed)
     }
 
     async fn write_installation(&mut self, task: &str) -> Result<Written, Failure<ClusterState>> {
         let written = self.write(&self.manifests(task).installation).await?;
-        self.observed.uid = meta::uid(&written).map(str::to_owned);
+        self.observed.uids.installation = uid(&written);
         Ok(Written::of(&written))
     }
 
@@ -88,18 +99,15 @@ impl Rollout<'_> {
         manifest::build(self.cluster, &self.ctx.urn, self.login, task)
     }
 
-    async fn put(&self, manifest: &Value) -> Result<Value, Failure<ClusterState>> {
-        if self.ctx.cancel.is_cancelled() {
-            return Err(Error::Cancelled.to_failure());
-        }
-        apply::apply(self.api, manifest, self.mode()).await.map_err(|error| error.to_failure())
+    async fn put(&self, manifest: &Value) -> Result<Value, Error> {
+        apply::apply(self.api, manifest, self.mode()).await
     }
 
     fn mode(&self) -> Write {
         Write { dry_run: false, force: self.cluster.force_conflicts }
     }
 
-    async fn put_all(&self, manifest: Option<&Value>) -> Result<Option<Value>, Failure<ClusterState>> {
+    async fn put_all(&self, manifest: Option<&Value>) -> Result<Option<Value>, Error> {
         match manifest {
             Some(manifest) => self.put(manifest).await.map(Some),
             None => Ok(None),
@@ -107,12 +115,15 @@ impl Rollout<'_> {
     }
 
     async fn write(&mut self, manifest: &Value) -> Result<Value, Failure<ClusterState>> {
-        let written = self.put(manifest).await?;
-        self.exists = true;
-        Ok(written)
+        let stopped = self.ctx.cancel.is_cancelled();
+        let written = self.put(manifest).await;
+        // What is on its way when the user stops the run, or the answer is lost, may well arrive.
+        self.exists |= written.as_ref().map_or_else(|error| !stopped && error.leaves_open(), |_| true);
+        written.map_err(|error| error.to_failure())
     }
 
     fn note_service(&mut self, service: &Value) {
+        self.observed.uids.service = uid(service);
         let entry = &service["status"]["loadBalancer"]["ingress"][0];
         self.observed.address = entry["hostname"].as_str().or(entry["ip"].as_str()).map(str::to_owned);
     }
@@ -127,18 +138,45 @@ impl Rollout<'_> {
 
     /// Waits for the hosts. When the operator recorded the task as done without having started it, which can happen between
     /// two quick changes, the change was never rolled out: it is sent again under a fresh task, once.
-    async fn await_hosts(&self, task_id: String, written: Written) -> Result<(), Failure<ClusterState>> {
+    ///
+    /// The operator has taken what was lost for what was there before, and would not restart the hosts for it: where it has to, it is told
+    /// so, and that is taken back when it is done, since the order would be carried out at each later change too.
+    async fn await_hosts(&self, task: String, written: Written) -> Result<(), Failure<ClusterState>> {
+        let restarted = AtomicBool::new(false);
+        let again = || {
+            restarted.store(self.restarts, Ordering::Relaxed);
+            self.send(self.restarts)
+        };
+        self.await_task(task, written, again).await?;
+        if restarted.into_inner() {
+            let (task, answer) = self.send(false).await.map_err(|error| error.to_failure())?;
+            Box::pin(self.await_task(task, Written::of(&answer), || self.send(false))).await?;
+        }
+        Ok(())
+    }
+
+    async fn await_task<F, Fut>(&self, task_id: String, written: Written, again: F) -> Result<(), Failure<ClusterState>>
+    where
+        F: FnOnce() -> Fut + Send,
+        Fut: Future<Output = Result<(String, Value), Error>> + Send,
+    {
         let ValidatedCluster { namespace, name, cluster_name, stopped, suspended, .. } = self.cluster;
         let hosts = self.cluster.hosts().map(|(shard, replica)| names::host(name, cluster_name, shard, replica)).collect();
         let (namespace, name) = (namespace.clone(), name.clone());
         let expect = Expect { namespace, name, task_id, written, hosts, stopped: *stopped, suspended: *suspended };
-        let again = || async move {
-            let task = task::fresh();
-            let answer = apply::apply(self.api, &self.manifests(&task).installation, self.mode()).await?;
-            Ok((task, answer))
-        };
         let served = readiness::await_installation(self.api.session(), self.ctx, self.deadline, expect, again).await;
         served.map(drop).map_err(NotReady::to_failure)
+    }
+
+    /// Sends the installation once more under a fresh task: gives that, and the answer.
+    async fn send(&self, restart: bool) -> Result<(String, Value), Error> {
+        let task = task::fresh();
+        let mut installation = self.manifests(&task).installation;
+        if restart {
+            installation["spec"]["restart"] = json!("RollingUpdate");
+        }
+        let answer = apply::apply(self.api, &installation, self.mode()).await?;
+        Ok((task, answer))
     }
 
     async fn await_address(&mut self) -> Result<(), Failure<ClusterState>> {
@@ -150,6 +188,10 @@ impl Rollout<'_> {
         }
         Ok(())
     }
+}
+
+fn uid(object: &Value) -> Option<String> {
+    meta::uid(object).map(str::to_owned)
 }
 
 /// Pulumi's id of a cluster.

@@ -47,12 +47,30 @@ pub struct ClusterState {
     pub port_forward_command: String,
     /// The cluster's DNS name inside Kubernetes.
     pub internal_hostname: String,
-    /// The unique id that Kubernetes gave to the ClickHouseInstallation; another one under the same name is never deleted.
+    /// The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
+    pub uids: Uids,
+}
+
+/// The unique ids of the objects that belong to a cluster, as far as they exist.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterUids")]
+pub struct Uids {
+    /// Of the ClickHouseInstallation.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub uid: Option<String>,
-    /// Whether this resource made the namespace.
+    pub installation: Option<String>,
+    /// Of the ClickHouseKeeperInstallation.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace_created: Option<bool>,
+    pub keeper: Option<String>,
+    /// Of the Service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Of the Secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Of the namespace, where this cluster made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
 }
 
 /// The Secret with the login and the addresses.

@@ -16,7 +16,7 @@ use crate::resource::{Context, Failure};
 pub(super) async fn create(api: &Api, ctx: &Context, cluster: &ValidatedCluster) -> Result<(), Failed> {
     match look::before_create(api, cluster).await {
         Ok(there) => there.refuse_what_is_not_ours(ctx, cluster)?,
-        Err(error @ Error::Cancelled) => return Err(error.to_failure()),
+        Err(error @ Error::Cancelled { .. }) => return Err(error.to_failure()),
         Err(error) if is_out_of_reach(&error) => {
             warn(ctx, &error.to_string());
             return Ok(());

@@ -94,10 +94,10 @@ pub enum Error {
         namespace: String,
     },
     /// RBAC does not allow it.
-    #[error("{}", forbidden(*.verb, .resource, .namespace.as_deref(), .message))]
+    #[error("{}", forbidden(.verb, .resource, .namespace.as_deref(), .message))]
     Forbidden {
-        /// What was tried.
-        verb: Verb,
+        /// The verb, as RBAC knows it, that is not allowed: an apply needs `create` for an object that is not there yet.
+        verb: String,
         /// On what: the plural with its group.
         resource: String,
         /// Where; `None` for the whole cluster.
@@ -195,9 +195,14 @@ pub enum Error {
         /// The last answer.
         message: String,
     },
-    /// The user stopped it.
-    #[error("cancelled")]
-    Cancelled,
+    /// The user stopped it. Whether a write was carried out nevertheless is not known.
+    #[error("stopped while the API server was asked to {verb} {object}")]
+    Cancelled {
+        /// What was tried.
+        verb: Verb,
+        /// On what.
+        object: String,
+    },
     /// Anything else that the server said.
     #[error("failed to {verb} {object}: {message}")]
     Other {
@@ -221,6 +226,11 @@ impl Error {
     /// Whether the cluster can't be asked at all; never a statement about the object.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Kubeconfig { .. })
+    }
+
+    /// Whether a write may have been carried out although it failed: its answer never came, or says nothing of it.
+    pub fn leaves_open(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Cancelled { .. } | Self::Other { .. })
     }
 
     /// Whether a preview can go on without this answer: what the object needs does not exist yet, or the cluster does not.
@@ -253,7 +263,7 @@ impl Error {
             Self::Invalid { .. } | Self::UnknownFields { .. } => FailureKind::Invalid,
             Self::Unauthorized { .. } | Self::Unreachable { .. } | Self::Kubeconfig { .. } | Self::Other { .. } => FailureKind::Unavailable,
             Self::Timeout { .. } => FailureKind::Timeout,
-            Self::Cancelled => FailureKind::Cancelled,
+            Self::Cancelled { .. } => FailureKind::Cancelled,
         }
     }
 }
@@ -270,12 +280,10 @@ fn crd_missing(kind: Kind) -> String {
     }
 }
 
-fn forbidden(verb: Verb, resource: &str, namespace: Option<&str>, message: &str) -> String {
+fn forbidden(verb: &str, resource: &str, namespace: Option<&str>, message: &str) -> String {
     let scope = namespace.map_or_else(|| "--all-namespaces".to_owned(), |namespace| format!("--namespace {namespace}"));
     format!(
-        "not allowed to {} {resource}: {message}; ask for the right (`kubectl auth can-i {} {resource} {scope}` tells whether it is there)",
-        verb.rbac(),
-        verb.rbac()
+        "not allowed to {verb} {resource}: {message}; ask for the right (`kubectl auth can-i {verb} {resource} {scope}` tells whether it is there)"
     )
 }
 

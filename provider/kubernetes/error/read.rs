@@ -78,7 +78,9 @@ fn forbidden(subject: &Subject, status: &Status) -> Error {
     // RBAC says `… is forbidden: User "…" cannot patch resource …`; whatever else answers 403 is admission.
     if message.contains(" cannot ") || message.is_empty() {
         let namespace = subject.namespace.clone();
-        return Error::Forbidden { verb: subject.verb, resource: subject.kind.qualified(), namespace, message };
+        let verb = message.split_once(" cannot ").and_then(|(_, rest)| rest.split_whitespace().next());
+        let verb = verb.unwrap_or(subject.verb.rbac()).to_owned();
+        return Error::Forbidden { verb, resource: subject.kind.qualified(), namespace, message };
     }
     Error::Refused { verb: subject.verb, object: subject.to_string(), message }
 }

@@ -176,10 +176,6 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly namespace: pulumi.Output<string>;
     /**
-     * Whether this resource made the namespace.
-     */
-    declare public /*out*/ readonly namespaceCreated: pulumi.Output<boolean | undefined>;
-    /**
      * The administrator's password. Absent for an adopted cluster whose password nobody told.
      */
     declare public /*out*/ readonly password: pulumi.Output<string>;
@@ -228,9 +224,9 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly suspended: pulumi.Output<boolean | undefined>;
     /**
-     * The unique id that Kubernetes gave to the ClickHouseInstallation; another one under the same name is never deleted.
+     * The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
      */
-    declare public /*out*/ readonly uid: pulumi.Output<string | undefined>;
+    declare public /*out*/ readonly uids: pulumi.Output<outputs.kubernetes.ClusterUids>;
     /**
      * The administrator's name.
      */
@@ -285,11 +281,10 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["hosts"] = undefined /*out*/;
             resourceInputs["internalHostname"] = undefined /*out*/;
             resourceInputs["keeper"] = undefined /*out*/;
-            resourceInputs["namespaceCreated"] = undefined /*out*/;
             resourceInputs["password"] = undefined /*out*/;
             resourceInputs["portForwardCommand"] = undefined /*out*/;
             resourceInputs["shardServices"] = undefined /*out*/;
-            resourceInputs["uid"] = undefined /*out*/;
+            resourceInputs["uids"] = undefined /*out*/;
             resourceInputs["username"] = undefined /*out*/;
         } else {
             resourceInputs["admin"] = undefined /*out*/;
@@ -316,7 +311,6 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["logging"] = undefined /*out*/;
             resourceInputs["name"] = undefined /*out*/;
             resourceInputs["namespace"] = undefined /*out*/;
-            resourceInputs["namespaceCreated"] = undefined /*out*/;
             resourceInputs["password"] = undefined /*out*/;
             resourceInputs["perShardServices"] = undefined /*out*/;
             resourceInputs["portForwardCommand"] = undefined /*out*/;
@@ -329,7 +323,7 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["stopped"] = undefined /*out*/;
             resourceInputs["storage"] = undefined /*out*/;
             resourceInputs["suspended"] = undefined /*out*/;
-            resourceInputs["uid"] = undefined /*out*/;
+            resourceInputs["uids"] = undefined /*out*/;
             resourceInputs["username"] = undefined /*out*/;
             resourceInputs["version"] = undefined /*out*/;
         }

@@ -90,10 +90,6 @@ export interface GetClusterResult {
      */
     readonly namespace: string;
     /**
-     * Whether this resource made the namespace.
-     */
-    readonly namespaceCreated?: boolean;
-    /**
      * The version of the operator that was last at work. Absent while none was.
      */
     readonly operatorVersion?: string;
@@ -114,9 +110,9 @@ export interface GetClusterResult {
      */
     readonly shardServices: string[];
     /**
-     * The unique id that Kubernetes gave to the ClickHouseInstallation; another one under the same name is never deleted.
+     * The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
      */
-    readonly uid?: string;
+    readonly uids: outputs.kubernetes.ClusterUids;
     /**
      * The administrator's name.
      */

@@ -434,6 +434,32 @@ export namespace kubernetes {
     }
 
     /**
+     * The unique ids of the objects that belong to a cluster, as far as they exist.
+     */
+    export interface ClusterUids {
+        /**
+         * Of the ClickHouseInstallation.
+         */
+        installation?: string;
+        /**
+         * Of the ClickHouseKeeperInstallation.
+         */
+        keeper?: string;
+        /**
+         * Of the namespace, where this cluster made it.
+         */
+        namespace?: string;
+        /**
+         * Of the Secret.
+         */
+        secret?: string;
+        /**
+         * Of the Service.
+         */
+        service?: string;
+    }
+
+    /**
      * A volume.
      */
     export interface ClusterVolume {

@@ -1,5 +1,9 @@
 //! Why a host does not come up: from its pod, its volumes and the events about them, to words. Pure.
 
+mod words;
+
+pub(crate) use words::{Ended, Words, ended, telling};
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +35,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) pods: &'a [Arc<Pod>],
     pub(crate) claims: &'a [Arc<Claim>],
     pub(crate) events: &'a [Arc<Event>],
+    pub(crate) words: &'a Words,
     /// When the change that is waited for was written, by the API server's clock. What is older may be what the change mends.
     pub(crate) written: Option<&'a Time>,
     /// Whether the operator has no more to do for the change: what is wrong now stays so.
@@ -66,7 +71,13 @@ fn of_host(evidence: &Evidence<'_>, host: &str) -> Option<Finding> {
     let status = pod.status.as_ref()?;
     let fresh = evidence.is_current(pod.metadata.created());
     let found = unscheduled(evidence, pod)
-        .or_else(|| status.init_container_statuses.iter().chain(&status.container_statuses).find_map(of_container))
+        .or_else(|| {
+            status
+                .init_container_statuses
+                .iter()
+                .chain(&status.container_statuses)
+                .find_map(|container| of_container(evidence, pod, container))
+        })
         .or_else(|| evicted(pod))
         .or_else(|| creating(evidence, pod))
         .or_else(|| unready(evidence, pod))?;
@@ -86,6 +97,18 @@ impl Evidence<'_> {
     fn warning(&self, kind: &str, name: &str) -> Option<&Event> {
         let about = self.events.iter().filter(|event| event.involved_object.kind == kind && event.involved_object.name == name);
         about.max_by_key(|event| event.at()).map(AsRef::as_ref)
+    }
+
+    /// How a container ended: its exit code, and its last words where they are known.
+    fn ending(&self, pod: &Pod, container: &Container) -> String {
+        let Some(ended) = container.last_state.terminated.as_ref().or(container.state.terminated.as_ref()) else {
+            return format!(", started {} times", container.restart_count + 1);
+        };
+        let reason = ended.reason.as_deref().filter(|reason| *reason != "Error").map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let end = Ended { pod: pod.metadata.name().to_owned(), container: container.name.clone(), restarts: container.restart_count };
+        let words = ended.message.as_deref().map(shorten).or_else(|| self.words.get(&end).cloned());
+        let words = words.map(|words| format!(": {words}")).unwrap_or_default();
+        format!(", exit code {}{reason}, started {} times{words}", ended.exit_code, container.restart_count + 1)
     }
 }
 
@@ -140,7 +163,7 @@ fn unbound(evidence: &Evidence<'_>, claim: &Claim) -> Option<Found> {
     Some(found)
 }
 
-fn of_container(container: &Container) -> Option<Found> {
+fn of_container(evidence: &Evidence<'_>, pod: &Pod, container: &Container) -> Option<Found> {
     let waiting = container.state.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
     let message = waiting.message.as_deref().map(|message| format!(": {}", shorten(message))).unwrap_or_default();
@@ -158,19 +181,10 @@ fn of_container(container: &Container) -> Option<Found> {
             let text = format!("{reason} of container `{name}`{message}; create what it refers to, or correct the reference");
             Some((reason.to_owned(), text, Some(Grace::Other)))
         }
-        "CrashLoopBackOff" => Some((reason.to_owned(), format!("{reason} of container `{name}`{}", ending(container)), None)),
+        "CrashLoopBackOff" => Some((reason.to_owned(), format!("{reason} of container `{name}`{}", evidence.ending(pod, container)), None)),
         "ContainerCreating" | "PodInitializing" => None,
         other => Some((other.to_owned(), format!("{other} of container `{name}`{message}"), None)),
     }
-}
-
-fn ending(container: &Container) -> String {
-    let Some(ended) = container.last_state.terminated.as_ref().or(container.state.terminated.as_ref()) else {
-        return format!(", started {} times", container.restart_count + 1);
-    };
-    let reason = ended.reason.as_deref().filter(|reason| *reason != "Error").map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let words = ended.message.as_deref().map(|message| format!(": {}", shorten(message))).unwrap_or_default();
-    format!(", exit code {}{reason}, started {} times{words}", ended.exit_code, container.restart_count + 1)
 }
 
 fn evicted(pod: &Pod) -> Option<Found> {
@@ -201,7 +215,7 @@ fn creating(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
 fn unready(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
     let status = pod.status.as_ref()?;
     if let Some(container) = status.container_statuses.iter().find(|container| container.state.terminated.is_some()) {
-        return Some(("Ended".to_owned(), format!("container `{}` ended{}", container.name, ending(container)), None));
+        return Some(("Ended".to_owned(), format!("container `{}` ended{}", container.name, evidence.ending(pod, container)), None));
     }
     let container = status.container_statuses.iter().find(|container| !container.ready)?;
     let text = match evidence.warning("Pod", pod.metadata.name()) {

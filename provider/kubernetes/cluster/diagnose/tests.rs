@@ -10,6 +10,7 @@ struct Scene {
     pod: Option<Value>,
     claim: Option<Value>,
     event: Option<Value>,
+    words: Words,
     settled: bool,
 }
 
@@ -24,6 +25,7 @@ impl Scene {
             pods: &read(self.pod.as_ref()),
             claims: &read(self.claim.as_ref()),
             events: &read(self.event.as_ref()),
+            words: &self.words,
             written: Some(&written),
             settled: self.settled,
         })
@@ -67,7 +69,7 @@ fn each_state_of_a_host_has_its_words_and_its_grace() {
     let crash = pod(json!({"phase": "Running", "containerStatuses": [{"name": "clickhouse", "restartCount": 4,
         "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]}));
     let unready = pod(json!({"phase": "Running", "containerStatuses": [{"name": "clickhouse", "ready": false}]}));
-    let with = |pod: Value, claim: Option<Value>, event: Option<Value>| Scene { pod: Some(pod), claim, event, settled: false };
+    let with = |pod: Value, claim: Option<Value>, event: Option<Value>| Scene { pod: Some(pod), claim, event, ..Scene::default() };
     let cases = [
         (
             with(unscheduled("0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes"), None, None),

@@ -68,6 +68,11 @@ pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login, task: 
     }
 }
 
+/// The installation's spec as far as it does not depend on the login.
+pub(super) fn spec(cluster: &ValidatedCluster) -> Value {
+    installation::build(cluster, &Login { password: None, version: None }, "")["spec"].take()
+}
+
 fn namespace(cluster: &ValidatedCluster, urn: &Urn) -> Value {
     let mut metadata = metadata(cluster, &cluster.namespace, Some(urn));
     metadata.remove("namespace");

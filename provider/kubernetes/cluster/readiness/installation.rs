@@ -86,7 +86,7 @@ where
     loop {
         match wait(ctx, deadline, &mut watching).await? {
             Step::Ready(installation) => return Ok(Served::Ready(installation)),
-            Step::Search => watching.search = Some(Search::start(session, &expect.namespace, &children)),
+            Step::Search => watching.search = Some(Search::start(api.clone(), &expect.namespace, &children)),
             Step::FindOperator => watching.judge.operator = Some(operator::find(&api).await),
             Step::FreshTask => {
                 let Some(send) = fresh_task.take() else { continue };

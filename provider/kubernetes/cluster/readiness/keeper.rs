@@ -44,6 +44,7 @@ impl fmt::Display for ExpectKeeper {
 
 /// Waits until every member is ready, of this change. Warns once when no operator takes it up.
 pub async fn await_keeper(session: &Session, ctx: &Context, deadline: Instant, expect: ExpectKeeper) -> Result<(), NotReady> {
+    let api = session.api(ctx).until(deadline);
     let children = Scope::OfKeeper(expect.name.clone());
     // Taken before the watches start, so that their first list is newer.
     let started = Instant::now();
@@ -56,8 +57,8 @@ pub async fn await_keeper(session: &Session, ctx: &Context, deadline: Instant, e
     loop {
         match wait(ctx, deadline, &mut watching).await? {
             Step::Ready => return Ok(()),
-            Step::Search => watching.search = Some(Search::start(session, &expect.namespace, &children)),
-            Step::FindOperator => watching.judge.operator = Some(operator::find(&session.api(ctx).until(deadline)).await),
+            Step::Search => watching.search = Some(Search::start(api.clone(), &expect.namespace, &children)),
+            Step::FindOperator => watching.judge.operator = Some(operator::find(&api).await),
         }
     }
 }

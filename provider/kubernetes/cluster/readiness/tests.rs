@@ -254,12 +254,14 @@ async fn an_api_server_that_restarts_is_told_and_waited_for() {
     bench.cluster.installation(in_progress());
     let waiting = bench.wait(expect(), 20);
     settle().await;
-    for _ in 0..6 {
+    for _ in 0..12 {
         bench.cluster.instead("", || Reply::Refuse);
     }
     bench.cluster.drop_watches(None);
     sleep(Duration::from_millis(700)).await;
     assert!(bench.last_status().contains("does not answer") || bench.last_status().contains("failed to reach"), "{}", bench.last_status());
+    sleep(Duration::from_secs(12)).await;
+    assert_eq!(bench.last_status(), "0/2 hosts ready", "it is back, though nothing has changed");
     bench.cluster.host("chi-db-cluster-0-0", true);
     bench.cluster.host("chi-db-cluster-0-1", true);
     bench.cluster.installation(completed("t1"));
@@ -277,7 +279,7 @@ async fn a_watch_that_is_not_allowed_ends_the_wait_with_the_missing_right() {
     bench.cluster.installation(in_progress());
     let failed = bench.wait(expect(), 20).await.unwrap().unwrap_err();
     assert_eq!(failed.kind, FailureKind::Forbidden);
-    assert!(failed.reasons[0].contains("kubectl auth can-i watch statefulsets.apps --namespace prod"), "{failed:?}");
+    assert!(failed.reasons[0].contains("kubectl auth can-i list statefulsets.apps --namespace prod"), "{failed:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -376,6 +378,38 @@ async fn an_image_that_cannot_be_pulled_ends_the_wait_after_its_grace() {
     assert!(failed.reasons[0].contains("`clickhouse/server:typo` can't be pulled"), "{failed:?}");
     let took = started.elapsed().as_secs();
     assert!((60..=70).contains(&took), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crash_is_told_with_the_error_of_its_log_where_that_may_be_read() {
+    let crashing = |restarts: u32| {
+        json!({"metadata": {"uid": "p", "labels": {"clickhouse.altinity.com/chi": "db"}}, "spec": {"nodeName": "n1"},
+            "status": {"phase": "Running", "containerStatuses": [{"name": "clickhouse", "restartCount": restarts,
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"reason": "Error", "exitCode": 36}}}]}})
+    };
+    let pod = "chi-db-cluster-0-1-0";
+    let ending = "exit code 36, started 2 times: Application: DB::Exception: no such disk";
+    for (answer, expected) in [
+        (
+            (|| Reply::Text(200, "{} <Information> starting\n{} <Error> Application: DB::Exception: no such disk\n0. main\n")) as Answer,
+            ending,
+        ),
+        (|| Reply::status(403, "Forbidden", "no"), "exit code 36, started 2 times"),
+    ] {
+        let bench = Bench::new();
+        bench.cluster.installation(in_progress());
+        bench.cluster.host("chi-db-cluster-0-0", true);
+        bench.cluster.host("chi-db-cluster-0-1", false);
+        bench.cluster.instead("/log?", answer);
+        bench.cluster.put(Kind::Pod, pod, crashing(1));
+        let _waiting = bench.wait(expect(), 20);
+        sleep(Duration::from_secs(5)).await;
+        assert!(bench.last_status().ends_with(expected), "{}", bench.last_status());
+        assert_eq!(bench.log.count("GET", "/pods/chi-db-cluster-0-1-0/log?container=clickhouse&tailLines=100"), 1, "once for each end");
+        bench.cluster.put(Kind::Pod, pod, crashing(2));
+        settle().await;
+        assert_eq!(bench.log.count("GET", "/log?"), 2);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,15 @@
-//! Looking for the reason: the watches that are only started when something does not come up.
+//! Looking for reasons: pods, volumes, warnings, and the logs of what crashed, watched only once something does not come up.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::task::JoinSet;
 
-use crate::kubernetes::client::Session;
-use crate::kubernetes::cluster::diagnose::{Evidence, Finding, findings};
-use crate::kubernetes::meta::Kind;
+use crate::kubernetes::apply;
+use crate::kubernetes::client::Api;
+use crate::kubernetes::cluster::diagnose::{Ended, Evidence, Finding, Words, ended, findings, telling};
+use crate::kubernetes::meta::{Kind, ObjectRef};
 use crate::kubernetes::observe::{Claim, Event, Pod};
 use crate::kubernetes::watch::{Hub, Scope, Subscription};
 
@@ -15,19 +18,25 @@ pub(super) struct Search {
     pods: Subscription<Pod>,
     claims: Subscription<Claim>,
     events: Subscription<Event>,
+    logs: Logs,
 }
 
 impl Search {
-    pub(super) fn start(session: &Session, namespace: &str, children: &Scope) -> Self {
+    pub(super) fn start(api: Api, namespace: &str, children: &Scope) -> Self {
+        let session = api.session();
         Self {
             pods: Hub::subscribe(session, Kind::Pod, Some(namespace), children),
             claims: Hub::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), children),
             events: Hub::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings),
+            logs: Logs { api, namespace: namespace.to_owned(), asked: HashSet::new(), reading: JoinSet::new(), words: Words::new() },
         }
     }
 
     pub(super) fn clues(&mut self) -> Clues {
-        Clues { pods: self.pods.snapshot().objects, claims: self.claims.snapshot().objects, events: self.events.snapshot().objects }
+        let pods = self.pods.snapshot().objects;
+        self.logs.ask(&pods);
+        let (claims, events) = (self.claims.snapshot().objects, self.events.snapshot().objects);
+        Clues { pods, claims, events, words: self.logs.words.clone() }
     }
 
     pub(super) async fn changed(&mut self) {
@@ -35,7 +44,42 @@ impl Search {
             () = self.pods.changed() => {}
             () = self.claims.changed() => {}
             () = self.events.changed() => {}
+            () = self.logs.changed() => {}
         }
+    }
+}
+
+/// The logs of containers that ended, each read once, beside the wait.
+struct Logs {
+    api: Api,
+    namespace: String,
+    asked: HashSet<Ended>,
+    reading: JoinSet<Option<(Ended, String)>>,
+    words: Words,
+}
+
+impl Logs {
+    fn ask(&mut self, pods: &[Arc<Pod>]) {
+        for end in pods.iter().flat_map(|pod| ended(pod)) {
+            if self.asked.insert(end.clone()) {
+                let (api, pod) = (self.api.clone(), ObjectRef::new(Kind::Pod, &self.namespace, &end.pod));
+                self.reading.spawn(async move {
+                    let log = apply::end_of_log(&api, &pod, &end.container).await?;
+                    Some((end, telling(&log)?))
+                });
+            }
+        }
+    }
+
+    /// Comes back when there is more to say.
+    async fn changed(&mut self) {
+        while let Some(read) = self.reading.join_next().await {
+            if let Ok(Some((end, words))) = read {
+                self.words.insert(end, words);
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
     }
 }
 
@@ -45,11 +89,13 @@ pub(super) struct Clues {
     pub(super) pods: Vec<Arc<Pod>>,
     pub(super) claims: Vec<Arc<Claim>>,
     pub(super) events: Vec<Arc<Event>>,
+    pub(super) words: Words,
 }
 
 impl Clues {
     /// What is wrong with `hosts`, after a change written at `written`, that the operator is done with when `settled`.
     pub(super) fn about(&self, hosts: &[&str], written: Option<&Time>, settled: bool) -> Vec<Finding> {
-        findings(&Evidence { hosts, pods: &self.pods, claims: &self.claims, events: &self.events, written, settled })
+        let Self { pods, claims, events, words } = self;
+        findings(&Evidence { hosts, pods, claims, events, words, written, settled })
     }
 }

@@ -152,6 +152,20 @@ async fn another_installation_of_the_same_name_is_never_deleted() {
 }
 
 #[tokio::test]
+async fn no_object_is_deleted_in_place_of_ours() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({"replicas": 2}));
+    let state = create(&cluster, &args).await.unwrap();
+    for path in [SECRET, SERVICE, CHK] {
+        objects.lock().unwrap().get_mut(path).unwrap()["metadata"]["uid"] = json!("another");
+    }
+    let (ctx, display) = context();
+    cluster.delete(&ctx, "apps/db", Some(&args), Some(&state)).await.unwrap();
+    assert_eq!(objects.lock().unwrap().keys().cloned().collect::<Vec<_>>(), [SECRET, SERVICE, CHK]);
+    assert_eq!(display.warnings.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn what_somebody_else_made_is_refused_with_the_way_to_adopt_it() {
     let (cluster, log, objects) = api(|_| None);
     objects.lock().unwrap().insert(CHI.into(), json!({"metadata": {"name": "db"}}));
@@ -171,12 +185,12 @@ async fn an_interrupted_create_is_continued_with_the_same_password() {
     let args = program(json!({"createNamespace": true}));
     let failure = create(&cluster, &args).await.unwrap_err();
     let left = failure.partial.expect("what was made is kept");
-    assert_eq!((left.id.as_str(), left.state.namespace_created), ("apps/db", Some(true)));
+    assert_eq!((left.id.as_str(), left.state.uids.namespace.is_some()), ("apps/db", true));
     let first = stored_password(&objects);
     assert_eq!(left.state.password.as_deref(), Some(first.as_str()));
     let (session, _) = serve(objects.clone(), |_| None);
     let state = create(&Cluster::new(session), &args).await.unwrap();
-    assert_eq!((state.password, state.namespace_created), (Some(first.clone()), Some(true)));
+    assert_eq!((state.password, state.uids.namespace), (Some(first.clone()), left.state.uids.namespace));
     assert_eq!(stored_hash(&objects), sha256_hex(&first));
 }
 
@@ -185,6 +199,31 @@ async fn a_failure_before_anything_was_made_leaves_nothing_behind() {
     let (cluster, _, objects) = api(|seen| (seen.method == "PATCH").then(|| Reply::status(403, "Forbidden", "no")));
     let failure = create(&cluster, &program(json!({}))).await.unwrap_err();
     assert!(failure.partial.is_none() && objects.lock().unwrap().is_empty());
+}
+
+/// A create that is stopped as soon as a request of `method` is on its way; none of those is ever answered.
+async fn stopped_create(hang: Interfere, method: &str) -> Failure<ClusterState> {
+    let (cluster, log, _) = api(hang);
+    let (ctx, _) = context();
+    let stop = async {
+        while log.count(method, "") == 0 {
+            tokio::task::yield_now().await;
+        }
+        ctx.cancel.cancel();
+    };
+    let args = program(json!({}));
+    futures::join!(cluster.create(&ctx, &args), stop).0.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_never_came_is_kept_as_made() {
+    let failure = stopped_create(|seen| (seen.method == "PATCH").then_some(Reply::Hang), "PATCH").await;
+    assert_eq!(failure.kind, FailureKind::Cancelled);
+    assert_eq!(failure.reasons, ["stopped while the API server was asked to apply Secret apps/db-credentials"]);
+    let left = failure.partial.expect("the Secret may be there");
+    assert!(left.id == "apps/db" && left.state.password.is_some());
+    let failure = stopped_create(|seen| (seen.method == "GET").then_some(Reply::Hang), "GET").await;
+    assert!(failure.kind == FailureKind::Cancelled && failure.partial.is_none());
 }
 
 #[tokio::test]
@@ -236,7 +275,7 @@ async fn a_preview_changes_nothing_and_foretells_the_outputs() {
         }
     }
     let unknown: Vec<_> = preview.unknown.iter().map(ToString::to_string).collect();
-    assert_eq!(unknown, ["connection", "external.address", "external.endpoints", "password", "uid"]);
+    assert_eq!(unknown, ["connection", "external.address", "external.endpoints", "password", "uids"]);
 }
 
 #[tokio::test]
@@ -283,6 +322,50 @@ async fn a_lost_secret_or_service_is_reported_and_the_password_kept() {
     assert_eq!(diff.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["credentialsSecret", "endpoints"]);
     let mended = cluster.update(&context().0, "apps/db", &args, Some(&found.state), &args).await.unwrap();
     assert_eq!(mended, state);
+}
+
+#[tokio::test]
+async fn a_cluster_without_its_installation_is_not_forgotten() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({"replicas": 2}));
+    let state = create(&cluster, &args).await.unwrap();
+    objects.lock().unwrap().remove(CHI);
+    let found = cluster.read(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap().expect("its other objects are there");
+    assert_eq!((&found.inputs, &found.state.password, &found.state.uids.installation), (&args, &state.password, &None));
+    let diff = cluster.diff(&found.inputs, Some(&found.state), &Known::all(args.clone()));
+    assert_eq!(diff.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["uids.installation"]);
+    assert_eq!(cluster.update(&context().0, "apps/db", &args, Some(&found.state), &args).await.unwrap(), state);
+    objects.lock().unwrap().remove(CHI);
+    cluster.delete(&context().0, "apps/db", Some(&args), Some(&found.state)).await.unwrap();
+    assert!(objects.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_refresh_takes_no_other_installation_for_the_own_one() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({}));
+    let state = create(&cluster, &args).await.unwrap();
+    objects.lock().unwrap().get_mut(CHI).unwrap()["metadata"]["uid"] = json!("another");
+    let (ctx, display) = context();
+    assert!(cluster.read(&ctx, "apps/db", Some(&args), Some(&state)).await.unwrap().is_none());
+    assert!(display.warnings.lock().unwrap()[0].contains("pulumi import clickhouse:kubernetes:Cluster db apps/db"));
+}
+
+#[tokio::test]
+async fn a_keeper_whose_removal_failed_is_removed_by_the_next_update_or_delete() {
+    let forbidden: Interfere = |seen| (seen.path == CHK && seen.method == "DELETE").then(|| Reply::status(403, "Forbidden", "no"));
+    let (cluster, _, objects) = api(forbidden);
+    let (old, new) = (program(json!({"replicas": 2})), program(json!({"coordination": {"type": "None"}, "allowDataLoss": true})));
+    let state = create(&cluster, &old).await.unwrap();
+    let failure = cluster.update(&context().0, "apps/db", &old, Some(&state), &new).await.unwrap_err();
+    let left = failure.partial.expect("what exists is kept").state;
+    let (session, _) = serve(objects.clone(), |_| None);
+    let cluster = Cluster::new(session);
+    let found = cluster.read(&context().0, "apps/db", Some(&new), Some(&left)).await.unwrap().unwrap().state;
+    assert_eq!(found.uids.keeper, state.uids.keeper);
+    assert!(objects.lock().unwrap().contains_key(CHK));
+    let state = cluster.update(&context().0, "apps/db", &new, Some(&found), &new).await.unwrap();
+    assert!(state.uids.keeper.is_none() && !objects.lock().unwrap().contains_key(CHK));
 }
 
 #[tokio::test]

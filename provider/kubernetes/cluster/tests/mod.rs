@@ -3,6 +3,7 @@
 
 mod adopt;
 mod defaults;
+mod effects;
 mod guard;
 mod lifecycle;
 mod manifest;

@@ -138,8 +138,6 @@ type Cluster struct {
 	Name pulumi.StringOutput `pulumi:"name"`
 	// The Kubernetes namespace.
 	Namespace pulumi.StringOutput `pulumi:"namespace"`
-	// Whether this resource made the namespace.
-	NamespaceCreated pulumi.BoolPtrOutput `pulumi:"namespaceCreated"`
 	// The administrator's password. Absent for an adopted cluster whose password nobody told.
 	Password pulumi.StringOutput `pulumi:"password"`
 	// Whether each shard gets a Service of its own, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
@@ -164,8 +162,8 @@ type Cluster struct {
 	Storage ClusterStoragePtrOutput `pulumi:"storage"`
 	// Tells the operator to leave the cluster alone: changes are stored and carried out once this is false again. Default: false.
 	Suspended pulumi.BoolPtrOutput `pulumi:"suspended"`
-	// The unique id that Kubernetes gave to the ClickHouseInstallation; another one under the same name is never deleted.
-	Uid pulumi.StringPtrOutput `pulumi:"uid"`
+	// The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
+	Uids ClusterUidsOutput `pulumi:"uids"`
 	// The administrator's name.
 	Username pulumi.StringOutput `pulumi:"username"`
 	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release. A change upgrades host by host.
@@ -538,11 +536,6 @@ func (o ClusterOutput) Namespace() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.Namespace }).(pulumi.StringOutput)
 }
 
-// Whether this resource made the namespace.
-func (o ClusterOutput) NamespaceCreated() pulumi.BoolPtrOutput {
-	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.NamespaceCreated }).(pulumi.BoolPtrOutput)
-}
-
 // The administrator's password. Absent for an adopted cluster whose password nobody told.
 func (o ClusterOutput) Password() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.Password }).(pulumi.StringOutput)
@@ -603,9 +596,9 @@ func (o ClusterOutput) Suspended() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.Suspended }).(pulumi.BoolPtrOutput)
 }
 
-// The unique id that Kubernetes gave to the ClickHouseInstallation; another one under the same name is never deleted.
-func (o ClusterOutput) Uid() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v *Cluster) pulumi.StringPtrOutput { return v.Uid }).(pulumi.StringPtrOutput)
+// The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
+func (o ClusterOutput) Uids() ClusterUidsOutput {
+	return o.ApplyT(func(v *Cluster) ClusterUidsOutput { return v.Uids }).(ClusterUidsOutput)
 }
 
 // The administrator's name.

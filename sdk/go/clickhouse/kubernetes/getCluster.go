@@ -59,8 +59,6 @@ type LookupClusterResult struct {
 	Name string `pulumi:"name"`
 	// The Kubernetes namespace.
 	Namespace string `pulumi:"namespace"`
-	// Whether this resource made the namespace.
-	NamespaceCreated *bool `pulumi:"namespaceCreated"`
 	// The version of the operator that was last at work. Absent while none was.
 	OperatorVersion *string `pulumi:"operatorVersion"`
 	// The administrator's password. Absent for an adopted cluster whose password nobody told.
@@ -71,8 +69,8 @@ type LookupClusterResult struct {
 	PortForwardCommand string `pulumi:"portForwardCommand"`
 	// The Services of the single shards, where asked for.
 	ShardServices []string `pulumi:"shardServices"`
-	// The unique id that Kubernetes gave to the ClickHouseInstallation; another one under the same name is never deleted.
-	Uid *string `pulumi:"uid"`
+	// The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
+	Uids ClusterUids `pulumi:"uids"`
 	// The administrator's name.
 	Username string `pulumi:"username"`
 }
@@ -182,11 +180,6 @@ func (o LookupClusterResultOutput) Namespace() pulumi.StringOutput {
 	return o.ApplyT(func(v LookupClusterResult) string { return v.Namespace }).(pulumi.StringOutput)
 }
 
-// Whether this resource made the namespace.
-func (o LookupClusterResultOutput) NamespaceCreated() pulumi.BoolPtrOutput {
-	return o.ApplyT(func(v LookupClusterResult) *bool { return v.NamespaceCreated }).(pulumi.BoolPtrOutput)
-}
-
 // The version of the operator that was last at work. Absent while none was.
 func (o LookupClusterResultOutput) OperatorVersion() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v LookupClusterResult) *string { return v.OperatorVersion }).(pulumi.StringPtrOutput)
@@ -212,9 +205,9 @@ func (o LookupClusterResultOutput) ShardServices() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v LookupClusterResult) []string { return v.ShardServices }).(pulumi.StringArrayOutput)
 }
 
-// The unique id that Kubernetes gave to the ClickHouseInstallation; another one under the same name is never deleted.
-func (o LookupClusterResultOutput) Uid() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v LookupClusterResult) *string { return v.Uid }).(pulumi.StringPtrOutput)
+// The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
+func (o LookupClusterResultOutput) Uids() ClusterUidsOutput {
+	return o.ApplyT(func(v LookupClusterResult) ClusterUids { return v.Uids }).(ClusterUidsOutput)
 }
 
 // The administrator's name.

@@ -3153,6 +3153,60 @@ func (o ClusterStoragePtrOutput) StorageClass() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
+// The unique ids of the objects that belong to a cluster, as far as they exist.
+type ClusterUids struct {
+	// Of the ClickHouseInstallation.
+	Installation *string `pulumi:"installation"`
+	// Of the ClickHouseKeeperInstallation.
+	Keeper *string `pulumi:"keeper"`
+	// Of the namespace, where this cluster made it.
+	Namespace *string `pulumi:"namespace"`
+	// Of the Secret.
+	Secret *string `pulumi:"secret"`
+	// Of the Service.
+	Service *string `pulumi:"service"`
+}
+
+// The unique ids of the objects that belong to a cluster, as far as they exist.
+type ClusterUidsOutput struct{ *pulumi.OutputState }
+
+func (ClusterUidsOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterUids)(nil)).Elem()
+}
+
+func (o ClusterUidsOutput) ToClusterUidsOutput() ClusterUidsOutput {
+	return o
+}
+
+func (o ClusterUidsOutput) ToClusterUidsOutputWithContext(ctx context.Context) ClusterUidsOutput {
+	return o
+}
+
+// Of the ClickHouseInstallation.
+func (o ClusterUidsOutput) Installation() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.Installation }).(pulumi.StringPtrOutput)
+}
+
+// Of the ClickHouseKeeperInstallation.
+func (o ClusterUidsOutput) Keeper() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.Keeper }).(pulumi.StringPtrOutput)
+}
+
+// Of the namespace, where this cluster made it.
+func (o ClusterUidsOutput) Namespace() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.Namespace }).(pulumi.StringPtrOutput)
+}
+
+// Of the Secret.
+func (o ClusterUidsOutput) Secret() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.Secret }).(pulumi.StringPtrOutput)
+}
+
+// Of the Service.
+func (o ClusterUidsOutput) Service() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.Service }).(pulumi.StringPtrOutput)
+}
+
 // A volume.
 type ClusterVolume struct {
 	// The access modes. Default: `ReadWriteOnce`.
@@ -3421,6 +3475,7 @@ func init() {
 	pulumi.RegisterOutputType(ClusterSecretKeyPtrOutput{})
 	pulumi.RegisterOutputType(ClusterStorageOutput{})
 	pulumi.RegisterOutputType(ClusterStoragePtrOutput{})
+	pulumi.RegisterOutputType(ClusterUidsOutput{})
 	pulumi.RegisterOutputType(ClusterVolumeOutput{})
 	pulumi.RegisterOutputType(ClusterVolumePtrOutput{})
 }

@@ -717,11 +717,10 @@ class Cluster(pulumi.CustomResource):
             __props__.__dict__["hosts"] = None
             __props__.__dict__["internal_hostname"] = None
             __props__.__dict__["keeper"] = None
-            __props__.__dict__["namespace_created"] = None
             __props__.__dict__["password"] = None
             __props__.__dict__["port_forward_command"] = None
             __props__.__dict__["shard_services"] = None
-            __props__.__dict__["uid"] = None
+            __props__.__dict__["uids"] = None
             __props__.__dict__["username"] = None
         secret_opts = pulumi.ResourceOptions(additional_secret_outputs=["connection", "password"])
         opts = pulumi.ResourceOptions.merge(opts, secret_opts)
@@ -771,7 +770,6 @@ class Cluster(pulumi.CustomResource):
         __props__.__dict__["logging"] = None
         __props__.__dict__["name"] = None
         __props__.__dict__["namespace"] = None
-        __props__.__dict__["namespace_created"] = None
         __props__.__dict__["password"] = None
         __props__.__dict__["per_shard_services"] = None
         __props__.__dict__["port_forward_command"] = None
@@ -784,7 +782,7 @@ class Cluster(pulumi.CustomResource):
         __props__.__dict__["stopped"] = None
         __props__.__dict__["storage"] = None
         __props__.__dict__["suspended"] = None
-        __props__.__dict__["uid"] = None
+        __props__.__dict__["uids"] = None
         __props__.__dict__["username"] = None
         __props__.__dict__["version"] = None
         return Cluster(resource_name, opts=opts, __props__=__props__)
@@ -982,14 +980,6 @@ class Cluster(pulumi.CustomResource):
         return pulumi.get(self, "namespace")
 
     @_builtins.property
-    @pulumi.getter(name="namespaceCreated")
-    def namespace_created(self) -> pulumi.Output[Optional[_builtins.bool]]:
-        """
-        Whether this resource made the namespace.
-        """
-        return pulumi.get(self, "namespace_created")
-
-    @_builtins.property
     @pulumi.getter
     def password(self) -> pulumi.Output[_builtins.str]:
         """
@@ -1087,11 +1077,11 @@ class Cluster(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter
-    def uid(self) -> pulumi.Output[Optional[_builtins.str]]:
+    def uids(self) -> pulumi.Output['outputs.ClusterUids']:
         """
-        The unique id that Kubernetes gave to the ClickHouseInstallation; another one under the same name is never deleted.
+        The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
         """
-        return pulumi.get(self, "uid")
+        return pulumi.get(self, "uids")
 
     @_builtins.property
     @pulumi.getter

@@ -27,7 +27,7 @@ class GetClusterResult:
     """
     What a cluster is like: the outputs of the resource, and what the operator says about it at the moment.
     """
-    def __init__(__self__, cluster_name=None, connection=None, credentials_secret=None, endpoints=None, errors=None, external=None, hosts=None, hosts_ready=None, hosts_total=None, internal_hostname=None, keeper=None, last_task=None, name=None, namespace=None, namespace_created=None, operator_version=None, password=None, phase=None, port_forward_command=None, shard_services=None, uid=None, username=None):
+    def __init__(__self__, cluster_name=None, connection=None, credentials_secret=None, endpoints=None, errors=None, external=None, hosts=None, hosts_ready=None, hosts_total=None, internal_hostname=None, keeper=None, last_task=None, name=None, namespace=None, operator_version=None, password=None, phase=None, port_forward_command=None, shard_services=None, uids=None, username=None):
         if cluster_name and not isinstance(cluster_name, str):
             raise TypeError("Expected argument 'cluster_name' to be a str")
         pulumi.set(__self__, "cluster_name", cluster_name)
@@ -70,9 +70,6 @@ class GetClusterResult:
         if namespace and not isinstance(namespace, str):
             raise TypeError("Expected argument 'namespace' to be a str")
         pulumi.set(__self__, "namespace", namespace)
-        if namespace_created and not isinstance(namespace_created, bool):
-            raise TypeError("Expected argument 'namespace_created' to be a bool")
-        pulumi.set(__self__, "namespace_created", namespace_created)
         if operator_version and not isinstance(operator_version, str):
             raise TypeError("Expected argument 'operator_version' to be a str")
         pulumi.set(__self__, "operator_version", operator_version)
@@ -88,9 +85,9 @@ class GetClusterResult:
         if shard_services and not isinstance(shard_services, list):
             raise TypeError("Expected argument 'shard_services' to be a list")
         pulumi.set(__self__, "shard_services", shard_services)
-        if uid and not isinstance(uid, str):
-            raise TypeError("Expected argument 'uid' to be a str")
-        pulumi.set(__self__, "uid", uid)
+        if uids and not isinstance(uids, dict):
+            raise TypeError("Expected argument 'uids' to be a dict")
+        pulumi.set(__self__, "uids", uids)
         if username and not isinstance(username, str):
             raise TypeError("Expected argument 'username' to be a str")
         pulumi.set(__self__, "username", username)
@@ -208,14 +205,6 @@ class GetClusterResult:
         return pulumi.get(self, "namespace")
 
     @_builtins.property
-    @pulumi.getter(name="namespaceCreated")
-    def namespace_created(self) -> Optional[_builtins.bool]:
-        """
-        Whether this resource made the namespace.
-        """
-        return pulumi.get(self, "namespace_created")
-
-    @_builtins.property
     @pulumi.getter(name="operatorVersion")
     def operator_version(self) -> Optional[_builtins.str]:
         """
@@ -257,11 +246,11 @@ class GetClusterResult:
 
     @_builtins.property
     @pulumi.getter
-    def uid(self) -> Optional[_builtins.str]:
+    def uids(self) -> 'outputs.ClusterUids':
         """
-        The unique id that Kubernetes gave to the ClickHouseInstallation; another one under the same name is never deleted.
+        The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
         """
-        return pulumi.get(self, "uid")
+        return pulumi.get(self, "uids")
 
     @_builtins.property
     @pulumi.getter
@@ -292,13 +281,12 @@ class AwaitableGetClusterResult(GetClusterResult):
             last_task=self.last_task,
             name=self.name,
             namespace=self.namespace,
-            namespace_created=self.namespace_created,
             operator_version=self.operator_version,
             password=self.password,
             phase=self.phase,
             port_forward_command=self.port_forward_command,
             shard_services=self.shard_services,
-            uid=self.uid,
+            uids=self.uids,
             username=self.username)
 
 
@@ -332,13 +320,12 @@ def get_cluster(name: Optional[_builtins.str] = None,
         last_task=pulumi.get(__ret__, 'last_task'),
         name=pulumi.get(__ret__, 'name'),
         namespace=pulumi.get(__ret__, 'namespace'),
-        namespace_created=pulumi.get(__ret__, 'namespace_created'),
         operator_version=pulumi.get(__ret__, 'operator_version'),
         password=pulumi.get(__ret__, 'password'),
         phase=pulumi.get(__ret__, 'phase'),
         port_forward_command=pulumi.get(__ret__, 'port_forward_command'),
         shard_services=pulumi.get(__ret__, 'shard_services'),
-        uid=pulumi.get(__ret__, 'uid'),
+        uids=pulumi.get(__ret__, 'uids'),
         username=pulumi.get(__ret__, 'username'))
 def get_cluster_output(name: pulumi.Input[Optional[_builtins.str]] = None,
                        namespace: pulumi.Input[Optional[Optional[_builtins.str]]] = None,
@@ -369,11 +356,10 @@ def get_cluster_output(name: pulumi.Input[Optional[_builtins.str]] = None,
         last_task=pulumi.get(__response__, 'last_task'),
         name=pulumi.get(__response__, 'name'),
         namespace=pulumi.get(__response__, 'namespace'),
-        namespace_created=pulumi.get(__response__, 'namespace_created'),
         operator_version=pulumi.get(__response__, 'operator_version'),
         password=pulumi.get(__response__, 'password'),
         phase=pulumi.get(__response__, 'phase'),
         port_forward_command=pulumi.get(__response__, 'port_forward_command'),
         shard_services=pulumi.get(__response__, 'shard_services'),
-        uid=pulumi.get(__response__, 'uid'),
+        uids=pulumi.get(__response__, 'uids'),
         username=pulumi.get(__response__, 'username')))

@@ -38,6 +38,7 @@ __all__ = [
     'ClusterResources',
     'ClusterSecretKey',
     'ClusterStorage',
+    'ClusterUids',
     'ClusterVolume',
 ]
 
@@ -1364,6 +1365,78 @@ class ClusterStorage(dict):
         The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
         """
         return pulumi.get(self, "storage_class")
+
+
+@pulumi.output_type
+class ClusterUids(dict):
+    """
+    The unique ids of the objects that belong to a cluster, as far as they exist.
+    """
+    def __init__(__self__, *,
+                 installation: Optional[_builtins.str] = None,
+                 keeper: Optional[_builtins.str] = None,
+                 namespace: Optional[_builtins.str] = None,
+                 secret: Optional[_builtins.str] = None,
+                 service: Optional[_builtins.str] = None):
+        """
+        The unique ids of the objects that belong to a cluster, as far as they exist.
+
+        :param _builtins.str installation: Of the ClickHouseInstallation.
+        :param _builtins.str keeper: Of the ClickHouseKeeperInstallation.
+        :param _builtins.str namespace: Of the namespace, where this cluster made it.
+        :param _builtins.str secret: Of the Secret.
+        :param _builtins.str service: Of the Service.
+        """
+        if installation is not None:
+            pulumi.set(__self__, "installation", installation)
+        if keeper is not None:
+            pulumi.set(__self__, "keeper", keeper)
+        if namespace is not None:
+            pulumi.set(__self__, "namespace", namespace)
+        if secret is not None:
+            pulumi.set(__self__, "secret", secret)
+        if service is not None:
+            pulumi.set(__self__, "service", service)
+
+    @_builtins.property
+    @pulumi.getter
+    def installation(self) -> Optional[_builtins.str]:
+        """
+        Of the ClickHouseInstallation.
+        """
+        return pulumi.get(self, "installation")
+
+    @_builtins.property
+    @pulumi.getter
+    def keeper(self) -> Optional[_builtins.str]:
+        """
+        Of the ClickHouseKeeperInstallation.
+        """
+        return pulumi.get(self, "keeper")
+
+    @_builtins.property
+    @pulumi.getter
+    def namespace(self) -> Optional[_builtins.str]:
+        """
+        Of the namespace, where this cluster made it.
+        """
+        return pulumi.get(self, "namespace")
+
+    @_builtins.property
+    @pulumi.getter
+    def secret(self) -> Optional[_builtins.str]:
+        """
+        Of the Secret.
+        """
+        return pulumi.get(self, "secret")
+
+    @_builtins.property
+    @pulumi.getter
+    def service(self) -> Optional[_builtins.str]:
+        """
+        Of the Service.
+        """
+        return pulumi.get(self, "service")
 
 
 @pulumi.output_type
