@@ -32,7 +32,8 @@ pub struct ClusterArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub create_namespace: Option<bool>,
 
-    /// Labels for every object that the provider makes; the operator hands them on to its own.
+    /// Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one
+    /// after the other, since their pods have them too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<BTreeMap<String, String>>,
 

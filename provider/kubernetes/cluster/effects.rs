@@ -20,6 +20,9 @@ pub(super) fn effects(old: &ValidatedCluster, new: &ValidatedCluster) -> Vec<Str
     if before["configuration"]["zookeeper"] != after["configuration"]["zookeeper"] {
         reasons.push("coordination".to_owned());
     }
+    if old.labels != new.labels {
+        reasons.push("labels".to_owned());
+    }
     if old.restart_token != new.restart_token {
         reasons.push("restartToken".to_owned());
     }

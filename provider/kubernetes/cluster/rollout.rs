@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::args::IngressType;
 use super::manifest::{self, Login, Manifests};
 use super::outputs::{Observed, outputs};
-use super::readiness::{self, Expect, ExpectKeeper, Written};
+use super::readiness::{self, Expect, ExpectKeeper, NotDone, Written};
 use super::state::ClusterState;
 use super::validate::ValidatedCluster;
 use super::{names, task};
@@ -137,27 +137,29 @@ impl Rollout<'_> {
     }
 
     /// Waits for the hosts. When the operator recorded the task as done without having started it, which can happen between
-    /// two quick changes, the change was never rolled out: it is sent again under a fresh task, once.
+    /// two quick changes, the change was never rolled out; when it left a host without a pod, it lost its way. In both cases the change is
+    /// sent again under a fresh task, once.
     ///
-    /// The operator has taken what was lost for what was there before, and would not restart the hosts for it: where it has to, it is told
+    /// The operator has taken what was never rolled out for what was there before, and would not restart the hosts for it: where it has to, it is told
     /// so, and that is taken back when it is done, since the order would be carried out at each later change too.
     async fn await_hosts(&self, task: String, written: Written) -> Result<(), Failure<ClusterState>> {
         let restarted = AtomicBool::new(false);
-        let again = || {
-            restarted.store(self.restarts, Ordering::Relaxed);
-            self.send(self.restarts)
+        let again = |not_done| {
+            let restart = not_done == NotDone::All && self.restarts;
+            restarted.store(restart, Ordering::Relaxed);
+            self.send(restart)
         };
         self.await_task(task, written, again).await?;
         if restarted.into_inner() {
             let (task, answer) = self.send(false).await.map_err(|error| error.to_failure())?;
-            Box::pin(self.await_task(task, Written::of(&answer), || self.send(false))).await?;
+            Box::pin(self.await_task(task, Written::of(&answer), |_| self.send(false))).await?;
         }
         Ok(())
     }
 
     async fn await_task<F, Fut>(&self, task_id: String, written: Written, again: F) -> Result<(), Failure<ClusterState>>
     where
-        F: FnOnce() -> Fut + Send,
+        F: FnOnce(NotDone) -> Fut + Send,
         Fut: Future<Output = Result<(String, Value), Error>> + Send,
     {
         let ValidatedCluster { namespace, name, cluster_name, stopped, suspended, .. } = self.cluster;

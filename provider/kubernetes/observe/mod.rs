@@ -130,8 +130,16 @@ fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Slim, D::Error> {
     Ok(Slim { meta, written: ours.filter_map(|entry| entry.time).max() })
 }
 
-/// An object of which only the metadata matters.
-pub type Bare = Object<Nothing, Nothing>;
+/// An object on its way out: of its status only what an operator says of it.
+pub type Parting = Object<Nothing, Phase>;
+
+/// The operator's word for what it does.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Phase {
+    /// `Terminating` once it has taken up the deletion.
+    pub status: String,
+}
 
 /// Fields that nobody asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

@@ -160,7 +160,7 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public /*out*/ readonly keeper: pulumi.Output<outputs.kubernetes.ClusterKeeperState | undefined>;
     /**
-     * Labels for every object that the provider makes; the operator hands them on to its own.
+     * Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one after the other, since their pods have them too.
      */
     declare public readonly labels: pulumi.Output<{[key: string]: string} | undefined>;
     /**
@@ -391,7 +391,7 @@ export interface ClusterArgs {
      */
     interserverSecret?: pulumi.Input<inputs.kubernetes.ClusterInterserverSecretArgs | undefined>;
     /**
-     * Labels for every object that the provider makes; the operator hands them on to its own.
+     * Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one after the other, since their pods have them too.
      */
     labels?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
     /**

@@ -11,7 +11,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
-use crate::kubernetes::observe::{Claim, Container, Event, Pod};
+use crate::kubernetes::observe::{Claim, Container, Event, Pod, StatefulSet};
 
 /// How long a state that won't mend itself may last before the wait ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +30,9 @@ impl Default for Graces {
 
 /// Everything that says why hosts are not ready.
 pub(crate) struct Evidence<'a> {
-    /// The StatefulSets that are not ready, by name.
+    /// The hosts that are not ready, by the names of their StatefulSets.
     pub(crate) hosts: &'a [&'a str],
+    pub(crate) sets: &'a [Arc<StatefulSet>],
     pub(crate) pods: &'a [Arc<Pod>],
     pub(crate) claims: &'a [Arc<Claim>],
     pub(crate) events: &'a [Arc<Event>],
@@ -112,9 +113,9 @@ impl Evidence<'_> {
     }
 }
 
-/// Without a pod, its StatefulSet's events say why none was made.
+/// Without a pod, its StatefulSet's events say why none was made, or else it is the operator's doing.
 fn not_made(evidence: &Evidence<'_>, host: &str) -> Option<Finding> {
-    let event = evidence.warning("StatefulSet", host)?;
+    let Some(event) = evidence.warning("StatefulSet", host) else { return left_out(evidence, host) };
     let message = event.message.as_deref().unwrap_or_default();
     let quota = message.contains("exceeded quota") && evidence.is_current(event.at());
     let text = match message.split_once("exceeded quota: ") {
@@ -122,6 +123,18 @@ fn not_made(evidence: &Evidence<'_>, host: &str) -> Option<Finding> {
         None => format!("{host}: no pod, {}", shorten(message)),
     };
     Some(Finding { key: format!("{host}/no pod"), text, ends: quota.then_some(Grace::Other) })
+}
+
+/// A host for which the operator runs no pod, though it says that it is done.
+fn left_out(evidence: &Evidence<'_>, host: &str) -> Option<Finding> {
+    let set = evidence.sets.iter().find(|set| set.metadata.name() == host);
+    let what = match set {
+        None => "no StatefulSet",
+        Some(set) if set.spec.replicas == Some(0) => "no pod, its StatefulSet is scaled to 0",
+        Some(_) => return None,
+    };
+    let text = format!("{host}: {what}, though the clickhouse-operator says that it is done; see its log");
+    evidence.settled.then(|| Finding { key: format!("{host}/left out"), text, ends: None })
 }
 
 fn unscheduled(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {

@@ -7,6 +7,7 @@ const BEFORE: &str = "2026-01-01T11:00:00Z";
 
 #[derive(Default)]
 struct Scene {
+    set: Option<Value>,
     pod: Option<Value>,
     claim: Option<Value>,
     event: Option<Value>,
@@ -22,6 +23,7 @@ impl Scene {
         let written: Time = serde_json::from_value(json!(WRITTEN)).unwrap();
         findings(&Evidence {
             hosts: &["h"],
+            sets: &read(self.set.as_ref()),
             pods: &read(self.pod.as_ref()),
             claims: &read(self.claim.as_ref()),
             events: &read(self.event.as_ref()),

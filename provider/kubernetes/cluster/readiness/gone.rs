@@ -6,7 +6,7 @@ use super::operator::{self, Presence};
 use super::{hopeless, interrupted};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::meta::{Kind, ObjectRef};
-use crate::kubernetes::observe::Bare;
+use crate::kubernetes::observe::Parting;
 use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
 use crate::kubernetes::watch::{Hub, Scope, Snapshot, Subscription};
 use crate::resource::Context;
@@ -54,7 +54,7 @@ enum Step {
 
 struct Watching {
     /// With whether it was seen while it left.
-    each: Vec<(Leaving, Subscription<Bare>, bool)>,
+    each: Vec<(Leaving, Subscription<Parting>, bool)>,
     started: Instant,
     operator: Option<Presence>,
 }
@@ -64,7 +64,7 @@ impl Condition for Watching {
 
     fn look(&mut self, now: Instant) -> Verdict<Step> {
         let mut left = Vec::new();
-        let mut held_by_operator = false;
+        let mut unattended = false;
         for (leaving, subscription, seen) in &mut self.each {
             let snapshot = subscription.snapshot();
             if let Some((kind, reasons)) = hopeless(snapshot.trouble.as_ref()).filter(|_| !is_kind_missing(&snapshot)) {
@@ -76,10 +76,10 @@ impl Condition for Watching {
                     let trouble = snapshot.trouble.as_ref().map(interrupted);
                     left.push(trouble.unwrap_or_else(|| format!("waiting for {} to go", leaving.object)));
                 }
-                Standing::There(finalizers) => {
+                Standing::There { finalizers, taken_up } => {
                     *seen = true;
-                    held_by_operator |= finalizers.iter().any(|finalizer| finalizer == OPERATORS_FINALIZER);
-                    left.push(still_there(&leaving.object, &finalizers));
+                    unattended |= !taken_up && finalizers.iter().any(|finalizer| finalizer == OPERATORS_FINALIZER);
+                    left.push(still_there(&leaving.object, &finalizers, taken_up));
                 }
             }
         }
@@ -88,7 +88,7 @@ impl Condition for Watching {
         }
         let mut pending = Pending { progress: left[0].clone(), again: Some(self.started + HANGING), ..Pending::default() };
         pending.reasons = left;
-        if held_by_operator && now >= self.started + HANGING {
+        if unattended && now >= self.started + HANGING {
             let Some(operator) = &self.operator else { return Verdict::Done(Step::FindOperator) };
             let namespace = self.each.iter().find_map(|(leaving, ..)| leaving.object.namespace.as_deref()).unwrap_or_default();
             let who = format!(
@@ -110,18 +110,25 @@ impl Condition for Watching {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     Gone,
-    There(Vec<String>),
+    There {
+        finalizers: Vec<String>,
+        /// Whether the operator says that it sees the object off.
+        taken_up: bool,
+    },
     Unknown,
 }
 
 /// Whether an object is still there, as far as a watch can tell.
-pub(super) fn standing(leaving: &Leaving, snapshot: &Snapshot<Bare>, seen: bool, started: Instant) -> Standing {
+pub(super) fn standing(leaving: &Leaving, snapshot: &Snapshot<Parting>, seen: bool, started: Instant) -> Standing {
     if is_kind_missing(snapshot) {
         return Standing::Gone;
     }
     let found = snapshot.named(&leaving.object.name);
     match found.filter(|object| leaving.uid.as_deref().is_none_or(|uid| uid == object.metadata.uid())) {
-        Some(object) => Standing::There(object.metadata.finalizers().to_vec()),
+        Some(object) => Standing::There {
+            finalizers: object.metadata.finalizers().to_vec(),
+            taken_up: object.status.as_ref().is_some_and(|status| status.status == "Terminating"),
+        },
         // Another one of the name means that ours is gone.
         None if found.is_some() || seen || snapshot.is_newer_than(started, leaving.revision) => Standing::Gone,
         None => Standing::Unknown,
@@ -129,15 +136,18 @@ pub(super) fn standing(leaving: &Leaving, snapshot: &Snapshot<Bare>, seen: bool,
 }
 
 /// Whether even the kind is gone, and all its objects with it.
-fn is_kind_missing(snapshot: &Snapshot<Bare>) -> bool {
+fn is_kind_missing(snapshot: &Snapshot<Parting>) -> bool {
     matches!(snapshot.trouble, Some(crate::kubernetes::error::Error::CrdMissing { .. }))
 }
 
-fn still_there(object: &ObjectRef, finalizers: &[String]) -> String {
+fn still_there(object: &ObjectRef, finalizers: &[String], taken_up: bool) -> String {
     let held = finalizers.iter().map(|finalizer| format!("`{finalizer}`")).collect::<Vec<_>>().join(", ");
     match (object.kind, finalizers.is_empty()) {
         (Kind::Namespace, true) => format!("{object} is being emptied"),
         (_, true) => format!("{object} is being deleted"),
+        (_, false) if taken_up => {
+            format!("{object} is being deleted, held by the finalizer {held} · the clickhouse-operator is at work on it")
+        }
         (_, false) => format!("{object} is being deleted, held by the finalizer {held}"),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::judge::{Judge, Limits, Seen, Step};
+use super::judge::{Judge, Limits, NotDone, Seen, Step};
 use super::trouble::Search;
 use super::{Written, operator};
 use crate::kubernetes::client::Session;
@@ -56,7 +56,7 @@ pub enum Served {
 /// Waits until this change's task is started and completed and every host is ready.
 ///
 /// Warns once when no operator takes the change up. Calls `fresh_task` at most once, when the operator recorded the change as done
-/// without doing it: it is to send the same change with another `taskID` and to give that and the API server's answer.
+/// without doing it, or all of it: it is to send the same change with another `taskID` and to give that and the API server's answer.
 pub async fn await_installation<F, Fut>(
     session: &Session,
     ctx: &Context,
@@ -65,7 +65,7 @@ pub async fn await_installation<F, Fut>(
     fresh_task: F,
 ) -> Result<Served, NotReady>
 where
-    F: FnOnce() -> Fut + Send,
+    F: FnOnce(NotDone) -> Fut + Send,
     Fut: Future<Output = Result<(String, Value), Error>> + Send,
 {
     if expect.suspended {
@@ -88,9 +88,9 @@ where
             Step::Ready(installation) => return Ok(Served::Ready(installation)),
             Step::Search => watching.search = Some(Search::start(api.clone(), &expect.namespace, &children)),
             Step::FindOperator => watching.judge.operator = Some(operator::find(&api).await),
-            Step::FreshTask => {
+            Step::FreshTask(not_done) => {
                 let Some(send) = fresh_task.take() else { continue };
-                let (task_id, answer) = send().await?;
+                let (task_id, answer) = send(not_done).await?;
                 watching.judge.retask(task_id, Written::of(&answer), Instant::now());
             }
         }

@@ -193,7 +193,7 @@ impl Judge {
             }
             return Verdict::Pending(Pending { progress: counted, again: Some(since + QUIET), ..Pending::default() });
         };
-        let findings = clues.about(&hosts.unready, keeper.metadata.written.as_ref(), caught_up);
+        let findings = clues.about(&hosts.unready, &seen.sets.objects, keeper.metadata.written.as_ref(), caught_up);
         let lasting = self.lasting.judge(&findings, &Graces::default(), now);
         if !lasting.final_reasons.is_empty() {
             return Verdict::Failed(FailureKind::Precondition, lasting.final_reasons);

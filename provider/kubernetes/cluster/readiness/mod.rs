@@ -13,6 +13,7 @@ mod trouble;
 pub use balancer::await_load_balancer;
 pub use gone::{Leaving, await_gone};
 pub use installation::{Expect, Served, await_installation};
+pub use judge::NotDone;
 pub use keeper::{ExpectKeeper, await_keeper};
 
 use std::sync::Arc;
@@ -89,6 +90,12 @@ impl<'a> Hosts<'a> {
         }
         let unready: Vec<_> = sets.iter().filter(|set| !serves(set)).map(|set| set.metadata.name()).collect();
         Self { wanted: planned.max(sets.len()), ready: sets.len() - unready.len(), unready }
+    }
+
+    /// Whether one of them is to have no pod at all.
+    fn leave_out(&self, sets: &[Arc<StatefulSet>]) -> bool {
+        let is_empty = |host: &&str| sets.iter().find(|set| set.metadata.name() == *host).is_none_or(|set| set.spec.replicas == Some(0));
+        self.unready.iter().any(is_empty)
     }
 
     fn all_ready(&self) -> bool {

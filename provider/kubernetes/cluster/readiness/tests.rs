@@ -159,7 +159,7 @@ impl Bench {
         let (session, ctx, cluster) = (self.session.clone(), self.ctx.clone(), self.cluster.clone());
         tokio::spawn(async move {
             let deadline = Instant::now() + Duration::from_secs(60 * minutes);
-            let again = || async move {
+            let again = |_| async move {
                 cluster.put(Kind::Installation, "db", installation("t2", completed("t2")));
                 Ok(("t2".to_owned(), json!({"metadata": {"uid": "u1", "generation": 1}})))
             };
@@ -451,6 +451,18 @@ async fn a_hanging_finalizer_is_explained() {
     let told = failed.reasons.join("\n");
     assert!(told.contains("`finalizer.clickhouseinstallation.altinity.com`"), "{told}");
     assert!(told.contains("no clickhouse-operator runs"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_takes_its_time_over_a_deletion_is_not_called_absent() {
+    let bench = Bench::new();
+    bench.cluster.installation(json!({"status": "Terminating"}));
+    let failed = await_gone(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), vec![leaving()]).await.unwrap_err();
+    assert_eq!(failed.reasons.len(), 1, "{failed:?}");
+    assert!(
+        failed.reasons[0].ends_with("`finalizer.clickhouseinstallation.altinity.com` · the clickhouse-operator is at work on it"),
+        "{failed:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

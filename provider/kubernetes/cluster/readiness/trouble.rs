@@ -10,7 +10,7 @@ use crate::kubernetes::apply;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::cluster::diagnose::{Ended, Evidence, Finding, Words, ended, findings, telling};
 use crate::kubernetes::meta::{Kind, ObjectRef};
-use crate::kubernetes::observe::{Claim, Event, Pod};
+use crate::kubernetes::observe::{Claim, Event, Pod, StatefulSet};
 use crate::kubernetes::watch::{Hub, Scope, Subscription};
 
 /// Pods and volumes of one installation, and the namespace's warnings. What may not be read stays empty: the wait goes on without.
@@ -94,8 +94,8 @@ pub(super) struct Clues {
 
 impl Clues {
     /// What is wrong with `hosts`, after a change written at `written`, that the operator is done with when `settled`.
-    pub(super) fn about(&self, hosts: &[&str], written: Option<&Time>, settled: bool) -> Vec<Finding> {
+    pub(super) fn about(&self, hosts: &[&str], sets: &[Arc<StatefulSet>], written: Option<&Time>, settled: bool) -> Vec<Finding> {
         let Self { pods, claims, events, words } = self;
-        findings(&Evidence { hosts, pods, claims, events, words, written, settled })
+        findings(&Evidence { hosts, sets, pods, claims, events, words, written, settled })
     }
 }

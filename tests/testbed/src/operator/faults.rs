@@ -22,6 +22,9 @@ pub enum Fault {
     FinalizeRace,
     /// `completed-not-ready[:seconds]`: Completed while no pod is ready; they get ready after that time, or never.
     CompletedNotReady(Option<Duration>),
+    /// `host-left-out`: a task that changes hosts ends Completed with the last host's StatefulSet scaled to 0; one that changes none
+    /// brings it back. So does 0.25.6 with a host that did not restart in time when it was told to.
+    HostLeftOut,
     /// `aborted`: each task ends Aborted.
     Aborted,
     /// `aborted-recovers[:seconds]`: the task ends Aborted, and is taken up again after 2 s by itself.
@@ -45,6 +48,7 @@ impl Fault {
             "stale-completed" => Self::StaleCompleted(or_two),
             "finalize-race" => Self::FinalizeRace,
             "completed-not-ready" => Self::CompletedNotReady(seconds),
+            "host-left-out" => Self::HostLeftOut,
             "aborted" => Self::Aborted,
             "aborted-recovers" => Self::AbortedRecovers(or_two),
             "keeper-stuck" => Self::KeeperStuck,

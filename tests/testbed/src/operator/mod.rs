@@ -16,6 +16,7 @@ mod status;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -319,6 +320,7 @@ impl Actor {
             switches,
             status: Mutex::new(Status::new(object.data.get("status"))),
             id,
+            changed: AtomicBool::new(false),
             ancestor,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -40,6 +41,8 @@ pub(super) struct Task {
     pub(super) switches: Switches,
     pub(super) status: Mutex<Status>,
     pub(super) id: String,
+    /// Whether it has changed a host.
+    pub(super) changed: AtomicBool,
     /// The spec that was completed last.
     pub(super) ancestor: Option<Value>,
 }
@@ -77,8 +80,20 @@ impl Task {
         if installation.kind == Kind::Keeper && self.switches.fault == Some(Fault::KeeperStuck) {
             return Ok(End::Stuck);
         }
+        if self.switches.fault == Some(Fault::HostLeftOut) && self.changed.load(Ordering::Relaxed) {
+            self.leave_out_the_last_host().await?;
+        }
         self.complete().await?;
         Ok(End::Completed)
+    }
+
+    async fn leave_out_the_last_host(&self) -> Result<()> {
+        if let Some(host) = self.installation.hosts.last() {
+            let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
+            self.cluster.api::<StatefulSet>().patch(&self.installation.host_name(host), &PatchParams::default(), &none).await?;
+            self.cluster.gone::<Pod>(&self.installation.pod_name(host)).await?;
+        }
+        Ok(())
     }
 
     /// Writes what `change` makes of the status, if anything.
@@ -151,7 +166,11 @@ impl Task {
         wanted["metadata"]["labels"][installation.label(VERSION)] = json!(version);
         let existing = cluster.api::<StatefulSet>().get_opt(&name).await?;
         let current = existing.as_ref().and_then(|set| set.labels().get(&installation.label(VERSION)));
-        let changed = current != Some(&version);
+        if current != Some(&version) {
+            self.changed.store(true, Ordering::Relaxed);
+        }
+        let scaled = existing.as_ref().and_then(|set| set.spec.as_ref()?.replicas).map(Value::from) != Some(wanted["spec"]["replicas"].clone());
+        let changed = current != Some(&version) || scaled;
         let ready = match &existing {
             Some(_) if !changed && !grown => {
                 let restart = self.needs_restart() && !installation.says_yes("stop");

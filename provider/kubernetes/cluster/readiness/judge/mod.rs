@@ -33,12 +33,15 @@ pub(super) struct Limits {
     pub(super) unanswered: Duration,
     /// `Aborted`, which newer operators leave by themselves.
     pub(super) aborted: Duration,
+    /// A host without a pod though the operator is done.
+    pub(super) left_out: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let (untouched, unanswered) = (Duration::from_secs(15), Duration::from_secs(60));
-        Self { graces: Graces::default(), untouched, unanswered, aborted: Duration::from_secs(120) }
+        let (aborted, left_out) = (Duration::from_secs(120), Duration::from_secs(30));
+        Self { graces: Graces::default(), untouched, unanswered, aborted, left_out }
     }
 }
 
@@ -58,12 +61,21 @@ pub(super) struct Seen {
 pub(super) enum Step {
     /// It serves.
     Ready(Arc<Installation>),
-    /// Send another task: the operator recorded ours as done without doing it.
-    FreshTask,
+    /// Send another task: the operator says that it is done with ours, but it is not.
+    FreshTask(NotDone),
     /// Look at pods, volumes and events too.
     Search,
     /// Find out whether an operator runs.
     FindOperator,
+}
+
+/// What the operator has not done of a task that it says is completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotDone {
+    /// Anything: the task never started, and the change counts as made.
+    All,
+    /// A host was left without a pod.
+    AHost,
 }
 
 /// What a judgement remembers from look to look.
@@ -75,7 +87,8 @@ pub(super) struct Judge {
     moved: Option<(Facts, Instant)>,
     seen_once: bool,
     aborted_since: Option<Instant>,
-    raced: bool,
+    /// Whether this is a second task already.
+    retasked: bool,
     told: Told,
     pub(super) operator: Option<Presence>,
     lasting: Lasting,
@@ -99,7 +112,7 @@ impl Judge {
             moved: None,
             seen_once: false,
             aborted_since: None,
-            raced: false,
+            retasked: false,
             told: Told::default(),
             operator: None,
             lasting: Lasting::default(),
@@ -110,7 +123,7 @@ impl Judge {
     pub(super) fn retask(&mut self, task_id: String, written: Written, now: Instant) {
         self.expect = Arc::new(Expect { task_id, written, ..Expect::clone(&self.expect) });
         self.started = now;
-        self.raced = true;
+        self.retasked = true;
     }
 
     pub(super) fn look(&mut self, seen: &Seen, now: Instant) -> Verdict<Step> {
@@ -170,8 +183,8 @@ impl Judge {
             return Verdict::Failed(error.kind(), vec![error.to_string()]);
         }
         let completed = status.status == "Completed";
-        if completed && ended && !begun && !self.raced {
-            return Verdict::Done(Step::FreshTask);
+        if completed && ended && !begun && !self.retasked {
+            return Verdict::Done(Step::FreshTask(NotDone::All));
         }
 
         let expect = Arc::clone(&self.expect);
@@ -186,17 +199,22 @@ impl Judge {
         }
 
         let settled = ended && (completed || aborted.is_some());
+        let left_out = (completed && ended && !expect.stopped && !self.retasked && hosts.leave_out(&seen.sets.objects))
+            .then_some(quiet_since + self.limits.left_out);
+        if left_out.is_some_and(|until| now >= until) {
+            return Verdict::Done(Step::FreshTask(NotDone::AHost));
+        }
         let findings = seen
             .clues
             .as_ref()
-            .map(|clues| clues.about(&hosts.unready, installation.metadata.written.as_ref(), settled))
+            .map(|clues| clues.about(&hosts.unready, &seen.sets.objects, installation.metadata.written.as_ref(), settled))
             .unwrap_or_default();
         let lasting = self.lasting.judge(&findings, &self.limits.graces, now);
         if !lasting.final_reasons.is_empty() {
             return Verdict::Failed(FailureKind::Precondition, lasting.final_reasons);
         }
         let mut reasons: Vec<String> = findings.into_iter().map(|finding| finding.text).take(REASONS).collect();
-        let mut again = vec![lasting.again, seen.clues.is_none().then_some(quiet_since + QUIET)];
+        let mut again = vec![lasting.again, left_out, seen.clues.is_none().then_some(quiet_since + QUIET)];
         if let Some(error) = aborted {
             let since = *self.aborted_since.get_or_insert(now);
             let gave_up = format!("the clickhouse-operator gave up: {error}; correct the cause and run again");

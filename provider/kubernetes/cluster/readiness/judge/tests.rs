@@ -133,9 +133,28 @@ fn a_task_that_ended_without_beginning_is_sent_again_once() {
     let now = Instant::now();
     let mut judge = judge(now);
     let raced = Scene::new(status("Completed", &["t0"], &["t1", "t0"]));
-    assert!(matches!(judge.look(&raced.seen(), now), Verdict::Done(Step::FreshTask)));
+    assert!(matches!(judge.look(&raced.seen(), now), Verdict::Done(Step::FreshTask(NotDone::All))));
     judge.retask("t1".into(), expect().written, now);
     assert!(matches!(judge.look(&raced.seen(), now), Verdict::Pending(_)));
+}
+
+#[test]
+fn a_host_that_the_operator_left_without_a_pod_gets_another_task_once() {
+    for left in [Some(set(0, 0)), None] {
+        let started = Instant::now();
+        let mut judge = judge(started);
+        let mut scene = Scene::new(done());
+        scene.clues = Some(Clues::default());
+        scene.hosts.pop();
+        scene.hosts.extend(left.clone().map(|set| ("h1", set)));
+        let what = if left.is_some() { "no pod, its StatefulSet is scaled to 0" } else { "no StatefulSet" };
+        let told = progress(&judge.look(&scene.seen(), started));
+        assert_eq!(told, format!("1/2 hosts ready · h1: {what}, though the clickhouse-operator says that it is done; see its log"));
+        assert!(matches!(judge.look(&scene.seen(), started + after(29)), Verdict::Pending(_)));
+        assert!(matches!(judge.look(&scene.seen(), started + after(30)), Verdict::Done(Step::FreshTask(NotDone::AHost))));
+        judge.retask("t1".into(), expect().written, started + after(30));
+        assert!(matches!(judge.look(&scene.seen(), started + after(90)), Verdict::Pending(_)));
+    }
 }
 
 #[test]
