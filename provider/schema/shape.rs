@@ -71,7 +71,10 @@ impl<'a> Check<'a> {
                 Some(number) => self.visit_integer(schema, number, path),
                 None => self.fail(path, "must be a whole number"),
             },
-            _ => self.fail(path, format!("must be {}, not {}", describe_expected(expected), describe_found(value))),
+            _ => {
+                let remedy = if expected == "string" && (value.is_number() || value.is_boolean()) { ": write it in quotes" } else { "" };
+                self.fail(path, format!("must be {}, not {}{remedy}", describe_expected(expected), describe_found(value)));
+            }
         }
     }
 
@@ -243,7 +246,7 @@ mod tests {
                 "admin.wholly: unknown property; there are `existingSecret`, `networks`, `password`, `passwordVersion`, `username`",
                 "coordination.external.nodes[0].port: must be at most 65535",
                 "coordination.keeper.replicas: must be at least 0",
-                "labels.a: must be a text, not a number",
+                "labels.a: must be a text, not a number: write it in quotes",
                 "replcas: unknown property; did you mean `replicas`?",
                 "replicas: must be a whole number",
                 "shards: must be a whole number, not a text",

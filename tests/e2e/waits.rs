@@ -122,7 +122,10 @@ async fn a_host_that_the_operator_left_without_a_pod_gets_another_task() {
     let (namespace, stack) = serving("host-left-out").await;
     stack.set_program(&program(namespace.name(), &json!({"name": "db", "restartToken": "1"}))).unwrap();
     let up = stack.up().await.unwrap().succeeded().unwrap();
-    assert_says(&up.text(), &["0/1 hosts ready", "no pod, its StatefulSet is scaled to 0, though the clickhouse-operator says that it is done"]);
+    assert_says(
+        &up.text(),
+        &["0/1 hosts ready", "no pod, its StatefulSet is scaled to 0, though the clickhouse-operator says that it is done"],
+    );
     let installation = namespace.installations().get("db").await.unwrap();
     assert_eq!(installation.data["status"]["taskIDsCompleted"].as_array().unwrap().len(), 3);
     assert_eq!(pods(&namespace).await.len(), 1);

@@ -37,7 +37,8 @@ pub struct ClusterArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<BTreeMap<String, String>>,
 
-    /// Annotations for every object that the provider makes; the operator hands them on to its own.
+    /// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts,
+    /// as one of `labels` does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub annotations: Option<BTreeMap<String, String>>,
 
@@ -48,7 +49,7 @@ pub struct ClusterArgs {
     pub cluster_name: Option<String>,
 
     /// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned
-    /// long-term-support release. A change upgrades host by host.
+    /// long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 

@@ -20,8 +20,12 @@ pub(super) fn effects(old: &ValidatedCluster, new: &ValidatedCluster) -> Vec<Str
     if before["configuration"]["zookeeper"] != after["configuration"]["zookeeper"] {
         reasons.push("coordination".to_owned());
     }
+    // The operator hands both on to the pods.
     if old.labels != new.labels {
         reasons.push("labels".to_owned());
+    }
+    if old.annotations != new.annotations {
+        reasons.push("annotations".to_owned());
     }
     if old.restart_token != new.restart_token {
         reasons.push("restartToken".to_owned());

@@ -88,7 +88,7 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly allowDataLoss: pulumi.Output<boolean | undefined>;
     /**
-     * Annotations for every object that the provider makes; the operator hands them on to its own.
+     * Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
      */
     declare public readonly annotations: pulumi.Output<{[key: string]: string} | undefined>;
     /**
@@ -232,7 +232,7 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public /*out*/ readonly username: pulumi.Output<string>;
     /**
-     * The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release. A change upgrades host by host.
+     * The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
      */
     declare public readonly version: pulumi.Output<string | undefined>;
 
@@ -347,7 +347,7 @@ export interface ClusterArgs {
      */
     allowDataLoss?: pulumi.Input<boolean | undefined>;
     /**
-     * Annotations for every object that the provider makes; the operator hands them on to its own.
+     * Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
      */
     annotations?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
     /**
@@ -443,7 +443,7 @@ export interface ClusterArgs {
      */
     suspended?: pulumi.Input<boolean | undefined>;
     /**
-     * The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release. A change upgrades host by host.
+     * The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
      */
     version?: pulumi.Input<string | undefined>;
 }

@@ -33,6 +33,7 @@ fn restarts_are_told_with_their_reasons() {
             json!({"version": "25.9.1.1", "restartToken": "2"}),
             "image `clickhouse/clickhouse-server:25.8.30.16` → `clickhouse/clickhouse-server:25.9.1.1`, restartToken",
         ),
+        (json!({"labels": {"team": "x"}, "annotations": {"owner": "y"}}), "labels, annotations"),
         (json!({"resources": {"limits": {"cpu": "4"}}}), "resources"),
         (json!({"coordination": {"external": {"nodes": [{"host": "zookeeper"}]}}}), "coordination"),
         (json!({"storage": {"size": "100Gi", "provisioner": "StatefulSet"}}), "volumes, storage.provisioner"),

@@ -94,7 +94,7 @@ type Cluster struct {
 	Admin ClusterAdminPtrOutput `pulumi:"admin"`
 	// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
 	AllowDataLoss pulumi.BoolPtrOutput `pulumi:"allowDataLoss"`
-	// Annotations for every object that the provider makes; the operator hands them on to its own.
+	// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations pulumi.StringMapOutput `pulumi:"annotations"`
 	// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
 	ChiOverrides pulumi.MapOutput `pulumi:"chiOverrides"`
@@ -166,7 +166,7 @@ type Cluster struct {
 	Uids ClusterUidsOutput `pulumi:"uids"`
 	// The administrator's name.
 	Username pulumi.StringOutput `pulumi:"username"`
-	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release. A change upgrades host by host.
+	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
 	Version pulumi.StringPtrOutput `pulumi:"version"`
 }
 
@@ -219,7 +219,7 @@ type clusterArgs struct {
 	Admin *ClusterAdmin `pulumi:"admin"`
 	// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
 	AllowDataLoss *bool `pulumi:"allowDataLoss"`
-	// Annotations for every object that the provider makes; the operator hands them on to its own.
+	// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations map[string]string `pulumi:"annotations"`
 	// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
 	ChiOverrides map[string]interface{} `pulumi:"chiOverrides"`
@@ -267,7 +267,7 @@ type clusterArgs struct {
 	Storage *ClusterStorage `pulumi:"storage"`
 	// Tells the operator to leave the cluster alone: changes are stored and carried out once this is false again. Default: false.
 	Suspended *bool `pulumi:"suspended"`
-	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release. A change upgrades host by host.
+	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
 	Version *string `pulumi:"version"`
 }
 
@@ -277,7 +277,7 @@ type ClusterArgs struct {
 	Admin ClusterAdminPtrInput
 	// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
 	AllowDataLoss pulumi.BoolPtrInput
-	// Annotations for every object that the provider makes; the operator hands them on to its own.
+	// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations pulumi.StringMapInput
 	// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
 	ChiOverrides pulumi.MapInput
@@ -325,7 +325,7 @@ type ClusterArgs struct {
 	Storage ClusterStoragePtrInput
 	// Tells the operator to leave the cluster alone: changes are stored and carried out once this is false again. Default: false.
 	Suspended pulumi.BoolPtrInput
-	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release. A change upgrades host by host.
+	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
 	Version pulumi.StringPtrInput
 }
 
@@ -426,7 +426,7 @@ func (o ClusterOutput) AllowDataLoss() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.AllowDataLoss }).(pulumi.BoolPtrOutput)
 }
 
-// Annotations for every object that the provider makes; the operator hands them on to its own.
+// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
 func (o ClusterOutput) Annotations() pulumi.StringMapOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringMapOutput { return v.Annotations }).(pulumi.StringMapOutput)
 }
@@ -606,7 +606,7 @@ func (o ClusterOutput) Username() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.Username }).(pulumi.StringOutput)
 }
 
-// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release. A change upgrades host by host.
+// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
 func (o ClusterOutput) Version() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringPtrOutput { return v.Version }).(pulumi.StringPtrOutput)
 }

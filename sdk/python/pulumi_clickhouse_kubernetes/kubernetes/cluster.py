@@ -54,7 +54,7 @@ class ClusterArgs:
 
         :param pulumi.Input['ClusterAdminArgs'] admin: The administrator's login.
         :param pulumi.Input[_builtins.bool] allow_data_loss: Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
-        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations for every object that the provider makes; the operator hands them on to its own.
+        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
         :param pulumi.Input[Mapping[str, Any]] chi_overrides: Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
         :param pulumi.Input[Mapping[str, Any]] chk_overrides: Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
         :param pulumi.Input[_builtins.str] cluster_domain: The DNS domain of the Kubernetes cluster. Default: `cluster.local`.
@@ -78,7 +78,7 @@ class ClusterArgs:
         :param pulumi.Input[_builtins.bool] stopped: Stops the cluster: no host runs, volumes and settings stay. Default: false.
         :param pulumi.Input['ClusterStorageArgs'] storage: The data volume of each host, and where wanted a volume for its logs.
         :param pulumi.Input[_builtins.bool] suspended: Tells the operator to leave the cluster alone: changes are stored and carried out once this is false again. Default: false.
-        :param pulumi.Input[_builtins.str] version: The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release. A change upgrades host by host.
+        :param pulumi.Input[_builtins.str] version: The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
         """
         if admin is not None:
             pulumi.set(__self__, "admin", admin)
@@ -163,7 +163,7 @@ class ClusterArgs:
     @pulumi.getter
     def annotations(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]:
         """
-        Annotations for every object that the provider makes; the operator hands them on to its own.
+        Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
         """
         return pulumi.get(self, "annotations")
 
@@ -451,7 +451,7 @@ class ClusterArgs:
     @pulumi.getter
     def version(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release. A change upgrades host by host.
+        The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
         """
         return pulumi.get(self, "version")
 
@@ -549,7 +549,7 @@ class Cluster(pulumi.CustomResource):
         :param pulumi.ResourceOptions opts: Options for the resource.
         :param pulumi.Input[Union['ClusterAdminArgs', 'ClusterAdminArgsDict']] admin: The administrator's login.
         :param pulumi.Input[_builtins.bool] allow_data_loss: Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
-        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations for every object that the provider makes; the operator hands them on to its own.
+        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
         :param pulumi.Input[Mapping[str, Any]] chi_overrides: Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
         :param pulumi.Input[Mapping[str, Any]] chk_overrides: Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
         :param pulumi.Input[_builtins.str] cluster_domain: The DNS domain of the Kubernetes cluster. Default: `cluster.local`.
@@ -573,7 +573,7 @@ class Cluster(pulumi.CustomResource):
         :param pulumi.Input[_builtins.bool] stopped: Stops the cluster: no host runs, volumes and settings stay. Default: false.
         :param pulumi.Input[Union['ClusterStorageArgs', 'ClusterStorageArgsDict']] storage: The data volume of each host, and where wanted a volume for its logs.
         :param pulumi.Input[_builtins.bool] suspended: Tells the operator to leave the cluster alone: changes are stored and carried out once this is false again. Default: false.
-        :param pulumi.Input[_builtins.str] version: The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release. A change upgrades host by host.
+        :param pulumi.Input[_builtins.str] version: The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
         """
         ...
     @overload
@@ -807,7 +807,7 @@ class Cluster(pulumi.CustomResource):
     @pulumi.getter
     def annotations(self) -> pulumi.Output[Optional[Mapping[str, _builtins.str]]]:
         """
-        Annotations for every object that the provider makes; the operator hands them on to its own.
+        Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
         """
         return pulumi.get(self, "annotations")
 
@@ -1095,7 +1095,7 @@ class Cluster(pulumi.CustomResource):
     @pulumi.getter
     def version(self) -> pulumi.Output[Optional[_builtins.str]]:
         """
-        The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release. A change upgrades host by host.
+        The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
         """
         return pulumi.get(self, "version")
 

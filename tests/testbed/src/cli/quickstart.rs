@@ -214,7 +214,10 @@ fn command(memory: &Memory, arguments: &[&str]) -> Result<Command> {
     let directory = directory()?;
     let mut command = Command::new(memory.pulumi.program());
     command.args(arguments).current_dir(directory.join("project")).envs(memory.pulumi.environment());
-    command.env("PULUMI_BACKEND_URL", format!("file://{}", directory.join("state").display())).env_remove("NO_COLOR");
+    command
+        .env("PULUMI_BACKEND_URL", format!("file://{}", directory.join("state").display()))
+        .env_remove("NO_COLOR")
+        .env_remove("PULUMI_STACK");
     command.env("PULUMI_CONFIG_PASSPHRASE", "quickstart");
     if memory.context.is_none() {
         command.env("KUBECONFIG", directory.join("cluster/kubeconfig"));

@@ -169,7 +169,8 @@ impl Task {
         if current != Some(&version) {
             self.changed.store(true, Ordering::Relaxed);
         }
-        let scaled = existing.as_ref().and_then(|set| set.spec.as_ref()?.replicas).map(Value::from) != Some(wanted["spec"]["replicas"].clone());
+        let scaled =
+            existing.as_ref().and_then(|set| set.spec.as_ref()?.replicas).map(Value::from) != Some(wanted["spec"]["replicas"].clone());
         let changed = current != Some(&version) || scaled;
         let ready = match &existing {
             Some(_) if !changed && !grown => {

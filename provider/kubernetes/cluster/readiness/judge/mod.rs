@@ -281,7 +281,7 @@ impl Judge {
 fn rolling_out(status: &InstallationStatus) -> String {
     match status.hosts_completed {
         0 => "the operator works on the change".to_owned(),
-        done => format!("the operator has rolled the change out to {done}"),
+        done => format!("the operator has rolled the change out to {done} of {}", status.hosts),
     }
 }
 
