@@ -57,7 +57,7 @@ fn number(variable: &str) -> Option<u64> {
 #[allow(clippy::print_stdout, reason = "a failure can be repeated only when its seed is known")]
 async fn whatever_is_killed_the_next_up_converges_and_nothing_is_lost_or_left() {
     let seed = number("KILL_SEED").unwrap_or_else(rand::random);
-    let rounds = number("KILL_ROUNDS").unwrap_or(8);
+    let rounds = number("KILL_ROUNDS").unwrap_or(12);
     println!("KILL_SEED={seed} KILL_ROUNDS={rounds}");
     let testbed = Testbed::alone(Operator::StandIn).await.unwrap();
     let servers = RwLock::new(());

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use clickhouse_provider::package;
 use serde_json::Value;
@@ -25,12 +24,9 @@ fn schema_json_is_what_the_types_give() {
 }
 
 #[test]
-fn the_schema_is_small_and_made_at_once() {
-    let begin = Instant::now();
+fn the_schema_is_small() {
     let text = generated().to_string();
-    let took = begin.elapsed();
     assert!(text.len() <= 300 * 1024, "{} bytes", text.len());
-    assert!(took <= Duration::from_millis(100), "{took:?} without optimisation");
 }
 
 #[test]

@@ -105,7 +105,8 @@ impl Resource for Cluster {
         let cluster = validated(&Known::all(new.clone()))?;
         let deadline = deadline(ctx, ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
-        let there = look::before_create(&api, &cluster).await.map_err(|error| error.to_failure())?;
+        // Boxed, so that it takes no room while a thousand clusters wait: several calls at once are large.
+        let there = Box::pin(look::before_create(&api, &cluster)).await.map_err(|error| error.to_failure())?;
         there.refuse_what_is_not_ours(ctx, &cluster)?;
         let before = login::Before { secret: there.secret.clone(), overridden: login::is_overridden(&cluster), ..login::Before::default() };
         let login = login::resolve(&api, &cluster, before).await?;

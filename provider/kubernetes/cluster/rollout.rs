@@ -53,10 +53,11 @@ impl Rollout<'_> {
         outputs(self.cluster, self.login, &self.observed)
     }
 
-    /// Between the steps nothing of the manifests and the answers is held: a thousand clusters can wait at once.
+    /// Between the steps nothing of the manifests and the answers is held, nor the room for several calls at once: a thousand clusters
+    /// can wait at once.
     async fn steps(&mut self) -> Result<(), Failure<ClusterState>> {
         let task = task::fresh();
-        let keeper = self.write_before_hosts(&task).await?;
+        let keeper = Box::pin(self.write_before_hosts(&task)).await?;
         if let Some(keeper) = keeper.filter(|_| !self.cluster.skip_await && !self.cluster.suspended) {
             self.await_keeper(keeper).await?;
         }
