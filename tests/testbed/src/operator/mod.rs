@@ -234,10 +234,11 @@ impl Actor {
         let raced = switches.fault == Some(Fault::FinalizeRace) && ancestor.is_some() && !self.memory.raced;
         let task = self.task(installation, object, switches, api, ancestor);
         if raced {
+            // First, since the answer to what comes may end this step.
+            self.memory.raced = true;
             let (installation, id) = (&task.installation, &task.id);
             task.write(|status| status.describe(installation, id)).await?;
             task.complete().await?;
-            self.memory.raced = true;
             self.memory.ended = Some(task.installation.generation);
             return Ok(None);
         }

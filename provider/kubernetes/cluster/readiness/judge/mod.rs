@@ -183,7 +183,8 @@ impl Judge {
             return Verdict::Failed(error.kind(), vec![error.to_string()]);
         }
         let completed = status.status == "Completed";
-        if completed && ended && !begun && !self.retasked {
+        let lost = completed && ended && !begun;
+        if lost && !self.retasked {
             return Verdict::Done(Step::FreshTask(NotDone::All));
         }
 
@@ -214,6 +215,9 @@ impl Judge {
             return Verdict::Failed(FailureKind::Precondition, lasting.final_reasons);
         }
         let mut reasons: Vec<String> = findings.into_iter().map(|finding| finding.text).take(REASONS).collect();
+        if lost {
+            reasons.push("the clickhouse-operator recorded the change as completed without having started it; run again".to_owned());
+        }
         let mut again = vec![lasting.again, left_out, seen.clues.is_none().then_some(quiet_since + QUIET)];
         if let Some(error) = aborted {
             let since = *self.aborted_since.get_or_insert(now);
