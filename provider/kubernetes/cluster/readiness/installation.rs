@@ -7,15 +7,16 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::judge::{Judge, Limits, NotDone, Seen, Step};
+use super::judge::{Judge, Limits, NotDone, Step};
 use super::trouble::Search;
+use super::watching::Watching;
 use super::{Written, operator};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
-use crate::kubernetes::observe::{Installation, StatefulSet};
-use crate::kubernetes::wait::{Condition, NotReady, Verdict, wait};
-use crate::kubernetes::watch::{Hub, Scope, Subscription};
+use crate::kubernetes::observe::Installation;
+use crate::kubernetes::wait::{NotReady, wait};
+use crate::kubernetes::watch::{Hub, Scope};
 use crate::resource::Context;
 
 /// What a change is to lead to. Printed as the installation's kind and name.
@@ -78,7 +79,7 @@ where
     // Taken before the watches start, so that their first list is newer.
     let started = Instant::now();
     let mut watching = Watching {
-        installation: Hub::subscribe(session, Kind::Installation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
+        object: Hub::subscribe(session, Kind::Installation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
         sets: Hub::subscribe(session, Kind::StatefulSet, Some(&expect.namespace), &children),
         search: None,
         judge: Judge::new(expect.clone(), Limits::default(), started),
@@ -93,36 +94,6 @@ where
                 let (task_id, answer) = send(not_done).await?;
                 watching.judge.retask(task_id, Written::of(&answer), Instant::now());
             }
-        }
-    }
-}
-
-struct Watching {
-    installation: Subscription<Installation>,
-    sets: Subscription<StatefulSet>,
-    search: Option<Search>,
-    judge: Judge,
-}
-
-impl Condition for Watching {
-    type Met = Step;
-
-    fn look(&mut self, now: Instant) -> Verdict<Step> {
-        let clues = self.search.as_mut().map(Search::clues);
-        self.judge.look(&Seen { installation: self.installation.snapshot(), sets: self.sets.snapshot(), clues }, now)
-    }
-
-    async fn changed(&mut self) {
-        let search = async {
-            match &mut self.search {
-                Some(search) => search.changed().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = self.installation.changed() => {}
-            () = self.sets.changed() => {}
-            () = search => {}
         }
     }
 }

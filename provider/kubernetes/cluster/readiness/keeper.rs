@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::trouble::{Clues, Search};
-use super::{Hosts, QUIET, Written, hopeless, interrupted, operator};
+use super::trouble::Search;
+use super::watching::{Judgement, Seen, Watching};
+use super::{Hosts, QUIET, Written, operator};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::cluster::diagnose::{Graces, Lasting};
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
-use crate::kubernetes::observe::{KeeperInstallation, StatefulSet};
-use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
-use crate::kubernetes::watch::{Hub, Scope, Snapshot, Subscription};
+use crate::kubernetes::observe::KeeperInstallation;
+use crate::kubernetes::wait::{NotReady, Pending, Verdict, wait};
+use crate::kubernetes::watch::{Hub, Scope};
 use crate::resource::{Context, FailureKind};
 
 /// How long all members must have been ready before a change of a running Keeper counts as done although the operator does not say
@@ -49,7 +50,7 @@ pub async fn await_keeper(session: &Session, ctx: &Context, deadline: Instant, e
     // Taken before the watches start, so that their first list is newer.
     let started = Instant::now();
     let mut watching = Watching {
-        keeper: Hub::subscribe(session, Kind::KeeperInstallation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
+        object: Hub::subscribe(session, Kind::KeeperInstallation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
         sets: Hub::subscribe(session, Kind::StatefulSet, Some(&expect.namespace), &children),
         search: None,
         judge: Judge::new(expect.clone(), started),
@@ -61,42 +62,6 @@ pub async fn await_keeper(session: &Session, ctx: &Context, deadline: Instant, e
             Step::FindOperator => watching.judge.operator = Some(operator::find(&api).await),
         }
     }
-}
-
-struct Watching {
-    keeper: Subscription<KeeperInstallation>,
-    sets: Subscription<StatefulSet>,
-    search: Option<Search>,
-    judge: Judge,
-}
-
-impl Condition for Watching {
-    type Met = Step;
-
-    fn look(&mut self, now: Instant) -> Verdict<Step> {
-        let clues = self.search.as_mut().map(Search::clues);
-        self.judge.look(&Seen { keeper: self.keeper.snapshot(), sets: self.sets.snapshot(), clues }, now)
-    }
-
-    async fn changed(&mut self) {
-        let search = async {
-            match &mut self.search {
-                Some(search) => search.changed().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = self.keeper.changed() => {}
-            () = self.sets.changed() => {}
-            () = search => {}
-        }
-    }
-}
-
-pub(super) struct Seen {
-    pub(super) keeper: Snapshot<KeeperInstallation>,
-    pub(super) sets: Snapshot<StatefulSet>,
-    pub(super) clues: Option<Clues>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,31 +82,17 @@ pub(super) struct Judge {
     lasting: Lasting,
 }
 
-impl Judge {
-    pub(super) fn new(expect: ExpectKeeper, started: Instant) -> Self {
-        Self { expect, started, seen_once: false, moved: None, operator: None, warned: false, lasting: Lasting::default() }
-    }
+impl Judgement<KeeperInstallation> for Judge {
+    type Step = Step;
 
-    pub(super) fn look(&mut self, seen: &Seen, now: Instant) -> Verdict<Step> {
-        let trouble = seen.keeper.trouble.as_ref().or(seen.sets.trouble.as_ref());
-        if let Some((kind, reasons)) = hopeless(trouble) {
-            return Verdict::Failed(kind, reasons);
-        }
-        let mut verdict = self.look_at_known(seen, now);
-        if let (Verdict::Pending(pending), Some(trouble)) = (&mut verdict, trouble) {
-            pending.progress = interrupted(trouble);
-        }
-        verdict
-    }
-
-    fn look_at_known(&mut self, seen: &Seen, now: Instant) -> Verdict<Step> {
+    fn judge(&mut self, seen: &Seen<KeeperInstallation>, now: Instant) -> Verdict<Step> {
         let pending = |progress: &str| Verdict::Pending(Pending { progress: progress.to_owned(), ..Pending::default() });
-        if seen.keeper.listed.is_none() || seen.sets.listed.is_none() {
+        if seen.object.listed.is_none() || seen.sets.listed.is_none() {
             return pending("asking the API server how the Keeper is");
         }
         let gone = |what: &str| Verdict::Failed(FailureKind::Precondition, vec![format!("{} {what}", self.expect)]);
-        let Some(keeper) = seen.keeper.named(&self.expect.name) else {
-            if self.seen_once || seen.keeper.is_newer_than(self.started, self.expect.written.revision) {
+        let Some(keeper) = seen.object.named(&self.expect.name) else {
+            if self.seen_once || seen.object.is_newer_than(self.started, self.expect.written.revision) {
                 return gone("was deleted by someone else meanwhile");
             }
             return pending("waiting for the API server to show the Keeper");
@@ -158,8 +109,14 @@ impl Judge {
         self.seen_once = true;
         self.progress(keeper, seen, now)
     }
+}
 
-    fn progress(&mut self, keeper: &KeeperInstallation, seen: &Seen, now: Instant) -> Verdict<Step> {
+impl Judge {
+    pub(super) fn new(expect: ExpectKeeper, started: Instant) -> Self {
+        Self { expect, started, seen_once: false, moved: None, operator: None, warned: false, lasting: Lasting::default() }
+    }
+
+    fn progress(&mut self, keeper: &KeeperInstallation, seen: &Seen<KeeperInstallation>, now: Instant) -> Verdict<Step> {
         let hosts = Hosts::count(&seen.sets.objects, &self.expect.hosts, self.expect.hosts.len());
         let generation = keeper.metadata.generation();
         let status = keeper.status.as_ref();

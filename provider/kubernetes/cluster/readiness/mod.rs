@@ -9,6 +9,7 @@ mod judge;
 mod keeper;
 mod operator;
 mod trouble;
+mod watching;
 
 pub use balancer::await_load_balancer;
 pub use gone::{Leaving, await_gone};

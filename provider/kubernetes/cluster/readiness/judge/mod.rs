@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::operator::Presence;
-use super::trouble::Clues;
-use super::{Expect, Hosts, QUIET, Written, hopeless, interrupted, stands};
+use super::watching::{Judgement, Seen};
+use super::{Expect, Hosts, QUIET, Written, stands};
 use crate::kubernetes::cluster::diagnose::{Graces, Lasting};
 use crate::kubernetes::error::Error;
-use crate::kubernetes::observe::{Installation, InstallationStatus, StatefulSet};
+use crate::kubernetes::observe::{Installation, InstallationStatus};
 use crate::kubernetes::wait::{Pending, Verdict};
 use crate::kubernetes::watch::Snapshot;
 use crate::resource::FailureKind;
@@ -47,14 +47,6 @@ impl Default for Limits {
 
 /// How long before its absence is told the operator is looked for.
 const LOOK_AHEAD: Duration = Duration::from_secs(3);
-
-/// Everything seen at one moment.
-pub(super) struct Seen {
-    pub(super) installation: Snapshot<Installation>,
-    pub(super) sets: Snapshot<StatefulSet>,
-    /// `None` while nobody looks for reasons.
-    pub(super) clues: Option<Clues>,
-}
 
 /// What is to be done next.
 #[derive(Debug, Clone)]
@@ -103,6 +95,26 @@ struct Told {
 
 type Facts = (String, Option<String>, u32, usize, usize);
 
+impl Judgement<Installation> for Judge {
+    type Step = Step;
+
+    fn judge(&mut self, seen: &Seen<Installation>, now: Instant) -> Verdict<Step> {
+        if seen.object.listed.is_none() || seen.sets.listed.is_none() {
+            return waiting("asking the API server how the cluster is");
+        }
+        let found = seen.object.objects.iter().find(|object| object.metadata.name() == self.expect.name);
+        let Some(installation) = found else { return self.absent(&seen.object) };
+        if let Some(gone) = self.not_ours(installation) {
+            return gone;
+        }
+        if self.expect.written.generation.is_some_and(|generation| installation.metadata.generation() < generation) {
+            return waiting("waiting for the API server to show the change");
+        }
+        self.seen_once = true;
+        self.progress(installation, seen, now)
+    }
+}
+
 impl Judge {
     pub(super) fn new(expect: Expect, limits: Limits, started: Instant) -> Self {
         Self {
@@ -126,34 +138,6 @@ impl Judge {
         self.retasked = true;
     }
 
-    pub(super) fn look(&mut self, seen: &Seen, now: Instant) -> Verdict<Step> {
-        let trouble = seen.installation.trouble.as_ref().or(seen.sets.trouble.as_ref());
-        if let Some((kind, reasons)) = hopeless(trouble) {
-            return Verdict::Failed(kind, reasons);
-        }
-        let mut verdict = self.look_at_known(seen, now);
-        if let (Verdict::Pending(pending), Some(trouble)) = (&mut verdict, trouble) {
-            pending.progress = interrupted(trouble);
-        }
-        verdict
-    }
-
-    fn look_at_known(&mut self, seen: &Seen, now: Instant) -> Verdict<Step> {
-        if seen.installation.listed.is_none() || seen.sets.listed.is_none() {
-            return waiting("asking the API server how the cluster is");
-        }
-        let found = seen.installation.objects.iter().find(|object| object.metadata.name() == self.expect.name);
-        let Some(installation) = found else { return self.absent(&seen.installation) };
-        if let Some(gone) = self.not_ours(installation) {
-            return gone;
-        }
-        if self.expect.written.generation.is_some_and(|generation| installation.metadata.generation() < generation) {
-            return waiting("waiting for the API server to show the change");
-        }
-        self.seen_once = true;
-        self.progress(installation, seen, now)
-    }
-
     /// The installation is not in the watch: deleted, or not there yet.
     fn absent(&self, snapshot: &Snapshot<Installation>) -> Verdict<Step> {
         if self.seen_once || snapshot.is_newer_than(self.started, self.expect.written.revision) {
@@ -170,7 +154,7 @@ impl Judge {
         installation.metadata.is_deleting().then(|| failed(format!("{} is being deleted by someone else", self.expect)))
     }
 
-    fn progress(&mut self, installation: &Arc<Installation>, seen: &Seen, now: Instant) -> Verdict<Step> {
+    fn progress(&mut self, installation: &Arc<Installation>, seen: &Seen<Installation>, now: Instant) -> Verdict<Step> {
         let nothing = InstallationStatus::default();
         let status = installation.status.as_ref().unwrap_or(&nothing);
         let task = installation.spec.task_id.clone().unwrap_or_else(|| self.expect.task_id.clone());
@@ -290,7 +274,7 @@ fn rolling_out(status: &InstallationStatus) -> String {
 }
 
 /// How many hosts are as they should be: ready, or stopped.
-fn hosts<'a>(expect: &'a Expect, seen: &'a Seen, status: &InstallationStatus) -> Hosts<'a> {
+fn hosts<'a>(expect: &'a Expect, seen: &'a Seen<Installation>, status: &InstallationStatus) -> Hosts<'a> {
     let sets = &seen.sets.objects;
     if !expect.stopped {
         return Hosts::count(sets, &expect.hosts, usize::try_from(status.hosts).unwrap_or_default());

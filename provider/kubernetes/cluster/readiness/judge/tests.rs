@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::kubernetes::cluster::readiness::trouble::Clues;
 
 /// An installation as the operator leaves it, with its hosts.
 struct Scene {
@@ -17,13 +18,13 @@ impl Scene {
         Self { installation, hosts: vec![("h0", set(1, 1)), ("h1", set(1, 1))], clues: None }
     }
 
-    fn seen(&self) -> Seen {
+    fn seen(&self) -> Seen<Installation> {
         let hosts = self.hosts.iter().map(|(name, set)| {
             let mut set = set.clone();
             set["metadata"]["name"] = json!(name);
             set
         });
-        Seen { installation: listed([self.installation.clone()]), sets: listed(hosts), clues: self.clues.clone() }
+        Seen { object: listed([self.installation.clone()]), sets: listed(hosts), clues: self.clues.clone() }
     }
 }
 
@@ -216,12 +217,12 @@ fn news_from_before_the_write_is_no_news() {
     scene.installation["metadata"]["generation"] = json!(1);
     assert_eq!(progress(&first_look(&scene)), "waiting for the API server to show the change");
     let mut seen = Scene::new(done()).seen();
-    seen.installation.objects.clear();
+    seen.object.objects.clear();
     let listed_before = Instant::now();
-    seen.installation.listed = Some(listed_before);
+    seen.object.listed = Some(listed_before);
     let started = listed_before + after(1);
     assert!(matches!(judge(started).look(&seen, started), Verdict::Pending(_)));
-    seen.installation.listed = Some(started);
+    seen.object.listed = Some(started);
     assert!(matches!(judge(started).look(&seen, started), Verdict::Failed(..)));
 }
 

@@ -1,0 +1,70 @@
+//! What the waits for both kinds of installations look at: the object, its StatefulSets, and reasons once somebody looks for them.
+
+use tokio::time::Instant;
+
+use super::trouble::{Clues, Search};
+use super::{hopeless, interrupted};
+use crate::kubernetes::observe::{Observed, StatefulSet};
+use crate::kubernetes::wait::{Condition, Verdict};
+use crate::kubernetes::watch::{Snapshot, Subscription};
+
+/// Everything seen at one moment.
+pub(super) struct Seen<K> {
+    pub(super) object: Snapshot<K>,
+    pub(super) sets: Snapshot<StatefulSet>,
+    /// `None` while nobody looks for reasons.
+    pub(super) clues: Option<Clues>,
+}
+
+/// Says of what is seen whether it serves. Pure; time comes in as an argument.
+pub(super) trait Judgement<K>: Send {
+    /// What is to be done next.
+    type Step: Send;
+
+    /// Judges what a server that answers has said.
+    fn judge(&mut self, seen: &Seen<K>, now: Instant) -> Verdict<Self::Step>;
+
+    /// The same, also while the server does not answer: it is waited for, unless that is hopeless.
+    fn look(&mut self, seen: &Seen<K>, now: Instant) -> Verdict<Self::Step> {
+        let trouble = seen.object.trouble.as_ref().or(seen.sets.trouble.as_ref());
+        if let Some((kind, reasons)) = hopeless(trouble) {
+            return Verdict::Failed(kind, reasons);
+        }
+        let mut verdict = self.judge(seen, now);
+        if let (Verdict::Pending(pending), Some(trouble)) = (&mut verdict, trouble) {
+            pending.progress = interrupted(trouble);
+        }
+        verdict
+    }
+}
+
+/// The watches of one wait, and what judges them.
+pub(super) struct Watching<K, J> {
+    pub(super) object: Subscription<K>,
+    pub(super) sets: Subscription<StatefulSet>,
+    pub(super) search: Option<Search>,
+    pub(super) judge: J,
+}
+
+impl<K: Observed + Send + Sync, J: Judgement<K>> Condition for Watching<K, J> {
+    type Met = J::Step;
+
+    fn look(&mut self, now: Instant) -> Verdict<J::Step> {
+        let clues = self.search.as_mut().map(Search::clues);
+        self.judge.look(&Seen { object: self.object.snapshot(), sets: self.sets.snapshot(), clues }, now)
+    }
+
+    async fn changed(&mut self) {
+        let search = async {
+            match &mut self.search {
+                Some(search) => search.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.object.changed() => {}
+            () = self.sets.changed() => {}
+            () = search => {}
+        }
+    }
+}
