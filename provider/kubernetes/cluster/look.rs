@@ -9,11 +9,11 @@ use super::manifest::{Login, sha256_hex};
 use super::outputs::{Observed, outputs};
 use super::state::{ClusterState, Uids};
 use super::validate::ValidatedCluster;
-use super::{Failed, address, defaults, field, login, names, validate};
+use super::{Failed, address, defaults, field, login, names, uid, validate};
 use crate::kubernetes::apply::fetch;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
-use crate::kubernetes::meta::{Kind, ObjectRef, is_managed, is_marked, owner_urn, uid};
+use crate::kubernetes::meta::{Kind, ObjectRef, is_managed, is_marked, owner_urn};
 use crate::resource::{Context, Failure, FailureKind, Found, Known, Urn};
 
 /// What is there before a cluster is made.
@@ -171,9 +171,9 @@ impl Rest {
         }
         state.uids = Uids {
             installation: None,
-            keeper: known_uid(self.keeper.as_ref()),
-            service: known_uid(self.service.as_ref()),
-            secret: known_uid(Some(&self.secret)),
+            keeper: self.keeper.as_ref().and_then(uid),
+            service: self.service.as_ref().and_then(uid),
+            secret: uid(&self.secret),
             namespace: state.uids.namespace,
         };
         Some(Found { id: id.to_owned(), inputs, state })
@@ -183,11 +183,7 @@ impl Rest {
 /// The unique id of a namespace that this stack made for its cluster; `None` when there is none, or somebody else made it.
 pub(super) async fn own_namespace(api: &Api, urn: &Urn, namespace: &str) -> Result<Option<String>, Failed> {
     let found = fetch(api, &ObjectRef::global(Kind::Namespace, namespace)).await.map_err(|error| error.to_failure())?;
-    Ok(known_uid(found.filter(|found| owner_urn(found) == Some(&urn.0)).as_ref()))
-}
-
-fn known_uid(object: Option<&Value>) -> Option<String> {
-    object.and_then(uid).map(str::to_owned)
+    Ok(found.filter(|found| owner_urn(found) == Some(&urn.0)).as_ref().and_then(uid))
 }
 
 impl Seen {
@@ -198,7 +194,7 @@ impl Seen {
 
     /// Whether the installation is the one that `state` tells of.
     pub(super) fn is_of(&self, state: &ClusterState) -> bool {
-        state.uids.installation.is_none() || state.uids.installation.as_deref() == uid(&self.live.installation)
+        state.uids.installation.is_none() || state.uids.installation == uid(&self.live.installation)
     }
 }
 
@@ -231,12 +227,15 @@ pub(super) fn found(
         })?;
     let observed = Observed {
         uids: Uids {
-            installation: known_uid(Some(&live.installation)),
+            installation: uid(&live.installation),
             // One that is not this cluster's is left alone, one that was to be deleted is still known.
-            keeper: known_uid(live.keeper.as_ref())
+            keeper: live
+                .keeper
+                .as_ref()
+                .and_then(uid)
                 .filter(|uid| cluster.keeper().is_some() || old_state.and_then(|state| state.uids.keeper.as_ref()) == Some(uid)),
-            service: known_uid(live.service.as_ref()),
-            secret: known_uid(secret.as_ref()),
+            service: live.service.as_ref().and_then(uid),
+            secret: secret.as_ref().and_then(uid),
             namespace: old_state.and_then(|state| state.uids.namespace.clone()),
         },
         address: live

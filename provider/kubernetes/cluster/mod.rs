@@ -43,6 +43,7 @@ use self::rollout::{Rollout, id, known_password};
 use self::state::{ClusterState, Uids};
 use self::validate::{Credential, ValidatedCluster};
 use crate::kubernetes::client::Session;
+use crate::kubernetes::meta;
 use crate::property::path::PropertyPath;
 use crate::resource::{
     Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource, Urn,
@@ -119,7 +120,7 @@ impl Resource for Cluster {
             observed: Observed::default(),
             owns_namespace: there.owns_namespace(&ctx.urn, &cluster),
             exists: there.is_continued(),
-            restarts: false,
+            old: None,
         };
         let state = rollout.run().await?;
         Ok(Existing { id: id(&cluster), state })
@@ -178,17 +179,8 @@ impl Resource for Cluster {
             observed.uids.namespace = look::own_namespace(&api, &ctx.urn, &cluster.namespace).await.map_err(leaving)?;
         }
         let owns_namespace = cluster.create_namespace && observed.uids.namespace.is_some();
-        let rollout = Rollout {
-            ctx,
-            api: &api,
-            cluster: &cluster,
-            login: &login,
-            deadline,
-            observed,
-            owns_namespace,
-            exists: true,
-            restarts: complete(old).is_some_and(|old| restarts::by_configuration(&manifest::spec(&old), &manifest::spec(&cluster))),
-        };
+        let rollout =
+            Rollout { ctx, api: &api, cluster: &cluster, login: &login, deadline, observed, owns_namespace, exists: true, old: Some(old) };
         let mut state = rollout.run().await?;
         if cluster.keeper().is_none() && (has_keeper(old) || state.uids.keeper.is_some()) {
             let (namespace, name) = (cluster.namespace.as_str(), cluster.name.as_str());
@@ -333,6 +325,11 @@ fn foretell(cluster: &ValidatedCluster, login: &Login, observed: &Observed, mut 
         }
     }
     Preview { state, unknown }
+}
+
+/// The unique id that Kubernetes gave to an object.
+fn uid(object: &Value) -> Option<String> {
+    meta::uid(object).map(str::to_owned)
 }
 
 /// A text field of an object.

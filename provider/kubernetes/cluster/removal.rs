@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::args::{ClusterArgs, ReclaimPolicy};
 use super::readiness::{self, Leaving};
 use super::state::{ClusterState, Uids};
-use super::{Failed, has_keeper, login, look};
+use super::{Failed, began_only, has_keeper, login, look};
 use crate::kubernetes::apply::{self, DeleteOutcome};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
@@ -129,12 +129,8 @@ impl Removal<'_> {
 
     /// Deletes the namespace if this cluster made it and nothing is left in it.
     async fn own_namespace(&self, uids: &Uids) -> Result<(), Failed> {
-        let interrupted =
-            self.state.is_some() && uids.installation.is_none() && self.args.is_some_and(|args| args.create_namespace == Some(true));
-        let uid = match &uids.namespace {
-            None if interrupted => look::own_namespace(self.api, &self.ctx.urn, self.namespace).await?,
-            known => known.clone(),
-        };
+        let interrupted = self.state.is_some() && began_only(uids) && self.args.is_some_and(|args| args.create_namespace == Some(true));
+        let uid = if interrupted { look::own_namespace(self.api, &self.ctx.urn, self.namespace).await? } else { uids.namespace.clone() };
         let Some(uid) = uid else { return Ok(()) };
         for kind in KEEP_NAMESPACE {
             let left = match apply::list_names(self.api, kind, Some(self.namespace), "").await {

@@ -7,17 +7,16 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::args::IngressType;
-use super::manifest::{self, Login, Manifests};
+use super::args::{ClusterArgs, IngressType};
+use super::manifest::{Login, Manifests};
 use super::outputs::{Observed, outputs};
 use super::readiness::{self, Expect, ExpectKeeper, NotDone, Written};
 use super::state::ClusterState;
 use super::validate::ValidatedCluster;
-use super::{names, task};
+use super::{complete, manifest, names, restarts, task, uid};
 use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
-use crate::kubernetes::meta;
 use crate::kubernetes::wait::NotReady;
 use crate::resource::{Context, Failure};
 
@@ -35,8 +34,8 @@ pub(super) struct Rollout<'a> {
     pub(super) owns_namespace: bool,
     /// Whether anything of the cluster is on the API server already.
     pub(super) exists: bool,
-    /// Whether the change is one for which the operator restarts the hosts though their pods stay as they are.
-    pub(super) restarts: bool,
+    /// The inputs of the last run, where there was one.
+    pub(super) old: Option<&'a ClusterArgs>,
 }
 
 impl Rollout<'_> {
@@ -146,7 +145,7 @@ impl Rollout<'_> {
     async fn await_hosts(&self, task: String, written: Written) -> Result<(), Failure<ClusterState>> {
         let restarted = AtomicBool::new(false);
         let again = |not_done| {
-            let restart = not_done == NotDone::All && self.restarts;
+            let restart = not_done == NotDone::All && self.restarts();
             restarted.store(restart, Ordering::Relaxed);
             self.send(restart)
         };
@@ -156,6 +155,12 @@ impl Rollout<'_> {
             Box::pin(self.await_task(task, Written::of(&answer), |_| self.send(false))).await?;
         }
         Ok(())
+    }
+
+    /// Whether the change is one for which the operator restarts the hosts though their pods stay as they are.
+    fn restarts(&self) -> bool {
+        let old = self.old.and_then(complete);
+        old.is_some_and(|old| restarts::by_configuration(&manifest::spec(&old), &manifest::spec(self.cluster)))
     }
 
     async fn await_task<F, Fut>(&self, task_id: String, written: Written, again: F) -> Result<(), Failure<ClusterState>>
@@ -191,10 +196,6 @@ impl Rollout<'_> {
         }
         Ok(())
     }
-}
-
-fn uid(object: &Value) -> Option<String> {
-    meta::uid(object).map(str::to_owned)
 }
 
 /// Pulumi's id of a cluster.
