@@ -43,9 +43,6 @@ impl Removal<'_> {
     pub(super) async fn run(&self) -> Result<(), Failed> {
         let uids = self.uids();
         self.remove(&self.object(Kind::Service), uids.service.as_deref()).await?;
-        if self.args.is_some_and(|args| args.suspended == Some(true)) {
-            self.wake().await?;
-        }
         if self.remove(&self.object(Kind::Installation), uids.installation.as_deref()).await? == Outcome::NotOurs {
             return Ok(());
         }
@@ -58,9 +55,14 @@ impl Removal<'_> {
 
     /// Deletes the Keeper, and its volumes where they are to go: the operator keeps them always.
     pub(super) async fn keeper(&self) -> Result<(), Failed> {
-        if self.remove(&self.object(Kind::KeeperInstallation), self.uids().keeper.as_deref()).await? == Outcome::NotOurs {
+        let (session, uid) = (self.api.session(), self.uids().keeper);
+        let idle = readiness::await_keeper_idle(session, self.ctx, self.deadline, self.namespace, self.name).await;
+        idle.map_err(NotReady::to_failure)?;
+        if self.remove(&self.object(Kind::KeeperInstallation), uid.as_deref()).await? == Outcome::NotOurs {
             return Ok(());
         }
+        let left = readiness::await_keeper_left(session, self.ctx, self.deadline, self.namespace, self.name, uid.as_deref()).await;
+        left.map_err(NotReady::to_failure)?;
         let keeper = self.args.and_then(|args| args.coordination.as_ref()).and_then(|coordination| coordination.keeper.as_ref());
         let policy = keeper.and_then(|keeper| keeper.storage.as_ref()).and_then(|storage| storage.reclaim_policy);
         if policy == Some(ReclaimPolicy::Delete) {
@@ -111,17 +113,23 @@ impl Removal<'_> {
             DeleteOutcome::NotOurs => Ok(Outcome::NotOurs),
             DeleteOutcome::Deleting(left) => {
                 let leaving = Leaving { object: object.clone(), uid: meta::uid(&left).map(str::to_owned), revision: meta::revision(&left) };
+                let suspended = object.kind == Kind::Installation && readiness::says_yes(&left, "/spec/suspend");
                 // It is not needed for the wait, and a thousand clusters can go at once.
                 drop(left);
+                if suspended {
+                    self.wake(object, leaving.uid.as_deref()).await?;
+                }
                 let gone = readiness::await_gone(self.api.session(), self.ctx, self.deadline, vec![leaving]).await;
                 gone.map(|()| Outcome::Gone).map_err(NotReady::to_failure)
             }
         }
     }
 
-    /// A suspended installation is never finalized: the operator has to look at it again first.
-    async fn wake(&self) -> Result<(), Failed> {
-        match apply::merge(self.api, &self.object(Kind::Installation), &serde_json::json!({"spec": {"suspend": "no"}})).await {
+    /// A suspended installation is never finalized: the operator has to look at it again. Told only once it is being deleted, so that it
+    /// does nothing else first, and only of the one that is.
+    async fn wake(&self, object: &ObjectRef, uid: Option<&str>) -> Result<(), Failed> {
+        let patch = serde_json::json!({"metadata": {"uid": uid}, "spec": {"suspend": "no"}});
+        match apply::merge(self.api, object, &patch).await {
             Err(error) if !error.is_absent() => Err(error.to_failure()),
             _ => Ok(()),
         }

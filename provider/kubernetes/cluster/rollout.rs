@@ -12,7 +12,7 @@ use super::manifest::{Login, Manifests};
 use super::outputs::{Observed, outputs};
 use super::readiness::{self, Expect, ExpectKeeper, NotDone, Written};
 use super::state::ClusterState;
-use super::validate::ValidatedCluster;
+use super::validate::{Ingress, ValidatedCluster};
 use super::{complete, manifest, names, restarts, task, uid};
 use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
@@ -168,10 +168,10 @@ impl Rollout<'_> {
         F: FnOnce(NotDone) -> Fut + Send,
         Fut: Future<Output = Result<(String, Value), Error>> + Send,
     {
-        let ValidatedCluster { namespace, name, cluster_name, stopped, suspended, .. } = self.cluster;
+        let ValidatedCluster { namespace, name, cluster_name, .. } = self.cluster;
         let hosts = self.cluster.hosts().map(|(shard, replica)| names::host(name, cluster_name, shard, replica)).collect();
         let (namespace, name) = (namespace.clone(), name.clone());
-        let expect = Expect { namespace, name, task_id, written, hosts, stopped: *stopped, suspended: *suspended };
+        let expect = Expect { namespace, name, task_id, written, hosts };
         let served = readiness::await_installation(self.api.session(), self.ctx, self.deadline, expect, again).await;
         served.map(drop).map_err(NotReady::to_failure)
     }
@@ -190,11 +190,20 @@ impl Rollout<'_> {
     async fn await_address(&mut self) -> Result<(), Failure<ClusterState>> {
         let ValidatedCluster { namespace, name, ingress, stopped, .. } = self.cluster;
         let wanted = ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer) && !stopped;
-        if wanted && self.observed.address.is_none() {
-            let address = readiness::await_load_balancer(self.api.session(), self.ctx, self.deadline, namespace, name).await;
+        if wanted && (self.observed.address.is_none() || self.renews_address()) {
+            let former = self.observed.address.take();
+            let session = self.api.session();
+            let address = readiness::await_load_balancer(session, self.ctx, self.deadline, namespace, name, former.as_deref()).await;
             self.observed.address = Some(address.map_err(NotReady::to_failure)?);
         }
         Ok(())
+    }
+
+    /// Whether the change may give the load balancer another address.
+    fn renews_address(&self) -> bool {
+        let of = |ingress: &Ingress| (ingress.kind, ingress.load_balancer_class.clone(), ingress.internal, ingress.annotations.clone());
+        let Some(old) = self.old.and_then(complete).and_then(|old| old.ingress) else { return false };
+        self.cluster.ingress.as_ref().is_some_and(|new| of(new) != of(&old))
     }
 }
 
