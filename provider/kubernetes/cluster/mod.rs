@@ -24,6 +24,7 @@ mod removal;
 mod restarts;
 mod rollout;
 pub mod state;
+mod survey;
 mod task;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::args::{ClusterArgs, ReclaimPolicy};
 use super::readiness::{self, Leaving};
 use super::state::{ClusterState, Uids};
-use super::{Failed, began_only, has_keeper, login, look};
+use super::{Failed, began_only, has_keeper, login, look, survey};
 use crate::kubernetes::apply::{self, DeleteOutcome};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
@@ -46,10 +46,12 @@ impl Removal<'_> {
         if self.remove(&self.object(Kind::Installation), uids.installation.as_deref()).await? == Outcome::NotOurs {
             return Ok(());
         }
-        if uids.keeper.is_some() || self.args.is_none_or(has_keeper) {
+        let with_keeper = uids.keeper.is_some() || self.args.is_none_or(has_keeper);
+        if with_keeper {
             self.keeper().await?;
         }
         self.remove(&login::secret_of(self.namespace, self.name), uids.secret.as_deref()).await?;
+        survey::after_delete(self.api.session(), self.ctx, self.namespace, self.name, with_keeper).await;
         self.own_namespace(&uids).await
     }
 

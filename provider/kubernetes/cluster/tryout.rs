@@ -5,7 +5,7 @@ use futures::future::join_all;
 
 use super::manifest::{self, Login, Manifests};
 use super::validate::ValidatedCluster;
-use super::{Failed, look, task};
+use super::{Failed, look, survey, task};
 use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
@@ -15,7 +15,10 @@ use crate::resource::{Context, Failure};
 /// warning: it may come in the same run.
 pub(super) async fn create(api: &Api, ctx: &Context, cluster: &ValidatedCluster) -> Result<(), Failed> {
     match look::before_create(api, cluster).await {
-        Ok(there) => there.refuse_what_is_not_ours(ctx, cluster)?,
+        Ok(there) => {
+            there.refuse_what_is_not_ours(ctx, cluster)?;
+            survey::before_create(api, ctx, cluster, there.is_continued()).await;
+        }
         Err(error @ Error::Cancelled { .. }) => return Err(error.to_failure()),
         Err(error) if is_out_of_reach(&error) => {
             warn(ctx, &error.to_string());

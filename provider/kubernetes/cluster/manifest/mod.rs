@@ -73,6 +73,11 @@ pub(super) fn spec(cluster: &ValidatedCluster) -> Value {
     installation::build(cluster, &Login { password: None, version: None }, "")["spec"].take()
 }
 
+/// The Keeper's spec, where one comes with the cluster.
+pub(super) fn keeper_spec(cluster: &ValidatedCluster) -> Option<Value> {
+    cluster.keeper().map(|keeper| keeper::build(cluster, keeper)["spec"].take())
+}
+
 fn namespace(cluster: &ValidatedCluster, urn: &Urn) -> Value {
     let mut metadata = metadata(cluster, &cluster.namespace, Some(urn));
     metadata.remove("namespace");
