@@ -46,7 +46,7 @@ use crate::kubernetes::client::Session;
 use crate::kubernetes::meta;
 use crate::property::path::PropertyPath;
 use crate::resource::{
-    Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource, Urn,
+    Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource,
 };
 
 /// How long a create or an update takes at most, when `customTimeouts` say nothing.
@@ -74,14 +74,14 @@ impl Resource for Cluster {
 
     const TOKEN: &'static str = "clickhouse:kubernetes:Cluster";
 
-    fn check(
+    async fn check(
         &self,
-        urn: &Urn,
+        ctx: &Context,
         autonaming: &Autonaming,
         old: Option<&ClusterArgs>,
         new: &Known<ClusterArgs>,
     ) -> Result<ClusterArgs, Vec<CheckFailure>> {
-        let filled = defaults::fill(urn, autonaming, &self.session.default_namespace(), old, new).map_err(|failure| vec![failure])?;
+        let filled = defaults::fill(&ctx.urn, autonaming, &self.session.default_namespace(), old, new).map_err(|failure| vec![failure])?;
         let known = Known { value: filled, unknown: new.unknown.clone() };
         let mut failures = validate::validate(&known).err().unwrap_or_default();
         failures.extend(old.map(|old| guard::refusals(old, &known)).unwrap_or_default());
