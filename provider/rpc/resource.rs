@@ -71,7 +71,7 @@ fn compared(comparison: Comparison) -> pb::DiffResponse {
         // Left out it means "unknown", and the engine compares by itself.
         changes: if changes.is_empty() { DiffChanges::DiffNone } else { DiffChanges::DiffSome }.into(),
         diffs: names(&mut changes.iter()),
-        delete_before_replace: delete_before_replace && !replaces.is_empty(),
+        delete_before_replace,
         replaces,
         stables,
         detailed_diff,

@@ -205,7 +205,7 @@ fn number<N: TryFrom<u64>>(value: &Value) -> Option<N> {
 }
 
 /// The operator's many spellings of yes; `None` for no, which is the default.
-fn is_yes(value: &Value) -> Option<bool> {
+pub(super) fn is_yes(value: &Value) -> Option<bool> {
     let yes = ["1", "true", "yes", "on", "enable", "enabled"].contains(&value.as_str()?.to_lowercase().as_str());
     yes.then_some(true)
 }

@@ -11,9 +11,7 @@ use crate::property::pattern::Pattern;
 use crate::property::{PropertyMap, PropertyValue};
 use crate::resource::fields::Fields;
 use crate::resource::list::{List, Listed};
-use crate::resource::{
-    Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource,
-};
+use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource};
 
 /// A resource behind [`ErasedResource`].
 pub(in crate::resource) struct Typed<R> {

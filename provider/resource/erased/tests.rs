@@ -147,7 +147,9 @@ fn a_failure_of_a_secret_property_names_it_in_the_reason_only() {
 
 #[test]
 fn a_check_hands_on_the_old_inputs_and_the_naming() {
-    let checked = |autonaming: Autonaming| futures::executor::block_on(thing().check(&ctx(), &autonaming, &map([("name", "old".into())]), PropertyMap::new()));
+    let checked = |autonaming: Autonaming| {
+        futures::executor::block_on(thing().check(&ctx(), &autonaming, &map([("name", "old".into())]), PropertyMap::new()))
+    };
     assert_eq!(checked(Autonaming::Default).unwrap()["name"], "old".into());
     assert_eq!(checked(Autonaming::Enforce("exact".into())).unwrap()["name"], "exact".into());
     assert!(checked(Autonaming::Disabled).is_err());
