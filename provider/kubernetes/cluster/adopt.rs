@@ -12,7 +12,7 @@ use super::args::{
     InterserverSecret, Keeper, Logging, Resources, SecretKey, Storage, Volume,
 };
 use super::manifest::{self, Login, RESTART_ANNOTATION};
-use super::{defaults, names, validate};
+use super::{defaults, names, shape, validate};
 use crate::kubernetes::meta;
 use crate::resource::{Autonaming, Known, Urn};
 
@@ -206,8 +206,7 @@ fn number<N: TryFrom<u64>>(value: &Value) -> Option<N> {
 
 /// The operator's many spellings of yes; `None` for no, which is the default.
 fn is_yes(value: &Value) -> Option<bool> {
-    let yes = ["1", "true", "yes", "on", "enable", "enabled"].contains(&value.as_str()?.to_lowercase().as_str());
-    yes.then_some(true)
+    shape::is_yes(value).then_some(true)
 }
 
 /// The element of `templates` that `name` names, else the first.

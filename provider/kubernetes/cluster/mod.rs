@@ -23,6 +23,7 @@ pub mod readiness;
 mod removal;
 mod restarts;
 mod rollout;
+mod shape;
 pub mod state;
 mod task;
 #[cfg(test)]
