@@ -147,10 +147,28 @@ fn put_on_top(target: &mut Value, entries: &Value) {
     match (target, entries) {
         (Value::Object(target), Value::Object(entries)) => {
             for (key, value) in entries {
-                put_on_top(target.entry(key).or_insert(Value::Null), value);
+                match (target.entry(key).or_insert(Value::Null), value) {
+                    (Value::Array(target), Value::Array(elements)) => put_elements_on_top(key, target, elements),
+                    (target, value) => put_on_top(target, value),
+                }
             }
         }
         (target, entries) => target.clone_from(entries),
+    }
+}
+
+/// As overrides are merged: named things by their names.
+fn put_elements_on_top(list: &str, target: &mut Vec<Value>, elements: &[Value]) {
+    let Some(key) = manifest::merge_key(list, target).filter(|_| manifest::merge_key(list, elements).is_some()) else {
+        elements.clone_into(target);
+        return;
+    };
+    for element in elements {
+        match target.iter_mut().find(|there| there[key] == element[key]) {
+            Some(there) if !manifest::has_directive(element) => put_on_top(there, element),
+            Some(there) => there.clone_from(element),
+            None => target.push(element.clone()),
+        }
     }
 }
 
