@@ -85,7 +85,7 @@ impl Resource for Cluster {
         let filled = defaults::fill(urn, autonaming, &self.session.default_namespace(), old, new).map_err(|failure| vec![failure])?;
         let known = Known { value: filled, unknown: new.unknown.clone() };
         let mut failures = validate::validate(&known).err().unwrap_or_default();
-        failures.extend(old.map(|old| guard::refusals(old, &known)).unwrap_or_default());
+        failures.extend(old.map(|old| guard::of_inputs(old, &known)).unwrap_or_default());
         if failures.is_empty() { Ok(known.value) } else { Err(failures) }
     }
 
