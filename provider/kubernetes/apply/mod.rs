@@ -139,22 +139,37 @@ pub async fn delete(api: &Api, object: &ObjectRef, uid_of_ours: Option<&str>) ->
 /// The names of the objects of a kind that a label selector matches (an empty one matches all), in a namespace or in all.
 /// A page of 500 is one request. An absent definition of the kind is an error.
 pub async fn list_names(api: &Api, kind: Kind, namespace: Option<&str>, selector: &str) -> Result<Vec<ObjectRef>, Error> {
+    let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+    list_as(api, kind, namespace, selector, accept, |item| {
+        let text = |field: &str| item["metadata"][field].as_str().map(str::to_owned);
+        Some(ObjectRef { kind, namespace: text("namespace"), name: text("name")? })
+    })
+    .await
+}
+
+/// Every object of a kind, what `read` makes of each, in a namespace or in all. A page of 500 is one request.
+pub async fn list<T>(api: &Api, kind: Kind, namespace: Option<&str>, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, Error> {
+    list_as(api, kind, namespace, "", "application/json", read).await
+}
+
+async fn list_as<T>(
+    api: &Api,
+    kind: Kind,
+    namespace: Option<&str>,
+    selector: &str,
+    accept: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Result<Vec<T>, Error> {
     let subject = Subject::all(Verb::List, kind, namespace);
-    let mut names = Vec::new();
+    let mut found = Vec::new();
     let mut next = String::new();
     loop {
         let target = format!("{}?limit={PAGE}&labelSelector={}&continue={next}", kind.collection_path(namespace), escape(selector));
-        let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
         let page = call(api, &subject, &request("GET", &target, &[(ACCEPT.as_str(), accept)], None)?).await?;
-        for item in page["items"].as_array().into_iter().flatten() {
-            let text = |field: &str| item["metadata"][field].as_str().map(str::to_owned);
-            if let Some(name) = text("name") {
-                names.push(ObjectRef { kind, namespace: text("namespace"), name });
-            }
-        }
+        found.extend(page["items"].as_array().into_iter().flatten().filter_map(&read));
         match page["metadata"]["continue"].as_str() {
             Some(token) if !token.is_empty() => next = escape(token).to_string(),
-            _ => return Ok(names),
+            _ => return Ok(found),
         }
     }
 }

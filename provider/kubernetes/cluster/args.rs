@@ -123,8 +123,9 @@ pub struct ClusterArgs {
     pub allow_data_loss: Option<bool>,
 
     /// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator
-    /// knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in
-    /// the place of the rendered one, `$patch: delete` removes that.
+    /// knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by
+    /// their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one,
+    /// `$patch: delete` removes that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chi_overrides: Option<FreeForm>,
 

@@ -7,6 +7,7 @@ use super::adopt::{self, Live};
 use super::args::ClusterArgs;
 use super::manifest::{Login, sha256_hex};
 use super::outputs::{Observed, outputs};
+use super::shape::Shape;
 use super::state::{ClusterState, KubernetesCluster, Uids};
 use super::validate::ValidatedCluster;
 use super::{Failed, address, defaults, effects, field, guard, login, names, uid, validate};
@@ -131,15 +132,11 @@ impl Before {
     pub(super) fn take_over(&self, ctx: &Context, new: &Known<ClusterArgs>) -> Result<Known<ClusterArgs>, Failed> {
         let Some(installation) = self.installation.clone() else { return Ok(new.clone()) };
         let live = Live { installation, keeper: self.keeper.clone(), service: self.service.clone() };
-        let login = Login { password: None, version: None };
-        let there = defaults::complete(adopt::inputs(&live, &ctx.urn, &login), false);
+        let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
         let kept = Known { value: super::running(&new.value, there.version.as_deref()), unknown: new.unknown.clone() };
-        let refusals = guard::refusals(&there, &kept);
-        if refusals.is_empty() {
-            return Ok(kept);
-        }
-        let reasons = refusals.iter().map(|refusal| format!("{}: {}", refusal.path, refusal.reason)).collect();
-        Err(Failure { kind: FailureKind::Invalid, reasons, partial: None })
+        let to = Shape::rendered(&super::validated(&kept)?);
+        super::refuse(&guard::refusals(&Shape::of(&live.installation, live.keeper.as_ref()), &to, &kept))?;
+        Ok(kept)
     }
 
     /// Whether the namespace is this cluster's to make, or was made by it in a run that was interrupted.

@@ -13,6 +13,7 @@ mod effects;
 pub mod get;
 mod guard;
 pub mod list;
+mod live;
 mod login;
 mod look;
 mod manifest;
@@ -23,6 +24,7 @@ pub mod readiness;
 mod removal;
 mod restarts;
 mod rollout;
+mod shape;
 pub mod state;
 mod task;
 #[cfg(test)]
@@ -36,15 +38,17 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use self::args::{ClusterArgs, CoordinationType};
+use self::live::Live;
 use self::look::There;
 use self::manifest::Login;
 use self::outputs::Observed;
 use self::rollout::{Rollout, id, known_password};
 use self::state::{ClusterState, Uids};
 use self::validate::{Credential, ValidatedCluster};
+use crate::kubernetes::apply;
 use crate::kubernetes::client::Session;
 use crate::kubernetes::error::Error;
-use crate::kubernetes::meta;
+use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::property::path::PropertyPath;
 use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource};
 
@@ -83,7 +87,10 @@ impl Resource for Cluster {
         let filled = defaults::fill(&ctx.urn, autonaming, &self.session.default_namespace(), old, new).map_err(|failure| vec![failure])?;
         let known = Known { value: filled, unknown: new.unknown.clone() };
         let mut failures = validate::validate(&known).err().unwrap_or_default();
-        failures.extend(old.map(|old| guard::refusals(old, &known)).unwrap_or_default());
+        if let Some(old) = old {
+            let refusals = guard::of_inputs(old, &known);
+            failures.extend(live::reconsider(&self.session.api(ctx), old, &known, refusals).await);
+        }
         if failures.is_empty() { Ok(known.value) } else { Err(failures) }
     }
 
@@ -151,7 +158,13 @@ impl Resource for Cluster {
             }
         }
         if new.unknown.is_empty() {
-            tryout::update(&self.session.api(ctx), ctx, &cluster, &login, old_state).await?;
+            let api = self.session.api(ctx);
+            tryout::update(&api, ctx, &cluster, &login, old_state).await?;
+            match Live::look(&api, old).await {
+                Ok(live) => refuse(&live.refusals(new))?,
+                Err(error) if error.is_premature() => {}
+                Err(error) => return Err(error.to_failure()),
+            }
         }
         let kept = observed(old_state);
         let mut unknown = outputs::unknown_outputs(new);
@@ -182,6 +195,9 @@ impl Resource for Cluster {
         // An error before the first write leaves the state as it was.
         let here = Box::pin(look::kubernetes(&api, &cluster.namespace, observed.kubernetes.as_ref())).await;
         observed.kubernetes = here.map_err(|error| error.to_failure())?.or(observed.kubernetes);
+        // What is there may be more than the inputs of the last run tell: after a change that was half made, or an edit by hand.
+        let live = Box::pin(Live::look(&api, old)).await.map_err(|error| error.to_failure())?;
+        refuse(&live.refusals(&Known::all(new.clone())))?;
         let password = known_password(old_state);
         let same_version = same_password(old, new);
         let secret = if same_version && password.is_some() { None } else { look::credentials(&api, &cluster).await? };
@@ -191,6 +207,13 @@ impl Resource for Cluster {
             observed.uids.namespace = look::own_namespace(&api, &ctx.urn, &cluster.namespace).await?;
         }
         let owns_namespace = cluster.create_namespace && observed.uids.namespace.is_some();
+        for claim in live.stale_claims(&cluster) {
+            if let Some(name) = field(claim, "/metadata/name") {
+                let object = ObjectRef::new(Kind::PersistentVolumeClaim, &cluster.namespace, name);
+                apply::delete(&api, &object, meta::uid(claim)).await.map_err(|error| error.to_failure())?;
+            }
+        }
+        drop(live);
         let rollout = Rollout {
             ctx,
             api: &api,
@@ -293,11 +316,18 @@ impl Cluster {
 
 /// The cluster that checked inputs describe.
 fn validated(args: &Known<ClusterArgs>) -> Result<ValidatedCluster, Failed> {
-    validate::validate(args).map_err(|failures| Failure {
-        kind: FailureKind::Invalid,
-        reasons: failures.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect(),
-        partial: None,
-    })
+    validate::validate(args).map_err(|failures| refusal(&failures))
+}
+
+/// Fails when anything is refused.
+fn refuse(refusals: &[CheckFailure]) -> Result<(), Failed> {
+    if refusals.is_empty() { Ok(()) } else { Err(refusal(refusals)) }
+}
+
+/// What is wrong with inputs, as a failed call.
+fn refusal(failures: &[CheckFailure]) -> Failed {
+    let reasons = failures.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect();
+    Failure { kind: FailureKind::Invalid, reasons, partial: None }
 }
 
 /// The cluster of the last run, as far as its inputs can still be understood.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::args::{ClusterArgs, ReclaimPolicy};
 use super::readiness::{self, Leaving};
 use super::state::{ClusterState, Uids};
-use super::{Failed, adopt, began_only, has_keeper, login, look};
+use super::{Failed, began_only, has_keeper, login, look, shape};
 use crate::kubernetes::apply::{self, DeleteOutcome};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
@@ -159,7 +159,7 @@ impl Removal<'_> {
     /// A suspended installation is never finalized: the operator has to look at it again. Only once it is being deleted, so that no
     /// change that was stored meanwhile is carried out first.
     async fn wake(&self, leaving: &Value) -> Result<(), Failed> {
-        if adopt::is_yes(&leaving["spec"]["suspend"]).is_none() {
+        if !shape::is_yes(&leaving["spec"]["suspend"]) {
             return Ok(());
         }
         let patch = json!({"metadata": {"uid": meta::uid(leaving)}, "spec": {"suspend": "no"}});

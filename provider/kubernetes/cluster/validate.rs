@@ -175,6 +175,11 @@ pub(super) fn validate(args: &Known<ClusterArgs>) -> Result<ValidatedCluster, Ve
     if check.failures.is_empty() { Ok(cluster) } else { Err(check.failures) }
 }
 
+/// The cluster that `args` describe, whether they are sound or not: for what is wrong a default may stand in, so it must not be built.
+pub(super) fn anyway(args: &Known<ClusterArgs>) -> ValidatedCluster {
+    Checker { args, failures: Vec::new() }.cluster()
+}
+
 struct Checker<'a> {
     args: &'a Known<ClusterArgs>,
     failures: Vec<CheckFailure>,

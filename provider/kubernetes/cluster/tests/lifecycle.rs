@@ -39,6 +39,10 @@ fn answer(objects: &Objects, seen: &Seen) -> Reply {
         )
     };
     match seen.method.as_str() {
+        "GET" if seen.path.ends_with("/persistentvolumeclaims") => {
+            let items: Vec<_> = objects.iter().filter(|(path, _)| path.starts_with(&seen.path)).map(|(_, claim)| claim).collect();
+            Reply::Json(200, json!({"metadata": {}, "items": items}))
+        }
         "GET" if seen.path == KUBE_SYSTEM => Reply::Json(200, json!({"metadata": {"name": "kube-system", "uid": "here"}})),
         "GET" => objects.get(&seen.path).map_or_else(missing, |object| Reply::Json(200, object.clone())),
         "DELETE" => match objects.remove(&seen.path) {
@@ -552,6 +556,65 @@ async fn an_update_that_wrote_nothing_leaves_the_state_as_it_was() {
     let rotated = program(json!({"admin": {"passwordVersion": "2"}}));
     let failure = Cluster::new(session).update(&context().0, "apps/db", &args, Some(&state), &rotated).await.unwrap_err();
     assert!(failure.partial.is_none());
+}
+
+const CLAIM: &str = "/api/v1/namespaces/apps/persistentvolumeclaims/data-chi-db-cluster-1-0-0";
+
+fn claim(class: &str, volume: Option<&str>) -> Value {
+    let phase = if volume.is_some() { "Bound" } else { "Pending" };
+    json!({"metadata": {"name": "data-chi-db-cluster-1-0-0", "uid": "a claim"}, "status": {"phase": phase, "capacity": {"storage": "50Gi"}},
+        "spec": {"volumeName": volume, "storageClassName": class, "resources": {"requests": {"storage": "50Gi"}}}})
+}
+
+/// The remedies that a failed create names: another class, fewer shards.
+#[tokio::test]
+async fn what_was_never_made_is_not_guarded_and_what_was_is() {
+    let (cluster, _, objects) = api(|_| None);
+    let old = checked(json!({"name": "db", "shards": 2, "storage": {"storageClass": "gp9"}}));
+    let (ctx, _) = context();
+    let new = Known::all(args(json!({"name": "db", "storage": {"storageClass": "gp3"}})));
+    let check = || cluster.check(&ctx, &Autonaming::Default, Some(&old), &new);
+    assert!(check().await.is_ok(), "there is nothing");
+    objects.lock().unwrap().insert(CLAIM.into(), claim("gp9", None));
+    assert!(check().await.is_ok(), "no claim ever got a volume");
+    objects.lock().unwrap().insert(CLAIM.into(), claim("gp9", Some("pv-1")));
+    let refused = told(check().await.unwrap_err());
+    assert!(refused.iter().any(|reason| reason.starts_with("shards: ") && reason.contains("chi-db-cluster-1-0")), "{refused:?}");
+    let (session, _) = serve(objects.clone(), |_| Some(Reply::Refuse));
+    let away = Cluster::new(session).check(&ctx, &Autonaming::Default, Some(&old), &new).await;
+    assert!(away.is_err(), "who can't look refuses");
+}
+
+#[tokio::test]
+async fn a_claim_that_never_got_a_volume_makes_room_for_one_of_the_right_class() {
+    let (cluster, _, objects) = api(|_| None);
+    let old = program(json!({"shards": 2, "storage": {"storageClass": "gp9"}}));
+    let state = create(&cluster, &old).await.unwrap();
+    let new = program(json!({"shards": 2, "storage": {"storageClass": "gp3"}}));
+    objects.lock().unwrap().insert(CLAIM.into(), claim("gp9", Some("pv-1")));
+    let refused = cluster.update(&context().0, "apps/db", &old, Some(&state), &new).await.unwrap_err();
+    assert!(refused.partial.is_none() && refused.reasons[0].starts_with("storage.storageClass: "), "{:?}", refused.reasons);
+    let mut pending = claim("gp9", None);
+    pending["spec"].as_object_mut().unwrap().remove("volumeName");
+    objects.lock().unwrap().insert(CLAIM.into(), pending);
+    cluster.update(&context().0, "apps/db", &old, Some(&state), &new).await.unwrap();
+    assert!(!objects.lock().unwrap().contains_key(CLAIM));
+}
+
+#[tokio::test]
+async fn an_update_is_guarded_against_what_is_live_and_not_only_what_was_typed() {
+    let (cluster, _, objects) = api(|_| None);
+    let old = program(json!({}));
+    let state = create(&cluster, &old).await.unwrap();
+    // A change to two shards that was half made, or an edit by hand.
+    objects.lock().unwrap().get_mut(CHI).unwrap()["spec"]["configuration"]["clusters"][0]["layout"]["shardsCount"] = json!(2);
+    objects.lock().unwrap().insert(CLAIM.into(), claim("standard", Some("pv-1")));
+    let new = program(json!({"logging": {"level": "debug"}}));
+    let preview = cluster.preview_update(&context().0, "apps/db", &old, Some(&state), &Known::all(new.clone())).await.unwrap_err();
+    let update = cluster.update(&context().0, "apps/db", &old, Some(&state), &new).await.unwrap_err();
+    for refused in [preview, update] {
+        assert!(refused.partial.is_none() && refused.reasons[0].contains("chi-db-cluster-1-0"), "{:?}", refused.reasons);
+    }
 }
 
 #[tokio::test]
