@@ -27,9 +27,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::kubernetes::cluster::shape::is_yes;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta;
-use crate::kubernetes::observe::{StatefulSet, is_yes};
+use crate::kubernetes::observe::StatefulSet;
 use crate::kubernetes::wait::NotReady;
 use crate::resource::FailureKind;
 
@@ -58,15 +59,10 @@ impl Written {
             uid: meta::uid(object).map(str::to_owned),
             generation: object.pointer("/metadata/generation").and_then(Value::as_i64),
             revision: meta::revision(object),
-            suspended: says_yes(object, "/spec/suspend"),
-            stopped: says_yes(object, "/spec/stop"),
+            suspended: is_yes(&object["spec"]["suspend"]),
+            stopped: is_yes(&object["spec"]["stop"]),
         }
     }
-}
-
-/// Whether a field of an object is one of the operator's words for yes.
-pub fn says_yes(object: &Value, pointer: &str) -> bool {
-    object.pointer(pointer).and_then(Value::as_str).is_some_and(is_yes)
 }
 
 impl From<Error> for NotReady {
