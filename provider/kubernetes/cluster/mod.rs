@@ -41,6 +41,7 @@ use self::look::There;
 use self::manifest::Login;
 use self::outputs::Observed;
 use self::rollout::{Rollout, id, known_password};
+use self::shape::Shape;
 use self::state::{ClusterState, Uids};
 use self::validate::{Credential, ValidatedCluster};
 use crate::kubernetes::client::Session;
@@ -137,11 +138,7 @@ impl Resource for Cluster {
     ) -> Result<Preview<ClusterState>, Failed> {
         let cluster = validated(new)?;
         let login = known_login(&cluster, old_state.filter(|_| same_password(old, &new.value)));
-        if let Some(old) = complete(old) {
-            for effect in effects::effects(&old, &cluster) {
-                ctx.report.info(&effect);
-            }
-        }
+        effects::tell(ctx, &Shape::last(old), &Shape::rendered(&cluster), new);
         if new.unknown.is_empty() {
             tryout::update(&self.session.api(ctx), ctx, &cluster, &login).await?;
         }
