@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::args::{ClusterArgs, Provisioner, ReclaimPolicy};
 use super::shape::{Claim, Ensemble, Existence, Holds, Host, Installation, MOST_HOSTS, Shape};
-use super::{defaults, quantity, validate};
+use super::{quantity, validate};
 use crate::property::path::PropertyPath;
 use crate::resource::{CheckFailure, Known};
 
@@ -49,8 +49,7 @@ pub(super) fn of_inputs(old: &ClusterArgs, new: &Known<ClusterArgs>) -> Vec<Chec
     }
     let mut new = new.clone();
     new.unknown.extend(validate::validate(&new).err().into_iter().flatten().map(|failure| failure.path));
-    let from = Shape::rendered(&validate::anyway(&Known::all(defaults::complete(old.clone(), false))));
-    refusals(&from, &Shape::rendered(&validate::anyway(&new)), &new)
+    refusals(&Shape::last(old), &Shape::rendered(&validate::anyway(&new)), &new)
 }
 
 /// Why the step to the inputs `new`, whose shape is `to`, is refused: changes that can't be made at all, and, without

@@ -43,6 +43,7 @@ use self::look::There;
 use self::manifest::Login;
 use self::outputs::Observed;
 use self::rollout::{Rollout, id, known_password};
+use self::shape::Shape;
 use self::state::{ClusterState, Uids};
 use self::validate::{Credential, ValidatedCluster};
 use crate::kubernetes::apply;
@@ -152,11 +153,7 @@ impl Resource for Cluster {
         if ["name", "namespace", "clusterName"].iter().any(|path| new.unknown.contains(&PropertyPath::from(*path))) {
             ctx.report.info("the name, namespace or clusterName is not known yet; should it be another one than now, the update is refused, since the data would stay behind");
         }
-        if let Some(old) = complete(old) {
-            for effect in effects::effects(&old, &cluster) {
-                ctx.report.info(&effect);
-            }
-        }
+        effects::tell(ctx, &Shape::last(old), &Shape::rendered(&cluster), new);
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);
             tryout::update(&api, ctx, &cluster, &login, old_state).await?;

@@ -27,7 +27,7 @@ pub(super) async fn create(
             there.refuse_what_is_not_ours(ctx, &cluster)?;
             let kept = there.take_over(ctx, new)?;
             cluster = validated(&kept)?;
-            there.tell_effects(ctx, &cluster);
+            there.tell_effects(ctx, &kept, &cluster);
             incarnation = there.incarnation();
         }
         Err(error @ Error::Cancelled { .. }) => return Err(error.to_failure()),

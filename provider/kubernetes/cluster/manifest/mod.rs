@@ -94,11 +94,6 @@ pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login, task: 
     }
 }
 
-/// The installation's spec as far as it does not depend on the login.
-pub(super) fn spec(cluster: &ValidatedCluster) -> Value {
-    installations(cluster).0["spec"].take()
-}
-
 /// The ClickHouseInstallation and the Keeper, as far as they do not depend on the login.
 pub(super) fn installations(cluster: &ValidatedCluster) -> (Value, Option<Value>) {
     let installation = installation::build(cluster, &Login { password: None, version: None }, "");
