@@ -42,7 +42,7 @@ fn code(kind: FailureKind) -> Code {
         FailureKind::Invalid => Code::InvalidArgument,
         FailureKind::AlreadyExists => Code::AlreadyExists,
         FailureKind::Forbidden => Code::PermissionDenied,
-        FailureKind::Unavailable => Code::Unavailable,
+        FailureKind::Unavailable | FailureKind::NoServer => Code::Unavailable,
         FailureKind::Precondition => Code::FailedPrecondition,
         FailureKind::Timeout => Code::DeadlineExceeded,
         FailureKind::Cancelled => Code::Cancelled,

@@ -9,6 +9,7 @@ mod lifecycle;
 mod manifest;
 mod shape;
 mod troubleshooting;
+mod unreachable;
 mod validate;
 
 use serde_json::Value;
