@@ -18,6 +18,7 @@ mod login;
 mod look;
 mod manifest;
 mod names;
+mod namespace;
 mod outputs;
 mod quantity;
 pub mod readiness;
