@@ -12,7 +12,7 @@ use super::args::{
     InterserverSecret, Keeper, Logging, Resources, SecretKey, Storage, Volume,
 };
 use super::manifest::{self, Login, RESTART_ANNOTATION};
-use super::{defaults, names, validate};
+use super::{defaults, names, shape, validate};
 use crate::kubernetes::meta;
 use crate::resource::{Autonaming, Known, Urn};
 
@@ -147,10 +147,28 @@ fn put_on_top(target: &mut Value, entries: &Value) {
     match (target, entries) {
         (Value::Object(target), Value::Object(entries)) => {
             for (key, value) in entries {
-                put_on_top(target.entry(key).or_insert(Value::Null), value);
+                match (target.entry(key).or_insert(Value::Null), value) {
+                    (Value::Array(target), Value::Array(elements)) => put_elements_on_top(key, target, elements),
+                    (target, value) => put_on_top(target, value),
+                }
             }
         }
         (target, entries) => target.clone_from(entries),
+    }
+}
+
+/// As overrides are merged: named things by their names.
+fn put_elements_on_top(list: &str, target: &mut Vec<Value>, elements: &[Value]) {
+    let Some(key) = manifest::merge_key(list, target).filter(|_| manifest::merge_key(list, elements).is_some()) else {
+        elements.clone_into(target);
+        return;
+    };
+    for element in elements {
+        match target.iter_mut().find(|there| there[key] == element[key]) {
+            Some(there) if !manifest::has_directive(element) => put_on_top(there, element),
+            Some(there) => there.clone_from(element),
+            None => target.push(element.clone()),
+        }
     }
 }
 
@@ -206,8 +224,7 @@ fn number<N: TryFrom<u64>>(value: &Value) -> Option<N> {
 
 /// The operator's many spellings of yes; `None` for no, which is the default.
 fn is_yes(value: &Value) -> Option<bool> {
-    let yes = ["1", "true", "yes", "on", "enable", "enabled"].contains(&value.as_str()?.to_lowercase().as_str());
-    yes.then_some(true)
+    shape::is_yes(value).then_some(true)
 }
 
 /// The element of `templates` that `name` names, else the first.

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use super::defaults::Defaults;
+
 /// Free-form YAML or JSON, in the operator's own words.
 pub type FreeForm = BTreeMap<String, Value>;
 
@@ -121,8 +123,9 @@ pub struct ClusterArgs {
     pub allow_data_loss: Option<bool>,
 
     /// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator
-    /// knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in
-    /// the place of the rendered one, `$patch: delete` removes that.
+    /// knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by
+    /// their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one,
+    /// `$patch: delete` removes that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chi_overrides: Option<FreeForm>,
 
@@ -142,6 +145,11 @@ pub struct ClusterArgs {
     /// an error that names the program and the fields. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub force_conflicts: Option<bool>,
+
+    /// No input: the defaults that the cluster was made with, which stay its own whatever a later release has.
+    #[serde(rename = "__defaults", skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub defaults: Option<Defaults>,
 }
 
 /// A container image.

@@ -8,10 +8,13 @@ mod service;
 
 pub(super) use self::secret::USERNAME_KEY;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::state::Uids;
 use super::validate::{ClaimTemplate, ContainerImage, ValidatedCluster};
 use crate::kubernetes::meta;
 use crate::resource::Urn;
@@ -45,6 +48,29 @@ pub(super) struct Login {
     pub(super) version: Option<String>,
 }
 
+impl Manifests {
+    /// The same manifests for the very objects of `uids`, where they are known: no other object is changed, and none is made
+    /// in the place of one that is gone. The Secret carries the `incarnation`.
+    pub(super) fn identified(mut self, uids: &Uids, incarnation: Option<&str>) -> Self {
+        let Self { namespace, secret, service, keeper, installation } = &mut self;
+        for (manifest, uid) in [
+            (namespace.as_mut(), &uids.namespace),
+            (Some(&mut *secret), &uids.secret),
+            (Some(service), &uids.service),
+            (keeper.as_mut(), &uids.keeper),
+            (Some(installation), &uids.installation),
+        ] {
+            if let (Some(manifest), Some(uid)) = (manifest, uid) {
+                manifest["metadata"]["uid"] = json!(uid);
+            }
+        }
+        if let Some(incarnation) = incarnation {
+            secret["metadata"]["annotations"][meta::INCARNATION_ANNOTATION] = json!(incarnation);
+        }
+        self
+    }
+}
+
 impl Login {
     /// What ClickHouse stores: the password's SHA-256, in hex.
     pub(super) fn hash(&self) -> Option<String> {
@@ -70,7 +96,13 @@ pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login, task: 
 
 /// The installation's spec as far as it does not depend on the login.
 pub(super) fn spec(cluster: &ValidatedCluster) -> Value {
-    installation::build(cluster, &Login { password: None, version: None }, "")["spec"].take()
+    installations(cluster).0["spec"].take()
+}
+
+/// The ClickHouseInstallation and the Keeper, as far as they do not depend on the login.
+pub(super) fn installations(cluster: &ValidatedCluster) -> (Value, Option<Value>) {
+    let installation = installation::build(cluster, &Login { password: None, version: None }, "");
+    (installation, cluster.keeper().map(|keeper| keeper::build(cluster, keeper)))
 }
 
 fn namespace(cluster: &ValidatedCluster, urn: &Urn) -> Value {
@@ -154,11 +186,38 @@ const DIRECTIVE: &str = "$patch";
 const REPLACE: &str = "replace";
 const DELETE: &str = "delete";
 
-/// Lays `patch` over `target`: objects key by key, everything else replaced, `null` removes. An object with `$patch: replace`
-/// takes the place of the one there, one with `$patch: delete` removes it.
+/// By which field the elements of a list are told apart, where they are things with a name of their own.
+fn key_of(list: &str) -> Option<&'static str> {
+    match list {
+        "clusters" | "shards" | "replicas" | "hostTemplates" | "podTemplates" | "serviceTemplates" | "volumeClaimTemplates" => Some("name"),
+        "containers" | "initContainers" | "env" | "ports" | "volumes" | "imagePullSecrets" => Some("name"),
+        "volumeMounts" => Some("mountPath"),
+        _ => None,
+    }
+}
+
+/// The field by which the elements of the list called `list` are merged; `None` when one of them lacks it or two have the same.
+pub(super) fn merge_key(list: &str, elements: &[Value]) -> Option<&'static str> {
+    let key = key_of(list)?;
+    let mut seen = BTreeSet::new();
+    elements.iter().all(|element| element[key].as_str().is_some_and(|name| seen.insert(name))).then_some(key)
+}
+
+/// Whether an object of an override says what becomes of the object that it is laid over.
+pub(super) fn has_directive(element: &Value) -> bool {
+    element.get(DIRECTIVE).is_some()
+}
+
+fn says(element: &Value, directive: &str) -> bool {
+    element.get(DIRECTIVE).is_some_and(|said| said == directive)
+}
+
+/// Lays `patch` over `target`: objects key by key, lists of named things by their names, everything else replaced; `null` removes.
+/// An object with `$patch: replace` takes the place of the one there, one with `$patch: delete` removes it; an element that holds
+/// `$patch: replace` and no name replaces the list by the other elements. An empty list empties the one there.
 pub(super) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(entries) = patch else { return };
-    if !target.is_object() || entries.get(DIRECTIVE).is_some_and(|directive| directive == REPLACE) {
+    if !target.is_object() || says(patch, REPLACE) {
         *target = json!({});
     }
     if let Value::Object(target) = target {
@@ -167,16 +226,49 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
                 Value::Null => {
                     target.remove(key);
                 }
-                Value::Object(object) if object.get(DIRECTIVE).is_some_and(|directive| directive == DELETE) => {
+                Value::Object(_) if says(value, DELETE) => {
                     target.remove(key);
                 }
                 Value::Object(_) => merge(target.entry(key).or_insert(Value::Null), value),
+                Value::Array(elements) => merge_list(key, target.entry(key).or_insert(Value::Null), elements),
                 _ => {
                     target.insert(key.clone(), value.clone());
                 }
             }
         }
     }
+}
+
+/// Lays the elements of a list called `list` over `target`. Those that are there keep their places, new ones come last.
+fn merge_list(list: &str, target: &mut Value, elements: &[Value]) {
+    let there = target.as_array().map(Vec::as_slice).unwrap_or_default();
+    let key = merge_key(list, there).filter(|_| !elements.is_empty() && merge_key(list, elements).is_some());
+    let mut merged: Vec<Option<Value>> = there.iter().filter(|_| key.is_some()).cloned().map(Some).collect();
+    let places: BTreeMap<&str, usize> = key
+        .into_iter()
+        .flat_map(|key| there.iter().enumerate().filter_map(move |(place, element)| Some((element[key].as_str()?, place))))
+        .collect();
+    for element in elements {
+        let place = key.and_then(|key| places.get(element[key].as_str()?));
+        match place.and_then(|place| merged.get_mut(*place)) {
+            Some(found) if says(element, DELETE) => *found = None,
+            Some(found) => merge(found.get_or_insert(Value::Null), element),
+            // Deletes what is not there, or only says that the whole list is replaced.
+            None if says(element, DELETE) || element.as_object().is_some_and(|only| only.len() == 1) && says(element, REPLACE) => {}
+            None => merged.push(Some(plain(element))),
+        }
+    }
+    *target = Value::Array(merged.into_iter().flatten().collect());
+}
+
+/// What `element` says of itself, laid over nothing.
+fn plain(element: &Value) -> Value {
+    if !element.is_object() {
+        return element.clone();
+    }
+    let mut plain = Value::Null;
+    merge(&mut plain, element);
+    plain
 }
 
 /// The patch that [`merge`] turns `from` into `to` with; `None` when they are the same. It holds no `null`, which not every
@@ -196,16 +288,40 @@ pub(super) fn merge_patch(from: &Value, to: &Value) -> Option<Value> {
         patch.insert(key.clone(), json!({DIRECTIVE: DELETE}));
     }
     for (key, value) in to {
-        match from.get(key) {
-            None => {
-                patch.insert(key.clone(), value.clone());
-            }
-            Some(old) => {
-                if let Some(change) = merge_patch(old, value) {
-                    patch.insert(key.clone(), change);
-                }
-            }
+        let change = match (from.get(key), value) {
+            (None, _) => Some(value.clone()),
+            (Some(old), _) if old == value => None,
+            (Some(Value::Array(old)), Value::Array(new)) => Some(Value::Array(list_patch(key, old, new))),
+            (Some(old), _) => merge_patch(old, value),
+        };
+        if let Some(change) = change {
+            patch.insert(key.clone(), change);
         }
     }
     Some(Value::Object(patch))
+}
+
+/// The elements that [`merge_list`] turns `from` into `to` with. Elements in another order, or a new one between them, can't be said
+/// by name: then they replace the list.
+fn list_patch(list: &str, from: &[Value], to: &[Value]) -> Vec<Value> {
+    let Some(key) = merge_key(list, from).filter(|_| merge_key(list, to).is_some()) else { return to.to_vec() };
+    let with_name = |name: &Value, mut patch: Value| {
+        patch[key] = name.clone();
+        patch
+    };
+    let of =
+        |elements: &[Value]| elements.iter().filter_map(|element| Some((element[key].as_str()?.to_owned(), element.clone()))).collect();
+    let (old, new): (BTreeMap<String, Value>, BTreeMap<String, Value>) = (of(from), of(to));
+    let gone = from.iter().filter(|element| element[key].as_str().is_some_and(|name| !new.contains_key(name)));
+    let mut patch: Vec<_> = gone.map(|element| with_name(&element[key], json!({DIRECTIVE: DELETE}))).collect();
+    patch.extend(to.iter().filter_map(|element| match element[key].as_str().and_then(|name| old.get(name)) {
+        Some(old) => Some(with_name(&element[key], merge_patch(old, element)?)),
+        None => Some(element.clone()),
+    }));
+    let mut patched = Value::Array(from.to_vec());
+    merge_list(list, &mut patched, &patch);
+    if patched.as_array().is_some_and(|patched| patched == to) {
+        return patch;
+    }
+    std::iter::once(json!({DIRECTIVE: REPLACE})).chain(to.iter().cloned()).collect()
 }

@@ -38,7 +38,10 @@ fn restarts_are_told_with_their_reasons() {
         (json!({"coordination": {"external": {"nodes": [{"host": "zookeeper"}]}}}), "coordination"),
         (json!({"storage": {"size": "100Gi", "provisioner": "StatefulSet"}}), "volumes, storage.provisioner"),
         (json!({"chiOverrides": {"configuration": {"settings": {"max_connections": "500"}}}}), "chiOverrides"),
-        (json!({"chiOverrides": {"templates": {"podTemplates": [{"name": "clickhouse"}]}}}), "chiOverrides"),
+        (
+            json!({"chiOverrides": {"templates": {"podTemplates": [{"name": "clickhouse", "spec": {"nodeSelector": {"a": "b"}}}]}}}),
+            "chiOverrides",
+        ),
     ] {
         assert_eq!(told_of(json!({}), new.clone()), [format!("restarts the hosts {alone} ({reasons})")], "{new}");
     }

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -119,5 +120,71 @@ fn a_merge_patch_leads_from_one_value_to_the_other() {
         assert_eq!(patched, to);
         assert!(!patch.to_string().contains("null"), "{patch}");
         assert_eq!(merge_patch(&to, &to), None);
+    }
+}
+
+#[test]
+fn named_things_in_lists_are_merged_by_their_names() {
+    let pods = |overrides: Value| {
+        let spec = manifests(json!({"chiOverrides": {"templates": {"podTemplates": overrides}}})).installation["spec"].clone();
+        spec["templates"]["podTemplates"].clone()
+    };
+    let rendered = pods(json!([{"name": "clickhouse"}]));
+    assert_eq!(rendered, manifests(json!({})).installation["spec"]["templates"]["podTemplates"]);
+    // What is said is added to what the inputs render, the rest stays (lifecycle H1).
+    let placed = pods(json!([
+        {"name": "clickhouse", "spec": {"nodeSelector": {"a": "b"}, "containers": [{"name": "clickhouse", "env": [{"name": "X", "value": "1"}]}, {"name": "sidecar"}]}},
+        {"name": "other"}
+    ]));
+    let mut expected = rendered[0].clone();
+    expected["spec"]["nodeSelector"] = json!({"a": "b"});
+    expected["spec"]["containers"][0]["env"] = json!([{"name": "X", "value": "1"}]);
+    expected["spec"]["containers"].as_array_mut().unwrap().push(json!({"name": "sidecar"}));
+    assert_eq!(placed, json!([expected, {"name": "other"}]));
+    // `$patch` as Kubernetes knows it.
+    for (overrides, expected) in [
+        (json!([{"name": "clickhouse", "$patch": "delete"}, {"name": "mine"}]), json!([{"name": "mine"}])),
+        (json!([{"name": "clickhouse", "$patch": "replace", "spec": {}}]), json!([{"name": "clickhouse", "spec": {}}])),
+        (json!([{"$patch": "replace"}, {"name": "mine"}]), json!([{"name": "mine"}])),
+        (json!([]), json!([])),
+        (json!([{"spec": {}}]), json!([{"spec": {}}])),
+        (json!([{"name": "none", "$patch": "delete"}]), rendered.clone()),
+    ] {
+        assert_eq!(pods(overrides.clone()), expected, "{overrides}");
+    }
+}
+
+#[test]
+fn mounts_are_merged_by_their_paths_and_coordination_servers_not_at_all() {
+    let mut spec = json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}], "nodes": [{"host": "a", "name": "a"}]});
+    merge(&mut spec, &json!({"volumeMounts": [{"name": "b", "mountPath": "/a"}], "nodes": [{"host": "b", "name": "b"}]}));
+    assert_eq!(spec, json!({"volumeMounts": [{"name": "b", "mountPath": "/a"}], "nodes": [{"host": "b", "name": "b"}]}));
+}
+
+fn overridable() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![any::<bool>().prop_map(Value::from), (0..4u8).prop_map(Value::from), "[ab]{0,2}".prop_map(Value::from)];
+    leaf.prop_recursive(4, 40, 4, |inner| {
+        let field = prop_oneof![Just("containers"), Just("env"), Just("nodes"), Just("name"), Just("spec"), Just("volumeMounts")];
+        let object = prop::collection::btree_map(field, inner.clone(), 0..4).prop_map(|map| json!(map));
+        let named = (prop_oneof![Just("a"), Just("b"), Just("c")], object.clone()).prop_map(|(name, mut object)| {
+            object["name"] = json!(name);
+            object
+        });
+        prop_oneof![
+            object,
+            prop::collection::vec(named, 0..4).prop_map(Value::from),
+            prop::collection::vec(inner, 0..3).prop_map(Value::from)
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_merge_patch_leads_from_any_value_to_any_other(from in overridable(), to in overridable()) {
+        let (from, to) = (json!({"spec": from}), json!({"spec": to}));
+        let patch = merge_patch(&from, &to).unwrap_or_else(|| json!({}));
+        let mut patched = from.clone();
+        merge(&mut patched, &patch);
+        prop_assert_eq!(patched, to);
     }
 }
