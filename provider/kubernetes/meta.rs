@@ -13,6 +13,9 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The annotation that holds the URN of the resource which an object belongs to.
 pub const URN_ANNOTATION: &str = "pulumi-clickhouse/urn";
 
+/// The annotation that holds the incarnation which an object belongs to: a random string, another one for each create of its resource.
+pub const INCARNATION_ANNOTATION: &str = "pulumi-clickhouse/incarnation";
+
 /// The kinds of objects that the provider reads or writes. Their paths are known, so that the API is never discovered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -230,6 +233,11 @@ pub fn is_managed(object: &Value) -> bool {
 /// Whether this provider made an object, for whichever resource.
 pub fn is_marked(object: &Value) -> bool {
     owner_urn(object).is_some()
+}
+
+/// The incarnation that an object belongs to; `None` for one that was made before there were any.
+pub fn incarnation(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/annotations")?.get(INCARNATION_ANNOTATION)?.as_str()
 }
 
 /// The unique id that Kubernetes gave to an object.

@@ -7,6 +7,7 @@ pub mod client;
 pub mod cluster;
 pub mod crd;
 pub mod error;
+pub mod identity;
 pub mod meta;
 pub mod observe;
 #[cfg(test)]

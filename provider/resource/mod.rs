@@ -253,17 +253,18 @@ pub trait Resource: Send + Sync + 'static {
     /// The type token, `package:module:Name`.
     const TOKEN: &'static str;
 
-    /// Fills in the defaults and finds everything that is wrong. Pure.
+    /// Fills in the defaults and finds everything that is wrong. Pure as long as nothing is: only before it refuses
+    /// a change may it look at what is there.
     ///
     /// `old` are the inputs of the last run (as checked, or as read by a refresh). Fields that the
     /// result has and `new` lacks are added to the user's inputs; nothing that the user wrote is changed.
     fn check(
         &self,
-        urn: &Urn,
+        ctx: &Context,
         autonaming: &Autonaming,
         old: Option<&Self::Args>,
         new: &Known<Self::Args>,
-    ) -> Result<Self::Args, Vec<CheckFailure>>;
+    ) -> impl Future<Output = Result<Self::Args, Vec<CheckFailure>>> + Send;
 
     /// Compares. Pure; no network.
     fn diff(&self, old: &Self::Args, old_state: Option<&Self::State>, new: &Known<Self::Args>) -> Diff;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::list::{List, Listed};
 use super::{
     Autonaming, Change, ChangeKind, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Function, Known, Lookup, Paths,
-    Preview, Resource, Urn,
+    Preview, Resource,
 };
 use crate::property::path::PropertyPath;
 
@@ -72,9 +72,9 @@ impl Resource for Thing {
     type State = ThingState;
     const TOKEN: &'static str = "test:index:Thing";
 
-    fn check(
+    async fn check(
         &self,
-        urn: &Urn,
+        ctx: &Context,
         autonaming: &Autonaming,
         old: Option<&ThingArgs>,
         new: &Known<ThingArgs>,
@@ -89,7 +89,7 @@ impl Resource for Thing {
         let mut args = new.value.clone();
         if args.name.is_none() && !new.is_unknown(&"name".into()) {
             args.name = match autonaming {
-                Autonaming::Default => old.and_then(|old| old.name.clone()).or_else(|| Some(urn.name().to_owned())),
+                Autonaming::Default => old.and_then(|old| old.name.clone()).or_else(|| Some(ctx.urn.name().to_owned())),
                 Autonaming::Propose(name) | Autonaming::Enforce(name) => Some(name.clone()),
                 Autonaming::Disabled => {
                     failures.push(CheckFailure::new("name", "must be given"));

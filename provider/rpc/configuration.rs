@@ -48,7 +48,8 @@ pub(super) fn check(server: &Server, request: pb::CheckRequest) -> Result<pb::Ch
     Ok(pb::CheckResponse { inputs: Some(news), failures: status::check_failures(failures) })
 }
 
-/// A provider is replaced, and with it all that it made, only when it now leads to another API server.
+/// Never replaces: a replaced provider replaces all that it made. Which Kubernetes cluster a configuration leads to is not told by its
+/// text, and each call that changes anything compares that with the state.
 pub(super) fn diff(request: pb::DiffRequest) -> Result<pb::DiffResponse, Status> {
     // Engines before 3.74 send no old inputs; a provider's outputs are the same.
     let old = convert::read(request.old_inputs.or(request.olds))?;
@@ -58,35 +59,27 @@ pub(super) fn diff(request: pb::DiffRequest) -> Result<pb::DiffResponse, Status>
     // What is not known yet reads as not set, but it is a change all the same.
     changes.extend(ProviderArgs::NAMES.into_iter().filter(|name| new.get(*name).is_some_and(PropertyValue::has_unknown)));
     changes.retain(|name| !request.ignore_changes.iter().any(|ignored| ignored == name));
-    let elsewhere = !new.values().any(PropertyValue::has_unknown) && old_args.leads_elsewhere(&new_args);
-    let replaces: Vec<String> =
-        changes.iter().filter(|name| elsewhere && ["kubeconfig", "context", "cluster"].contains(*name)).map(ToString::to_string).collect();
     let detailed_diff: HashMap<_, _> = changes
         .iter()
         .map(|name| {
-            let kind = kind(old.contains_key(*name), new.contains_key(*name), replaces.iter().any(|replaced| replaced == name));
+            let kind = kind(old.contains_key(*name), new.contains_key(*name));
             ((*name).to_owned(), pb::PropertyDiff { kind: kind.into(), input_diff: true })
         })
         .collect();
     Ok(pb::DiffResponse {
         changes: if changes.is_empty() { DiffChanges::DiffNone } else { DiffChanges::DiffSome }.into(),
         diffs: changes.iter().map(ToString::to_string).collect(),
-        replaces,
         detailed_diff,
         has_detailed_diff: true,
         ..pb::DiffResponse::default()
     })
 }
 
-fn kind(was: bool, is: bool, replaces: bool) -> property_diff::Kind {
-    use property_diff::Kind;
-    match (was, is, replaces) {
-        (false, _, false) => Kind::Add,
-        (false, _, true) => Kind::AddReplace,
-        (true, false, false) => Kind::Delete,
-        (true, false, true) => Kind::DeleteReplace,
-        (true, true, false) => Kind::Update,
-        (true, true, true) => Kind::UpdateReplace,
+fn kind(was: bool, is: bool) -> property_diff::Kind {
+    match (was, is) {
+        (false, _) => property_diff::Kind::Add,
+        (true, false) => property_diff::Kind::Delete,
+        (true, true) => property_diff::Kind::Update,
     }
 }
 

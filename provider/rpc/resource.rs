@@ -27,11 +27,12 @@ fn old(inputs: Option<prost_types::Struct>, outputs: Option<prost_types::Struct>
     Ok(Old { inputs: convert::read(inputs)?, outputs: convert::read(outputs)? })
 }
 
-pub(super) fn check(server: &Server, request: pb::CheckRequest) -> Result<pb::CheckResponse, Status> {
+pub(super) async fn check(server: &Server, request: pb::CheckRequest) -> Result<pb::CheckResponse, Status> {
     let resource = find(server, &request.r#type, &request.urn)?;
     let autonaming = autonaming(request.autonaming);
+    let ctx = server.context(&request.urn, 0.0);
     let (old, new) = (convert::read(request.olds)?, convert::read(request.news)?);
-    Ok(match resource.check(&Urn(request.urn), &autonaming, &old, new) {
+    Ok(match resource.check(&ctx, &autonaming, &old, new).await {
         Ok(inputs) => pb::CheckResponse { inputs: Some(convert::write(inputs)), failures: Vec::new() },
         Err(failures) => pb::CheckResponse { inputs: None, failures: status::check_failures(failures) },
     })
@@ -70,7 +71,7 @@ fn compared(comparison: Comparison) -> pb::DiffResponse {
         // Left out it means "unknown", and the engine compares by itself.
         changes: if changes.is_empty() { DiffChanges::DiffNone } else { DiffChanges::DiffSome }.into(),
         diffs: names(&mut changes.iter()),
-        delete_before_replace: delete_before_replace && !replaces.is_empty(),
+        delete_before_replace,
         replaces,
         stables,
         detailed_diff,

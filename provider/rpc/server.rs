@@ -160,7 +160,7 @@ impl ResourceProvider for Server {
     async fn check(&self, request: Request<pb::CheckRequest>) -> Result<Response<pb::CheckResponse>, Status> {
         let request = request.into_inner();
         let urn = request.urn.clone();
-        call("Check", &urn, async { resource::check(self, request) }).await
+        call("Check", &urn, resource::check(self, request)).await
     }
 
     async fn diff(&self, request: Request<pb::DiffRequest>) -> Result<Response<pb::DiffResponse>, Status> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::kubernetes::call::{call, text};
 use crate::kubernetes::client::Api;
-use crate::kubernetes::error::{Error, FieldProblem, Subject, Verb};
+use crate::kubernetes::error::{Error, FieldConflict, FieldProblem, Subject, Verb};
 use crate::kubernetes::meta::{FIELD_MANAGER, Kind, ObjectRef, uid};
 
 /// How an object is written.
@@ -48,20 +48,54 @@ pub async fn fetch(api: &Api, object: &ObjectRef) -> Result<Option<Value>, Error
     }
 }
 
+/// Makes the object that a manifest describes, unless one of its name is there: then it fails with [`Error::AlreadyExists`]
+/// and changes nothing. Of two that make the same object at the same time one succeeds.
+pub async fn create(api: &Api, manifest: &Value) -> Result<Value, Error> {
+    let object = ObjectRef::of(manifest).ok_or_else(|| malformed("the manifest names no object of a known kind"))?;
+    path(&object)?;
+    let target =
+        format!("{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict", object.kind.collection_path(object.namespace.as_deref()));
+    let body = manifest.to_string().into_bytes();
+    let request = request("POST", &target, &[(CONTENT_TYPE.as_str(), "application/json")], Some(body))?;
+    call(api, &Subject::object(Verb::Create, &object), &request).await
+}
+
 /// Creates or updates the object that a manifest describes, by server-side apply: only the fields in the manifest become ours,
-/// and fields that the definition does not know are refused. Returns the object as the server has it now.
+/// and fields that the definition does not know are refused. With a `metadata.uid` only the object that has it is changed and
+/// nothing is made: else it fails with [`Error::NotTheOne`]. Fields that somebody changed by hand with kubectl are taken back.
+/// Returns the object as the server has it now.
 pub async fn apply(api: &Api, manifest: &Value, write: Write) -> Result<Value, Error> {
     let object = ObjectRef::of(manifest).ok_or_else(|| malformed("the manifest names no object of a known kind"))?;
     let subject = Subject::object(Verb::Apply, &object);
     match patch(api, &subject, &object, manifest, write).await {
-        // A merge patch of ours counts as another manager of the same name.
-        Err(Error::Conflict { conflicts, .. }) if conflicts.iter().all(|conflict| conflict.manager == FIELD_MANAGER) => {
+        Err(Error::Conflict { conflicts, .. }) if conflicts.iter().all(is_edit) => {
             patch(api, &subject, &object, manifest, Write { force: true, ..write }).await
+        }
+        Err(error) if uid(manifest).is_some() && is_about_uid(&error) => {
+            let replaced = matches!(error, Error::Invalid { .. });
+            Err(Error::NotTheOne { object: object.to_string(), replaced })
         }
         Err(Error::UnknownFields { object: name, fields, .. }) => {
             Err(Error::UnknownFields { object: name, fields, installed: installed_version(api, object.kind).await })
         }
         result => result,
+    }
+}
+
+/// Whether a conflict is about single fields that were changed by hand, or by a merge patch of ours: nobody claims them as a part of
+/// a manifest, as Argo CD, another stack or `kubectl apply` does.
+fn is_edit(conflict: &FieldConflict) -> bool {
+    let manager = conflict.manager.as_str();
+    let by_hand = (manager == "kubectl" || manager.starts_with("kubectl-")) && manager != "kubectl-client-side-apply";
+    manager == FIELD_MANAGER || by_hand && !conflict.applies
+}
+
+/// Whether an apply with a uid failed since no object has that: there is none (a conflict without fields), or another one.
+fn is_about_uid(error: &Error) -> bool {
+    match error {
+        Error::Outdated { .. } => true,
+        Error::Invalid { problems, .. } => problems.iter().any(|problem| problem.field == "metadata.uid"),
+        _ => false,
     }
 }
 
@@ -105,22 +139,37 @@ pub async fn delete(api: &Api, object: &ObjectRef, uid_of_ours: Option<&str>) ->
 /// The names of the objects of a kind that a label selector matches (an empty one matches all), in a namespace or in all.
 /// A page of 500 is one request. An absent definition of the kind is an error.
 pub async fn list_names(api: &Api, kind: Kind, namespace: Option<&str>, selector: &str) -> Result<Vec<ObjectRef>, Error> {
+    let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+    list_as(api, kind, namespace, selector, accept, |item| {
+        let text = |field: &str| item["metadata"][field].as_str().map(str::to_owned);
+        Some(ObjectRef { kind, namespace: text("namespace"), name: text("name")? })
+    })
+    .await
+}
+
+/// Every object of a kind, what `read` makes of each, in a namespace or in all. A page of 500 is one request.
+pub async fn list<T>(api: &Api, kind: Kind, namespace: Option<&str>, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, Error> {
+    list_as(api, kind, namespace, "", "application/json", read).await
+}
+
+async fn list_as<T>(
+    api: &Api,
+    kind: Kind,
+    namespace: Option<&str>,
+    selector: &str,
+    accept: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Result<Vec<T>, Error> {
     let subject = Subject::all(Verb::List, kind, namespace);
-    let mut names = Vec::new();
+    let mut found = Vec::new();
     let mut next = String::new();
     loop {
         let target = format!("{}?limit={PAGE}&labelSelector={}&continue={next}", kind.collection_path(namespace), escape(selector));
-        let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
         let page = call(api, &subject, &request("GET", &target, &[(ACCEPT.as_str(), accept)], None)?).await?;
-        for item in page["items"].as_array().into_iter().flatten() {
-            let text = |field: &str| item["metadata"][field].as_str().map(str::to_owned);
-            if let Some(name) = text("name") {
-                names.push(ObjectRef { kind, namespace: text("namespace"), name });
-            }
-        }
+        found.extend(page["items"].as_array().into_iter().flatten().filter_map(&read));
         match page["metadata"]["continue"].as_str() {
             Some(token) if !token.is_empty() => next = escape(token).to_string(),
-            _ => return Ok(names),
+            _ => return Ok(found),
         }
     }
 }

@@ -161,19 +161,44 @@ async fn an_unknown_field_is_told_with_the_installed_version() {
 }
 
 #[tokio::test]
-async fn a_conflict_with_our_own_merge_patch_is_no_conflict() {
+async fn a_merge_patch_of_ours_or_an_edit_by_kubectl_is_no_conflict_and_another_applier_is() {
     let conflict = |manager: &str| {
-        let cause =
-            json!({"reason": "FieldManagerConflict", "message": format!("conflict with \"{manager}\" using v1"), "field": ".spec.suspend"});
+        let cause = json!({"reason": "FieldManagerConflict", "message": format!("conflict with {manager}"), "field": ".spec.suspend"});
         Reply::Json(
             409,
             json!({"kind": "Status", "reason": "Conflict", "message": "Apply failed", "code": 409, "details": {"causes": [cause]}}),
         )
     };
-    for (manager, taken_over) in [(FIELD_MANAGER, true), ("kubectl", false)] {
+    for (manager, taken_over) in [
+        ("\"pulumi-clickhouse\" using v1", true),
+        ("\"kubectl-edit\" using v1", true),
+        ("\"kubectl-patch\" using v1", true),
+        ("\"kubectl\" with subresource \"scale\" using v1", true),
+        ("\"kubectl\"", false),
+        ("\"kubectl-client-side-apply\" using v1", false),
+        ("\"argocd-controller\"", false),
+        ("\"helm\" using v1", false),
+    ] {
         let (session, _) =
             server(move |seen| if seen.query.contains("force=true") { Reply::Json(200, json!({})) } else { conflict(manager) });
         assert_eq!(apply(&session.api(&context().0), &secret(), Write::default()).await.is_ok(), taken_over, "{manager}");
+    }
+}
+
+#[tokio::test]
+async fn an_apply_with_a_uid_makes_nothing_and_changes_no_other_object() {
+    let absent: fn() -> Reply = || Reply::status(409, "Conflict", "uid mismatch: no existing object was found");
+    let another: fn() -> Reply = || {
+        let cause = json!({"reason": "FieldValueInvalid", "message": "field is immutable", "field": "metadata.uid"});
+        Reply::Json(422, json!({"kind": "Status", "reason": "Invalid", "message": "invalid", "code": 422, "details": {"causes": [cause]}}))
+    };
+    for (reply, replaced) in [(absent, false), (another, true)] {
+        let (session, _) = server(move |_| reply());
+        let mut manifest = secret();
+        manifest["metadata"]["uid"] = json!("u1");
+        let error = apply(&session.api(&context().0), &manifest, Write::default()).await.unwrap_err();
+        assert_eq!(error, Error::NotTheOne { object: "Secret prod/db".into(), replaced });
+        assert!(error.to_string().contains("pulumi refresh"), "{error}");
     }
 }
 

@@ -46,6 +46,11 @@ pub fn server(settings: &Settings) -> Option<String> {
     cluster.cluster?.server.map(|server| server.trim_end_matches('/').to_owned())
 }
 
+/// The name of the context in use; `None` when there is none.
+pub(super) fn context_name(settings: &Settings) -> Option<String> {
+    settings.context.clone().or_else(|| read(settings).ok()?.current_context)
+}
+
 /// The namespace of the context, or of the service account; `None` when there is none.
 pub(super) fn namespace(settings: &Settings) -> Option<String> {
     match read(settings) {

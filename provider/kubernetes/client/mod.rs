@@ -2,6 +2,7 @@
 
 mod kubeconfig;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -49,6 +50,8 @@ struct Inner {
     namespace: OnceLock<String>,
     reached: AtomicBool,
     calls: Semaphore,
+    /// The unique ids of namespaces that were asked for; `None` for one that may not be read.
+    namespaces: Mutex<BTreeMap<String, Option<String>>>,
     hub: Hub,
 }
 
@@ -78,6 +81,7 @@ impl Session {
             namespace: OnceLock::new(),
             reached: AtomicBool::new(false),
             calls: Semaphore::new(Self::CALLS_AT_ONCE),
+            namespaces: Mutex::default(),
             hub: Hub::default(),
         }))
     }
@@ -118,6 +122,11 @@ impl Session {
             .map_or_else(|| "default".to_owned(), |namespace| self.0.namespace.get_or_init(|| namespace).clone())
     }
 
+    /// The name of the kubeconfig's context that is used, where there is one.
+    pub fn context(&self) -> Option<String> {
+        kubeconfig::context_name(&self.0.settings)
+    }
+
     /// The URL of the API server, where the settings tell it.
     pub fn server(&self) -> Option<String> {
         server(&self.0.settings)
@@ -131,6 +140,11 @@ impl Session {
     /// Bounds the calls that are under way. Watches are not counted.
     pub(crate) fn calls(&self) -> &Semaphore {
         &self.0.calls
+    }
+
+    /// The unique ids of namespaces, by name, as far as they were asked for.
+    pub(crate) fn namespaces(&self) -> &Mutex<BTreeMap<String, Option<String>>> {
+        &self.0.namespaces
     }
 
     /// The shared watches.

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use super::defaults::Defaults;
+
 /// Free-form YAML or JSON, in the operator's own words.
 pub type FreeForm = BTreeMap<String, Value>;
 
@@ -143,6 +145,11 @@ pub struct ClusterArgs {
     /// an error that names the program and the fields. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub force_conflicts: Option<bool>,
+
+    /// No input: the defaults that the cluster was made with, which stay its own whatever a later release has.
+    #[serde(rename = "__defaults", skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub defaults: Option<Defaults>,
 }
 
 /// A container image.

@@ -9,7 +9,7 @@ use crate::property::path::{PropertyPath, Segment};
 use crate::resource::{Change, ChangeKind, Diff, Known};
 
 /// Inputs that say how to do things, not what is to be: another value changes nothing on the cluster.
-const NO_CHANGE: [&str; 3] = ["allowDataLoss", "skipAwait", "forceConflicts"];
+const NO_CHANGE: [&str; 4] = ["allowDataLoss", "skipAwait", "forceConflicts", "__defaults"];
 /// Inputs whose change makes another cluster.
 const REPLACE: [&str; 3] = ["name", "namespace", "clusterName"];
 /// The last names of paths that hold Kubernetes quantities, which have several spellings.
@@ -30,15 +30,27 @@ pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Kn
         }
     }
     changes.retain(|change| !change.path.top_level().is_some_and(|top| NO_CHANGE.contains(&top)));
-    changes.extend(missing(old, old_state));
+    changes.extend(missing(old, old_state, &new.value));
+    // What is not known yet can't be told from a rename that would lose the data. Only where that is allowed is it one: else the
+    // guard refuses it once it is known, and Pulumi must not delete the cluster before.
+    let may_rename = new.value.allow_data_loss == Some(true) || is_ephemeral(old);
+    for change in &mut changes {
+        change.replace &= may_rename || !new.is_unknown(&change.path);
+    }
     let renamed = |pick: fn(&ClusterArgs) -> &Option<String>, path: &str| pick(old) != pick(&new.value) || new.is_unknown(&path.into());
     let same_place = !renamed(|args| &args.name, "name") && !renamed(|args| &args.namespace, "namespace");
-    // Two clusters of one name in one namespace would be one.
-    Diff { delete_before_replace: same_place, changes }
+    // Two clusters of one name in one namespace would be one. Where Pulumi replaces for reasons of its own there is only one, too, and
+    // the create takes it over as it is: deleting it first would cost its hosts, and its volumes where they are deleted with it.
+    let other_hosts = changes.iter().any(|change| change.replace);
+    Diff { delete_before_replace: same_place && other_hosts, changes }
+}
+
+fn is_ephemeral(args: &ClusterArgs) -> bool {
+    args.storage.as_ref().is_some_and(|storage| storage.ephemeral == Some(true))
 }
 
 /// Objects that a refresh did not find any more: the outputs that stand for them are absent.
-fn missing(old: &ClusterArgs, old_state: Option<&ClusterState>) -> Vec<Change> {
+fn missing(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &ClusterArgs) -> Vec<Change> {
     let Some(state) = old_state else { return Vec::new() };
     let absent = |path: &str| Change { path: path.into(), kind: ChangeKind::Add, replace: false, of_inputs: false };
     let mut changes = Vec::new();
@@ -53,6 +65,10 @@ fn missing(old: &ClusterArgs, old_state: Option<&ClusterState>) -> Vec<Change> {
     }
     if state.keeper.is_none() && super::has_keeper(old) {
         changes.push(absent("keeper"));
+    }
+    if state.uids.keeper.is_some() && !super::has_keeper(new) && super::is_awaited(new) {
+        // Its removal failed, or waits for an update that is waited for.
+        changes.push(Change { kind: ChangeKind::Delete, ..absent("uids.keeper") });
     }
     changes
 }
@@ -186,6 +202,24 @@ mod tests {
         let other = |json| diff(&old, None, &Known::all(args(json))).delete_before_replace;
         assert!(other(json!({"name": "a", "namespace": "n", "clusterName": "two"})));
         assert!(!other(json!({"name": "b", "namespace": "n", "clusterName": "one"})));
+    }
+
+    #[test]
+    fn a_replacement_of_pulumis_own_takes_the_cluster_over_instead_of_deleting_it_first() {
+        let old = args(json!({"name": "a", "namespace": "n", "clusterName": "one"}));
+        let new = args(json!({"name": "a", "namespace": "n", "clusterName": "one", "restartToken": "2"}));
+        assert!(!diff(&old, None, &Known::all(new)).delete_before_replace);
+    }
+
+    #[test]
+    fn an_unknown_name_replaces_only_where_data_may_be_lost() {
+        let replaces = |old: Value, new: Value| {
+            let known = Known { value: defaults::complete(args(new), false), unknown: ["name".into()].into() };
+            diff(&args(old), None, &known).changes.iter().any(|change| change.replace)
+        };
+        assert!(!replaces(json!({"name": "a"}), json!({})));
+        assert!(replaces(json!({"name": "a"}), json!({"allowDataLoss": true})));
+        assert!(replaces(json!({"name": "a", "storage": {"ephemeral": true}}), json!({"storage": {"ephemeral": true}})));
     }
 
     #[test]

@@ -7,13 +7,15 @@ use super::adopt::{self, Live};
 use super::args::ClusterArgs;
 use super::manifest::{Login, sha256_hex};
 use super::outputs::{Observed, outputs};
-use super::state::{ClusterState, Uids};
+use super::shape::Shape;
+use super::state::{ClusterState, KubernetesCluster, Uids};
 use super::validate::ValidatedCluster;
-use super::{Failed, address, defaults, field, login, names, uid, validate};
+use super::{Failed, address, defaults, effects, field, guard, login, names, uid, validate};
 use crate::kubernetes::apply::fetch;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
-use crate::kubernetes::meta::{Kind, ObjectRef, is_managed, is_marked, owner_urn};
+use crate::kubernetes::identity::{Identity, identify, namespace_uid};
+use crate::kubernetes::meta::{Kind, ObjectRef, incarnation, is_managed, is_marked, owner_urn};
 use crate::resource::{Context, Failure, FailureKind, Found, Known, Urn};
 
 /// What is there before a cluster is made.
@@ -26,7 +28,7 @@ pub(super) struct Before {
     keeper: Option<Value>,
 }
 
-/// Reads what a create could collide with.
+/// Reads what a create could collide with. The Keeper also where the cluster is to have none: the one that is there may lose it.
 pub(super) async fn before_create(api: &Api, cluster: &ValidatedCluster) -> Result<Before, Error> {
     let object = |kind| ObjectRef::new(kind, &cluster.namespace, &cluster.name);
     let (installation, service, secret, keeper, namespace) = futures::join!(
@@ -38,7 +40,54 @@ pub(super) async fn before_create(api: &Api, cluster: &ValidatedCluster) -> Resu
             if cluster.create_namespace { fetch_owned(api, ObjectRef::global(Kind::Namespace, &cluster.namespace)).await } else { Ok(None) }
         },
     );
-    Ok(Before { namespace: namespace?, secret: secret?, service: service?, installation: installation?, keeper: keeper? })
+    let (installation, mut keeper) = (installation?, keeper?);
+    if installation.is_some() && keeper.is_none() && cluster.keeper().is_none() {
+        keeper = match fetch(api, &object(Kind::KeeperInstallation)).await {
+            Err(Error::CrdMissing { .. }) => None,
+            found => found?,
+        };
+    }
+    Ok(Before { namespace: namespace?, secret: secret?, service: service?, installation, keeper })
+}
+
+/// The Kubernetes cluster that `api` leads to, when it is the one of the state: the recorded one, or that of today where none is
+/// recorded. Fails with both when it is known to be another one; `None` when it can't be told.
+pub(super) async fn kubernetes(
+    api: &Api,
+    namespace: &str,
+    recorded: Option<&KubernetesCluster>,
+) -> Result<Option<KubernetesCluster>, Error> {
+    let server = api.session().server();
+    let Some(recorded) = recorded else {
+        let found = identify(api, namespace).await?;
+        return Ok(found.map(|Identity { uid, namespace }| KubernetesCluster { uid, namespace, server }));
+    };
+    match namespace_uid(api, &recorded.namespace).await? {
+        Some(uid) if uid == recorded.uid => Ok(Some(recorded.clone())),
+        Some(uid) => Err(Error::Elsewhere {
+            message: format!(
+                "the kubeconfig{context} leads to another Kubernetes cluster ({here}) than the one that this stack's state tells of ({there}): namespace `{namespace}` has the unique id {uid} in the former                  and {recorded} in the latter; nothing was changed; choose the kubeconfig or context of the latter",
+                context = api.session().context().map(|context| format!("'s context `{context}`")).unwrap_or_default(),
+                here = server.as_deref().unwrap_or("its address is not known"),
+                there = recorded.server.as_deref().unwrap_or("its address is not known"),
+                namespace = recorded.namespace,
+                recorded = recorded.uid,
+            ),
+        }),
+        None => Ok(None),
+    }
+}
+
+/// The error for a cluster of which nothing is there, in a Kubernetes cluster that can't be told from the one of the state.
+pub(super) fn whereabouts_unknown(api: &Api, urn: &Urn, namespace: &str, name: &str, recorded: &KubernetesCluster) -> Error {
+    Error::Elsewhere {
+        message: format!(
+            "nothing of {namespace}/{name} is there, and whether this is the Kubernetes cluster that it was made in ({there}) can't be told, since namespace `{read}` can't be read in the one that the              kubeconfig leads to ({here}); choose the right kubeconfig or context, or ask for `get` on that namespace; when the cluster is gone for good run `pulumi state delete '{urn}'`",
+            there = recorded.server.as_deref().unwrap_or("its address is not known"),
+            read = recorded.namespace,
+            here = api.session().server().as_deref().unwrap_or("its address is not known"),
+        ),
+    }
 }
 
 async fn fetch_owned(api: &Api, object: ObjectRef) -> Result<Option<Value>, Error> {
@@ -46,9 +95,48 @@ async fn fetch_owned(api: &Api, object: ObjectRef) -> Result<Option<Value>, Erro
 }
 
 impl Before {
-    /// Whether an earlier run of this stack was interrupted while it made the cluster.
+    /// Whether a run of this stack has made the cluster, or was interrupted while it did.
     pub(super) fn is_continued(&self) -> bool {
         self.secret.is_some()
+    }
+
+    /// Says what taking the cluster over does to its hosts.
+    pub(super) fn tell_effects(&self, ctx: &Context, cluster: &ValidatedCluster) {
+        let Some(installation) = self.installation.clone() else { return };
+        let live = Live { installation, keeper: self.keeper.clone(), service: self.service.clone() };
+        let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
+        if let Some(there) = super::complete(&there) {
+            effects::tell(ctx, &Shape::rendered(&there), &Shape::rendered(cluster), &Known::all(()));
+        }
+    }
+
+    /// The unique ids of what is there.
+    pub(super) fn uids(&self) -> Uids {
+        let of = |object: &Option<Value>| object.as_ref().and_then(uid);
+        Uids {
+            installation: of(&self.installation),
+            keeper: of(&self.keeper),
+            service: of(&self.service),
+            secret: of(&self.secret),
+            namespace: None,
+        }
+    }
+
+    /// The incarnation that is there.
+    pub(super) fn incarnation(&self) -> Option<String> {
+        self.secret.as_ref().and_then(incarnation).map(str::to_owned)
+    }
+
+    /// What a create has to do with the cluster that is there already, of this stack's making: it keeps its version where the program
+    /// names none, and it is guarded as in an update. Gives the inputs with that version.
+    pub(super) fn take_over(&self, ctx: &Context, new: &Known<ClusterArgs>) -> Result<Known<ClusterArgs>, Failed> {
+        let Some(installation) = self.installation.clone() else { return Ok(new.clone()) };
+        let live = Live { installation, keeper: self.keeper.clone(), service: self.service.clone() };
+        let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
+        let kept = Known { value: super::running(&new.value, there.version.as_deref()), unknown: new.unknown.clone() };
+        let to = Shape::rendered(&super::validated(&kept)?);
+        super::refuse(&guard::refusals(&Shape::of(&live.installation, live.keeper.as_ref()), &to, &kept))?;
+        Ok(kept)
     }
 
     /// Whether the namespace is this cluster's to make, or was made by it in a run that was interrupted.
@@ -84,8 +172,12 @@ impl Before {
         if !taken.is_empty() {
             return Err(Failure { kind: FailureKind::AlreadyExists, reasons: taken, partial: None });
         }
-        if self.is_continued() {
-            ctx.report.info(&format!("going on with {namespace}/{name}, which an interrupted run of this stack began"));
+        if self.installation.is_some() {
+            ctx.report.info(&format!(
+                "{namespace}/{name} of this stack is there already: it is taken over as it is, with its password and volumes"
+            ));
+        } else if self.is_continued() {
+            ctx.report.info(&format!("continuing {namespace}/{name}, which an interrupted run of this stack began"));
         }
         Ok(())
     }
@@ -166,7 +258,9 @@ impl Rest {
         old_state: Option<&ClusterState>,
     ) -> Option<Found<ClusterArgs, ClusterState>> {
         let (inputs, mut state) = (old?.clone(), old_state?.clone());
-        if owner_urn(&self.secret) != Some(&ctx.urn.0) {
+        // By its unique id: the mark still names the stack as it was called before.
+        let is_known = state.uids.secret.is_some() && state.uids.secret == uid(&self.secret);
+        if !is_known && owner_urn(&self.secret) != Some(&ctx.urn.0) {
             return None;
         }
         state.uids = Uids {
@@ -207,11 +301,20 @@ pub(super) fn found(
     old_state: Option<&ClusterState>,
 ) -> Result<Found<ClusterArgs, ClusterState>, Failed> {
     let Seen { live, secret } = seen;
+    let written_version = old.and_then(|old| old.version.clone());
+    let old = old.map(|old| super::running(old, old_state.map(|state| state.version.as_str())));
+    let old = old.as_ref();
     let known = super::known_password(old_state);
     let stored = secret.as_ref().and_then(|secret| login::decode(secret, defaults::PASSWORD_KEY)).map(SecretString::from);
     let (login, secret_is_sound) = settle(&live, known, stored);
     let inputs = match old {
-        Some(old) => adopt::drifted(old, &live, &ctx.urn, &login),
+        Some(old) => {
+            let mut inputs = adopt::drifted(old, &live, &ctx.urn, &login);
+            if inputs.version == old.version {
+                inputs.version.clone_from(&written_version);
+            }
+            inputs
+        }
         None => adopt::inputs(&live, &ctx.urn, &login),
     };
     let namespace = field(&live.installation, "/metadata/namespace").unwrap_or_default();
@@ -245,6 +348,11 @@ pub(super) fn found(
                 field(service, "/status/loadBalancer/ingress/0/hostname").or_else(|| field(service, "/status/loadBalancer/ingress/0/ip"))
             })
             .map(str::to_owned),
+        kubernetes: old_state.and_then(|state| state.kubernetes.clone()),
+        incarnation: match old_state {
+            Some(state) => state.incarnation.clone(),
+            None => secret.as_ref().and_then(incarnation).map(str::to_owned),
+        },
     };
     let mut state = outputs(&cluster, &login, &observed);
     if !secret_is_sound || secret.is_none() {
@@ -252,6 +360,10 @@ pub(super) fn found(
     }
     if live.keeper.is_none() {
         state.keeper = None;
+    }
+    if let Some(known) = old_state.filter(|state| !state.version.is_empty()) {
+        // What it is to run; what it runs is told as drift of the input.
+        state.version.clone_from(&known.version);
     }
     let damaged = |service: &Value| old.is_some() && adopt::service_is_damaged(&cluster, &ctx.urn, &login, service);
     match &live.service {

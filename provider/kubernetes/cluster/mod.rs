@@ -13,6 +13,7 @@ mod effects;
 pub mod get;
 mod guard;
 pub mod list;
+mod live;
 mod login;
 mod look;
 mod manifest;
@@ -37,6 +38,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use self::args::{ClusterArgs, CoordinationType};
+use self::live::Live;
 use self::look::There;
 use self::manifest::Login;
 use self::outputs::Observed;
@@ -44,12 +46,12 @@ use self::rollout::{Rollout, id, known_password};
 use self::shape::Shape;
 use self::state::{ClusterState, Uids};
 use self::validate::{Credential, ValidatedCluster};
+use crate::kubernetes::apply;
 use crate::kubernetes::client::Session;
-use crate::kubernetes::meta;
+use crate::kubernetes::error::Error;
+use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::property::path::PropertyPath;
-use crate::resource::{
-    Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource, Urn,
-};
+use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource};
 
 /// How long a create or an update takes at most, when `customTimeouts` say nothing.
 const ROLLOUT_TIMEOUT: Duration = Duration::from_secs(20 * 60);
@@ -76,17 +78,20 @@ impl Resource for Cluster {
 
     const TOKEN: &'static str = "clickhouse:kubernetes:Cluster";
 
-    fn check(
+    async fn check(
         &self,
-        urn: &Urn,
+        ctx: &Context,
         autonaming: &Autonaming,
         old: Option<&ClusterArgs>,
         new: &Known<ClusterArgs>,
     ) -> Result<ClusterArgs, Vec<CheckFailure>> {
-        let filled = defaults::fill(urn, autonaming, &self.session.default_namespace(), old, new).map_err(|failure| vec![failure])?;
+        let filled = defaults::fill(&ctx.urn, autonaming, &self.session.default_namespace(), old, new).map_err(|failure| vec![failure])?;
         let known = Known { value: filled, unknown: new.unknown.clone() };
         let mut failures = validate::validate(&known).err().unwrap_or_default();
-        failures.extend(old.map(|old| guard::of_inputs(old, &known)).unwrap_or_default());
+        if let Some(old) = old {
+            let refusals = guard::of_inputs(old, &known);
+            failures.extend(live::reconsider(&self.session.api(ctx), old, &known, refusals).await);
+        }
         if failures.is_empty() { Ok(known.value) } else { Err(failures) }
     }
 
@@ -95,12 +100,12 @@ impl Resource for Cluster {
     }
 
     async fn preview_create(&self, ctx: &Context, new: &Known<ClusterArgs>) -> Result<Preview<ClusterState>, Failed> {
-        let cluster = validated(new)?;
+        let mut cluster = validated(new)?;
         if new.unknown.is_empty() {
-            tryout::create(&self.session.api(ctx), ctx, &cluster).await?;
+            cluster = tryout::create(&self.session.api(ctx), ctx, new, cluster).await?;
         }
         let mut unknown = outputs::unknown_outputs(new);
-        unknown.insert("uids".into());
+        unknown.extend(["uids", "kubernetes", "incarnation"].map(PropertyPath::from));
         Ok(foretell(&cluster, &known_login(&cluster, None), &Observed::default(), unknown))
     }
 
@@ -109,19 +114,23 @@ impl Resource for Cluster {
         let deadline = deadline(ctx, ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
         // Boxed, so that it takes no room while a thousand clusters wait: several calls at once are large.
-        let there = Box::pin(look::before_create(&api, &cluster)).await.map_err(|error| error.to_failure())?;
+        let failed = |error: Error| error.to_failure();
+        let there = Box::pin(look::before_create(&api, &cluster)).await.map_err(failed)?;
         there.refuse_what_is_not_ours(ctx, &cluster)?;
+        let cluster = validated(&there.take_over(ctx, &Known::all(new.clone()))?)?;
+        let kubernetes = Box::pin(look::kubernetes(&api, &cluster.namespace, None)).await.map_err(failed)?;
         let before = login::Before { secret: there.secret.clone(), overridden: login::is_overridden(&cluster), ..login::Before::default() };
         let login = login::resolve(&api, &cluster, before).await?;
         let rollout = Rollout {
             ctx,
             api: &api,
             cluster: &cluster,
-            login: &login,
+            login,
             deadline,
-            observed: Observed::default(),
+            observed: Observed { uids: there.uids(), address: None, kubernetes, incarnation: there.incarnation() },
             owns_namespace: there.owns_namespace(&ctx.urn, &cluster),
             exists: there.is_continued(),
+            incarnation: Some(task::fresh()),
             old: None,
         };
         let state = rollout.run().await?;
@@ -136,11 +145,30 @@ impl Resource for Cluster {
         old_state: Option<&ClusterState>,
         new: &Known<ClusterArgs>,
     ) -> Result<Preview<ClusterState>, Failed> {
+        let version = old_state.map(|state| state.version.as_str());
+        let old = &running(old, version);
+        let new = &Known { value: running(&new.value, version), unknown: new.unknown.clone() };
         let cluster = validated(new)?;
         let login = known_login(&cluster, old_state.filter(|_| same_password(old, &new.value)));
-        effects::tell(ctx, &Shape::last(old), &Shape::rendered(&cluster), new);
+        if ["name", "namespace", "clusterName"].iter().any(|path| new.unknown.contains(&PropertyPath::from(*path))) {
+            ctx.report.info("the name, namespace or clusterName is not known yet; should it be another one than now, the update is refused, since the data would stay behind");
+        }
+        let (mut from, to) = (Shape::last(old), Shape::rendered(&cluster));
+        effects::tell(ctx, &from, &to, new);
         if new.unknown.is_empty() {
-            tryout::update(&self.session.api(ctx), ctx, &cluster, &login).await?;
+            let api = self.session.api(ctx);
+            tryout::update(&api, ctx, &cluster, &login, old_state).await?;
+            match Live::look(&api, old).await {
+                Ok(live) => {
+                    refuse(&live.refusals(new))?;
+                    from = live.shape().clone();
+                }
+                Err(error) if error.is_premature() => {}
+                Err(error) => return Err(error.to_failure()),
+            }
+        }
+        for warning in guard::warnings(&from, &to, new) {
+            ctx.report.warn(&warning);
         }
         let kept = observed(old_state);
         let mut unknown = outputs::unknown_outputs(new);
@@ -162,25 +190,49 @@ impl Resource for Cluster {
         old_state: Option<&ClusterState>,
         new: &ClusterArgs,
     ) -> Result<ClusterState, Failed> {
+        let version = old_state.map(|state| state.version.as_str());
+        let (old, new) = (&running(old, version), &running(new, version));
         let cluster = validated(&Known::all(new.clone()))?;
         let deadline = deadline(ctx, ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
         let mut observed = Observed { address: None, ..observed(old_state) };
-        let kept = Login { password: known_password(old_state), version: None };
-        let leaving = |failure: Failed| failure.leaving(id(&cluster), outputs::outputs(&cluster, &kept, &observed));
+        // An error before the first write leaves the state as it was.
+        let here = Box::pin(look::kubernetes(&api, &cluster.namespace, observed.kubernetes.as_ref())).await;
+        observed.kubernetes = here.map_err(|error| error.to_failure())?.or(observed.kubernetes);
+        // What is there may be more than the inputs of the last run tell: after a change that was half made, or an edit by hand.
+        let live = Box::pin(Live::look(&api, old)).await.map_err(|error| error.to_failure())?;
+        refuse(&live.refusals(&Known::all(new.clone())))?;
+        let password = known_password(old_state);
         let same_version = same_password(old, new);
-        let secret =
-            if same_version && kept.password.is_some() { None } else { look::credentials(&api, &cluster).await.map_err(leaving)? };
-        let before = login::Before { password: kept.password.clone(), same_version, secret, overridden: login::is_overridden(&cluster) };
-        let login = login::resolve(&api, &cluster, before).await.map_err(leaving)?;
+        let secret = if same_version && password.is_some() { None } else { look::credentials(&api, &cluster).await? };
+        let before = login::Before { password, same_version, secret, overridden: login::is_overridden(&cluster) };
+        let login = login::resolve(&api, &cluster, before).await?;
         if cluster.create_namespace && began_only(&observed.uids) {
-            observed.uids.namespace = look::own_namespace(&api, &ctx.urn, &cluster.namespace).await.map_err(leaving)?;
+            observed.uids.namespace = look::own_namespace(&api, &ctx.urn, &cluster.namespace).await?;
         }
         let owns_namespace = cluster.create_namespace && observed.uids.namespace.is_some();
-        let rollout =
-            Rollout { ctx, api: &api, cluster: &cluster, login: &login, deadline, observed, owns_namespace, exists: true, old: Some(old) };
+        for claim in live.stale_claims(&cluster) {
+            if let Some(name) = field(claim, "/metadata/name") {
+                let object = ObjectRef::new(Kind::PersistentVolumeClaim, &cluster.namespace, name);
+                apply::delete(&api, &object, meta::uid(claim)).await.map_err(|error| error.to_failure())?;
+            }
+        }
+        drop(live);
+        let rollout = Rollout {
+            ctx,
+            api: &api,
+            cluster: &cluster,
+            login,
+            deadline,
+            observed,
+            owns_namespace,
+            exists: false,
+            incarnation: None,
+            old: Some(old),
+        };
         let mut state = rollout.run().await?;
-        if cluster.keeper().is_none() && (has_keeper(old) || state.uids.keeper.is_some()) {
+        // Hosts that have not been told yet still need it.
+        if cluster.keeper().is_none() && is_awaited(new) && (has_keeper(old) || state.uids.keeper.is_some()) {
             let (namespace, name) = (cluster.namespace.as_str(), cluster.name.as_str());
             let removal = removal::Removal { ctx, api: &api, deadline, namespace, name, args: Some(old), state: Some(&state) };
             removal.keeper().await.map_err(|failure| failure.leaving(id(&cluster), state.clone()))?;
@@ -198,7 +250,17 @@ impl Resource for Cluster {
     ) -> Result<Option<Found<ClusterArgs, ClusterState>>, Failed> {
         let (namespace, name) = self.place(id)?;
         let api = self.session.api(ctx);
-        match look::around(&api, &namespace, &name, old, old_state).await {
+        let recorded = old_state.and_then(|state| state.kubernetes.as_ref());
+        let looked = async {
+            let here = look::kubernetes(&api, &namespace, recorded).await?;
+            let there = look::around(&api, &namespace, &name, old, old_state).await?;
+            match (&there, recorded, &here) {
+                (There::Nothing, Some(recorded), None) => Err(look::whereabouts_unknown(&api, &ctx.urn, &namespace, &name, recorded)),
+                _ => Ok((there, here)),
+            }
+        };
+        let (there, here) = Box::pin(looked).await.map_or_else(|error| (Err(error), None), |(there, here)| (Ok(there), here));
+        match there {
             Ok(There::Nothing) => Ok(None),
             Ok(There::Rest(rest)) => Ok(rest.found(ctx, id, old, old_state)),
             Ok(There::Cluster(seen)) if old_state.is_some_and(|state| !seen.is_of(state)) => {
@@ -210,7 +272,11 @@ impl Resource for Cluster {
                 ));
                 Ok(None)
             }
-            Ok(There::Cluster(seen)) => look::found(ctx, *seen, old, old_state).map(Some),
+            Ok(There::Cluster(seen)) => {
+                let mut found = look::found(ctx, *seen, old, old_state)?;
+                found.state.kubernetes = here.or(found.state.kubernetes);
+                Ok(Some(found))
+            }
             Err(error) if error.is_unreachable() && self.session.settings().delete_unreachable => {
                 ctx.report.warn(&format!("{error}; `deleteUnreachable` is set, so the cluster is dropped from the state"));
                 Ok(None)
@@ -254,11 +320,18 @@ impl Cluster {
 
 /// The cluster that checked inputs describe.
 fn validated(args: &Known<ClusterArgs>) -> Result<ValidatedCluster, Failed> {
-    validate::validate(args).map_err(|failures| Failure {
-        kind: FailureKind::Invalid,
-        reasons: failures.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect(),
-        partial: None,
-    })
+    validate::validate(args).map_err(|failures| refusal(&failures))
+}
+
+/// Fails when anything is refused.
+fn refuse(refusals: &[CheckFailure]) -> Result<(), Failed> {
+    if refusals.is_empty() { Ok(()) } else { Err(refusal(refusals)) }
+}
+
+/// What is wrong with inputs, as a failed call.
+fn refusal(failures: &[CheckFailure]) -> Failed {
+    let reasons = failures.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect();
+    Failure { kind: FailureKind::Invalid, reasons, partial: None }
 }
 
 /// The cluster of the last run, as far as its inputs can still be understood.
@@ -272,6 +345,20 @@ fn deadline(ctx: &Context, default: Duration) -> Instant {
 
 fn has_keeper(args: &ClusterArgs) -> bool {
     args.coordination.as_ref().is_some_and(|coordination| coordination.kind == Some(CoordinationType::Keeper))
+}
+
+/// `args` with the version that the cluster runs, where the program names none.
+fn running(args: &ClusterArgs, version: Option<&str>) -> ClusterArgs {
+    let mut args = args.clone();
+    if let Some(version) = version.filter(|version| !version.is_empty() && defaults::of(&args).version_omitted) {
+        args.version = Some(version.to_owned());
+    }
+    args
+}
+
+/// Whether an update waits until its change is carried out.
+fn is_awaited(args: &ClusterArgs) -> bool {
+    args.skip_await != Some(true) && args.suspended != Some(true)
 }
 
 /// Whether both inputs ask for the same password: a generated one of the same version.
@@ -306,7 +393,12 @@ fn began_only(uids: &Uids) -> bool {
 /// What the state remembers of the API server.
 fn observed(state: Option<&ClusterState>) -> Observed {
     let state = state.cloned().unwrap_or_default();
-    Observed { uids: state.uids, address: state.external.and_then(|external| external.address) }
+    Observed {
+        uids: state.uids,
+        address: state.external.and_then(|external| external.address),
+        kubernetes: state.kubernetes,
+        incarnation: state.incarnation,
+    }
 }
 
 /// The outputs of a preview: a password that is not there yet, and an address that nobody has given yet, are unknown.

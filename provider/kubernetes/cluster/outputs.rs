@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use super::args::IngressType;
 use super::manifest::{Login, USERNAME_KEY};
 use super::shape::{self, Installation, Shape};
-use super::state::{ClusterState, CredentialsSecret, External, Host, KeeperState, Uids};
+use super::state::{ClusterState, CredentialsSecret, External, Host, KeeperState, KubernetesCluster, Uids};
 use super::validate::ValidatedCluster;
 use super::{address, defaults, names};
 use crate::property::path::PropertyPath;
@@ -18,6 +18,10 @@ pub(super) struct Observed {
     pub(super) uids: Uids,
     /// The load balancer's host name or address.
     pub(super) address: Option<String>,
+    /// The Kubernetes cluster, where it may be told.
+    pub(super) kubernetes: Option<KubernetesCluster>,
+    /// The incarnation that the Secret carries.
+    pub(super) incarnation: Option<String>,
 }
 
 /// The outputs of `cluster`.
@@ -58,6 +62,9 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
             native = address::NATIVE_PORT
         ),
         internal_hostname: hostname,
+        version: cluster.version.clone(),
+        kubernetes: observed.kubernetes.clone(),
+        incarnation: observed.incarnation.clone(),
         uids: observed.uids.clone(),
     }
 }

@@ -1,13 +1,15 @@
 //! EFFECT: deletes a cluster's objects in their order and waits until they are gone.
 
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::args::{ClusterArgs, ReclaimPolicy};
 use super::readiness::{self, Leaving};
 use super::state::{ClusterState, Uids};
-use super::{Failed, began_only, has_keeper, login, look};
+use super::{Failed, began_only, has_keeper, login, look, shape};
 use crate::kubernetes::apply::{self, DeleteOutcome};
 use crate::kubernetes::client::Api;
+use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::Context;
@@ -41,11 +43,11 @@ impl Removal<'_> {
     /// Service first, so that no client meets a dying host; the installation while its Keeper can still be told; the Secret last,
     /// since as long as it is there an interrupted removal is known for ours.
     pub(super) async fn run(&self) -> Result<(), Failed> {
+        if !self.is_ours().await? {
+            return Ok(());
+        }
         let uids = self.uids();
         self.remove(&self.object(Kind::Service), uids.service.as_deref()).await?;
-        if self.args.is_some_and(|args| args.suspended == Some(true)) {
-            self.wake().await?;
-        }
         if self.remove(&self.object(Kind::Installation), uids.installation.as_deref()).await? == Outcome::NotOurs {
             return Ok(());
         }
@@ -54,6 +56,38 @@ impl Removal<'_> {
         }
         self.remove(&login::secret_of(self.namespace, self.name), uids.secret.as_deref()).await?;
         self.own_namespace(&uids).await
+    }
+
+    /// Whether the cluster is still this resource's: in the Kubernetes cluster of the state, and not taken over by a later create.
+    async fn is_ours(&self) -> Result<bool, Failed> {
+        let Some(state) = self.state else { return Ok(true) };
+        let failed = |error: Error| error.to_failure();
+        let here = look::kubernetes(self.api, self.namespace, state.kubernetes.as_ref()).await.map_err(failed)?;
+        let secret = match apply::fetch(self.api, &login::secret_of(self.namespace, self.name)).await {
+            Err(error) if error.is_absent() => None,
+            result => result.map_err(failed)?,
+        };
+        if let (None, Some(recorded)) = (&here, &state.kubernetes) {
+            // One object of ours tells as much.
+            let mut seen = secret.as_ref().and_then(meta::uid) == state.uids.secret.as_deref() && secret.is_some();
+            if !seen {
+                let installation = apply::fetch(self.api, &self.object(Kind::Installation)).await;
+                seen = installation.is_ok_and(|found| found.is_some_and(|found| meta::uid(&found) == state.uids.installation.as_deref()));
+            }
+            if !seen {
+                return Err(failed(look::whereabouts_unknown(self.api, &self.ctx.urn, self.namespace, self.name, recorded)));
+            }
+        }
+        let taken_over =
+            secret.as_ref().is_some_and(|secret| meta::is_marked(secret) && meta::incarnation(secret) != state.incarnation.as_deref());
+        if taken_over {
+            self.ctx.report.warn(&format!(
+                "{namespace}/{name} was taken over by a later create of this resource, so all of it is left alone; should nothing manage it any more,                  remove it with `kubectl delete chi {name} --namespace {namespace}`",
+                namespace = self.namespace,
+                name = self.name
+            ));
+        }
+        Ok(!taken_over)
     }
 
     /// Deletes the Keeper, and its volumes where they are to go: the operator keeps them always.
@@ -111,6 +145,9 @@ impl Removal<'_> {
             DeleteOutcome::NotOurs => Ok(Outcome::NotOurs),
             DeleteOutcome::Deleting(left) => {
                 let leaving = Leaving { object: object.clone(), uid: meta::uid(&left).map(str::to_owned), revision: meta::revision(&left) };
+                if object.kind == Kind::Installation {
+                    self.wake(&left).await?;
+                }
                 // It is not needed for the wait, and a thousand clusters can go at once.
                 drop(left);
                 let gone = readiness::await_gone(self.api.session(), self.ctx, self.deadline, vec![leaving]).await;
@@ -119,9 +156,14 @@ impl Removal<'_> {
         }
     }
 
-    /// A suspended installation is never finalized: the operator has to look at it again first.
-    async fn wake(&self) -> Result<(), Failed> {
-        match apply::merge(self.api, &self.object(Kind::Installation), &serde_json::json!({"spec": {"suspend": "no"}})).await {
+    /// A suspended installation is never finalized: the operator has to look at it again. Only once it is being deleted, so that no
+    /// change that was stored meanwhile is carried out first.
+    async fn wake(&self, leaving: &Value) -> Result<(), Failed> {
+        if !shape::is_yes(&leaving["spec"]["suspend"]) {
+            return Ok(());
+        }
+        let patch = json!({"metadata": {"uid": meta::uid(leaving)}, "spec": {"suspend": "no"}});
+        match apply::merge(self.api, &self.object(Kind::Installation), &patch).await {
             Err(error) if !error.is_absent() => Err(error.to_failure()),
             _ => Ok(()),
         }

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::args::{ClusterArgs, IngressType};
 use super::manifest::{Login, Manifests};
@@ -14,19 +16,23 @@ use super::readiness::{self, Expect, ExpectKeeper, NotDone, Written};
 use super::shape::Shape;
 use super::state::ClusterState;
 use super::validate::ValidatedCluster;
-use super::{complete, manifest, restarts, task, uid};
+use super::{complete, login, manifest, restarts, task, uid};
 use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
+use crate::kubernetes::meta;
 use crate::kubernetes::wait::NotReady;
-use crate::resource::{Context, Failure};
+use crate::resource::{Context, Failure, FailureKind};
+
+/// How long the last write of a run that was stopped may take.
+const LAST_WRITE: Duration = Duration::from_secs(5);
 
 /// One rollout of one cluster.
 pub(super) struct Rollout<'a> {
     pub(super) ctx: &'a Context,
     pub(super) api: &'a Api,
     pub(super) cluster: &'a ValidatedCluster,
-    pub(super) login: &'a Login,
+    pub(super) login: Login,
     /// When the waiting ends.
     pub(super) deadline: Instant,
     /// What is known before the first write; filled as the objects come.
@@ -35,6 +41,8 @@ pub(super) struct Rollout<'a> {
     pub(super) owns_namespace: bool,
     /// Whether anything of the cluster is on the API server already.
     pub(super) exists: bool,
+    /// The incarnation that this create brings in; `None` for an update.
+    pub(super) incarnation: Option<String>,
     /// The inputs of the last run, where there was one.
     pub(super) old: Option<&'a ClusterArgs>,
 }
@@ -42,15 +50,38 @@ pub(super) struct Rollout<'a> {
 impl Rollout<'_> {
     /// Writes everything and, unless told not to, waits until the cluster serves. A failure carries what exists by then.
     pub(super) async fn run(mut self) -> Result<ClusterState, Failure<ClusterState>> {
-        match self.steps().await {
+        let result = self.steps().await;
+        let result = match self.renew().await {
+            Ok(()) => result,
+            // As long as the Secret carries the older incarnation this create has not taken the cluster over.
+            Err(failure) => {
+                self.exists = false;
+                result.and(Err(failure))
+            }
+        };
+        match result {
             Ok(()) => Ok(self.state()),
             Err(failure) if self.exists => Err(failure.leaving(id(self.cluster), self.state())),
             Err(failure) => Err(failure),
         }
     }
 
+    /// A create that has taken over what an earlier one made says so at its end, and before anything comes into the state: until
+    /// then an interrupted run leaves the cluster to the earlier one.
+    async fn renew(&mut self) -> Result<(), Failure<ClusterState>> {
+        let Some(incarnation) = self.incarnation.take_if(|_| self.exists) else { return Ok(()) };
+        if self.observed.incarnation.as_ref() == Some(&incarnation) {
+            return Ok(());
+        }
+        self.observed.incarnation = Some(incarnation);
+        let secret = self.manifests("").secret;
+        // A run that the user stops has still to say whose the cluster is.
+        let api = Api { cancel: CancellationToken::new(), ..self.api.clone() }.until(Instant::now() + LAST_WRITE);
+        apply::apply(&api, &secret, self.mode()).await.map(drop).map_err(|error| error.to_failure())
+    }
+
     fn state(&self) -> ClusterState {
-        outputs(self.cluster, self.login, &self.observed)
+        outputs(self.cluster, &self.login, &self.observed)
     }
 
     /// Between the steps nothing of the manifests and the answers is held, nor the room for several calls at once: a thousand clusters
@@ -76,6 +107,7 @@ impl Rollout<'_> {
             self.observed.uids.namespace = uid(&self.write(&namespace).await?);
         }
         // The Secret before all else: from then on an interrupted run finds the password again.
+        let secret = if self.incarnation.is_some() && self.observed.uids.secret.is_none() { self.claim(task).await? } else { secret };
         self.observed.uids.secret = uid(&self.write(&secret).await?);
         // A load balancer takes minutes and a Keeper must serve before the hosts start: both begin at once.
         let (service, keeper) = futures::join!(self.put(&service), self.put_all(keeper.as_ref()));
@@ -90,6 +122,48 @@ impl Rollout<'_> {
         keeper.map_err(failed)
     }
 
+    /// Makes the Secret with nothing but the marks of this stack and create, and gives the whole one to be written over it. Of two programs that
+    /// make a cluster of one name at the same time, the other is told whose it is.
+    async fn claim(&mut self, task: &str) -> Result<Value, Failure<ClusterState>> {
+        self.observed.incarnation.clone_from(&self.incarnation);
+        let mut empty = self.manifests(task).secret;
+        if let Some(secret) = empty.as_object_mut() {
+            secret.remove("data");
+        }
+        let stopped = self.ctx.cancel.is_cancelled();
+        match apply::create(self.api, &empty).await {
+            Ok(made) => {
+                self.exists = true;
+                self.observed.uids.secret = uid(&made);
+            }
+            Err(Error::AlreadyExists { .. }) => self.join().await?,
+            Err(error) => {
+                self.exists |= !stopped && error.leaves_open();
+                return Err(error.to_failure());
+            }
+        }
+        Ok(self.manifests(task).secret)
+    }
+
+    /// Somebody made the Secret since it was looked for: goes on when it was this stack, or this very create, whose answer was lost.
+    async fn join(&mut self) -> Result<(), Failure<ClusterState>> {
+        let ValidatedCluster { namespace, name, .. } = self.cluster;
+        let object = login::secret_of(namespace, name);
+        let found = apply::fetch(self.api, &object).await.map_err(|error| error.to_failure())?;
+        let owner = found.as_ref().and_then(meta::owner_urn);
+        let (Some(found), true) = (&found, owner == Some(&self.ctx.urn.0)) else {
+            let whose = owner.map_or_else(|| "somebody else".to_owned(), |urn| format!("the resource {urn}"));
+            let reason = format!("{object} was made at the same time by {whose}; choose another `name`");
+            return Err(Failure::new(FailureKind::AlreadyExists, reason));
+        };
+        self.exists = true;
+        self.observed.incarnation = meta::incarnation(found).map(str::to_owned);
+        self.observed.uids.secret = uid(found);
+        let before = login::Before { secret: Some(found.clone()), ..login::Before::default() };
+        self.login = login::resolve(self.api, self.cluster, before).await?;
+        Ok(())
+    }
+
     async fn write_installation(&mut self, task: &str) -> Result<Written, Failure<ClusterState>> {
         let written = self.write(&self.manifests(task).installation).await?;
         self.observed.uids.installation = uid(&written);
@@ -97,7 +171,8 @@ impl Rollout<'_> {
     }
 
     fn manifests(&self, task: &str) -> Manifests {
-        manifest::build(self.cluster, &self.ctx.urn, self.login, task)
+        let manifests = manifest::build(self.cluster, &self.ctx.urn, &self.login, task);
+        manifests.identified(&self.observed.uids, self.observed.incarnation.as_deref())
     }
 
     async fn put(&self, manifest: &Value) -> Result<Value, Error> {

@@ -47,6 +47,15 @@ pub struct ClusterState {
     pub port_forward_command: String,
     /// The cluster's DNS name inside Kubernetes.
     pub internal_hostname: String,
+    /// The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesCluster>,
+    /// A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<String>,
     /// The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
     pub uids: Uids,
 }
@@ -71,6 +80,20 @@ pub struct Uids {
     /// Of the namespace, where this cluster made it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+}
+
+/// A Kubernetes cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterKubernetes")]
+pub struct KubernetesCluster {
+    /// The unique id by which it is known, that of one of its namespaces.
+    pub uid: String,
+    /// The namespace: `kube-system`, or the cluster's own where that may not be read.
+    pub namespace: String,
+    /// The URL of its API server when the cluster was made. It may change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
 }
 
 /// The Secret with the login and the addresses.

@@ -3,37 +3,71 @@
 
 use futures::future::join_all;
 
+use super::args::ClusterArgs;
 use super::manifest::{self, Login, Manifests};
+use super::state::ClusterState;
 use super::validate::ValidatedCluster;
-use super::{Failed, look, task};
+use super::{Failed, look, task, validated};
 use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
-use crate::resource::{Context, Failure};
+use crate::resource::{Context, Failure, Known};
 
-/// Tries a creation out. What does not exist yet (the namespace, the operator's definitions, the API server itself) is a
-/// warning: it may come in the same run.
-pub(super) async fn create(api: &Api, ctx: &Context, cluster: &ValidatedCluster) -> Result<(), Failed> {
-    match look::before_create(api, cluster).await {
-        Ok(there) => there.refuse_what_is_not_ours(ctx, cluster)?,
+/// Tries a creation out, and gives the cluster that it would make: one of this stack's that is there already is taken over. What does
+/// not exist yet (the namespace, the operator's definitions, the API server itself) is a warning: it may come in the same run.
+pub(super) async fn create(
+    api: &Api,
+    ctx: &Context,
+    new: &Known<ClusterArgs>,
+    mut cluster: ValidatedCluster,
+) -> Result<ValidatedCluster, Failed> {
+    let mut incarnation = None;
+    match look::before_create(api, &cluster).await {
+        Ok(there) => {
+            there.refuse_what_is_not_ours(ctx, &cluster)?;
+            let kept = there.take_over(ctx, new)?;
+            cluster = validated(&kept)?;
+            there.tell_effects(ctx, &cluster);
+            incarnation = there.incarnation();
+        }
         Err(error @ Error::Cancelled { .. }) => return Err(error.to_failure()),
         Err(error) if is_out_of_reach(&error) => {
             warn(ctx, &error.to_string());
-            return Ok(());
+            return Ok(cluster);
         }
         // The dry run meets the same obstacle, and tells it together with others.
         Err(_) => {}
     }
-    dry_run(api, ctx, cluster, &Login { password: None, version: None }).await
+    let state = ClusterState { incarnation, ..ClusterState::default() };
+    dry_run(api, ctx, &cluster, &Login { password: None, version: None }, Some(&state)).await?;
+    Ok(cluster)
 }
 
-/// Tries an update out.
-pub(super) async fn update(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &Login) -> Result<(), Failed> {
-    dry_run(api, ctx, cluster, login).await
+/// Tries an update out, on the very objects that `state` tells of.
+pub(super) async fn update(
+    api: &Api,
+    ctx: &Context,
+    cluster: &ValidatedCluster,
+    login: &Login,
+    state: Option<&ClusterState>,
+) -> Result<(), Failed> {
+    let recorded = state.and_then(|state| state.kubernetes.as_ref());
+    match look::kubernetes(api, &cluster.namespace, recorded).await {
+        Err(error) if is_out_of_reach(&error) => {
+            warn(ctx, &error.to_string());
+            return Ok(());
+        }
+        Err(error @ (Error::Elsewhere { .. } | Error::Cancelled { .. })) => return Err(error.to_failure()),
+        _ => {}
+    }
+    dry_run(api, ctx, cluster, login, state).await
 }
 
-async fn dry_run(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &Login) -> Result<(), Failed> {
-    let Manifests { namespace, secret, service, keeper, installation } = manifest::build(cluster, &ctx.urn, login, &task::fresh());
+async fn dry_run(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &Login, state: Option<&ClusterState>) -> Result<(), Failed> {
+    let nothing = ClusterState::default();
+    let state = state.unwrap_or(&nothing);
+    let manifests = manifest::build(cluster, &ctx.urn, login, &task::fresh()).identified(&state.uids, state.incarnation.as_deref());
+    let Manifests { namespace, secret, service, keeper, installation } = manifests;
     let makes_namespace = namespace.is_some();
     let write = Write { dry_run: true, force: cluster.force_conflicts };
     let manifests: Vec<_> = [namespace, Some(secret), Some(service), keeper, Some(installation)].into_iter().flatten().collect();

@@ -24,6 +24,8 @@ pub(super) struct ValidatedCluster {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) annotations: BTreeMap<String, String>,
     pub(super) cluster_name: String,
+    /// The input `version`, or its default.
+    pub(super) version: String,
     pub(super) image: ContainerImage,
     pub(super) shards: u32,
     pub(super) replicas: u32,
@@ -224,6 +226,7 @@ impl Checker<'_> {
             labels: args.labels.clone().unwrap_or_default(),
             annotations: args.annotations.clone().unwrap_or_default(),
             cluster_name,
+            version,
             image,
             shards,
             replicas,
@@ -234,7 +237,7 @@ impl Checker<'_> {
             ingress,
             per_shard_services: args.per_shard_services.unwrap_or(shards > 1),
             interserver,
-            log_level: args.logging.as_ref().and_then(|logging| logging.level).unwrap_or(LogLevel::Information),
+            log_level: args.logging.as_ref().and_then(|logging| logging.level).unwrap_or(defaults::of(args).log_level),
             stopped: args.stopped.unwrap_or_default(),
             suspended: args.suspended.unwrap_or_default(),
             restart_token: args.restart_token.clone(),
@@ -527,7 +530,7 @@ impl Checker<'_> {
                 .unwrap_or_default()
                 .iter()
                 .cloned()
-                .chain(defaults::PRIVATE_NETWORKS.map(str::to_owned))
+                .chain(defaults::of(&self.args.value).networks)
                 .collect(),
         };
         Admin { username, credential, networks }

@@ -27,6 +27,8 @@ pub enum Verb {
     List,
     /// Watch objects.
     Watch,
+    /// Make one that must not be there yet.
+    Create,
     /// Server-side apply.
     Apply,
     /// Delete one object.
@@ -40,6 +42,7 @@ impl Verb {
             Self::Get => "get",
             Self::List => "list",
             Self::Watch => "watch",
+            Self::Create => "create",
             Self::Apply => "patch",
             Self::Delete => "delete",
         }
@@ -57,6 +60,8 @@ impl fmt::Display for Verb {
 pub struct FieldConflict {
     /// The other manager, with the API version it used where the server tells it.
     pub manager: String,
+    /// Whether it applies whole manifests; else it has changed single fields.
+    pub applies: bool,
     /// The fields that it owns.
     pub fields: Vec<String>,
 }
@@ -130,6 +135,23 @@ pub enum Error {
         verb: Verb,
         /// On what.
         object: String,
+    },
+    /// The object that was to be changed is not there, or another one has its name.
+    #[error(
+        "{object} is not the one that this stack's state tells of ({}); run `pulumi refresh` and then this again, and see that the kubeconfig leads to the right Kubernetes cluster",
+        if *.replaced {"another one has its name now"} else {"it does not exist"}
+    )]
+    NotTheOne {
+        /// Which object.
+        object: String,
+        /// Whether another one has its name.
+        replaced: bool,
+    },
+    /// The kubeconfig leads to another Kubernetes cluster than the one in the state, or to one that can't be told from it.
+    #[error("{message}")]
+    Elsewhere {
+        /// Both clusters, and the remedy.
+        message: String,
     },
     /// Something of this name exists.
     #[error("{object} exists already")]
@@ -257,6 +279,8 @@ impl Error {
             | Self::NamespaceMissing { .. }
             | Self::Conflict { .. }
             | Self::Outdated { .. }
+            | Self::NotTheOne { .. }
+            | Self::Elsewhere { .. }
             | Self::OperatorTooOld { .. } => FailureKind::Precondition,
             Self::Forbidden { .. } | Self::Refused { .. } => FailureKind::Forbidden,
             Self::AlreadyExists { .. } => FailureKind::AlreadyExists,

@@ -101,9 +101,11 @@ fn conflict(subject: &Subject, status: &Status) -> Error {
     let mut conflicts: Vec<FieldConflict> = Vec::new();
     for cause in causes.iter().filter(|cause| cause.reason == "FieldManagerConflict") {
         let manager = cause.message.split('"').nth(1).unwrap_or("another manager");
-        match conflicts.iter_mut().find(|conflict| conflict.manager == manager) {
+        // The server tells the API version of those that changed single fields, and of no others.
+        let applies = !cause.message.contains("\" using ") && !cause.message.contains("with subresource");
+        match conflicts.iter_mut().find(|conflict| conflict.manager == manager && conflict.applies == applies) {
             Some(conflict) => conflict.fields.push(cause.field.clone()),
-            None => conflicts.push(FieldConflict { manager: manager.to_owned(), fields: vec![cause.field.clone()] }),
+            None => conflicts.push(FieldConflict { manager: manager.to_owned(), applies, fields: vec![cause.field.clone()] }),
         }
     }
     // Without fields it is about the whole object: another revision, or another uid than the precondition's.

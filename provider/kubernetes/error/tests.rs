@@ -56,13 +56,14 @@ fn what_admission_refuses_is_no_missing_right() {
 
 #[test]
 fn a_conflict_names_managers_and_fields() {
-    let cause = |manager: &str, field: &str| json!({"reason": "FieldManagerConflict", "message": format!("conflict with \"{manager}\" using clickhouse.altinity.com/v1"), "field": field});
-    let details = json!({"causes": [cause("kubectl", ".spec.stop"), cause("argocd", ".spec.taskID"), cause("kubectl", ".spec.defaults")]});
+    let cause = |manager: &str, field: &str| json!({"reason": "FieldManagerConflict", "message": format!("conflict with {manager}"), "field": field});
+    let kubectl = "\"kubectl\" using clickhouse.altinity.com/v1";
+    let details = json!({"causes": [cause(kubectl, ".spec.stop"), cause("\"argocd\"", ".spec.taskID"), cause(kubectl, ".spec.defaults")]});
     let error =
         Error::from_answer(&on(Verb::Apply, Kind::Installation), 409, &status(409, "Conflict", "Apply failed with 3 conflicts", details));
     let expected = vec![
-        FieldConflict { manager: "kubectl".into(), fields: vec![".spec.stop".into(), ".spec.defaults".into()] },
-        FieldConflict { manager: "argocd".into(), fields: vec![".spec.taskID".into()] },
+        FieldConflict { manager: "kubectl".into(), applies: false, fields: vec![".spec.stop".into(), ".spec.defaults".into()] },
+        FieldConflict { manager: "argocd".into(), applies: true, fields: vec![".spec.taskID".into()] },
     ];
     assert!(matches!(&error, Error::Conflict { conflicts, .. } if *conflicts == expected), "{error:?}");
     assert!(error.to_string().contains("`kubectl` owns .spec.stop, .spec.defaults"), "{error}");

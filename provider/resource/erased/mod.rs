@@ -11,7 +11,7 @@ mod resource;
 use futures::future::BoxFuture;
 
 use super::list::Listed;
-use super::{Autonaming, Change, CheckFailure, Context, Failure, Urn};
+use super::{Autonaming, Change, CheckFailure, Context, Failure};
 use crate::property::PropertyMap;
 use crate::property::pattern::Pattern;
 
@@ -77,7 +77,13 @@ pub struct Old {
 pub trait ErasedResource: Send + Sync {
     /// Fills the defaults into `new` and marks what is secret, or tells all that is wrong. A failure whose path is the root
     /// names its property in the reason: Pulumi would print the value of the named property, and it is secret.
-    fn check(&self, urn: &Urn, autonaming: &Autonaming, old: &PropertyMap, new: PropertyMap) -> Result<PropertyMap, Vec<CheckFailure>>;
+    fn check<'a>(
+        &'a self,
+        ctx: &'a Context,
+        autonaming: &'a Autonaming,
+        old: &'a PropertyMap,
+        new: PropertyMap,
+    ) -> BoxFuture<'a, Result<PropertyMap, Vec<CheckFailure>>>;
 
     /// Compares, leaving out what `ignored` covers.
     fn diff(&self, old: &Old, new: &PropertyMap, ignored: &[Pattern]) -> Result<Comparison, Failed>;

@@ -11,9 +11,7 @@ use crate::property::pattern::Pattern;
 use crate::property::{PropertyMap, PropertyValue};
 use crate::resource::fields::Fields;
 use crate::resource::list::{List, Listed};
-use crate::resource::{
-    Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource, Urn,
-};
+use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource};
 
 /// A resource behind [`ErasedResource`].
 pub(in crate::resource) struct Typed<R> {
@@ -97,25 +95,33 @@ impl<R: Resource> Typed<R> {
 }
 
 impl<R: Resource> ErasedResource for Typed<R> {
-    fn check(&self, urn: &Urn, autonaming: &Autonaming, old: &PropertyMap, new: PropertyMap) -> Result<PropertyMap, Vec<CheckFailure>> {
-        let mut inputs = new;
-        self.args.drop_nulls(&mut inputs);
-        self.args.mark_secrets(&mut inputs);
-        let (known, mut failures) = decode::written::<R::Args>(&self.args, take_apart(&inputs));
-        let Some(known) = known else { return Err(without_secrets(&inputs, failures)) };
-        let old = decode::remembered(&self.args, old);
-        match self.resource.check(urn, autonaming, old.as_ref(), &known) {
-            Ok(checked) if failures.is_empty() => {
-                encode::add_defaults(&mut inputs, &encode::to_json(&checked), &known.unknown);
-                self.args.mark_secrets(&mut inputs);
-                Ok(inputs)
+    fn check<'a>(
+        &'a self,
+        ctx: &'a Context,
+        autonaming: &'a Autonaming,
+        old: &'a PropertyMap,
+        new: PropertyMap,
+    ) -> BoxFuture<'a, Result<PropertyMap, Vec<CheckFailure>>> {
+        Box::pin(async move {
+            let mut inputs = new;
+            self.args.drop_nulls(&mut inputs);
+            self.args.mark_secrets(&mut inputs);
+            let (known, mut failures) = decode::written::<R::Args>(&self.args, take_apart(&inputs));
+            let Some(known) = known else { return Err(without_secrets(&inputs, failures)) };
+            let old = decode::remembered(&self.args, old);
+            match self.resource.check(ctx, autonaming, old.as_ref(), &known).await {
+                Ok(checked) if failures.is_empty() => {
+                    encode::add_defaults(&mut inputs, &encode::to_json(&checked), &known.unknown);
+                    self.args.mark_secrets(&mut inputs);
+                    Ok(inputs)
+                }
+                Ok(_) => Err(without_secrets(&inputs, failures)),
+                Err(more) => {
+                    failures.extend(more);
+                    Err(without_secrets(&inputs, failures))
+                }
             }
-            Ok(_) => Err(without_secrets(&inputs, failures)),
-            Err(more) => {
-                failures.extend(more);
-                Err(without_secrets(&inputs, failures))
-            }
-        }
+        })
     }
 
     fn diff(&self, old: &Old, new: &PropertyMap, ignored: &[Pattern]) -> Result<Comparison, Failed> {

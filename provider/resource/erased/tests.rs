@@ -7,7 +7,7 @@ use super::*;
 use crate::property::PropertyValue;
 use crate::resource::registry::Registry;
 use crate::resource::sample::{GetThing, Thing};
-use crate::resource::{FailureKind, Function, Reporter, Resource};
+use crate::resource::{FailureKind, Function, Reporter, Resource, Urn};
 
 struct Silent;
 
@@ -57,8 +57,7 @@ fn assert_same(found: &PropertyMap, expected: &PropertyMap) {
 }
 
 fn check(new: PropertyMap) -> Result<PropertyMap, Vec<(String, String)>> {
-    thing()
-        .check(&urn(), &Autonaming::Default, &PropertyMap::new(), new)
+    futures::executor::block_on(thing().check(&ctx(), &Autonaming::Default, &PropertyMap::new(), new))
         .map_err(|failures| failures.into_iter().map(|failure| (failure.path.to_string(), failure.reason)).collect())
 }
 
@@ -148,7 +147,9 @@ fn a_failure_of_a_secret_property_names_it_in_the_reason_only() {
 
 #[test]
 fn a_check_hands_on_the_old_inputs_and_the_naming() {
-    let checked = |autonaming: Autonaming| thing().check(&urn(), &autonaming, &map([("name", "old".into())]), PropertyMap::new());
+    let checked = |autonaming: Autonaming| {
+        futures::executor::block_on(thing().check(&ctx(), &autonaming, &map([("name", "old".into())]), PropertyMap::new()))
+    };
     assert_eq!(checked(Autonaming::Default).unwrap()["name"], "old".into());
     assert_eq!(checked(Autonaming::Enforce("exact".into())).unwrap()["name"], "exact".into());
     assert!(checked(Autonaming::Disabled).is_err());

@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::state::Uids;
 use super::validate::{ClaimTemplate, ContainerImage, ValidatedCluster};
 use crate::kubernetes::meta;
 use crate::resource::Urn;
@@ -45,6 +46,29 @@ pub(super) struct Login {
     pub(super) password: Option<SecretString>,
     /// Of a generated password: which `passwordVersion` it was made for.
     pub(super) version: Option<String>,
+}
+
+impl Manifests {
+    /// The same manifests for the very objects of `uids`, where they are known: no other object is changed, and none is made
+    /// in the place of one that is gone. The Secret carries the `incarnation`.
+    pub(super) fn identified(mut self, uids: &Uids, incarnation: Option<&str>) -> Self {
+        let Self { namespace, secret, service, keeper, installation } = &mut self;
+        for (manifest, uid) in [
+            (namespace.as_mut(), &uids.namespace),
+            (Some(&mut *secret), &uids.secret),
+            (Some(service), &uids.service),
+            (keeper.as_mut(), &uids.keeper),
+            (Some(installation), &uids.installation),
+        ] {
+            if let (Some(manifest), Some(uid)) = (manifest, uid) {
+                manifest["metadata"]["uid"] = json!(uid);
+            }
+        }
+        if let Some(incarnation) = incarnation {
+            secret["metadata"]["annotations"][meta::INCARNATION_ANNOTATION] = json!(incarnation);
+        }
+        self
+    }
 }
 
 impl Login {

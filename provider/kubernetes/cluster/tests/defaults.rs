@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::kubernetes::cluster::args::CoordinationType;
+use crate::kubernetes::cluster::args::{CoordinationType, LogLevel};
 
 #[test]
 fn a_program_that_says_nothing_is_one_host_with_its_volume() {
@@ -36,6 +36,46 @@ fn a_cluster_keeps_the_release_and_the_name_it_was_made_with() {
     let old = args(json!({"name": "db-0000000", "version": "24.8.1.1"}));
     let new = fill(&urn(), &Autonaming::Default, "apps", Some(&old), &Known::all(args(json!({})))).unwrap();
     assert_eq!((new.name.as_deref(), new.version.as_deref()), (Some("db-0000000"), Some("24.8.1.1")));
+}
+
+#[test]
+fn a_cluster_keeps_its_namespace_whoever_runs_pulumi() {
+    let old = checked(json!({}));
+    let of_another_context = fill(&urn(), &Autonaming::Default, "other", Some(&old), &Known::all(args(json!({})))).unwrap();
+    assert_eq!(of_another_context, old);
+    let before = ClusterArgs { defaults: None, ..old.clone() };
+    let upgraded = fill(&urn(), &Autonaming::Default, "other", Some(&before), &Known::all(args(json!({})))).unwrap();
+    assert_eq!(upgraded, old, "a state of a release that recorded no defaults");
+}
+
+/// What a later release changes: the cluster was made with other defaults than today's.
+#[test]
+fn a_cluster_keeps_every_default_it_was_made_with() {
+    let mut old = checked(json!({"replicas": 2, "storage": {"logs": {}}}));
+    let mut earlier = old.defaults.take().unwrap();
+    earlier.version = "24.8.1.1".into();
+    (earlier.data_size, earlier.logs_size, earlier.keeper_size) = ("20Gi".into(), "5Gi".into(), "6Gi".into());
+    earlier.keeper_replicas = 5;
+    earlier.resources[1] = ["1".into(), "2Gi".into()];
+    earlier.keeper_resources[0][1] = "512Mi".into();
+    earlier.networks = vec!["10.0.0.0/8".into()];
+    earlier.log_level = LogLevel::Warning;
+    let program = Known::all(args(json!({"replicas": 2, "storage": {"logs": {}}})));
+    let made =
+        fill(&urn(), &Autonaming::Default, "apps", Some(&ClusterArgs { defaults: Some(earlier), ..ClusterArgs::default() }), &program);
+    let made = made.unwrap();
+    let spec = |args: &ClusterArgs| {
+        crate::kubernetes::cluster::manifest::installations(&run_validate(&Known::all(args.clone())).unwrap()).0["spec"].take()
+    };
+    let text = spec(&made).to_string();
+    for kept in ["24.8.1.1", "20Gi", "5Gi", "2Gi", "warning", "[\"10.0.0.0/8\"]", "chk-db-"] {
+        assert!(text.contains(kept), "{kept}: {text}");
+    }
+    let again = fill(&urn(), &Autonaming::Default, "apps", Some(&made), &program).unwrap();
+    assert_eq!(again, made);
+    // What a person changed by hand, and a refresh found, is no default: the next update repairs it.
+    let drifted = ClusterArgs { version: Some("1.2.3".into()), resources: None, ..made.clone() };
+    assert_eq!(fill(&urn(), &Autonaming::Default, "apps", Some(&drifted), &program).unwrap(), made);
 }
 
 #[test]

@@ -24,42 +24,70 @@ fn api(interfere: Interfere) -> (Cluster, Arc<Log>, Objects) {
 }
 
 fn serve(objects: Objects, interfere: Interfere) -> (Session, Arc<Log>) {
-    server(move |seen| {
-        if let Some(reply) = interfere(seen) {
-            return reply;
-        }
-        let mut objects = objects.lock().unwrap();
-        let missing = || {
-            let mut parts = seen.path.rsplit('/');
-            let details = json!({"name": parts.next(), "kind": parts.next()});
-            Reply::Json(
-                404,
-                json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404, "message": "not found", "details": details}),
-            )
-        };
-        match seen.method.as_str() {
-            "GET" => objects.get(&seen.path).map_or_else(missing, |object| Reply::Json(200, object.clone())),
-            "DELETE" => match objects.remove(&seen.path) {
-                Some(object) if seen.body["preconditions"].get("uid").is_some_and(|uid| *uid != object["metadata"]["uid"]) => {
-                    objects.insert(seen.path.clone(), object);
-                    Reply::status(409, "Conflict", "the UID in the precondition does not match")
-                }
-                Some(_) => Reply::Json(200, json!({"kind": "Status", "status": "Success"})),
-                None => missing(),
-            },
-            _ => {
-                let mut object = objects.get(&seen.path).cloned().unwrap_or_else(|| json!({}));
-                merge(&mut object, &seen.body);
-                object["metadata"]["uid"] = json!(format!("uid of {}", seen.path));
-                if !seen.query.contains("dryRun") {
-                    objects.insert(seen.path.clone(), object.clone());
-                }
-                Reply::Json(200, object)
-            }
-        }
-    })
+    server(move |seen| interfere(seen).unwrap_or_else(|| answer(&objects, seen)))
 }
 
+/// The server's own answer.
+fn answer(objects: &Objects, seen: &Seen) -> Reply {
+    let mut objects = objects.lock().unwrap();
+    let missing = || {
+        let mut parts = seen.path.rsplit('/');
+        let details = json!({"name": parts.next(), "kind": parts.next()});
+        Reply::Json(
+            404,
+            json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404, "message": "not found", "details": details}),
+        )
+    };
+    match seen.method.as_str() {
+        "GET" if seen.path.ends_with("/persistentvolumeclaims") => {
+            let items: Vec<_> = objects.iter().filter(|(path, _)| path.starts_with(&seen.path)).map(|(_, claim)| claim).collect();
+            Reply::Json(200, json!({"metadata": {}, "items": items}))
+        }
+        "GET" if seen.path == KUBE_SYSTEM => Reply::Json(200, json!({"metadata": {"name": "kube-system", "uid": "here"}})),
+        "GET" => objects.get(&seen.path).map_or_else(missing, |object| Reply::Json(200, object.clone())),
+        "DELETE" => match objects.remove(&seen.path) {
+            Some(object) if seen.body["preconditions"].get("uid").is_some_and(|uid| *uid != object["metadata"]["uid"]) => {
+                objects.insert(seen.path.clone(), object);
+                Reply::status(409, "Conflict", "the UID in the precondition does not match")
+            }
+            Some(_) => Reply::Json(200, json!({"kind": "Status", "status": "Success"})),
+            None => missing(),
+        },
+        "POST" => {
+            let path = format!("{}/{}", seen.path, seen.body["metadata"]["name"].as_str().unwrap());
+            if objects.contains_key(&path) {
+                return Reply::status(409, "AlreadyExists", "secrets \"db-credentials\" already exists");
+            }
+            let mut object = seen.body.clone();
+            object["metadata"]["uid"] = json!(format!("uid of {path}"));
+            objects.insert(path, object.clone());
+            Reply::Json(201, object)
+        }
+        _ => {
+            let there = objects.get(&seen.path);
+            match (seen.body["metadata"].get("uid"), there) {
+                (Some(_), None) => return Reply::status(409, "Conflict", "uid mismatch: no existing object was found"),
+                (Some(wanted), Some(there)) if *wanted != there["metadata"]["uid"] => return Reply::Json(422, immutable_uid()),
+                _ => {}
+            }
+            let mut object = there.cloned().unwrap_or_else(|| json!({}));
+            let uid = object["metadata"].get("uid").cloned().unwrap_or_else(|| json!(format!("uid of {}", seen.path)));
+            merge(&mut object, &seen.body);
+            object["metadata"]["uid"] = uid;
+            if !seen.query.contains("dryRun") {
+                objects.insert(seen.path.clone(), object.clone());
+            }
+            Reply::Json(200, object)
+        }
+    }
+}
+
+fn immutable_uid() -> Value {
+    let cause = json!({"reason": "FieldValueInvalid", "message": "field is immutable", "field": "metadata.uid"});
+    json!({"kind": "Status", "status": "Failure", "reason": "Invalid", "code": 422, "message": "invalid", "details": {"causes": [cause]}})
+}
+
+const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
 const SECRET: &str = "/api/v1/namespaces/apps/secrets/db-credentials";
 const SERVICE: &str = "/api/v1/namespaces/apps/services/db";
 const CHI: &str = "/apis/clickhouse.altinity.com/v1/namespaces/apps/clickhouseinstallations/db";
@@ -94,8 +122,10 @@ async fn a_create_reads_and_writes_each_object_once_and_the_secret_first() {
     assert_eq!(made.id, "apps/db");
     let requests = requests(&log);
     let (reads, writes): (Vec<_>, Vec<_>) = requests.iter().partition(|request| request.starts_with("GET"));
-    assert_eq!((reads.len(), writes.len()), (4, 4), "{requests:?}");
-    assert_eq!((writes[0].as_str(), writes[3].as_str()), ("PATCH secrets", "PATCH clickhouseinstallations"));
+    // One read more tells the Kubernetes cluster, once a process; one write more makes sure that the Secret is made here.
+    assert_eq!((reads.len(), writes.len()), (5, 5), "{requests:?}");
+    assert_eq!(writes[..2], ["POST apps", "PATCH secrets"]);
+    assert_eq!(writes[4], "PATCH clickhouseinstallations");
     assert_eq!(objects.lock().unwrap().keys().cloned().collect::<Vec<_>>(), [SECRET, SERVICE, CHK, CHI]);
     assert_eq!(made.state.password.as_deref(), Some(stored_password(&objects).as_str()));
     assert_eq!(stored_hash(&objects), sha256_hex(&stored_password(&objects)));
@@ -125,7 +155,8 @@ async fn a_destroy_deletes_each_object_once_in_its_order() {
     let before = log.all().len();
     cluster.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap();
     let deletes = ["DELETE services", "DELETE clickhouseinstallations", "DELETE clickhousekeeperinstallations", "DELETE secrets"];
-    assert_eq!(requests(&log)[before..], deletes);
+    assert_eq!(requests(&log)[before], "GET secrets", "whose it is");
+    assert_eq!(requests(&log)[before + 1..], deletes);
     assert!(objects.lock().unwrap().is_empty());
     cluster.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.expect("what is gone already is no error");
 }
@@ -196,7 +227,7 @@ async fn an_interrupted_create_is_continued_with_the_same_password() {
 
 #[tokio::test]
 async fn a_failure_before_anything_was_made_leaves_nothing_behind() {
-    let (cluster, _, objects) = api(|seen| (seen.method == "PATCH").then(|| Reply::status(403, "Forbidden", "no")));
+    let (cluster, _, objects) = api(|seen| (seen.method == "POST").then(|| Reply::status(403, "Forbidden", "no")));
     let failure = create(&cluster, &program(json!({}))).await.unwrap_err();
     assert!(failure.partial.is_none() && objects.lock().unwrap().is_empty());
 }
@@ -275,7 +306,7 @@ async fn a_preview_changes_nothing_and_foretells_the_outputs() {
         }
     }
     let unknown: Vec<_> = preview.unknown.iter().map(ToString::to_string).collect();
-    assert_eq!(unknown, ["connection", "external.address", "external.endpoints", "password", "uids"]);
+    assert_eq!(unknown, ["connection", "external.address", "external.endpoints", "incarnation", "kubernetes", "password", "uids"]);
 }
 
 #[tokio::test]
@@ -352,20 +383,238 @@ async fn a_refresh_takes_no_other_installation_for_the_own_one() {
 }
 
 #[tokio::test]
-async fn a_keeper_whose_removal_failed_is_removed_by_the_next_update_or_delete() {
-    let forbidden: Interfere = |seen| (seen.path == CHK && seen.method == "DELETE").then(|| Reply::status(403, "Forbidden", "no"));
-    let (cluster, _, objects) = api(forbidden);
+async fn a_keeper_that_hosts_may_still_need_stays_until_an_update_is_waited_for() {
+    let (cluster, _, objects) = api(|_| None);
     let (old, new) = (program(json!({"replicas": 2})), program(json!({"coordination": {"type": "None"}, "allowDataLoss": true})));
     let state = create(&cluster, &old).await.unwrap();
-    let failure = cluster.update(&context().0, "apps/db", &old, Some(&state), &new).await.unwrap_err();
-    let left = failure.partial.expect("what exists is kept").state;
-    let (session, _) = serve(objects.clone(), |_| None);
-    let cluster = Cluster::new(session);
+    let left = cluster.update(&context().0, "apps/db", &old, Some(&state), &new).await.unwrap();
+    assert!(left.uids.keeper == state.uids.keeper && objects.lock().unwrap().contains_key(CHK), "nothing was waited for");
     let found = cluster.read(&context().0, "apps/db", Some(&new), Some(&left)).await.unwrap().unwrap().state;
     assert_eq!(found.uids.keeper, state.uids.keeper);
-    assert!(objects.lock().unwrap().contains_key(CHK));
-    let state = cluster.update(&context().0, "apps/db", &new, Some(&found), &new).await.unwrap();
-    assert!(state.uids.keeper.is_none() && !objects.lock().unwrap().contains_key(CHK));
+    let paths = |args: &ClusterArgs| {
+        cluster.diff(&new, Some(&found), &Known::all(args.clone())).changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(paths(&new), Vec::<String>::new());
+    assert_eq!(paths(&ClusterArgs { skip_await: None, ..new.clone() }), ["uids.keeper"]);
+    cluster.delete(&context().0, "apps/db", Some(&new), Some(&found)).await.unwrap();
+    assert!(objects.lock().unwrap().is_empty());
+}
+
+/// What `--replace` does: a second create, then the delete of what the first one made.
+#[tokio::test]
+async fn a_replacement_takes_the_cluster_over_and_its_old_incarnation_deletes_nothing() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({"replicas": 2}));
+    let first = create(&cluster, &args).await.unwrap();
+    let second = create(&cluster, &args).await.unwrap();
+    assert_eq!((&second.uids, &second.password), (&first.uids, &first.password));
+    assert!(second.incarnation.is_some() && second.incarnation != first.incarnation);
+    let (ctx, display) = context();
+    cluster.delete(&ctx, "apps/db", Some(&args), Some(&first)).await.unwrap();
+    assert_eq!(objects.lock().unwrap().len(), 4);
+    assert!(display.warnings.lock().unwrap()[0].contains("taken over by a later create"), "{:?}", display.warnings);
+    let before = ClusterState { incarnation: None, ..first };
+    cluster.delete(&context().0, "apps/db", Some(&args), Some(&before)).await.unwrap();
+    assert_eq!(objects.lock().unwrap().len(), 4, "a state of a release without incarnations is older, too");
+    cluster.delete(&context().0, "apps/db", Some(&args), Some(&second)).await.unwrap();
+    assert!(objects.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_create_that_fails_to_take_over_leaves_the_cluster_to_its_old_incarnation() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({}));
+    let first = create(&cluster, &args).await.unwrap();
+    let (session, _) = serve(objects.clone(), |seen| (seen.method == "PATCH").then(|| Reply::status(403, "Forbidden", "no")));
+    assert!(create(&Cluster::new(session), &args).await.unwrap_err().partial.is_none());
+    cluster.delete(&context().0, "apps/db", Some(&args), Some(&first)).await.unwrap();
+    assert!(objects.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn taking_a_cluster_over_is_guarded_and_keeps_its_version() {
+    let (cluster, _, objects) = api(|_| None);
+    let made = create(&cluster, &program(json!({"shards": 2, "version": "24.8.1.1"}))).await.unwrap();
+    let fewer = create(&cluster, &program(json!({}))).await.unwrap_err();
+    assert!(fewer.kind == FailureKind::Invalid && fewer.reasons[0].contains("`chi-db-cluster-1-0`"), "{:?}", fewer.reasons);
+    let preview = cluster.preview_create(&context().0, &Known::all(program(json!({})))).await.unwrap_err();
+    assert_eq!(preview.reasons, fewer.reasons);
+    let same = program(json!({"shards": 2}));
+    let kept = create(&cluster, &same).await.unwrap();
+    assert_eq!((kept.version.as_str(), &kept.password), ("24.8.1.1", &made.password));
+    let image =
+        |objects: &Objects| objects.lock().unwrap()[CHI]["spec"]["templates"]["podTemplates"][0]["spec"]["containers"][0]["image"].clone();
+    assert_eq!(image(&objects), "clickhouse/clickhouse-server:24.8.1.1");
+    cluster.update(&context().0, "apps/db", &same, Some(&kept), &same).await.unwrap();
+    assert_eq!(image(&objects), "clickhouse/clickhouse-server:24.8.1.1");
+    let found = cluster.read(&context().0, "apps/db", Some(&same), Some(&kept)).await.unwrap().unwrap();
+    assert_eq!((found.inputs, found.state), (same, kept));
+}
+
+#[tokio::test]
+async fn of_two_creates_at_once_the_second_is_told_whose_the_cluster_is() {
+    let (cluster, _, objects) = api(|_| None);
+    let other = json!({"metadata": {"uid": "theirs", "labels": {"app.kubernetes.io/managed-by": "pulumi-clickhouse"},
+        "annotations": {"pulumi-clickhouse/urn": "urn:pulumi:prod::shop::clickhouse:kubernetes:Cluster::db"}}});
+    // It comes between the look and the first write.
+    let theirs = objects.clone();
+    let (session, _) = {
+        let other = other.clone();
+        server_between(objects.clone(), move || _ = theirs.lock().unwrap().insert(SECRET.into(), other.clone()))
+    };
+    drop(cluster);
+    let failure = create(&Cluster::new(session), &program(json!({}))).await.unwrap_err();
+    assert!(failure.kind == FailureKind::AlreadyExists && failure.partial.is_none());
+    assert!(failure.reasons[0].contains("urn:pulumi:prod::shop"), "{:?}", failure.reasons);
+    assert_eq!(objects.lock().unwrap().clone(), BTreeMap::from([(SECRET.to_owned(), other)]));
+}
+
+/// A server on which something happens right before the first POST.
+fn server_between(objects: Objects, happens: impl Fn() + Send + Sync + 'static) -> (Session, Arc<Log>) {
+    server(move |seen| {
+        if seen.method == "POST" {
+            happens();
+        }
+        answer(&objects, seen)
+    })
+}
+
+#[tokio::test]
+async fn another_kubernetes_cluster_is_told_with_both_and_nothing_changes() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({}));
+    let state = create(&cluster, &args).await.unwrap();
+    assert_eq!(state.kubernetes.as_ref().map(|kubernetes| kubernetes.uid.as_str()), Some("here"));
+    let there: Interfere = |seen| (seen.path == KUBE_SYSTEM).then(|| Reply::Json(200, json!({"metadata": {"uid": "there"}})));
+    for objects in [Objects::default(), objects.clone()] {
+        let before = objects.lock().unwrap().clone();
+        let (session, log) = serve(objects.clone(), there);
+        let elsewhere = Cluster::new(session);
+        let new = program(json!({"logging": {"level": "debug"}}));
+        let failures = [
+            elsewhere.update(&context().0, "apps/db", &args, Some(&state), &new).await.unwrap_err(),
+            elsewhere.preview_update(&context().0, "apps/db", &args, Some(&state), &Known::all(new)).await.unwrap_err(),
+            elsewhere.read(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap_err(),
+            elsewhere.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap_err(),
+        ];
+        for failure in failures {
+            assert!(
+                failure.reasons[0].contains("unique id there") && failure.reasons[0].contains("here in the latter"),
+                "{:?}",
+                failure.reasons
+            );
+            assert!(failure.partial.is_none());
+        }
+        assert_eq!((log.count("PATCH", "") + log.count("DELETE", ""), objects.lock().unwrap().clone()), (0, before));
+    }
+}
+
+#[tokio::test]
+async fn where_the_kubernetes_cluster_can_not_be_told_an_empty_one_is_no_proof_of_a_deletion() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({}));
+    let state = create(&cluster, &args).await.unwrap();
+    let hidden: Interfere = |seen| (seen.path == KUBE_SYSTEM).then(|| Reply::status(403, "Forbidden", "User \"a\" cannot get resource"));
+    let (session, _) = serve(Objects::default(), hidden);
+    let empty = Cluster::new(session);
+    for failure in [
+        empty.read(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap_err(),
+        empty.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap_err(),
+    ] {
+        assert!(
+            failure.reasons[0].contains("can't be told") && failure.reasons[0].contains("pulumi state delete"),
+            "{:?}",
+            failure.reasons
+        );
+    }
+    let (session, _) = serve(objects.clone(), hidden);
+    let same = Cluster::new(session);
+    assert!(same.read(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap().is_some());
+    same.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap();
+    assert!(objects.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_update_never_makes_what_the_state_says_exists() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({}));
+    let state = create(&cluster, &args).await.unwrap();
+    objects.lock().unwrap().remove(CHI);
+    let new = program(json!({"logging": {"level": "debug"}}));
+    let preview = cluster.preview_update(&context().0, "apps/db", &args, Some(&state), &Known::all(new.clone())).await.unwrap_err();
+    assert!(preview.reasons[0].contains("does not exist") && preview.reasons[0].contains("pulumi refresh"), "{:?}", preview.reasons);
+    cluster.update(&context().0, "apps/db", &args, Some(&state), &new).await.unwrap_err();
+    assert!(!objects.lock().unwrap().contains_key(CHI));
+}
+
+#[tokio::test]
+async fn an_update_that_wrote_nothing_leaves_the_state_as_it_was() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({}));
+    let state = create(&cluster, &args).await.unwrap();
+    let (session, _) = serve(objects.clone(), |seen| (seen.method == "PATCH").then(|| Reply::status(403, "Forbidden", "no")));
+    let rotated = program(json!({"admin": {"passwordVersion": "2"}}));
+    let failure = Cluster::new(session).update(&context().0, "apps/db", &args, Some(&state), &rotated).await.unwrap_err();
+    assert!(failure.partial.is_none());
+}
+
+const CLAIM: &str = "/api/v1/namespaces/apps/persistentvolumeclaims/data-chi-db-cluster-1-0-0";
+
+fn claim(class: &str, volume: Option<&str>) -> Value {
+    let phase = if volume.is_some() { "Bound" } else { "Pending" };
+    json!({"metadata": {"name": "data-chi-db-cluster-1-0-0", "uid": "a claim"}, "status": {"phase": phase, "capacity": {"storage": "50Gi"}},
+        "spec": {"volumeName": volume, "storageClassName": class, "resources": {"requests": {"storage": "50Gi"}}}})
+}
+
+/// The remedies that a failed create names: another class, fewer shards.
+#[tokio::test]
+async fn what_was_never_made_is_not_guarded_and_what_was_is() {
+    let (cluster, _, objects) = api(|_| None);
+    let old = checked(json!({"name": "db", "shards": 2, "storage": {"storageClass": "gp9"}}));
+    let (ctx, _) = context();
+    let new = Known::all(args(json!({"name": "db", "storage": {"storageClass": "gp3"}})));
+    let check = || cluster.check(&ctx, &Autonaming::Default, Some(&old), &new);
+    assert!(check().await.is_ok(), "there is nothing");
+    objects.lock().unwrap().insert(CLAIM.into(), claim("gp9", None));
+    assert!(check().await.is_ok(), "no claim ever got a volume");
+    objects.lock().unwrap().insert(CLAIM.into(), claim("gp9", Some("pv-1")));
+    let refused = told(check().await.unwrap_err());
+    assert!(refused.iter().any(|reason| reason.starts_with("shards: ") && reason.contains("chi-db-cluster-1-0")), "{refused:?}");
+    let (session, _) = serve(objects.clone(), |_| Some(Reply::Refuse));
+    let away = Cluster::new(session).check(&ctx, &Autonaming::Default, Some(&old), &new).await;
+    assert!(away.is_err(), "who can't look refuses");
+}
+
+#[tokio::test]
+async fn a_claim_that_never_got_a_volume_makes_room_for_one_of_the_right_class() {
+    let (cluster, _, objects) = api(|_| None);
+    let old = program(json!({"shards": 2, "storage": {"storageClass": "gp9"}}));
+    let state = create(&cluster, &old).await.unwrap();
+    let new = program(json!({"shards": 2, "storage": {"storageClass": "gp3"}}));
+    objects.lock().unwrap().insert(CLAIM.into(), claim("gp9", Some("pv-1")));
+    let refused = cluster.update(&context().0, "apps/db", &old, Some(&state), &new).await.unwrap_err();
+    assert!(refused.partial.is_none() && refused.reasons[0].starts_with("storage.storageClass: "), "{:?}", refused.reasons);
+    let mut pending = claim("gp9", None);
+    pending["spec"].as_object_mut().unwrap().remove("volumeName");
+    objects.lock().unwrap().insert(CLAIM.into(), pending);
+    cluster.update(&context().0, "apps/db", &old, Some(&state), &new).await.unwrap();
+    assert!(!objects.lock().unwrap().contains_key(CLAIM));
+}
+
+#[tokio::test]
+async fn an_update_is_guarded_against_what_is_live_and_not_only_what_was_typed() {
+    let (cluster, _, objects) = api(|_| None);
+    let old = program(json!({}));
+    let state = create(&cluster, &old).await.unwrap();
+    // A change to two shards that was half made, or an edit by hand.
+    objects.lock().unwrap().get_mut(CHI).unwrap()["spec"]["configuration"]["clusters"][0]["layout"]["shardsCount"] = json!(2);
+    objects.lock().unwrap().insert(CLAIM.into(), claim("standard", Some("pv-1")));
+    let new = program(json!({"logging": {"level": "debug"}}));
+    let preview = cluster.preview_update(&context().0, "apps/db", &old, Some(&state), &Known::all(new.clone())).await.unwrap_err();
+    let update = cluster.update(&context().0, "apps/db", &old, Some(&state), &new).await.unwrap_err();
+    for refused in [preview, update] {
+        assert!(refused.partial.is_none() && refused.reasons[0].contains("chi-db-cluster-1-0"), "{:?}", refused.reasons);
+    }
 }
 
 #[tokio::test]

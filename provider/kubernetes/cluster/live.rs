@@ -1,0 +1,99 @@
+//! EFFECT: what is live of a cluster, for the guard: inputs tell what was asked for, and after a change that was only half made, or an
+//! edit by hand, that is not what there is to lose.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::args::ClusterArgs;
+use super::shape::Shape;
+use super::validate::{self, ValidatedCluster};
+use super::{defaults, guard};
+use crate::kubernetes::apply::{self, fetch};
+use crate::kubernetes::client::Api;
+use crate::kubernetes::error::Error;
+use crate::kubernetes::meta::{Kind, ObjectRef};
+use crate::resource::{CheckFailure, Known};
+
+/// How long Check looks before it judges by the inputs alone.
+const GLANCE: Duration = Duration::from_secs(5);
+
+/// What is live of a cluster.
+#[derive(Debug, Clone)]
+pub(super) struct Live {
+    /// Its hosts and volumes.
+    shape: Shape,
+    /// The volume claims of its namespace.
+    claims: Vec<Value>,
+}
+
+impl Live {
+    /// Looks at the cluster that `old` describes. Where its installation is gone, or never was, its volumes alone are what is live.
+    pub(super) async fn look(api: &Api, old: &ClusterArgs) -> Result<Self, Error> {
+        let rendered = validate::anyway(&Known::all(defaults::complete(old.clone(), false)));
+        let ValidatedCluster { namespace, name, .. } = &rendered;
+        let object = |kind| ObjectRef::new(kind, namespace, name);
+        let (installation, keeper, claims) = futures::join!(
+            there(api, object(Kind::Installation)),
+            async { if rendered.keeper().is_some() { there(api, object(Kind::KeeperInstallation)).await } else { Ok(None) } },
+            apply::list(api, Kind::PersistentVolumeClaim, Some(namespace), |claim| Some(claim.clone())),
+        );
+        let mut shape = match (installation?, keeper?) {
+            (Some(installation), keeper) => Shape::of(&installation, keeper.as_ref()),
+            (None, _) => Shape::rendered(&rendered),
+        };
+        let claims = match claims {
+            Err(Error::Forbidden { .. }) => Vec::new(),
+            claims => {
+                let claims = claims?;
+                shape.settle(&claims);
+                claims
+            }
+        };
+        Ok(Self { shape, claims })
+    }
+
+    /// Its hosts and volumes.
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Why the step to `new` is refused.
+    pub(super) fn refusals(&self, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
+        guard::refusals(&self.shape, &Shape::rendered(&validate::anyway(new)), new)
+    }
+
+    /// The claims that never got a volume and ask for another class than `new` has: nothing is in them, and the operator makes them
+    /// again only when they are gone.
+    pub(super) fn stale_claims(&self, new: &ValidatedCluster) -> Vec<&Value> {
+        let to = Shape::rendered(new);
+        let wanted = |name: &str| to.clickhouse.claims.get(name).or_else(|| to.keeper.as_ref()?.claims.get(name));
+        let is_stale = |claim: &&Value| {
+            let wanted = claim["metadata"]["name"].as_str().and_then(wanted);
+            let never_made = claim["spec"].get("volumeName").is_none() && claim["status"]["phase"] == "Pending";
+            never_made
+                && wanted
+                    .is_some_and(|wanted| wanted.class.is_some() && wanted.class.as_deref() != claim["spec"]["storageClassName"].as_str())
+        };
+        self.claims.iter().filter(is_stale).collect()
+    }
+}
+
+/// What Check refuses, judged by what is live; as it is when nobody answers soon.
+pub(super) async fn reconsider(api: &Api, old: &ClusterArgs, new: &Known<ClusterArgs>, refusals: Vec<CheckFailure>) -> Vec<CheckFailure> {
+    if refusals.is_empty() {
+        return refusals;
+    }
+    match timeout(GLANCE, Live::look(api, old)).await {
+        Ok(Ok(live)) => live.refusals(new),
+        _ => refusals,
+    }
+}
+
+async fn there(api: &Api, object: ObjectRef) -> Result<Option<Value>, Error> {
+    match fetch(api, &object).await {
+        Err(error) if error.is_absent() => Ok(None),
+        found => found,
+    }
+}
