@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::args::{ClusterArgs, Provisioner, ReclaimPolicy};
+use super::args::{Provisioner, ReclaimPolicy};
 use super::manifest::RESTART_ANNOTATION;
 use super::shape::{Ensemble, Holds, Host, Installation, Shape};
-use super::{guard, quantity, restarts};
+use super::{quantity, restarts};
 use crate::property::path::PropertyPath;
 use crate::resource::{Context, Known};
 
@@ -60,12 +60,12 @@ impl Reason {
     }
 }
 
-/// Tells in a preview what the step from one shape to another does, and what is lost for `allowDataLoss`.
-pub(super) fn tell(ctx: &Context, from: &Shape, to: &Shape, new: &Known<ClusterArgs>) {
+/// Tells in a preview what the step from one shape to another does. `new` are the inputs of the other.
+pub(super) fn tell<T>(ctx: &Context, from: &Shape, to: &Shape, new: &Known<T>) {
     for effect in effects(from, to, new) {
         ctx.report.info(&effect);
     }
-    for warning in guard::warnings(from, to, new).into_iter().chain(warnings(from, to, new)) {
+    for warning in warnings(from, to, new) {
         ctx.report.warn(&warning);
     }
 }
@@ -75,7 +75,7 @@ pub(super) fn tell(ctx: &Context, from: &Shape, to: &Shape, new: &Known<ClusterA
 ///
 /// The rules are the operator's (0.25): a changed pod template or coordination rolls host by host; users, log level and
 /// networks are reloaded; volumes of the provisioner `Operator` grow in place.
-pub(super) fn effects(from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Vec<String> {
+pub(super) fn effects<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String> {
     let is_unknown = |inputs: &[&str]| inputs.iter().any(|input| new.is_unknown(&PropertyPath::from(*input)));
     if is_unknown(&["name", "namespace", "clusterName"]) {
         return Vec::new();
@@ -111,7 +111,7 @@ pub(super) fn effects(from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Vec
 }
 
 /// What may go wrong with the update though no data is given up for it, a sentence each, with the input.
-pub(super) fn warnings(from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Vec<String> {
+pub(super) fn warnings<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String> {
     let is_known = |input: &str| !new.is_unknown(&PropertyPath::from(input));
     let mut told = Vec::new();
     let keepers = from.keeper.as_ref().zip(to.keeper.as_ref()).map(|pair| ("coordination.keeper.image", pair));

@@ -154,15 +154,22 @@ impl Resource for Cluster {
         if ["name", "namespace", "clusterName"].iter().any(|path| new.unknown.contains(&PropertyPath::from(*path))) {
             ctx.report.info("the name, namespace or clusterName is not known yet; should it be another one than now, the update is refused, since the data would stay behind");
         }
-        effects::tell(ctx, &Shape::last(old), &Shape::rendered(&cluster), new);
+        let (mut from, to) = (Shape::last(old), Shape::rendered(&cluster));
+        effects::tell(ctx, &from, &to, new);
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);
             tryout::update(&api, ctx, &cluster, &login, old_state).await?;
             match Live::look(&api, old).await {
-                Ok(live) => refuse(&live.refusals(new))?,
+                Ok(live) => {
+                    refuse(&live.refusals(new))?;
+                    from = live.shape().clone();
+                }
                 Err(error) if error.is_premature() => {}
                 Err(error) => return Err(error.to_failure()),
             }
+        }
+        for warning in guard::warnings(&from, &to, new) {
+            ctx.report.warn(&warning);
         }
         let kept = observed(old_state);
         let mut unknown = outputs::unknown_outputs(new);

@@ -241,22 +241,30 @@ fn only_volumes_that_exist_can_be_lost_and_have_their_real_class_and_size() {
 #[test]
 fn a_thousand_hosts_are_shaped_at_once_and_more_are_not_looked_at() {
     let program = cluster(json!({"name": "db", "shards": 500, "replicas": 2, "storage": {"logs": {}}}));
-    let started = Instant::now();
     let shape = Shape::rendered(&program);
-    // A debug build on a busy machine; it takes a tenth of that in a release build.
-    assert!(started.elapsed() < Duration::from_millis(250), "{:?}", started.elapsed());
     assert_eq!((shape.clickhouse.hosts.len(), shape.clickhouse.claims.len()), (1000, 2000));
 
-    let started = Instant::now();
+    // The best of several runs: the machine may be busy. A release build takes a tenth of that.
+    let takes = |work: &dyn Fn()| {
+        let run = |_| {
+            let started = Instant::now();
+            work();
+            started.elapsed()
+        };
+        (0..20).map(run).min().unwrap_or_default()
+    };
+    let once = takes(&|| drop(Shape::rendered(&program)));
+    assert!(once < Duration::from_millis(50), "{once:?}");
     for layout in [
         json!({"shardsCount": 999, "replicasCount": 999}),
         json!({"shardsCount": u64::MAX, "replicasCount": u64::MAX}),
         json!({"shards": [{"replicasCount": u64::MAX}, {"replicasCount": u64::MAX}]}),
     ] {
-        let shape = of_layout(layout);
+        let shape = of_layout(layout.clone());
         assert!(shape.clickhouse.is_too_large() && shape.clickhouse.hosts.is_empty());
+        let once = takes(&|| drop(of_layout(layout.clone())));
+        assert!(once < Duration::from_millis(5), "{once:?}");
     }
-    assert!(started.elapsed() < Duration::from_millis(50));
 }
 
 #[test]
