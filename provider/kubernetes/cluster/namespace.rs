@@ -25,7 +25,7 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 /// Names and labels, without contents.
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
-/// What is put into every namespace by Kubernetes, OpenShift and Istio.
+/// What is put into every namespace by Kubernetes, `OpenShift` and Istio.
 const EVERYWHERE: [(&str, &str); 4] = [
     ("configmaps", "kube-root-ca.crt"),
     ("configmaps", "openshift-service-ca.crt"),

@@ -33,9 +33,11 @@ impl Hidden {
         for (fields, bag) in bags.into_iter().filter(|(_, bag)| !bag.is_empty()) {
             let mut bag = bag.clone();
             fields.mark_secrets(&mut bag);
-            bag.values().for_each(|value| collect(value, false, &mut texts));
+            for value in bag.values() {
+                collect(value, false, &mut texts);
+            }
         }
-        let mut forms: Vec<String> = texts.into_iter().flat_map(forms).filter(|form| form.len() >= TELLING).collect();
+        let mut forms: Vec<String> = texts.iter().flat_map(|text| forms(text)).filter(|form| form.len() >= TELLING).collect();
         forms.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
         forms.dedup();
         Self(forms.into())
@@ -112,7 +114,7 @@ fn collect(value: &PropertyValue, is_secret: bool, texts: &mut Vec<String>) {
 }
 
 /// A secret as it is, in a URL, quoted as JSON quotes, and made fit for a name.
-fn forms(text: String) -> [String; 5] {
+fn forms(text: &str) -> [String; 5] {
     let text = text.trim().to_owned();
     let quoted = serde_json::Value::from(text.as_str()).to_string();
     let fit: String = text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
