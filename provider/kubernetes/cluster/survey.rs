@@ -1,6 +1,7 @@
 //! EFFECT: looks around before a cluster is made and after it was deleted: for what it will need, and for what is left of an earlier one.
 //! It only tells, and never fails a run; what may not be read is passed over. The storage classes that are to grow are the exception.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use tokio::time::timeout;
 
 use super::readiness::Owner;
 use super::readiness::operator::{self, Presence};
+use super::shape::{Installation, Shape};
 use super::validate::ValidatedCluster;
-use super::{Failed, manifest, quantity};
+use super::{Failed, quantity};
 use crate::kubernetes::client::{Api, Session};
 use crate::kubernetes::error::INSTALL_OPERATOR;
 use crate::kubernetes::inventory::{self, StorageClass};
@@ -108,19 +110,19 @@ fn rigid(property: &str, class: &str, classes: &[StorageClass]) -> Option<String
     }
 }
 
-/// The classes that the rendered claim templates name, each once, with the property that says it.
+/// The classes of the volumes that the cluster comes to, each once, with the property that says it.
 fn wanted(cluster: &ValidatedCluster) -> Vec<Wanted> {
-    let installation = of_templates(&manifest::spec(cluster), &cluster.chi_overrides, "chiOverrides", |template| match template {
+    let Shape { clickhouse, keeper, .. } = Shape::rendered(cluster);
+    let (chi, chk) = (("chiOverrides", &cluster.chi_overrides), ("chkOverrides", &cluster.chk_overrides));
+    let installation = of_claims(&clickhouse, chi, |template| match template {
         "data" => Some("storage.storageClass"),
         "logs" => Some("storage.logs.storageClass"),
         _ => None,
     });
-    let keeper = manifest::keeper_spec(cluster).map(|spec| {
-        let property = |template: &str| (template == "data").then_some("coordination.keeper.storage.storageClass");
-        of_templates(&spec, &cluster.chk_overrides, "chkOverrides", property)
-    });
+    let of_keeper = |template: &str| (template == "data").then_some("coordination.keeper.storage.storageClass");
+    let keeper = keeper.map(|keeper| of_claims(&keeper, chk, of_keeper)).unwrap_or_default();
     let mut wanted: Vec<Wanted> = Vec::new();
-    for each in installation.into_iter().chain(keeper.into_iter().flatten()) {
+    for each in installation.into_iter().chain(keeper) {
         if !wanted.iter().any(|known| known.class == each.class) {
             wanted.push(each);
         }
@@ -128,18 +130,19 @@ fn wanted(cluster: &ValidatedCluster) -> Vec<Wanted> {
     wanted
 }
 
-/// The classes of the claim templates of a spec. An override that names a class is the property that says it.
-fn of_templates(spec: &Value, overrides: &Value, root: &str, property: impl Fn(&str) -> Option<&'static str>) -> Vec<Wanted> {
-    const TEMPLATES: &str = "/templates/volumeClaimTemplates";
-    let all = |of: &Value| of.pointer(TEMPLATES).and_then(Value::as_array).cloned().unwrap_or_default();
-    let class = |template: &Value| template.pointer("/spec/storageClassName").and_then(Value::as_str).map(str::to_owned);
-    let overridden = all(overrides);
-    let each = all(spec).into_iter().filter_map(|template| {
-        let name = template["name"].as_str()?;
-        let by_override = overridden.iter().any(|found| found["name"] == name && class(found).is_some());
-        let property =
-            property(name).filter(|_| !by_override).map_or_else(|| format!("{root}.templates.volumeClaimTemplates"), str::to_owned);
-        Some(Wanted { property, class: class(&template) })
+/// The classes of an installation's volumes. An override that names a class is the property that says it.
+fn of_claims(
+    installation: &Installation,
+    (root, overrides): (&str, &Value),
+    property: impl Fn(&str) -> Option<&'static str>,
+) -> Vec<Wanted> {
+    let overridden = overrides.pointer("/templates/volumeClaimTemplates").and_then(Value::as_array);
+    let classes: BTreeSet<_> = installation.claims.values().map(|claim| (&claim.template, &claim.class)).collect();
+    let each = classes.into_iter().map(|(template, class)| {
+        let names_class = |found: &Value| found["name"] == **template && found.pointer("/spec/storageClassName").is_some();
+        let by_override = overridden.is_some_and(|templates| templates.iter().any(names_class));
+        let property = property(template).filter(|_| !by_override);
+        Wanted { property: property.map_or_else(|| format!("{root}.templates.volumeClaimTemplates"), str::to_owned), class: class.clone() }
     });
     each.collect()
 }
@@ -310,14 +313,12 @@ mod tests {
 
     #[test]
     fn the_property_of_a_class_is_the_override_that_names_it() {
-        let spec = json!({"templates": {"volumeClaimTemplates": [
-            {"name": "data", "spec": {"storageClassName": "a"}}, {"name": "logs", "spec": {}}, {"name": "cold", "spec": {"storageClassName": "c"}}]}});
-        let overrides = json!({"templates": {"volumeClaimTemplates": [{"name": "data", "spec": {"storageClassName": "a"}}]}});
-        let property = |template: &str| (template != "cold").then_some("typed");
-        let by_override = "chiOverrides.templates.volumeClaimTemplates";
-        let expected = |data| vec![want(data, Some("a")), want("typed", None), want(by_override, Some("c"))];
-        assert_eq!(of_templates(&spec, &json!({}), "chiOverrides", property), expected("typed"));
-        assert_eq!(of_templates(&spec, &overrides, "chiOverrides", property), expected(by_override));
+        let storage = json!({"storageClass": "a", "logs": {"size": "1Gi", "storageClass": "b"}});
+        let typed = cluster(json!({"name": "db", "storage": storage}));
+        assert_eq!(wanted(&typed), [want("storage.storageClass", Some("a")), want("storage.logs.storageClass", Some("b"))]);
+        let templates = json!([{"name": "data", "spec": {"storageClassName": "c"}}]);
+        let by_override = cluster(json!({"name": "db", "chiOverrides": {"templates": {"volumeClaimTemplates": templates}}}));
+        assert_eq!(wanted(&by_override), [want("chiOverrides.templates.volumeClaimTemplates", Some("c"))]);
     }
 
     #[test]
