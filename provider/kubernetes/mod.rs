@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod crd;
 pub mod error;
 pub mod identity;
+mod inventory;
 pub mod meta;
 pub mod observe;
 #[cfg(test)]

@@ -124,6 +124,7 @@ fn frame(text: String) -> http_body::Frame<Bytes> {
 #[derive(Default)]
 pub(crate) struct Display {
     pub(crate) statuses: Mutex<Vec<String>>,
+    pub(crate) infos: Mutex<Vec<String>>,
     pub(crate) warnings: Mutex<Vec<String>>,
 }
 
@@ -132,7 +133,9 @@ impl Reporter for Display {
         self.statuses.lock().unwrap().push(text.to_owned());
     }
 
-    fn info(&self, _text: &str) {}
+    fn info(&self, text: &str) {
+        self.infos.lock().unwrap().push(text.to_owned());
+    }
 
     fn warn(&self, text: &str) {
         self.warnings.lock().unwrap().push(text.to_owned());

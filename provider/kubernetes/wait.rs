@@ -29,6 +29,8 @@ pub struct Pending {
     pub progress: String,
     /// What to tell when the deadline comes; the progress when empty.
     pub reasons: Vec<String>,
+    /// How far it is, without a reason: what the deadline's message begins with where `reasons` say the rest; the progress when `None`.
+    pub so_far: Option<String>,
     /// When to look again even if nothing changes.
     pub again: Option<Instant>,
     /// What to warn of, once.
@@ -101,7 +103,8 @@ pub async fn wait<C: Condition>(ctx: &Context, deadline: Instant, condition: &mu
 fn too_late(ctx: &Context, now: Instant, pending: Pending) -> NotReady {
     let waited = now.duration_since(ctx.started).as_secs();
     let waited = if waited >= 120 { format!("{} minutes", waited / 60) } else { format!("{waited} seconds") };
-    let first = format!("gave up waiting after {waited}: {}", pending.progress);
+    let so_far = pending.so_far.unwrap_or(pending.progress);
+    let first = format!("gave up waiting after {waited}: {so_far}");
     let more: Vec<_> = pending.reasons.into_iter().filter(|reason| !first.contains(reason)).collect();
     let reasons = std::iter::once(first).chain(more).collect();
     NotReady { kind: FailureKind::Timeout, reasons }

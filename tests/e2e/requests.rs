@@ -7,6 +7,7 @@ use testbed::{Counted, Namespace, Testbed};
 
 /// How many clusters a program has.
 const CLUSTERS: usize = 3;
+const CLAIMS: &str = "persistentvolumeclaims";
 const OBJECTS: [&str; 3] = ["secrets", "services", "clickhouseinstallations"];
 
 fn program(namespace: &Namespace, properties: &Value) -> String {
@@ -60,9 +61,11 @@ async fn without_waiting_each_object_is_read_and_written_once_and_deleted_once()
     stack.destroy().await.unwrap().succeeded().unwrap();
     let destroy = counted.take().unwrap();
     one_each(&destroy, "delete");
+    // What is kept is looked for once, for all clusters: a list, and the watch that it begins.
+    assert_eq!((destroy.of("list", CLAIMS), destroy.of("watch", CLAIMS)), (1, 1), "{destroy}");
     // Each Secret says whose the cluster is.
     assert_eq!((destroy.of("get", "secrets"), destroy.of("get", "namespaces")), (CLUSTERS, 1), "{destroy}");
-    assert_eq!(destroy.total(), OBJECTS.len() * CLUSTERS + CLUSTERS + 1, "{destroy}");
+    assert_eq!(destroy.total(), OBJECTS.len() * CLUSTERS + CLUSTERS + 3, "{destroy}");
 }
 
 #[tokio::test]

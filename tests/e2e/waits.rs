@@ -113,7 +113,7 @@ async fn a_completed_with_pods_that_are_not_ready_is_waited_for() {
 #[tokio::test]
 async fn pods_that_never_get_ready_are_the_reason_at_the_deadline_and_the_next_up_goes_on() {
     let (namespace, stack) = faulty_stack("completed-not-ready", &json!({"name": "db"}), 6).await;
-    let parts = ["gave up waiting after 6 seconds", "0/1 hosts ready", POD];
+    let parts = ["gave up waiting after 6 seconds", "0/1 ready", POD];
     fails_and_goes_on(&namespace, &stack, &parts, &json!({"name": "db"})).await;
 }
 
@@ -122,10 +122,7 @@ async fn a_host_that_the_operator_left_without_a_pod_gets_another_task() {
     let (namespace, stack) = serving("host-left-out").await;
     stack.set_program(&program(namespace.name(), &json!({"name": "db", "restartToken": "1"}))).unwrap();
     let up = stack.up().await.unwrap().succeeded().unwrap();
-    assert_says(
-        &up.text(),
-        &["0/1 hosts ready", "no pod, its StatefulSet is scaled to 0, though the clickhouse-operator says that it is done"],
-    );
+    assert_says(&up.text(), &["0/1 ready: no pod, its StatefulSet is scaled to 0 (cluster-0-0)"]);
     let installation = namespace.installations().get("db").await.unwrap();
     assert_eq!(installation.data["status"]["taskIDsCompleted"].as_array().unwrap().len(), 3);
     assert_eq!(pods(&namespace).await.len(), 1);

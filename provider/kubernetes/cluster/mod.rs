@@ -27,6 +27,7 @@ mod restarts;
 mod rollout;
 mod shape;
 pub mod state;
+mod survey;
 mod task;
 #[cfg(test)]
 mod tests;

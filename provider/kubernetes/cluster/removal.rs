@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::args::{ClusterArgs, ReclaimPolicy};
 use super::readiness::{self, Leaving};
 use super::state::{ClusterState, Uids};
-use super::{Failed, began_only, has_keeper, login, look, namespace, shape};
+use super::{Failed, began_only, has_keeper, login, look, namespace, shape, survey};
 use crate::kubernetes::apply::{self, DeleteOutcome};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
@@ -39,10 +39,12 @@ impl Removal<'_> {
         if self.remove(&self.object(Kind::Installation), uids.installation.as_deref()).await? == Outcome::NotOurs {
             return Ok(());
         }
-        if uids.keeper.is_some() || self.args.is_none_or(has_keeper) {
+        let with_keeper = uids.keeper.is_some() || self.args.is_none_or(has_keeper);
+        if with_keeper {
             self.keeper().await?;
         }
         self.remove(&login::secret_of(self.namespace, self.name), uids.secret.as_deref()).await?;
+        survey::after_delete(self.api.session(), self.ctx, self.namespace, self.name, with_keeper).await;
         self.own_namespace(&uids).await
     }
 
@@ -81,11 +83,14 @@ impl Removal<'_> {
 
     /// Deletes the Keeper, and its volumes where they are to go: the operator keeps them always.
     pub(super) async fn keeper(&self) -> Result<(), Failed> {
-        let idle = readiness::await_keeper_idle(self.api.session(), self.ctx, self.deadline, self.namespace, self.name).await;
+        let (session, uid) = (self.api.session(), self.uids().keeper);
+        let idle = readiness::await_keeper_idle(session, self.ctx, self.deadline, self.namespace, self.name).await;
         idle.map_err(NotReady::to_failure)?;
-        if self.remove(&self.object(Kind::KeeperInstallation), self.uids().keeper.as_deref()).await? == Outcome::NotOurs {
+        if self.remove(&self.object(Kind::KeeperInstallation), uid.as_deref()).await? == Outcome::NotOurs {
             return Ok(());
         }
+        let left = readiness::await_keeper_left(session, self.ctx, self.deadline, self.namespace, self.name, uid.as_deref()).await;
+        left.map_err(NotReady::to_failure)?;
         let keeper = self.args.and_then(|args| args.coordination.as_ref()).and_then(|coordination| coordination.keeper.as_ref());
         let policy = keeper.and_then(|keeper| keeper.storage.as_ref()).and_then(|storage| storage.reclaim_policy);
         if policy == Some(ReclaimPolicy::Delete) {

@@ -15,7 +15,7 @@ use super::outputs::{Observed, outputs};
 use super::readiness::{self, Expect, ExpectKeeper, NotDone, Written};
 use super::shape::Shape;
 use super::state::ClusterState;
-use super::validate::ValidatedCluster;
+use super::validate::{Ingress, ValidatedCluster};
 use super::{complete, login, manifest, restarts, task, uid};
 use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
@@ -256,8 +256,7 @@ impl Rollout<'_> {
     /// What the installation is to come to.
     fn expect(&self, task_id: String, written: Written) -> Expect {
         let Shape { namespace, name, clickhouse, .. } = Shape::rendered(self.cluster);
-        let (stopped, suspended) = (clickhouse.stopped, clickhouse.suspended);
-        Expect { namespace, name, task_id, written, hosts: clickhouse.names(), stopped, suspended }
+        Expect { namespace, name, task_id, written, hosts: clickhouse.names() }
     }
 
     /// Sends the installation once more under a fresh task: gives that, and the answer.
@@ -274,11 +273,21 @@ impl Rollout<'_> {
     async fn await_address(&mut self) -> Result<(), Failure<ClusterState>> {
         let ValidatedCluster { namespace, name, ingress, .. } = self.cluster;
         let wanted = ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer);
-        if wanted && self.observed.address.is_none() && !Shape::rendered(self.cluster).clickhouse.stopped {
-            let address = readiness::await_load_balancer(self.api.session(), self.ctx, self.deadline, namespace, name).await;
+        let is_due = self.observed.address.is_none() || self.renews_address();
+        if wanted && is_due && !Shape::rendered(self.cluster).clickhouse.stopped {
+            let former = self.observed.address.take();
+            let session = self.api.session();
+            let address = readiness::await_load_balancer(session, self.ctx, self.deadline, namespace, name, former.as_deref()).await;
             self.observed.address = Some(address.map_err(NotReady::to_failure)?);
         }
         Ok(())
+    }
+
+    /// Whether the change may give the load balancer another address.
+    fn renews_address(&self) -> bool {
+        let of = |ingress: &Ingress| (ingress.kind, ingress.load_balancer_class.clone(), ingress.internal, ingress.annotations.clone());
+        let Some(old) = self.old.and_then(complete).and_then(|old| old.ingress) else { return false };
+        self.cluster.ingress.as_ref().is_some_and(|new| of(new) != of(&old))
     }
 }
 

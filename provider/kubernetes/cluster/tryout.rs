@@ -7,7 +7,7 @@ use super::args::ClusterArgs;
 use super::manifest::{self, Login, Manifests};
 use super::state::ClusterState;
 use super::validate::ValidatedCluster;
-use super::{Failed, look, task, validated};
+use super::{Failed, look, survey, task, validated};
 use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
@@ -28,6 +28,7 @@ pub(super) async fn create(
             let kept = there.take_over(ctx, new)?;
             cluster = validated(&kept)?;
             there.tell_effects(ctx, &kept, &cluster);
+            survey::before_create(api, ctx, &cluster, there.is_continued()).await;
             incarnation = there.incarnation();
         }
         Err(error @ Error::Cancelled { .. }) => return Err(error.to_failure()),

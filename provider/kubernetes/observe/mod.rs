@@ -45,6 +45,8 @@ pub struct Slim {
     meta: ObjectMeta,
     /// When this provider last wrote it, by the API server's clock.
     pub written: Option<Time>,
+    /// The unique id of the object that controls it.
+    controller: Option<String>,
 }
 
 impl Slim {
@@ -83,6 +85,11 @@ impl Slim {
         self.meta.resource_version.as_deref().and_then(|revision| revision.parse().ok()).unwrap_or_default()
     }
 
+    /// Whether it belongs to the object of this unique id, as far as both are known: one of the same name may have had another.
+    pub fn is_controlled_by(&self, uid: Option<&str>) -> bool {
+        uid.zip(self.controller.as_deref()).is_none_or(|(uid, controller)| uid == controller)
+    }
+
     /// The operator's object that it belongs to.
     pub fn owner(&self) -> Option<&str> {
         self.meta.labels.as_ref()?.values().next().map(String::as_str)
@@ -102,6 +109,14 @@ struct RawMeta {
     finalizers: Option<Vec<String>>,
     labels: BTreeMap<String, String>,
     managed_fields: Vec<Manager>,
+    owner_references: Vec<OwnerReference>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct OwnerReference {
+    uid: String,
+    controller: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -127,17 +142,18 @@ fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Slim, D::Error> {
         labels: (!raw.labels.is_empty()).then_some(raw.labels),
         ..ObjectMeta::default()
     };
-    Ok(Slim { meta, written: ours.filter_map(|entry| entry.time).max() })
+    let controller = raw.owner_references.into_iter().find(|owner| owner.controller).map(|owner| owner.uid);
+    Ok(Slim { meta, written: ours.filter_map(|entry| entry.time).max(), controller })
 }
 
-/// An object on its way out: of its status only what an operator says of it.
-pub type Parting = Object<Nothing, Phase>;
+/// An object on its way out: of its status only what an operator says of it, and of its spec only what keeps the operator.
+pub type Parting = Object<InstallationSpec, Phase>;
 
 /// The operator's word for what it does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Phase {
-    /// `Terminating` once it has taken up the deletion.
+    /// `InProgress` while it works on a change, `Terminating` once it has taken up the deletion.
     pub status: String,
 }
 
@@ -149,6 +165,11 @@ pub struct Nothing {}
 pub(crate) trait Observed: kube::Resource<DynamicType = Kind, Scope = DynamicResourceScope> {
     /// The kept metadata.
     fn slim(&self) -> &Slim;
+
+    /// The name of the object that it tells something about.
+    fn about(&self) -> &str {
+        self.slim().name()
+    }
 }
 
 macro_rules! observed {
@@ -181,17 +202,27 @@ macro_rules! observed {
                 &mut self.metadata.meta
             }
         }
-
-        impl<$($parameter),*> Observed for $type {
-            fn slim(&self) -> &Slim {
-                &self.metadata
-            }
-        }
     };
 }
 
 observed!(<S, T> Object<S, T>);
 observed!(<> Event);
+
+impl<S, T> Observed for Object<S, T> {
+    fn slim(&self) -> &Slim {
+        &self.metadata
+    }
+}
+
+impl Observed for Event {
+    fn slim(&self) -> &Slim {
+        &self.metadata
+    }
+
+    fn about(&self) -> &str {
+        &self.involved_object.name
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -217,7 +248,7 @@ mod tests {
         assert_eq!(installation.metadata.written.as_ref().unwrap().0.to_string(), "2026-01-02T03:04:05Z");
         assert!(installation.spec.is_suspended());
         let status = installation.status.unwrap();
-        assert_eq!((status.hosts, status.errors.as_deref(), status.hosts_completed), (4, Some("newest"), 0));
+        assert_eq!((status.hosts, status.errors.newest.as_deref(), status.hosts_completed), (4, Some("newest"), 0));
     }
 
     #[test]

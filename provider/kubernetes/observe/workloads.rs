@@ -1,8 +1,10 @@
 //! What hosts are made of: StatefulSets, pods, volumes.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
-use super::Object;
+use super::{Nothing, Object};
 
 /// A StatefulSet: one host.
 pub type StatefulSet = Object<SetSpec, SetStatus>;
@@ -136,12 +138,49 @@ pub type Claim = Object<ClaimSpec, ClaimStatus>;
 pub struct ClaimSpec {
     /// The class; absent while no default class filled it in.
     pub storage_class_name: Option<String>,
+    /// How large.
+    pub resources: ClaimResources,
+}
+
+/// See [`ClaimSpec`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ClaimResources {
+    /// The smallest size that is wanted.
+    pub requests: Storage,
+}
+
+/// A size.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Storage {
+    /// As a quantity.
+    pub storage: Option<String>,
 }
 
 /// Whether there is one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ClaimStatus {
     /// `Pending`, `Bound` or `Lost`.
     pub phase: String,
+    /// How large it is.
+    pub capacity: Storage,
+    /// `Resizing`, `FileSystemResizePending` …
+    pub conditions: Vec<Condition>,
+    /// How far its growth is: `ControllerResizeInProgress`, `NodeResizeInfeasible` … Absent when it doesn't grow, and on older Kubernetes.
+    pub allocated_resource_statuses: Storage,
+}
+
+/// A `ResourceQuota`.
+pub type Quota = Object<Nothing, QuotaStatus>;
+
+/// What a namespace may have and has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct QuotaStatus {
+    /// The most of each resource.
+    pub hard: BTreeMap<String, String>,
+    /// What is taken of it.
+    pub used: BTreeMap<String, String>,
 }

@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep};
 use crate::kubernetes::backoff::Backoff;
 use crate::kubernetes::client::Session;
 use crate::kubernetes::error::{Error, Subject, Verb};
+use crate::kubernetes::inventory::Inventory;
 use crate::kubernetes::meta::{FIELD_MANAGER, Kind, MANAGED_BY};
 use crate::kubernetes::observe::Observed;
 use crate::kubernetes::watch::store::Store;
@@ -34,6 +35,9 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// How long one watch request lasts, in seconds. A connection that died silently is noticed when it is over.
 const WATCH_SECONDS: u32 = 90;
+
+/// The group of the subscribers that are told of everything.
+const EVERYBODY: &str = "";
 
 /// Which objects of a namespace a wait looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,38 +50,47 @@ pub(crate) enum Scope {
     OfInstallation(String),
     /// The children of the `ClickHouseKeeperInstallation` of this name.
     OfKeeper(String),
-    /// All events that warn.
+    /// The one of this name, and nothing else is asked for: for kinds whose other objects are nobody's business.
+    Only(String),
+    /// All events that warn. Told of all; given by [`Subscription::about`].
     Warnings,
+    /// Every object of the kind.
+    All,
 }
 
 impl Scope {
     fn labels(&self) -> Option<String> {
         match self {
-            Self::Name(_) | Self::Warnings => None,
+            Self::Name(_) | Self::Only(_) | Self::Warnings | Self::All => None,
             Self::Ours(_) => Some(format!("{MANAGED_BY}={FIELD_MANAGER}")),
             Self::OfInstallation(_) => Some("clickhouse.altinity.com/app=chop".to_owned()),
             Self::OfKeeper(_) => Some("clickhouse-keeper.altinity.com/app=chop".to_owned()),
         }
     }
 
-    fn fields(&self) -> Option<&'static str> {
-        (*self == Self::Warnings).then_some("type=Warning")
+    fn fields(&self) -> Option<String> {
+        match self {
+            Self::Only(name) => Some(format!("metadata.name={name}")),
+            Self::Warnings => Some("type=Warning".to_owned()),
+            _ => None,
+        }
     }
 
     /// The group of objects that a subscriber is told about.
     fn group(&self) -> &str {
         match self {
-            Self::Name(name) | Self::Ours(name) | Self::OfInstallation(name) | Self::OfKeeper(name) => name,
-            Self::Warnings => "",
+            Self::Name(name) | Self::Ours(name) | Self::Only(name) | Self::OfInstallation(name) | Self::OfKeeper(name) => name,
+            Self::Warnings | Self::All => EVERYBODY,
         }
     }
 
     /// The group that an object seen by a watch of this scope belongs to.
     fn group_of<'a, K: Observed>(&self, object: &'a K) -> &'a str {
         match self {
-            Self::Name(_) | Self::Ours(_) => object.slim().name(),
+            Self::Name(_) | Self::Ours(_) | Self::Only(_) => object.slim().name(),
             Self::OfInstallation(_) | Self::OfKeeper(_) => object.slim().owner().unwrap_or_default(),
-            Self::Warnings => "",
+            Self::Warnings => object.about(),
+            Self::All => EVERYBODY,
         }
     }
 }
@@ -88,11 +101,13 @@ struct Key {
     kind: Kind,
     namespace: Option<String>,
     selector: Option<String>,
+    only: Option<String>,
 }
 
-/// The watches of a session.
+/// The watches of a session, and what it has looked up of the Kubernetes cluster as a whole.
 #[derive(Default)]
 pub(crate) struct Hub {
+    pub(crate) inventory: Inventory,
     watches: Mutex<HashMap<Key, Arc<dyn Any + Send + Sync>>>,
 }
 
@@ -102,7 +117,13 @@ impl Hub {
     where
         K: Observed + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
-        let key = Key { fields: TypeId::of::<K>(), kind, namespace: namespace.map(str::to_owned), selector: scope.labels() };
+        let key = Key {
+            fields: TypeId::of::<K>(),
+            kind,
+            namespace: namespace.map(str::to_owned),
+            selector: scope.labels(),
+            only: scope.fields(),
+        };
         let mut watches = locked(&session.hub().watches);
         let known = watches.get(&key).and_then(|shared| Arc::clone(shared).downcast::<Shared<K>>().ok());
         let shared = known.unwrap_or_else(|| {
@@ -140,6 +161,18 @@ impl<K: Observed> Subscription<K> {
         let store = locked(&self.shared.store);
         let objects = store.groups.get(&self.group).map(|group| group.objects.values().cloned().collect());
         Snapshot { objects: objects.unwrap_or_default(), listed: store.listed, revision: store.revision, trouble: store.trouble.clone() }
+    }
+
+    /// Of a watch of warnings: those about the objects of these names.
+    pub(crate) fn about<'a>(&mut self, names: impl Iterator<Item = &'a str>) -> Vec<Arc<K>> {
+        self.changed.mark_unchanged();
+        let store = locked(&self.shared.store);
+        names.filter_map(|name| store.groups.get(name)).flat_map(|group| group.objects.values().cloned()).collect()
+    }
+
+    /// Whether the watch, which may be shared with others, knows any such object.
+    pub(crate) fn any(&self, is_such: impl Fn(&K) -> bool) -> bool {
+        locked(&self.shared.store).groups.values().flat_map(|group| group.objects.values()).any(|object| is_such(object))
     }
 
     /// Comes back when something changed since the last snapshot.
@@ -211,7 +244,7 @@ where
     };
     let config = watcher::Config {
         label_selector: key.selector.clone(),
-        field_selector: scope.fields().map(str::to_owned),
+        field_selector: key.only.clone(),
         ..watcher::Config::default().timeout(WATCH_SECONDS)
     };
     let mut events = std::pin::pin!(watcher(api, config));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Scope;
+use super::{EVERYBODY, Scope};
 use crate::kubernetes::error::Error;
 use crate::kubernetes::observe::Observed;
 
@@ -41,6 +41,7 @@ impl<K: Observed> Store<K> {
         let group = self.group(scope.group_of(&object));
         group.objects.insert(object.slim().name().to_owned(), Arc::new(object));
         group.changed.send_replace(());
+        self.tell_everybody();
     }
 
     pub(super) fn remove(&mut self, scope: &Scope, object: &K) {
@@ -48,6 +49,7 @@ impl<K: Observed> Store<K> {
         let group = self.group(scope.group_of(object));
         group.objects.remove(object.slim().name());
         group.changed.send_replace(());
+        self.tell_everybody();
         self.drop_empty_groups();
     }
 
@@ -69,6 +71,12 @@ impl<K: Observed> Store<K> {
 
     fn drop_empty_groups(&mut self) {
         self.groups.retain(|_, group| !group.objects.is_empty() || group.changed.receiver_count() > 0);
+    }
+
+    fn tell_everybody(&self) {
+        if let Some(group) = self.groups.get(EVERYBODY) {
+            group.changed.send_replace(());
+        }
     }
 
     fn tell_all(&self) {

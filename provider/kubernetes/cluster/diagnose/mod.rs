@@ -11,7 +11,8 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
-use crate::kubernetes::observe::{Claim, Container, Event, Pod, StatefulSet};
+use self::words::is_quoted;
+use crate::kubernetes::observe::{Claim, Container, Event, Pod, Quota, StatefulSet};
 
 /// How long a state that won't mend itself may last before the wait ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,17 +31,31 @@ impl Default for Graces {
 
 /// Everything that says why hosts are not ready.
 pub(crate) struct Evidence<'a> {
+    /// The installation's name, which the row need not repeat.
+    pub(crate) name: &'a str,
     /// The hosts that are not ready, by the names of their StatefulSets.
     pub(crate) hosts: &'a [&'a str],
     pub(crate) sets: &'a [Arc<StatefulSet>],
     pub(crate) pods: &'a [Arc<Pod>],
     pub(crate) claims: &'a [Arc<Claim>],
     pub(crate) events: &'a [Arc<Event>],
+    pub(crate) quotas: &'a [Arc<Quota>],
     pub(crate) words: &'a Words,
     /// When the change that is waited for was written, by the API server's clock. What is older may be what the change mends.
     pub(crate) written: Option<&'a Time>,
-    /// Whether the operator has no more to do for the change: what is wrong now stays so.
-    pub(crate) settled: bool,
+    pub(crate) stage: Stage,
+}
+
+/// How far the operator is with a change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It works on it, or will.
+    #[default]
+    Working,
+    /// It says that it is done.
+    Done,
+    /// It says that it gave up.
+    GaveUp,
 }
 
 /// One reason.
@@ -50,6 +65,8 @@ pub(crate) struct Finding {
     key: String,
     /// `chi-db-cluster-1-0-0: Pending, 0/3 nodes are available: 3 Insufficient memory`.
     pub(crate) text: String,
+    /// The same for a row of few characters, the most telling first: `0/3 nodes are available: 3 Insufficient memory (cluster-1-0)`.
+    pub(crate) row: String,
     /// Whether it lasts until someone edits something, and how long it is given nevertheless.
     ends: Option<Grace>,
 }
@@ -68,10 +85,18 @@ pub(crate) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
 fn of_host(evidence: &Evidence<'_>, host: &str) -> Option<Finding> {
     let name = format!("{host}-0");
     let pod = evidence.pods.iter().find(|pod| pod.metadata.name() == name);
-    let Some(pod) = pod else { return not_made(evidence, host) };
+    let (subject, found) = match pod {
+        None => (host, not_made(evidence, host)?),
+        Some(pod) => (name.as_str(), of_pod(evidence, host, pod)?),
+    };
+    let row = format!("{} ({})", found.row.as_ref().unwrap_or(&found.text), evidence.short(host));
+    Some(Finding { key: format!("{subject}/{}", found.reason), text: format!("{subject}: {}", found.text), row, ends: found.ends })
+}
+
+fn of_pod(evidence: &Evidence<'_>, host: &str, pod: &Pod) -> Option<Found> {
     let status = pod.status.as_ref()?;
     let fresh = evidence.is_current(pod.metadata.created());
-    let found = unscheduled(evidence, pod)
+    let found = unscheduled(evidence, host, pod)
         .or_else(|| {
             status
                 .init_container_statuses
@@ -82,16 +107,43 @@ fn of_host(evidence: &Evidence<'_>, host: &str) -> Option<Finding> {
         .or_else(|| evicted(pod))
         .or_else(|| creating(evidence, pod))
         .or_else(|| unready(evidence, pod))?;
-    let (reason, text, ends) = found;
-    Some(Finding { key: format!("{name}/{reason}"), text: format!("{name}: {text}"), ends: ends.filter(|_| fresh) })
+    Some(Found { ends: found.ends.filter(|_| fresh), ..found })
 }
 
-/// Reason (stable), words, and whether it ends the wait.
-type Found = (String, String, Option<Grace>);
+/// What is wrong with a host.
+struct Found {
+    /// In one word that stays.
+    reason: String,
+    /// In words.
+    text: String,
+    /// In fewer words, where these are too many for a row.
+    row: Option<String>,
+    ends: Option<Grace>,
+}
+
+impl Found {
+    fn new(reason: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { reason: reason.into(), text: text.into(), row: None, ends: None }
+    }
+
+    fn row(self, row: impl Into<String>) -> Self {
+        Self { row: Some(row.into()), ..self }
+    }
+
+    fn ends(self, grace: Grace) -> Self {
+        Self { ends: Some(grace), ..self }
+    }
+}
 
 impl Evidence<'_> {
     fn is_current(&self, at: Option<&Time>) -> bool {
-        self.settled || self.written.is_none() || at >= self.written
+        self.stage != Stage::Working || self.written.is_none() || at >= self.written
+    }
+
+    /// A host's name as far as it is not the installation's.
+    fn short<'h>(&self, host: &'h str) -> &'h str {
+        let rest = host.strip_prefix("chi-").or_else(|| host.strip_prefix(KEEPERS)).and_then(|rest| rest.strip_prefix(self.name));
+        rest.and_then(|rest| rest.strip_prefix('-')).unwrap_or(host)
     }
 
     /// The newest warning about an object.
@@ -107,71 +159,133 @@ impl Evidence<'_> {
         };
         let reason = ended.reason.as_deref().filter(|reason| *reason != "Error").map(|reason| format!(" ({reason})")).unwrap_or_default();
         let end = Ended { pod: pod.metadata.name().to_owned(), container: container.name.clone(), restarts: container.restart_count };
-        let words = ended.message.as_deref().map(shorten).or_else(|| self.words.get(&end).cloned());
+        let message = ended.message.as_deref().filter(|_| is_quoted(container));
+        let words = message.map(shorten).or_else(|| self.words.get(&end).cloned());
         let words = words.map(|words| format!(": {words}")).unwrap_or_default();
         format!(", exit code {}{reason}, started {} times{words}", ended.exit_code, container.restart_count + 1)
     }
 }
 
+/// What the names of a Keeper's hosts begin with.
+const KEEPERS: &str = "chk-";
+
 /// Without a pod, its StatefulSet's events say why none was made, or else it is the operator's doing.
-fn not_made(evidence: &Evidence<'_>, host: &str) -> Option<Finding> {
+fn not_made(evidence: &Evidence<'_>, host: &str) -> Option<Found> {
     let Some(event) = evidence.warning("StatefulSet", host) else { return left_out(evidence, host) };
     let message = event.message.as_deref().unwrap_or_default();
-    let quota = message.contains("exceeded quota") && evidence.is_current(event.at());
-    let text = match message.split_once("exceeded quota: ") {
-        Some((_, quota)) => format!("{host}: no pod, the namespace's quota is exceeded: {}", shorten(quota)),
-        None => format!("{host}: no pod, {}", shorten(message)),
+    let Some((_, quota)) = message.split_once("exceeded quota: ") else {
+        return Some(Found::new("no pod", format!("no pod, {}", shorten(message))));
     };
-    Some(Finding { key: format!("{host}/no pod"), text, ends: quota.then_some(Grace::Other) })
+    let quota = shorten(quota);
+    let found = Found::new("no pod", format!("no pod, the namespace's quota is exceeded: {quota}")).row(format!("quota exceeded: {quota}"));
+    Some(if evidence.is_current(event.at()) { found.ends(Grace::Other) } else { found })
 }
 
 /// A host for which the operator runs no pod, though it says that it is done.
-fn left_out(evidence: &Evidence<'_>, host: &str) -> Option<Finding> {
+fn left_out(evidence: &Evidence<'_>, host: &str) -> Option<Found> {
+    if evidence.stage != Stage::Done {
+        return None;
+    }
     let set = evidence.sets.iter().find(|set| set.metadata.name() == host);
     let what = match set {
         None => "no StatefulSet",
         Some(set) if set.spec.replicas == Some(0) => "no pod, its StatefulSet is scaled to 0",
         Some(_) => return None,
     };
-    let text = format!("{host}: {what}, though the clickhouse-operator says that it is done; see its log");
-    evidence.settled.then(|| Finding { key: format!("{host}/left out"), text, ends: None })
+    Some(Found::new("left out", format!("{what}, though the clickhouse-operator says that it is done; see its log")).row(what))
 }
 
-fn unscheduled(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
-    let status = pod.status.as_ref()?;
-    let condition = status.conditions.iter().find(|condition| condition.kind == "PodScheduled" && condition.status == "False")?;
+fn unscheduled(evidence: &Evidence<'_>, host: &str, pod: &Pod) -> Option<Found> {
+    let message = unscheduled_message(pod)?;
     let suffix = format!("-{}", pod.metadata.name());
     let mut claims = evidence.claims.iter().filter(|claim| claim.metadata.name().ends_with(&suffix));
-    if let Some(found) = claims.find_map(|claim| unbound(evidence, claim)) {
+    if let Some(found) = claims.find_map(|claim| unbound(evidence, claim, template_of(claim, &suffix), host.starts_with(KEEPERS))) {
         return Some(found);
     }
-    let message = condition.message.as_deref().unwrap_or("no node takes it");
     // The scheduler goes on with what evicting others would not help.
-    let message = message.split(" preemption:").next().unwrap_or(message).trim_end_matches(['.', ' ']);
-    Some(("Unscheduled".to_owned(), format!("Pending, {}", shorten(message)), None))
+    let message = shorten(message.split(" preemption:").next().unwrap_or(message).trim_end_matches(['.', ' ']));
+    let quotas: Vec<_> = if lacks_claim(pod) { evidence.quotas.iter().filter_map(|quota| of_storage(quota)).collect() } else { Vec::new() };
+    if quotas.is_empty() {
+        return Some(Found::new("Unscheduled", format!("Pending, {message}")).row(message));
+    }
+    let quotas = quotas.join("; ");
+    let text = format!("Pending, {message}: the namespace's storage quota may not let it be made ({quotas}); raise it, or ask for less");
+    let found = Found::new("Storage quota", text).row(format!("storage quota: {quotas}"));
+    Some(if evidence.stage == Stage::Working { found } else { found.ends(Grace::Other) })
 }
 
-fn unbound(evidence: &Evidence<'_>, claim: &Claim) -> Option<Found> {
+/// Why no node takes a pod, in the scheduler's words.
+fn unscheduled_message(pod: &Pod) -> Option<&str> {
+    let conditions = &pod.status.as_ref()?.conditions;
+    let condition = conditions.iter().find(|condition| condition.kind == "PodScheduled" && condition.status == "False")?;
+    Some(condition.message.as_deref().unwrap_or("no node takes it"))
+}
+
+/// Whether a pod waits for a claim that nobody has made.
+pub(crate) fn lacks_claim(pod: &Pod) -> bool {
+    unscheduled_message(pod).is_some_and(|message| message.contains("persistentvolumeclaim") && message.contains("not found"))
+}
+
+/// What a quota says about volumes: `small: 0 of requests.storage=1Gi is used`.
+fn of_storage(quota: &Quota) -> Option<String> {
+    let status = quota.status.as_ref()?;
+    let about_volumes = |resource: &str| {
+        ["requests.storage", "persistentvolumeclaims"]
+            .iter()
+            .any(|of| resource == *of || resource.ends_with(&format!(".storageclass.storage.k8s.io/{of}")))
+    };
+    let limits: Vec<_> = status
+        .hard
+        .iter()
+        .filter(|(resource, _)| about_volumes(resource))
+        .map(|(resource, hard)| {
+            let used = status.used.get(resource).map_or("0", String::as_str);
+            format!("{used} of {resource}={hard} is used")
+        })
+        .collect();
+    (!limits.is_empty()).then(|| format!("{}: {}", quota.metadata.name(), limits.join(", ")))
+}
+
+/// The claim template that a claim was made from.
+fn template_of<'c>(claim: &'c Claim, suffix: &str) -> &'c str {
+    claim.metadata.name().strip_suffix(suffix).unwrap_or_default()
+}
+
+/// The property that says the class of the claims of a template.
+fn class_property(template: &str, of_keeper: bool) -> &'static str {
+    match (of_keeper, template) {
+        (false, "data") => "storage.storageClass",
+        (false, "logs") => "storage.logs.storageClass",
+        (false, _) => "chiOverrides.templates.volumeClaimTemplates",
+        (true, "data") => "coordination.keeper.storage.storageClass",
+        (true, _) => "chkOverrides.templates.volumeClaimTemplates",
+    }
+}
+
+fn unbound(evidence: &Evidence<'_>, claim: &Claim, template: &str, of_keeper: bool) -> Option<Found> {
     let name = claim.metadata.name();
     let phase = claim.status.as_ref().map_or("Pending", |status| status.phase.as_str());
     if phase == "Bound" {
         return None;
     }
+    let property = class_property(template, of_keeper);
     let class = claim.spec.storage_class_name.as_deref();
     let event = evidence.warning("PersistentVolumeClaim", name).and_then(|event| event.message.as_deref());
     let found = match (class, event) {
         (None, _) => {
-            let text = format!("volume {name} is {phase}: the cluster has no default storage class; set `storage.storageClass`");
-            ("No class".to_owned(), text, Some(Grace::Other))
+            let text = format!("volume {name} is {phase}: the cluster has no default storage class; set `{property}`");
+            Found::new("No class", text).row("no default storage class").ends(Grace::Other)
         }
         (Some(class), Some(message)) if message.contains("storageclass") && message.contains("not found") => {
-            let text = format!(
-                "volume {name} is {phase}: the storage class `{class}` does not exist; correct `storage.storageClass`, or create it"
-            );
-            ("No class".to_owned(), text, Some(Grace::Other))
+            let text = format!("volume {name} is {phase}: the storage class `{class}` does not exist; correct `{property}`, or create it");
+            Found::new("No class", text).row(format!("the storage class `{class}` does not exist")).ends(Grace::Other)
         }
-        (Some(_), Some(message)) => ("Unbound".to_owned(), format!("volume {name} is {phase}: {}", shorten(message)), None),
-        (Some(class), None) => ("Unbound".to_owned(), format!("volume {name} is {phase}, of storage class `{class}`"), None),
+        (Some(_), Some(message)) => {
+            let message = shorten(message);
+            Found::new("Unbound", format!("volume {name} is {phase}: {message}")).row(format!("volume is {phase}: {message}"))
+        }
+        (Some(class), None) => Found::new("Unbound", format!("volume {name} is {phase}, of storage class `{class}`"))
+            .row(format!("volume is {phase}, of storage class `{class}`")),
     };
     Some(found)
 }
@@ -180,23 +294,26 @@ fn of_container(evidence: &Evidence<'_>, pod: &Pod, container: &Container) -> Op
     let waiting = container.state.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
     let message = waiting.message.as_deref().map(|message| format!(": {}", shorten(message))).unwrap_or_default();
-    let name = &container.name;
+    let (name, image) = (&container.name, &container.image);
     match reason {
         "ErrImagePull" | "ImagePullBackOff" => {
-            let text =
-                format!("{reason}, the image `{}` can't be pulled{message}; correct `image`, or give `image.pullSecrets`", container.image);
-            Some(("Image".to_owned(), text, Some(Grace::Image)))
+            let text = format!("{reason}, the image `{image}` can't be pulled{message}; correct `image`, or give `image.pullSecrets`");
+            Some(Found::new("Image", text).row(format!("can't pull `{image}`{message}")).ends(Grace::Image))
         }
         "InvalidImageName" => {
-            Some((reason.to_owned(), format!("{reason}, `{}` is no image{message}; correct `image`", container.image), Some(Grace::Other)))
+            let invalid = format!("`{image}` is not a valid image name");
+            Some(Found::new(reason, format!("{reason}, {invalid}{message}; correct `image`")).row(invalid).ends(Grace::Other))
         }
         "CreateContainerConfigError" => {
             let text = format!("{reason} of container `{name}`{message}; create what it refers to, or correct the reference");
-            Some((reason.to_owned(), text, Some(Grace::Other)))
+            Some(Found::new(reason, text).row(format!("{reason}{message}")).ends(Grace::Other))
         }
-        "CrashLoopBackOff" => Some((reason.to_owned(), format!("{reason} of container `{name}`{}", evidence.ending(pod, container)), None)),
+        "CrashLoopBackOff" => {
+            let ending = evidence.ending(pod, container);
+            Some(Found::new(reason, format!("{reason} of container `{name}`{ending}")).row(format!("{reason}{ending}")))
+        }
         "ContainerCreating" | "PodInitializing" => None,
-        other => Some((other.to_owned(), format!("{other} of container `{name}`{message}"), None)),
+        other => Some(Found::new(other, format!("{other} of container `{name}`{message}")).row(format!("{other}{message}"))),
     }
 }
 
@@ -204,7 +321,7 @@ fn evicted(pod: &Pod) -> Option<Found> {
     let status = pod.status.as_ref()?;
     let reason = status.reason.as_deref()?;
     let message = status.message.as_deref().map(|message| format!(": {}", shorten(message))).unwrap_or_default();
-    Some((reason.to_owned(), format!("{} ({reason}){message}", status.phase), None))
+    Some(Found::new(reason, format!("{} ({reason}){message}", status.phase)))
 }
 
 /// While containers are being made, only an event tells of a volume that can't be attached.
@@ -214,30 +331,28 @@ fn creating(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
         return None;
     }
     let node = pod.spec.node_name.as_deref().map(|node| format!(" on node {node}")).unwrap_or_default();
-    let text = match evidence.warning("Pod", pod.metadata.name()) {
-        Some(event) => format!(
-            "starting{node}, {}: {}",
-            event.reason.as_deref().unwrap_or("warning"),
-            shorten(event.message.as_deref().unwrap_or_default())
-        ),
-        None => format!("starting{node}"),
+    let Some(event) = evidence.warning("Pod", pod.metadata.name()) else {
+        return Some(Found::new("Starting", format!("starting{node}")));
     };
-    Some(("Starting".to_owned(), text, None))
+    let what = format!("{}: {}", event.reason.as_deref().unwrap_or("warning"), shorten(event.message.as_deref().unwrap_or_default()));
+    Some(Found::new("Starting", format!("starting{node}, {what}")).row(what))
 }
 
 fn unready(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
     let status = pod.status.as_ref()?;
     if let Some(container) = status.container_statuses.iter().find(|container| container.state.terminated.is_some()) {
-        return Some(("Ended".to_owned(), format!("container `{}` ended{}", container.name, evidence.ending(pod, container)), None));
+        let ending = evidence.ending(pod, container);
+        return Some(Found::new("Ended", format!("container `{}` ended{ending}", container.name)).row(format!("ended{ending}")));
     }
     let container = status.container_statuses.iter().find(|container| !container.ready)?;
-    let text = match evidence.warning("Pod", pod.metadata.name()) {
+    let runs = format!("container `{}` runs but is not ready", container.name);
+    Some(match evidence.warning("Pod", pod.metadata.name()) {
         Some(event) => {
-            format!("container `{}` runs but is not ready, {}", container.name, shorten(event.message.as_deref().unwrap_or_default()))
+            let message = shorten(event.message.as_deref().unwrap_or_default());
+            Found::new("Unready", format!("{runs}, {message}")).row(message)
         }
-        None => format!("container `{}` runs but is not ready yet", container.name),
-    };
-    Some(("Unready".to_owned(), text, None))
+        None => Found::new("Unready", format!("{runs} yet")).row("runs but is not ready yet"),
+    })
 }
 
 /// One line of at most 240 characters.

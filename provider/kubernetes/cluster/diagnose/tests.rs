@@ -11,25 +11,32 @@ struct Scene {
     pod: Option<Value>,
     claim: Option<Value>,
     event: Option<Value>,
+    quota: Option<Value>,
     words: Words,
-    settled: bool,
+    stage: Stage,
 }
 
 impl Scene {
     fn findings(&self) -> Vec<Finding> {
+        self.findings_of("h")
+    }
+
+    fn findings_of(&self, host: &str) -> Vec<Finding> {
         fn read<K: serde::de::DeserializeOwned>(object: Option<&Value>) -> Vec<Arc<K>> {
             object.map(|object| Arc::new(serde_json::from_value(object.clone()).unwrap())).into_iter().collect()
         }
         let written: Time = serde_json::from_value(json!(WRITTEN)).unwrap();
         findings(&Evidence {
-            hosts: &["h"],
+            name: "db",
+            hosts: &[host],
             sets: &read(self.set.as_ref()),
             pods: &read(self.pod.as_ref()),
             claims: &read(self.claim.as_ref()),
             events: &read(self.event.as_ref()),
+            quotas: &read(self.quota.as_ref()),
             words: &self.words,
             written: Some(&written),
-            settled: self.settled,
+            stage: self.stage,
         })
     }
 
@@ -90,7 +97,7 @@ fn each_state_of_a_host_has_its_words_and_its_grace() {
         ),
         (with(unscheduled("unbound claims"), Some(claim(None)), None), "no default storage class", Some(Grace::Other)),
         (with(waiting("ImagePullBackOff", "not found"), None, None), "the image `i:1` can't be pulled: not found", Some(Grace::Image)),
-        (with(waiting("InvalidImageName", ""), None, None), "`i:1` is no image", Some(Grace::Other)),
+        (with(waiting("InvalidImageName", ""), None, None), "`i:1` is not a valid image name", Some(Grace::Other)),
         (with(waiting("CreateContainerConfigError", "secret \"x\" not found"), None, None), "secret \"x\" not found", Some(Grace::Other)),
         (with(crash, None, None), "CrashLoopBackOff of container `clickhouse`, exit code 137 (OOMKilled), started 5 times", None),
         (
@@ -122,7 +129,7 @@ fn what_the_change_may_still_mend_does_not_end_the_wait() {
     old["metadata"]["creationTimestamp"] = json!(BEFORE);
     let mut scene = Scene { pod: Some(old), ..Scene::default() };
     assert_eq!(scene.one().ends, None);
-    scene.settled = true;
+    scene.stage = Stage::GaveUp;
     assert_eq!(scene.one().ends, Some(Grace::Image));
 }
 
@@ -144,4 +151,55 @@ fn a_state_must_last_its_grace_without_a_break() {
 
     lasting.judge(&[], &graces, started + graces.image);
     assert!(lasting.judge(&pulling, &graces, started + 2 * graces.image).final_reasons.is_empty());
+}
+
+#[test]
+fn the_remedy_names_the_property_of_the_claims_template() {
+    let told = |host: &str, template: &str| {
+        let mut pod = unscheduled("unbound claims");
+        pod["metadata"]["name"] = json!(format!("{host}-0"));
+        let claim = json!({"metadata": {"name": format!("{template}-{host}-0")}, "spec": {"storageClassName": "gp9"}, "status": {"phase": "Pending"}});
+        let event = event("PersistentVolumeClaim", &format!("{template}-{host}-0"), "storageclass.storage.k8s.io \"gp9\" not found");
+        let scene = Scene { pod: Some(pod), claim: Some(claim), event: Some(event), ..Scene::default() };
+        scene.findings_of(host).remove(0)
+    };
+    for (host, template, property) in [
+        ("chi-db-cluster-0-0", "data", "`storage.storageClass`"),
+        ("chi-db-cluster-0-0", "logs", "`storage.logs.storageClass`"),
+        ("chi-db-cluster-0-0", "cold", "`chiOverrides.templates.volumeClaimTemplates`"),
+        ("chk-db-cluster-0-0", "data", "`coordination.keeper.storage.storageClass`"),
+        ("chk-db-cluster-0-0", "snapshots", "`chkOverrides.templates.volumeClaimTemplates`"),
+    ] {
+        let finding = told(host, template);
+        assert!(finding.text.contains(&format!("does not exist; correct {property}")), "{}", finding.text);
+        assert_eq!(finding.row, "the storage class `gp9` does not exist (cluster-0-0)");
+    }
+}
+
+#[test]
+fn a_storage_quota_is_named_where_a_volume_was_not_made() {
+    let quota = json!({"metadata": {"name": "small"}, "status": {"hard": {"requests.storage": "1Gi", "pods": "9"}, "used": {"requests.storage": "0"}}});
+    let pod = unscheduled("0/3 nodes are available: persistentvolumeclaim \"data-h-0\" not found. preemption: none");
+    let mut scene = Scene { pod: Some(pod), quota: Some(quota), ..Scene::default() };
+    let finding = scene.one();
+    assert_eq!(finding.row, "storage quota: small: 0 of requests.storage=1Gi is used (h)");
+    assert!(finding.text.contains("the namespace's storage quota may not let it be made"), "{}", finding.text);
+    assert_eq!(finding.ends, None);
+    scene.stage = Stage::Done;
+    assert_eq!(scene.one().ends, Some(Grace::Other), "nobody makes it any more");
+    scene.quota = None;
+    assert!(scene.one().text.ends_with("persistentvolumeclaim \"data-h-0\" not found"), "{}", scene.one().text);
+}
+
+#[test]
+fn what_a_sidecar_writes_is_not_told() {
+    let crash = |name: &str| {
+        pod(json!({"phase": "Running", "containerStatuses": [{"name": name, "restartCount": 1,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 1, "message": "token=abc"}}}]}))
+    };
+    let told = |name: &str| Scene { pod: Some(crash(name)), ..Scene::default() }.one().text;
+    assert!(told("clickhouse").ends_with(": token=abc"));
+    assert!(told("backup").ends_with("exit code 1, started 2 times"), "{}", told("backup"));
+    let read = |name: &str| serde_json::from_value(crash(name)).map(|pod| ended(&pod).count()).unwrap();
+    assert_eq!((read("clickhouse-log"), read("backup")), (1, 0));
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::shorten;
-use crate::kubernetes::observe::Pod;
+use crate::kubernetes::observe::{Container, Pod};
 
 /// One end of one container.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -17,11 +17,11 @@ pub(crate) struct Ended {
 /// What containers said before they ended, as far as their logs may be read.
 pub(crate) type Words = HashMap<Ended, String>;
 
-/// The containers of a pod that have ended and do not run now.
+/// The containers of a pod that have ended and do not run now, of those that may be quoted.
 pub(crate) fn ended(pod: &Pod) -> impl Iterator<Item = Ended> {
     let status = pod.status.as_ref();
     let containers = status.into_iter().flat_map(|status| status.init_container_statuses.iter().chain(&status.container_statuses));
-    let down = containers.filter(|container| {
+    let down = containers.filter(|container| is_quoted(container)).filter(|container| {
         let crashed = container.state.waiting.as_ref().is_some_and(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff"));
         crashed || container.state.terminated.as_ref().is_some_and(|ended| ended.exit_code != 0)
     });
@@ -30,6 +30,11 @@ pub(crate) fn ended(pod: &Pod) -> impl Iterator<Item = Ended> {
         container: container.name.clone(),
         restarts: container.restart_count,
     })
+}
+
+/// Whether a container's words may be told: those of the operator's own. What a sidecar writes may be a secret.
+pub(super) fn is_quoted(container: &Container) -> bool {
+    ["clickhouse", "clickhouse-keeper", "clickhouse-log"].contains(&container.name.as_str())
 }
 
 /// The line of a log's end that tells most: the last error in ClickHouse's words, else the last line that is not empty.

@@ -1,7 +1,11 @@
 //! Waiting for the address of a load balancer.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::time::Instant;
 
+use super::trouble::changed;
 use super::{QUIET, hopeless, interrupted};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::meta::Kind;
@@ -10,13 +14,20 @@ use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
 use crate::kubernetes::watch::{Hub, Scope, Snapshot, Subscription};
 use crate::resource::{Context, FailureKind};
 
+/// How long a changed load balancer may show its former address before that counts as the one that it keeps.
+const FORMER: Duration = Duration::from_secs(60);
+
 /// Waits until the Service of type LoadBalancer, made by this provider, has an address, and gives it: a host name or an IP.
+///
+/// `former` is the address that it had when it was changed in such a way that it may get another: the Service shows it until then, and
+/// no revision tells since when an address is the new one. It is taken only once it has stood for a minute.
 pub async fn await_load_balancer(
     session: &Session,
     ctx: &Context,
     deadline: Instant,
     namespace: &str,
     name: &str,
+    former: Option<&str>,
 ) -> Result<String, NotReady> {
     // Taken before the watch starts, so that its first list is newer.
     let started = Instant::now();
@@ -24,6 +35,7 @@ pub async fn await_load_balancer(
         service: Hub::subscribe(session, Kind::Service, Some(namespace), &Scope::Ours(name.to_owned())),
         events: None,
         name: name.to_owned(),
+        former: former.map(str::to_owned),
         started,
     };
     loop {
@@ -38,6 +50,7 @@ struct Watching {
     service: Subscription<Service>,
     events: Option<Subscription<Event>>,
     name: String,
+    former: Option<String>,
     started: Instant,
 }
 
@@ -45,20 +58,14 @@ impl Condition for Watching {
     type Met = Step;
 
     fn look(&mut self, now: Instant) -> Verdict<Step> {
-        let events = self.events.as_mut().map(Subscription::snapshot);
-        judge(&self.name, &self.service.snapshot(), events.as_ref(), self.started, now)
+        let events = self.events.as_mut().map(|events| events.about(std::iter::once(self.name.as_str())));
+        judge(&self.name, self.former.as_deref(), &self.service.snapshot(), events.as_deref(), self.started, now)
     }
 
     async fn changed(&mut self) {
-        let events = async {
-            match &mut self.events {
-                Some(events) => events.changed().await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             () = self.service.changed() => {}
-            () = events => {}
+            () = changed(self.events.as_mut()) => {}
         }
     }
 }
@@ -71,8 +78,9 @@ pub(super) enum Step {
 
 pub(super) fn judge(
     name: &str,
+    former: Option<&str>,
     services: &Snapshot<Service>,
-    events: Option<&Snapshot<Event>>,
+    events: Option<&[Arc<Event>]>,
     started: Instant,
     now: Instant,
 ) -> Verdict<Step> {
@@ -83,7 +91,11 @@ pub(super) fn judge(
     if let Some(service) = service {
         let ingress = service.status.as_ref().and_then(|status| status.load_balancer.ingress.first());
         if let Some(address) = ingress.and_then(|ingress| ingress.hostname.clone().or_else(|| ingress.ip.clone())) {
-            return Verdict::Done(Step::Address(address));
+            if former != Some(&address) || now >= started + FORMER {
+                return Verdict::Done(Step::Address(address));
+            }
+            let progress = format!("waiting for the load balancer's new address of Service {name}; so far it is {address}");
+            return Verdict::Pending(Pending { progress, again: Some(started + FORMER), ..Pending::default() });
         }
         if service.spec.kind != "LoadBalancer" {
             let reason = format!("Service {name} is of type {} and gets no address; someone else changed its type", service.spec.kind);
@@ -102,10 +114,10 @@ pub(super) fn judge(
         }
         return Verdict::Pending(Pending { progress: waiting, again: Some(started + QUIET), ..Pending::default() });
     };
-    let about = events.objects.iter().filter(|event| event.involved_object.kind == "Service" && event.involved_object.name == name);
+    let about = events.iter().filter(|event| event.involved_object.kind == "Service");
     let message = about.max_by_key(|event| event.at().cloned()).and_then(|event| event.message.clone());
     let remedy = "see whether this Kubernetes cluster has load balancers (a cloud's controller, or one such as MetalLB), or use `ingress.type: NodePort`";
     let reasons = message.iter().cloned().chain([remedy.to_owned()]).collect();
-    let progress = message.map_or_else(|| waiting.clone(), |message| format!("{waiting} · {message}"));
-    Verdict::Pending(Pending { progress, reasons, again: None, warn: None })
+    let progress = message.map_or_else(|| waiting.clone(), |message| format!("no load balancer yet: {message} (Service {name})"));
+    Verdict::Pending(Pending { progress, reasons, so_far: Some(waiting), ..Pending::default() })
 }

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::operator::{self, Presence};
-use super::{hopeless, interrupted};
+use super::{external, hopeless, interrupted, unreached};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::meta::{Kind, ObjectRef};
 use crate::kubernetes::observe::Parting;
@@ -13,6 +13,9 @@ use crate::resource::Context;
 
 /// After how long a finalizer that does not go has the operator looked for.
 const HANGING: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// After how long without a move of its status the operator's work on a deletion counts as held up.
+const UNMOVED: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The finalizer of the operator.
 const OPERATORS_FINALIZER: &str = "finalizer.clickhouseinstallation.altinity.com";
@@ -33,15 +36,18 @@ pub struct Leaving {
 pub async fn await_gone(session: &Session, ctx: &Context, deadline: Instant, leaving: Vec<Leaving>) -> Result<(), NotReady> {
     let started = Instant::now();
     let each = leaving.into_iter().map(|leaving| {
-        let scope = Scope::Name(leaving.object.name.clone());
+        // Of Secrets and namespaces the others are nobody's business.
+        let of_kind = if matches!(leaving.object.kind, Kind::Secret | Kind::Namespace) { Scope::Only } else { Scope::Name };
+        let scope = of_kind(leaving.object.name.clone());
         let subscription = Hub::subscribe(session, leaving.object.kind, leaving.object.namespace.as_deref(), &scope);
-        (leaving, subscription, false)
+        Each { leaving, subscription, moved: None }
     });
     let mut watching = Watching { each: each.collect(), started, operator: None };
     loop {
         match wait(ctx, deadline, &mut watching).await? {
             Step::Gone => return Ok(()),
-            Step::FindOperator => watching.operator = Some(operator::find(&session.api(ctx).until(deadline)).await),
+            // Its finalizer was set by one.
+            Step::FindOperator => watching.operator = Some(operator::find(&session.api(ctx).until(deadline), true).await),
         }
     }
 }
@@ -52,9 +58,15 @@ enum Step {
     FindOperator,
 }
 
+struct Each {
+    leaving: Leaving,
+    subscription: Subscription<Parting>,
+    /// Once it was seen while it leaves: its revision, and since when it is that.
+    moved: Option<(u64, Instant)>,
+}
+
 struct Watching {
-    /// With whether it was seen while it left.
-    each: Vec<(Leaving, Subscription<Parting>, bool)>,
+    each: Vec<Each>,
     started: Instant,
     operator: Option<Presence>,
 }
@@ -64,45 +76,68 @@ impl Condition for Watching {
 
     fn look(&mut self, now: Instant) -> Verdict<Step> {
         let mut left = Vec::new();
-        let mut unattended = false;
-        for (leaving, subscription, seen) in &mut self.each {
+        let (mut row, mut held) = (None, None);
+        for Each { leaving, subscription, moved } in &mut self.each {
             let snapshot = subscription.snapshot();
             if let Some((kind, reasons)) = hopeless(snapshot.trouble.as_ref()).filter(|_| !is_kind_missing(&snapshot)) {
                 return Verdict::Failed(kind, reasons);
             }
-            match standing(leaving, &snapshot, *seen, self.started) {
+            match standing(leaving, &snapshot, moved.is_some(), self.started) {
                 Standing::Gone => {}
                 Standing::Unknown => {
                     let trouble = snapshot.trouble.as_ref().map(interrupted);
                     left.push(trouble.unwrap_or_else(|| format!("waiting for {} to go", leaving.object)));
                 }
-                Standing::There { finalizers, taken_up } => {
-                    *seen = true;
-                    unattended |= !taken_up && finalizers.iter().any(|finalizer| finalizer == OPERATORS_FINALIZER);
-                    left.push(still_there(&leaving.object, &finalizers, taken_up));
+                Standing::There { revision, finalizers, work, suspended, servers } => {
+                    let since = match *moved {
+                        Some((known, since)) if known == revision => since,
+                        _ => moved.insert((revision, now)).1,
+                    };
+                    left.push(still_there(&leaving.object, &finalizers, work));
+                    if !finalizers.iter().any(|finalizer| finalizer == OPERATORS_FINALIZER) {
+                        continue;
+                    }
+                    held = held.or(match work {
+                        Work::Terminating | Work::Changing if !servers.is_empty() && now >= since + UNMOVED => {
+                            Some(Held::ByServers(servers))
+                        }
+                        Work::Terminating => None,
+                        _ if suspended => Some(Held::Suspended),
+                        _ => Some(Held::Unattended),
+                    });
+                    row.get_or_insert_with(|| row_of(&leaving.object, work));
                 }
             }
         }
-        if left.is_empty() {
-            return Verdict::Done(Step::Gone);
-        }
-        let mut pending = Pending { progress: left[0].clone(), again: Some(self.started + HANGING), ..Pending::default() };
-        pending.reasons = left;
-        if unattended && now >= self.started + HANGING {
-            let Some(operator) = &self.operator else { return Verdict::Done(Step::FindOperator) };
-            let namespace = self.each.iter().find_map(|(leaving, ..)| leaving.object.namespace.as_deref()).unwrap_or_default();
-            let who = format!(
-                "the finalizer is the clickhouse-operator's, and is never removed by this provider: {}; the deletion goes on when the operator runs",
-                operator.explain(namespace)
-            );
-            pending.progress = format!("{} · {who}", pending.progress);
-            pending.reasons.push(who);
-        }
-        Verdict::Pending(pending)
+        let Some(first) = left.first().cloned() else { return Verdict::Done(Step::Gone) };
+        let row = row.unwrap_or_else(|| first.clone());
+        let tell = self.started + HANGING;
+        let again = if now < tell { tell } else { now + UNMOVED };
+        let pending = Pending { progress: row, so_far: Some(first), reasons: left, again: Some(again), warn: None };
+        let Some(held) = held.filter(|_| now >= tell) else { return Verdict::Pending(pending) };
+        let why = match held {
+            Held::ByServers(servers) => {
+                let servers: Vec<_> = servers.iter().map(String::as_str).collect();
+                format!("{}, which asks it before it removes a host; see whether it answers there", unreached(&servers))
+            }
+            Held::Suspended => {
+                "it is suspended, so that the clickhouse-operator leaves it as it is; set its `spec.suspend` to `no`".to_owned()
+            }
+            Held::Unattended => {
+                let Some(operator) = &self.operator else { return Verdict::Done(Step::FindOperator) };
+                let namespace = self.each.iter().find_map(|each| each.leaving.object.namespace.as_deref()).unwrap_or_default();
+                format!(
+                    "the finalizer is the clickhouse-operator's, and is never removed by this provider: {}; the deletion goes on when the operator runs",
+                    operator.explain(namespace)
+                )
+            }
+        };
+        let reasons = pending.reasons.into_iter().chain([why.clone()]).collect();
+        Verdict::Pending(Pending { progress: format!("deletion hangs: {why}"), reasons, ..pending })
     }
 
     async fn changed(&mut self) {
-        let each = self.each.iter_mut().map(|(_, subscription, _)| Box::pin(subscription.changed()));
+        let each = self.each.iter_mut().map(|each| Box::pin(each.subscription.changed()));
         futures::future::select_all(each).await;
     }
 }
@@ -111,11 +146,35 @@ impl Condition for Watching {
 pub(super) enum Standing {
     Gone,
     There {
+        revision: u64,
         finalizers: Vec<String>,
-        /// Whether the operator says that it sees the object off.
-        taken_up: bool,
+        /// What the operator says that it does.
+        work: Work,
+        /// Whether the operator leaves it alone.
+        suspended: bool,
+        /// The coordination servers that did not come with the cluster.
+        servers: Vec<String>,
     },
     Unknown,
+}
+
+/// What the operator says that it does with an object that is to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    /// It sees it off.
+    Terminating,
+    /// It is still at an earlier change.
+    Changing,
+    /// Nothing.
+    None,
+}
+
+/// Why the operator does not let an object go.
+enum Held {
+    /// It waits for an answer of one of these.
+    ByServers(Vec<String>),
+    Suspended,
+    Unattended,
 }
 
 /// Whether an object is still there, as far as a watch can tell.
@@ -126,8 +185,15 @@ pub(super) fn standing(leaving: &Leaving, snapshot: &Snapshot<Parting>, seen: bo
     let found = snapshot.named(&leaving.object.name);
     match found.filter(|object| leaving.uid.as_deref().is_none_or(|uid| uid == object.metadata.uid())) {
         Some(object) => Standing::There {
+            revision: object.metadata.revision(),
             finalizers: object.metadata.finalizers().to_vec(),
-            taken_up: object.status.as_ref().is_some_and(|status| status.status == "Terminating"),
+            work: match object.status.as_ref().map(|status| status.status.as_str()) {
+                Some("Terminating") => Work::Terminating,
+                Some("InProgress") => Work::Changing,
+                _ => Work::None,
+            },
+            suspended: object.spec.is_suspended(),
+            servers: external(&object.spec.coordination, &leaving.object.name).into_iter().map(str::to_owned).collect(),
         },
         // Another one of the name means that ours is gone.
         None if found.is_some() || seen || snapshot.is_newer_than(started, leaving.revision) => Standing::Gone,
@@ -140,12 +206,20 @@ fn is_kind_missing(snapshot: &Snapshot<Parting>) -> bool {
     matches!(snapshot.trouble, Some(crate::kubernetes::error::Error::CrdMissing { .. }))
 }
 
-fn still_there(object: &ObjectRef, finalizers: &[String], taken_up: bool) -> String {
+/// A row's few characters.
+fn row_of(object: &ObjectRef, work: Work) -> String {
+    match work {
+        Work::Terminating => format!("the operator removes the hosts of {}", object.name),
+        Work::Changing | Work::None => format!("waiting for the operator to remove {}", object.name),
+    }
+}
+
+fn still_there(object: &ObjectRef, finalizers: &[String], work: Work) -> String {
     let held = finalizers.iter().map(|finalizer| format!("`{finalizer}`")).collect::<Vec<_>>().join(", ");
     match (object.kind, finalizers.is_empty()) {
         (Kind::Namespace, true) => format!("{object} is being emptied"),
         (_, true) => format!("{object} is being deleted"),
-        (_, false) if taken_up => {
+        (_, false) if work == Work::Terminating => {
             format!("{object} is being deleted, held by the finalizer {held} · the clickhouse-operator is at work on it")
         }
         (_, false) => format!("{object} is being deleted, held by the finalizer {held}"),

@@ -1,4 +1,4 @@
-//! Waiting before a Keeper is deleted, until the operator has finished with it.
+//! Waiting before and after a Keeper is deleted: until the operator has finished with it, and until its members are gone.
 
 use std::time::Duration;
 
@@ -8,13 +8,16 @@ use super::{hopeless, interrupted};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
-use crate::kubernetes::observe::KeeperInstallation;
+use crate::kubernetes::observe::{KeeperInstallation, Pod, StatefulSet};
 use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
 use crate::kubernetes::watch::{Hub, Scope, Subscription};
-use crate::resource::Context;
+use crate::resource::{Context, FailureKind};
 
 /// How long a Keeper's status may stay `InProgress` without any move before the operator counts as away.
 const AWAY: Duration = Duration::from_secs(90);
+
+/// How long the members of a deleted Keeper are waited for.
+const LEAVING: Duration = Duration::from_secs(60);
 
 /// Waits until the operator has nothing more to do with a Keeper that is to be deleted, or it is not there: operator 0.25 ends as a whole
 /// when one is deleted whose members it still asks for. Gives up with a word when its status does not move for 90 seconds.
@@ -84,5 +87,66 @@ fn no_news<T>(trouble: &Error) -> Verdict<T> {
     match hopeless(Some(trouble)) {
         Some((kind, reasons)) => Verdict::Failed(kind, reasons),
         None => Verdict::Pending(Pending { progress: interrupted(trouble), ..Pending::default() }),
+    }
+}
+
+/// Waits until the members of a deleted Keeper, of this unique id where that is known, are gone too: nobody but Kubernetes' garbage
+/// collection removes them, some time after the Keeper. After a minute, or where they may not be read, they are left to it.
+///
+/// # Errors
+///
+/// Only when the user stops it.
+pub async fn await_keeper_left(
+    session: &Session,
+    ctx: &Context,
+    deadline: Instant,
+    namespace: &str,
+    name: &str,
+    uid: Option<&str>,
+) -> Result<(), NotReady> {
+    let scope = Scope::OfKeeper(name.to_owned());
+    let mut watching = Left {
+        sets: Hub::subscribe(session, Kind::StatefulSet, Some(namespace), &scope),
+        pods: Hub::subscribe(session, Kind::Pod, Some(namespace), &scope),
+        name: name.to_owned(),
+        uid: uid.map(str::to_owned),
+    };
+    match wait(ctx, deadline.min(Instant::now() + LEAVING), &mut watching).await {
+        Err(stopped) if stopped.kind == FailureKind::Cancelled => Err(stopped),
+        _ => Ok(()),
+    }
+}
+
+struct Left {
+    sets: Subscription<StatefulSet>,
+    pods: Subscription<Pod>,
+    name: String,
+    uid: Option<String>,
+}
+
+impl Condition for Left {
+    type Met = ();
+
+    fn look(&mut self, _: Instant) -> Verdict<()> {
+        let (sets, pods) = (self.sets.snapshot(), self.pods.snapshot());
+        match sets.trouble.as_ref().or(pods.trouble.as_ref()) {
+            Some(trouble) if trouble.is_absent() => return Verdict::Done(()),
+            Some(trouble) => return no_news(trouble),
+            None => {}
+        }
+        let sets_left = sets.objects.iter().filter(|set| set.metadata.is_controlled_by(self.uid.as_deref())).count();
+        let left = sets_left.max(pods.objects.len());
+        if sets.listed.is_some() && pods.listed.is_some() && left == 0 {
+            return Verdict::Done(());
+        }
+        let progress = format!("Keeper {}: {left} members are going", self.name);
+        Verdict::Pending(Pending { progress, ..Pending::default() })
+    }
+
+    async fn changed(&mut self) {
+        tokio::select! {
+            () = self.sets.changed() => {}
+            () = self.pods.changed() => {}
+        }
     }
 }

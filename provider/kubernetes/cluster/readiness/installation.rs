@@ -30,13 +30,9 @@ pub struct Expect {
     pub task_id: String,
     /// What the API server answered to the change.
     pub written: Written,
-    /// The StatefulSets that are to be ready, one a host: `chi-<name>-<cluster>-<shard>-<replica>`. When the installation names
-    /// them otherwise, as many as the operator says there are.
+    /// The StatefulSets that are to be ready, one a host: `chi-<name>-<cluster>-<shard>-<replica>`. Besides them all that the operator
+    /// names are waited for, and only these when it names its hosts otherwise.
     pub hosts: Vec<String>,
-    /// Whether no pod is to run.
-    pub stopped: bool,
-    /// Whether the operator is told to leave it alone: then there is nothing to wait for.
-    pub suspended: bool,
 }
 
 impl fmt::Display for Expect {
@@ -54,7 +50,8 @@ pub enum Served {
     Suspended,
 }
 
-/// Waits until this change's task is started and completed and every host is ready.
+/// Waits until this change's task is started and completed and every host is ready (or, where the installation is stopped, without a
+/// pod). A change that suspends the installation is not waited for.
 ///
 /// Warns once when no operator takes the change up. Calls `fresh_task` at most once, when the operator recorded the change as done
 /// without doing it, or all of it: it is to send the same change with another `taskID` and to give that and the API server's answer.
@@ -69,7 +66,7 @@ where
     F: FnOnce(NotDone) -> Fut + Send,
     Fut: Future<Output = Result<(String, Value), Error>> + Send,
 {
-    if expect.suspended {
+    if expect.written.suspended {
         ctx.report.info(&format!("{expect} is suspended: the clickhouse-operator leaves it as it is, so nothing was waited for"));
         return Ok(Served::Suspended);
     }
@@ -88,9 +85,17 @@ where
         match wait(ctx, deadline, &mut watching).await? {
             Step::Ready(installation) => return Ok(Served::Ready(installation)),
             Step::Search => watching.search = Some(Search::start(api.clone(), &expect.namespace, &children)),
-            Step::FindOperator => watching.judge.operator = Some(operator::find(&api).await),
+            Step::FindOperator => {
+                let traces = watching.object.any(|found| found.status.is_some() || !found.metadata.finalizers().is_empty());
+                watching.judge.operator = Some(operator::find(&api, traces).await);
+            }
             Step::FreshTask(not_done) => {
                 let Some(send) = fresh_task.take() else { continue };
+                if not_done == NotDone::Interrupted {
+                    ctx.report.info(&format!(
+                        "{expect}: the clickhouse-operator gave up because it could not reach the API server; the change is sent to it once more"
+                    ));
+                }
                 let (task_id, answer) = send(not_done).await?;
                 watching.judge.retask(task_id, Written::of(&answer), Instant::now());
             }

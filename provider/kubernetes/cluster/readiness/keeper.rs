@@ -7,22 +7,32 @@ use tokio::time::Instant;
 
 use super::trouble::Search;
 use super::watching::{Judgement, Seen, Watching};
-use super::{Hosts, QUIET, Written, operator};
+use super::{Hosts, Layout, QUIET, Written, operator};
 use crate::kubernetes::client::Session;
-use crate::kubernetes::cluster::diagnose::{Graces, Lasting};
+use crate::kubernetes::cluster::diagnose::{Graces, Lasting, Stage};
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
-use crate::kubernetes::observe::KeeperInstallation;
+use crate::kubernetes::observe::{KeeperInstallation, KeeperStatus, Normalized};
 use crate::kubernetes::wait::{NotReady, Pending, Verdict, wait};
 use crate::kubernetes::watch::{Hub, Scope};
 use crate::resource::{Context, FailureKind};
 
-/// How long all members must have been ready before a change of a running Keeper counts as done although the operator does not say
-/// so: it pauses up to two minutes a member while it rolls a change out.
+/// How long all members must have been ready before a change that the operator has taken up counts as done although the operator does
+/// not say so: it pauses up to two minutes while it rolls a change out.
 const STUCK: Duration = Duration::from_secs(150);
+
+/// The same where members go: it pauses for two minutes, and a minute more before it removes them.
+const STUCK_SMALLER: Duration = Duration::from_secs(240);
 
 /// How long a new Keeper may stay untouched before the operator's absence is told.
 const UNTOUCHED: Duration = Duration::from_secs(15);
+
+/// How long a change of a Keeper may not be taken up before that is told.
+const UNANSWERED: Duration = Duration::from_secs(60);
+
+/// How long it may not be taken up before a Keeper whose members all serve is gone on with: the operator passes over, without a word,
+/// a change that changes nothing for it, as when a suspended Keeper is woken.
+const PASSED_OVER: Duration = Duration::from_secs(300);
 
 /// What a change of a Keeper is to lead to. Printed as its kind and name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,8 +53,13 @@ impl fmt::Display for ExpectKeeper {
     }
 }
 
-/// Waits until every member is ready, of this change. Warns once when no operator takes it up.
+/// Waits until every member is ready, of this change. Warns once when no operator takes it up. A change that suspends the Keeper is not
+/// waited for.
 pub async fn await_keeper(session: &Session, ctx: &Context, deadline: Instant, expect: ExpectKeeper) -> Result<(), NotReady> {
+    if expect.written.suspended {
+        ctx.report.info(&format!("{expect} is suspended: the clickhouse-operator leaves it as it is, so nothing was waited for"));
+        return Ok(());
+    }
     let api = session.api(ctx).until(deadline);
     let children = Scope::OfKeeper(expect.name.clone());
     // Taken before the watches start, so that their first list is newer.
@@ -58,8 +73,19 @@ pub async fn await_keeper(session: &Session, ctx: &Context, deadline: Instant, e
     loop {
         match wait(ctx, deadline, &mut watching).await? {
             Step::Ready => return Ok(()),
+            Step::PassedOver => {
+                ctx.report.warn(&format!(
+                    "{}: the clickhouse-operator has not taken up the change for {} minutes; going on, since all members serve",
+                    watching.judge.expect,
+                    PASSED_OVER.as_secs() / 60
+                ));
+                return Ok(());
+            }
             Step::Search => watching.search = Some(Search::start(api.clone(), &expect.namespace, &children)),
-            Step::FindOperator => watching.judge.operator = Some(operator::find(&api).await),
+            Step::FindOperator => {
+                let traces = watching.object.any(|keeper| keeper.status.is_some());
+                watching.judge.operator = Some(operator::find(&api, traces).await);
+            }
         }
     }
 }
@@ -67,6 +93,8 @@ pub async fn await_keeper(session: &Session, ctx: &Context, deadline: Instant, e
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Ready,
+    /// All members serve, and nobody takes the change up.
+    PassedOver,
     Search,
     FindOperator,
 }
@@ -75,8 +103,8 @@ pub(super) struct Judge {
     expect: ExpectKeeper,
     started: Instant,
     seen_once: bool,
-    /// How many are ready, and since when.
-    moved: Option<(usize, Instant)>,
+    /// How many are ready and whether the operator works on the change, and since when that is so.
+    moved: Option<((usize, bool), Instant)>,
     pub(super) operator: Option<operator::Presence>,
     warned: bool,
     lasting: Lasting,
@@ -98,6 +126,10 @@ impl Judgement<KeeperInstallation> for Judge {
             return pending("waiting for the API server to show the Keeper");
         };
         if self.expect.written.uid.as_deref().is_some_and(|uid| uid != keeper.metadata.uid()) {
+            // A watch that lags shows the one that was there before.
+            if !seen.object.is_newer_than(self.started, self.expect.written.revision) {
+                return pending("waiting for the API server to show the Keeper");
+            }
             return gone("was deleted and made anew by someone else meanwhile");
         }
         if keeper.metadata.is_deleting() {
@@ -117,67 +149,84 @@ impl Judge {
     }
 
     fn progress(&mut self, keeper: &KeeperInstallation, seen: &Seen<KeeperInstallation>, now: Instant) -> Verdict<Step> {
-        let hosts = Hosts::count(&seen.sets.objects, &self.expect.hosts, self.expect.hosts.len());
+        let (sets, expected) = (&seen.sets.objects, &self.expect.hosts);
+        let nothing = KeeperStatus::default();
+        let status = keeper.status.as_ref().unwrap_or(&nothing);
+        let layout = Layout { uid: Some(keeper.metadata.uid()), expected, pods: &status.pods, planned: expected.len() };
+        let hosts = Hosts::count(sets, layout);
         let generation = keeper.metadata.generation();
-        let status = keeper.status.as_ref();
-        let caught_up = status.is_some_and(|status| {
-            status.status == "Completed"
-                && status.normalized_completed.as_ref().is_some_and(|completed| completed.metadata.generation >= generation)
-        });
+        let has = |change: &Option<Normalized>| change.as_ref().is_some_and(|change| change.metadata.generation >= generation);
+        let caught_up = status.status == "Completed" && has(&status.normalized_completed);
+        let unnamed = status.normalized.is_none() && status.status == "InProgress";
+        let taken_up = caught_up || has(&status.normalized) || unnamed;
+        let facts = (hosts.ready, taken_up);
         let since = match self.moved {
-            Some((ready, since)) if ready == hosts.ready => since,
-            _ => self.moved.insert((hosts.ready, now)).1,
+            Some((known, since)) if known == facts => since,
+            _ => self.moved.insert((facts, now)).1,
         };
+        let stuck = since + if sets.len() > expected.len() { STUCK_SMALLER } else { STUCK };
         // A first rollout has no older members that could be taken for the new ones.
-        let rolled_out = caught_up || generation <= 1 || now >= since + STUCK;
+        let rolled_out = caught_up || generation <= 1 || (taken_up && now >= stuck);
         if hosts.all_ready() && rolled_out {
             return Verdict::Done(Step::Ready);
         }
-        if let Some(error) = status.and_then(|status| status.chop_version.as_deref()).and_then(Error::for_operator) {
+        if let Some(error) = status.chop_version.as_deref().and_then(Error::for_operator) {
             return Verdict::Failed(error.kind(), vec![error.to_string()]);
         }
-        let counted = format!("Keeper: {}/{} members ready", hosts.ready, hosts.wanted);
+        if keeper.spec.is_suspended() {
+            let reason = format!(
+                "{} was suspended by someone else meanwhile: the clickhouse-operator leaves it as it is until `spec.suspend` is `no` again",
+                self.expect
+            );
+            return Verdict::Failed(FailureKind::Precondition, vec![reason]);
+        }
+        let counted = format!("Keeper {}/{} ready", hosts.ready, hosts.wanted);
+        if keeper.status.is_none() && sets.is_empty() {
+            return self.not_taken_up(&counted, self.started + UNTOUCHED, now);
+        }
+        if hosts.all_ready() && !taken_up {
+            if now >= self.started + PASSED_OVER {
+                return Verdict::Done(Step::PassedOver);
+            }
+            return self.not_taken_up(&counted, self.started + UNANSWERED, now);
+        }
         if hosts.all_ready() {
-            let progress = format!("{counted} · the operator finishes the change");
-            return Verdict::Pending(Pending { progress, again: Some(since + STUCK), ..Pending::default() });
+            let progress = format!("{counted}: the operator finishes the change");
+            return Verdict::Pending(Pending { progress, again: Some(stuck), ..Pending::default() });
         }
-        if status.is_none() && seen.sets.objects.is_empty() {
-            return self.untouched(counted, now);
-        }
+        let at_work = || format!("{counted}: the operator starts its members");
         let Some(clues) = &seen.clues else {
             if now >= since + QUIET {
                 return Verdict::Done(Step::Search);
             }
-            return Verdict::Pending(Pending { progress: counted, again: Some(since + QUIET), ..Pending::default() });
+            return Verdict::Pending(Pending { progress: at_work(), again: Some(since + QUIET), ..Pending::default() });
         };
-        let findings = clues.about(&hosts.unready, &seen.sets.objects, keeper.metadata.written.as_ref(), caught_up);
+        let stage = if caught_up { Stage::Done } else { Stage::Working };
+        let findings = clues.about(&self.expect.name, &hosts.unready, sets, keeper.metadata.written.as_ref(), stage);
         let lasting = self.lasting.judge(&findings, &Graces::default(), now);
         if !lasting.final_reasons.is_empty() {
             return Verdict::Failed(FailureKind::Precondition, lasting.final_reasons);
         }
+        let progress = findings.first().map_or_else(at_work, |finding| format!("{counted}: {}", finding.row));
         let reasons: Vec<String> = findings.into_iter().map(|finding| finding.text).collect();
-        let progress = reasons.first().map_or_else(|| counted.clone(), |reason| format!("{counted} · {reason}"));
-        Verdict::Pending(Pending { progress, reasons, again: lasting.again, warn: None })
+        let so_far = (!reasons.is_empty()).then_some(counted);
+        Verdict::Pending(Pending { progress, reasons, so_far, again: lasting.again, warn: None })
     }
 
-    /// Nobody has made anything of it yet.
-    fn untouched(&mut self, counted: String, now: Instant) -> Verdict<Step> {
-        let tell = self.started + UNTOUCHED;
+    /// Nobody has taken up the change yet; from `tell` on that is told.
+    fn not_taken_up(&mut self, counted: &str, tell: Instant, now: Instant) -> Verdict<Step> {
+        let pending = Pending { progress: format!("{counted}: waiting for the operator"), ..Pending::default() };
         let Some(operator) = &self.operator else {
             if now + QUIET >= tell {
                 return Verdict::Done(Step::FindOperator);
             }
-            return Verdict::Pending(Pending {
-                progress: counted,
-                again: Some(tell.checked_sub(QUIET).unwrap_or(tell)),
-                ..Pending::default()
-            });
+            return Verdict::Pending(Pending { again: Some(tell.checked_sub(QUIET).unwrap_or(tell)), ..pending });
         };
         if now < tell {
-            return Verdict::Pending(Pending { progress: counted, again: Some(tell), ..Pending::default() });
+            return Verdict::Pending(Pending { again: Some(tell), ..pending });
         }
         let reason = format!("{} waits: {}", self.expect, operator.explain(&self.expect.namespace));
         let warn = (!std::mem::replace(&mut self.warned, true)).then(|| reason.clone());
-        Verdict::Pending(Pending { progress: counted, reasons: vec![reason], again: None, warn })
+        Verdict::Pending(Pending { reasons: vec![reason], warn, again: Some(self.started + PASSED_OVER), ..pending })
     }
 }

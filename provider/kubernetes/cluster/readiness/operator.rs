@@ -1,34 +1,35 @@
-//! Whether an operator runs, as far as its Deployment tells.
+//! Whether an operator runs, as far as its Deployment and its traces tell.
 
-use crate::kubernetes::apply::list_names;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::INSTALL_OPERATOR;
-use crate::kubernetes::meta::Kind;
+use crate::kubernetes::inventory;
 
-/// The labels of the operator's Deployment: of the manifest, and of the Helm charts.
-const SELECTORS: [&str; 2] = ["app=clickhouse-operator", "app.kubernetes.io/name in (altinity-clickhouse-operator,clickhouse-operator)"];
-
-/// Where an operator's Deployment is.
+/// Where an operator is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Presence {
-    /// Nowhere.
+pub(in crate::kubernetes::cluster) enum Presence {
+    /// Nowhere, and nothing shows that there ever was one.
     Absent,
-    /// In these namespaces.
+    /// It has been at work here, but has no Deployment that could be found: it may run elsewhere, or be gone by now.
+    Traces,
+    /// Its Deployments are in these namespaces.
     In(Vec<String>),
     /// Deployments may not be listed.
     Unknown,
 }
 
-/// Looks for an operator in all namespaces. Two requests at most.
-pub(super) async fn find(api: &Api) -> Presence {
-    for selector in SELECTORS {
-        match list_names(api, Kind::Deployment, None, selector).await {
-            Ok(found) if found.is_empty() => {}
-            Ok(found) => return Presence::In(found.into_iter().filter_map(|object| object.namespace).collect()),
-            Err(_) => return Presence::Unknown,
+/// Looks for an operator in all namespaces. `traces`: whether one has been seen at work, for example by a finalizer or a status.
+pub(in crate::kubernetes::cluster) async fn find(api: &Api, traces: bool) -> Presence {
+    match inventory::operators(api).await {
+        None => Presence::Unknown,
+        Some(places) if places.is_empty() => {
+            if traces {
+                Presence::Traces
+            } else {
+                Presence::Absent
+            }
         }
+        Some(places) => Presence::In(places),
     }
-    Presence::Absent
 }
 
 impl Presence {
@@ -36,6 +37,10 @@ impl Presence {
     pub(super) fn explain(&self, namespace: &str) -> String {
         match self {
             Self::Absent => format!("no clickhouse-operator runs in this Kubernetes cluster; install it with `{INSTALL_OPERATOR}`"),
+            Self::Traces => format!(
+                "the clickhouse-operator that has worked here has not taken it up: it is busy, down, or removed (no Deployment of it was found); \
+                 see whether it runs and what it logs, or install it with `{INSTALL_OPERATOR}`"
+            ),
             Self::In(places) if places.iter().any(|place| place == namespace) => {
                 format!(
                     "the clickhouse-operator of namespace `{namespace}` has not taken it up; see whether it runs (`kubectl get pods --namespace {namespace}`) and what it logs"
@@ -44,12 +49,13 @@ impl Presence {
             Self::In(places) => {
                 let places = places.iter().map(|place| format!("`{place}`")).collect::<Vec<_>>().join(", ");
                 format!(
-                    "a clickhouse-operator is installed in namespace {places}, but has not taken it up: it is down, or it does not watch namespace \
+                    "a clickhouse-operator is installed in namespace {places}, but has not taken it up: it is busy or down, or it does not watch namespace \
                      `{namespace}` (outside of kube-system it watches only its own unless its configuration or WATCH_NAMESPACES says otherwise)"
                 )
             }
             Self::Unknown => format!(
-                "no clickhouse-operator has taken it up: none runs, or none watches namespace `{namespace}`; install one with `{INSTALL_OPERATOR}`"
+                "no clickhouse-operator has taken it up: none runs, none watches namespace `{namespace}`, or it is busy; install one with \
+                 `{INSTALL_OPERATOR}` where there is none"
             ),
         }
     }

@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 
 use crate::kubernetes::apply;
 use crate::kubernetes::client::Api;
-use crate::kubernetes::cluster::diagnose::{Ended, Evidence, Finding, Words, ended, findings, telling};
+use crate::kubernetes::cluster::diagnose::{Ended, Evidence, Finding, Stage, Words, ended, findings, lacks_claim, telling};
 use crate::kubernetes::meta::{Kind, ObjectRef};
-use crate::kubernetes::observe::{Claim, Event, Pod, StatefulSet};
+use crate::kubernetes::observe::{Claim, Event, Observed, Pod, Quota, StatefulSet};
 use crate::kubernetes::watch::{Hub, Scope, Subscription};
 
 /// Pods and volumes of one installation, and the namespace's warnings. What may not be read stays empty: the wait goes on without.
@@ -18,6 +18,8 @@ pub(super) struct Search {
     pods: Subscription<Pod>,
     claims: Subscription<Claim>,
     events: Subscription<Event>,
+    /// Watched only once a volume is missing.
+    quotas: Option<Subscription<Quota>>,
     logs: Logs,
 }
 
@@ -28,15 +30,22 @@ impl Search {
             pods: Hub::subscribe(session, Kind::Pod, Some(namespace), children),
             claims: Hub::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), children),
             events: Hub::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings),
+            quotas: None,
             logs: Logs { api, namespace: namespace.to_owned(), asked: HashSet::new(), reading: JoinSet::new(), words: Words::new() },
         }
     }
 
-    pub(super) fn clues(&mut self) -> Clues {
-        let pods = self.pods.snapshot().objects;
+    pub(super) fn clues(&mut self, sets: &[Arc<StatefulSet>]) -> Clues {
+        let (pods, claims) = (self.pods.snapshot().objects, self.claims.snapshot().objects);
         self.logs.ask(&pods);
-        let (claims, events) = (self.claims.snapshot().objects, self.events.snapshot().objects);
-        Clues { pods, claims, events, words: self.logs.words.clone() }
+        if self.quotas.is_none() && pods.iter().any(|pod| lacks_claim(pod)) {
+            self.quotas = Some(Hub::subscribe(self.logs.api.session(), Kind::ResourceQuota, Some(&self.logs.namespace), &Scope::All));
+        }
+        let quotas = self.quotas.as_mut().map(|quotas| quotas.snapshot().objects).unwrap_or_default();
+        let names = sets.iter().map(|set| set.metadata.name());
+        let names = names.chain(pods.iter().map(|pod| pod.metadata.name())).chain(claims.iter().map(|claim| claim.metadata.name()));
+        let events = self.events.about(names);
+        Clues { pods, claims, events, quotas, words: self.logs.words.clone() }
     }
 
     pub(super) async fn changed(&mut self) {
@@ -44,8 +53,17 @@ impl Search {
             () = self.pods.changed() => {}
             () = self.claims.changed() => {}
             () = self.events.changed() => {}
+            () = changed(self.quotas.as_mut()) => {}
             () = self.logs.changed() => {}
         }
+    }
+}
+
+/// Comes back when a watch that there may be has news.
+pub(super) async fn changed<K: Observed>(watch: Option<&mut Subscription<K>>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -89,13 +107,21 @@ pub(super) struct Clues {
     pub(super) pods: Vec<Arc<Pod>>,
     pub(super) claims: Vec<Arc<Claim>>,
     pub(super) events: Vec<Arc<Event>>,
+    pub(super) quotas: Vec<Arc<Quota>>,
     pub(super) words: Words,
 }
 
 impl Clues {
-    /// What is wrong with `hosts`, after a change written at `written`, that the operator is done with when `settled`.
-    pub(super) fn about(&self, hosts: &[&str], sets: &[Arc<StatefulSet>], written: Option<&Time>, settled: bool) -> Vec<Finding> {
-        let Self { pods, claims, events, words } = self;
-        findings(&Evidence { hosts, sets, pods, claims, events, words, written, settled })
+    /// What is wrong with `hosts` of the installation `name`, after a change written at `written` that is at this `stage`.
+    pub(super) fn about(
+        &self,
+        name: &str,
+        hosts: &[&str],
+        sets: &[Arc<StatefulSet>],
+        written: Option<&Time>,
+        stage: Stage,
+    ) -> Vec<Finding> {
+        let Self { pods, claims, events, quotas, words } = self;
+        findings(&Evidence { name, hosts, sets, pods, claims, events, quotas, words, written, stage })
     }
 }

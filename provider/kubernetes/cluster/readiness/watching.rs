@@ -50,8 +50,9 @@ impl<K: Observed + Send + Sync, J: Judgement<K>> Condition for Watching<K, J> {
     type Met = J::Step;
 
     fn look(&mut self, now: Instant) -> Verdict<J::Step> {
-        let clues = self.search.as_mut().map(Search::clues);
-        self.judge.look(&Seen { object: self.object.snapshot(), sets: self.sets.snapshot(), clues }, now)
+        let (object, sets) = (self.object.snapshot(), self.sets.snapshot());
+        let clues = self.search.as_mut().map(|search| search.clues(&sets.objects));
+        self.judge.look(&Seen { object, sets, clues }, now)
     }
 
     async fn changed(&mut self) {

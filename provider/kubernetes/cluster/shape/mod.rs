@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::args::{ClusterArgs, Provisioner, ReclaimPolicy};
 use super::validate::{self, ValidatedCluster};
 use super::{defaults, manifest, names};
+use crate::kubernetes::observe;
 use crate::resource::Known;
 
 /// More hosts than these are counted, but not looked at one by one.
@@ -353,8 +354,7 @@ impl Configuration {
 
 /// Whether a word of the operator's says yes: it has many spellings for it.
 pub(super) fn is_yes(word: &Value) -> bool {
-    let word = text(word).to_lowercase();
-    ["1", "true", "yes", "on", "enable", "enabled"].contains(&word.as_str())
+    observe::is_yes(text(word))
 }
 
 /// The clusters of an installation; one where it names none.

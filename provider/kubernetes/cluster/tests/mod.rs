@@ -34,7 +34,7 @@ fn checked(program: Value) -> ClusterArgs {
     fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(args(program))).expect("defaults")
 }
 
-fn cluster(program: Value) -> ValidatedCluster {
+pub(super) fn cluster(program: Value) -> ValidatedCluster {
     run_validate(&Known::all(checked(program))).unwrap_or_else(|failures| panic!("{failures:?}"))
 }
 

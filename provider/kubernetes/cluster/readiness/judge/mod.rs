@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::operator::Presence;
 use super::watching::{Judgement, Seen};
-use super::{Expect, Hosts, QUIET, Written, stands};
-use crate::kubernetes::cluster::diagnose::{Graces, Lasting};
+use super::{Expect, Hosts, Layout, QUIET, Written, external, stands, unreached};
+use crate::kubernetes::cluster::diagnose::{Graces, Lasting, Stage};
 use crate::kubernetes::error::Error;
-use crate::kubernetes::observe::{Installation, InstallationStatus};
+use crate::kubernetes::observe::{Installation, InstallationStatus, is_outage};
 use crate::kubernetes::wait::{Pending, Verdict};
 use crate::kubernetes::watch::Snapshot;
 use crate::resource::FailureKind;
@@ -35,13 +36,18 @@ pub(super) struct Limits {
     pub(super) aborted: Duration,
     /// A host without a pod though the operator is done.
     pub(super) left_out: Duration,
+    /// `Aborted` for an outage of the API server, before the change is sent again.
+    pub(super) interrupted: Duration,
+    /// A rollout that has made no host yet, before a coordination server is suspected.
+    pub(super) hostless: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let (untouched, unanswered) = (Duration::from_secs(15), Duration::from_secs(60));
         let (aborted, left_out) = (Duration::from_secs(120), Duration::from_secs(30));
-        Self { graces: Graces::default(), untouched, unanswered, aborted, left_out }
+        let (interrupted, hostless) = (Duration::from_secs(10), Duration::from_secs(30));
+        Self { graces: Graces::default(), untouched, unanswered, aborted, left_out, interrupted, hostless }
     }
 }
 
@@ -68,6 +74,8 @@ pub enum NotDone {
     All,
     /// A host was left without a pod.
     AHost,
+    /// What was left when it gave up because it could not reach the API server.
+    Interrupted,
 }
 
 /// What a judgement remembers from look to look.
@@ -91,6 +99,7 @@ pub(super) struct Judge {
 struct Told {
     untouched: bool,
     superseded: bool,
+    stopped: bool,
 }
 
 type Facts = (String, Option<String>, u32, usize, usize);
@@ -104,7 +113,7 @@ impl Judgement<Installation> for Judge {
         }
         let found = seen.object.objects.iter().find(|object| object.metadata.name() == self.expect.name);
         let Some(installation) = found else { return self.absent(&seen.object) };
-        if let Some(gone) = self.not_ours(installation) {
+        if let Some(gone) = self.not_ours(installation, &seen.object) {
             return gone;
         }
         if self.expect.written.generation.is_some_and(|generation| installation.metadata.generation() < generation) {
@@ -135,6 +144,7 @@ impl Judge {
     pub(super) fn retask(&mut self, task_id: String, written: Written, now: Instant) {
         self.expect = Arc::new(Expect { task_id, written, ..Expect::clone(&self.expect) });
         self.started = now;
+        (self.moved, self.aborted_since) = (None, None);
         self.retasked = true;
     }
 
@@ -146,9 +156,13 @@ impl Judge {
         waiting("waiting for the API server to show the change")
     }
 
-    fn not_ours(&self, installation: &Installation) -> Option<Verdict<Step>> {
+    fn not_ours(&self, installation: &Installation, snapshot: &Snapshot<Installation>) -> Option<Verdict<Step>> {
         let uid = self.expect.written.uid.as_deref();
         if uid.is_some_and(|uid| uid != installation.metadata.uid()) {
+            // A watch that lags shows the one that was there before.
+            if !snapshot.is_newer_than(self.started, self.expect.written.revision) {
+                return Some(waiting("waiting for the API server to show the change"));
+            }
             return Some(failed(format!("{} was deleted and made anew by someone else meanwhile", self.expect)));
         }
         installation.metadata.is_deleting().then(|| failed(format!("{} is being deleted by someone else", self.expect)))
@@ -160,69 +174,101 @@ impl Judge {
         let task = installation.spec.task_id.clone().unwrap_or_else(|| self.expect.task_id.clone());
         let begun = status.task_ids_started.contains(&task);
         let ended = status.task_ids_completed.contains(&task);
+        let stopped = installation.spec.is_stopped();
+        let expect = Arc::clone(&self.expect);
+        let hosts = hosts(&expect, seen, status, stopped);
+        let completed = status.status == "Completed";
+        if completed && begun && ended && hosts.all_ready() && !is_too_old(status) {
+            return Verdict::Done(Step::Ready(installation.clone()));
+        }
+        if installation.spec.is_suspended() {
+            return failed(format!(
+                "{expect} was suspended by someone else meanwhile: the clickhouse-operator leaves it as it is until `spec.suspend` is `no` again; \
+                 run `pulumi up` to have it go on"
+            ));
+        }
         if !begun && status.task_id.as_ref() != Some(&task) {
             return self.not_taken_up(installation, now);
         }
         if let Some(error) = status.chop_version.as_deref().and_then(Error::for_operator) {
             return Verdict::Failed(error.kind(), vec![error.to_string()]);
         }
-        let completed = status.status == "Completed";
         let lost = completed && ended && !begun;
         if lost && !self.retasked {
             return Verdict::Done(Step::FreshTask(NotDone::All));
         }
 
-        let expect = Arc::clone(&self.expect);
-        let hosts = hosts(&expect, seen, status);
-        if completed && begun && ended && hosts.all_ready() {
-            return Verdict::Done(Step::Ready(installation.clone()));
-        }
         let quiet_since = self.note_facts(status, &hosts, now);
         let aborted = (status.status == "Aborted").then(|| newest_error(status));
-        if seen.clues.is_none() && !self.expect.stopped && !hosts.all_ready() && (aborted.is_some() || now >= quiet_since + QUIET) {
+        if seen.clues.is_none() && !stopped && !hosts.all_ready() && (aborted.is_some() || now >= quiet_since + QUIET) {
             return Verdict::Done(Step::Search);
         }
 
-        let settled = ended && (completed || aborted.is_some());
-        let left_out = (completed && ended && !expect.stopped && !self.retasked && hosts.leave_out(&seen.sets.objects))
+        let left_out = (completed && ended && !stopped && !self.retasked && hosts.leave_out(&seen.sets.objects))
             .then_some(quiet_since + self.limits.left_out);
         if left_out.is_some_and(|until| now >= until) {
             return Verdict::Done(Step::FreshTask(NotDone::AHost));
         }
+        let stage = match (ended, &aborted) {
+            (true, None) if completed => Stage::Done,
+            (true, Some(_)) => Stage::GaveUp,
+            _ => Stage::Working,
+        };
         let findings = seen
             .clues
             .as_ref()
-            .map(|clues| clues.about(&hosts.unready, &seen.sets.objects, installation.metadata.written.as_ref(), settled))
+            .map(|clues| clues.about(&expect.name, &hosts.unready, &seen.sets.objects, installation.metadata.written.as_ref(), stage))
             .unwrap_or_default();
         let lasting = self.lasting.judge(&findings, &self.limits.graces, now);
         if !lasting.final_reasons.is_empty() {
             return Verdict::Failed(FailureKind::Precondition, lasting.final_reasons);
         }
+        let mut row = findings.first().map(|finding| finding.row.clone());
         let mut reasons: Vec<String> = findings.into_iter().map(|finding| finding.text).take(REASONS).collect();
+        let mut again = vec![lasting.again, left_out, seen.clues.is_none().then_some(quiet_since + QUIET)];
+        let servers = external(&installation.spec.coordination, &expect.name);
+        if status.status == "InProgress" && seen.sets.objects.is_empty() && !servers.is_empty() {
+            let tell = quiet_since + self.limits.hostless;
+            again.push(Some(tell));
+            if now >= tell {
+                let unreached = unreached(&servers);
+                reasons.push(format!("{unreached}, which asks it before it makes a host; see whether it answers there"));
+                row = row.or(Some(unreached));
+            }
+        }
         if lost {
             reasons.push("the clickhouse-operator recorded the change as completed without having started it; run again".to_owned());
         }
-        let mut again = vec![lasting.again, left_out, seen.clues.is_none().then_some(quiet_since + QUIET)];
         if let Some(error) = aborted {
             let since = *self.aborted_since.get_or_insert(now);
+            if !self.retasked && was_interrupted(installation, status) {
+                let resend = since + self.limits.interrupted;
+                if now >= resend && seen.object.trouble.is_none() {
+                    return Verdict::Done(Step::FreshTask(NotDone::Interrupted));
+                }
+                again.push(Some(resend));
+            }
             let gave_up = format!("the clickhouse-operator gave up: {error}; correct the cause and run again");
             if now >= since + self.limits.aborted || is_final(&error) {
                 return Verdict::Failed(FailureKind::Precondition, std::iter::once(gave_up).chain(reasons).collect());
             }
+            row = row.or_else(|| Some(format!("the operator gave up: {error}")));
             reasons.push(gave_up);
             again.push(Some(since + self.limits.aborted));
         } else {
             self.aborted_since = None;
         }
 
-        let verb = if self.expect.stopped { "stopped" } else { "ready" };
-        let held_up = reasons.first().cloned().or_else(|| hosts.all_ready().then(|| rolling_out(status)));
-        let progress = match held_up {
-            Some(reason) => format!("{}/{} hosts {verb} · {reason}", hosts.ready, hosts.wanted),
-            None => format!("{}/{} hosts {verb}", hosts.ready, hosts.wanted),
+        let verb = if stopped { "stopped" } else { "ready" };
+        let counted = format!("{}/{} {verb}", hosts.ready, hosts.wanted);
+        let progress = match row.or_else(|| reasons.first().cloned()) {
+            Some(reason) => format!("{counted}: {reason}"),
+            None if hosts.all_ready() => format!("{counted}, {}", rolling_out(status)),
+            None => counted.clone(),
         };
-        let warn = self.superseded(&task);
-        Verdict::Pending(Pending { progress, reasons, again: again.into_iter().flatten().min(), warn })
+        let so_far = (!reasons.is_empty()).then_some(counted);
+        let warn = self.superseded(&task).or_else(|| self.stopped(stopped));
+        Verdict::Pending(Pending { progress, reasons, so_far, again: again.into_iter().flatten().min(), warn })
     }
 
     /// Remembers since when nothing has moved.
@@ -241,7 +287,7 @@ impl Judge {
         let untouched = installation.metadata.finalizers().is_empty() && installation.status.is_none();
         let limit = if untouched { self.limits.untouched } else { self.limits.unanswered };
         let (look, tell) = (self.started + limit.saturating_sub(LOOK_AHEAD), self.started + limit);
-        let pending = Pending { progress: "waiting for the clickhouse-operator to take up the change".to_owned(), ..Pending::default() };
+        let pending = Pending { progress: "waiting for the operator to take up the change".to_owned(), ..Pending::default() };
         if now < look {
             return Verdict::Pending(Pending { again: Some(look), ..pending });
         }
@@ -252,6 +298,14 @@ impl Judge {
         let reason = format!("{} waits: {}", self.expect, operator.explain(&self.expect.namespace));
         let warn = (!std::mem::replace(&mut self.told.untouched, true)).then(|| reason.clone());
         Verdict::Pending(Pending { reasons: vec![reason], warn, ..pending })
+    }
+
+    /// A change that stops the cluster is not what is warned of.
+    fn stopped(&mut self, stopped: bool) -> Option<String> {
+        if !stopped || self.expect.written.stopped || std::mem::replace(&mut self.told.stopped, true) {
+            return None;
+        }
+        Some(format!("{} was stopped by someone else meanwhile; waiting until its hosts are down", self.expect))
     }
 
     fn superseded(&mut self, task: &str) -> Option<String> {
@@ -269,25 +323,43 @@ impl Judge {
 fn rolling_out(status: &InstallationStatus) -> String {
     match status.hosts_completed {
         0 => "the operator works on the change".to_owned(),
-        done => format!("the operator has rolled the change out to {done} of {}", status.hosts),
+        done => format!("{done}/{} rolled out", status.hosts),
     }
+}
+
+fn is_too_old(status: &InstallationStatus) -> bool {
+    status.chop_version.as_deref().and_then(Error::for_operator).is_some()
+}
+
+/// Whether the operator gave up because the API server was away, and not for something that it had met before this change.
+fn was_interrupted(installation: &Installation, status: &InstallationStatus) -> bool {
+    /// By how much the clocks of the operator and the API server may differ, in seconds.
+    const SKEW: i64 = 60;
+    if status.error.as_deref().is_some_and(is_outage) {
+        return true;
+    }
+    let at = status.errors.outage.as_deref().and_then(|error| error.split(' ').next()?.parse::<Timestamp>().ok());
+    let written = installation.metadata.written.as_ref();
+    at.is_some_and(|at| written.is_none_or(|written| at.as_second() + SKEW >= written.0.as_second()))
 }
 
 /// How many hosts are as they should be: ready, or stopped.
-fn hosts<'a>(expect: &'a Expect, seen: &'a Seen<Installation>, status: &InstallationStatus) -> Hosts<'a> {
+fn hosts<'a>(expect: &'a Expect, seen: &'a Seen<Installation>, status: &'a InstallationStatus, stopped: bool) -> Hosts<'a> {
     let sets = &seen.sets.objects;
-    if !expect.stopped {
-        return Hosts::count(sets, &expect.hosts, usize::try_from(status.hosts).unwrap_or_default());
+    let uid = expect.written.uid.as_deref();
+    if !stopped {
+        let planned = usize::try_from(status.hosts).unwrap_or_default();
+        return Hosts::count(sets, Layout { uid, expected: &expect.hosts, pods: &status.pods, planned });
     }
-    let unready: Vec<_> = sets.iter().filter(|set| !stands(set)).map(|set| set.metadata.name()).collect();
-    let wanted = sets.len().max(1);
+    let of_this = sets.iter().filter(|set| set.metadata.is_controlled_by(uid));
+    let unready: Vec<_> = of_this.clone().filter(|set| !stands(set)).map(|set| set.metadata.name()).collect();
+    let wanted = of_this.count().max(1);
     // An installation that was stopped from birth may have no StatefulSet at all.
-    let ready = if sets.is_empty() { wanted } else { wanted - unready.len() };
-    Hosts { wanted, ready, unready }
+    Hosts { wanted, ready: wanted - unready.len(), unready }
 }
 
 fn newest_error(status: &InstallationStatus) -> String {
-    status.error.clone().or_else(|| status.errors.clone()).unwrap_or_else(|| "it names no reason; see its log".to_owned())
+    status.error.clone().or_else(|| status.errors.newest.clone()).unwrap_or_else(|| "it names no reason; see its log".to_owned())
 }
 
 /// Whether an error names a reason that only an edit mends. The list of errors puts a time before each.

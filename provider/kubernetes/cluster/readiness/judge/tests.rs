@@ -51,9 +51,8 @@ fn expect() -> Expect {
         namespace: "prod".into(),
         name: "db".into(),
         task_id: "t1".into(),
-        written: Written { uid: Some("u1".into()), generation: Some(2), revision: None },
+        written: Written { uid: Some("u1".into()), generation: Some(2), revision: None, ..Written::default() },
         hosts: vec!["h0".into(), "h1".into()],
-        ..Expect::default()
     }
 }
 
@@ -100,18 +99,18 @@ fn a_completed_change_waits_for_hosts_that_are_not_ready() {
     for bad in [set(1, 0), set(0, 0), old_generation, old_revision] {
         let mut scene = Scene::new(done());
         scene.hosts[1].1 = bad.clone();
-        assert!(progress(&first_look(&scene)).starts_with("1/2 hosts ready"), "{bad}");
+        assert!(progress(&first_look(&scene)).starts_with("1/2 ready"), "{bad}");
     }
     let mut scene = Scene::new(done());
     scene.hosts.pop();
-    assert!(progress(&first_look(&scene)).starts_with("1/2 hosts ready"));
+    assert!(progress(&first_look(&scene)).starts_with("1/2 ready"));
 }
 
 #[test]
 fn hosts_under_other_names_are_counted_by_the_operators_number() {
     let mut scene = Scene::new(done());
     scene.hosts = vec![("custom-a", set(1, 1))];
-    assert!(progress(&first_look(&scene)).starts_with("1/2 hosts ready"));
+    assert!(progress(&first_look(&scene)).starts_with("1/2 ready"));
     scene.hosts.push(("custom-b", set(1, 1)));
     assert!(matches!(first_look(&scene), Verdict::Done(Step::Ready(_))));
 }
@@ -120,11 +119,12 @@ fn hosts_under_other_names_are_counted_by_the_operators_number() {
 fn a_stopped_cluster_is_ready_without_pods() {
     let now = Instant::now();
     let mut scene = Scene::new(done());
-    let look = |scene: &Scene| Judge::new(Expect { stopped: true, ..expect() }, Limits::default(), now).look(&scene.seen(), now);
-    assert_eq!(progress(&look(&scene)), "0/2 hosts stopped");
+    scene.installation["spec"]["stop"] = json!("yes");
+    let look = |scene: &Scene| judge(now).look(&scene.seen(), now);
+    assert_eq!(progress(&look(&scene)), "0/2 stopped");
     let leaving = json!({"metadata": {"generation": 1}, "spec": {"replicas": 0}, "status": {"observedGeneration": 1, "replicas": 1}});
     scene.hosts = vec![("h0", set(0, 0)), ("h1", leaving)];
-    assert_eq!(progress(&look(&scene)), "1/2 hosts stopped");
+    assert_eq!(progress(&look(&scene)), "1/2 stopped");
     scene.hosts[1].1 = set(0, 0);
     assert!(matches!(look(&scene), Verdict::Done(Step::Ready(_))));
 }
@@ -151,7 +151,7 @@ fn a_host_that_the_operator_left_without_a_pod_gets_another_task_once() {
         scene.hosts.extend(left.clone().map(|set| ("h1", set)));
         let what = if left.is_some() { "no pod, its StatefulSet is scaled to 0" } else { "no StatefulSet" };
         let told = progress(&judge.look(&scene.seen(), started));
-        assert_eq!(told, format!("1/2 hosts ready · h1: {what}, though the clickhouse-operator says that it is done; see its log"));
+        assert_eq!(told, format!("1/2 ready: {what} (h1)"));
         assert!(matches!(judge.look(&scene.seen(), started + after(29)), Verdict::Pending(_)));
         assert!(matches!(judge.look(&scene.seen(), started + after(30)), Verdict::Done(Step::FreshTask(NotDone::AHost))));
         judge.retask("t1".into(), expect().written, started + after(30));
@@ -170,7 +170,7 @@ fn giving_up_is_final_when_it_lasts_and_not_when_it_passes() {
     aborted.clues = Some(Clues::default());
     for seconds in [0, 60, 119] {
         let verdict = judge.look(&aborted.seen(), started + after(seconds));
-        assert!(progress(&verdict).contains("gave up: update of StatefulSet h1 failed"), "{seconds}: {verdict:?}");
+        assert!(progress(&verdict).contains("the operator gave up: update of StatefulSet h1 failed"), "{seconds}: {verdict:?}");
     }
     let verdict = judge.look(&aborted.seen(), started + after(120));
     assert!(matches!(&verdict, Verdict::Failed(FailureKind::Precondition, reasons) if reasons[0].contains("h1 failed")), "{verdict:?}");
@@ -196,7 +196,7 @@ fn an_error_that_only_an_edit_mends_is_final_at_once() {
 fn errors_of_a_healthy_run_are_not_shown() {
     let mut scene = Scene::new(status("InProgress", &["t1"], &[]));
     scene.installation["status"]["error"] = json!("Update Service failed: just recreate the service");
-    assert_eq!(progress(&first_look(&scene)), "2/2 hosts ready · the operator works on the change");
+    assert_eq!(progress(&first_look(&scene)), "2/2 ready, the operator works on the change");
 }
 
 #[test]
@@ -276,4 +276,150 @@ fn a_change_that_a_known_operator_does_not_take_up_is_told_later_than_a_new_clus
     assert!(!warned(&mut judge, 16));
     assert!(warned(&mut judge, 60));
     assert!(!warned(&mut judge, 61));
+}
+
+#[test]
+fn hosts_beyond_the_expected_ones_must_serve_too() {
+    // Of another cluster in the list, or of an override's layout: named by the operator, or else by what is there.
+    let named = |pods: &[&str]| {
+        let mut done = done();
+        done["pods"] = json!(pods);
+        done["hosts"] = json!(3);
+        done
+    };
+    for status in [named(&["h0-0", "h1-0", "h2-0"]), named(&[]), done()] {
+        let mut scene = Scene::new(status);
+        scene.hosts.push(("h2", set(1, 0)));
+        assert!(progress(&first_look(&scene)).starts_with("2/3 ready"), "{:?}", first_look(&scene));
+        scene.hosts[2].1 = set(1, 1);
+        assert!(matches!(first_look(&scene), Verdict::Done(Step::Ready(_))));
+    }
+    for status in [named(&["h0-0", "h1-0", "h2-0"]), named(&[])] {
+        assert!(progress(&first_look(&Scene::new(status))).starts_with("2/3 ready"), "a host that is not there yet");
+    }
+}
+
+#[test]
+fn hosts_that_are_to_go_do_not_count() {
+    let mut status = done();
+    status["pods"] = json!(["h0-0", "h1-0"]);
+    let mut scene = Scene::new(status);
+    scene.hosts.push(("h2", set(1, 0)));
+    assert!(matches!(first_look(&scene), Verdict::Done(Step::Ready(_))), "the operator does not name it any more");
+
+    let mut going = set(1, 0);
+    going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    let mut earlier = set(1, 0);
+    earlier["metadata"]["ownerReferences"] = json!([{"uid": "u0", "controller": true}]);
+    for set in [going, earlier] {
+        let mut scene = Scene::new(done());
+        scene.hosts.push(("h2", set));
+        assert!(matches!(first_look(&scene), Verdict::Done(Step::Ready(_))));
+    }
+}
+
+#[test]
+fn a_watch_that_lags_shows_an_earlier_object_of_the_name() {
+    let mut seen = Scene::new(done()).seen();
+    let started = seen.object.listed.unwrap() + after(1);
+    let mut other = Installation::clone(&seen.object.objects[0]);
+    other.metadata = serde_json::from_value::<Installation>(
+        json!({"metadata": {"name": "db", "uid": "u0", "deletionTimestamp": "2026-01-01T00:00:00Z"}}),
+    )
+    .unwrap()
+    .metadata;
+    seen.object.objects = vec![Arc::new(other)];
+    assert_eq!(progress(&judge(started).look(&seen, started)), "waiting for the API server to show the change");
+    seen.object.listed = Some(started);
+    assert!(matches!(judge(started).look(&seen, started), Verdict::Failed(..)));
+}
+
+#[test]
+fn an_installation_that_somebody_suspends_is_not_waited_for() {
+    let mut scene = Scene::new(status("InProgress", &["t0"], &["t0"]));
+    scene.installation["spec"]["suspend"] = json!("yes");
+    let verdict = first_look(&scene);
+    assert!(
+        matches!(&verdict, Verdict::Failed(_, reasons) if reasons[0].contains("was suspended by someone else meanwhile")),
+        "{verdict:?}"
+    );
+    let mut served = Scene::new(done());
+    served.installation["spec"]["suspend"] = json!("yes");
+    assert!(matches!(first_look(&served), Verdict::Done(Step::Ready(_))), "it was done before");
+}
+
+#[test]
+fn an_installation_that_somebody_stops_is_ready_when_it_is_down_and_that_is_told_once() {
+    let now = Instant::now();
+    let mut scene = Scene::new(done());
+    scene.installation["spec"]["stop"] = json!("yes");
+    let warned = |judge: &mut Judge| match judge.look(&scene.seen(), now) {
+        Verdict::Pending(pending) => pending.warn.is_some_and(|warning| warning.contains("was stopped by someone else")),
+        other => panic!("{other:?}"),
+    };
+    let mut by_other = judge(now);
+    assert!(warned(&mut by_other) && !warned(&mut by_other));
+    let written = Written { stopped: true, ..expect().written };
+    assert!(!warned(&mut Judge::new(Expect { written, ..expect() }, Limits::default(), now)));
+    scene.hosts = vec![("h0", set(0, 0)), ("h1", set(0, 0))];
+    assert!(matches!(by_other.look(&scene.seen(), now), Verdict::Done(Step::Ready(_))));
+}
+
+#[test]
+fn a_change_that_an_outage_of_the_api_server_ended_is_sent_again_once() {
+    const OUTAGE: &str = "FAILED to reconcile CR prod/db, err: Get \"https://10.96.0.1:443/apis/apps/v1/namespaces/prod/statefulsets/h1\": \
+        dial tcp 10.96.0.1:443: connect: connection refused";
+    let started = Instant::now();
+    let mut judge = judge(started);
+    let mut aborted = Scene::new(status("Aborted", &["t1"], &["t1"]));
+    aborted.hosts.pop();
+    aborted.clues = Some(Clues::default());
+    let look = |judge: &mut Judge, scene: &Scene, seconds| judge.look(&scene.seen(), started + after(seconds));
+
+    aborted.installation["status"]["error"] = json!("FAILED to reconcile CR prod/db, err: crud error - should abort");
+    let Verdict::Pending(pending) = look(&mut judge, &aborted, 0) else { panic!("not pending") };
+    assert!(!pending.reasons.iter().any(|reason| reason.contains("says that it is done")), "{pending:?}");
+    assert!(matches!(look(&mut judge, &aborted, 15), Verdict::Pending(_)), "no outage");
+
+    aborted.installation["status"]["errors"] = json!(["2026-01-01T12:00:01Z crud error", format!("2026-01-01T12:00:00Z {OUTAGE}")]);
+    aborted.installation["metadata"]["managedFields"] = json!([{"manager": "pulumi-clickhouse", "time": "2026-01-01T13:00:00Z"}]);
+    assert!(matches!(look(&mut judge, &aborted, 15), Verdict::Pending(_)), "that was before the change");
+    aborted.installation["metadata"]["managedFields"] = json!([{"manager": "pulumi-clickhouse", "time": "2026-01-01T11:59:59Z"}]);
+    assert!(matches!(look(&mut judge, &aborted, 15), Verdict::Done(Step::FreshTask(NotDone::Interrupted))));
+
+    judge.retask("t1".into(), expect().written, started + after(15));
+    aborted.installation["status"]["error"] = json!(OUTAGE);
+    assert!(matches!(look(&mut judge, &aborted, 16), Verdict::Pending(_)));
+    assert!(matches!(look(&mut judge, &aborted, 140), Verdict::Failed(..)), "once");
+}
+
+#[test]
+fn what_the_hosts_did_not_answer_is_no_outage_of_the_api_server() {
+    assert!(!is_outage("failed to query http://chi-db-cluster-0-0:8123: dial tcp: connect: connection refused"));
+    assert!(is_outage("the server is currently unable to handle the request"));
+}
+
+#[test]
+fn a_coordination_server_that_may_be_out_of_reach_is_the_reason_when_no_host_comes() {
+    let started = Instant::now();
+    let mut scene = Scene::new(status("InProgress", &["t1"], &[]));
+    scene.hosts.clear();
+    scene.clues = Some(Clues::default());
+    let told = |scene: &Scene| {
+        let mut judge = judge(started);
+        judge.look(&scene.seen(), started);
+        progress(&judge.look(&scene.seen(), started + after(30)))
+    };
+    assert_eq!(told(&scene), "0/2 ready");
+    scene.installation["spec"]["configuration"] = json!({"zookeeper": {"nodes": [{"host": "chk-db-cluster-0-0"}]}});
+    assert_eq!(told(&scene), "0/2 ready", "its own Keeper");
+    scene.installation["spec"]["configuration"] = json!({"clusters": [{"zookeeper": {"nodes": [{"host": "zoo", "port": 2281}]}}]});
+    assert_eq!(told(&scene), "0/2 ready: the coordination server `zoo:2281` may be out of the operator's reach");
+}
+
+#[test]
+fn a_row_says_how_far_the_change_has_come() {
+    let mut scene = Scene::new(status("InProgress", &["t1"], &[]));
+    scene.installation["status"]["hostsCompleted"] = json!(1);
+    assert_eq!(progress(&first_look(&scene)), "2/2 ready, 1/2 rolled out");
 }

@@ -1,0 +1,348 @@
+//! EFFECT: looks around before a cluster is made and after it was deleted: for what it will need, and for what is left of an earlier one.
+//! It only tells, and never fails a run; what may not be read is passed over. The storage classes that are to grow are the exception.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::readiness::Owner;
+use super::readiness::operator::{self, Presence};
+use super::shape::{Installation, Shape};
+use super::validate::ValidatedCluster;
+use super::{Failed, quantity};
+use crate::kubernetes::client::{Api, Session};
+use crate::kubernetes::error::INSTALL_OPERATOR;
+use crate::kubernetes::inventory::{self, StorageClass};
+use crate::kubernetes::meta::Kind;
+use crate::kubernetes::observe::Claim;
+use crate::kubernetes::watch::{Hub, Subscription};
+use crate::resource::{Context, Failure, FailureKind};
+
+/// How long a list of claims is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What volumes of an installation or a Keeper are made of: the property that says their class, and the class where one is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    property: String,
+    class: Option<String>,
+}
+
+/// Warns of a storage class or an operator that is missing: both may come in the same run. Tells of volumes that the new cluster takes up,
+/// unless it `continues` with what an earlier run made.
+pub(super) async fn before_create(api: &Api, ctx: &Context, cluster: &ValidatedCluster, continues: bool) {
+    let wanted = wanted(cluster);
+    let classes = async { if wanted.is_empty() { None } else { inventory::storage_classes(api).await } };
+    let owners = [Some(Owner::Installation(cluster.name.clone())), cluster.keeper().map(|_| Owner::Keeper(cluster.name.clone()))];
+    let found = async {
+        if continues {
+            return Vec::new();
+        }
+        let each = owners.into_iter().flatten().map(|owner| claims(api.session(), &cluster.namespace, owner));
+        futures::future::join_all(each).await
+    };
+    let (classes, presence, found) = futures::join!(classes, operator::find(api, false), found);
+    for missing in classes.iter().flat_map(|classes| missing(&wanted, classes)) {
+        ctx.report.warn(&missing);
+    }
+    if presence == Presence::Absent {
+        ctx.report.warn(&format!(
+            "no Deployment of a clickhouse-operator was found in this Kubernetes cluster: without one nothing comes up; install it with `{INSTALL_OPERATOR}`"
+        ));
+    }
+    for (owner, claims) in found.iter().filter(|(_, claims)| !claims.is_empty()) {
+        let of = if matches!(owner, Owner::Keeper(_)) { "Keeper" } else { "cluster" };
+        let them = if claims.len() == 1 { "it" } else { "them" };
+        ctx.report.info(&format!("finds {} of an earlier {of} of this name ({}) and takes {them} up", count(claims), total(claims)));
+    }
+}
+
+/// Tells which volumes a deleted cluster has left, and how they are removed. `with_keeper`: whether a Keeper may have come with it.
+pub(super) async fn after_delete(session: &Session, ctx: &Context, namespace: &str, name: &str, with_keeper: bool) {
+    let owners = [Some(Owner::Installation(name.to_owned())), with_keeper.then(|| Owner::Keeper(name.to_owned()))];
+    let each = owners.into_iter().flatten().map(|owner| claims(session, namespace, owner));
+    for (owner, claims) in futures::future::join_all(each).await {
+        if claims.is_empty() {
+            continue;
+        }
+        let (of, them) =
+            (if matches!(owner, Owner::Keeper(_)) { " of the Keeper" } else { "" }, if claims.len() == 1 { "it" } else { "them" });
+        ctx.report.info(&format!(
+            "kept: {}{of}, {}; `kubectl delete pvc --namespace {namespace} -l {}` removes {them}",
+            count(&claims),
+            total(&claims),
+            owner.label()
+        ));
+    }
+}
+
+/// Refuses volumes that can't grow: `growing` are the property that asks for it, and the class of the volumes. One request; where storage
+/// classes may not be read, everything passes.
+///
+/// # Errors
+///
+/// A class that is not there any more, or does not allow it: one reason for each property.
+#[cfg_attr(not(test), expect(dead_code, reason = "the rollout calls it with what grows"))]
+pub(super) async fn expandable(api: &Api, growing: &[(String, String)]) -> Result<(), Failed> {
+    if growing.is_empty() {
+        return Ok(());
+    }
+    let Some(classes) = inventory::storage_classes(api).await else { return Ok(()) };
+    let reasons: Vec<_> = growing.iter().filter_map(|(property, class)| rigid(property, class, &classes)).collect();
+    if reasons.is_empty() { Ok(()) } else { Err(Failure { kind: FailureKind::Precondition, reasons, partial: None }) }
+}
+
+/// Why volumes of a class can't grow.
+fn rigid(property: &str, class: &str, classes: &[StorageClass]) -> Option<String> {
+    match classes.iter().find(|found| found.name == class) {
+        Some(found) if found.expands => None,
+        Some(_) => Some(format!(
+            "{property}: volumes of the storage class `{class}` can't grow, because its `allowVolumeExpansion` is not true; where its \
+             provisioner can do it, set that (`kubectl patch storageclass {class} --patch '{{\"allowVolumeExpansion\": true}}'`), else keep the size"
+        )),
+        None => Some(format!(
+            "{property}: the volumes can't grow, because their storage class `{class}` does not exist any more; create it again with \
+             `allowVolumeExpansion: true`, or keep the size"
+        )),
+    }
+}
+
+/// The classes of the volumes that the cluster comes to, each once, with the property that says it.
+fn wanted(cluster: &ValidatedCluster) -> Vec<Wanted> {
+    let Shape { clickhouse, keeper, .. } = Shape::rendered(cluster);
+    let (chi, chk) = (("chiOverrides", &cluster.chi_overrides), ("chkOverrides", &cluster.chk_overrides));
+    let installation = of_claims(&clickhouse, chi, |template| match template {
+        "data" => Some("storage.storageClass"),
+        "logs" => Some("storage.logs.storageClass"),
+        _ => None,
+    });
+    let of_keeper = |template: &str| (template == "data").then_some("coordination.keeper.storage.storageClass");
+    let keeper = keeper.map(|keeper| of_claims(&keeper, chk, of_keeper)).unwrap_or_default();
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for each in installation.into_iter().chain(keeper) {
+        if !wanted.iter().any(|known| known.class == each.class) {
+            wanted.push(each);
+        }
+    }
+    wanted
+}
+
+/// The classes of an installation's volumes. An override that names a class is the property that says it.
+fn of_claims(
+    installation: &Installation,
+    (root, overrides): (&str, &Value),
+    property: impl Fn(&str) -> Option<&'static str>,
+) -> Vec<Wanted> {
+    let overridden = overrides.pointer("/templates/volumeClaimTemplates").and_then(Value::as_array);
+    let classes: BTreeSet<_> = installation.claims.values().map(|claim| (&claim.template, &claim.class)).collect();
+    let each = classes.into_iter().map(|(template, class)| {
+        let names_class = |found: &Value| found["name"] == **template && found.pointer("/spec/storageClassName").is_some();
+        let by_override = overridden.is_some_and(|templates| templates.iter().any(names_class));
+        let property = property(template).filter(|_| !by_override);
+        Wanted { property: property.map_or_else(|| format!("{root}.templates.volumeClaimTemplates"), str::to_owned), class: class.clone() }
+    });
+    each.collect()
+}
+
+/// A sentence for each class that is not there.
+fn missing(wanted: &[Wanted], classes: &[StorageClass]) -> Vec<String> {
+    let names = |default: bool| {
+        let each = classes.iter().map(|class| format!("`{}`{}", class.name, if default && class.is_default { " (default)" } else { "" }));
+        let each = each.collect::<Vec<_>>().join(", ");
+        if each.is_empty() { "none".to_owned() } else { each }
+    };
+    let sentence = |Wanted { property, class }: &Wanted| match class.as_deref() {
+        // The empty name asks for volumes without a class.
+        Some("") => None,
+        Some(class) if classes.iter().any(|found| found.name == class) => None,
+        Some(class) => Some(format!(
+            "`{property}`: there is no storage class `{class}`, so that volumes come up only if someone has made them; the cluster has {}",
+            names(true)
+        )),
+        None if classes.iter().any(|found| found.is_default) => None,
+        None => Some(format!(
+            "no storage class is the default one, so that no volume comes up; set `{property}` to one of the cluster's: {}",
+            names(false)
+        )),
+    };
+    wanted.iter().filter_map(sentence).collect()
+}
+
+/// The claims of an installation or a Keeper that are not being deleted. Clusters that ask at the same time share one list.
+async fn claims(session: &Session, namespace: &str, owner: Owner) -> (Owner, Vec<Arc<Claim>>) {
+    let mut watch: Subscription<Claim> = Hub::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), &owner.children());
+    let listed = async {
+        loop {
+            let snapshot = watch.snapshot();
+            if snapshot.listed.is_some() || snapshot.trouble.is_some() {
+                return snapshot.objects;
+            }
+            watch.changed().await;
+        }
+    };
+    let mut claims = timeout(PATIENCE, listed).await.unwrap_or_default();
+    claims.retain(|claim| !claim.metadata.is_deleting());
+    (owner, claims)
+}
+
+fn count(claims: &[Arc<Claim>]) -> String {
+    if claims.len() == 1 { "1 volume".to_owned() } else { format!("{} volumes", claims.len()) }
+}
+
+/// How large claims are together: what they have, or want where they have nothing yet.
+fn total(claims: &[Arc<Claim>]) -> String {
+    let size = |claim: &Arc<Claim>| {
+        let has = claim.status.as_ref().and_then(|status| status.capacity.storage.as_deref());
+        quantity::thousandths(has.or(claim.spec.resources.requests.storage.as_deref())?)
+    };
+    let bytes = claims.iter().filter_map(size).sum::<f64>() / 1000.0;
+    let units = [("Ti", 1024_f64.powi(4)), ("Gi", 1024_f64.powi(3)), ("Mi", 1024_f64.powi(2)), ("Ki", 1024.0)];
+    // The largest unit that gives a whole number, else gibibytes.
+    let whole = units.iter().find(|(_, unit)| bytes >= *unit && (bytes / unit).fract() == 0.0);
+    whole.map_or_else(|| format!("{:.1}Gi", bytes / units[1].1), |(name, unit)| format!("{}{name}", bytes / unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kubernetes::cluster::tests::cluster;
+    use crate::kubernetes::scripted::{Reply, Seen, context, server};
+
+    /// A Kubernetes cluster with one storage class, no operator, and the volumes of a cluster `db`.
+    fn answer(seen: &Seen) -> Reply {
+        if seen.query.contains("watch=true") {
+            return Reply::Hang;
+        }
+        let claim = |name: &str, label: &str| json!({"metadata": {"name": name, "labels": {label: "db"}}, "status": {"capacity": {"storage": "120Gi"}}});
+        let items = match seen.path.rsplit('/').next() {
+            Some("storageclasses") => json!([{"metadata": {"name": "standard"}}]),
+            Some("persistentvolumeclaims") if seen.query.contains("keeper") => json!([claim("k", "clickhouse-keeper.altinity.com/chk")]),
+            Some("persistentvolumeclaims") => {
+                json!([claim("a", "clickhouse.altinity.com/chi"), claim("b", "clickhouse.altinity.com/chi")])
+            }
+            _ => json!([]),
+        };
+        Reply::Json(200, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
+    }
+
+    #[tokio::test]
+    async fn a_preview_tells_what_is_missing_and_which_volumes_are_taken_up() {
+        let (session, log) = server(answer);
+        let (ctx, display) = context();
+        let cluster = cluster(json!({"name": "db", "replicas": 2, "storage": {"storageClass": "gp9"}}));
+        before_create(&session.api(&ctx), &ctx, &cluster, false).await;
+        let warnings = display.warnings.lock().unwrap().clone();
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        assert!(warnings[0].starts_with("`storage.storageClass`: there is no storage class `gp9`"), "{warnings:?}");
+        assert!(warnings[1].contains("set `coordination.keeper.storage.storageClass` to one of the cluster's: `standard`"), "{warnings:?}");
+        assert!(warnings[2].starts_with("no Deployment of a clickhouse-operator was found"), "{warnings:?}");
+        assert_eq!(
+            *display.infos.lock().unwrap(),
+            [
+                "finds 2 volumes of an earlier cluster of this name (240Gi) and takes them up",
+                "finds 1 volume of an earlier Keeper of this name (120Gi) and takes it up"
+            ]
+        );
+        assert_eq!(log.count("GET", "storageclasses"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_delete_tells_what_it_kept_and_how_that_is_removed() {
+        let (session, _) = server(answer);
+        let (ctx, display) = context();
+        after_delete(&session, &ctx, "apps", "db", true).await;
+        assert_eq!(
+            *display.infos.lock().unwrap(),
+            [
+                "kept: 2 volumes, 240Gi; `kubectl delete pvc --namespace apps -l clickhouse.altinity.com/chi=db` removes them",
+                "kept: 1 volume of the Keeper, 120Gi; `kubectl delete pvc --namespace apps -l clickhouse-keeper.altinity.com/chk=db` removes it"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_may_not_be_read_is_passed_over() {
+        let (session, _) = server(|_| Reply::status(403, "Forbidden", "no"));
+        let (ctx, display) = context();
+        let api = session.api(&ctx);
+        before_create(&api, &ctx, &cluster(json!({"name": "db"})), false).await;
+        after_delete(&session, &ctx, "apps", "db", true).await;
+        assert!(expandable(&api, &[("storage.size".to_owned(), "slow".to_owned())]).await.is_ok());
+        assert!(display.infos.lock().unwrap().is_empty() && display.warnings.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_class_that_does_not_expand_is_refused() {
+        let (session, _) = server(answer);
+        let (ctx, _) = context();
+        let growing = [("storage.size".to_owned(), "standard".to_owned())];
+        let refused = expandable(&session.api(&ctx), &growing).await.unwrap_err();
+        assert!(refused.reasons[0].contains("`standard` can't grow"), "{:?}", refused.reasons);
+    }
+
+    fn class(name: &str, is_default: bool, expands: bool) -> StorageClass {
+        StorageClass { name: name.to_owned(), is_default, expands }
+    }
+
+    fn want(property: &str, class: Option<&str>) -> Wanted {
+        Wanted { property: property.to_owned(), class: class.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_missing_class_is_told_with_its_property_and_those_that_exist() {
+        let classes = [class("fast", false, true), class("slow", true, true)];
+        let wanted = [want("storage.storageClass", Some("gp9")), want("storage.logs.storageClass", None), want("x", Some("fast"))];
+        assert_eq!(
+            missing(&wanted, &classes),
+            ["`storage.storageClass`: there is no storage class `gp9`, so that volumes come up only if someone has made them; \
+              the cluster has `fast`, `slow` (default)"]
+        );
+        let told = missing(&wanted[1..2], &classes[..1]);
+        assert_eq!(
+            told,
+            [
+                "no storage class is the default one, so that no volume comes up; set `storage.logs.storageClass` to one of the cluster's: `fast`"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_property_of_a_class_is_the_override_that_names_it() {
+        let storage = json!({"storageClass": "a", "logs": {"size": "1Gi", "storageClass": "b"}});
+        let typed = cluster(json!({"name": "db", "storage": storage}));
+        assert_eq!(wanted(&typed), [want("storage.storageClass", Some("a")), want("storage.logs.storageClass", Some("b"))]);
+        let templates = json!([{"name": "data", "spec": {"storageClassName": "c"}}]);
+        let by_override = cluster(json!({"name": "db", "chiOverrides": {"templates": {"volumeClaimTemplates": templates}}}));
+        assert_eq!(wanted(&by_override), [want("chiOverrides.templates.volumeClaimTemplates", Some("c"))]);
+    }
+
+    #[test]
+    fn volumes_that_cannot_grow_are_named_with_class_and_remedy() {
+        let classes = [class("fast", false, true), class("slow", true, false)];
+        assert_eq!(rigid("storage.size", "fast", &classes), None);
+        let told = rigid("storage.size", "slow", &classes).unwrap();
+        assert!(
+            told.starts_with("storage.size: volumes of the storage class `slow` can't grow") && told.contains("kubectl patch"),
+            "{told}"
+        );
+        assert!(rigid("storage.size", "gone", &classes).unwrap().contains("does not exist any more"));
+    }
+
+    #[test]
+    fn sizes_are_added_up() {
+        let claims = |sizes: &[&str]| -> Vec<Arc<Claim>> {
+            let claim = |size: &&str| json!({"metadata": {"name": "c"}, "status": {"capacity": {"storage": size}}});
+            sizes.iter().map(|size| Arc::new(serde_json::from_value(claim(size)).unwrap())).collect()
+        };
+        let cases: [(&[&str], &str); 4] =
+            [(&["120Gi"; 4], "480Gi"), (&["512Gi", "512Gi"], "1Ti"), (&["1Gi", "1Mi"], "1025Mi"), (&["1G"], "0.9Gi")];
+        for (sizes, expected) in cases {
+            assert_eq!(total(&claims(sizes)), expected, "{sizes:?}");
+        }
+    }
+}
