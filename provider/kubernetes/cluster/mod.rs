@@ -19,6 +19,7 @@ mod look;
 mod manifest;
 mod names;
 mod outputs;
+mod overrides;
 mod quantity;
 pub mod readiness;
 mod removal;
@@ -88,6 +89,7 @@ impl Resource for Cluster {
         let filled = defaults::fill(&ctx.urn, autonaming, &self.session.default_namespace(), old, new).map_err(|failure| vec![failure])?;
         let known = Known { value: filled, unknown: new.unknown.clone() };
         let mut failures = validate::validate(&known).err().unwrap_or_default();
+        failures.extend(overrides::conflicts(new, &known.value));
         if let Some(old) = old {
             let refusals = guard::of_inputs(old, &known);
             failures.extend(live::reconsider(&self.session.api(ctx), old, &known, refusals).await);

@@ -351,10 +351,19 @@ impl Configuration {
     }
 }
 
-/// Whether a word of the operator's says yes: it has many spellings for it.
+/// Whether a word of the operator's says yes.
 pub(super) fn is_yes(word: &Value) -> bool {
+    yes_or_no(word) == Some(true)
+}
+
+/// What a word of the operator's says, which has many spellings for yes and no; `None` when it is another word.
+pub(super) fn yes_or_no(word: &Value) -> Option<bool> {
     let word = text(word).to_lowercase();
-    ["1", "true", "yes", "on", "enable", "enabled"].contains(&word.as_str())
+    let is_one_of = |words: [&str; 6]| words.contains(&word.as_str());
+    if is_one_of(["1", "true", "yes", "on", "enable", "enabled"]) {
+        return Some(true);
+    }
+    is_one_of(["0", "false", "no", "off", "disable", "disabled"]).then_some(false)
 }
 
 /// The clusters of an installation; one where it names none.

@@ -5,7 +5,7 @@ use crate::kubernetes::cluster::adopt::{Live, drifted, inputs};
 use crate::kubernetes::cluster::manifest::build;
 
 /// What the API server has after `program` was applied: the manifests, and what others add to them.
-fn live(program: Value) -> Live {
+pub(super) fn live(program: Value) -> Live {
     let built = build(&cluster(program), &urn(), &login(), "pulumi-1");
     let mut installation = built.installation;
     installation["metadata"]["uid"] = json!("1");
@@ -17,7 +17,7 @@ fn live(program: Value) -> Live {
     Live { installation, keeper: built.keeper, service: Some(service) }
 }
 
-fn programs() -> Vec<Value> {
+pub(super) fn programs() -> Vec<Value> {
     vec![
         json!({"name": "db"}),
         json!({"name": "db", "shards": 3, "replicas": 2, "labels": {"team": "x"}, "version": "24.8.1.1"}),
