@@ -9,7 +9,7 @@ use testbed::operator::FINALIZER;
 use testbed::pulumi::Stack;
 use testbed::watching::wait_for;
 
-use crate::support::{in_state, program_within, stack};
+use crate::support::{in_state, program_with, program_within, stack};
 
 #[tokio::test]
 async fn a_finalizer_that_never_goes_is_named_and_the_next_destroy_finishes() {
@@ -83,6 +83,32 @@ async fn volumes_go_by_their_policy_the_keepers_too() {
     assert_eq!(namespace.keepers().list(&ListParams::default()).await.unwrap().items.len(), 0);
     let services = namespace.api::<Service>().list(&ListParams::default()).await.unwrap();
     assert_eq!(services.items.len(), 0);
+}
+
+/// The operator 0.25.6 crashes as a whole when a Keeper that it still looks at is deleted (languages D2).
+#[tokio::test]
+async fn a_destroy_never_takes_a_keeper_away_while_the_operator_looks_at_it() {
+    let properties = json!({"name": "db", "replicas": 2, "coordination": {"type": "Keeper", "keeper": {"replicas": 1}}});
+    // Right after an `up` that served, and after one that failed on the Keeper's volume.
+    let broken = json!({
+        "name": "db", "replicas": 2, "coordination": {"type": "Keeper", "keeper": {"replicas": 1, "storage": {"storageClass": "never-binds"}}},
+    });
+    futures::future::join_all([(properties, true), (broken, false)].map(async |(properties, sound)| {
+        let (namespace, stack) = stack(&properties).await;
+        namespace.set_fault("keeper-crash").await.unwrap();
+        namespace.annotate("stand-in/create-timeout", Some("8")).await.unwrap();
+        if sound {
+            stack.up().await.unwrap().succeeded().unwrap();
+        } else {
+            stack.set_program(&program_with(namespace.name(), &properties, &json!({"customTimeouts": {"create": "3s"}}))).unwrap();
+            stack.up().await.unwrap().failed().unwrap();
+        }
+        let destroyed = stack.destroy().await.unwrap();
+        assert!(!namespace.crashed().await.unwrap(), "the operator is down\n{}", destroyed.text());
+        destroyed.succeeded().unwrap();
+        assert_eq!(namespace.keepers().list(&ListParams::default()).await.unwrap().items.len(), 0);
+    }))
+    .await;
 }
 
 /// A kubeconfig like the testbed's but for a change, in the stack's folder.

@@ -14,6 +14,7 @@ mod interruptions;
 mod kill_rounds;
 mod no_operator;
 mod programs;
+mod replacements;
 mod requests;
 mod sdks;
 mod secrets;

@@ -21,7 +21,8 @@ pub(crate) fn program_within(namespace: &str, properties: &Value, seconds: u32) 
     program_with(namespace, properties, &json!({"customTimeouts": {"create": time, "update": time, "delete": time}}))
 }
 
-fn program_with(namespace: &str, properties: &Value, options: &Value) -> String {
+/// The same, with resource options of one's own.
+pub(crate) fn program_with(namespace: &str, properties: &Value, options: &Value) -> String {
     let mut properties = properties.clone();
     properties["namespace"] = json!(namespace);
     let resources = json!({"db": {"type": "clickhouse:kubernetes:Cluster", "properties": properties, "options": options}});

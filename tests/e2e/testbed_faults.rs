@@ -173,3 +173,34 @@ async fn a_finalizer_that_never_goes_keeps_the_installation_terminating() -> Res
     assert!(namespace.api::<Pod>().get_opt("chi-db-c-0-0-0").await?.is_none());
     Ok(())
 }
+
+fn keeper(replicas: u32) -> Value {
+    json!({"configuration": {"clusters": [{"name": "k", "layout": {"replicasCount": replicas}}]}})
+}
+
+#[tokio::test]
+async fn a_keeper_that_is_deleted_in_progress_takes_the_operator_down_until_the_fault_is_gone() -> Result<()> {
+    let namespace = Testbed::shared().await.namespace().await?;
+    namespace.set_fault("keeper-crash").await?;
+    for name in ["in-time", "too-early"] {
+        create(&namespace.keepers(), KEEPER, name, keeper(1)).await?;
+    }
+    wait_for_status(&namespace.keepers(), "in-time", "Completed", |status| status["status"] == "Completed").await?;
+    namespace.keepers().delete("in-time", &DeleteParams::default()).await?;
+    create(&namespace.installations(), INSTALLATION, "db", installation(1, 1, "t-1")).await?;
+    completed(&namespace, "db", "t-1").await?;
+    assert!(!namespace.crashed().await?);
+
+    change(&namespace.keepers(), "too-early", keeper(3)).await?;
+    wait_for_status(&namespace.keepers(), "too-early", "InProgress", |status| status["status"] == "InProgress").await?;
+    namespace.keepers().delete("too-early", &DeleteParams::default()).await?;
+    while !namespace.crashed().await? {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    change_users(&namespace, "t-2").await?;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(namespace.installations().get("db").await?.data["status"]["taskID"], "t-1");
+    namespace.clear_fault().await?;
+    completed(&namespace, "db", "t-2").await?;
+    Ok(())
+}

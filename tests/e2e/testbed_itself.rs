@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVo
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use testbed::cloud::{FIXED_SIZE, GROWS_SLOWLY};
 use testbed::operator::FINALIZER;
 use testbed::watching::{Recording, wait_for, wait_for_status};
 use testbed::{Namespace, Testbed};
@@ -263,6 +264,57 @@ async fn deletion_removes_claims_and_volumes_that_are_not_retained() -> Result<(
     Ok(())
 }
 
+/// The real one knows a claim only by its templates ("In any unknown cases just delete PVC").
+#[tokio::test]
+async fn a_claim_that_no_template_explains_goes_with_its_host_whatever_its_label_says() -> Result<()> {
+    let namespace = Testbed::shared().await.namespace().await?;
+    let mut spec = installation(1, 2, "t-1");
+    spec["defaults"]["templates"]["logVolumeClaimTemplate"] = json!("logs");
+    let mut logs = spec["templates"]["volumeClaimTemplates"][0].clone();
+    logs["name"] = json!("logs");
+    spec["templates"]["volumeClaimTemplates"].as_array_mut().context("a list")?.push(logs);
+    create(&namespace.installations(), INSTALLATION, "db", spec).await?;
+    completed(&namespace, "db", "t-1").await?;
+
+    let mut spec = installation(1, 2, "t-2");
+    spec["defaults"]["templates"]["logVolumeClaimTemplate"] = Value::Null;
+    change(&namespace.installations(), "db", spec).await?;
+    completed(&namespace, "db", "t-2").await?;
+    let claims = ["data-chi-db-c-0-0-0", "data-chi-db-c-0-1-0", "logs-chi-db-c-0-0-0", "logs-chi-db-c-0-1-0"];
+    assert_eq!(names(namespace.api::<PersistentVolumeClaim>()).await?, claims, "they are labelled as retained");
+
+    change(&namespace.installations(), "db", installation(1, 1, "t-3")).await?;
+    completed(&namespace, "db", "t-3").await?;
+    assert_eq!(names(namespace.api::<PersistentVolumeClaim>()).await?, claims[..3]);
+    namespace.installations().delete("db", &DeleteParams::default()).await?;
+    wait_for(&namespace.installations(), "db", "gone", |object| object.is_none()).await?;
+    assert_eq!(names(namespace.api::<PersistentVolumeClaim>()).await?, claims[..2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_volume_grows_slowly_or_not_at_all_where_its_class_says_so() -> Result<()> {
+    let namespace = Testbed::shared().await.namespace().await?;
+    let api = namespace.api::<PersistentVolumeClaim>();
+    let capacity = |claim: Option<&PersistentVolumeClaim>| {
+        claim.and_then(|claim| Some(claim.status.as_ref()?.capacity.as_ref()?["storage"].0.clone()))
+    };
+    let request = |size: &str| json!({"spec": {"resources": {"requests": {"storage": size}}}});
+    for class in [FIXED_SIZE, GROWS_SLOWLY] {
+        let mut claim = request("1Gi");
+        claim["metadata"] = json!({"name": class});
+        claim["spec"]["storageClassName"] = json!(class);
+        claim["spec"]["accessModes"] = json!(["ReadWriteOnce"]);
+        api.create(&PostParams::default(), &serde_json::from_value(claim)?).await?;
+        wait_for(&api, class, "bound", |claim| capacity(claim).as_deref() == Some("1Gi")).await?;
+    }
+    assert!(api.patch(FIXED_SIZE, &PatchParams::default(), &Patch::Merge(request("2Gi"))).await.is_err());
+    api.patch(GROWS_SLOWLY, &PatchParams::default(), &Patch::Merge(request("2Gi"))).await?;
+    assert_eq!(capacity(Some(&api.get(GROWS_SLOWLY).await?)).as_deref(), Some("1Gi"));
+    wait_for(&api, GROWS_SLOWLY, "grown", |claim| capacity(claim).as_deref() == Some("2Gi")).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_newer_task_supersedes_the_one_under_way() -> Result<()> {
     let namespace = Testbed::shared().await.namespace().await?;
@@ -303,6 +355,9 @@ async fn a_keeper_has_no_finalizer_and_is_known_by_its_generation() -> Result<()
         "templates": {"volumeClaimTemplates": [{"name": "data", "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}]},
     });
     let keeper = create(&namespace.keepers(), KEEPER, "k", spec).await?;
+    let is_ready = |set: Option<&StatefulSet>| set.and_then(|set| set.status.as_ref()?.ready_replicas) == Some(1);
+    wait_for(&namespace.api::<StatefulSet>(), "chk-k-k-0-2", "ready", is_ready).await?;
+    assert_eq!(namespace.keepers().get("k").await?.data["status"]["status"], "InProgress", "its last step waits");
     let status = wait_for_status(&namespace.keepers(), "k", "Completed", |status| status["status"] == "Completed").await?;
     assert_eq!(status["taskID"], Value::Null);
     assert_eq!((&status["taskIDsStarted"], &status["taskIDsCompleted"]), (&json!([""]), &json!([""])));

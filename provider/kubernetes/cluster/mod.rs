@@ -18,6 +18,7 @@ mod login;
 mod look;
 mod manifest;
 mod names;
+mod namespace;
 mod outputs;
 mod overrides;
 mod quantity;
@@ -49,7 +50,7 @@ use self::state::{ClusterState, Uids};
 use self::validate::{Credential, ValidatedCluster};
 use crate::kubernetes::apply;
 use crate::kubernetes::client::Session;
-use crate::kubernetes::error::Error;
+use crate::kubernetes::error::{Error, Reach};
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::property::path::PropertyPath;
 use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource};
@@ -279,7 +280,7 @@ impl Resource for Cluster {
                 found.state.kubernetes = here.or(found.state.kubernetes);
                 Ok(Some(found))
             }
-            Err(error) if error.is_unreachable() && self.session.settings().delete_unreachable => {
+            Err(error) if error.reach() == Reach::NoServer && self.session.is_given_up().await => {
                 ctx.report.warn(&format!("{error}; `deleteUnreachable` is set, so the cluster is dropped from the state"));
                 Ok(None)
             }
@@ -293,7 +294,7 @@ impl Resource for Cluster {
         let api = self.session.api(ctx).until(deadline);
         let removal = removal::Removal { ctx, api: &api, deadline, namespace: &namespace, name: &name, args: old, state: old_state };
         match removal.run().await {
-            Err(failure) if failure.kind == FailureKind::Unavailable && self.session.settings().delete_unreachable => {
+            Err(failure) if failure.kind == FailureKind::NoServer && self.session.is_given_up().await => {
                 ctx.report
                     .warn(&format!("{}; `deleteUnreachable` is set, so the cluster is dropped from the state", failure.reasons.join("; ")));
                 Ok(())

@@ -1,5 +1,6 @@
 //! What a cloud does for a cluster, played by the testbed: volumes for claims, addresses for load
-//! balancers. The classes are `standard` (the default: bound at once, can grow) and `never-binds`.
+//! balancers. The classes are `standard` (the default: bound at once, can grow), `never-binds`, `fixed-size` (bound at once, can't grow)
+//! and `grows-slowly`.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
@@ -17,6 +18,12 @@ use serde_json::{Value, json};
 pub const STANDARD: &str = "standard";
 /// A StorageClass whose claims stay Pending.
 pub const NEVER_BINDS: &str = "never-binds";
+/// A StorageClass whose volumes can't grow.
+pub const FIXED_SIZE: &str = "fixed-size";
+/// A StorageClass whose volumes take [`SLOW_GROWTH`] to grow.
+pub const GROWS_SLOWLY: &str = "grows-slowly";
+/// How long a volume of [`GROWS_SLOWLY`] shows its old capacity.
+pub const SLOW_GROWTH: Duration = Duration::from_secs(4);
 /// An annotation (any value) that keeps a Service of type LoadBalancer without an address.
 pub const NO_ADDRESS: &str = "testbed/no-address";
 /// An annotation (any value) that gives a Service of type LoadBalancer a host name for an address.
@@ -29,7 +36,10 @@ const BALANCER_DELAY: Duration = Duration::from_millis(300);
 /// Makes the StorageClasses.
 pub async fn install(client: &Client) -> Result<()> {
     let classes: Api<StorageClass> = Api::all(client.clone());
-    for (name, provisioner, default) in [(STANDARD, PROVISIONER, "true"), (NEVER_BINDS, "nobody.testbed", "false")] {
+    for (name, provisioner) in
+        [(STANDARD, PROVISIONER), (NEVER_BINDS, "nobody.testbed"), (FIXED_SIZE, PROVISIONER), (GROWS_SLOWLY, PROVISIONER)]
+    {
+        let default = (name == STANDARD).to_string();
         let class = json!({
             "apiVersion": "storage.k8s.io/v1",
             "kind": "StorageClass",
@@ -37,7 +47,7 @@ pub async fn install(client: &Client) -> Result<()> {
             "provisioner": provisioner,
             "volumeBindingMode": "Immediate",
             "reclaimPolicy": "Delete",
-            "allowVolumeExpansion": true,
+            "allowVolumeExpansion": name != FIXED_SIZE,
         });
         classes.patch(name, &PatchParams::apply("testbed"), &Patch::Apply(&class)).await?;
     }
@@ -87,7 +97,8 @@ where
 /// Makes a volume for a new claim, and shows a grown request as capacity.
 async fn serve_claim(client: Client, claim: PersistentVolumeClaim) -> Result<()> {
     let (Some(namespace), Some(uid), Some(spec)) = (claim.namespace(), claim.uid(), claim.spec.as_ref()) else { return Ok(()) };
-    if spec.storage_class_name.as_deref() != Some(STANDARD) || claim.metadata.deletion_timestamp.is_some() {
+    let class = spec.storage_class_name.as_deref().unwrap_or_default();
+    if ![STANDARD, FIXED_SIZE, GROWS_SLOWLY].contains(&class) || claim.metadata.deletion_timestamp.is_some() {
         return Ok(());
     }
     let requested = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()).and_then(|requests| requests.get("storage"));
@@ -96,6 +107,9 @@ async fn serve_claim(client: Client, claim: PersistentVolumeClaim) -> Result<()>
     let name = format!("pvc-{uid}");
     match status.phase.as_deref() {
         Some("Bound") if status.capacity.as_ref().and_then(|capacity| capacity.get("storage")) != requested => {
+            if class == GROWS_SLOWLY {
+                tokio::time::sleep(SLOW_GROWTH).await;
+            }
             let grown = json!({"spec": {"capacity": {"storage": requested}}});
             volumes.patch(&name, &PatchParams::default(), &Patch::Merge(grown)).await?;
             let shown = json!({"status": {"capacity": {"storage": requested}}});
@@ -111,7 +125,7 @@ async fn serve_claim(client: Client, claim: PersistentVolumeClaim) -> Result<()>
                 "spec": {
                     "capacity": {"storage": requested},
                     "accessModes": spec.access_modes,
-                    "storageClassName": STANDARD,
+                    "storageClassName": class,
                     "persistentVolumeReclaimPolicy": "Delete",
                     "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": claim.name_any(), "uid": uid},
                     "csi": {"driver": PROVISIONER, "volumeHandle": name},

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::control_plane::{ControlPlane, Lifetime};
-use crate::operator::faults::FAULT;
+use crate::operator::faults::{CRASHED, FAULT};
 use crate::pulumi::{Pulumi, Stack};
 use crate::requests::{Counter, Requests};
 use crate::tools::{self, Tool};
@@ -231,6 +231,12 @@ impl Namespace {
     /// Switches the fault off.
     pub async fn clear_fault(&self) -> Result<()> {
         self.annotate(FAULT, None).await
+    }
+
+    /// Whether the operator's stand-in has crashed in it, as the fault `keeper-crash` makes it.
+    pub async fn crashed(&self) -> Result<bool> {
+        let api: Api<NamespaceObject> = Api::all(self.client.clone());
+        Ok(api.get(&self.name).await?.annotations().contains_key(CRASHED))
     }
 
     /// Sets or removes an annotation of the namespace.

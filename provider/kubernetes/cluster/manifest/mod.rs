@@ -184,8 +184,19 @@ const DELETE: &str = "delete";
 /// By which field the elements of a list are told apart, where they are things with a name of their own.
 fn key_of(list: &str) -> Option<&'static str> {
     match list {
-        "clusters" | "shards" | "replicas" | "hostTemplates" | "podTemplates" | "serviceTemplates" | "volumeClaimTemplates" => Some("name"),
-        "containers" | "initContainers" | "env" | "ports" | "volumes" | "imagePullSecrets" => Some("name"),
+        "clusters"
+        | "shards"
+        | "replicas"
+        | "hostTemplates"
+        | "podTemplates"
+        | "serviceTemplates"
+        | "volumeClaimTemplates"
+        | "containers"
+        | "initContainers"
+        | "env"
+        | "ports"
+        | "volumes"
+        | "imagePullSecrets" => Some("name"),
         "volumeMounts" => Some("mountPath"),
         _ => None,
     }

@@ -8,8 +8,10 @@ mod guard;
 mod lifecycle;
 mod manifest;
 mod overrides;
+mod secrets;
 mod shape;
 mod troubleshooting;
+mod unreachable;
 mod validate;
 
 use serde_json::Value;

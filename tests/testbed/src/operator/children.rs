@@ -262,6 +262,15 @@ impl Installation {
             .unwrap_or("Delete")
     }
 
+    /// The policy for a pod's claim by the templates in force; `None` when none of them explains it.
+    pub(super) fn policy_of(&self, claim: &str, pod: &str) -> Option<&str> {
+        let own = self.hosts.iter().filter(|host| self.pod_name(host) == pod).collect::<Vec<_>>();
+        // A host that is gone from the spec is read with the templates of those that are left.
+        let hosts = if own.is_empty() { self.hosts.iter().collect() } else { own };
+        let named = |template: &&Value| claim == format!("{}-{pod}", template["name"].as_str().unwrap_or_default());
+        hosts.into_iter().flat_map(|host| self.claim_templates(host)).find(named).map(|template| self.reclaim_policy(template))
+    }
+
     /// The claim of a host by a template, without an owner: it outlives the installation unless deleted.
     pub(super) fn claim(&self, host: &Host, template: &Value) -> Value {
         let mut labels = self.host_scope(host);

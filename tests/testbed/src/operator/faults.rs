@@ -12,6 +12,10 @@ pub const CREATE_TIMEOUT: &str = "stand-in/create-timeout";
 /// The same for a changed host's pod, before the operator gives up with `Aborted`.
 pub const UPDATE_TIMEOUT: &str = "stand-in/update-timeout";
 
+/// The annotation by which a crashed stand-in is known, on the namespace in which it crashed: the name of the Keeper that was
+/// deleted under it. It is down in that namespace for as long as the fault is set.
+pub const CRASHED: &str = "stand-in/crashed";
+
 /// A way to misbehave that the real operator has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -31,6 +35,9 @@ pub enum Fault {
     AbortedRecovers(Duration),
     /// `keeper-stuck`: a Keeper whose hosts all run stays InProgress.
     KeeperStuck,
+    /// `keeper-crash`: a Keeper that is deleted while its status is InProgress takes the whole operator down. 0.25.6 does so always: it
+    /// polls for the object and asserts that it is there.
+    KeeperCrash,
     /// `silent`: nothing happens at all, as with no operator.
     Silent,
     /// `finalizer-never-goes`: a deletion stays Terminating as long as this is set.
@@ -52,6 +59,7 @@ impl Fault {
             "aborted" => Self::Aborted,
             "aborted-recovers" => Self::AbortedRecovers(or_two),
             "keeper-stuck" => Self::KeeperStuck,
+            "keeper-crash" => Self::KeeperCrash,
             "silent" => Self::Silent,
             "finalizer-never-goes" => Self::FinalizerNeverGoes,
             "old-version" => Self::OldVersion,
@@ -73,8 +81,10 @@ impl Switches {
     pub(super) fn of(places: [&BTreeMap<String, String>; 2], create_timeout: Duration, update_timeout: Duration) -> Self {
         let value = |key: &str| places.iter().find_map(|place| place.get(key));
         let seconds = |key: &str| value(key).and_then(|value| seconds_of(value));
+        let fault = value(FAULT).and_then(|value| Fault::parse(value));
+        let crashed = fault == Some(Fault::KeeperCrash) && value(CRASHED).is_some();
         Self {
-            fault: value(FAULT).and_then(|value| Fault::parse(value)),
+            fault: if crashed { Some(Fault::Silent) } else { fault },
             create_timeout: seconds(CREATE_TIMEOUT).unwrap_or(create_timeout),
             update_timeout: seconds(UPDATE_TIMEOUT).unwrap_or(update_timeout),
         }
@@ -95,6 +105,18 @@ mod tests {
         assert_eq!(Fault::parse("stale-completed"), Some(Fault::StaleCompleted(Duration::from_secs(2))));
         assert_eq!(Fault::parse("completed-not-ready"), Some(Fault::CompletedNotReady(None)));
         assert_eq!(Fault::parse("no-such-fault"), None);
+    }
+
+    #[test]
+    fn a_crashed_operator_is_silent_until_the_fault_is_taken_away() {
+        let none = BTreeMap::new();
+        let fault = |annotations: &[(&str, &str)]| {
+            let annotations = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            Switches::of([&none, &annotations], Duration::ZERO, Duration::ZERO).fault
+        };
+        assert_eq!(fault(&[(FAULT, "keeper-crash")]), Some(Fault::KeeperCrash));
+        assert_eq!(fault(&[(FAULT, "keeper-crash"), (CRASHED, "db")]), Some(Fault::Silent));
+        assert_eq!(fault(&[(CRASHED, "db")]), None);
     }
 
     #[test]

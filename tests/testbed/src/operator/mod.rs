@@ -32,7 +32,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use self::cluster::Cluster;
-use self::faults::{Fault, Switches};
+use self::faults::{CRASHED, Fault, Switches};
 use self::installation::{Installation, Kind};
 pub use self::presence::{install, uninstall};
 use self::reconcile::{End, Task, is_gone, notice};
@@ -64,6 +64,8 @@ pub struct Settings {
     pub host_pause: Duration,
     /// How many shards are served beside each other.
     pub shards_at_once: usize,
+    /// From the readiness of a Keeper's last pod to its Completed; the real one looks every 15 s, for a minute at most.
+    pub keeper_pause: Duration,
     /// After which a new host whose pod is not ready is passed by; the real one's default is 5 minutes.
     pub create_timeout: Duration,
     /// After which a task whose changed pod is not ready is Aborted; the real one's default is 5 minutes.
@@ -76,6 +78,7 @@ impl Default for Settings {
             notice: Duration::from_millis(60),
             host_pause: Duration::from_millis(50),
             shards_at_once: 5,
+            keeper_pause: Duration::from_secs(2),
             create_timeout: Duration::from_secs(20),
             update_timeout: Duration::from_secs(20),
         }
@@ -106,6 +109,12 @@ async fn serve(kind: Kind, client: Client, settings: Arc<Settings>) {
             }
             Ok(watcher::Event::Delete(object)) => {
                 actors.remove(&object.uid().unwrap_or_default());
+                if kind == Kind::Keeper
+                    && object.data.pointer("/status/status").is_some_and(|status| status == "InProgress")
+                    && let Err(problem) = crash(&client, &object).await
+                {
+                    note(&format!("the operator's stand-in: {problem:#}"));
+                }
                 continue;
             }
             Ok(watcher::Event::Init) => {
@@ -129,6 +138,19 @@ async fn serve(kind: Kind, client: Client, settings: Arc<Settings>) {
         sender.send_replace(object);
         while running.try_join_next().is_some() {}
     }
+}
+
+/// What the loss of a Keeper that is polled does to the operator, where the fault says so.
+async fn crash(client: &Client, keeper: &DynamicObject) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let name = keeper.namespace().unwrap_or_default();
+    let Some(namespace) = namespaces.get_opt(&name).await? else { return Ok(()) };
+    let switches = Switches::of([keeper.annotations(), namespace.annotations()], Duration::ZERO, Duration::ZERO);
+    if switches.fault == Some(Fault::KeeperCrash) {
+        let crashed = json!({"metadata": {"annotations": {CRASHED: keeper.name_any()}}});
+        namespaces.patch(&name, &PatchParams::default(), &Patch::Merge(crashed)).await?;
+    }
+    Ok(())
 }
 
 /// What an actor remembers of its installation.

@@ -80,6 +80,9 @@ impl Task {
         if installation.kind == Kind::Keeper && self.switches.fault == Some(Fault::KeeperStuck) {
             return Ok(End::Stuck);
         }
+        if installation.kind == Kind::Keeper {
+            tokio::time::sleep(self.settings.keeper_pause).await;
+        }
         if self.switches.fault == Some(Fault::HostLeftOut) && self.changed.load(Ordering::Relaxed) {
             self.leave_out_the_last_host().await?;
         }
@@ -309,10 +312,11 @@ impl Task {
                 self.cluster.delete::<Service>(&service.name_any()).await?;
             }
         }
-        Ok(())
+        self.remove_unused_claims().await
     }
 
-    /// Removes a host's StatefulSet and its claims, as far as they are not retained. A Keeper's always are.
+    /// Removes a host's StatefulSet, and each of its claims that no template in force explains as retained: the label on the claim counts for
+    /// nothing. A Keeper's claims stay.
     pub(super) async fn remove_host(&self, set: &StatefulSet) -> Result<()> {
         let (installation, cluster) = (&self.installation, &self.cluster);
         let name = set.name_any();
@@ -325,8 +329,28 @@ impl Task {
         let keys = ["app", "chi", "namespace", "cluster", "shard", "replica"].map(|key| installation.label(key));
         let scope = set.labels().iter().filter(|(key, _)| keys.contains(key)).map(|(key, value)| (key.clone(), json!(value))).collect();
         for claim in cluster.list::<PersistentVolumeClaim>(&scope).await? {
-            if claim.labels().get(&installation.label("reclaimPolicy")).is_none_or(|policy| policy != "Retain") {
+            if installation.policy_of(&claim.name_any(), &format!("{name}-0")) != Some("Retain") {
                 cluster.delete::<PersistentVolumeClaim>(&claim.name_any()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes claims that no host uses any more, as far as their label doesn't say that they are retained.
+    async fn remove_unused_claims(&self) -> Result<()> {
+        let installation = &self.installation;
+        if installation.kind == Kind::Keeper {
+            return Ok(());
+        }
+        let used: BTreeSet<String> = installation
+            .hosts
+            .iter()
+            .flat_map(|host| installation.claim_templates(host).into_iter().map(|template| installation.claim_name(host, template)))
+            .collect();
+        for claim in self.cluster.list::<PersistentVolumeClaim>(&installation.scope()).await? {
+            let retained = claim.labels().get(&installation.label("reclaimPolicy")).is_some_and(|policy| policy == "Retain");
+            if !retained && !used.contains(&claim.name_any()) {
+                self.cluster.delete::<PersistentVolumeClaim>(&claim.name_any()).await?;
             }
         }
         Ok(())
