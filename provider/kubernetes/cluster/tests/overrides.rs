@@ -16,114 +16,134 @@ fn data(overrides: Value) -> Value {
     json!({"templates": {"volumeClaimTemplates": [overrides]}})
 }
 
-#[test]
-fn an_input_that_an_override_undoes_is_refused_with_both_places() {
-    // Lifecycle H1.
-    let container = "chiOverrides.templates.podTemplates[clickhouse].spec.containers[clickhouse]";
-    let keepers = "chkOverrides.templates.podTemplates[keeper].spec.containers[clickhouse-keeper]";
-    let other_image = pod(json!({"name": "clickhouse", "image": "x:1"}));
-    for (inputs, chi, input, place) in [
-        (json!({"version": "25.8.30.16"}), other_image.clone(), "version", format!("{container}.image")),
-        (json!({"image": {"repository": "mine/ch"}}), other_image.clone(), "image.repository", format!("{container}.image")),
-        (
-            json!({"image": {"pullPolicy": "Always"}}),
-            pod(json!({"name": "clickhouse", "imagePullPolicy": "Never"})),
-            "image.pullPolicy",
-            format!("{container}.imagePullPolicy"),
-        ),
-        (
-            json!({"resources": {"limits": {"cpu": "2"}}}),
-            pod(json!({"name": "clickhouse", "resources": {"limits": {"cpu": "12"}}})),
-            "resources.limits.cpu",
-            format!("{container}.resources.limits.cpu"),
-        ),
-        (
-            json!({"shards": 1}),
-            json!({"configuration": {"clusters": [{"name": "cluster", "layout": {"shardsCount": 2}}]}}),
-            "shards",
-            "chiOverrides.configuration.clusters[cluster].layout.shardsCount".into(),
-        ),
-        (
-            json!({"replicas": 2}),
-            json!({"configuration": {"clusters": [{"name": "cluster", "layout": {"replicasCount": 3}}]}}),
-            "replicas",
-            "chiOverrides.configuration.clusters[cluster].layout.replicasCount".into(),
-        ),
-        (
-            json!({"storage": {"size": "50Gi"}}),
-            data(json!({"name": "data", "spec": {"resources": {"requests": {"storage": "60Gi"}}}})),
-            "storage.size",
-            "chiOverrides.templates.volumeClaimTemplates[data].spec.resources.requests.storage".into(),
-        ),
-        (
-            json!({"storage": {"storageClass": "a"}}),
-            data(json!({"name": "data", "spec": {"storageClassName": "b"}})),
-            "storage.storageClass",
-            "chiOverrides.templates.volumeClaimTemplates[data].spec.storageClassName".into(),
-        ),
-        (
-            json!({"storage": {"reclaimPolicy": "Retain"}}),
-            data(json!({"name": "data", "reclaimPolicy": "Delete"})),
-            "storage.reclaimPolicy",
-            "chiOverrides.templates.volumeClaimTemplates[data].reclaimPolicy".into(),
-        ),
-        (
-            json!({"logging": {"level": "debug"}}),
-            json!({"configuration": {"settings": {"logger/level": "trace"}}}),
-            "logging.level",
-            "chiOverrides.configuration.settings[\"logger/level\"]".into(),
-        ),
-        (
-            json!({"admin": {"networks": ["10.0.0.0/8"]}}),
-            json!({"configuration": {"users": {"default/networks/ip": ["::/0"]}}}),
-            "admin.networks",
-            "chiOverrides.configuration.users[\"default/networks/ip\"]".into(),
-        ),
-        (
-            json!({"coordination": {"external": {"nodes": ["zk:2181"]}}}),
-            json!({"configuration": {"zookeeper": {"nodes": [{"host": "other"}]}}}),
-            "coordination.external.nodes",
-            "chiOverrides.configuration.zookeeper.nodes".into(),
-        ),
-        (
-            json!({"coordination": {"external": {"nodes": ["zk"], "root": "/a"}}}),
-            json!({"configuration": {"zookeeper": {"root": "/b"}}}),
-            "coordination.external.root",
-            "chiOverrides.configuration.zookeeper.root".into(),
-        ),
-        (
-            json!({"restartToken": "1"}),
-            json!({"templates": {"podTemplates": [{"name": "clickhouse", "metadata": {"annotations": {"pulumi-clickhouse/restart-token": "2"}}}]}}),
-            "restartToken",
-            "pulumi-clickhouse/restart-token".into(),
-        ),
-        (json!({"stopped": true}), json!({"stop": "no"}), "stopped", "chiOverrides.stop".into()),
-        (json!({"suspended": false}), json!({"suspend": "1"}), "suspended", "chiOverrides.suspend".into()),
-        (
-            json!({"clusterName": "cluster"}),
-            json!({"configuration": {"clusters": [{"$patch": "replace"}, {"name": "other"}]}}),
-            "clusterName",
-            "chiOverrides.configuration.clusters".into(),
-        ),
-        (
-            json!({"clusterDomain": "k8s.example"}),
-            json!({"namespaceDomainPattern": "%s.x"}),
-            "clusterDomain",
-            "chiOverrides.namespaceDomainPattern".into(),
-        ),
-    ] {
+/// Each override is allowed alone, and refused beside inputs: at the input, with its own place.
+fn each_is_refused(cases: Vec<(Value, Value, &str, &str)>) {
+    for (inputs, chi, input, place) in cases {
         let mut program = inputs.clone();
         program["chiOverrides"] = chi.clone();
         let found = conflicts_of(program);
         assert!(
             found.len() == 1
                 && found[0].starts_with(&format!("{input}: `"))
-                && found[0].contains(&place)
+                && found[0].contains(place)
                 && found[0].contains("remove one of them"),
             "{inputs} {chi}: {found:#?}"
         );
         assert_eq!(conflicts_of(json!({"chiOverrides": chi})), [""; 0], "{inputs}");
     }
+}
+
+#[test]
+fn an_input_of_pods_or_volumes_that_an_override_undoes_is_refused_with_both_places() {
+    // Lifecycle H1.
+    let other_image = pod(json!({"name": "clickhouse", "image": "x:1"}));
+    each_is_refused(vec![
+        (
+            json!({"version": "25.8.30.16"}),
+            other_image.clone(),
+            "version",
+            "chiOverrides.templates.podTemplates[clickhouse].spec.containers[clickhouse].image",
+        ),
+        (
+            json!({"image": {"repository": "mine/ch"}}),
+            other_image.clone(),
+            "image.repository",
+            "chiOverrides.templates.podTemplates[clickhouse].spec.containers[clickhouse].image",
+        ),
+        (
+            json!({"image": {"pullPolicy": "Always"}}),
+            pod(json!({"name": "clickhouse", "imagePullPolicy": "Never"})),
+            "image.pullPolicy",
+            "chiOverrides.templates.podTemplates[clickhouse].spec.containers[clickhouse].imagePullPolicy",
+        ),
+        (
+            json!({"resources": {"limits": {"cpu": "2"}}}),
+            pod(json!({"name": "clickhouse", "resources": {"limits": {"cpu": "12"}}})),
+            "resources.limits.cpu",
+            "chiOverrides.templates.podTemplates[clickhouse].spec.containers[clickhouse].resources.limits.cpu",
+        ),
+        (
+            json!({"shards": 1}),
+            json!({"configuration": {"clusters": [{"name": "cluster", "layout": {"shardsCount": 2}}]}}),
+            "shards",
+            "chiOverrides.configuration.clusters[cluster].layout.shardsCount",
+        ),
+        (
+            json!({"replicas": 2}),
+            json!({"configuration": {"clusters": [{"name": "cluster", "layout": {"replicasCount": 3}}]}}),
+            "replicas",
+            "chiOverrides.configuration.clusters[cluster].layout.replicasCount",
+        ),
+        (
+            json!({"storage": {"size": "50Gi"}}),
+            data(json!({"name": "data", "spec": {"resources": {"requests": {"storage": "60Gi"}}}})),
+            "storage.size",
+            "chiOverrides.templates.volumeClaimTemplates[data].spec.resources.requests.storage",
+        ),
+        (
+            json!({"storage": {"storageClass": "a"}}),
+            data(json!({"name": "data", "spec": {"storageClassName": "b"}})),
+            "storage.storageClass",
+            "chiOverrides.templates.volumeClaimTemplates[data].spec.storageClassName",
+        ),
+        (
+            json!({"storage": {"reclaimPolicy": "Retain"}}),
+            data(json!({"name": "data", "reclaimPolicy": "Delete"})),
+            "storage.reclaimPolicy",
+            "chiOverrides.templates.volumeClaimTemplates[data].reclaimPolicy",
+        ),
+    ]);
+}
+
+#[test]
+fn an_input_of_the_configuration_that_an_override_undoes_is_refused_with_both_places() {
+    each_is_refused(vec![
+        (
+            json!({"logging": {"level": "debug"}}),
+            json!({"configuration": {"settings": {"logger/level": "trace"}}}),
+            "logging.level",
+            "chiOverrides.configuration.settings[\"logger/level\"]",
+        ),
+        (
+            json!({"admin": {"networks": ["10.0.0.0/8"]}}),
+            json!({"configuration": {"users": {"default/networks/ip": ["::/0"]}}}),
+            "admin.networks",
+            "chiOverrides.configuration.users[\"default/networks/ip\"]",
+        ),
+        (
+            json!({"coordination": {"external": {"nodes": ["zk:2181"]}}}),
+            json!({"configuration": {"zookeeper": {"nodes": [{"host": "other"}]}}}),
+            "coordination.external.nodes",
+            "chiOverrides.configuration.zookeeper.nodes",
+        ),
+        (
+            json!({"coordination": {"external": {"nodes": ["zk"], "root": "/a"}}}),
+            json!({"configuration": {"zookeeper": {"root": "/b"}}}),
+            "coordination.external.root",
+            "chiOverrides.configuration.zookeeper.root",
+        ),
+        (
+            json!({"restartToken": "1"}),
+            json!({"templates": {"podTemplates": [{"name": "clickhouse", "metadata": {"annotations": {"pulumi-clickhouse/restart-token": "2"}}}]}}),
+            "restartToken",
+            "pulumi-clickhouse/restart-token",
+        ),
+        (json!({"stopped": true}), json!({"stop": "no"}), "stopped", "chiOverrides.stop"),
+        (json!({"suspended": false}), json!({"suspend": "1"}), "suspended", "chiOverrides.suspend"),
+        (
+            json!({"clusterName": "cluster"}),
+            json!({"configuration": {"clusters": [{"$patch": "replace"}, {"name": "other"}]}}),
+            "clusterName",
+            "chiOverrides.configuration.clusters",
+        ),
+        (
+            json!({"clusterDomain": "k8s.example"}),
+            json!({"namespaceDomainPattern": "%s.x"}),
+            "clusterDomain",
+            "chiOverrides.namespaceDomainPattern",
+        ),
+    ]);
+    let keepers = "chkOverrides.templates.podTemplates[keeper].spec.containers[clickhouse-keeper]";
     let keeper = json!({"templates": {"podTemplates": [{"name": "keeper", "spec": {"containers": [{"name": "clickhouse-keeper", "image": "x:1"}]}}]}});
     let found = conflicts_of(json!({"coordination": {"keeper": {"image": {"tag": "25.3"}}}, "chkOverrides": keeper}));
     assert!(
