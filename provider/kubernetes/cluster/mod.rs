@@ -107,6 +107,9 @@ impl Resource for Cluster {
         if new.unknown.is_empty() {
             cluster = tryout::create(&self.session.api(ctx), ctx, new, cluster).await?;
         }
+        for risk in effects::risks(&Shape::rendered(&cluster)) {
+            ctx.report.warn(&risk);
+        }
         let mut unknown = outputs::unknown_outputs(new);
         unknown.extend(["uids", "kubernetes", "incarnation"].map(PropertyPath::from));
         Ok(foretell(&cluster, &known_login(&cluster, None), &Observed::default(), unknown))

@@ -140,3 +140,14 @@ fn a_field_that_went_is_told_as_an_override() {
     let users = overrides["configuration"]["users"].as_object().unwrap();
     assert!(users["$patch"] == "replace" && !users.contains_key("default/password_sha256_hex"), "{users:?}");
 }
+
+#[test]
+fn a_drift_beside_an_override_leaves_what_the_override_says() {
+    let pods = |node: &str| json!({"templates": {"podTemplates": [{"name": "clickhouse", "spec": {"nodeSelector": {"zone": node}, "containers": [{"name": "clickhouse", "image": "mine:1"}]}}]}});
+    let program = json!({"name": "db", "chiOverrides": pods("a")});
+    let mut there = live(program.clone());
+    there.installation["spec"]["templates"]["podTemplates"][0]["spec"]["nodeSelector"]["zone"] = json!("b");
+    let after = drifted(&checked(program.clone()), &there, &urn(), &login());
+    assert_eq!(serde_json::to_value(&after.chi_overrides).unwrap(), pods("b"));
+    assert_eq!(ClusterArgs { chi_overrides: None, ..after }, checked(json!({"name": "db"})));
+}
