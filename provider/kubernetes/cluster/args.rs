@@ -118,7 +118,9 @@ pub struct ClusterArgs {
     pub restart_token: Option<String>,
 
     /// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster
-    /// with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
+    /// with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of
+    /// the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default:
+    /// false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_data_loss: Option<bool>,
 

@@ -113,7 +113,7 @@ pub(super) fn effects<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String
 /// What may go wrong with the update though no data is given up for it, a sentence each, with the input.
 pub(super) fn warnings<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String> {
     let is_known = |input: &str| !new.is_unknown(&PropertyPath::from(input));
-    let mut told = Vec::new();
+    let mut told = if risks(from).is_empty() { risks(to) } else { Vec::new() };
     let keepers = from.keeper.as_ref().zip(to.keeper.as_ref()).map(|pair| ("coordination.keeper.image", pair));
     for (input, (old, now)) in std::iter::once(("version", (&from.clickhouse, &to.clickhouse))).chain(keepers) {
         let downgrade = kept(old, now).find_map(|(before, after)| downgrade(image(old.pod(before)), image(now.pod(after))));
@@ -134,6 +134,16 @@ pub(super) fn warnings<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<Strin
         );
     }
     told
+}
+
+/// What a cluster of this shape will come to one day, a sentence each, with the input.
+pub(super) fn risks(shape: &Shape) -> Vec<String> {
+    let has = |installation: &Installation, policy| installation.claims.values().any(|claim| claim.policy == policy);
+    let outlived =
+        shape.keeper.as_ref().is_some_and(|keeper| has(keeper, ReclaimPolicy::Delete) && has(&shape.clickhouse, ReclaimPolicy::Retain));
+    let reason = "coordination.keeper.storage.reclaimPolicy: `Delete` while the data is retained: when the cluster is deleted, what the Keeper knows of replicated \
+                  tables goes, and on the volumes that stay these are read-only";
+    outlived.then(|| reason.to_owned()).into_iter().collect()
 }
 
 /// The hosts' restart, and why.

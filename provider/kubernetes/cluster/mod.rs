@@ -20,6 +20,7 @@ mod manifest;
 mod names;
 mod namespace;
 mod outputs;
+mod overrides;
 mod quantity;
 pub mod readiness;
 mod removal;
@@ -90,6 +91,7 @@ impl Resource for Cluster {
         let filled = defaults::fill(&ctx.urn, autonaming, &self.session.default_namespace(), old, new).map_err(|failure| vec![failure])?;
         let known = Known { value: filled, unknown: new.unknown.clone() };
         let mut failures = validate::validate(&known).err().unwrap_or_default();
+        failures.extend(overrides::conflicts(new, &known.value));
         if let Some(old) = old {
             let refusals = guard::of_inputs(old, &known);
             failures.extend(live::reconsider(&self.session.api(ctx), old, &known, refusals).await);
@@ -105,6 +107,9 @@ impl Resource for Cluster {
         let mut cluster = validated(new)?;
         if new.unknown.is_empty() {
             cluster = tryout::create(&self.session.api(ctx), ctx, new, cluster).await?;
+        }
+        for risk in effects::risks(&Shape::rendered(&cluster)) {
+            ctx.report.warn(&risk);
         }
         let mut unknown = outputs::unknown_outputs(new);
         unknown.extend(["uids", "kubernetes", "incarnation"].map(PropertyPath::from));

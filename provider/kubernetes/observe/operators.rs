@@ -35,9 +35,18 @@ impl InstallationSpec {
     }
 }
 
+/// What a word says to the operator, which has many spellings for yes and no; `None` when it is another word.
+pub fn yes_or_no(word: &str) -> Option<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "1" | "on" | "enable" | "enabled" => Some(true),
+        "no" | "false" | "0" | "off" | "disable" | "disabled" => Some(false),
+        _ => None,
+    }
+}
+
 /// Whether the operator takes a word for a yes.
-pub fn is_yes(word: &str) -> bool {
-    matches!(word.to_ascii_lowercase().as_str(), "yes" | "true" | "1" | "on" | "enable" | "enabled")
+fn is_yes(word: &str) -> bool {
+    yes_or_no(word) == Some(true)
 }
 
 #[derive(Deserialize)]

@@ -352,9 +352,14 @@ impl Configuration {
     }
 }
 
-/// Whether a word of the operator's says yes: it has many spellings for it.
+/// Whether a word of the operator's says yes.
 pub(super) fn is_yes(word: &Value) -> bool {
-    observe::is_yes(text(word))
+observe::yes_or_no(text(word)) == Some(true)
+}
+
+/// What a word of the operator's says; `None` when it is another word.
+pub(super) fn yes_or_no(word: &Value) -> Option<bool> {
+    observe::yes_or_no(text(word))
 }
 
 /// The clusters of an installation; one where it names none.

@@ -5,7 +5,7 @@ use crate::kubernetes::cluster::adopt::{Live, drifted, inputs};
 use crate::kubernetes::cluster::manifest::build;
 
 /// What the API server has after `program` was applied: the manifests, and what others add to them.
-fn live(program: Value) -> Live {
+pub(super) fn live(program: Value) -> Live {
     let built = build(&cluster(program), &urn(), &login(), "pulumi-1");
     let mut installation = built.installation;
     installation["metadata"]["uid"] = json!("1");
@@ -17,7 +17,7 @@ fn live(program: Value) -> Live {
     Live { installation, keeper: built.keeper, service: Some(service) }
 }
 
-fn programs() -> Vec<Value> {
+pub(super) fn programs() -> Vec<Value> {
     vec![
         json!({"name": "db"}),
         json!({"name": "db", "shards": 3, "replicas": 2, "labels": {"team": "x"}, "version": "24.8.1.1"}),
@@ -139,4 +139,15 @@ fn a_field_that_went_is_told_as_an_override() {
     let overrides = serde_json::to_value(after.chi_overrides).unwrap();
     let users = overrides["configuration"]["users"].as_object().unwrap();
     assert!(users["$patch"] == "replace" && !users.contains_key("default/password_sha256_hex"), "{users:?}");
+}
+
+#[test]
+fn a_drift_beside_an_override_leaves_what_the_override_says() {
+    let pods = |node: &str| json!({"templates": {"podTemplates": [{"name": "clickhouse", "spec": {"nodeSelector": {"zone": node}, "containers": [{"name": "clickhouse", "image": "mine:1"}]}}]}});
+    let program = json!({"name": "db", "chiOverrides": pods("a")});
+    let mut there = live(program.clone());
+    there.installation["spec"]["templates"]["podTemplates"][0]["spec"]["nodeSelector"]["zone"] = json!("b");
+    let after = drifted(&checked(program.clone()), &there, &urn(), &login());
+    assert_eq!(serde_json::to_value(&after.chi_overrides).unwrap(), pods("b"));
+    assert_eq!(ClusterArgs { chi_overrides: None, ..after }, checked(json!({"name": "db"})));
 }

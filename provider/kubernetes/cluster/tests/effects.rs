@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::super::effects::{effects, warnings};
+use super::super::effects::{effects, risks, warnings};
 use super::super::shape::Shape;
 use super::*;
 
@@ -155,4 +155,19 @@ fn a_downgrade_and_new_volumes_for_logs_are_warned_of() {
     let logs = warned(json!({}), json!({"storage": {"logs": {}}}));
     assert!(logs.len() == 1 && logs[0].starts_with("storage.logs: "), "{logs:?}");
     assert_eq!(warned(json!({"storage": {"logs": {}}}), json!({"shards": 2, "storage": {"logs": {}}})), [""; 0]);
+}
+
+#[test]
+fn data_that_would_outlive_its_keeper_is_warned_of() {
+    // Lifecycle section 2: a destroy with data `Retain` and Keeper `Delete`.
+    let with = |data: &str, keeper: &str| json!({"replicas": 2, "storage": {"reclaimPolicy": data}, "coordination": {"keeper": {"storage": {"reclaimPolicy": keeper}}}});
+    let told = risks(&shape(with("Retain", "Delete")));
+    assert!(told.len() == 1 && told[0].starts_with("coordination.keeper.storage.reclaimPolicy: "), "{told:?}");
+    for (data, keeper) in [("Retain", "Retain"), ("Delete", "Delete"), ("Delete", "Retain")] {
+        assert_eq!(risks(&shape(with(data, keeper))), [""; 0], "{data} {keeper}");
+    }
+    // Once, when it becomes so.
+    let warned = |old: &Value, new: &Value| warnings(&shape(old.clone()), &shape(new.clone()), &Known::all(checked(named(new.clone()))));
+    let (before, after) = (with("Delete", "Delete"), with("Retain", "Delete"));
+    assert_eq!((warned(&before, &after).len(), warned(&after, &after).len()), (1, 0));
 }

@@ -7,6 +7,7 @@ mod effects;
 mod guard;
 mod lifecycle;
 mod manifest;
+mod overrides;
 mod secrets;
 mod shape;
 mod troubleshooting;

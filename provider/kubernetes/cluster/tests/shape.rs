@@ -288,6 +288,12 @@ fn outputs_and_the_login_follow_overrides() {
         ]
     );
     assert_eq!(state.hosts[0].fqdn, "chi-db-cluster-a-0.apps.svc.cluster.local");
+    // So does what a rollout waits for.
+    let shape = Shape::rendered(&cluster(
+        json!({"name": "db", "chiOverrides": {"stop": "1", "suspend": "on", "configuration": {"clusters": [{"name": "two"}]}}}),
+    ));
+    assert_eq!(shape.clickhouse.names(), ["chi-db-cluster-0-0", "chi-db-two-0-0"]);
+    assert!(shape.clickhouse.stopped && shape.clickhouse.suspended);
     let keeper = state.keeper.expect("a Keeper");
     assert_eq!((keeper.service.as_str(), keeper.endpoints.len()), ("keeper-db", 3));
     assert_eq!(keeper.endpoints[2], "chk-db-cluster-0-2.apps.svc.cluster.local:2181");
