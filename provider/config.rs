@@ -72,9 +72,20 @@ impl ProviderArgs {
         Reading { args, failures: reader.failures, warnings }
     }
 
-    /// Finds what can't work: a kubeconfig that can't be read, a context that it does not have. Asks no server.
-    pub fn check(&self) -> Vec<CheckFailure> {
-        client::check(&self.settings()).into_iter().map(|(name, problem)| failure(name, &problem)).collect()
+    /// Finds what can't work: a kubeconfig that can't be used, a context that it does not have; and what may come right by itself, which is
+    /// warned of. Asks no server.
+    pub fn check(&self) -> (Vec<CheckFailure>, Vec<String>) {
+        let checked = client::check(&self.settings());
+        (checked.failures.into_iter().map(|(name, problem)| failure(name, &problem)).collect(), checked.warnings)
+    }
+
+    /// Whether a `kubeconfig` is one itself, with its credentials, and not the path of one.
+    pub fn is_contents(kubeconfig: &PropertyValue) -> bool {
+        match kubeconfig.exposed() {
+            PropertyValue::String(text) => client::is_contents(text.trim()),
+            PropertyValue::Map(_) => true,
+            _ => false,
+        }
     }
 
     /// What the Kubernetes client needs of it.

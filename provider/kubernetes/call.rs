@@ -1,16 +1,18 @@
 //! One call to the API server: sent, tried again while that can help, traced, its failure told in words.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 use http::{Request, StatusCode};
+use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::kubernetes::backoff::Backoff;
-use crate::kubernetes::client::{Api, Session};
-use crate::kubernetes::error::{Error, Subject};
+use crate::kubernetes::client::Api;
+use crate::kubernetes::error::{Error, Reach, Subject};
 
 /// How long one try may take; the API server itself gives up after a minute at most.
 const TRY: Duration = Duration::from_secs(60);
@@ -26,6 +28,9 @@ const PATIENCE_INTERNAL: Duration = Duration::from_secs(15);
 
 /// After which time the user is told that a call is being tried again.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// After which time the user is told that credentials are waited for.
+const QUIET_LOGIN: Duration = Duration::from_secs(5);
 
 /// What one try came to.
 enum Outcome {
@@ -48,7 +53,7 @@ pub(crate) async fn call(api: &Api, subject: &Subject, request: &Request<Vec<u8>
         let outcome = tokio::select! {
             biased;
             () = api.cancel.cancelled() => return Err(cancelled(subject)),
-            outcome = attempt(&api.session, request) => outcome,
+            outcome = attempt(api, request) => outcome,
         };
         trace(subject, &outcome, sent.elapsed());
         let (error, patience, delay) = match outcome {
@@ -74,6 +79,8 @@ pub(crate) async fn call(api: &Api, subject: &Subject, request: &Request<Vec<u8>
             Outcome::NoAnswer(error @ Error::Unreachable { .. }) => {
                 (error, if api.session.was_reached() { PATIENCE } else { PATIENCE_UNREACHED }, None)
             }
+            // Credentials that were good before in this run are renewed: the plugin may just not have reached its own server.
+            Outcome::NoAnswer(error) if error.reach() == Reach::NoCredentials && api.session.was_reached() => (error, PATIENCE, None),
             Outcome::NoAnswer(error) => return Err(error),
         };
         let delay = delay.unwrap_or_default().max(backoff.next().unwrap_or_default());
@@ -98,7 +105,7 @@ pub(crate) async fn text(api: &Api, subject: &Subject, request: &Request<Vec<u8>
     let outcome = tokio::select! {
         biased;
         () = api.cancel.cancelled() => return None,
-        outcome = attempt(&api.session, request) => outcome,
+        outcome = attempt(api, request) => outcome,
     };
     trace(subject, &outcome, sent.elapsed());
     match outcome {
@@ -107,8 +114,9 @@ pub(crate) async fn text(api: &Api, subject: &Subject, request: &Request<Vec<u8>
     }
 }
 
-async fn attempt(session: &Session, request: &Request<Vec<u8>>) -> Outcome {
-    let client = match session.client().await {
+async fn attempt(api: &Api, request: &Request<Vec<u8>>) -> Outcome {
+    let session = &api.session;
+    let client = match log_in(api).await {
         Ok(client) => client,
         Err(error) => return Outcome::NoAnswer(error),
     };
@@ -130,6 +138,24 @@ async fn attempt(session: &Session, request: &Request<Vec<u8>>) -> Outcome {
             connected: true,
         }),
     }
+}
+
+/// The client. A login that takes its time is told.
+async fn log_in(api: &Api) -> Result<Client, Error> {
+    let client = async {
+        match api.deadline {
+            Some(deadline) => api.session.client_by(deadline).await,
+            None => api.session.client().await,
+        }
+    };
+    let mut client = pin!(client);
+    if let Ok(client) = timeout(QUIET_LOGIN, &mut client).await {
+        return client;
+    }
+    api.report.status("waiting for the credentials that a plugin of the kubeconfig gets");
+    let client = client.await;
+    api.report.status("");
+    client
 }
 
 /// How long an answer is worth trying again; `None` when it is final.

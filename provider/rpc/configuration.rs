@@ -36,16 +36,22 @@ pub(super) fn get_schema(server: &Server, request: &pb::GetSchemaRequest) -> Res
     }
 }
 
-/// Inputs go back as they came, in whatever way they were written: they are stored and compared in it.
+/// Inputs go back as they came, in whatever way they were written: they are stored and compared in it. The contents of a kubeconfig become
+/// a secret, so that they are stored encrypted.
 pub(super) fn check(server: &Server, request: pb::CheckRequest) -> Result<pb::CheckResponse, Status> {
     let news = request.news.unwrap_or_default();
-    let reading = ProviderArgs::read(&convert::read(Some(news.clone()))?);
-    for warning in &reading.warnings {
+    let map = convert::read(Some(news.clone()))?;
+    let reading = ProviderArgs::read(&map);
+    let (wrong, warnings) = reading.args.check();
+    for warning in reading.warnings.iter().chain(&warnings) {
         server.log.line_once(LogSeverity::Warning, &request.urn, warning);
     }
     let mut failures = reading.failures;
-    failures.extend(reading.args.check());
-    Ok(pb::CheckResponse { inputs: Some(news), failures: status::check_failures(failures) })
+    failures.extend(wrong);
+    let mut inputs = news;
+    let contents = map.into_iter().filter(|(name, value)| name == "kubeconfig" && ProviderArgs::is_contents(value));
+    inputs.fields.extend(convert::write(contents.map(|(name, value)| (name, value.into_secret())).collect()).fields);
+    Ok(pb::CheckResponse { inputs: Some(inputs), failures: status::check_failures(failures) })
 }
 
 /// Never replaces: a replaced provider replaces all that it made. Which Kubernetes cluster a configuration leads to is not told by its

@@ -88,7 +88,8 @@ impl<'a> Check<'a> {
             Some("int32") => (Some(i128::from(i32::MIN)), Some(i128::from(i32::MAX))),
             _ => (None, None),
         };
-        let least = written("minimum").or(least);
+        // A number that the type can hold is left to whoever knows the remedy.
+        let least = least.map_or(written("minimum"), |least| written("minimum").filter(|_| number < least).or(Some(least)));
         let greatest = written("maximum").or(greatest);
         match (least, greatest) {
             (Some(least), _) if number < least => self.fail(path, format!("must be at least {least}")),
@@ -245,7 +246,7 @@ mod tests {
                 "admin.networks: must be a list, not a text",
                 "admin.wholly: unknown property; there are `existingSecret`, `networks`, `password`, `passwordVersion`, `username`",
                 "coordination.external.nodes[0].port: must be at most 65535",
-                "coordination.keeper.replicas: must be at least 0",
+                "coordination.keeper.replicas: must be at least 1",
                 "labels.a: must be a text, not a number: write it in quotes",
                 "replcas: unknown property; did you mean `replicas`?",
                 "replicas: must be a whole number",

@@ -44,8 +44,7 @@ async fn a_configuration_is_checked_compared_and_taken_even_if_no_cluster_can_be
     let check = pb::CheckRequest { urn: PROVIDER.into(), news: news.clone(), ..pb::CheckRequest::default() };
     let checked = client.check_config(check).await.unwrap().into_inner();
     assert_eq!(checked.inputs, news);
-    assert_eq!(checked.failures.len(), 1);
-    assert!(checked.failures[0].reason.contains("'/nowhere/kubeconfig'"), "{:?}", checked.failures);
+    assert!(checked.failures.is_empty(), "a file that is not there may come in the same run: {:?}", checked.failures);
     let diff = pb::DiffRequest { old_inputs: news.clone(), news: news.clone(), ..pb::DiffRequest::default() };
     let diff = client.diff_config(diff).await.unwrap().into_inner();
     assert_eq!(diff.changes(), pb::diff_response::DiffChanges::DiffNone);

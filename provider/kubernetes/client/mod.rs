@@ -1,5 +1,6 @@
 //! The way to the Kubernetes cluster: settings, and the one lazy client that all calls share.
 
+mod exec;
 mod kubeconfig;
 
 use std::collections::BTreeMap;
@@ -14,14 +15,14 @@ use kube::{Client, Config};
 use secrecy::SecretString;
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::kubernetes::error::Error;
 use crate::kubernetes::watch::Hub;
 use crate::resource::{Context, Reporter};
 
-pub use kubeconfig::{check, server};
+pub use kubeconfig::{check, is_contents, server};
 
 /// The provider's configuration, as far as it says which cluster to talk to and how.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +46,7 @@ pub struct Session(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
-    client: Mutex<Option<Client>>,
+    client: Mutex<Option<Connected>>,
     /// Whether the client was handed in, and so can't be made again.
     handed_in: bool,
     namespace: OnceLock<String>,
@@ -58,7 +59,20 @@ struct Inner {
     hub: Hub,
 }
 
+/// A client, with what is known of its way.
+#[derive(Clone)]
+struct Connected {
+    client: Client,
+    /// When its credentials are to be renewed.
+    renew: Option<Instant>,
+    /// Whether it goes through a proxy.
+    proxied: bool,
+}
+
 impl Session {
+    /// How long the credentials of a call without a deadline may take: a plugin may ask for a login and wait for it.
+    const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+
     /// How long a connection may take to come about.
     const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -76,6 +90,7 @@ impl Session {
     }
 
     fn start(settings: Settings, client: Option<Client>) -> Self {
+        let client = client.map(|client| Connected { client, renew: None, proxied: false });
         let handed_in = client.is_some();
         Self(Arc::new(Inner {
             settings,
@@ -96,16 +111,25 @@ impl Session {
     }
 
     /// The client: made at the first call, and again when its credentials ran out. A failure is not remembered.
-    /// Opens no connection.
+    /// Opens no connection. Fails when the credentials are not there within a minute.
     pub async fn client(&self) -> Result<Client, Error> {
-        let mut slot = self.0.client.lock().await;
-        if let Some(client) = slot.as_ref().filter(|client| !is_expired(client)) {
-            return Ok(client.clone());
+        self.client_by(Instant::now() + Self::LOGIN_TIMEOUT).await
+    }
+
+    /// The same, with credentials that may take until `deadline`. Calls that wait for those that another one gets have a deadline of their
+    /// own.
+    pub(crate) async fn client_by(&self, deadline: Instant) -> Result<Client, Error> {
+        let Ok(mut slot) = timeout_at(deadline, self.0.client.lock()).await else {
+            let problem = kubeconfig::plugin(&self.0.settings)
+                .map_or_else(|| "the kubeconfig gives none".to_owned(), |command| format!("`{command}` of the kubeconfig has not ended"));
+            return Err(Error::Kubeconfig { message: format!("failed to get credentials: {problem}; log in with it first, by hand") });
+        };
+        if let Some(connected) = slot.as_ref().filter(|connected| connected.renew.is_none_or(|renew| Instant::now() < renew)) {
+            return Ok(connected.client.clone());
         }
-        let (client, proxied) = connect(self.0.settings.clone()).await?;
-        self.0.proxied.store(proxied, Ordering::Relaxed);
-        *slot = Some(client.clone());
-        Ok(client)
+        let connected = connect(&self.0.settings, deadline).await?;
+        self.0.proxied.store(connected.proxied, Ordering::Relaxed);
+        Ok(slot.insert(connected).client.clone())
     }
 
     /// Forgets the client, so that the next call gets new credentials.
@@ -123,8 +147,10 @@ impl Session {
         if let Some(namespace) = self.0.namespace.get() {
             return namespace.clone();
         }
+        let or_default = |namespace: Option<String>| namespace.unwrap_or_else(|| "default".to_owned());
+        // A kubeconfig that can't be read may come later.
         kubeconfig::namespace(&self.0.settings)
-            .map_or_else(|| "default".to_owned(), |namespace| self.0.namespace.get_or_init(|| namespace).clone())
+            .map_or_else(|| or_default(None), |namespace| self.0.namespace.get_or_init(|| or_default(namespace)).clone())
     }
 
     /// The name of the kubeconfig's context that is used, where there is one.
@@ -214,28 +240,25 @@ impl Api {
     }
 }
 
-fn is_expired(client: &Client) -> bool {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
-    client.valid_until().as_ref().is_some_and(|until| u64::try_from(until.as_second()).is_ok_and(|until| until <= now))
-}
-
-/// The client, and whether it goes through a proxy.
-async fn connect(settings: Settings) -> Result<(Client, bool), Error> {
-    let server = server(&settings);
-    let mut config = kubeconfig::load(&settings).await?;
+async fn connect(settings: &Settings, deadline: Instant) -> Result<Connected, Error> {
+    let server = server(settings);
+    let mut config = kubeconfig::load(settings).await?;
+    let renew = exec::log_in(&mut config.auth_info, deadline).await?;
     let proxied = config.proxy_url.is_some();
     config.connect_timeout = Some(Session::CONNECT_TIMEOUT);
     // Calls are retried by `call`, which knows the deadline and tells the user.
     config.default_retry = false;
     config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("pulumi-clickhouse/", env!("CARGO_PKG_VERSION")))));
-    // A kubeconfig's plugin is a process that is waited for: not on a thread that serves other calls.
+    // Certificates and token files are read, and an old auth provider runs a command: not on a thread that serves other calls.
     let handle = tokio::runtime::Handle::current();
     let built = tokio::task::spawn_blocking(move || {
         let _runtime = handle.enter();
         build(config)
     });
     match built.await {
-        Ok(client) => client.map(|client| (client, proxied)).map_err(|error| Error::from_transport(server.as_deref(), &error)),
+        Ok(client) => {
+            client.map(|client| Connected { client, renew, proxied }).map_err(|error| Error::from_transport(server.as_deref(), &error))
+        }
         Err(_) => Err(Error::Kubeconfig { message: "failed to set up the client of the Kubernetes API".to_owned() }),
     }
 }
@@ -246,6 +269,8 @@ fn build(config: Config) -> Result<Client, kube::Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::kubernetes::error::Reach;
 
@@ -318,6 +343,92 @@ mod tests {
             {apiVersion: client.authentication.k8s.io/v1, command: no-such-plugin, interactiveMode: Never}\n";
         let session = Session::new(Settings { kubeconfig: Some(kubeconfig.into()), ..Settings::default() });
         let Err(error) = session.client().await else { panic!("a client without credentials") };
-        assert!(error.to_string().contains("plugin can't be started"), "{error}");
+        assert!(error.to_string().contains("plugin can't be started (`no-such-plugin`"), "{error}");
+    }
+
+    /// A session whose user has a plugin: a shell that runs `script`.
+    fn with_plugin(script: &str) -> Session {
+        let kubeconfig = json!({
+            "current-context": "a", "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+            "contexts": [{"name": "a", "context": {"cluster": "c", "user": "u"}}],
+            "users": [{"name": "u", "user": {"exec": {
+                "apiVersion": "client.authentication.k8s.io/v1", "command": "/bin/sh", "args": ["-c", script], "interactiveMode": "Never",
+                "env": [{"name": "GIVEN", "value": "hunter2"}]}}}],
+        });
+        Session::new(Settings { kubeconfig: Some(kubeconfig.to_string().into()), ..Settings::default() })
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_hangs_ends_with_the_deadline_and_is_named_also_by_those_that_wait_behind_it() {
+        let (session, started) = (with_plugin("sleep 600"), Instant::now());
+        let deadline = started + Duration::from_millis(300);
+        let (first, second) = futures::join!(session.client_by(deadline), session.client_by(deadline));
+        for told in [first, second] {
+            let error = told.err().expect("no credentials");
+            assert!(error.to_string().contains("`/bin/sh` of the kubeconfig"), "{error}");
+            assert_eq!(error.reach(), Reach::NoCredentials);
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_with_its_deadline_while_a_plugin_hangs() {
+        let session = with_plugin("sleep 600");
+        let api = session.api(&crate::kubernetes::scripted::context().0).until(Instant::now() + Duration::from_millis(300));
+        let namespace = crate::kubernetes::meta::ObjectRef::global(crate::kubernetes::meta::Kind::Namespace, "default");
+        let error = crate::kubernetes::apply::fetch(&api, &namespace).await.unwrap_err();
+        assert!(error.to_string().contains("did not end within"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_renewal_that_fails_is_tried_again_where_the_first_one_was_good() {
+        let flag = std::env::temp_dir().join(format!("plugin-flag-{}", std::process::id()));
+        let token = json!({"status": {"token": "t"}}).to_string();
+        let script = format!("test -e {0} && echo '{token}' || {{ touch {0}; exit 1; }}", flag.display());
+        for (was_reached, reach) in [(false, Reach::NoCredentials), (true, Reach::NoServer)] {
+            let session = with_plugin(&script);
+            if was_reached {
+                session.note_reached();
+            }
+            let api = session.api(&crate::kubernetes::scripted::context().0).until(Instant::now() + Duration::from_secs(2));
+            let namespace = crate::kubernetes::meta::ObjectRef::global(crate::kubernetes::meta::Kind::Namespace, "default");
+            let error = crate::kubernetes::apply::fetch(&api, &namespace).await.unwrap_err();
+            assert_eq!(error.reach(), reach, "nobody listens there, but with credentials it is asked: {error}");
+            std::fs::remove_file(&flag).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_fails_is_named_and_nothing_that_it_printed_is_repeated() {
+        for (script, part) in [("echo $GIVEN; exit 3", "ended with exit status: 3"), ("echo $GIVEN", "no ExecCredential")] {
+            let error = with_plugin(script).client().await.err().expect("no credentials");
+            let told = error.to_string();
+            assert!(told.contains("`/bin/sh` of the kubeconfig") && told.contains(part), "{told}");
+            assert!(!told.contains("hunter2") && !told.contains("KUBERNETES_EXEC_INFO"), "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_of_a_plugin_are_kept_until_they_are_about_to_end() {
+        let counter = std::env::temp_dir().join(format!("plugin-runs-{}", std::process::id()));
+        let credential = |status: serde_json::Value| json!({"kind": "ExecCredential", "status": status}).to_string();
+        for (status, runs) in [
+            (json!({"token": "t"}), 1),
+            (json!({"token": "t", "expirationTimestamp": "2999-01-01T00:00:00Z"}), 1),
+            (json!({"token": "t", "expirationTimestamp": "2001-01-01T00:00:00Z"}), 2),
+        ] {
+            std::fs::write(&counter, "").unwrap();
+            let script = format!(
+                "echo run >> {}; echo \"$KUBERNETES_EXEC_INFO\" | grep -q ExecCredential && echo '{}'",
+                counter.display(),
+                credential(status.clone())
+            );
+            let session = with_plugin(&script);
+            for _ in 0..2 {
+                session.client().await.unwrap();
+            }
+            assert_eq!(std::fs::read_to_string(&counter).unwrap().lines().count(), runs, "{status}");
+        }
+        std::fs::remove_file(&counter).unwrap();
     }
 }

@@ -62,11 +62,13 @@ pub struct ClusterArgs {
     /// How many shards the data is spread over. Default: 1. Fewer shards than before lose the data of those that go,
     /// which needs `allowDataLoss`. ClickHouse does not spread existing data over new shards.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub shards: Option<u32>,
 
     /// How many copies each shard has. Default: 1. More than one needs coordination, which is a Keeper of three unless
     /// `coordination` says otherwise. Fewer replicas than before need `allowDataLoss`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub replicas: Option<u32>,
 
     /// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi.
@@ -330,8 +332,9 @@ pub enum CoordinationType {
 pub struct Keeper {
     /// How many Keeper replicas: 1, 3 or 5. Default: 3.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub replicas: Option<u32>,
-    /// The Keeper image. Default: the official one, of the cluster's version.
+    /// The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<Image>,
     /// CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.

@@ -134,10 +134,7 @@ pub(super) fn complete(mut args: ClusterArgs, had_keeper: bool) -> ClusterArgs {
 fn name(urn: &Urn, autonaming: &Autonaming, budget: usize) -> Result<String, CheckFailure> {
     match autonaming {
         Autonaming::Default => Ok(names::autoname(urn, budget)),
-        Autonaming::Propose(proposal) => {
-            let fit = names::fit(proposal);
-            Ok(fit[..fit.len().min(budget)].trim_end_matches('-').to_owned())
-        }
+        Autonaming::Propose(proposal) => Ok(names::cut(&names::fit(proposal), budget)),
         Autonaming::Enforce(name) => Ok(name.clone()),
         Autonaming::Disabled => {
             Err(CheckFailure::new("name", "must be given, because autonaming is disabled in this stack's configuration"))

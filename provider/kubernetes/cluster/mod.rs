@@ -11,6 +11,7 @@ pub mod diagnose;
 mod diff;
 mod effects;
 pub mod get;
+mod given;
 mod guard;
 pub mod list;
 mod live;
@@ -91,7 +92,12 @@ impl Resource for Cluster {
         let filled = defaults::fill(&ctx.urn, autonaming, &self.session.default_namespace(), old, new).map_err(|failure| vec![failure])?;
         let known = Known { value: filled, unknown: new.unknown.clone() };
         let mut failures = validate::validate(&known).err().unwrap_or_default();
-        failures.extend(overrides::conflicts(new, &known.value));
+        // The first thing that is wrong with a property is told.
+        for problem in given::problems(old, new).into_iter().chain(overrides::conflicts(new, &known.value)) {
+            if !failures.iter().any(|failure| failure.path == problem.path) {
+                failures.push(problem);
+            }
+        }
         if let Some(old) = old {
             let refusals = guard::of_inputs(old, &known);
             failures.extend(live::reconsider(&self.session.api(ctx), old, &known, refusals).await);

@@ -33,6 +33,18 @@ pub(super) fn fit(text: &str) -> String {
     mapped.trim_start_matches(|c: char| !c.is_ascii_lowercase()).trim_end_matches('-').to_owned()
 }
 
+/// A name cut to `budget` characters in its middle, so that what tells it from others, which is mostly at its end, stays.
+pub(super) fn cut(name: &str, budget: usize) -> String {
+    if name.len() <= budget {
+        return name.to_owned();
+    }
+    let last = name.rsplit('-').next().unwrap_or_default().len();
+    let tail = if last <= budget / 2 { last } else { AUTONAME_DIGITS }.min(budget);
+    let head = name[..budget.saturating_sub(tail + 1)].trim_end_matches('-');
+    let tail = &name[name.len() - tail..];
+    if head.is_empty() { fit(tail) } else { format!("{head}-{tail}") }
+}
+
 /// The Secret with the login.
 pub(super) fn credentials_secret(name: &str) -> String {
     format!("{name}-credentials")
@@ -77,6 +89,19 @@ mod tests {
         assert_eq!(name, autoname(&urn("db"), 33));
         assert!(name.starts_with("db-") && name.len() == 10, "{name}");
         assert_ne!(name, autoname(&Urn("urn:pulumi:prod::shop::clickhouse:kubernetes:Cluster::db".into()), 33));
+    }
+
+    #[test]
+    fn a_name_that_is_cut_keeps_its_end() {
+        for (name, made) in [
+            ("short-1234567", "short-1234567"),
+            ("a-very-long-resource-name-1234567", "a-very-long-1234567"),
+            ("a-very-long-resource-name-7654321", "a-very-long-7654321"),
+            ("averylongresourcenamewithoutdashes", "averylongres-tdashes"),
+            ("long-resource---------------name-12", "long-resource-12"),
+        ] {
+            assert_eq!(cut(name, 20), made, "{name}");
+        }
     }
 
     #[test]

@@ -196,13 +196,14 @@ fn count(claims: &[Arc<Claim>]) -> String {
 fn total(claims: &[Arc<Claim>]) -> String {
     let size = |claim: &Arc<Claim>| {
         let has = claim.status.as_ref().and_then(|status| status.capacity.storage.as_deref());
-        quantity::thousandths(has.or(claim.spec.resources.requests.storage.as_deref())?)
+        quantity::nanos(has.or(claim.spec.resources.requests.storage.as_deref())?)
     };
-    let bytes = claims.iter().filter_map(size).sum::<f64>() / 1000.0;
-    let units = [("Ti", 1024_f64.powi(4)), ("Gi", 1024_f64.powi(3)), ("Mi", 1024_f64.powi(2)), ("Ki", 1024.0)];
+    let bytes = claims.iter().filter_map(size).sum::<i128>() / quantity::NANOS;
+    let units = [("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
     // The largest unit that gives a whole number, else gibibytes.
-    let whole = units.iter().find(|(_, unit)| bytes >= *unit && (bytes / unit).fract() == 0.0);
-    whole.map_or_else(|| format!("{:.1}Gi", bytes / units[1].1), |(name, unit)| format!("{}{name}", bytes / unit))
+    let whole = units.iter().find(|(_, unit)| bytes >= *unit && bytes % unit == 0);
+    let tenths = bytes * 10 / units[1].1;
+    whole.map_or_else(|| format!("{}.{}Gi", tenths / 10, tenths % 10), |(name, unit)| format!("{}{name}", bytes / unit))
 }
 
 #[cfg(test)]

@@ -174,6 +174,9 @@ pub(super) fn anyway(args: &Known<ClusterArgs>) -> ValidatedCluster {
     Checker { args, failures: Vec::new() }.cluster()
 }
 
+/// The most hosts that a cluster may have.
+const HOSTS: u32 = 1000;
+
 struct Checker<'a> {
     args: &'a Known<ClusterArgs>,
     failures: Vec<CheckFailure>,
@@ -206,7 +209,16 @@ impl Checker<'_> {
         let version = args.version.clone().unwrap_or_else(|| defaults::VERSION.to_owned());
         self.tag("version", &version);
         let image = self.image("image", args.image.as_ref(), defaults::SERVER_REPOSITORY, &version);
-        let (shards, replicas) = (self.count("shards", args.shards), self.count("replicas", args.replicas));
+        let (mut shards, replicas) = (self.count("shards", args.shards), self.count("replicas", args.replicas));
+        if shards * replicas > HOSTS {
+            let hosts = shards * replicas;
+            self.fail(
+                "shards",
+                format!("{shards} shards of {replicas} replicas are {hosts} hosts, at most {HOSTS} are supported: ask for fewer, or make several clusters"),
+            );
+            // Whoever goes on all the same has little to go through.
+            shards = 1;
+        }
         let resources = self.resources("resources", args.resources.as_ref());
         let storage = self.storage(args.storage.clone().unwrap_or_default());
         let coordination = self.coordination(replicas, &version);
@@ -332,9 +344,11 @@ impl Checker<'_> {
 
     fn quantity(&mut self, path: &str, text: Option<&String>) {
         let Some(text) = text else { return };
-        match quantity::thousandths(text) {
-            None => self.fail(path, format!("`{text}` is no quantity: write for example `500m`, `2`, `4Gi`")),
-            Some(value) if value <= 0.0 => self.fail(path, format!("`{text}` must be more than 0")),
+        match quantity::nanos(text) {
+            None => {
+                self.fail(path, format!("`{text}` is no quantity: write for example `500m`, `2`, `4Gi`; Kubernetes knows less than `8Ei`"))
+            }
+            Some(value) if value <= 0 => self.fail(path, format!("`{text}` must be more than 0")),
             Some(_) => {}
         }
     }

@@ -190,14 +190,6 @@ fn credentials(error: &kube::Error, causes: &[String]) -> Option<String> {
                         out.status
                     )
                 }
-                AuthError::AuthExecStart(cause) => {
-                    format!(
-                        "failed to get credentials: the kubeconfig's plugin can't be started ({cause}); install it, or put it on the PATH"
-                    )
-                }
-                AuthError::AuthExecParse(_) | AuthError::ExecPluginFailed => {
-                    "failed to get credentials: the kubeconfig's plugin gave no ExecCredential; log in with it first".to_owned()
-                }
                 AuthError::ReadTokenFile(cause, path) => format!("failed to read the token file '{}': {cause}", path.display()),
                 _ => "failed to get credentials as the kubeconfig says; log in first, or correct its user".to_owned(),
             });

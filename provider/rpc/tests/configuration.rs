@@ -36,11 +36,26 @@ async fn a_configuration_goes_back_as_it_came() {
     let checked = client.check_config(request).await.unwrap().into_inner();
     assert_eq!((checked.inputs, checked.failures), (news, Vec::new()));
 
-    let wrong = wire([("deleteUnreachable", "maybe".into()), ("kubeconfig", "/nowhere/kubeconfig".into())]);
+    let wrong = wire([("deleteUnreachable", "maybe".into()), ("kubeconfig", "clusters: [never closed".into())]);
     let checked = client.check_config(pb::CheckRequest { news: wrong, ..pb::CheckRequest::default() }).await.unwrap().into_inner();
     let places: Vec<_> = checked.failures.iter().map(|failure| failure.property.as_str()).collect();
     assert_eq!(places, ["deleteUnreachable", ""]);
     assert!(checked.failures[1].reason.starts_with("`kubeconfig`: "), "{:?}", checked.failures);
+}
+
+#[tokio::test]
+async fn the_contents_of_a_kubeconfig_become_a_secret_and_a_path_does_not() {
+    let mut client = client().await;
+    for (given, expected) in [
+        (PropertyValue::from("{}"), PropertyValue::from("{}").into_secret()),
+        (PropertyMap::new().into(), PropertyValue::Map(PropertyMap::new()).into_secret()),
+        ("~/.kube/config".into(), "~/.kube/config".into()),
+        (PropertyValue::Unknown, PropertyValue::Unknown),
+    ] {
+        let request = pb::CheckRequest { news: wire([("kubeconfig", given), ("context", "a".into())]), ..pb::CheckRequest::default() };
+        let checked = client.check_config(request).await.unwrap().into_inner();
+        assert_eq!(checked.inputs, wire([("kubeconfig", expected), ("context", "a".into())]));
+    }
 }
 
 #[tokio::test]

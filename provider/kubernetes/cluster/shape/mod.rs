@@ -354,7 +354,7 @@ impl Configuration {
 
 /// Whether a word of the operator's says yes.
 pub(super) fn is_yes(word: &Value) -> bool {
-observe::yes_or_no(text(word)) == Some(true)
+    observe::yes_or_no(text(word)) == Some(true)
 }
 
 /// What a word of the operator's says; `None` when it is another word.

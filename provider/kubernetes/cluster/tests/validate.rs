@@ -48,6 +48,23 @@ fn names_share_a_budget() {
 }
 
 #[test]
+fn more_hosts_than_are_supported_are_refused_at_once() {
+    let started = std::time::Instant::now();
+    let found = problems(json!({"shards": 999, "replicas": 999}));
+    assert!(found.len() == 1 && found[0].starts_with("shards: 999 shards of 999 replicas are 998001 hosts, at most 1000"), "{found:?}");
+    assert!(started.elapsed() < std::time::Duration::from_millis(100), "{:?}", started.elapsed());
+    assert_eq!(problems(json!({"shards": 500, "replicas": 2})), Vec::<String>::new());
+}
+
+#[test]
+fn sizes_beyond_what_kubernetes_knows_are_refused() {
+    for size in ["1e400", "99999999999999999999Ei"] {
+        let found = problems(json!({"storage": {"size": size}, "resources": {"limits": {"memory": size}}}));
+        assert!(found.len() == 2 && found.iter().all(|problem| problem.contains("is no quantity")), "{found:?}");
+    }
+}
+
+#[test]
 fn contradictions_are_refused() {
     for (program, path) in [
         (json!({"admin": {"password": "x", "existingSecret": {"name": "s"}}}), "admin.existingSecret"),
