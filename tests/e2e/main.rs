@@ -8,6 +8,7 @@
 mod adoption;
 mod bad_input;
 mod cluster;
+mod contexts;
 mod deletion;
 mod examples;
 mod interruptions;

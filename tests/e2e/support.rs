@@ -1,13 +1,17 @@
 //! What the tests with the real engine share.
 
+use std::path::Path;
 use std::process::Command;
 
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt as _;
+use kube::api::PostParams;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use testbed::pulumi::Stack;
+use testbed::tools::workspace_directory;
 use testbed::{Namespace, Testbed};
 
 /// A program with one cluster, `db`, in `namespace`.
@@ -93,4 +97,30 @@ pub(crate) fn plugins_of(engine: u32) -> Vec<u32> {
     let descends = |pid: u32| std::iter::successors(Some(pid), |pid| parent_of(*pid)).any(|pid| pid == engine);
     let plugins = processes.iter().filter(|(pid, _, command)| command.contains("pulumi-resource-clickhouse") && descends(*pid));
     plugins.map(|(pid, ..)| *pid).collect()
+}
+
+/// The role that README names, as that of one namespace.
+pub(crate) fn readme_role() -> Role {
+    let readme = std::fs::read_to_string(workspace_directory().join("README.md")).unwrap();
+    let role = readme.split("```").find_map(|block| block.strip_prefix("yaml\napiVersion: rbac")).expect("README has the role");
+    serde_saphyr::from_str(&format!("apiVersion: rbac{role}")).unwrap()
+}
+
+/// Gives a user a role in a namespace.
+pub(crate) async fn grant(namespace: &Namespace, role: Role, user: &str) {
+    let binding = json!({
+        "metadata": {"name": user},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role.metadata.name},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    });
+    namespace.api::<Role>().create(&PostParams::default(), &role).await.unwrap();
+    namespace.api::<RoleBinding>().create(&PostParams::default(), &serde_json::from_value(binding).unwrap()).await.unwrap();
+}
+
+/// A kubeconfig of the administrator who acts as somebody with fewer rights.
+pub(crate) fn acting_as(kubeconfig: &Path, user: &str) -> String {
+    let kubeconfig = std::fs::read_to_string(kubeconfig).unwrap();
+    let limited = kubeconfig.replacen("\"token\":", &format!("\"as\": \"{user}\", \"token\":"), 1);
+    assert_ne!(kubeconfig, limited);
+    limited
 }
