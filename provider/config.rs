@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kubernetes::client::{self, Settings};
+use crate::kubernetes::error::DELETE_UNREACHABLE;
 use crate::property::path::PropertyPath;
 use crate::property::{PropertyMap, PropertyValue};
 use crate::resource::CheckFailure;
@@ -32,7 +33,10 @@ pub struct ProviderArgs {
     /// The namespace of resources that name none. Default: the context's, else `default`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster no longer answers. Default: false.
+    /// Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the
+    /// connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing.
+    /// Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain
+    /// `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delete_unreachable: Option<bool>,
 }
@@ -80,8 +84,13 @@ impl ProviderArgs {
             context: self.context.clone(),
             cluster: self.cluster.clone(),
             namespace: self.namespace.clone(),
-            delete_unreachable: self.delete_unreachable.unwrap_or_default(),
+            delete_unreachable: self.delete_unreachable.or_else(|| Self::variable().ok()?).unwrap_or_default(),
         }
+    }
+
+    /// What the environment says of `deleteUnreachable`; its text when it can't be understood.
+    pub fn variable() -> Result<Option<bool>, String> {
+        flag(&std::env::var(DELETE_UNREACHABLE).unwrap_or_default())
     }
 
     /// The names of what differs.
@@ -107,6 +116,16 @@ impl fmt::Debug for ProviderArgs {
             .field("namespace", &self.namespace)
             .field("delete_unreachable", &self.delete_unreachable)
             .finish()
+    }
+}
+
+/// A flag of the environment; an empty one is as good as none.
+fn flag(text: &str) -> Result<Option<bool>, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "" => Ok(None),
+        "true" | "1" => Ok(Some(true)),
+        "false" | "0" => Ok(Some(false)),
+        _ => Err(format!("`{text}` in the environment variable {DELETE_UNREACHABLE} is not understood: write `true` or `false`")),
     }
 }
 
@@ -217,6 +236,14 @@ mod tests {
     fn changed_settings_are_named() {
         let args = |kubeconfig: &str| ProviderArgs { kubeconfig: Some(kubeconfig.into()), ..ProviderArgs::default() };
         assert_eq!(args("a").changes(&args("b")), BTreeSet::from(["kubeconfig"]));
+    }
+
+    #[test]
+    fn the_environments_flag_is_read_and_one_that_is_not_understood_is_told() {
+        for (text, expected) in [("", None), ("true", Some(true)), ("1", Some(true)), ("False", Some(false)), (" 0 ", Some(false))] {
+            assert_eq!(flag(text), Ok(expected), "{text}");
+        }
+        assert!(flag("yes").unwrap_err().contains("`yes` in the environment variable PULUMI_CLICKHOUSE_DELETE_UNREACHABLE"));
     }
 
     #[test]

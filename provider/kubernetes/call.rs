@@ -127,6 +127,7 @@ async fn attempt(session: &Session, request: &Request<Vec<u8>>) -> Outcome {
         Err(_) => Outcome::NoAnswer(Error::Unreachable {
             server: session.server(),
             cause: format!("it did not answer within {} seconds", TRY.as_secs()),
+            connected: true,
         }),
     }
 }
@@ -158,7 +159,7 @@ fn unreadable(subject: &Subject, code: StatusCode) -> Error {
 
 fn wait_text(error: &Error) -> String {
     match error {
-        Error::Unreachable { server, cause } => {
+        Error::Unreachable { server, cause, .. } => {
             format!("the API server{} does not answer: {cause}", server.as_ref().map(|server| format!(" {server}")).unwrap_or_default())
         }
         Error::Timeout { message, .. } | Error::Other { message, .. } => format!("the API server is busy: {message}"),

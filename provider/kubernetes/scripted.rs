@@ -69,6 +69,11 @@ type Lines = BoxStream<'static, Result<http_body::Frame<Bytes>, std::io::Error>>
 
 /// A session whose API server is `script`.
 pub(crate) fn server(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> (Session, Arc<Log>) {
+    server_under(Settings::default(), script)
+}
+
+/// The same under these settings.
+pub(crate) fn server_under(settings: Settings, script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> (Session, Arc<Log>) {
     let log = Arc::new(Log::default());
     let (script, seen_by) = (Arc::new(script), log.clone());
     let service = tower::service_fn(move |request: Request<Body>| -> Pin<Box<dyn Future<Output = _> + Send>> {
@@ -86,7 +91,7 @@ pub(crate) fn server(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) ->
             respond(script(&seen)).await
         })
     });
-    (Session::with_client(Settings::default(), kube::Client::new(service, "default")), log)
+    (Session::with_client(settings, kube::Client::new(service, "default")), log)
 }
 
 async fn respond(reply: Reply) -> Result<Response<StreamBody<Lines>>, std::io::Error> {

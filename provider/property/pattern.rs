@@ -66,7 +66,7 @@ fn unquote(text: &str) -> Option<(String, &str)> {
     while let Some((position, char)) = chars.next() {
         match char {
             '"' => return Some((key, &text[position + 1..])),
-            '\\' => key.push(chars.next()?.1),
+            '\\' if text[position + 1..].starts_with('"') => key.push(chars.next()?.1),
             other => key.push(other),
         }
     }
@@ -101,11 +101,23 @@ mod tests {
 
     #[test]
     fn quoted_keys_are_read_as_they_are_printed() {
-        for key in ["a.b", "a\"b", "x[0]", "back\\slash"] {
+        for (key, printed) in [
+            ("a.b", r#"labels["a.b"]"#),
+            ("a\"b", r#"labels["a\"b"]"#),
+            ("x[0]", r#"labels["x[0]"]"#),
+            (r"back\slash", r"labels.back\slash"),
+            // As Pulumi's own parser has it: only a quote is escaped.
+            (r"a.b\c", r#"labels["a.b\c"]"#),
+            (r#"a.\"b"#, r#"labels["a.\\"b"]"#),
+            (r"end\", r"labels.end\"),
+            (r#"q"end\"#, r#"labels.q"end\"#),
+        ] {
             let path = PropertyPath::root().key("labels").key(key);
-            let printed = path.to_string();
-            assert!(covers(&printed, &path), "{printed}");
+            assert_eq!(path.to_string(), printed);
+            assert!(covers(printed, &path), "{printed}");
         }
+        let unspeakable = PropertyPath::root().key("labels").key(r"a.b\").key("c");
+        assert_eq!(unspeakable.to_string(), "labels", "the path above it is named");
         assert!(covers(r#"["a.b"].c"#, &PropertyPath::root().key("a.b").key("c")));
     }
 

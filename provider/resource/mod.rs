@@ -171,8 +171,10 @@ pub enum FailureKind {
     AlreadyExists,
     /// The API server does not allow it.
     Forbidden,
-    /// The API server can't be reached or used.
+    /// The API server can't be used: it gives no answer, or does not accept the credentials.
     Unavailable,
+    /// Nobody can be connected to where the API server should be.
+    NoServer,
     /// The state of the cluster does not allow it (no CRD, a hanging finalizer …).
     Precondition,
     /// The deadline came.

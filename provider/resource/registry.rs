@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::erased::{Called, Enumerated, ErasedFunction, ErasedList, ErasedResource, Typed};
+use super::erased::{Called, DiscreetResource, Enumerated, ErasedFunction, ErasedList, ErasedResource, Typed};
 use super::list::List;
 use super::{Function, Resource};
 
@@ -19,7 +19,7 @@ impl Registry {
     /// Adds a resource.
     #[must_use]
     pub fn resource<R: Resource>(mut self, resource: R) -> Self {
-        self.resources.insert(R::TOKEN, Arc::new(Typed::new(Arc::new(resource))));
+        self.resources.insert(R::TOKEN, Arc::new(DiscreetResource(Typed::new(Arc::new(resource)))));
         self
     }
 
@@ -27,7 +27,7 @@ impl Registry {
     #[must_use]
     pub fn listed<R: List>(mut self, resource: R) -> Self {
         let resource = Arc::new(resource);
-        self.resources.insert(R::TOKEN, Arc::new(Typed::new(Arc::clone(&resource))));
+        self.resources.insert(R::TOKEN, Arc::new(DiscreetResource(Typed::new(Arc::clone(&resource)))));
         self.lists.insert(R::TOKEN, Arc::new(Enumerated::new(resource)));
         self
     }

@@ -90,6 +90,9 @@ pub(super) fn configure(server: &Server, request: pb::ConfigureRequest) -> Resul
         Some(args) => convert::read(Some(args))?,
         None => variables(&request),
     };
+    if let Err(problem) = ProviderArgs::variable() {
+        server.log.line_once(LogSeverity::Warning, request.urn.as_deref().unwrap_or_default(), &problem);
+    }
     server.configure(&ProviderArgs::read(&map).args);
     Ok(pb::ConfigureResponse {
         accept_secrets: true,

@@ -42,7 +42,7 @@ fn code(kind: FailureKind) -> Code {
         FailureKind::Invalid => Code::InvalidArgument,
         FailureKind::AlreadyExists => Code::AlreadyExists,
         FailureKind::Forbidden => Code::PermissionDenied,
-        FailureKind::Unavailable => Code::Unavailable,
+        FailureKind::Unavailable | FailureKind::NoServer => Code::Unavailable,
         FailureKind::Precondition => Code::FailedPrecondition,
         FailureKind::Timeout => Code::DeadlineExceeded,
         FailureKind::Cancelled => Code::Cancelled,
@@ -93,9 +93,14 @@ fn sparable(outputs: &PropertyMap, computed: &[String]) -> Vec<String> {
     sparable.into_iter().map(|(_, _, name)| name.clone()).collect()
 }
 
-/// What is wrong with inputs, for the wire.
+/// What is wrong with inputs, for the wire. The engine prints a value beside the property, which for a path into one is always `<nil>`:
+/// such a path goes into the reason.
 pub(super) fn check_failures(failures: Vec<CheckFailure>) -> Vec<pb::CheckFailure> {
-    failures.into_iter().map(|CheckFailure { path, reason }| pb::CheckFailure { property: path.to_string(), reason }).collect()
+    let told = |CheckFailure { path, reason }: CheckFailure| match path.segments() {
+        [_, _, ..] => pb::CheckFailure { property: String::new(), reason: format!("`{path}`: {reason}") },
+        _ => pb::CheckFailure { property: path.to_string(), reason },
+    };
+    failures.into_iter().map(told).collect()
 }
 
 #[cfg(test)]
@@ -148,6 +153,13 @@ mod tests {
         let kept = convert::read(detail(&status).properties).unwrap();
         assert_eq!(kept.keys().collect::<Vec<_>>(), ["connection", "password", "settings", "shardServices", "uid"]);
         assert!(status.details().len() <= BUDGET + 512, "{}", status.details().len());
+    }
+
+    #[test]
+    fn a_path_into_a_property_stands_in_the_reason() {
+        let failures = vec![CheckFailure::new("storage.size", "is no quantity"), CheckFailure::new("name", "is no name")];
+        let told: Vec<_> = check_failures(failures).into_iter().map(|failure| (failure.property, failure.reason)).collect();
+        assert_eq!(told, [(String::new(), "`storage.size`: is no quantity".to_owned()), ("name".to_owned(), "is no name".to_owned())]);
     }
 
     #[test]

@@ -76,7 +76,7 @@ export interface ProviderArgs {
      */
     context?: pulumi.Input<string | undefined>;
     /**
-     * Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster no longer answers. Default: false.
+     * Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing. Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
      */
     deleteUnreachable?: pulumi.Input<boolean | undefined>;
     /**

@@ -198,7 +198,7 @@ impl Lane {
         ensure!(ready == wanted && sets.len() == wanted, "{ready} of {} hosts are ready where {wanted} are wanted", sets.len());
         let secret = namespace.api::<Secret>().get(&format!("{name}-credentials")).await?;
         let password = secret.data.and_then(|mut data| data.remove("password")).context("the Secret has no password")?;
-        let hash = Sha256::digest(&password.0).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hash = Sha256::digest(&password.0).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let users = &installation.data["spec"]["configuration"]["users"];
         ensure!(users["default/password_sha256_hex"] == hash, "the installation's hash is of another password than the Secret's");
         let password = String::from_utf8(password.0)?;
@@ -262,7 +262,9 @@ impl Lane {
                 let options = self.options["dependsOn"].take();
                 ensure!(options.is_array() && name.is_string(), "the program was left incomplete");
                 self.options = json!({"provider": self.options["provider"], "replaceOnChanges": ["logging"]});
-                self.options.as_object_mut().map(|options| options.retain(|_, option| !option.is_null()));
+                if let Some(options) = self.options.as_object_mut() {
+                    options.retain(|_, option| !option.is_null());
+                }
                 self.others["token"] =
                     json!({"type": "pulumi:index:Stash", "properties": {"input": name}, "options": {"deleteBeforeReplace": true}});
                 self.up(&["--replace", TOKEN]).await?;

@@ -131,6 +131,12 @@ pub async fn delete(api: &Api, object: &ObjectRef, uid_of_ours: Option<&str>) ->
         Ok(left) if is_held(&left) => Ok(DeleteOutcome::Deleting(left)),
         // The answer is the object itself also when nothing holds it back any more.
         Ok(_) | Err(Error::NotFound { .. } | Error::NamespaceMissing { .. } | Error::CrdMissing { .. }) => Ok(DeleteOutcome::Gone),
+        // A namespace that is being emptied already answers the same as one of another uid.
+        Err(Error::Outdated { .. }) if uid_of_ours.is_some() && object.kind == Kind::Namespace => Ok(match fetch(api, object).await? {
+            None => DeleteOutcome::Gone,
+            Some(found) if uid(&found) == uid_of_ours => DeleteOutcome::Deleting(found),
+            Some(_) => DeleteOutcome::NotOurs,
+        }),
         Err(Error::Outdated { .. }) if uid_of_ours.is_some() => Ok(DeleteOutcome::NotOurs),
         Err(error) => Err(error),
     }
@@ -172,6 +178,11 @@ async fn list_as<T>(
             _ => return Ok(found),
         }
     }
+}
+
+/// Reads what stands at any path of the API, in the form that `accept` asks for. `about` is what a failure names.
+pub(crate) async fn look(api: &Api, about: &ObjectRef, path: &str, accept: &str) -> Result<Value, Error> {
+    call(api, &Subject::object(Verb::List, about), &request("GET", path, &[(ACCEPT.as_str(), accept)], None)?).await
 }
 
 /// The version that the installed definition of an operator's kind is labelled with; `None` when it is not there, not labelled, or
@@ -229,7 +240,7 @@ fn malformed(problem: &str) -> Error {
 }
 
 /// Percent-encodes a query value.
-fn escape(value: &str) -> PercentEncode<'_> {
+pub(crate) fn escape(value: &str) -> PercentEncode<'_> {
     utf8_percent_encode(value, NON_ALPHANUMERIC)
 }
 

@@ -72,6 +72,19 @@ async fn a_delete_names_its_object_by_uid_and_tells_what_came_of_it() {
     }
 }
 
+#[tokio::test]
+async fn a_namespace_that_is_being_emptied_is_still_the_one() {
+    let found = |uid: &str| json!({"kind": "Namespace", "metadata": {"uid": uid, "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    let object = ObjectRef::global(Kind::Namespace, "prod");
+    for (uid, expected) in [("u1", DeleteOutcome::Deleting(found("u1"))), ("u2", DeleteOutcome::NotOurs)] {
+        let (session, _) = server(move |seen| match seen.method.as_str() {
+            "GET" => Reply::Json(200, found(uid)),
+            _ => Reply::status(409, "Conflict", "The system is ensuring all content is removed from this namespace."),
+        });
+        assert_eq!(delete(&session.api(&context().0), &object, Some("u1")).await, Ok(expected));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_busy_server_is_tried_again_when_it_said() {
     let (session, log) =

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::USER_AGENT;
+use http::{HeaderValue, Uri};
 use kube::{Client, Config};
 use secrecy::SecretString;
+use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::kubernetes::error::Error;
@@ -34,7 +35,7 @@ pub struct Settings {
     pub cluster: Option<String>,
     /// The namespace of objects that name none.
     pub namespace: Option<String>,
-    /// Whether resources of a cluster that no longer answers count as gone.
+    /// Whether resources of a cluster that nobody can connect to any more count as gone.
     pub delete_unreachable: bool,
 }
 
@@ -49,6 +50,8 @@ struct Inner {
     handed_in: bool,
     namespace: OnceLock<String>,
     reached: AtomicBool,
+    /// Whether the way leads through a proxy.
+    proxied: AtomicBool,
     calls: Semaphore,
     /// The unique ids of namespaces that were asked for; `None` for one that may not be read.
     namespaces: Mutex<BTreeMap<String, Option<String>>>,
@@ -80,6 +83,7 @@ impl Session {
             handed_in,
             namespace: OnceLock::new(),
             reached: AtomicBool::new(false),
+            proxied: AtomicBool::new(false),
             calls: Semaphore::new(Self::CALLS_AT_ONCE),
             namespaces: Mutex::default(),
             hub: Hub::default(),
@@ -98,7 +102,8 @@ impl Session {
         if let Some(client) = slot.as_ref().filter(|client| !is_expired(client)) {
             return Ok(client.clone());
         }
-        let client = connect(self.0.settings.clone()).await?;
+        let (client, proxied) = connect(self.0.settings.clone()).await?;
+        self.0.proxied.store(proxied, Ordering::Relaxed);
         *slot = Some(client.clone());
         Ok(client)
     }
@@ -157,6 +162,24 @@ impl Session {
         self.0.reached.load(Ordering::Relaxed)
     }
 
+    /// Whether the user wants an API server that nobody can connect to taken for gone, and this is one: it has not answered in this run,
+    /// and a last plain connection does not come about either. Of one behind a proxy that can't be said.
+    pub(crate) async fn is_given_up(&self) -> bool {
+        self.0.settings.delete_unreachable && !self.was_reached() && !self.0.proxied.load(Ordering::Relaxed) && !self.accepts().await
+    }
+
+    /// Whether anybody accepts connections at the server's address; so it seems where the address can't be told.
+    async fn accepts(&self) -> bool {
+        if self.0.handed_in {
+            return false;
+        }
+        let Some(uri) = self.server().and_then(|server| server.parse::<Uri>().ok()) else { return true };
+        let Some(host) = uri.host() else { return true };
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+        let connected = timeout(Self::CONNECT_TIMEOUT, TcpStream::connect((host.trim_matches(['[', ']']), port))).await;
+        matches!(connected, Ok(Ok(_)))
+    }
+
     pub(crate) fn note_reached(&self) {
         self.0.reached.store(true, Ordering::Relaxed);
     }
@@ -196,9 +219,11 @@ fn is_expired(client: &Client) -> bool {
     client.valid_until().as_ref().is_some_and(|until| u64::try_from(until.as_second()).is_ok_and(|until| until <= now))
 }
 
-async fn connect(settings: Settings) -> Result<Client, Error> {
+/// The client, and whether it goes through a proxy.
+async fn connect(settings: Settings) -> Result<(Client, bool), Error> {
     let server = server(&settings);
     let mut config = kubeconfig::load(&settings).await?;
+    let proxied = config.proxy_url.is_some();
     config.connect_timeout = Some(Session::CONNECT_TIMEOUT);
     // Calls are retried by `call`, which knows the deadline and tells the user.
     config.default_retry = false;
@@ -210,7 +235,7 @@ async fn connect(settings: Settings) -> Result<Client, Error> {
         build(config)
     });
     match built.await {
-        Ok(client) => client.map_err(|error| Error::from_transport(server.as_deref(), &error)),
+        Ok(client) => client.map(|client| (client, proxied)).map_err(|error| Error::from_transport(server.as_deref(), &error)),
         Err(_) => Err(Error::Kubeconfig { message: "failed to set up the client of the Kubernetes API".to_owned() }),
     }
 }
@@ -222,6 +247,7 @@ fn build(config: Config) -> Result<Client, kube::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::error::Reach;
 
     #[tokio::test]
     async fn a_client_is_made_from_contents_without_asking_the_server() {
@@ -231,6 +257,45 @@ mod tests {
         assert!(session.client().await.is_ok());
         assert!(!session.was_reached());
         assert_eq!(session.default_namespace(), "team");
+    }
+
+    /// A session that gives up what it can't connect to, and what a call to `server` came to.
+    async fn asked(server: &str, more: &str) -> (Session, Error) {
+        let kubeconfig = format!(
+            "{{current-context: a, clusters: [{{name: c, cluster: {{server: '{server}'{more}}}}}], contexts: [{{name: a, context: {{cluster: c}}}}]}}"
+        );
+        let settings = Settings { kubeconfig: Some(kubeconfig.into()), delete_unreachable: true, ..Settings::default() };
+        let session = Session::new(settings);
+        let request = http::Request::get("/api/v1/namespaces/default").body(kube::client::Body::empty()).unwrap();
+        let error = session.client().await.unwrap().send(request).await.unwrap_err();
+        (session, Error::from_transport(Some(server), &error))
+    }
+
+    #[tokio::test]
+    async fn a_server_is_given_up_only_where_no_connection_comes_about() {
+        // A port that was just free has no listener; a name with an empty label is refused by every resolver.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for server in [format!("https://{free}"), format!("http://{free}"), "http://no..where:6443".to_owned()] {
+            let (session, error) = asked(&server, "").await;
+            assert_eq!(error.reach(), Reach::NoServer, "{error}");
+            assert!(session.is_given_up().await, "{server}");
+            session.note_reached();
+            assert!(!session.is_given_up().await, "what answered in this run is not gone");
+        }
+        let (session, error) = asked("http://no..where:6443", &format!(", proxy-url: 'http://{free}'")).await;
+        assert_eq!(error.reach(), Reach::Busy, "{error}");
+        assert!(!session.is_given_up().await, "behind a proxy nothing can be said");
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_is_no_api_server_is_not_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (closes, served) =
+            (tokio::spawn(async move { while listener.accept().await.is_ok() {} }), asked(&format!("https://{address}"), "").await);
+        assert_eq!(served.1.reach(), Reach::Busy, "{}", served.1);
+        assert!(!served.0.is_given_up().await);
+        closes.abort();
     }
 
     #[tokio::test]

@@ -1,69 +1,334 @@
-//! What an update does to the running hosts, told in its preview. Pure.
+//! What an update does to what runs, told in its preview: from one shape of the cluster to another. Pure.
 
-use super::args::Provisioner;
-use super::validate::ValidatedCluster;
-use super::{manifest, restarts};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// What a user should know before saying yes, a sentence each; nothing when no host notices.
+use serde_json::{Value, json};
+
+use super::args::{Provisioner, ReclaimPolicy};
+use super::manifest::RESTART_ANNOTATION;
+use super::shape::{Ensemble, Holds, Host, Installation, Shape};
+use super::{quantity, restarts};
+use crate::property::path::PropertyPath;
+use crate::resource::{Context, Known};
+
+/// Why hosts restart, in the order in which it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    Image,
+    Resources,
+    Coordination,
+    Labels,
+    Annotations,
+    RestartToken,
+    InterserverSecret,
+    AntiAffinity,
+    Volumes,
+    Provisioner,
+    Overrides,
+}
+
+const REASONS: [Reason; 11] = [
+    Reason::Image,
+    Reason::Resources,
+    Reason::Coordination,
+    Reason::Labels,
+    Reason::Annotations,
+    Reason::RestartToken,
+    Reason::InterserverSecret,
+    Reason::AntiAffinity,
+    Reason::Volumes,
+    Reason::Provisioner,
+    Reason::Overrides,
+];
+
+impl Reason {
+    /// How it is told, and the inputs that it follows from.
+    fn told(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::Image => ("image", &["version", "image"]),
+            Self::Resources => ("resources", &["resources"]),
+            Self::Coordination => ("coordination", &["coordination", "replicas"]),
+            Self::Labels => ("labels", &["labels"]),
+            Self::Annotations => ("annotations", &["annotations"]),
+            Self::RestartToken => ("restartToken", &["restartToken"]),
+            Self::InterserverSecret => ("interserverSecret", &["interserverSecret"]),
+            Self::AntiAffinity => ("anti-affinity", &["replicas"]),
+            Self::Volumes => ("volumes", &["storage"]),
+            Self::Provisioner => ("storage.provisioner", &["storage.provisioner"]),
+            Self::Overrides => ("chiOverrides", &["chiOverrides"]),
+        }
+    }
+}
+
+/// Tells in a preview what the step from one shape to another does. `new` are the inputs of the other.
+pub(super) fn tell<T>(ctx: &Context, from: &Shape, to: &Shape, new: &Known<T>) {
+    for effect in effects(from, to, new) {
+        ctx.report.info(&effect);
+    }
+    for warning in warnings(from, to, new) {
+        ctx.report.warn(&warning);
+    }
+}
+
+/// What a user should know before saying yes, a sentence each; nothing when no host notices. `new` are the inputs of the shape `to`:
+/// what is not known yet may have an effect.
 ///
 /// The rules are the operator's (0.25): a changed pod template or coordination rolls host by host; users, log level and
 /// networks are reloaded; volumes of the provisioner `Operator` grow in place.
-pub(super) fn effects(old: &ValidatedCluster, new: &ValidatedCluster) -> Vec<String> {
-    let (before, after) = (manifest::spec(old), manifest::spec(new));
-    let mut reasons = Vec::new();
-    if old.image != new.image {
-        reasons.push(format!("image `{}` → `{}`", old.image.reference, new.image.reference));
+pub(super) fn effects<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String> {
+    let is_unknown = |inputs: &[&str]| inputs.iter().any(|input| new.is_unknown(&PropertyPath::from(*input)));
+    if is_unknown(&["name", "namespace", "clusterName"]) {
+        return Vec::new();
     }
-    if old.resources != new.resources {
-        reasons.push("resources".to_owned());
-    }
-    if before["configuration"]["zookeeper"] != after["configuration"]["zookeeper"] {
-        reasons.push("coordination".to_owned());
-    }
-    // The operator hands both on to the pods.
-    if old.labels != new.labels {
-        reasons.push("labels".to_owned());
-    }
-    if old.annotations != new.annotations {
-        reasons.push("annotations".to_owned());
-    }
-    if old.restart_token != new.restart_token {
-        reasons.push("restartToken".to_owned());
-    }
-    if old.interserver != new.interserver {
-        reasons.push("interserverSecret".to_owned());
-    }
-    if (old.replicas > 1) != (new.replicas > 1) {
-        reasons.push("anti-affinity".to_owned());
-    }
-    let grown = old.storage.data.as_ref().map(|data| &data.size) != new.storage.data.as_ref().map(|data| &data.size);
-    if old.storage.logs.is_some() != new.storage.logs.is_some() || grown && new.storage.provisioner == Provisioner::StatefulSet {
-        reasons.push("volumes".to_owned());
-    }
-    if old.storage.provisioner != new.storage.provisioner {
-        reasons.push("storage.provisioner".to_owned());
-    }
-    if reasons.is_empty() && (restarts::by_pods(&before, &after) || restarts::by_configuration(&before, &after)) {
-        reasons.push("chiOverrides".to_owned());
-    }
+    let (old, now) = (&from.clickhouse, &to.clickhouse);
     let mut told = Vec::new();
-    if !old.stopped && new.stopped {
-        told.push("stops all hosts; volumes and settings stay".to_owned());
-    } else if !reasons.is_empty() && !new.stopped {
-        let order = if old.replicas > 1 {
-            "one after the other, so each shard keeps serving"
-        } else {
-            "one after the other; with one replica its shard is away meanwhile"
-        };
-        told.push(format!("restarts the hosts {order} ({})", reasons.join(", ")));
+    match (old.stopped, now.stopped) {
+        (false, true) => told.push("stops all hosts; volumes and settings stay".to_owned()),
+        (true, false) => told.push("starts all hosts".to_owned()),
+        (true, true) => {}
+        (false, false) => told.extend(restart(from, to, is_unknown)),
     }
-    if let (Some(old), Some(new)) = (old.keeper(), new.keeper())
-        && (&old.image, &old.resources) != (&new.image, &new.resources)
+    if let (Some(old), Some(now)) = (&from.keeper, &to.keeper)
+        && !is_unknown(&["coordination", "version"])
+        && (kept(old, now).any(|(before, after)| pod(old, before) != pod(now, after))
+            || old.labels != now.labels
+            || old.annotations != now.annotations
+            || restarts::of_keeper(old, now))
     {
         told.push("restarts the Keeper's members, one after the other".to_owned());
     }
-    if new.shards > old.shards {
-        told.push(format!("adds {} shards; ClickHouse does not spread existing data over them", new.shards - old.shards));
+    if !is_unknown(&["shards"]) {
+        told.extend(growth(old, now));
+    }
+    if !is_unknown(&["shards", "replicas"]) {
+        told.extend(left_behind(from, to));
+    }
+    told.extend(access_modes(old, now));
+    if old.fqdn("*") != now.fqdn("*") && !is_unknown(&["clusterDomain"]) {
+        told.push(format!("gives the hosts other DNS names (`{}`); clients have to use these", now.fqdn("*")));
     }
     told
+}
+
+/// What may go wrong with the update though no data is given up for it, a sentence each, with the input.
+pub(super) fn warnings<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String> {
+    let is_known = |input: &str| !new.is_unknown(&PropertyPath::from(input));
+    let mut told = Vec::new();
+    let keepers = from.keeper.as_ref().zip(to.keeper.as_ref()).map(|pair| ("coordination.keeper.image", pair));
+    for (input, (old, now)) in std::iter::once(("version", (&from.clickhouse, &to.clickhouse))).chain(keepers) {
+        let downgrade = kept(old, now).find_map(|(before, after)| downgrade(image(old.pod(before)), image(now.pod(after))));
+        if let Some((older, newer)) = downgrade.filter(|_| is_known("version") && is_known("image") && is_known(input)) {
+            told.push(format!("{input}: `{newer}` is older than `{older}`, and may not be able to read what that has written"));
+        }
+    }
+    let with_logs = |installation: &Installation| -> BTreeSet<String> {
+        installation.claims.values().filter(|claim| claim.holds == Holds::Logs).map(|claim| claim.host.clone()).collect()
+    };
+    let (had, have) = (with_logs(&from.clickhouse), with_logs(&to.clickhouse));
+    if is_known("storage") && kept(&from.clickhouse, &to.clickhouse).any(|(host, _)| !had.contains(&host.name) && have.contains(&host.name))
+    {
+        told.push(
+            "storage.logs: the operator can take a volume that is new to a host with tables for a lost one, make the StatefulSet again and \
+             create the tables again; have a backup of what is not replicated"
+                .to_owned(),
+        );
+    }
+    told
+}
+
+/// The hosts' restart, and why.
+fn restart(from: &Shape, to: &Shape, is_unknown: impl Fn(&[&str]) -> bool) -> Option<String> {
+    let (old, new) = (&from.clickhouse, &to.clickhouse);
+    let hosts: Vec<_> = kept(old, new).collect();
+    let (mut all, mut some) = (BTreeSet::new(), BTreeMap::new());
+    let of_clusters = |differ: &dyn Fn(&str) -> bool| hosts.iter().any(|(host, _)| differ(&host.cluster));
+    for (reason, differs) in [
+        (Reason::Coordination, restarts::by_coordination(from, to)),
+        (Reason::Labels, old.labels != new.labels),
+        (Reason::Annotations, old.annotations != new.annotations),
+        (Reason::InterserverSecret, of_clusters(&|cluster| from.secrets.get(cluster) != to.secrets.get(cluster))),
+        (Reason::Overrides, restarts::by_settings(from, to) || restarts::by_environment(from, to)),
+    ] {
+        if differs {
+            all.insert(reason);
+        }
+    }
+    let (old_volumes, new_volumes) = (volumes(old), volumes(new));
+    for (before, after) in &hosts {
+        let mut reasons = pod_changes(old.pod(before), new.pod(after));
+        let (had, has) = (old_volumes.get(before.name.as_str()), new_volumes.get(after.name.as_str()));
+        let both = || had.into_iter().flatten().filter_map(|name| old.claims.get(*name).zip(new.claims.get(*name)));
+        let grows = both().any(|(old, new)| {
+            new.provisioner == Provisioner::StatefulSet
+                && old.size.as_ref().zip(new.size.as_ref()).is_some_and(|(old, new)| quantity::shrinks(new, old))
+        });
+        if had != has || grows {
+            reasons.insert(Reason::Volumes);
+        }
+        if both().any(|(old, new)| old.provisioner != new.provisioner) {
+            reasons.insert(Reason::Provisioner);
+        }
+        if !reasons.is_empty() {
+            some.insert(before.name.as_str(), reasons);
+        }
+    }
+    let unknown = |reason: &Reason| is_unknown(reason.told().1);
+    all.retain(|reason| !unknown(reason));
+    for reasons in some.values_mut() {
+        reasons.retain(|reason| !unknown(reason));
+    }
+    some.retain(|_, reasons| !reasons.is_empty());
+    let certain: BTreeSet<_> = all.iter().chain(some.values().flatten()).copied().collect();
+    let affected = |host: &Host| !all.is_empty() || some.contains_key(host.name.as_str()) || certain.is_empty();
+    let affected: Vec<&Host> = hosts.iter().map(|(host, _)| *host).filter(|host| affected(host)).collect();
+    let alone = |host: &&Host| {
+        old.hosts.iter().filter(|other| (&other.cluster, &other.shard_name) == (&host.cluster, &host.shard_name)).count() == 1
+    };
+    let order = if affected.iter().any(alone) {
+        "one after the other; with one replica its shard is away meanwhile"
+    } else {
+        "one after the other, so each shard keeps serving"
+    };
+    let which =
+        if affected.len() == old.hosts.len() { "the hosts".to_owned() } else { format!("{} of {} hosts", affected.len(), old.hosts.len()) };
+    if !certain.is_empty() {
+        let reasons: Vec<_> = certain.into_iter().map(|reason| name(reason, &hosts, old, new)).collect();
+        return Some(format!("restarts {which} {order} ({})", reasons.join(", ")));
+    }
+    let possible: Vec<_> = REASONS.into_iter().filter(unknown).map(|reason| reason.told().0).collect();
+    (!possible.is_empty()).then(|| format!("may restart the hosts {order} ({}: not known yet)", possible.join(", ")))
+}
+
+fn name(reason: Reason, hosts: &[(&Host, &Host)], old: &Installation, new: &Installation) -> String {
+    let name = reason.told().0;
+    if reason == Reason::Image
+        && let Some((before, after)) =
+            hosts.iter().map(|(before, after)| (image(old.pod(before)), image(new.pod(after)))).find(|(old, new)| old != new)
+    {
+        return format!("{name} `{before}` → `{after}`");
+    }
+    name.to_owned()
+}
+
+/// The hosts that stay, before and after.
+fn kept<'a>(old: &'a Installation, new: &'a Installation) -> impl Iterator<Item = (&'a Host, &'a Host)> {
+    let after: BTreeMap<&str, &Host> = new.hosts.iter().map(|host| (host.name.as_str(), host)).collect();
+    old.hosts.iter().filter_map(move |host| Some((host, *after.get(host.name.as_str())?)))
+}
+
+/// The names of each host's claims.
+fn volumes(installation: &Installation) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut volumes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, claim) in &installation.claims {
+        volumes.entry(&claim.host).or_default().insert(name);
+    }
+    volumes
+}
+
+/// A pod's template, whatever it is called.
+fn pod<'a>(installation: &'a Installation, host: &Host) -> [&'a Value; 4] {
+    let template = installation.pod(host);
+    ["metadata", "spec", "zone", "podDistribution"].map(|field| &template[field])
+}
+
+/// Why the pod of a host has to be another one.
+fn pod_changes(old: &Value, new: &Value) -> BTreeSet<Reason> {
+    if old == new {
+        return BTreeSet::new();
+    }
+    let (old, new) = (parts(old), parts(new));
+    old.into_iter().zip(new).filter(|((_, old), (_, new))| old != new).map(|((reason, _), _)| reason).collect()
+}
+
+/// A pod's template by what is told of it; what is left then only an override can have said.
+fn parts(pod: &Value) -> [(Reason, Value); 6] {
+    let container = format!("/spec/containers/{}", app(pod));
+    let mut rest = pod.clone();
+    let mut take = |parent: &str, key: &str| {
+        rest.pointer_mut(parent).and_then(Value::as_object_mut).and_then(|parent| parent.remove(key)).unwrap_or_default()
+    };
+    for name in ["name", "generateName"] {
+        take("", name);
+    }
+    [
+        (Reason::Image, json!([take(&container, "image"), take(&container, "imagePullPolicy"), take("/spec", "imagePullSecrets")])),
+        (Reason::Resources, take(&container, "resources")),
+        (Reason::RestartToken, take("/metadata/annotations", RESTART_ANNOTATION)),
+        (Reason::AntiAffinity, take("/spec", "affinity")),
+        (Reason::Volumes, json!([take("/spec", "volumes"), take(&container, "volumeMounts")])),
+        (Reason::Overrides, said(rest)),
+    ]
+}
+
+/// `value` without objects that hold nothing.
+fn said(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.into_iter().map(|(key, value)| (key, said(value)));
+            Value::Object(
+                fields.filter(|(_, value)| !value.is_null() && value.as_object().is_none_or(|fields| !fields.is_empty())).collect(),
+            )
+        }
+        other => other,
+    }
+}
+
+/// The place of the container that runs ClickHouse, as the operator finds it.
+fn app(pod: &Value) -> usize {
+    let containers = pod["spec"]["containers"].as_array();
+    containers.and_then(|all| all.iter().position(|one| one["name"] == "clickhouse" || one["name"] == "clickhouse-keeper")).unwrap_or(0)
+}
+
+fn image(pod: &Value) -> &str {
+    pod["spec"]["containers"][app(pod)]["image"].as_str().unwrap_or_default()
+}
+
+/// The tags of two images where the second is of an older release than the first.
+fn downgrade<'a>(old: &'a str, new: &'a str) -> Option<(&'a str, &'a str)> {
+    let tag = |image: &'a str| Some(image.split('@').next()?.rsplit_once(':')?.1).filter(|tag| !tag.contains('/'));
+    let release = |tag: &str| tag.split('.').map_while(|part| part.parse::<u64>().ok()).collect::<Vec<_>>();
+    let (old, new) = (tag(old)?, tag(new)?);
+    let older = release(old).iter().zip(&release(new)).map(|(old, new)| new.cmp(old)).find(|order| order.is_ne())?.is_lt();
+    older.then_some((old, new))
+}
+
+fn shards(installation: &Installation, cluster: &str) -> usize {
+    installation.hosts.iter().filter(|host| host.cluster == cluster).map(|host| &host.shard_name).collect::<BTreeSet<_>>().len()
+}
+
+fn growth(old: &Installation, new: &Installation) -> Option<String> {
+    let clusters = old.clusters();
+    let added: usize = clusters.iter().map(|cluster| shards(new, cluster).saturating_sub(shards(old, cluster))).sum();
+    match added {
+        0 => None,
+        1 => Some("adds 1 shard; ClickHouse does not spread existing data over it".to_owned()),
+        added => Some(format!("adds {added} shards; ClickHouse does not spread existing data over them")),
+    }
+}
+
+/// What stays of hosts that go.
+fn left_behind(from: &Shape, to: &Shape) -> Option<String> {
+    let (old, new) = (&from.clickhouse, &to.clickhouse);
+    let lasting: BTreeSet<&str> = new.hosts.iter().map(|host| host.name.as_str()).collect();
+    let retained: BTreeSet<&str> =
+        old.claims.values().filter(|claim| claim.policy == ReclaimPolicy::Retain).map(|claim| claim.host.as_str()).collect();
+    let gone = |host: &&Host| !lasting.contains(host.name.as_str()) && retained.contains(host.name.as_str());
+    let mut gone = old.hosts.iter().filter(gone).peekable();
+    let first = gone.peek()?;
+    let example =
+        format!("keeps the volumes of the hosts that go: a later host of the same name (`{}`) comes up with their rows", first.name);
+    let replicated =
+        gone.any(|host| from.coordination.get(&host.cluster).is_some_and(|coordination| coordination.ensemble != Ensemble::None));
+    let registered =
+        if replicated { "; their replicas stay registered with the Keeper until `SYSTEM DROP REPLICA` removes them" } else { "" };
+    Some(example + registered)
+}
+
+fn access_modes(old: &Installation, new: &Installation) -> Option<String> {
+    let differs = |(name, new): (&String, &super::shape::Claim)| {
+        let old = &old.claims.get(name)?.access_modes;
+        (!new.access_modes.is_empty() && *old != new.access_modes).then(|| new.access_modes.join(", "))
+    };
+    let modes = new.claims.iter().find_map(differs)?;
+    Some(format!("volumes that exist keep their access modes; only new ones get `{modes}`"))
 }

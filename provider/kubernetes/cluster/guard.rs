@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::args::{ClusterArgs, Provisioner, ReclaimPolicy};
 use super::shape::{Claim, Ensemble, Existence, Holds, Host, Installation, MOST_HOSTS, Shape};
-use super::{defaults, quantity, validate};
+use super::{quantity, validate};
 use crate::property::path::PropertyPath;
 use crate::resource::{CheckFailure, Known};
 
@@ -49,8 +49,7 @@ pub(super) fn of_inputs(old: &ClusterArgs, new: &Known<ClusterArgs>) -> Vec<Chec
     }
     let mut new = new.clone();
     new.unknown.extend(validate::validate(&new).err().into_iter().flatten().map(|failure| failure.path));
-    let from = Shape::rendered(&validate::anyway(&Known::all(defaults::complete(old.clone(), false))));
-    refusals(&from, &Shape::rendered(&validate::anyway(&new)), &new)
+    refusals(&Shape::last(old), &Shape::rendered(&validate::anyway(&new)), &new)
 }
 
 /// Why the step to the inputs `new`, whose shape is `to`, is refused: changes that can't be made at all, and, without
@@ -279,7 +278,7 @@ fn volumes(from: &Shape, to: &Shape) -> Vec<Finding> {
         let data = installation.claims.values().filter(|claim| claim.holds == Holds::Data);
         data.map(|claim| claim.host.clone()).collect()
     };
-    let (had_data, has_data) = (with_data(old), with_data(new));
+    let (kept_before, keeps_data) = (with_data(old), with_data(new));
     let mut found = Vec::new();
     let mut dropped: BTreeMap<(Holds, &str), Vec<(&str, &Claim)>> = BTreeMap::new();
     for (name, claim) in existing(old).filter(|(name, claim)| lasting.contains(claim.host.as_str()) && !new.claims.contains_key(*name)) {
@@ -292,7 +291,7 @@ fn volumes(from: &Shape, to: &Shape) -> Vec<Finding> {
         } else {
             "the operator deletes, with their host at the latest and though their policy is `Retain`,"
         };
-        let moves = claims.iter().all(|(_, claim)| has_data.contains(&claim.host));
+        let moves = claims.iter().all(|(_, claim)| keeps_data.contains(&claim.host));
         let (input, reason) = match holds {
             Holds::Data if moves => (
                 None,
@@ -313,7 +312,7 @@ fn volumes(from: &Shape, to: &Shape) -> Vec<Finding> {
         .hosts
         .iter()
         .filter(|host| lasting.contains(host.name.as_str()) && !never_made.contains(host.name.as_str()))
-        .filter(|host| !had_data.contains(&host.name) && has_data.contains(&host.name))
+        .filter(|host| !kept_before.contains(&host.name) && keeps_data.contains(&host.name))
         .collect();
     if !moved.is_empty() {
         let reason = format!("the data moves to another place, which loses what is in the pods of {}", listed(&moved));
@@ -327,7 +326,7 @@ fn policies(from: &Shape, to: &Shape) -> Vec<Finding> {
     let mut found = Vec::new();
     let groups = volumes_in_both(from, to);
     let weakened: Vec<&Group> =
-        groups.iter().filter(|group| group.has(|claim| claim.policy, ReclaimPolicy::Retain, ReclaimPolicy::Delete)).collect();
+        groups.iter().filter(|group| group.has(|claim| claim.policy, &ReclaimPolicy::Retain, &ReclaimPolicy::Delete)).collect();
     let told = |groups: &[&Group]| {
         let count = |keeper| groups.iter().filter(|group| group.keeper == keeper).map(|group| group.claims.len()).sum::<usize>();
         let volumes = match (count(false), count(true)) {
@@ -347,7 +346,7 @@ fn policies(from: &Shape, to: &Shape) -> Vec<Finding> {
         let (input, overrides) = first.place("reclaimPolicy");
         found.push(Finding { input, overrides, about: first.template.clone(), reason: told(part) });
     }
-    for group in groups.iter().filter(|group| group.has(|claim| claim.provisioner, Provisioner::Operator, Provisioner::StatefulSet)) {
+    for group in groups.iter().filter(|group| group.has(|claim| claim.provisioner, &Provisioner::Operator, &Provisioner::StatefulSet)) {
         let (_, overrides) = group.place("");
         found.push(Finding {
             input: (!group.keeper).then_some("storage.provisioner"),
@@ -385,7 +384,6 @@ fn coordination(from: &Shape, to: &Shape) -> Vec<Finding> {
             |input, reason| found.push(Finding { input: Some(input), overrides: &[ZOOKEEPER, CLUSTERS], about: cluster.clone(), reason });
         let keeper_goes = from.keeper.is_some() && to.keeper.is_none();
         match &old.ensemble {
-            Ensemble::None => {}
             Ensemble::Keeper if !old.ensemble.is_same(&new.ensemble) || keeper_goes => {
                 lose("coordination", format!("the Keeper goes, and with it {READ_ONLY}"));
             }
@@ -399,7 +397,7 @@ fn coordination(from: &Shape, to: &Shape) -> Vec<Finding> {
                     format!("the root `{}` becomes `{}`, away from {READ_ONLY}", name(&old.root), name(&new.root)),
                 );
             }
-            Ensemble::Keeper | Ensemble::Servers(_) => {}
+            Ensemble::None | Ensemble::Keeper | Ensemble::Servers(_) => {}
         }
     }
     found
@@ -465,7 +463,7 @@ struct Group<'a> {
 
 fn volumes_in_both<'a>(from: &'a Shape, to: &'a Shape) -> Vec<Group<'a>> {
     let pairs = [(false, Some((&from.clickhouse, &to.clickhouse))), (true, keepers(from, to))];
-    let mut groups: BTreeMap<(bool, Holds, &str), Vec<(&str, &Claim, &Claim)>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (keeper, old, new) in pairs.into_iter().filter_map(|(keeper, pair)| pair.map(|(old, new)| (keeper, old, new))) {
         for (name, claim) in existing(old) {
             if let Some(new) = new.claims.get(name) {
@@ -496,8 +494,8 @@ impl Group<'_> {
     }
 
     /// Whether a volume goes from `old` to `new`.
-    fn has<T: PartialEq>(&self, pick: fn(&Claim) -> T, old: T, new: T) -> bool {
-        self.claims.iter().any(|(_, before, after)| pick(before) == old && pick(after) == new)
+    fn has<T: PartialEq>(&self, pick: fn(&Claim) -> T, old: &T, new: &T) -> bool {
+        self.claims.iter().any(|(_, before, after)| pick(before) == *old && pick(after) == *new)
     }
 
     /// The size of the largest volume that is to be smaller, and what it is to be.

@@ -54,6 +54,11 @@ impl Live {
         Ok(Self { shape, claims })
     }
 
+    /// Its hosts and volumes.
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
     /// Why the step to `new` is refused.
     pub(super) fn refusals(&self, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
         guard::refusals(&self.shape, &Shape::rendered(&validate::anyway(new)), new)

@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::manifest::{Login, PASSWORD_VERSION_ANNOTATION};
+use super::shape::Shape;
 use super::validate::{Credential, ValidatedCluster};
 use super::{defaults, names};
 use crate::kubernetes::apply;
@@ -63,10 +64,9 @@ pub(super) async fn resolve<S>(api: &Api, cluster: &ValidatedCluster, before: Be
     }
 }
 
-/// Whether the chart of users in `chiOverrides` gives the administrator a password of its own.
+/// Whether the users in `chiOverrides` give the administrator a credential of their own.
 pub(super) fn is_overridden(cluster: &ValidatedCluster) -> bool {
-    let users = cluster.chi_overrides["configuration"]["users"].as_object();
-    users.is_some_and(|users| users.keys().any(|key| key.starts_with(&format!("{}/password", cluster.admin.username))))
+    Shape::rendered(cluster).users.contains(&cluster.admin.username)
 }
 
 /// The Secret that holds the login.

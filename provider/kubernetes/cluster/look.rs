@@ -101,12 +101,9 @@ impl Before {
     }
 
     /// Says what taking the cluster over does to its hosts.
-    pub(super) fn tell_effects(&self, ctx: &Context, cluster: &ValidatedCluster) {
-        let Some(installation) = self.installation.clone() else { return };
-        let live = Live { installation, keeper: self.keeper.clone(), service: self.service.clone() };
-        let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
-        for effect in super::complete(&there).iter().flat_map(|there| effects::effects(there, cluster)) {
-            ctx.report.info(&effect);
+    pub(super) fn tell_effects(&self, ctx: &Context, new: &Known<ClusterArgs>, cluster: &ValidatedCluster) {
+        if let Some(installation) = &self.installation {
+            effects::tell(ctx, &Shape::of(installation, self.keeper.as_ref()), &Shape::rendered(cluster), new);
         }
     }
 

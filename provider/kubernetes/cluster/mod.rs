@@ -18,6 +18,7 @@ mod login;
 mod look;
 mod manifest;
 mod names;
+mod namespace;
 mod outputs;
 mod quantity;
 pub mod readiness;
@@ -43,11 +44,12 @@ use self::look::There;
 use self::manifest::Login;
 use self::outputs::Observed;
 use self::rollout::{Rollout, id, known_password};
+use self::shape::Shape;
 use self::state::{ClusterState, Uids};
 use self::validate::{Credential, ValidatedCluster};
 use crate::kubernetes::apply;
 use crate::kubernetes::client::Session;
-use crate::kubernetes::error::Error;
+use crate::kubernetes::error::{Error, Reach};
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::property::path::PropertyPath;
 use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource};
@@ -152,19 +154,22 @@ impl Resource for Cluster {
         if ["name", "namespace", "clusterName"].iter().any(|path| new.unknown.contains(&PropertyPath::from(*path))) {
             ctx.report.info("the name, namespace or clusterName is not known yet; should it be another one than now, the update is refused, since the data would stay behind");
         }
-        if let Some(old) = complete(old) {
-            for effect in effects::effects(&old, &cluster) {
-                ctx.report.info(&effect);
-            }
-        }
+        let (mut from, to) = (Shape::last(old), Shape::rendered(&cluster));
+        effects::tell(ctx, &from, &to, new);
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);
             tryout::update(&api, ctx, &cluster, &login, old_state).await?;
             match Live::look(&api, old).await {
-                Ok(live) => refuse(&live.refusals(new))?,
+                Ok(live) => {
+                    refuse(&live.refusals(new))?;
+                    from = live.shape().clone();
+                }
                 Err(error) if error.is_premature() => {}
                 Err(error) => return Err(error.to_failure()),
             }
+        }
+        for warning in guard::warnings(&from, &to, new) {
+            ctx.report.warn(&warning);
         }
         let kept = observed(old_state);
         let mut unknown = outputs::unknown_outputs(new);
@@ -273,7 +278,7 @@ impl Resource for Cluster {
                 found.state.kubernetes = here.or(found.state.kubernetes);
                 Ok(Some(found))
             }
-            Err(error) if error.is_unreachable() && self.session.settings().delete_unreachable => {
+            Err(error) if error.reach() == Reach::NoServer && self.session.is_given_up().await => {
                 ctx.report.warn(&format!("{error}; `deleteUnreachable` is set, so the cluster is dropped from the state"));
                 Ok(None)
             }
@@ -287,7 +292,7 @@ impl Resource for Cluster {
         let api = self.session.api(ctx).until(deadline);
         let removal = removal::Removal { ctx, api: &api, deadline, namespace: &namespace, name: &name, args: old, state: old_state };
         match removal.run().await {
-            Err(failure) if failure.kind == FailureKind::Unavailable && self.session.settings().delete_unreachable => {
+            Err(failure) if failure.kind == FailureKind::NoServer && self.session.is_given_up().await => {
                 ctx.report
                     .warn(&format!("{}; `deleteUnreachable` is set, so the cluster is dropped from the state", failure.reasons.join("; ")));
                 Ok(())

@@ -38,11 +38,6 @@ pub(super) fn credentials_secret(name: &str) -> String {
     format!("{name}-credentials")
 }
 
-/// A host's StatefulSet and Service.
-pub(super) fn host(name: &str, cluster: &str, shard: u32, replica: u32) -> String {
-    format!("chi-{name}-{cluster}-{shard}-{replica}")
-}
-
 /// A Keeper's StatefulSet and Service.
 pub(super) fn keeper_host(name: &str, cluster: &str, replica: u32) -> String {
     format!("chk-{name}-{cluster}-0-{replica}")
@@ -56,11 +51,6 @@ pub(super) fn pod(stateful_set: &str) -> String {
 /// The Service of a Keeper as a whole.
 pub(super) fn keeper_service(name: &str) -> String {
     format!("keeper-{name}")
-}
-
-/// The Service of one shard.
-pub(super) fn shard_service(name: &str, cluster: &str, shard: u32) -> String {
-    format!("shard-{name}-{cluster}-{shard}")
 }
 
 /// The Service that the operator makes for a whole installation.

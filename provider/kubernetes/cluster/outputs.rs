@@ -4,6 +4,7 @@ use secrecy::ExposeSecret;
 
 use super::args::IngressType;
 use super::manifest::{Login, USERNAME_KEY};
+use super::shape::{self, Installation, Shape};
 use super::state::{ClusterState, CredentialsSecret, External, Host, KeeperState, KubernetesCluster, Uids};
 use super::validate::ValidatedCluster;
 use super::{address, defaults, names};
@@ -26,6 +27,7 @@ pub(super) struct Observed {
 /// The outputs of `cluster`.
 pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Observed) -> ClusterState {
     let ValidatedCluster { name, namespace, cluster_name, cluster_domain, admin, .. } = cluster;
+    let Shape { clickhouse, keeper, shard_services, .. } = Shape::rendered(cluster);
     let hostname = names::fqdn(name, namespace, cluster_domain);
     let endpoints = address::endpoints(&hostname);
     let connection = login.password.as_ref().map(|password| address::connection(&endpoints, &admin.username, password.expose_secret()));
@@ -43,21 +45,16 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
         endpoints: Some(endpoints),
         connection,
         external: external(cluster, observed),
-        hosts: cluster.hosts().map(|(shard, replica)| host(cluster, shard, replica)).collect(),
-        shard_services: if cluster.per_shard_services {
-            (0..cluster.shards).map(|shard| names::shard_service(name, cluster_name, shard)).collect()
-        } else {
-            Vec::new()
-        },
-        keeper: cluster.keeper().map(|keeper| KeeperState {
+        hosts: clickhouse.hosts.iter().map(|host| self::host(&clickhouse, host)).collect(),
+        shard_services,
+        keeper: keeper.map(|keeper| KeeperState {
             name: name.clone(),
-            service: names::keeper_service(name),
-            endpoints: (0..keeper.replicas)
-                .map(|replica| {
-                    let host = names::fqdn(&names::keeper_host(name, cluster_name, replica), namespace, cluster_domain);
-                    format!("{host}:{}", defaults::COORDINATION_PORT)
-                })
+            endpoints: keeper
+                .hosts
+                .iter()
+                .map(|member| format!("{}:{}", keeper.fqdn(&member.service), defaults::COORDINATION_PORT))
                 .collect(),
+            service: keeper.service,
         }),
         port_forward_command: format!(
             "kubectl port-forward --namespace {namespace} service/{name} {http}:{http} {native}:{native}",
@@ -80,14 +77,13 @@ fn external(cluster: &ValidatedCluster, observed: &Observed) -> Option<External>
     Some(External { hostname: ingress.hostname.clone(), address, endpoints: reachable_as.map(|host| address::endpoints(&host)) })
 }
 
-fn host(cluster: &ValidatedCluster, shard: u32, replica: u32) -> Host {
-    let name = names::host(&cluster.name, &cluster.cluster_name, shard, replica);
-    Host { shard, replica, fqdn: names::fqdn(&name, &cluster.namespace, &cluster.cluster_domain), pod: names::pod(&name), name }
+fn host(installation: &Installation, host: &shape::Host) -> Host {
+    Host { name: host.name.clone(), shard: host.shard, replica: host.replica, fqdn: installation.fqdn(&host.service), pod: host.pod() }
 }
 
 /// Which outputs a preview can't tell, besides those it says itself: those that follow from unknown inputs.
 pub(super) fn unknown_outputs<T>(args: &Known<T>) -> Paths {
-    const FOLLOW: [(&str, &[&str]); 12] = [
+    const FOLLOW: [(&str, &[&str]); 14] = [
         (
             "name",
             &[
@@ -109,6 +105,8 @@ pub(super) fn unknown_outputs<T>(args: &Known<T>) -> Paths {
         ("replicas", &["hosts", "keeper"]),
         ("coordination", &["keeper"]),
         ("perShardServices", &["shardServices"]),
+        ("chiOverrides", &["hosts", "shardServices"]),
+        ("chkOverrides", &["keeper"]),
         ("admin.username", &["username", "connection"]),
         ("admin.password", &["password", "connection"]),
         ("admin.existingSecret", &["password", "connection"]),

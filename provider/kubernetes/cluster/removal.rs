@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::args::{ClusterArgs, ReclaimPolicy};
 use super::readiness::{self, Leaving};
 use super::state::{ClusterState, Uids};
-use super::{Failed, began_only, has_keeper, login, look, shape};
+use super::{Failed, began_only, has_keeper, login, look, namespace, shape};
 use crate::kubernetes::apply::{self, DeleteOutcome};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
@@ -26,18 +26,6 @@ pub(super) struct Removal<'a> {
     /// The outputs of the last run.
     pub(super) state: Option<&'a ClusterState>,
 }
-
-/// The kinds whose objects keep a namespace: it is deleted only when there is none of them left.
-const KEEP_NAMESPACE: [Kind; 8] = [
-    Kind::Pod,
-    Kind::PersistentVolumeClaim,
-    Kind::Service,
-    Kind::Secret,
-    Kind::StatefulSet,
-    Kind::Deployment,
-    Kind::Installation,
-    Kind::KeeperInstallation,
-];
 
 impl Removal<'_> {
     /// Service first, so that no client meets a dying host; the installation while its Keeper can still be told; the Secret last,
@@ -174,15 +162,9 @@ impl Removal<'_> {
         let interrupted = self.state.is_some() && began_only(uids) && self.args.is_some_and(|args| args.create_namespace == Some(true));
         let uid = if interrupted { look::own_namespace(self.api, &self.ctx.urn, self.namespace).await? } else { uids.namespace.clone() };
         let Some(uid) = uid else { return Ok(()) };
-        for kind in KEEP_NAMESPACE {
-            let left = match apply::list_names(self.api, kind, Some(self.namespace), "").await {
-                Err(error) if error.is_absent() => Vec::new(),
-                result => result.map_err(|error| error.to_failure())?,
-            };
-            if let Some(object) = left.first() {
-                self.ctx.report.info(&format!("namespace `{}` stays, because {object} is in it", self.namespace));
-                return Ok(());
-            }
+        if let Some(reason) = Box::pin(namespace::kept_by(self.api, self.namespace)).await.map_err(|error| error.to_failure())? {
+            self.ctx.report.info(&format!("namespace `{}` stays, because {reason}", self.namespace));
+            return Ok(());
         }
         self.delete(&ObjectRef::global(Kind::Namespace, self.namespace), Some(&uid)).await.map(drop)
     }

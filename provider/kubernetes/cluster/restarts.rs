@@ -1,8 +1,8 @@
 //! Which changes of an installation's spec restart hosts: the operator's default rules, as of 0.25 (its `configurationRestartPolicy`). Pure.
 
-use std::collections::BTreeSet;
+use serde_json::Value;
 
-use serde_json::{Map, Value};
+use super::shape::{Installation, Shape};
 
 /// Settings that ClickHouse takes over while it runs.
 const RELOADED: [&str; 10] = [
@@ -18,25 +18,37 @@ const RELOADED: [&str; 10] = [
     "user_directories",
 ];
 
-/// Whether hosts get new pods, because the template of these differs.
-pub(super) fn by_pods(old: &Value, new: &Value) -> bool {
-    old["templates"]["podTemplates"] != new["templates"]["podTemplates"]
-}
-
 /// Whether hosts restart although their pods stay as they are: for settings and files that ClickHouse reads only once, and for
 /// another coordination.
-pub(super) fn by_configuration(old: &Value, new: &Value) -> bool {
-    let (old, new) = (&old["configuration"], &new["configuration"]);
-    old["zookeeper"] != new["zookeeper"]
-        || changed(&old["settings"], &new["settings"]).any(setting)
-        || changed(&old["files"], &new["files"]).any(file)
-        || changed(&old["profiles"], &new["profiles"]).any(profile)
+pub(super) fn by_configuration(from: &Shape, to: &Shape) -> bool {
+    by_coordination(from, to) || by_settings(from, to)
 }
 
-/// The keys under which two maps differ.
-fn changed<'a>(old: &'a Value, new: &'a Value) -> impl Iterator<Item = &'a str> {
-    let keys: BTreeSet<_> = [old, new].into_iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
-    keys.into_iter().filter(|key| old.get(*key) != new.get(*key)).map(String::as_str)
+/// Whether a cluster that stays is told of another coordination.
+pub(super) fn by_coordination(from: &Shape, to: &Shape) -> bool {
+    from.coordination.iter().any(|(cluster, old)| to.coordination.get(cluster).is_some_and(|new| new.differs(old)))
+}
+
+/// Whether settings or files differ that ClickHouse reads only once.
+pub(super) fn by_settings(from: &Shape, to: &Shape) -> bool {
+    from.clickhouse.configuration.changes(&to.clickhouse.configuration).any(|change| match change.part {
+        "settings" => setting(change.key),
+        "files" => file(change.key),
+        "profiles" => profile(change.key),
+        _ => false,
+    })
+}
+
+/// Whether the hosts get new pods because a value comes from a Secret, by way of their environment.
+pub(super) fn by_environment(from: &Shape, to: &Shape) -> bool {
+    let from_secret = |value: Option<&Value>| value.is_some_and(|value| value["valueFrom"].is_object());
+    let mut changes = from.clickhouse.configuration.changes(&to.clickhouse.configuration);
+    changes.any(|change| change.part != "files" && (from_secret(change.old) || from_secret(change.new)))
+}
+
+/// Whether a Keeper's members restart although their pods stay as they are: it reloads nothing but its servers.
+pub(super) fn of_keeper(old: &Installation, new: &Installation) -> bool {
+    old.configuration.changes(&new.configuration).any(|change| setting(change.key))
 }
 
 fn setting(key: &str) -> bool {
@@ -64,8 +76,8 @@ mod tests {
 
     #[test]
     fn only_what_clickhouse_reads_once_restarts_it() {
-        let restarts =
-            |part: &str, key: &str| by_configuration(&json!({"configuration": {}}), &json!({"configuration": {part: {key: "1"}}}));
+        let shape = |configuration: Value| Shape::of(&json!({"spec": {"configuration": configuration}}), None);
+        let restarts = |part: &str, key: &str| by_configuration(&shape(json!({})), &shape(json!({part: {key: "1"}})));
         let once = [
             ("settings", "max_connections"),
             ("settings", "max_open_files"),
@@ -88,7 +100,11 @@ mod tests {
         ];
         assert!(once.iter().all(|(part, key)| restarts(part, key)));
         assert_eq!(running.iter().find(|(part, key)| restarts(part, key)), None);
-        let same = json!({"configuration": {"settings": {"max_connections": 1}}});
+        let same = shape(json!({"settings": {"max_connections": 1}}));
         assert!(!by_configuration(&same, &same));
+        let of_shard = |settings: Value| shape(json!({"clusters": [{"name": "c", "layout": {"shards": [{"settings": settings}]}}]}));
+        assert!(by_configuration(&of_shard(json!({})), &of_shard(json!({"max_connections": 1}))));
+        let from_secret = shape(json!({"users": {"a/password": {"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}}}));
+        assert!(by_environment(&from_secret, &shape(json!({}))) && !by_environment(&same, &shape(json!({}))));
     }
 }

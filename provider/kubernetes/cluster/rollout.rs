@@ -13,9 +13,10 @@ use super::args::{ClusterArgs, IngressType};
 use super::manifest::{Login, Manifests};
 use super::outputs::{Observed, outputs};
 use super::readiness::{self, Expect, ExpectKeeper, NotDone, Written};
+use super::shape::Shape;
 use super::state::ClusterState;
 use super::validate::ValidatedCluster;
-use super::{complete, login, manifest, names, restarts, task, uid};
+use super::{complete, login, manifest, restarts, task, uid};
 use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
@@ -88,7 +89,7 @@ impl Rollout<'_> {
     async fn steps(&mut self) -> Result<(), Failure<ClusterState>> {
         let task = task::fresh();
         let keeper = Box::pin(self.write_before_hosts(&task)).await?;
-        if let Some(keeper) = keeper.filter(|_| !self.cluster.skip_await && !self.cluster.suspended) {
+        if let Some(keeper) = keeper.filter(|_| !self.cluster.skip_await) {
             self.await_keeper(keeper).await?;
         }
         let written = self.write_installation(&task).await?;
@@ -204,11 +205,15 @@ impl Rollout<'_> {
     }
 
     async fn await_keeper(&self, written: Written) -> Result<(), Failure<ClusterState>> {
-        let ValidatedCluster { namespace, name, cluster_name, .. } = self.cluster;
-        let replicas = self.cluster.keeper().map(|keeper| keeper.replicas).unwrap_or_default();
-        let hosts = (0..replicas).map(|replica| names::keeper_host(name, cluster_name, replica)).collect();
-        let expect = ExpectKeeper { namespace: namespace.clone(), name: name.clone(), written, hosts };
+        let Some(expect) = self.expect_keeper(written) else { return Ok(()) };
         readiness::await_keeper(self.api.session(), self.ctx, self.deadline, expect).await.map_err(NotReady::to_failure)
+    }
+
+    /// What the Keeper is to come to; `None` where the operator is to leave it alone.
+    fn expect_keeper(&self, written: Written) -> Option<ExpectKeeper> {
+        let Shape { namespace, name, keeper, .. } = Shape::rendered(self.cluster);
+        let hosts = keeper.filter(|keeper| !keeper.suspended)?.names();
+        Some(ExpectKeeper { namespace, name, written, hosts })
     }
 
     /// Waits for the hosts. When the operator recorded the task as done without having started it, which can happen between
@@ -235,7 +240,7 @@ impl Rollout<'_> {
     /// Whether the change is one for which the operator restarts the hosts though their pods stay as they are.
     fn restarts(&self) -> bool {
         let old = self.old.and_then(complete);
-        old.is_some_and(|old| restarts::by_configuration(&manifest::spec(&old), &manifest::spec(self.cluster)))
+        old.is_some_and(|old| restarts::by_configuration(&Shape::rendered(&old), &Shape::rendered(self.cluster)))
     }
 
     async fn await_task<F, Fut>(&self, task_id: String, written: Written, again: F) -> Result<(), Failure<ClusterState>>
@@ -243,12 +248,16 @@ impl Rollout<'_> {
         F: FnOnce(NotDone) -> Fut + Send,
         Fut: Future<Output = Result<(String, Value), Error>> + Send,
     {
-        let ValidatedCluster { namespace, name, cluster_name, stopped, suspended, .. } = self.cluster;
-        let hosts = self.cluster.hosts().map(|(shard, replica)| names::host(name, cluster_name, shard, replica)).collect();
-        let (namespace, name) = (namespace.clone(), name.clone());
-        let expect = Expect { namespace, name, task_id, written, hosts, stopped: *stopped, suspended: *suspended };
+        let expect = self.expect(task_id, written);
         let served = readiness::await_installation(self.api.session(), self.ctx, self.deadline, expect, again).await;
         served.map(drop).map_err(NotReady::to_failure)
+    }
+
+    /// What the installation is to come to.
+    fn expect(&self, task_id: String, written: Written) -> Expect {
+        let Shape { namespace, name, clickhouse, .. } = Shape::rendered(self.cluster);
+        let (stopped, suspended) = (clickhouse.stopped, clickhouse.suspended);
+        Expect { namespace, name, task_id, written, hosts: clickhouse.names(), stopped, suspended }
     }
 
     /// Sends the installation once more under a fresh task: gives that, and the answer.
@@ -263,9 +272,9 @@ impl Rollout<'_> {
     }
 
     async fn await_address(&mut self) -> Result<(), Failure<ClusterState>> {
-        let ValidatedCluster { namespace, name, ingress, stopped, .. } = self.cluster;
-        let wanted = ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer) && !stopped;
-        if wanted && self.observed.address.is_none() {
+        let ValidatedCluster { namespace, name, ingress, .. } = self.cluster;
+        let wanted = ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer);
+        if wanted && self.observed.address.is_none() && !Shape::rendered(self.cluster).clickhouse.stopped {
             let address = readiness::await_load_balancer(self.api.session(), self.ctx, self.deadline, namespace, name).await;
             self.observed.address = Some(address.map_err(NotReady::to_failure)?);
         }

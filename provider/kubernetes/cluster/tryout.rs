@@ -27,11 +27,11 @@ pub(super) async fn create(
             there.refuse_what_is_not_ours(ctx, &cluster)?;
             let kept = there.take_over(ctx, new)?;
             cluster = validated(&kept)?;
-            there.tell_effects(ctx, &cluster);
+            there.tell_effects(ctx, &kept, &cluster);
             incarnation = there.incarnation();
         }
         Err(error @ Error::Cancelled { .. }) => return Err(error.to_failure()),
-        Err(error) if is_out_of_reach(&error) => {
+        Err(error) if error.is_unreachable() => {
             warn(ctx, &error.to_string());
             return Ok(cluster);
         }
@@ -53,7 +53,7 @@ pub(super) async fn update(
 ) -> Result<(), Failed> {
     let recorded = state.and_then(|state| state.kubernetes.as_ref());
     match look::kubernetes(api, &cluster.namespace, recorded).await {
-        Err(error) if is_out_of_reach(&error) => {
+        Err(error) if error.is_unreachable() => {
             warn(ctx, &error.to_string());
             return Ok(());
         }
@@ -77,7 +77,7 @@ async fn dry_run(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &L
     for error in results.into_iter().filter_map(Result::err) {
         match error {
             Error::NamespaceMissing { .. } if makes_namespace => {}
-            error if error.is_premature() && !matches!(error, Error::Kubeconfig { .. }) => {
+            error if error.is_premature() => {
                 let text = error.to_string();
                 if !told.contains(&text) {
                     warn(ctx, &text);
@@ -92,11 +92,6 @@ async fn dry_run(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &L
     let mut reasons: Vec<_> = reasons.iter().map(ToString::to_string).collect();
     reasons.dedup();
     Err(Failure { kind, reasons, partial: None })
-}
-
-/// Whether nobody answers: whoever asks again only waits again.
-fn is_out_of_reach(error: &Error) -> bool {
-    error.is_unreachable() && !matches!(error, Error::Kubeconfig { .. })
 }
 
 fn warn(ctx: &Context, text: &str) {

@@ -152,12 +152,6 @@ pub(super) enum Interserver {
 }
 
 impl ValidatedCluster {
-    /// Shard and replica of each host, in the operator's order.
-    pub(super) fn hosts(&self) -> impl Iterator<Item = (u32, u32)> + use<> {
-        let replicas = self.replicas;
-        (0..self.shards).flat_map(move |shard| (0..replicas).map(move |replica| (shard, replica)))
-    }
-
     /// The Keeper that comes with the cluster, if one does.
     pub(super) fn keeper(&self) -> Option<&ManagedKeeper> {
         match &self.coordination {

@@ -75,6 +75,23 @@ pub struct FieldProblem {
     pub problem: String,
 }
 
+/// The environment variable that says the same as the provider's `deleteUnreachable`, where a plain refresh or destroy takes the
+/// configuration from the state.
+pub const DELETE_UNREACHABLE: &str = "PULUMI_CLICKHOUSE_DELETE_UNREACHABLE";
+
+/// What a failed call says about the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Nobody can be connected to: the connection is refused or times out, or the address has no host.
+    NoServer,
+    /// The kubeconfig, its credentials or the server's certificate can't be used. Whether there is a server is not known.
+    NoCredentials,
+    /// Somebody is there, but gives no answer for now.
+    Busy,
+    /// It answered; or the user did not wait for the answer.
+    Answered,
+}
+
 /// A failed call. The text names the object, the reason and the remedy, and never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -194,12 +211,14 @@ pub enum Error {
         message: String,
     },
     /// No answer from the API server.
-    #[error("failed to reach the Kubernetes API server{}: {cause}; check the address in the kubeconfig, the network and the VPN", at(.server.as_deref()))]
+    #[error("{}", unreachable(.server.as_deref(), .cause, *.connected))]
     Unreachable {
         /// Its URL, where known.
         server: Option<String>,
         /// Why.
         cause: String,
+        /// Whether a connection came about, or may have.
+        connected: bool,
     },
     /// The kubeconfig can't be used.
     #[error("{message}")]
@@ -245,9 +264,36 @@ impl Error {
         matches!(self, Self::NotFound { .. } | Self::CrdMissing { .. } | Self::NamespaceMissing { .. })
     }
 
-    /// Whether the cluster can't be asked at all; never a statement about the object.
+    /// What it says about the API server: the one answer to whether it is there.
+    pub fn reach(&self) -> Reach {
+        match self {
+            Self::Unreachable { connected: false, .. } => Reach::NoServer,
+            Self::Unauthorized { .. } | Self::Kubeconfig { .. } => Reach::NoCredentials,
+            Self::Unreachable { connected: true, .. } | Self::Timeout { .. } => Reach::Busy,
+            Self::NotFound { .. }
+            | Self::CrdMissing { .. }
+            | Self::NamespaceMissing { .. }
+            | Self::Forbidden { .. }
+            | Self::Refused { .. }
+            | Self::Conflict { .. }
+            | Self::Outdated { .. }
+            | Self::AlreadyExists { .. }
+            | Self::Invalid { .. }
+            | Self::UnknownFields { .. }
+            | Self::OperatorTooOld { .. }
+            | Self::NotTheOne { .. }
+            | Self::Elsewhere { .. }
+            | Self::Cancelled { .. }
+            | Self::Other { .. } => Reach::Answered,
+        }
+    }
+
+    /// Whether nobody answers, for now or at all; never a statement about the object. Whoever asks again only waits again.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Kubeconfig { .. })
+        match self.reach() {
+            Reach::NoServer | Reach::Busy => true,
+            Reach::NoCredentials | Reach::Answered => false,
+        }
     }
 
     /// Whether a write may have been carried out although it failed: its answer never came, or says nothing of it.
@@ -285,6 +331,7 @@ impl Error {
             Self::Forbidden { .. } | Self::Refused { .. } => FailureKind::Forbidden,
             Self::AlreadyExists { .. } => FailureKind::AlreadyExists,
             Self::Invalid { .. } | Self::UnknownFields { .. } => FailureKind::Invalid,
+            Self::Unreachable { connected: false, .. } => FailureKind::NoServer,
             Self::Unauthorized { .. } | Self::Unreachable { .. } | Self::Kubeconfig { .. } | Self::Other { .. } => FailureKind::Unavailable,
             Self::Timeout { .. } => FailureKind::Timeout,
             Self::Cancelled { .. } => FailureKind::Cancelled,
@@ -335,8 +382,17 @@ fn unknown_fields(object: &str, fields: &[String], installed: Option<&str>) -> S
     )
 }
 
-fn at(server: Option<&str>) -> String {
-    server.map(|server| format!(" at {server}")).unwrap_or_default()
+fn unreachable(server: Option<&str>, cause: &str, connected: bool) -> String {
+    let at = server.map(|server| format!(" at {server}")).unwrap_or_default();
+    let remedy = "check the address in the kubeconfig, the network and the VPN";
+    let gone = if connected {
+        String::new()
+    } else {
+        format!(
+            "; if the Kubernetes cluster is gone for good, {DELETE_UNREACHABLE}=true makes a refresh or a destroy drop it from the state"
+        )
+    };
+    format!("failed to reach the Kubernetes API server{at}: {cause}; {remedy}{gone}")
 }
 
 /// What a call was about, for texts.

@@ -1,6 +1,7 @@
 //! From the API server's answer to an [`Error`].
 
 use std::error::Error as _;
+use std::io;
 
 use kube::core::Status;
 
@@ -35,7 +36,7 @@ impl Error {
             return Self::Kubeconfig { message };
         }
         let cause = causes.last().cloned().unwrap_or_else(|| error.to_string());
-        Self::Unreachable { server: server.map(str::to_owned), cause }
+        Self::Unreachable { server: server.map(str::to_owned), cause, connected: !never_connected(error, &causes) }
     }
 
     fn from_text(subject: &Subject, code: u16, text: &str) -> Self {
@@ -141,6 +142,27 @@ fn unknown_fields(message: &str) -> Option<Vec<String>> {
     fields.sort();
     fields.dedup();
     (!fields.is_empty()).then_some(fields)
+}
+
+/// Whether no connection came about: it was refused or timed out, there is no way there, or the host's name is not known. Whoever breaks a
+/// connection off, or speaks no TLS, is there; and of what is behind a proxy nothing is known.
+fn never_connected(error: &kube::Error, causes: &[String]) -> bool {
+    if causes.iter().any(|cause| cause.starts_with("tunnel error") || cause.starts_with("SOCKS error")) {
+        return false;
+    }
+    let connecting = causes.iter().any(|cause| cause == "client error (Connect)");
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(io) = cause.downcast_ref::<io::Error>() {
+            match io.kind() {
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => return true,
+                io::ErrorKind::TimedOut => return connecting,
+                _ => {}
+            }
+        }
+        next = cause.source();
+    }
+    causes.iter().any(|cause| cause == "dns error")
 }
 
 /// The chain of causes, outermost first, without texts that only repeat the one below.

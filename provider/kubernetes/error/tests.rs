@@ -129,6 +129,27 @@ fn a_proxy_that_answers_is_quoted() {
 }
 
 #[test]
+fn only_a_server_that_nobody_can_connect_to_is_none() {
+    let answers = [(401, "Unauthorized"), (403, "Forbidden"), (404, "NotFound"), (409, "Conflict"), (422, "Invalid"), (500, ""), (418, "")];
+    for (code, reason) in answers {
+        let error = Error::from_answer(&on(Verb::Get, Kind::Service), code, &status(code, reason, "no: cannot", json!({})));
+        assert_eq!(error.reach(), if code == 401 { Reach::NoCredentials } else { Reach::Answered }, "{error}");
+        assert!(!error.is_unreachable() && error.kind() != FailureKind::NoServer, "{error}");
+    }
+    for code in [429, 502, 503, 504] {
+        let error = Error::from_answer(&on(Verb::Get, Kind::Service), code, &status(code, "", "later", json!({})));
+        assert_eq!((error.reach(), error.kind()), (Reach::Busy, FailureKind::Timeout), "{error}");
+    }
+    assert_eq!(Error::from_answer(&on(Verb::Get, Kind::Service), 502, "<html>proxy</html>").reach(), Reach::Answered);
+    assert_eq!(Error::Kubeconfig { message: "expired".into() }.reach(), Reach::NoCredentials);
+    let unreachable = |connected| Error::Unreachable { server: None, cause: "x".into(), connected };
+    assert_eq!((unreachable(true).reach(), unreachable(true).kind()), (Reach::Busy, FailureKind::Unavailable));
+    assert_eq!((unreachable(false).reach(), unreachable(false).kind()), (Reach::NoServer, FailureKind::NoServer));
+    assert!(unreachable(false).to_string().contains("PULUMI_CLICKHOUSE_DELETE_UNREACHABLE=true"));
+    assert!(!unreachable(true).to_string().contains("PULUMI"));
+}
+
+#[test]
 fn an_old_operator_is_refused_and_an_unknown_version_is_not() {
     for (version, refused) in [("0.24.2", true), ("v0.23.7", true), ("0.24.3", false), ("0.25.6", false), ("1.0.0", false), ("dev", false)]
     {

@@ -11,7 +11,7 @@ use crate::resource::Paths;
 use crate::resource::fields::Fields;
 
 /// The shortest secret that is looked for in other texts: a shorter one stands in many by chance.
-const TELLING: usize = 4;
+pub(super) const TELLING: usize = 4;
 
 /// A typed value as plain JSON. Types that are no object, which no bag of properties is, give an empty one.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Map<String, Value> {

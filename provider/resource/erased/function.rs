@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use super::discreet::Hidden;
 use super::{ErasedFunction, Refusal, decode, encode};
 use crate::property::PropertyMap;
 use crate::property::json::take_apart;
@@ -28,8 +29,10 @@ impl<F: Function> Called<F> {
 impl<F: Function> ErasedFunction for Called<F> {
     fn invoke<'a>(&'a self, ctx: &'a Context, args: &'a PropertyMap) -> BoxFuture<'a, Result<PropertyMap, Refusal>> {
         Box::pin(async move {
-            let args = arguments(&self.args, args)?;
-            let result = self.function.invoke(ctx, &args).await.map_err(Refusal::Failed)?;
+            let hidden = Hidden::of([(&*self.args, args)]);
+            let args = arguments(&self.args, args).map_err(|refusal| hidden.refusal(refusal))?;
+            let result = self.function.invoke(&hidden.context(ctx), &args).await;
+            let result = result.map_err(|failure| Refusal::Failed(hidden.failure(failure)))?;
             Ok(encode::bag(&self.result, &result, &Paths::new(), &Paths::new()))
         })
     }

@@ -4,6 +4,7 @@
 //! encoded. A resource's outputs are its inputs, echoed with their marks, and over them the fields of its state.
 
 mod decode;
+mod discreet;
 mod encode;
 mod function;
 mod resource;
@@ -15,6 +16,7 @@ use super::{Autonaming, Change, CheckFailure, Context, Failure};
 use crate::property::PropertyMap;
 use crate::property::pattern::Pattern;
 
+pub(super) use discreet::DiscreetResource;
 pub(super) use function::Called;
 pub(super) use resource::{Enumerated, Typed};
 

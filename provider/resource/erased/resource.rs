@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use futures::future::BoxFuture;
 
+use super::discreet::Hidden;
 use super::{Comparison, Created, ErasedList, ErasedResource, Failed, Old, Partial, Read, Refusal, decode, encode, function};
 use crate::property::json::take_apart;
 use crate::property::path::PropertyPath;
@@ -23,6 +24,11 @@ pub(in crate::resource) struct Typed<R> {
 impl<R: Resource> Typed<R> {
     pub(in crate::resource) fn new(resource: Arc<R>) -> Self {
         Self { resource, args: LazyLock::new(Fields::of_inputs::<R::Args>), state: LazyLock::new(Fields::of_outputs::<R::State>) }
+    }
+
+    /// The fields of the inputs and of the computed outputs.
+    pub(super) fn fields(&self) -> (&Fields, &Fields) {
+        (&self.args, &self.state)
     }
 
     /// Inputs that were checked; in a real run they are known through and through.
@@ -235,8 +241,10 @@ impl<R: List> Enumerated<R> {
 impl<R: List> ErasedList for Enumerated<R> {
     fn list<'a>(&'a self, ctx: &'a Context, query: &'a PropertyMap, limit: Option<usize>) -> BoxFuture<'a, Result<Vec<Listed>, Refusal>> {
         Box::pin(async move {
-            let query: R::Query = function::arguments(&self.query, query)?;
-            self.resource.list(ctx, &query, limit).await.map_err(Refusal::Failed)
+            let hidden = Hidden::of([(&*self.query, query)]);
+            let query: R::Query = function::arguments(&self.query, query).map_err(|refusal| hidden.refusal(refusal))?;
+            let listed = self.resource.list(&hidden.context(ctx), &query, limit).await;
+            listed.map_err(|failure| Refusal::Failed(hidden.failure(failure)))
         })
     }
 }

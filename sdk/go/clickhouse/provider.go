@@ -53,7 +53,7 @@ type providerArgs struct {
 	Cluster *string `pulumi:"cluster"`
 	// The kubeconfig's context to use. Default: its current one.
 	Context *string `pulumi:"context"`
-	// Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster no longer answers. Default: false.
+	// Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing. Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
 	DeleteUnreachable *bool `pulumi:"deleteUnreachable"`
 	// The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
 	Kubeconfig *string `pulumi:"kubeconfig"`
@@ -67,7 +67,7 @@ type ProviderArgs struct {
 	Cluster pulumi.StringPtrInput
 	// The kubeconfig's context to use. Default: its current one.
 	Context pulumi.StringPtrInput
-	// Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster no longer answers. Default: false.
+	// Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing. Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
 	DeleteUnreachable pulumi.BoolPtrInput
 	// The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
 	Kubeconfig pulumi.StringPtrInput

@@ -92,7 +92,7 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly annotations: pulumi.Output<{[key: string]: string} | undefined>;
     /**
-     * Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+     * Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
      */
     declare public readonly chiOverrides: pulumi.Output<{[key: string]: any} | undefined>;
     /**
@@ -144,6 +144,10 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly image: pulumi.Output<outputs.kubernetes.ClusterImage | undefined>;
     /**
+     * A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+     */
+    declare public /*out*/ readonly incarnation: pulumi.Output<string | undefined>;
+    /**
      * Lets clients in from outside Kubernetes: turns the cluster's Service into a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, which `sourceRanges` fill.
      */
     declare public readonly ingress: pulumi.Output<outputs.kubernetes.ClusterIngress | undefined>;
@@ -159,6 +163,10 @@ export class Cluster extends pulumi.CustomResource {
      * The Keeper that came with the cluster.
      */
     declare public /*out*/ readonly keeper: pulumi.Output<outputs.kubernetes.ClusterKeeperState | undefined>;
+    /**
+     * The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+     */
+    declare public /*out*/ readonly kubernetes: pulumi.Output<outputs.kubernetes.ClusterKubernetes | undefined>;
     /**
      * Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one after the other, since their pods have them too.
      */
@@ -232,7 +240,7 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public /*out*/ readonly username: pulumi.Output<string>;
     /**
-     * The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
+     * The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
      */
     declare public readonly version: pulumi.Output<string | undefined>;
 
@@ -279,8 +287,10 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["endpoints"] = undefined /*out*/;
             resourceInputs["external"] = undefined /*out*/;
             resourceInputs["hosts"] = undefined /*out*/;
+            resourceInputs["incarnation"] = undefined /*out*/;
             resourceInputs["internalHostname"] = undefined /*out*/;
             resourceInputs["keeper"] = undefined /*out*/;
+            resourceInputs["kubernetes"] = undefined /*out*/;
             resourceInputs["password"] = undefined /*out*/;
             resourceInputs["portForwardCommand"] = undefined /*out*/;
             resourceInputs["shardServices"] = undefined /*out*/;
@@ -303,10 +313,12 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["forceConflicts"] = undefined /*out*/;
             resourceInputs["hosts"] = undefined /*out*/;
             resourceInputs["image"] = undefined /*out*/;
+            resourceInputs["incarnation"] = undefined /*out*/;
             resourceInputs["ingress"] = undefined /*out*/;
             resourceInputs["internalHostname"] = undefined /*out*/;
             resourceInputs["interserverSecret"] = undefined /*out*/;
             resourceInputs["keeper"] = undefined /*out*/;
+            resourceInputs["kubernetes"] = undefined /*out*/;
             resourceInputs["labels"] = undefined /*out*/;
             resourceInputs["logging"] = undefined /*out*/;
             resourceInputs["name"] = undefined /*out*/;
@@ -351,7 +363,7 @@ export interface ClusterArgs {
      */
     annotations?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
     /**
-     * Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+     * Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
      */
     chiOverrides?: pulumi.Input<{[key: string]: any} | undefined>;
     /**

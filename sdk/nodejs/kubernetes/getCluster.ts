@@ -70,6 +70,10 @@ export interface GetClusterResult {
      */
     readonly hostsTotal: number;
     /**
+     * A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+     */
+    readonly incarnation?: string;
+    /**
      * The cluster's DNS name inside Kubernetes.
      */
     readonly internalHostname: string;
@@ -77,6 +81,10 @@ export interface GetClusterResult {
      * The Keeper that came with the cluster.
      */
     readonly keeper?: outputs.kubernetes.ClusterKeeperState;
+    /**
+     * The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+     */
+    readonly kubernetes?: outputs.kubernetes.ClusterKubernetes;
     /**
      * The last task that the operator finished. Absent while it finished none.
      */
@@ -117,6 +125,10 @@ export interface GetClusterResult {
      * The administrator's name.
      */
     readonly username: string;
+    /**
+     * The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
+     */
+    readonly version?: string;
 }
 /**
  * Looks at a ClickHouse cluster that is there, whoever made it: the outputs that `Cluster` has, and how it fares at the moment. Connection data comes from the cluster's Secret.

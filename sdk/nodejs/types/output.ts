@@ -348,6 +348,24 @@ export namespace kubernetes {
     }
 
     /**
+     * A Kubernetes cluster.
+     */
+    export interface ClusterKubernetes {
+        /**
+         * The namespace: `kube-system`, or the cluster's own where that may not be read.
+         */
+        namespace: string;
+        /**
+         * The URL of its API server when the cluster was made. It may change.
+         */
+        server?: string;
+        /**
+         * The unique id by which it is known, that of one of its namespaces.
+         */
+        uid: string;
+    }
+
+    /**
      * What ClickHouse logs.
      */
     export interface ClusterLogging {

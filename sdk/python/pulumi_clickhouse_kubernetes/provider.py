@@ -29,7 +29,7 @@ class ProviderArgs:
 
         :param pulumi.Input[_builtins.str] cluster: The kubeconfig's cluster to use. Default: the context's.
         :param pulumi.Input[_builtins.str] context: The kubeconfig's context to use. Default: its current one.
-        :param pulumi.Input[_builtins.bool] delete_unreachable: Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster no longer answers. Default: false.
+        :param pulumi.Input[_builtins.bool] delete_unreachable: Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing. Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
         :param pulumi.Input[_builtins.str] kubeconfig: The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
         :param pulumi.Input[_builtins.str] namespace: The namespace of resources that name none. Default: the context's, else `default`.
         """
@@ -72,7 +72,7 @@ class ProviderArgs:
     @pulumi.getter(name="deleteUnreachable")
     def delete_unreachable(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
-        Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster no longer answers. Default: false.
+        Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing. Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
         """
         return pulumi.get(self, "delete_unreachable")
 
@@ -124,7 +124,7 @@ class Provider(pulumi.ProviderResource):
         :param pulumi.ResourceOptions opts: Options for the resource.
         :param pulumi.Input[_builtins.str] cluster: The kubeconfig's cluster to use. Default: the context's.
         :param pulumi.Input[_builtins.str] context: The kubeconfig's context to use. Default: its current one.
-        :param pulumi.Input[_builtins.bool] delete_unreachable: Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster no longer answers. Default: false.
+        :param pulumi.Input[_builtins.bool] delete_unreachable: Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing. Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
         :param pulumi.Input[_builtins.str] kubeconfig: The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
         :param pulumi.Input[_builtins.str] namespace: The namespace of resources that name none. Default: the context's, else `default`.
         """

@@ -94,11 +94,6 @@ pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login, task: 
     }
 }
 
-/// The installation's spec as far as it does not depend on the login.
-pub(super) fn spec(cluster: &ValidatedCluster) -> Value {
-    installations(cluster).0["spec"].take()
-}
-
 /// The ClickHouseInstallation and the Keeper, as far as they do not depend on the login.
 pub(super) fn installations(cluster: &ValidatedCluster) -> (Value, Option<Value>) {
     let installation = installation::build(cluster, &Login { password: None, version: None }, "");
@@ -189,8 +184,19 @@ const DELETE: &str = "delete";
 /// By which field the elements of a list are told apart, where they are things with a name of their own.
 fn key_of(list: &str) -> Option<&'static str> {
     match list {
-        "clusters" | "shards" | "replicas" | "hostTemplates" | "podTemplates" | "serviceTemplates" | "volumeClaimTemplates" => Some("name"),
-        "containers" | "initContainers" | "env" | "ports" | "volumes" | "imagePullSecrets" => Some("name"),
+        "clusters"
+        | "shards"
+        | "replicas"
+        | "hostTemplates"
+        | "podTemplates"
+        | "serviceTemplates"
+        | "volumeClaimTemplates"
+        | "containers"
+        | "initContainers"
+        | "env"
+        | "ports"
+        | "volumes"
+        | "imagePullSecrets" => Some("name"),
         "volumeMounts" => Some("mountPath"),
         _ => None,
     }

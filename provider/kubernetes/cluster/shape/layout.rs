@@ -173,35 +173,39 @@ impl<'a> Walk<'a> {
         let layout = Layout::of(cluster);
         let cluster_name = cluster_name(cluster);
         let above = Names::of(cluster).below(self.defaults);
-        let mut note = |level: &str, value: &Value| {
-            for part in ["settings", "files"] {
-                configuration.note(part, level, &value[part]);
+        let mut note = |level: &dyn Fn() -> String, value: &Value| {
+            for part in ["settings", "files"].into_iter().filter(|part| value[*part].is_object()) {
+                configuration.note(part, &level(), &value[part]);
             }
         };
-        note(cluster_name, cluster);
+        note(&|| cluster_name.to_owned(), cluster);
         // Hosts inherit from replicas only where there is no word of shards.
         let from_replicas = layout.shards.is_empty() && !layout.replicas.is_empty();
         for (number, replica) in layout.replicas.iter().enumerate() {
-            note(&format!("{cluster_name}/replicas/{number}"), replica);
+            note(&|| format!("{cluster_name}/replicas/{number}"), replica);
         }
         let mut in_cluster = 0;
         for shard_index in 0..usize::try_from(layout.shard_count).unwrap_or(0) {
             let shard = layout.shards.get(shard_index).unwrap_or(&Value::Null);
             let shard_name = own_name(shard, shard_index);
             let of_shard = Names::of(shard).below(above);
-            note(&format!("{cluster_name}/shards/{shard_index}"), shard);
-            let mut values = vec![
-                (self.kind.macro_name, cut(self.name, NAME_PART)),
-                ("{namespace}", cut(self.namespace, NAME_PART)),
-                ("{cluster}", cut(cluster_name, HOST_PART)),
-                ("{clusterIndex}", index.to_string()),
-                ("{shard}", cut(&shard_name, HOST_PART)),
-                ("{shardIndex}", shard_index.to_string()),
-            ];
+            note(&|| format!("{cluster_name}/shards/{shard_index}"), shard);
+            let (kind, name, namespace) = (self.kind, cut(self.name, NAME_PART), cut(self.namespace, NAME_PART));
+            let short_cluster = cut(cluster_name, HOST_PART);
+            let of_shard_values = || {
+                vec![
+                    (kind.macro_name, name.to_owned()),
+                    ("{namespace}", namespace.to_owned()),
+                    ("{cluster}", short_cluster.to_owned()),
+                    ("{clusterIndex}", index.to_string()),
+                    ("{shard}", cut(&shard_name, HOST_PART).to_owned()),
+                    ("{shardIndex}", shard_index.to_string()),
+                ]
+            };
             if let Some(template) = named(&self.spec["templates"]["serviceTemplates"], of_shard.0[SHARD_SERVICE]) {
-                services.push(expand(template, "shard-{chi}-{cluster}-{shard}", &values));
+                let own = format!("shard-{name}-{short_cluster}-{}", cut(&shard_name, HOST_PART));
+                services.push(expand(template, own, &of_shard_values));
             }
-            let of_values = values.len();
             for replica_index in 0..usize::try_from(layout.replicas_of(shard)).unwrap_or(0) {
                 let replica = layout.replicas.get(replica_index).unwrap_or(&Value::Null);
                 let replica_name = own_name(replica, replica_index);
@@ -210,25 +214,30 @@ impl<'a> Walk<'a> {
                 let part =
                     host_name(if first.is_null() { second } else { first }, (&shard_name, shard_index), (&replica_name, replica_index));
                 for (place, host) in [("shards", first), ("replicas", second)] {
-                    note(&format!("{cluster_name}/{place}/{shard_index}/{replica_index}"), host);
+                    note(&|| format!("{cluster_name}/{place}/{shard_index}/{replica_index}"), host);
                 }
                 let source = if from_replicas { Names::of(replica).below(above) } else { of_shard };
                 let names = Names::of(first).below(Names::of(second)).below(source);
                 let template =
                     named(&self.spec["templates"]["hostTemplates"], names.0[HOST]).map_or(&Value::Null, |template| &template["spec"]);
-                note(&format!("hostTemplates/{}", names.0[HOST]), template);
+                note(&|| format!("hostTemplates/{}", names.0[HOST]), template);
                 let names = names.below(Names::of(template));
-                values.truncate(of_values);
-                values.extend([
-                    ("{replica}", cut(&replica_name, HOST_PART)),
-                    ("{replicaIndex}", replica_index.to_string()),
-                    ("{host}", cut(&part, HOST_PART)),
-                    ("{chiScopeIndex}", self.found.hosts.len().to_string()),
-                    ("{clusterScopeIndex}", in_cluster.to_string()),
-                    ("{shardScopeIndex}", replica_index.to_string()),
-                    ("{replicaScopeIndex}", shard_index.to_string()),
-                ]);
-                let host = self.host(&names, &values);
+                let in_all = self.found.hosts.len();
+                let values = || {
+                    let mut values = of_shard_values();
+                    values.extend([
+                        ("{replica}", cut(&replica_name, HOST_PART).to_owned()),
+                        ("{replicaIndex}", replica_index.to_string()),
+                        ("{host}", cut(&part, HOST_PART).to_owned()),
+                        ("{chiScopeIndex}", in_all.to_string()),
+                        ("{clusterScopeIndex}", in_cluster.to_string()),
+                        ("{shardScopeIndex}", replica_index.to_string()),
+                        ("{replicaScopeIndex}", shard_index.to_string()),
+                    ]);
+                    values
+                };
+                let own = format!("{}-{name}-{short_cluster}-{}", kind.prefix, cut(&part, HOST_PART));
+                let host = self.host(&names, own, &values);
                 self.found.hosts.push(Host {
                     cluster: cluster_name.to_owned(),
                     shard: u32::try_from(shard_index).unwrap_or(u32::MAX),
@@ -242,22 +251,26 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What a host is called, and its volumes.
-    fn host(&mut self, names: &Names<'a>, values: &[(&str, String)]) -> Host {
+    /// What a host is called, `own` where no template says otherwise, and its volumes.
+    fn host(&mut self, names: &Names<'a>, own: String, values: &dyn Fn() -> Values) -> Host {
         let (pod_template, templates) = (names.0[POD], &self.spec["templates"]);
         let pod = named(&templates["podTemplates"], pod_template).unwrap_or(&Value::Null);
         let service = named(&templates["serviceTemplates"], names.0[REPLICA_SERVICE]).unwrap_or(&Value::Null);
-        let pattern = format!("{}-{}-{{cluster}}-{{host}}", self.kind.prefix, self.kind.macro_name);
-        let name = expand(pod, &pattern, values);
+        let name = expand(pod, own.clone(), values);
         self.found.claims.extend(volumes::claims(self.kind, self.spec, &name, pod, names));
-        Host { name, service: expand(service, &pattern, values), pod_template: pod_template.to_owned(), ..Host::default() }
+        Host { name, service: expand(service, own, values), pod_template: pod_template.to_owned(), ..Host::default() }
     }
 }
 
+/// What stands for each word of a name's pattern.
+type Values = Vec<(&'static str, String)>;
+
 /// The name that a template's pattern gives, or else the operator's own.
-fn expand(template: &Value, own: &str, values: &[(&str, String)]) -> String {
-    let pattern = Some(text(&template["generateName"])).filter(|pattern| !pattern.is_empty()).unwrap_or(own);
-    values.iter().fold(pattern.to_owned(), |name, (word, value)| if name.contains(word) { name.replace(word, value) } else { name })
+fn expand(template: &Value, own: String, values: &dyn Fn() -> Values) -> String {
+    match text(&template["generateName"]) {
+        "" => own,
+        pattern => values().iter().fold(pattern.to_owned(), |name, (word, value)| name.replace(word, value)),
+    }
 }
 
 /// The name that a shard or replica is given; else its number.
@@ -268,13 +281,13 @@ fn own_name(level: &Value, index: usize) -> String {
 /// A host's name within its cluster. One that looks like a number, or two, is taken for the operator's own and made anew.
 fn host_name(host: &Value, (shard, shard_index): (&str, usize), (replica, replica_index): (&str, usize)) -> String {
     let given = text(&host["name"]);
-    let numbers = [format!("{shard_index}-{replica_index}"), shard_index.to_string(), replica_index.to_string()];
-    if given.is_empty() || numbers.iter().any(|number| number == given) { format!("{shard}-{replica}") } else { given.to_owned() }
+    let numbers = || [format!("{shard_index}-{replica_index}"), shard_index.to_string(), replica_index.to_string()];
+    if given.is_empty() || numbers().iter().any(|number| number == given) { format!("{shard}-{replica}") } else { given.to_owned() }
 }
 
-fn cut(part: &str, longest: usize) -> String {
+fn cut(part: &str, longest: usize) -> &str {
     let end = part.char_indices().nth(longest).map_or(part.len(), |(end, _)| end);
-    part[..end].trim_matches(['-', '_', '.']).to_owned()
+    part[..end].trim_matches(['-', '_', '.'])
 }
 
 /// The installation's own Service.
@@ -282,8 +295,9 @@ fn service(kind: &Kind, spec: &Value, name: &str, namespace: &str) -> String {
     let templates = &spec["defaults"]["templates"];
     let first = list(&templates["serviceTemplates"]).first().unwrap_or(&templates["serviceTemplate"]);
     let template = named(&spec["templates"]["serviceTemplates"], text(first)).unwrap_or(&Value::Null);
-    let values = [(kind.macro_name, cut(name, NAME_PART)), ("{namespace}", cut(namespace, NAME_PART))];
-    expand(template, &format!("{}-{}", kind.service, kind.macro_name), &values)
+    let name = cut(name, NAME_PART);
+    let values = || vec![(kind.macro_name, name.to_owned()), ("{namespace}", cut(namespace, NAME_PART).to_owned())];
+    expand(template, format!("{}-{name}", kind.service), &values)
 }
 
 /// What stands behind a Service's name.

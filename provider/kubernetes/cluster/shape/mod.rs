@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::args::{Provisioner, ReclaimPolicy};
-use super::manifest;
-use super::names;
-use super::validate::ValidatedCluster;
+use super::args::{ClusterArgs, Provisioner, ReclaimPolicy};
+use super::validate::{self, ValidatedCluster};
+use super::{defaults, manifest, names};
+use crate::resource::Known;
 
 /// More hosts than these are counted, but not looked at one by one.
 pub(super) const MOST_HOSTS: u64 = 1000;
@@ -161,6 +161,17 @@ pub(super) enum Ensemble {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Configuration(BTreeMap<(&'static str, String, String), Value>);
 
+/// One thing that ClickHouse is told otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Change<'a> {
+    /// `settings`, `files` …
+    pub(super) part: &'static str,
+    /// Which of them.
+    pub(super) key: &'a str,
+    pub(super) old: Option<&'a Value>,
+    pub(super) new: Option<&'a Value>,
+}
+
 impl Shape {
     /// The shape of a ClickHouseInstallation and of the Keeper of its name.
     pub(super) fn of(installation: &Value, keeper: Option<&Value>) -> Self {
@@ -193,6 +204,11 @@ impl Shape {
         Self::of(&installation, keeper.as_ref())
     }
 
+    /// The shape that the inputs of the last run rendered, as far as they can still be understood.
+    pub(super) fn last(old: &ClusterArgs) -> Self {
+        Self::rendered(&validate::anyway(&Known::all(defaults::complete(old.clone(), false))))
+    }
+
     /// Takes note of the volume claims that exist in the namespace: those that don't, or never got a volume, are nothing to lose;
     /// the others have the class and the size that they really have.
     pub(super) fn settle(&mut self, claims: &[Value]) {
@@ -211,22 +227,14 @@ impl Shape {
 }
 
 impl Installation {
-    /// The host of this StatefulSet.
-    pub(super) fn host(&self, name: &str) -> Option<&Host> {
-        self.hosts.iter().find(|host| host.name == name)
+    /// The names of the hosts' StatefulSets.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.hosts.iter().map(|host| host.name.clone()).collect()
     }
 
     /// The template of a host's pod; null where the operator takes its own.
     pub(super) fn pod(&self, host: &Host) -> &Value {
         self.pod_templates.get(&host.pod_template).unwrap_or(&Value::Null)
-    }
-
-    /// The claims of a host that may hold something.
-    pub(super) fn claims_of<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = (&'a str, &'a Claim)> {
-        self.claims
-            .iter()
-            .filter(|(_, claim)| claim.host == host.name && claim.existence != Existence::Unmade)
-            .map(|(name, claim)| (name.as_str(), claim))
     }
 
     /// The names of the clusters, in their order.
@@ -301,7 +309,7 @@ impl Coordination {
         let mut said = zookeeper.clone();
         for node in said.get_mut("nodes").and_then(Value::as_array_mut).into_iter().flatten() {
             if let Value::Object(node) = node {
-                node.entry("port").or_insert_with(|| super::defaults::COORDINATION_PORT.into());
+                node.entry("port").or_insert_with(|| defaults::COORDINATION_PORT.into());
             }
         }
         Self { ensemble, root: text(&zookeeper["root"]).trim_end_matches('/').to_owned(), said }
@@ -335,13 +343,11 @@ impl Configuration {
         }
     }
 
-    /// The part and the key of all that differs, with the values there.
-    pub(super) fn changes<'a>(
-        &'a self,
-        other: &'a Self,
-    ) -> impl Iterator<Item = (&'static str, &'a str, Option<&'a Value>, Option<&'a Value>)> {
-        let keys: BTreeSet<_> = self.0.keys().chain(other.0.keys()).collect();
-        keys.into_iter().map(|at| (at.0, at.2.as_str(), self.0.get(at), other.0.get(at))).filter(|(_, _, one, other)| one != other)
+    /// All that differs.
+    pub(super) fn changes<'a>(&'a self, new: &'a Self) -> impl Iterator<Item = Change<'a>> {
+        let keys: BTreeSet<_> = self.0.keys().chain(new.0.keys()).collect();
+        let changes = keys.into_iter().map(|at| Change { part: at.0, key: &at.2, old: self.0.get(at), new: new.0.get(at) });
+        changes.filter(|change| change.old != change.new)
     }
 }
 

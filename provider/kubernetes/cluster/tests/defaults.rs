@@ -64,7 +64,8 @@ fn a_cluster_keeps_every_default_it_was_made_with() {
     let made =
         fill(&urn(), &Autonaming::Default, "apps", Some(&ClusterArgs { defaults: Some(earlier), ..ClusterArgs::default() }), &program);
     let made = made.unwrap();
-    let spec = |args: &ClusterArgs| crate::kubernetes::cluster::manifest::spec(&run_validate(&Known::all(args.clone())).unwrap());
+    let spec =
+        |args: &ClusterArgs| crate::kubernetes::cluster::manifest::installations(&run_validate(&Known::all(args.clone())).unwrap()).0;
     let text = spec(&made).to_string();
     for kept in ["24.8.1.1", "20Gi", "5Gi", "2Gi", "warning", "[\"10.0.0.0/8\"]", "chk-db-"] {
         assert!(text.contains(kept), "{kept}: {text}");

@@ -1,14 +1,20 @@
 use serde_json::json;
 
-use super::super::effects::effects;
+use super::super::effects::{effects, warnings};
+use super::super::shape::Shape;
 use super::*;
 
+fn named(mut program: Value) -> Value {
+    program["name"] = json!("db");
+    program
+}
+
+fn shape(program: Value) -> Shape {
+    Shape::rendered(&cluster(named(program)))
+}
+
 fn told_of(old: Value, new: Value) -> Vec<String> {
-    let named = |mut program: Value| {
-        program["name"] = json!("db");
-        cluster(program)
-    };
-    effects(&named(old), &named(new))
+    effects(&shape(old), &shape(new.clone()), &Known::all(checked(named(new))))
 }
 
 #[test]
@@ -60,4 +66,93 @@ fn stopping_and_growing_are_told() {
     assert_eq!(told_of(json!({}), json!({"stopped": true})), ["stops all hosts; volumes and settings stay"]);
     let grown = told_of(json!({}), json!({"shards": 3}));
     assert_eq!(grown, ["adds 2 shards; ClickHouse does not spread existing data over them"]);
+    assert_eq!(told_of(json!({}), json!({"shards": 2})), ["adds 1 shard; ClickHouse does not spread existing data over it"]);
+    assert_eq!(told_of(json!({"stopped": true}), json!({"version": "25.9.1.1"})), ["starts all hosts"]);
+    assert_eq!(told_of(json!({"stopped": true}), json!({"stopped": true, "version": "25.9.1.1"})), [""; 0]);
+    let by_override = json!({"chiOverrides": {"configuration": {"clusters": [{"name": "cluster", "layout": {"shards": [{}, {}]}}]}}});
+    assert_eq!(told_of(json!({}), by_override), ["adds 1 shard; ClickHouse does not spread existing data over it"]);
+}
+
+#[test]
+fn an_override_that_is_for_some_hosts_restarts_these() {
+    let small = json!({"configuration": {"clusters": [{"name": "cluster", "layout": {"shards": [{}, {"templates": {"podTemplate": "small"}}]}}]},
+        "templates": {"podTemplates": [{"name": "small", "spec": {"containers": [{"name": "clickhouse", "image": "clickhouse/clickhouse-server:25.9.1.1"}]}}]}});
+    let told = told_of(json!({"shards": 2}), json!({"shards": 2, "chiOverrides": small}));
+    assert!(told.len() == 1 && told[0].starts_with("restarts 1 of 2 hosts one after the other; with one replica"), "{told:?}");
+    assert!(
+        told[0].ends_with("(image `clickhouse/clickhouse-server:25.8.30.16` → `clickhouse/clickhouse-server:25.9.1.1`, resources)"),
+        "{told:?}"
+    );
+    // Another name for the same template is nothing to the pods.
+    let renamed = json!({"defaults": {"templates": {"podTemplate": "mine"}}, "templates": {"podTemplates": [{"name": "mine", "spec": {"containers": [
+        {"name": "clickhouse", "image": "clickhouse/clickhouse-server:25.8.30.16", "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}}}]}}]}});
+    assert_eq!(told_of(json!({}), json!({"chiOverrides": renamed})), [""; 0]);
+    // Nothing that an override may say can upset the preview.
+    for odd in [
+        json!("x"),
+        json!({"containers": "x"}),
+        json!({"containers": [1]}),
+        json!({"containers": [{"name": "clickhouse", "volumeMounts": 3}]}),
+    ] {
+        let odd = json!({"chiOverrides": {"templates": {"podTemplates": [{"name": "clickhouse", "metadata": 7, "spec": odd}]}}});
+        assert_eq!(told_of(json!({}), odd.clone()).len(), 1, "{odd}");
+        assert_eq!(told_of(odd, json!({"restartToken": "1"})).len(), 1);
+    }
+}
+
+#[test]
+fn what_is_not_known_yet_may_restart_the_hosts_and_no_more_is_said() {
+    // Lifecycle L18.
+    let alone = "one after the other; with one replica its shard is away meanwhile";
+    let told = |program: Value, paths: &[&str]| {
+        let new = unknown(named(program), paths);
+        effects(
+            &shape(json!({"labels": {"a": "b"}, "restartToken": "1", "replicas": 1})),
+            &Shape::rendered(&run_validate(&new).unwrap()),
+            &new,
+        )
+    };
+    let same = json!({"labels": {"a": "b"}, "restartToken": "1"});
+    assert_eq!(told(same.clone(), &["resources.limits.cpu"]), [format!("may restart the hosts {alone} (resources: not known yet)")]);
+    assert_eq!(told(json!({"restartToken": "1"}), &["labels.a"]), [format!("may restart the hosts {alone} (labels: not known yet)")]);
+    assert_eq!(told(json!({"labels": {"a": "b"}, "version": "25.9.1.1"}), &["restartToken"]).len(), 1);
+    assert!(told(json!({"labels": {"a": "b"}, "version": "25.9.1.1"}), &["restartToken"])[0].ends_with("25.9.1.1`)"));
+    assert_eq!(told(same.clone(), &["shards"]), [""; 0]);
+    assert_eq!(told(same, &["clusterName"]), [""; 0]);
+}
+
+#[test]
+fn what_stays_of_hosts_that_go_is_told() {
+    // Lifecycle M12.
+    let told = told_of(json!({"replicas": 2, "shards": 2}), json!({"replicas": 2}));
+    assert!(told.len() == 1 && told[0].contains("`chi-db-cluster-1-0`") && told[0].contains("SYSTEM DROP REPLICA"), "{told:?}");
+    let alone = told_of(json!({"shards": 2}), json!({}));
+    assert!(alone.len() == 1 && alone[0].contains("comes up with their rows") && !alone[0].contains("SYSTEM"), "{alone:?}");
+    let deleted = json!({"reclaimPolicy": "Delete"});
+    assert_eq!(told_of(json!({"shards": 2, "storage": deleted}), json!({"storage": deleted})), [""; 0]);
+}
+
+#[test]
+fn what_existing_volumes_and_clients_do_not_take_over_is_told() {
+    let told = told_of(json!({}), json!({"storage": {"accessModes": ["ReadWriteOncePod"]}}));
+    assert_eq!(told, ["volumes that exist keep their access modes; only new ones get `ReadWriteOncePod`"]);
+    let told = told_of(json!({}), json!({"clusterDomain": "k8s.example"}));
+    assert_eq!(told, ["gives the hosts other DNS names (`*.apps.svc.k8s.example`); clients have to use these"]);
+}
+
+#[test]
+fn a_downgrade_and_new_volumes_for_logs_are_warned_of() {
+    // Lifecycle L15 and M15.
+    let warned = |old: Value, new: Value| warnings(&shape(old), &shape(new.clone()), &Known::all(checked(named(new))));
+    let version = |version: &str| json!({"version": version});
+    let told = warned(version("25.8.30.16"), version("24.8.1.1.altinitystable"));
+    assert_eq!(told, ["version: `24.8.1.1.altinitystable` is older than `25.8.30.16`, and may not be able to read what that has written"]);
+    let keeper = |tag: &str| json!({"replicas": 2, "coordination": {"keeper": {"image": {"tag": tag}}}});
+    assert!(warned(keeper("25.8.1"), keeper("25.3"))[0].starts_with("coordination.keeper.image: "));
+    for (old, new) in [("25.8", "25.8.30.16"), ("25.8.9", "25.8.10"), ("25.8", "mine")] {
+        assert_eq!(warned(version(old), version(new)), [""; 0], "{old} {new}");
+    }
+    let logs = warned(json!({}), json!({"storage": {"logs": {}}}));
+    assert!(logs.len() == 1 && logs[0].starts_with("storage.logs: "), "{logs:?}");
+    assert_eq!(warned(json!({"storage": {"logs": {}}}), json!({"shards": 2, "storage": {"logs": {}}})), [""; 0]);
 }

@@ -7,8 +7,10 @@ mod effects;
 mod guard;
 mod lifecycle;
 mod manifest;
+mod secrets;
 mod shape;
 mod troubleshooting;
+mod unreachable;
 mod validate;
 
 use serde_json::Value;

@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::kubernetes::cluster::args::{Provisioner, ReclaimPolicy};
+use crate::kubernetes::cluster::login::is_overridden;
+use crate::kubernetes::cluster::outputs::{Observed, outputs};
 use crate::kubernetes::cluster::shape::{Claim, Ensemble, Existence, Holds, Installation, Shape};
 
 fn shape(spec: Value) -> Shape {
@@ -239,20 +241,65 @@ fn only_volumes_that_exist_can_be_lost_and_have_their_real_class_and_size() {
 #[test]
 fn a_thousand_hosts_are_shaped_at_once_and_more_are_not_looked_at() {
     let program = cluster(json!({"name": "db", "shards": 500, "replicas": 2, "storage": {"logs": {}}}));
-    let started = Instant::now();
     let shape = Shape::rendered(&program);
-    // A debug build on a busy machine; it takes a tenth of that in a release build.
-    assert!(started.elapsed() < Duration::from_millis(250), "{:?}", started.elapsed());
     assert_eq!((shape.clickhouse.hosts.len(), shape.clickhouse.claims.len()), (1000, 2000));
 
-    let started = Instant::now();
+    // The best of several runs: the machine may be busy. A release build takes a tenth of that.
+    let takes = |work: &dyn Fn()| {
+        let run = |_| {
+            let started = Instant::now();
+            work();
+            started.elapsed()
+        };
+        (0..20).map(run).min().unwrap_or_default()
+    };
+    let once = takes(&|| drop(Shape::rendered(&program)));
+    assert!(once < Duration::from_millis(50), "{once:?}");
     for layout in [
         json!({"shardsCount": 999, "replicasCount": 999}),
         json!({"shardsCount": u64::MAX, "replicasCount": u64::MAX}),
         json!({"shards": [{"replicasCount": u64::MAX}, {"replicasCount": u64::MAX}]}),
     ] {
-        let shape = of_layout(layout);
+        let shape = of_layout(layout.clone());
         assert!(shape.clickhouse.is_too_large() && shape.clickhouse.hosts.is_empty());
+        let once = takes(&|| drop(of_layout(layout.clone())));
+        assert!(once < Duration::from_millis(5), "{once:?}");
     }
-    assert!(started.elapsed() < Duration::from_millis(50));
+}
+
+#[test]
+fn outputs_and_the_login_follow_overrides() {
+    // Probes D14, lifecycle H9.
+    let of = |overrides: Value| {
+        let cluster = cluster(json!({"name": "db", "replicas": 2, "chiOverrides": overrides}));
+        let overridden = is_overridden(&cluster);
+        (outputs(&cluster, &login(), &Observed::default()), overridden)
+    };
+    let layout = |layout: Value| json!({"configuration": {"clusters": [{"name": "cluster", "layout": layout}, {"name": "two"}]}});
+    let (state, overridden) = of(layout(json!({"shards": [{"name": "a"}, {"name": "b", "replicasCount": 1}]})));
+    let hosts: Vec<_> = state.hosts.iter().map(|host| (host.name.as_str(), host.shard, host.replica, host.pod.as_str())).collect();
+    assert_eq!(
+        hosts,
+        [
+            ("chi-db-cluster-a-0", 0, 0, "chi-db-cluster-a-0-0"),
+            ("chi-db-cluster-a-1", 0, 1, "chi-db-cluster-a-1-0"),
+            ("chi-db-cluster-b-0", 1, 0, "chi-db-cluster-b-0-0"),
+            ("chi-db-two-0-0", 0, 0, "chi-db-two-0-0-0"),
+        ]
+    );
+    assert_eq!(state.hosts[0].fqdn, "chi-db-cluster-a-0.apps.svc.cluster.local");
+    let keeper = state.keeper.expect("a Keeper");
+    assert_eq!((keeper.service.as_str(), keeper.endpoints.len()), ("keeper-db", 3));
+    assert_eq!(keeper.endpoints[2], "chk-db-cluster-0-2.apps.svc.cluster.local:2181");
+    assert!(!overridden);
+    for (users, expected) in [
+        (json!({"default/password_sha256_hex": "00"}), true),
+        (json!({"default/k8s_secret_password": "s/k"}), true),
+        (json!({"default/networks/ip": ["::/0"], "other/password": "x"}), false),
+    ] {
+        assert_eq!(of(json!({"configuration": {"users": users}})).1, expected, "{users}");
+    }
+    let services = |program: Value| outputs(&cluster(program), &login(), &Observed::default()).shard_services;
+    assert_eq!(services(json!({"name": "db", "shards": 2})), ["shard-db-cluster-0", "shard-db-cluster-1"]);
+    assert_eq!(services(json!({"name": "db", "shards": 2, "perShardServices": false})), [""; 0]);
 }

@@ -96,7 +96,7 @@ type Cluster struct {
 	AllowDataLoss pulumi.BoolPtrOutput `pulumi:"allowDataLoss"`
 	// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations pulumi.StringMapOutput `pulumi:"annotations"`
-	// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+	// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
 	ChiOverrides pulumi.MapOutput `pulumi:"chiOverrides"`
 	// Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
 	ChkOverrides pulumi.MapOutput `pulumi:"chkOverrides"`
@@ -122,6 +122,8 @@ type Cluster struct {
 	Hosts ClusterHostArrayOutput `pulumi:"hosts"`
 	// The server image, where it is not the official one.
 	Image ClusterImagePtrOutput `pulumi:"image"`
+	// A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+	Incarnation pulumi.StringPtrOutput `pulumi:"incarnation"`
 	// Lets clients in from outside Kubernetes: turns the cluster's Service into a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, which `sourceRanges` fill.
 	Ingress ClusterIngressPtrOutput `pulumi:"ingress"`
 	// The cluster's DNS name inside Kubernetes.
@@ -130,6 +132,8 @@ type Cluster struct {
 	InterserverSecret ClusterInterserverSecretPtrOutput `pulumi:"interserverSecret"`
 	// The Keeper that came with the cluster.
 	Keeper ClusterKeeperStatePtrOutput `pulumi:"keeper"`
+	// The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+	Kubernetes ClusterKubernetesPtrOutput `pulumi:"kubernetes"`
 	// Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one after the other, since their pods have them too.
 	Labels pulumi.StringMapOutput `pulumi:"labels"`
 	// What ClickHouse logs.
@@ -166,7 +170,7 @@ type Cluster struct {
 	Uids ClusterUidsOutput `pulumi:"uids"`
 	// The administrator's name.
 	Username pulumi.StringOutput `pulumi:"username"`
-	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
+	// The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
 	Version pulumi.StringPtrOutput `pulumi:"version"`
 }
 
@@ -221,7 +225,7 @@ type clusterArgs struct {
 	AllowDataLoss *bool `pulumi:"allowDataLoss"`
 	// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations map[string]string `pulumi:"annotations"`
-	// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+	// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
 	ChiOverrides map[string]interface{} `pulumi:"chiOverrides"`
 	// Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
 	ChkOverrides map[string]interface{} `pulumi:"chkOverrides"`
@@ -279,7 +283,7 @@ type ClusterArgs struct {
 	AllowDataLoss pulumi.BoolPtrInput
 	// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations pulumi.StringMapInput
-	// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+	// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
 	ChiOverrides pulumi.MapInput
 	// Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
 	ChkOverrides pulumi.MapInput
@@ -431,7 +435,7 @@ func (o ClusterOutput) Annotations() pulumi.StringMapOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringMapOutput { return v.Annotations }).(pulumi.StringMapOutput)
 }
 
-// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
 func (o ClusterOutput) ChiOverrides() pulumi.MapOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.MapOutput { return v.ChiOverrides }).(pulumi.MapOutput)
 }
@@ -496,6 +500,11 @@ func (o ClusterOutput) Image() ClusterImagePtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterImagePtrOutput { return v.Image }).(ClusterImagePtrOutput)
 }
 
+// A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+func (o ClusterOutput) Incarnation() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *Cluster) pulumi.StringPtrOutput { return v.Incarnation }).(pulumi.StringPtrOutput)
+}
+
 // Lets clients in from outside Kubernetes: turns the cluster's Service into a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, which `sourceRanges` fill.
 func (o ClusterOutput) Ingress() ClusterIngressPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterIngressPtrOutput { return v.Ingress }).(ClusterIngressPtrOutput)
@@ -514,6 +523,11 @@ func (o ClusterOutput) InterserverSecret() ClusterInterserverSecretPtrOutput {
 // The Keeper that came with the cluster.
 func (o ClusterOutput) Keeper() ClusterKeeperStatePtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterKeeperStatePtrOutput { return v.Keeper }).(ClusterKeeperStatePtrOutput)
+}
+
+// The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+func (o ClusterOutput) Kubernetes() ClusterKubernetesPtrOutput {
+	return o.ApplyT(func(v *Cluster) ClusterKubernetesPtrOutput { return v.Kubernetes }).(ClusterKubernetesPtrOutput)
 }
 
 // Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one after the other, since their pods have them too.
@@ -606,7 +620,7 @@ func (o ClusterOutput) Username() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.Username }).(pulumi.StringOutput)
 }
 
-// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
+// The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
 func (o ClusterOutput) Version() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringPtrOutput { return v.Version }).(pulumi.StringPtrOutput)
 }

@@ -49,10 +49,14 @@ type LookupClusterResult struct {
 	HostsReady int `pulumi:"hostsReady"`
 	// How many hosts the cluster has.
 	HostsTotal int `pulumi:"hostsTotal"`
+	// A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+	Incarnation *string `pulumi:"incarnation"`
 	// The cluster's DNS name inside Kubernetes.
 	InternalHostname string `pulumi:"internalHostname"`
 	// The Keeper that came with the cluster.
 	Keeper *ClusterKeeperState `pulumi:"keeper"`
+	// The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+	Kubernetes *ClusterKubernetes `pulumi:"kubernetes"`
 	// The last task that the operator finished. Absent while it finished none.
 	LastTask *string `pulumi:"lastTask"`
 	// The cluster's name: of the ClickHouseInstallation and of its Service.
@@ -73,6 +77,8 @@ type LookupClusterResult struct {
 	Uids ClusterUids `pulumi:"uids"`
 	// The administrator's name.
 	Username string `pulumi:"username"`
+	// The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
+	Version *string `pulumi:"version"`
 }
 
 func LookupClusterOutput(ctx *pulumi.Context, args LookupClusterOutputArgs, opts ...pulumi.InvokeOption) LookupClusterResultOutput {
@@ -155,6 +161,11 @@ func (o LookupClusterResultOutput) HostsTotal() pulumi.IntOutput {
 	return o.ApplyT(func(v LookupClusterResult) int { return v.HostsTotal }).(pulumi.IntOutput)
 }
 
+// A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+func (o LookupClusterResultOutput) Incarnation() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v LookupClusterResult) *string { return v.Incarnation }).(pulumi.StringPtrOutput)
+}
+
 // The cluster's DNS name inside Kubernetes.
 func (o LookupClusterResultOutput) InternalHostname() pulumi.StringOutput {
 	return o.ApplyT(func(v LookupClusterResult) string { return v.InternalHostname }).(pulumi.StringOutput)
@@ -163,6 +174,11 @@ func (o LookupClusterResultOutput) InternalHostname() pulumi.StringOutput {
 // The Keeper that came with the cluster.
 func (o LookupClusterResultOutput) Keeper() ClusterKeeperStatePtrOutput {
 	return o.ApplyT(func(v LookupClusterResult) *ClusterKeeperState { return v.Keeper }).(ClusterKeeperStatePtrOutput)
+}
+
+// The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+func (o LookupClusterResultOutput) Kubernetes() ClusterKubernetesPtrOutput {
+	return o.ApplyT(func(v LookupClusterResult) *ClusterKubernetes { return v.Kubernetes }).(ClusterKubernetesPtrOutput)
 }
 
 // The last task that the operator finished. Absent while it finished none.
@@ -213,6 +229,11 @@ func (o LookupClusterResultOutput) Uids() ClusterUidsOutput {
 // The administrator's name.
 func (o LookupClusterResultOutput) Username() pulumi.StringOutput {
 	return o.ApplyT(func(v LookupClusterResult) string { return v.Username }).(pulumi.StringOutput)
+}
+
+// The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
+func (o LookupClusterResultOutput) Version() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v LookupClusterResult) *string { return v.Version }).(pulumi.StringPtrOutput)
 }
 
 func init() {

@@ -2282,6 +2282,100 @@ func (o ClusterKeeperStatePtrOutput) Service() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
+// A Kubernetes cluster.
+type ClusterKubernetes struct {
+	// The namespace: `kube-system`, or the cluster's own where that may not be read.
+	Namespace string `pulumi:"namespace"`
+	// The URL of its API server when the cluster was made. It may change.
+	Server *string `pulumi:"server"`
+	// The unique id by which it is known, that of one of its namespaces.
+	Uid string `pulumi:"uid"`
+}
+
+// A Kubernetes cluster.
+type ClusterKubernetesOutput struct{ *pulumi.OutputState }
+
+func (ClusterKubernetesOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterKubernetes)(nil)).Elem()
+}
+
+func (o ClusterKubernetesOutput) ToClusterKubernetesOutput() ClusterKubernetesOutput {
+	return o
+}
+
+func (o ClusterKubernetesOutput) ToClusterKubernetesOutputWithContext(ctx context.Context) ClusterKubernetesOutput {
+	return o
+}
+
+// The namespace: `kube-system`, or the cluster's own where that may not be read.
+func (o ClusterKubernetesOutput) Namespace() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterKubernetes) string { return v.Namespace }).(pulumi.StringOutput)
+}
+
+// The URL of its API server when the cluster was made. It may change.
+func (o ClusterKubernetesOutput) Server() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterKubernetes) *string { return v.Server }).(pulumi.StringPtrOutput)
+}
+
+// The unique id by which it is known, that of one of its namespaces.
+func (o ClusterKubernetesOutput) Uid() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterKubernetes) string { return v.Uid }).(pulumi.StringOutput)
+}
+
+type ClusterKubernetesPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterKubernetesPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterKubernetes)(nil)).Elem()
+}
+
+func (o ClusterKubernetesPtrOutput) ToClusterKubernetesPtrOutput() ClusterKubernetesPtrOutput {
+	return o
+}
+
+func (o ClusterKubernetesPtrOutput) ToClusterKubernetesPtrOutputWithContext(ctx context.Context) ClusterKubernetesPtrOutput {
+	return o
+}
+
+func (o ClusterKubernetesPtrOutput) Elem() ClusterKubernetesOutput {
+	return o.ApplyT(func(v *ClusterKubernetes) ClusterKubernetes {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterKubernetes
+		return ret
+	}).(ClusterKubernetesOutput)
+}
+
+// The namespace: `kube-system`, or the cluster's own where that may not be read.
+func (o ClusterKubernetesPtrOutput) Namespace() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterKubernetes) *string {
+		if v == nil {
+			return nil
+		}
+		return &v.Namespace
+	}).(pulumi.StringPtrOutput)
+}
+
+// The URL of its API server when the cluster was made. It may change.
+func (o ClusterKubernetesPtrOutput) Server() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterKubernetes) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Server
+	}).(pulumi.StringPtrOutput)
+}
+
+// The unique id by which it is known, that of one of its namespaces.
+func (o ClusterKubernetesPtrOutput) Uid() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterKubernetes) *string {
+		if v == nil {
+			return nil
+		}
+		return &v.Uid
+	}).(pulumi.StringPtrOutput)
+}
+
 // What ClickHouse logs.
 type ClusterLogging struct {
 	// The lowest level that is logged. Default: `information`. A change takes effect without a restart.
@@ -3465,6 +3559,8 @@ func init() {
 	pulumi.RegisterOutputType(ClusterKeeperPtrOutput{})
 	pulumi.RegisterOutputType(ClusterKeeperStateOutput{})
 	pulumi.RegisterOutputType(ClusterKeeperStatePtrOutput{})
+	pulumi.RegisterOutputType(ClusterKubernetesOutput{})
+	pulumi.RegisterOutputType(ClusterKubernetesPtrOutput{})
 	pulumi.RegisterOutputType(ClusterLoggingOutput{})
 	pulumi.RegisterOutputType(ClusterLoggingPtrOutput{})
 	pulumi.RegisterOutputType(ClusterResourceAmountsOutput{})

@@ -55,7 +55,7 @@ class ClusterArgs:
         :param pulumi.Input['ClusterAdminArgs'] admin: The administrator's login.
         :param pulumi.Input[_builtins.bool] allow_data_loss: Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
-        :param pulumi.Input[Mapping[str, Any]] chi_overrides: Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+        :param pulumi.Input[Mapping[str, Any]] chi_overrides: Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
         :param pulumi.Input[Mapping[str, Any]] chk_overrides: Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
         :param pulumi.Input[_builtins.str] cluster_domain: The DNS domain of the Kubernetes cluster. Default: `cluster.local`.
         :param pulumi.Input[_builtins.str] cluster_name: The name of the cluster inside ClickHouse: in `remote_servers` and `ON CLUSTER`. At most 15 lower-case letters, digits and `-`. Default: `cluster`. A change replaces the cluster.
@@ -175,7 +175,7 @@ class ClusterArgs:
     @pulumi.getter(name="chiOverrides")
     def chi_overrides(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
         """
-        Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+        Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
         """
         return pulumi.get(self, "chi_overrides")
 
@@ -550,7 +550,7 @@ class Cluster(pulumi.CustomResource):
         :param pulumi.Input[Union['ClusterAdminArgs', 'ClusterAdminArgsDict']] admin: The administrator's login.
         :param pulumi.Input[_builtins.bool] allow_data_loss: Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
-        :param pulumi.Input[Mapping[str, Any]] chi_overrides: Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+        :param pulumi.Input[Mapping[str, Any]] chi_overrides: Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
         :param pulumi.Input[Mapping[str, Any]] chk_overrides: Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
         :param pulumi.Input[_builtins.str] cluster_domain: The DNS domain of the Kubernetes cluster. Default: `cluster.local`.
         :param pulumi.Input[_builtins.str] cluster_name: The name of the cluster inside ClickHouse: in `remote_servers` and `ON CLUSTER`. At most 15 lower-case letters, digits and `-`. Default: `cluster`. A change replaces the cluster.
@@ -715,8 +715,10 @@ class Cluster(pulumi.CustomResource):
             __props__.__dict__["endpoints"] = None
             __props__.__dict__["external"] = None
             __props__.__dict__["hosts"] = None
+            __props__.__dict__["incarnation"] = None
             __props__.__dict__["internal_hostname"] = None
             __props__.__dict__["keeper"] = None
+            __props__.__dict__["kubernetes"] = None
             __props__.__dict__["password"] = None
             __props__.__dict__["port_forward_command"] = None
             __props__.__dict__["shard_services"] = None
@@ -762,10 +764,12 @@ class Cluster(pulumi.CustomResource):
         __props__.__dict__["force_conflicts"] = None
         __props__.__dict__["hosts"] = None
         __props__.__dict__["image"] = None
+        __props__.__dict__["incarnation"] = None
         __props__.__dict__["ingress"] = None
         __props__.__dict__["internal_hostname"] = None
         __props__.__dict__["interserver_secret"] = None
         __props__.__dict__["keeper"] = None
+        __props__.__dict__["kubernetes"] = None
         __props__.__dict__["labels"] = None
         __props__.__dict__["logging"] = None
         __props__.__dict__["name"] = None
@@ -815,7 +819,7 @@ class Cluster(pulumi.CustomResource):
     @pulumi.getter(name="chiOverrides")
     def chi_overrides(self) -> pulumi.Output[Optional[Mapping[str, Any]]]:
         """
-        Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+        Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
         """
         return pulumi.get(self, "chi_overrides")
 
@@ -917,6 +921,14 @@ class Cluster(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter
+    def incarnation(self) -> pulumi.Output[Optional[_builtins.str]]:
+        """
+        A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+        """
+        return pulumi.get(self, "incarnation")
+
+    @_builtins.property
+    @pulumi.getter
     def ingress(self) -> pulumi.Output[Optional['outputs.ClusterIngress']]:
         """
         Lets clients in from outside Kubernetes: turns the cluster's Service into a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, which `sourceRanges` fill.
@@ -946,6 +958,14 @@ class Cluster(pulumi.CustomResource):
         The Keeper that came with the cluster.
         """
         return pulumi.get(self, "keeper")
+
+    @_builtins.property
+    @pulumi.getter
+    def kubernetes(self) -> pulumi.Output[Optional['outputs.ClusterKubernetes']]:
+        """
+        The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+        """
+        return pulumi.get(self, "kubernetes")
 
     @_builtins.property
     @pulumi.getter
@@ -1095,7 +1115,7 @@ class Cluster(pulumi.CustomResource):
     @pulumi.getter
     def version(self) -> pulumi.Output[Optional[_builtins.str]]:
         """
-        The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
+        The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
         """
         return pulumi.get(self, "version")
 

@@ -27,7 +27,7 @@ class GetClusterResult:
     """
     What a cluster is like: the outputs of the resource, and what the operator says about it at the moment.
     """
-    def __init__(__self__, cluster_name=None, connection=None, credentials_secret=None, endpoints=None, errors=None, external=None, hosts=None, hosts_ready=None, hosts_total=None, internal_hostname=None, keeper=None, last_task=None, name=None, namespace=None, operator_version=None, password=None, phase=None, port_forward_command=None, shard_services=None, uids=None, username=None):
+    def __init__(__self__, cluster_name=None, connection=None, credentials_secret=None, endpoints=None, errors=None, external=None, hosts=None, hosts_ready=None, hosts_total=None, incarnation=None, internal_hostname=None, keeper=None, kubernetes=None, last_task=None, name=None, namespace=None, operator_version=None, password=None, phase=None, port_forward_command=None, shard_services=None, uids=None, username=None, version=None):
         if cluster_name and not isinstance(cluster_name, str):
             raise TypeError("Expected argument 'cluster_name' to be a str")
         pulumi.set(__self__, "cluster_name", cluster_name)
@@ -55,12 +55,18 @@ class GetClusterResult:
         if hosts_total and not isinstance(hosts_total, int):
             raise TypeError("Expected argument 'hosts_total' to be a int")
         pulumi.set(__self__, "hosts_total", hosts_total)
+        if incarnation and not isinstance(incarnation, str):
+            raise TypeError("Expected argument 'incarnation' to be a str")
+        pulumi.set(__self__, "incarnation", incarnation)
         if internal_hostname and not isinstance(internal_hostname, str):
             raise TypeError("Expected argument 'internal_hostname' to be a str")
         pulumi.set(__self__, "internal_hostname", internal_hostname)
         if keeper and not isinstance(keeper, dict):
             raise TypeError("Expected argument 'keeper' to be a dict")
         pulumi.set(__self__, "keeper", keeper)
+        if kubernetes and not isinstance(kubernetes, dict):
+            raise TypeError("Expected argument 'kubernetes' to be a dict")
+        pulumi.set(__self__, "kubernetes", kubernetes)
         if last_task and not isinstance(last_task, str):
             raise TypeError("Expected argument 'last_task' to be a str")
         pulumi.set(__self__, "last_task", last_task)
@@ -91,6 +97,9 @@ class GetClusterResult:
         if username and not isinstance(username, str):
             raise TypeError("Expected argument 'username' to be a str")
         pulumi.set(__self__, "username", username)
+        if version and not isinstance(version, str):
+            raise TypeError("Expected argument 'version' to be a str")
+        pulumi.set(__self__, "version", version)
 
     @_builtins.property
     @pulumi.getter(name="clusterName")
@@ -165,6 +174,14 @@ class GetClusterResult:
         return pulumi.get(self, "hosts_total")
 
     @_builtins.property
+    @pulumi.getter
+    def incarnation(self) -> Optional[_builtins.str]:
+        """
+        A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+        """
+        return pulumi.get(self, "incarnation")
+
+    @_builtins.property
     @pulumi.getter(name="internalHostname")
     def internal_hostname(self) -> _builtins.str:
         """
@@ -179,6 +196,14 @@ class GetClusterResult:
         The Keeper that came with the cluster.
         """
         return pulumi.get(self, "keeper")
+
+    @_builtins.property
+    @pulumi.getter
+    def kubernetes(self) -> Optional['outputs.ClusterKubernetes']:
+        """
+        The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+        """
+        return pulumi.get(self, "kubernetes")
 
     @_builtins.property
     @pulumi.getter(name="lastTask")
@@ -260,6 +285,14 @@ class GetClusterResult:
         """
         return pulumi.get(self, "username")
 
+    @_builtins.property
+    @pulumi.getter
+    def version(self) -> Optional[_builtins.str]:
+        """
+        The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
+        """
+        return pulumi.get(self, "version")
+
 
 class AwaitableGetClusterResult(GetClusterResult):
     # pylint: disable=using-constant-test
@@ -276,8 +309,10 @@ class AwaitableGetClusterResult(GetClusterResult):
             hosts=self.hosts,
             hosts_ready=self.hosts_ready,
             hosts_total=self.hosts_total,
+            incarnation=self.incarnation,
             internal_hostname=self.internal_hostname,
             keeper=self.keeper,
+            kubernetes=self.kubernetes,
             last_task=self.last_task,
             name=self.name,
             namespace=self.namespace,
@@ -287,7 +322,8 @@ class AwaitableGetClusterResult(GetClusterResult):
             port_forward_command=self.port_forward_command,
             shard_services=self.shard_services,
             uids=self.uids,
-            username=self.username)
+            username=self.username,
+            version=self.version)
 
 
 def get_cluster(name: Optional[_builtins.str] = None,
@@ -315,8 +351,10 @@ def get_cluster(name: Optional[_builtins.str] = None,
         hosts=pulumi.get(__ret__, 'hosts'),
         hosts_ready=pulumi.get(__ret__, 'hosts_ready'),
         hosts_total=pulumi.get(__ret__, 'hosts_total'),
+        incarnation=pulumi.get(__ret__, 'incarnation'),
         internal_hostname=pulumi.get(__ret__, 'internal_hostname'),
         keeper=pulumi.get(__ret__, 'keeper'),
+        kubernetes=pulumi.get(__ret__, 'kubernetes'),
         last_task=pulumi.get(__ret__, 'last_task'),
         name=pulumi.get(__ret__, 'name'),
         namespace=pulumi.get(__ret__, 'namespace'),
@@ -326,7 +364,8 @@ def get_cluster(name: Optional[_builtins.str] = None,
         port_forward_command=pulumi.get(__ret__, 'port_forward_command'),
         shard_services=pulumi.get(__ret__, 'shard_services'),
         uids=pulumi.get(__ret__, 'uids'),
-        username=pulumi.get(__ret__, 'username'))
+        username=pulumi.get(__ret__, 'username'),
+        version=pulumi.get(__ret__, 'version'))
 def get_cluster_output(name: pulumi.Input[Optional[_builtins.str]] = None,
                        namespace: pulumi.Input[Optional[Optional[_builtins.str]]] = None,
                        opts: Optional[Union[pulumi.InvokeOptions, pulumi.InvokeOutputOptions]] = None) -> pulumi.Output[GetClusterResult]:
@@ -351,8 +390,10 @@ def get_cluster_output(name: pulumi.Input[Optional[_builtins.str]] = None,
         hosts=pulumi.get(__response__, 'hosts'),
         hosts_ready=pulumi.get(__response__, 'hosts_ready'),
         hosts_total=pulumi.get(__response__, 'hosts_total'),
+        incarnation=pulumi.get(__response__, 'incarnation'),
         internal_hostname=pulumi.get(__response__, 'internal_hostname'),
         keeper=pulumi.get(__response__, 'keeper'),
+        kubernetes=pulumi.get(__response__, 'kubernetes'),
         last_task=pulumi.get(__response__, 'last_task'),
         name=pulumi.get(__response__, 'name'),
         namespace=pulumi.get(__response__, 'namespace'),
@@ -362,4 +403,5 @@ def get_cluster_output(name: pulumi.Input[Optional[_builtins.str]] = None,
         port_forward_command=pulumi.get(__response__, 'port_forward_command'),
         shard_services=pulumi.get(__response__, 'shard_services'),
         uids=pulumi.get(__response__, 'uids'),
-        username=pulumi.get(__response__, 'username')))
+        username=pulumi.get(__response__, 'username'),
+        version=pulumi.get(__response__, 'version')))

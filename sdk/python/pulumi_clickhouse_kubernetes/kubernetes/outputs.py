@@ -33,6 +33,7 @@ __all__ = [
     'ClusterInterserverSecret',
     'ClusterKeeper',
     'ClusterKeeperState',
+    'ClusterKubernetes',
     'ClusterLogging',
     'ClusterResourceAmounts',
     'ClusterResources',
@@ -1116,6 +1117,52 @@ class ClusterKeeperState(dict):
         The Service's name.
         """
         return pulumi.get(self, "service")
+
+
+@pulumi.output_type
+class ClusterKubernetes(dict):
+    """
+    A Kubernetes cluster.
+    """
+    def __init__(__self__, *,
+                 namespace: _builtins.str,
+                 uid: _builtins.str,
+                 server: Optional[_builtins.str] = None):
+        """
+        A Kubernetes cluster.
+
+        :param _builtins.str namespace: The namespace: `kube-system`, or the cluster's own where that may not be read.
+        :param _builtins.str uid: The unique id by which it is known, that of one of its namespaces.
+        :param _builtins.str server: The URL of its API server when the cluster was made. It may change.
+        """
+        pulumi.set(__self__, "namespace", namespace)
+        pulumi.set(__self__, "uid", uid)
+        if server is not None:
+            pulumi.set(__self__, "server", server)
+
+    @_builtins.property
+    @pulumi.getter
+    def namespace(self) -> _builtins.str:
+        """
+        The namespace: `kube-system`, or the cluster's own where that may not be read.
+        """
+        return pulumi.get(self, "namespace")
+
+    @_builtins.property
+    @pulumi.getter
+    def uid(self) -> _builtins.str:
+        """
+        The unique id by which it is known, that of one of its namespaces.
+        """
+        return pulumi.get(self, "uid")
+
+    @_builtins.property
+    @pulumi.getter
+    def server(self) -> Optional[_builtins.str]:
+        """
+        The URL of its API server when the cluster was made. It may change.
+        """
+        return pulumi.get(self, "server")
 
 
 @pulumi.output_type
