@@ -66,10 +66,11 @@ pub(super) async fn kubernetes(
         Some(uid) if uid == recorded.uid => Ok(Some(recorded.clone())),
         Some(uid) => Err(Error::Elsewhere {
             message: format!(
-                "the kubeconfig{context} leads to another Kubernetes cluster ({here}) than the one that this stack's state tells of ({there}): namespace `{namespace}` has the unique id {uid} in the former                  and {recorded} in the latter; nothing was changed; choose the kubeconfig or context of the latter",
+                "the kubeconfig{context} leads to another Kubernetes cluster than this stack's state: to {here}, where namespace `{namespace}` has the \
+                 unique id {uid}, and the state tells of {there}, where it has {recorded}; nothing was changed; choose the kubeconfig or context of the state's",
                 context = api.session().context().map(|context| format!("'s context `{context}`")).unwrap_or_default(),
-                here = server.as_deref().unwrap_or("its address is not known"),
-                there = recorded.server.as_deref().unwrap_or("its address is not known"),
+                here = server.as_deref().unwrap_or("an unknown address"),
+                there = recorded.server.as_deref().unwrap_or("an unknown address"),
                 namespace = recorded.namespace,
                 recorded = recorded.uid,
             ),
@@ -82,10 +83,11 @@ pub(super) async fn kubernetes(
 pub(super) fn whereabouts_unknown(api: &Api, urn: &Urn, namespace: &str, name: &str, recorded: &KubernetesCluster) -> Error {
     Error::Elsewhere {
         message: format!(
-            "nothing of {namespace}/{name} is there, and whether this is the Kubernetes cluster that it was made in ({there}) can't be told, since namespace `{read}` can't be read in the one that the              kubeconfig leads to ({here}); choose the right kubeconfig or context, or ask for `get` on that namespace; when the cluster is gone for good run `pulumi state delete '{urn}'`",
-            there = recorded.server.as_deref().unwrap_or("its address is not known"),
+            "nothing of {namespace}/{name} is there, and whether this is the Kubernetes cluster that it was made in ({there}) can't be told, since namespace `{read}` can't be read in the one that the \
+             kubeconfig leads to ({here}); choose the right kubeconfig or context, or ask for `get` on that namespace; when the cluster is gone for good run `pulumi state delete '{urn}'`",
+            there = recorded.server.as_deref().unwrap_or("an unknown address"),
             read = recorded.namespace,
-            here = api.session().server().as_deref().unwrap_or("its address is not known"),
+            here = api.session().server().as_deref().unwrap_or("an unknown address"),
         ),
     }
 }

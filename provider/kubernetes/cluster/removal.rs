@@ -70,7 +70,8 @@ impl Removal<'_> {
             secret.as_ref().is_some_and(|secret| meta::is_marked(secret) && meta::incarnation(secret) != state.incarnation.as_deref());
         if taken_over {
             self.ctx.report.warn(&format!(
-                "{namespace}/{name} was taken over by a later create of this resource, so all of it is left alone; should nothing manage it any more,                  remove it with `kubectl delete chi {name} --namespace {namespace}`",
+                "{namespace}/{name} was taken over by a later create of this resource, so all of it is left alone; should nothing manage it any more, \
+                 remove it with `kubectl delete chi {name} --namespace {namespace}`",
                 namespace = self.namespace,
                 name = self.name
             ));
@@ -80,6 +81,8 @@ impl Removal<'_> {
 
     /// Deletes the Keeper, and its volumes where they are to go: the operator keeps them always.
     pub(super) async fn keeper(&self) -> Result<(), Failed> {
+        let idle = readiness::await_keeper_idle(self.api.session(), self.ctx, self.deadline, self.namespace, self.name).await;
+        idle.map_err(NotReady::to_failure)?;
         if self.remove(&self.object(Kind::KeeperInstallation), self.uids().keeper.as_deref()).await? == Outcome::NotOurs {
             return Ok(());
         }

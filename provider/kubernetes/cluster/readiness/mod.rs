@@ -4,6 +4,7 @@
 
 mod balancer;
 mod gone;
+mod idle;
 mod installation;
 mod judge;
 mod keeper;
@@ -13,6 +14,7 @@ mod watching;
 
 pub use balancer::await_load_balancer;
 pub use gone::{Leaving, await_gone};
+pub use idle::await_keeper_idle;
 pub use installation::{Expect, Served, await_installation};
 pub use judge::NotDone;
 pub use keeper::{ExpectKeeper, await_keeper};

@@ -154,7 +154,8 @@ async fn a_destroy_deletes_each_object_once_in_its_order() {
     let state = create(&cluster, &args).await.unwrap();
     let before = log.all().len();
     cluster.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap();
-    let deletes = ["DELETE services", "DELETE clickhouseinstallations", "DELETE clickhousekeeperinstallations", "DELETE secrets"];
+    let deletes =
+        ["DELETE services", "DELETE clickhouseinstallations", "GET apps", "DELETE clickhousekeeperinstallations", "DELETE secrets"];
     assert_eq!(requests(&log)[before], "GET secrets", "whose it is");
     assert_eq!(requests(&log)[before + 1..], deletes);
     assert!(objects.lock().unwrap().is_empty());
@@ -498,11 +499,7 @@ async fn another_kubernetes_cluster_is_told_with_both_and_nothing_changes() {
             elsewhere.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap_err(),
         ];
         for failure in failures {
-            assert!(
-                failure.reasons[0].contains("unique id there") && failure.reasons[0].contains("here in the latter"),
-                "{:?}",
-                failure.reasons
-            );
+            assert!(failure.reasons[0].contains("unique id there") && failure.reasons[0].contains("it has here;"), "{:?}", failure.reasons);
             assert!(failure.partial.is_none());
         }
         assert_eq!((log.count("PATCH", "") + log.count("DELETE", ""), objects.lock().unwrap().clone()), (0, before));
