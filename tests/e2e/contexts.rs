@@ -1,7 +1,6 @@
 //! Another Kubernetes cluster than the one that the state tells of, by whatever way Pulumi came to it: nothing is made there, nothing is
 //! changed here, and nothing is forgotten.
 
-use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::rbac::v1::Role;
 use kube::ResourceExt as _;
 use kube::api::{ListParams, PostParams};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use testbed::pulumi::Stack;
 use testbed::{Namespace, Testbed};
 
-use crate::support::{acting_as, grant, program, readme_role};
+use crate::support::{acting_as, grant, objects, program, readme_role};
 
 /// A way to another Kubernetes cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,20 +32,6 @@ struct Journey {
     kubeconfigs: [String; 2],
     /// Where Pulumi is.
     away: bool,
-}
-
-/// What must stay the same: every object in a namespace by kind, name, unique id and version.
-async fn objects(namespace: &Namespace) -> Vec<String> {
-    let all = ListParams::default();
-    let mut objects = Vec::new();
-    let mut note = |kind: &str, meta: &kube::core::ObjectMeta| {
-        objects.push(format!("{kind} {:?} {:?} {:?}", meta.name, meta.uid, meta.resource_version))
-    };
-    namespace.installations().list(&all).await.unwrap().iter().for_each(|object| note("installation", &object.metadata));
-    namespace.keepers().list(&all).await.unwrap().iter().for_each(|object| note("keeper", &object.metadata));
-    namespace.api::<Secret>().list(&all).await.unwrap().iter().for_each(|object| note("secret", &object.metadata));
-    namespace.api::<Service>().list(&all).await.unwrap().iter().for_each(|object| note("service", &object.metadata));
-    objects
 }
 
 fn server(kubeconfig: &str) -> String {

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt as _;
-use kube::api::PostParams;
+use kube::api::{ListParams, PostParams};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -73,6 +73,20 @@ pub(crate) async fn identity(namespace: &Namespace) -> (Option<String>, String) 
     let installation = namespace.installations().get_opt("db").await.unwrap();
     let secret = namespace.api::<Secret>().get("db-credentials").await.unwrap();
     (installation.and_then(|object| object.uid()), String::from_utf8(secret.data.unwrap()["password"].0.clone()).unwrap())
+}
+
+/// What must stay the same: every object in a namespace by kind, name, unique id and version.
+pub(crate) async fn objects(namespace: &Namespace) -> Vec<String> {
+    let all = ListParams::default();
+    let mut objects = Vec::new();
+    let mut note = |kind: &str, meta: &kube::core::ObjectMeta| {
+        objects.push(format!("{kind} {:?} {:?} {:?}", meta.name, meta.uid, meta.resource_version))
+    };
+    namespace.installations().list(&all).await.unwrap().iter().for_each(|object| note("installation", &object.metadata));
+    namespace.keepers().list(&all).await.unwrap().iter().for_each(|object| note("keeper", &object.metadata));
+    namespace.api::<Secret>().list(&all).await.unwrap().iter().for_each(|object| note("secret", &object.metadata));
+    namespace.api::<Service>().list(&all).await.unwrap().iter().for_each(|object| note("service", &object.metadata));
+    objects
 }
 
 /// Sends a signal to a process; one that has ended meanwhile doesn't mind.
