@@ -28,8 +28,9 @@ async fn what_was_edited_with_kubectl_is_told_by_a_refresh_and_repaired_by_the_n
     stack.up().await.unwrap().succeeded().unwrap();
     let services: Api<Service> = namespace.api();
     let made = namespace.installations().get("db").await.unwrap();
-    let port = |port: u16| json!({"spec": {"ports": [{"name": "http", "port": port, "targetPort": 8123, "protocol": "TCP"}]}});
     let service = services.get("db").await.unwrap();
+    let mut ports = service.spec.clone().unwrap().ports.unwrap();
+    ports[0].port += 1;
 
     // As `kubectl edit` does: the whole list of containers, with another image.
     let mut templates = made.data["spec"]["templates"].clone();
@@ -38,8 +39,8 @@ async fn what_was_edited_with_kubectl_is_told_by_a_refresh_and_repaired_by_the_n
     edit(&namespace, "kubectl-edit", json!({"spec": {"configuration": {"settings": {"logger/level": "trace"}}}})).await;
     edit(&namespace, "kubectl-patch", json!({"spec": {"stop": "yes"}})).await;
     edit(&namespace, "kubectl-label", json!({"metadata": {"labels": {"team": "b"}}})).await;
-    services.patch("db", &by_hand("kubectl-patch"), &Patch::Strategic(port(8124))).await.unwrap();
-    services.patch("db", &by_hand("kubectl-edit"), &Patch::Strategic(json!({"spec": {"type": "NodePort"}}))).await.unwrap();
+    services.patch("db", &by_hand("kubectl-patch"), &Patch::Merge(json!({"spec": {"ports": ports}}))).await.unwrap();
+    services.patch("db", &by_hand("kubectl-edit"), &Patch::Merge(json!({"spec": {"type": "NodePort"}}))).await.unwrap();
     edit(&namespace, "kubectl-patch", json!({"spec": {"suspend": "yes"}})).await;
 
     let refresh = stack.run(&REFRESH).await.unwrap().succeeded().unwrap();
