@@ -2,14 +2,11 @@
 
 use std::fmt::Write as _;
 
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::PostParams;
 use serde_json::{Value, json};
 use testbed::Testbed;
 use testbed::pulumi::{Run, Stack};
-use testbed::tools::workspace_directory;
 
-use crate::support::{program, stack};
+use crate::support::{acting_as, grant, program, readme_role, stack};
 
 fn assert_told(run: &Run, parts: &[&str]) {
     let text = run.text();
@@ -110,7 +107,7 @@ async fn a_name_that_is_taken_comes_with_the_way_to_adopt_it() {
 #[tokio::test]
 async fn a_user_without_rights_is_told_which_are_missing_before_anything_is_changed() {
     let testbed = Testbed::shared().await;
-    let stack = with_provider(&json!({"kubeconfig": acting_as(testbed, "nobody")})).await;
+    let stack = with_provider(&json!({"kubeconfig": acting_as(testbed.kubeconfig(), "nobody")})).await;
     let preview = stack.preview().await.unwrap().failed().unwrap();
     assert_told(&preview, &["not allowed to patch", "clickhouseinstallations", "kubectl auth can-i"]);
 }
@@ -119,19 +116,10 @@ async fn a_user_without_rights_is_told_which_are_missing_before_anything_is_chan
 async fn the_rights_that_the_readme_names_are_enough() {
     let testbed = Testbed::shared().await;
     let namespace = testbed.namespace().await.unwrap();
-    let readme = std::fs::read_to_string(workspace_directory().join("README.md")).unwrap();
-    let role = readme.split("```").find_map(|block| block.strip_prefix("yaml\napiVersion: rbac")).expect("README has the role");
-    let role: Role = serde_saphyr::from_str(&format!("apiVersion: rbac{role}")).unwrap();
-    let binding = json!({
-        "metadata": {"name": "deployer"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role.metadata.name},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "deployer"}],
-    });
-    namespace.api::<Role>().create(&PostParams::default(), &role).await.unwrap();
-    namespace.api::<RoleBinding>().create(&PostParams::default(), &serde_json::from_value(binding).unwrap()).await.unwrap();
+    grant(&namespace, readme_role(), "deployer").await;
 
     let kubeconfig = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(&kubeconfig, acting_as(testbed, "deployer")).unwrap();
+    std::fs::write(&kubeconfig, acting_as(testbed.kubeconfig(), "deployer")).unwrap();
     let cluster = |shards: u32| {
         let keeper = json!({"type": "Keeper", "keeper": {"replicas": 1, "storage": {"reclaimPolicy": "Delete"}}});
         program(namespace.name(), &json!({"name": "db", "shards": shards, "ingress": {"type": "LoadBalancer"}, "coordination": keeper}))
@@ -143,12 +131,4 @@ async fn the_rights_that_the_readme_names_are_enough() {
     stack.up().await.unwrap().succeeded().unwrap();
     stack.refresh().await.unwrap().succeeded().unwrap();
     stack.destroy().await.unwrap().succeeded().unwrap();
-}
-
-/// A kubeconfig of the administrator who acts as somebody with fewer rights.
-fn acting_as(testbed: &Testbed, user: &str) -> String {
-    let kubeconfig = std::fs::read_to_string(testbed.kubeconfig()).unwrap();
-    let limited = kubeconfig.replacen("\"token\":", &format!("\"as\": \"{user}\", \"token\":"), 1);
-    assert_ne!(kubeconfig, limited);
-    limited
 }

@@ -1,7 +1,8 @@
 //! Deletes that hang, that meet somebody else's objects, and that can't reach the API server.
 
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, PersistentVolumeClaim, Secret, Service, ServiceAccount};
 use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use testbed::Testbed;
@@ -160,4 +161,102 @@ async fn a_server_that_forbids_says_nothing_about_the_cluster() {
         assert!(failed.text().contains("not allowed to "), "{}", failed.text());
         assert!(in_state(&stack).await.is_some(), "forbidden is not gone");
     }
+}
+
+/// Sets the switch that a plain refresh and destroy see, too.
+fn may_drop(stack: &mut Stack) {
+    stack.set_environment("PULUMI_CLICKHOUSE_DELETE_UNREACHABLE", "true");
+}
+
+#[tokio::test]
+async fn a_login_that_fails_says_nothing_about_the_cluster() {
+    let (namespace, mut stack) = stack(&json!({"name": "db"})).await;
+    stack.up().await.unwrap().succeeded().unwrap();
+    may_drop(&mut stack);
+    let made = in_state(&stack).await.unwrap();
+    let fails = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "false", "interactiveMode": "Never"}});
+    for (what, place, value) in [
+        ("a token that has expired", "/users/0/user/token", json!("expired")),
+        ("a plugin that fails", "/users/0/user", fails),
+        ("another server's certificate", "/clusters/0/cluster/tls-server-name", json!("other.example.com")),
+    ] {
+        let path = kubeconfig(Testbed::shared().await, &stack, |config| {
+            let (parent, key) = place.rsplit_once('/').unwrap();
+            config.pointer_mut(parent).unwrap()[key] = value;
+        });
+        stack.set_environment("KUBECONFIG", &path);
+        for command in ["refresh", "destroy"] {
+            stack.run(&[command, "--yes", "--skip-preview"]).await.unwrap().failed().unwrap();
+            let kept = in_state(&stack).await.unwrap_or_else(|| panic!("with {what} `{command}` forgets the cluster"));
+            assert_eq!((&kept["id"], &kept["outputs"]["uids"]), (&made["id"], &made["outputs"]["uids"]), "{what}: {command}");
+        }
+    }
+    stack.set_environment("KUBECONFIG", &Testbed::shared().await.kubeconfig().display().to_string());
+    stack.destroy().await.unwrap().succeeded().unwrap();
+    assert!(namespace.installations().get_opt("db").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_dropped_by_a_plain_refresh_and_destroy_when_the_environment_says_so() {
+    for command in ["refresh", "destroy"] {
+        let (namespace, mut stack) = stack(&json!({"name": "db", "skipAwait": true})).await;
+        stack.up().await.unwrap().succeeded().unwrap();
+        may_drop(&mut stack);
+        let path =
+            kubeconfig(Testbed::shared().await, &stack, |config| config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:9"));
+        stack.set_environment("KUBECONFIG", &path);
+        stack.run(&[command, "--yes", "--skip-preview"]).await.unwrap().succeeded().unwrap();
+        assert!(in_state(&stack).await.is_none());
+        assert!(namespace.installations().get_opt("db").await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_of_ours_goes_only_when_it_is_empty() {
+    let others = [
+        ("v1", "ConfigMap", json!({"data": {"any": "thing"}})),
+        (
+            "batch/v1",
+            "CronJob",
+            json!({"spec": {"suspend": true, "schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": {"spec": {
+            "restartPolicy": "Never", "containers": [{"name": "main", "image": "example/any:1"}]}}}}}}),
+        ),
+        ("rbac.authorization.k8s.io/v1", "Role", json!({"rules": []})),
+        ("networking.k8s.io/v1", "Ingress", json!({"spec": {"defaultBackend": {"service": {"name": "theirs", "port": {"number": 80}}}}})),
+    ];
+    let testbed = Testbed::shared().await;
+    futures::future::join_all(others.into_iter().enumerate().map(|(index, (version, kind, mut object))| async move {
+        let name = format!("ours-{}-{index}", std::process::id());
+        let stack = testbed.stack(&program_with(&name, &json!({"name": "db", "createNamespace": true}), &json!({}))).await.unwrap();
+        stack.up().await.unwrap().succeeded().unwrap();
+        let namespaces: Api<NamespaceObject> = Api::all(testbed.client().unwrap());
+        object["metadata"] = json!({"name": "theirs"});
+        let (group, release) = version.split_once('/').unwrap_or(("", version));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, release, kind));
+        object["apiVersion"] = json!(version);
+        object["kind"] = json!(kind);
+        let api: Api<DynamicObject> = Api::namespaced_with(testbed.client().unwrap(), &name, &resource);
+        api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+        let destroyed = stack.destroy().await.unwrap().succeeded().unwrap();
+        assert!(in_state(&stack).await.is_none());
+        let namespace =
+            namespaces.get(&name).await.unwrap_or_else(|_| panic!("the namespace with the {kind} is gone\n{}", destroyed.text()));
+        assert!(namespace.metadata.deletion_timestamp.is_none(), "the namespace with the {kind} is being deleted\n{}", destroyed.text());
+        assert!(destroyed.text().contains("stays"), "{}", destroyed.text());
+        api.get("theirs").await.unwrap();
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn an_empty_namespace_of_ours_goes_with_the_cluster() {
+    let testbed = Testbed::shared().await;
+    let name = format!("ours-{}-empty", std::process::id());
+    let properties = json!({"name": "db", "createNamespace": true, "storage": {"reclaimPolicy": "Delete"}});
+    let stack = testbed.stack(&program_with(&name, &properties, &json!({}))).await.unwrap();
+    stack.up().await.unwrap().succeeded().unwrap();
+    let destroyed = stack.destroy().await.unwrap().succeeded().unwrap();
+    let namespaces: Api<NamespaceObject> = Api::all(testbed.client().unwrap());
+    let left = namespaces.get_opt(&name).await.unwrap();
+    assert!(left.is_none_or(|left| left.metadata.deletion_timestamp.is_some()), "{}", destroyed.text());
 }

@@ -8,12 +8,16 @@
 mod adoption;
 mod bad_input;
 mod cluster;
+mod contexts;
 mod deletion;
+mod edits;
 mod examples;
 mod interruptions;
 mod kill_rounds;
 mod no_operator;
 mod programs;
+mod races;
+mod recovery;
 mod replacements;
 mod requests;
 mod sdks;

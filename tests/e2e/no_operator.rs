@@ -1,11 +1,13 @@
 //! A Kubernetes cluster where no clickhouse-operator runs, or not even its definitions are.
 
+use std::time::{Duration, Instant};
+
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
-use testbed::watching::wait_for;
+use testbed::watching::{PATIENCE, wait_for};
 use testbed::{Operator, Testbed};
 
 use crate::support::{failed_in_state, program_within};
@@ -29,6 +31,7 @@ async fn an_absent_operator_is_told_and_missing_definitions_stop_before_the_firs
     for definition in ["clickhouseinstallations.clickhouse.altinity.com", "clickhousekeeperinstallations.clickhouse-keeper.altinity.com"] {
         definitions.delete(definition, &DeleteParams::default()).await.unwrap();
         wait_for(&definitions, definition, "gone", |definition| definition.is_none()).await.unwrap();
+        no_longer_served(&testbed, definition).await;
     }
     let preview = stack.preview().await.unwrap().succeeded().unwrap();
     assert!(preview.text().contains("its definitions are not installed"), "{}", preview.text());
@@ -39,4 +42,20 @@ async fn an_absent_operator_is_told_and_missing_definitions_stop_before_the_firs
     let secrets = namespace.api::<Secret>().list(&ListParams::default()).await.unwrap();
     assert_eq!(secrets.items.len(), 0, "nothing was written");
     assert!(crate::support::in_state(&stack).await.is_none());
+}
+
+/// The API server goes on to serve a deleted definition for a moment: waits until neither its discovery nor a request finds the kind.
+async fn no_longer_served(testbed: &Testbed, definition: &str) {
+    let client = testbed.client().unwrap();
+    let (kind, group) = definition.split_once('.').unwrap();
+    let found = async |path: &str| client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let discovered = found(&format!("/apis/{group}/v1")).await.is_ok_and(|resources| resources.contains(&format!("\"{kind}\"")));
+        if !discovered && found(&format!("/apis/{group}/v1/{kind}")).await.is_err() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{definition} is still served");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -2,6 +2,7 @@
 //! data is still there unless both the policy and the user said otherwise, and there is nothing left to do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -145,8 +146,9 @@ impl Lane {
     }
 
     fn write_program(&self) -> Result<()> {
-        let mut resources = self.others.clone();
-        resources["db"] = json!({"type": "clickhouse:kubernetes:Cluster", "properties": self.properties, "options": self.options});
+        let (mut resources, mut options) = (self.others.clone(), self.options.clone());
+        options["customTimeouts"] = json!({"create": "40s", "update": "40s", "delete": "40s"});
+        resources["db"] = json!({"type": "clickhouse:kubernetes:Cluster", "properties": self.properties, "options": options});
         self.stack.set_program(&format!("resources: {resources}\n"))
     }
 
@@ -360,7 +362,8 @@ async fn kubeconfig(address: Address) -> Result<String> {
     Ok(kubeconfig.to_string())
 }
 
-/// Goes all ways with one cluster, or with a new one where that is broken.
+/// Goes all ways (the one that `REPLACEMENT` names, where it is set) with one cluster, or with a new one where that is broken.
+#[allow(clippy::print_stdout, reason = "where the time went is of interest when a row takes too long")]
 async fn table(size: Size, policy: &'static str) {
     let chosen = std::env::var("REPLACEMENT").ok();
     let mut lane = None;
@@ -373,7 +376,10 @@ async fn table(size: Size, policy: &'static str) {
         if matches!(way, ReplacedProvider | OtherAddressInProvider | RenamedProvider) && own.options["provider"].is_null() {
             own.make(ExplicitProvider).await.unwrap();
         }
-        match own.go(way).await {
+        let began = Instant::now();
+        let went = own.go(way).await;
+        println!("{way:?}, {size:?}, {policy}: {:.1} s", began.elapsed().as_secs_f64());
+        match went {
             Ok(()) => lane = Some(own),
             Err(error) => failed.push(format!("── {way:?}, {size:?}, {policy}: {error:#}")),
         }

@@ -1,13 +1,17 @@
 //! What the tests with the real engine share.
 
+use std::path::Path;
 use std::process::Command;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt as _;
+use kube::api::{ListParams, PostParams};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use testbed::pulumi::Stack;
+use testbed::tools::workspace_directory;
 use testbed::{Namespace, Testbed};
 
 /// A program with one cluster, `db`, in `namespace`.
@@ -71,6 +75,20 @@ pub(crate) async fn identity(namespace: &Namespace) -> (Option<String>, String) 
     (installation.and_then(|object| object.uid()), String::from_utf8(secret.data.unwrap()["password"].0.clone()).unwrap())
 }
 
+/// What must stay the same: every object in a namespace by kind, name, unique id and version.
+pub(crate) async fn objects(namespace: &Namespace) -> Vec<String> {
+    let all = ListParams::default();
+    let mut objects = Vec::new();
+    let mut note = |kind: &str, meta: &kube::core::ObjectMeta| {
+        objects.push(format!("{kind} {:?} {:?} {:?}", meta.name, meta.uid, meta.resource_version))
+    };
+    namespace.installations().list(&all).await.unwrap().iter().for_each(|object| note("installation", &object.metadata));
+    namespace.keepers().list(&all).await.unwrap().iter().for_each(|object| note("keeper", &object.metadata));
+    namespace.api::<Secret>().list(&all).await.unwrap().iter().for_each(|object| note("secret", &object.metadata));
+    namespace.api::<Service>().list(&all).await.unwrap().iter().for_each(|object| note("service", &object.metadata));
+    objects
+}
+
 /// Sends a signal to a process; one that has ended meanwhile doesn't mind.
 pub(crate) fn signal(pid: u32, signal: Signal) {
     let sent = kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal);
@@ -93,4 +111,30 @@ pub(crate) fn plugins_of(engine: u32) -> Vec<u32> {
     let descends = |pid: u32| std::iter::successors(Some(pid), |pid| parent_of(*pid)).any(|pid| pid == engine);
     let plugins = processes.iter().filter(|(pid, _, command)| command.contains("pulumi-resource-clickhouse") && descends(*pid));
     plugins.map(|(pid, ..)| *pid).collect()
+}
+
+/// The role that README names, as that of one namespace.
+pub(crate) fn readme_role() -> Role {
+    let readme = std::fs::read_to_string(workspace_directory().join("README.md")).unwrap();
+    let role = readme.split("```").find_map(|block| block.strip_prefix("yaml\napiVersion: rbac")).expect("README has the role");
+    serde_saphyr::from_str(&format!("apiVersion: rbac{role}")).unwrap()
+}
+
+/// Gives a user a role in a namespace.
+pub(crate) async fn grant(namespace: &Namespace, role: Role, user: &str) {
+    let binding = json!({
+        "metadata": {"name": user},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role.metadata.name},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
+    });
+    namespace.api::<Role>().create(&PostParams::default(), &role).await.unwrap();
+    namespace.api::<RoleBinding>().create(&PostParams::default(), &serde_json::from_value(binding).unwrap()).await.unwrap();
+}
+
+/// A kubeconfig of the administrator who acts as somebody with fewer rights.
+pub(crate) fn acting_as(kubeconfig: &Path, user: &str) -> String {
+    let kubeconfig = std::fs::read_to_string(kubeconfig).unwrap();
+    let limited = kubeconfig.replacen("\"token\":", &format!("\"as\": \"{user}\", \"token\":"), 1);
+    assert_ne!(kubeconfig, limited);
+    limited
 }

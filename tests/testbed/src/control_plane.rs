@@ -97,6 +97,21 @@ impl ControlPlane {
         lifetime: Lifetime,
         prepare: impl AsyncFnOnce(&kube::Client) -> Result<()>,
     ) -> Result<Self> {
+        let mut plane = Self::start_api(directory, binary, lifetime, prepare).await?;
+        for component in [Component::ControllerManager, Component::Scheduler, Component::Kwok] {
+            plane.start_component(component)?;
+        }
+        plane.nodes_ready().await?;
+        Ok(plane)
+    }
+
+    /// Starts only the store and the API server of one, as [`Self::start`] does: objects can be there, but nothing comes of them.
+    pub async fn start_api(
+        directory: &Path,
+        binary: &Path,
+        lifetime: Lifetime,
+        prepare: impl AsyncFnOnce(&kube::Client) -> Result<()>,
+    ) -> Result<Self> {
         fs::create_dir_all(directory).with_context(|| format!("failed to make `{}`", directory.display()))?;
         let ports = free_ports::<4>()?;
         let fixed = Fixed {
@@ -114,10 +129,6 @@ impl ControlPlane {
         plane.write_kubeconfigs().await?;
         plane.serves().await?;
         prepare(&plane.client().await?).await?;
-        for component in [Component::ControllerManager, Component::Scheduler, Component::Kwok] {
-            plane.start_component(component)?;
-        }
-        plane.nodes_ready().await?;
         Ok(plane)
     }
 

@@ -21,4 +21,4 @@ mod shared;
 pub mod tools;
 pub mod watching;
 
-pub use shared::{Counted, Namespace, Operator, Testbed};
+pub use shared::{Counted, Elsewhere, Namespace, Operator, Testbed};

@@ -36,6 +36,7 @@ pub struct Testbed {
     counted_kubeconfig: PathBuf,
     counter: tokio::sync::Mutex<Counter>,
     pulumi: OnceCell<Pulumi>,
+    elsewhere: OnceCell<Elsewhere>,
     /// What the stand-ins run on: each test has a runtime of its own, which ends with it.
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -83,6 +84,7 @@ impl Testbed {
             counter: tokio::sync::Mutex::new(Counter::new(&control_plane.requests())),
             control_plane: tokio::sync::Mutex::new(control_plane),
             pulumi: OnceCell::new(),
+            elsewhere: OnceCell::new(),
             runtime: Some(runtime),
         })
     }
@@ -119,6 +121,17 @@ impl Testbed {
         Ok(Namespace { client, name: made.name_any() })
     }
 
+    /// Another Kubernetes cluster, with the operator's definitions, but nobody in it who would do anything. Started at the first call.
+    pub async fn elsewhere(&self) -> Result<&Elsewhere> {
+        let directory = self.directory.join("elsewhere");
+        let start = || async {
+            let binary = tokio::task::spawn_blocking(|| tools::build(Tool::ControlPlane)).await??;
+            let plane = ControlPlane::start_api(&directory, &binary, Lifetime::Tethered, crds::install).await?;
+            Ok(Elsewhere { config: plane.config().await?, plane })
+        };
+        self.elsewhere.get_or_try_init(start).await
+    }
+
     /// Pulumi with the provider's plugin, built and installed at the first call.
     pub async fn pulumi(&self) -> Result<&Pulumi> {
         let home = self.directory.join("pulumi");
@@ -140,6 +153,9 @@ impl Drop for Testbed {
             runtime.shutdown_background();
         }
         self.control_plane.get_mut().stop();
+        if let Some(elsewhere) = self.elsewhere.get_mut() {
+            elsewhere.plane.stop();
+        }
         // What can't be removed now is removed by the next process's start.
         let _ = std::fs::remove_dir_all(&self.directory);
     }
@@ -173,6 +189,28 @@ fn run_directory() -> Result<PathBuf> {
     }
     let prefix = format!("clickhouse-testbed-{}-", std::process::id());
     Ok(tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)?.keep())
+}
+
+/// Another Kubernetes cluster than the testbed's.
+pub struct Elsewhere {
+    config: kube::Config,
+    plane: ControlPlane,
+}
+
+impl Elsewhere {
+    /// The path of its kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.plane.kubeconfig()
+    }
+
+    /// A new namespace of a given name in it.
+    pub async fn namespace(&self, name: &str) -> Result<Namespace> {
+        let client = Client::try_from(self.config.clone())?;
+        let api: Api<NamespaceObject> = Api::all(client.clone());
+        let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
+        let made = api.create(&PostParams::default(), &namespace).await.context("failed to make a namespace")?;
+        Ok(Namespace { client, name: made.name_any() })
+    }
 }
 
 /// The user whose requests are counted, and nobody else's.
