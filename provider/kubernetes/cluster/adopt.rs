@@ -71,6 +71,13 @@ pub(super) fn service_is_damaged(cluster: &validate::ValidatedCluster, urn: &Urn
     written["spec"]["selector"] != found["spec"]["selector"] || written["spec"]["ports"] != found["spec"]["ports"]
 }
 
+/// Whether the Secret lost, or has otherwise, a key or label of those that the inputs `old` give it.
+pub(super) fn secret_is_damaged(old: &ClusterArgs, urn: &Urn, login: &Login, secret: &Value) -> bool {
+    let Some(manifest::Manifests { secret: written, .. }) = render(old, urn, login) else { return false };
+    let found = project(&written, secret);
+    written["data"] != found["data"] || written["metadata"]["labels"] != found["metadata"]["labels"]
+}
+
 fn render(args: &ClusterArgs, urn: &Urn, login: &Login) -> Option<manifest::Manifests> {
     let namespace = args.namespace.clone().unwrap_or_default();
     let filled = defaults::fill(urn, &Autonaming::Default, &namespace, None, &Known::all(args.clone())).ok()?;

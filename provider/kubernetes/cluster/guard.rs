@@ -79,8 +79,40 @@ pub(super) fn warnings(from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Ve
     lost.into_iter().map(|CheckFailure { path, reason }| format!("{path}: {reason}; `allowDataLoss` is set, so it is done")).collect()
 }
 
+/// Volumes that are to be larger, each by its claim's name with the size that it is to have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Growing {
+    /// Those of the hosts.
+    pub(super) hosts: Vec<(String, String)>,
+    /// Those of the Keeper.
+    pub(super) keeper: Vec<(String, String)>,
+}
+
+/// The volumes that are to be larger.
+pub(super) fn growing(from: &Shape, to: &Shape) -> Growing {
+    let mut growing = Growing::default();
+    for group in volumes_in_both(from, to) {
+        let growing = if group.keeper { &mut growing.keeper } else { &mut growing.hosts };
+        growing.extend(group.grown().map(|(claim, _, size)| (claim.to_owned(), size.clone())));
+    }
+    growing
+}
+
+/// Why volumes can't be larger, at the input or the override that asks for it. `rigid` says why those of a storage class can't grow.
+pub(super) fn stuck(from: &Shape, to: &Shape, new: &Known<ClusterArgs>, rigid: impl Fn(&str) -> Option<String>) -> Vec<CheckFailure> {
+    let find = |from: &Shape, to: &Shape| {
+        let each = volumes_in_both(from, to).into_iter().filter_map(|group| {
+            let reason = group.grown().filter_map(|(_, old, _)| old.class.as_deref()).find_map(&rigid)?;
+            let (input, overrides) = group.place("size");
+            Some(Finding { input, overrides, about: group.template, reason })
+        });
+        each.collect()
+    };
+    at_their_paths(find, from, to, new)
+}
+
 /// The findings, each at the input that says it, or at the override when only that explains it; without what is not known yet.
-fn at_their_paths(find: fn(&Shape, &Shape) -> Vec<Finding>, from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
+fn at_their_paths(find: impl Fn(&Shape, &Shape) -> Vec<Finding>, from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
     let found = find(from, to);
     if found.is_empty() {
         return Vec::new();
@@ -504,6 +536,12 @@ impl Group<'_> {
         sizes
             .filter(|(old, new)| quantity::shrinks(old, new))
             .reduce(|one, other| if quantity::shrinks(other.0, one.0) { other } else { one })
+    }
+
+    /// The volumes that are to be larger, with the size that each is to have.
+    fn grown(&self) -> impl Iterator<Item = (&str, &Claim, &String)> {
+        let size = |old: &Claim, new: &'_ Claim| quantity::shrinks(new.size.as_ref()?, old.size.as_ref()?).then_some(());
+        self.claims.iter().filter_map(move |(name, old, new)| size(old, new).and(new.size.as_ref()).map(|size| (*name, *old, size)))
     }
 
     /// The class of a volume, and the other one that it is to have. A volume that is there has the class that was the default.

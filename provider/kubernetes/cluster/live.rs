@@ -34,23 +34,14 @@ impl Live {
         let rendered = validate::anyway(&Known::all(defaults::complete(old.clone(), false)));
         let ValidatedCluster { namespace, name, .. } = &rendered;
         let object = |kind| ObjectRef::new(kind, namespace, name);
-        let (installation, keeper, claims) = futures::join!(
-            there(api, object(Kind::Installation)),
-            async { if rendered.keeper().is_some() { there(api, object(Kind::KeeperInstallation)).await } else { Ok(None) } },
-            apply::list(api, Kind::PersistentVolumeClaim, Some(namespace), |claim| Some(claim.clone())),
-        );
-        let mut shape = match (installation?, keeper?) {
+        let (installation, keeper) = futures::join!(there(api, object(Kind::Installation)), async {
+            if rendered.keeper().is_some() { there(api, object(Kind::KeeperInstallation)).await } else { Ok(None) }
+        });
+        let shape = match (installation?, keeper?) {
             (Some(installation), keeper) => Shape::of(&installation, keeper.as_ref()),
             (None, _) => Shape::rendered(&rendered),
         };
-        let claims = match claims {
-            Err(Error::Forbidden { .. }) => Vec::new(),
-            claims => {
-                let claims = claims?;
-                shape.settle(&claims);
-                claims
-            }
-        };
+        let (shape, claims) = settled(api, shape).await?;
         Ok(Self { shape, claims })
     }
 
@@ -88,6 +79,19 @@ pub(super) async fn reconsider(api: &Api, old: &ClusterArgs, new: &Known<Cluster
     match timeout(GLANCE, Live::look(api, old)).await {
         Ok(Ok(live)) => live.refusals(new),
         _ => refusals,
+    }
+}
+
+/// The shape with the volumes that it really has, and the volume claims of its namespace. Where these may not be read, the volumes are
+/// taken to be as the shape says.
+pub(super) async fn settled(api: &Api, mut shape: Shape) -> Result<(Shape, Vec<Value>), Error> {
+    match apply::list(api, Kind::PersistentVolumeClaim, Some(&shape.namespace), |claim| Some(claim.clone())).await {
+        Err(Error::Forbidden { .. }) => Ok((shape, Vec::new())),
+        claims => {
+            let claims = claims?;
+            shape.settle(&claims);
+            Ok((shape, claims))
+        }
     }
 }
 

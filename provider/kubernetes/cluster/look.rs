@@ -5,12 +5,13 @@ use serde_json::Value;
 
 use super::adopt::{self, Live};
 use super::args::ClusterArgs;
+use super::guard::Growing;
 use super::manifest::{Login, sha256_hex};
 use super::outputs::{Observed, outputs};
 use super::shape::Shape;
 use super::state::{ClusterState, KubernetesCluster, Uids};
 use super::validate::ValidatedCluster;
-use super::{Failed, address, defaults, effects, field, guard, login, names, uid, validate};
+use super::{Failed, address, defaults, effects, field, guard, live, login, names, survey, uid, validate};
 use crate::kubernetes::apply::fetch;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
@@ -26,6 +27,8 @@ pub(super) struct Before {
     service: Option<Value>,
     installation: Option<Value>,
     keeper: Option<Value>,
+    /// What the installation and the Keeper come to, with the volumes that they have.
+    shape: Option<Shape>,
 }
 
 /// Reads what a create could collide with. The Keeper also where the cluster is to have none: the one that is there may lose it.
@@ -47,7 +50,11 @@ pub(super) async fn before_create(api: &Api, cluster: &ValidatedCluster) -> Resu
             found => found?,
         };
     }
-    Ok(Before { namespace: namespace?, secret: secret?, service: service?, installation, keeper })
+    let shape = match &installation {
+        Some(installation) => Some(live::settled(api, Shape::of(installation, keeper.as_ref())).await?.0),
+        None => None,
+    };
+    Ok(Before { namespace: namespace?, secret: secret?, service: service?, installation, keeper, shape })
 }
 
 /// The Kubernetes cluster that `api` leads to, when it is the one of the state: the recorded one, or that of today where none is
@@ -104,8 +111,8 @@ impl Before {
 
     /// Says what taking the cluster over does to its hosts.
     pub(super) fn tell_effects(&self, ctx: &Context, new: &Known<ClusterArgs>, cluster: &ValidatedCluster) {
-        if let Some(installation) = &self.installation {
-            effects::tell(ctx, &Shape::of(installation, self.keeper.as_ref()), &Shape::rendered(cluster), new);
+        if let Some(shape) = &self.shape {
+            effects::tell(ctx, shape, &Shape::rendered(cluster), new);
         }
     }
 
@@ -127,15 +134,23 @@ impl Before {
     }
 
     /// What a create has to do with the cluster that is there already, of this stack's making: it keeps its version where the program
-    /// names none, and it is guarded as in an update. Gives the inputs with that version.
-    pub(super) fn take_over(&self, ctx: &Context, new: &Known<ClusterArgs>) -> Result<Known<ClusterArgs>, Failed> {
-        let Some(installation) = self.installation.clone() else { return Ok(new.clone()) };
+    /// names none, and it is guarded as in an update. Gives the inputs with that version, and the volumes that are to grow.
+    pub(super) async fn take_over(
+        &self,
+        api: &Api,
+        ctx: &Context,
+        new: &Known<ClusterArgs>,
+    ) -> Result<(Known<ClusterArgs>, Growing), Failed> {
+        let (Some(installation), Some(shape)) = (self.installation.clone(), &self.shape) else {
+            return Ok((new.clone(), Growing::default()));
+        };
         let live = Live { installation, keeper: self.keeper.clone(), service: self.service.clone() };
         let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
         let kept = Known { value: super::running(&new.value, there.version.as_deref()), unknown: new.unknown.clone() };
         let to = Shape::rendered(&super::validated(&kept)?);
-        super::refuse(&guard::refusals(&Shape::of(&live.installation, live.keeper.as_ref()), &to, &kept))?;
-        Ok(kept)
+        super::refuse(&guard::refusals(shape, &to, &kept))?;
+        survey::expandable(api, shape, &to, &kept).await?;
+        Ok((kept, guard::growing(shape, &to)))
     }
 
     /// Whether the namespace is this cluster's to make, or was made by it in a run that was interrupted.
@@ -354,7 +369,9 @@ pub(super) fn found(
         },
     };
     let mut state = outputs(&cluster, &login, &observed);
-    if !secret_is_sound || secret.is_none() {
+    let damaged = |secret: &Value| old.is_some_and(|old| adopt::secret_is_damaged(old, &ctx.urn, &login, secret));
+    if !secret_is_sound || secret.as_ref().is_none_or(damaged) {
+        // A refresh reports it as missing, so that the next update mends it.
         state.credentials_secret = None;
     }
     if live.keeper.is_none() {

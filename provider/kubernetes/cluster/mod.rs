@@ -130,7 +130,8 @@ impl Resource for Cluster {
         let failed = |error: Error| error.to_failure();
         let there = Box::pin(look::before_create(&api, &cluster)).await.map_err(failed)?;
         there.refuse_what_is_not_ours(ctx, &cluster)?;
-        let cluster = validated(&there.take_over(ctx, &Known::all(new.clone()))?)?;
+        let (kept, growing) = Box::pin(there.take_over(&api, ctx, &Known::all(new.clone()))).await?;
+        let cluster = validated(&kept)?;
         let kubernetes = Box::pin(look::kubernetes(&api, &cluster.namespace, None)).await.map_err(failed)?;
         let before = login::Before { secret: there.secret.clone(), overridden: login::is_overridden(&cluster), ..login::Before::default() };
         let login = login::resolve(&api, &cluster, before).await?;
@@ -144,6 +145,7 @@ impl Resource for Cluster {
             owns_namespace: there.owns_namespace(&ctx.urn, &cluster),
             exists: there.is_continued(),
             incarnation: Some(task::fresh()),
+            growing,
             old: None,
         };
         let state = rollout.run().await?;
@@ -175,6 +177,7 @@ impl Resource for Cluster {
                 Ok(live) => {
                     refuse(&live.refusals(new))?;
                     from = live.shape().clone();
+                    survey::expandable(&api, &from, &to, new).await?;
                 }
                 Err(error) if error.is_premature() => {}
                 Err(error) => return Err(error.to_failure()),
@@ -214,7 +217,11 @@ impl Resource for Cluster {
         observed.kubernetes = here.map_err(|error| error.to_failure())?.or(observed.kubernetes);
         // What is there may be more than the inputs of the last run tell: after a change that was half made, or an edit by hand.
         let live = Box::pin(Live::look(&api, old)).await.map_err(|error| error.to_failure())?;
-        refuse(&live.refusals(&Known::all(new.clone())))?;
+        let (known, to) = (Known::all(new.clone()), Shape::rendered(&cluster));
+        refuse(&live.refusals(&known))?;
+        Box::pin(survey::expandable(&api, live.shape(), &to, &known)).await?;
+        let growing = guard::growing(live.shape(), &to);
+        drop((known, to));
         let password = known_password(old_state);
         let same_version = same_password(old, new);
         let secret = if same_version && password.is_some() { None } else { look::credentials(&api, &cluster).await? };
@@ -241,6 +248,7 @@ impl Resource for Cluster {
             owns_namespace,
             exists: false,
             incarnation: None,
+            growing,
             old: Some(old),
         };
         let mut state = rollout.run().await?;

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{ClusterArgs, IngressType};
+use super::guard::Growing;
 use super::manifest::{Login, Manifests};
 use super::outputs::{Observed, outputs};
-use super::readiness::{self, Expect, ExpectKeeper, NotDone, Written};
+use super::readiness::{self, Expect, ExpectKeeper, NotDone, Owner, Written};
 use super::shape::Shape;
 use super::state::ClusterState;
 use super::validate::{Ingress, ValidatedCluster};
@@ -43,6 +44,8 @@ pub(super) struct Rollout<'a> {
     pub(super) exists: bool,
     /// The incarnation that this create brings in; `None` for an update.
     pub(super) incarnation: Option<String>,
+    /// The volumes that are to grow.
+    pub(super) growing: Growing,
     /// The inputs of the last run, where there was one.
     pub(super) old: Option<&'a ClusterArgs>,
 }
@@ -89,6 +92,10 @@ impl Rollout<'_> {
     async fn steps(&mut self) -> Result<(), Failure<ClusterState>> {
         let task = task::fresh();
         let keeper = Box::pin(self.write_before_hosts(&task)).await?;
+        // What is suspended does not grow.
+        if keeper.as_ref().is_none_or(|written| written.suspended) {
+            self.growing.keeper.clear();
+        }
         if let Some(keeper) = keeper.filter(|_| !self.cluster.skip_await) {
             self.await_keeper(keeper).await?;
         }
@@ -96,7 +103,11 @@ impl Rollout<'_> {
         if self.cluster.skip_await {
             return Ok(());
         }
+        if written.suspended {
+            self.growing.hosts.clear();
+        }
         self.await_hosts(task, written).await?;
+        self.await_volumes().await?;
         self.await_address().await
     }
 
@@ -268,6 +279,17 @@ impl Rollout<'_> {
         }
         let answer = apply::apply(self.api, &installation, self.mode()).await?;
         Ok((task, answer))
+    }
+
+    /// Waits until the volumes have grown: the operator only asks for it, and says that it is done.
+    async fn await_volumes(&mut self) -> Result<(), Failure<ClusterState>> {
+        let Growing { hosts, keeper } = std::mem::take(&mut self.growing);
+        let ValidatedCluster { namespace, name, .. } = self.cluster;
+        for (owner, wanted) in [(Owner::Installation(name.clone()), hosts), (Owner::Keeper(name.clone()), keeper)] {
+            let grown = Box::pin(readiness::await_growth(self.api.session(), self.ctx, self.deadline, namespace, &owner, wanted)).await;
+            grown.map_err(NotReady::to_failure)?;
+        }
+        Ok(())
     }
 
     async fn await_address(&mut self) -> Result<(), Failure<ClusterState>> {

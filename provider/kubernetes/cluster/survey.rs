@@ -8,18 +8,20 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::args::ClusterArgs;
+use super::guard::Growing;
 use super::readiness::Owner;
 use super::readiness::operator::{self, Presence};
 use super::shape::{Installation, Shape};
 use super::validate::ValidatedCluster;
-use super::{Failed, quantity};
+use super::{Failed, guard, quantity, refuse};
 use crate::kubernetes::client::{Api, Session};
 use crate::kubernetes::error::INSTALL_OPERATOR;
 use crate::kubernetes::inventory::{self, StorageClass};
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::Claim;
 use crate::kubernetes::watch::{Hub, Subscription};
-use crate::resource::{Context, Failure, FailureKind};
+use crate::resource::{Context, Known};
 
 /// How long a list of claims is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -79,32 +81,30 @@ pub(super) async fn after_delete(session: &Session, ctx: &Context, namespace: &s
     }
 }
 
-/// Refuses volumes that can't grow: `growing` are the property that asks for it, and the class of the volumes. One request; where storage
-/// classes may not be read, everything passes.
+/// Refuses volumes that are to grow from one shape to another and can't. `new` are the inputs of the other. One request, where
+/// anything grows; where storage classes may not be read, everything passes.
 ///
 /// # Errors
 ///
-/// A class that is not there any more, or does not allow it: one reason for each property.
-#[cfg_attr(not(test), expect(dead_code, reason = "the rollout calls it with what grows"))]
-pub(super) async fn expandable(api: &Api, growing: &[(String, String)]) -> Result<(), Failed> {
-    if growing.is_empty() {
+/// A class that is not there any more, or does not allow it, at the input that asks for it.
+pub(super) async fn expandable(api: &Api, from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Result<(), Failed> {
+    if guard::growing(from, to) == Growing::default() {
         return Ok(());
     }
     let Some(classes) = inventory::storage_classes(api).await else { return Ok(()) };
-    let reasons: Vec<_> = growing.iter().filter_map(|(property, class)| rigid(property, class, &classes)).collect();
-    if reasons.is_empty() { Ok(()) } else { Err(Failure { kind: FailureKind::Precondition, reasons, partial: None }) }
+    refuse(&guard::stuck(from, to, new, |class| rigid(class, &classes)))
 }
 
 /// Why volumes of a class can't grow.
-fn rigid(property: &str, class: &str, classes: &[StorageClass]) -> Option<String> {
+fn rigid(class: &str, classes: &[StorageClass]) -> Option<String> {
     match classes.iter().find(|found| found.name == class) {
         Some(found) if found.expands => None,
         Some(_) => Some(format!(
-            "{property}: volumes of the storage class `{class}` can't grow, because its `allowVolumeExpansion` is not true; where its \
-             provisioner can do it, set that (`kubectl patch storageclass {class} --patch '{{\"allowVolumeExpansion\": true}}'`), else keep the size"
+            "volumes of the storage class `{class}` can't grow, because its `allowVolumeExpansion` is not true; where its provisioner can do \
+             it, set that (`kubectl patch storageclass {class} --patch '{{\"allowVolumeExpansion\": true}}'`), else keep the size"
         )),
         None => Some(format!(
-            "{property}: the volumes can't grow, because their storage class `{class}` does not exist any more; create it again with \
+            "the volumes can't grow, because their storage class `{class}` does not exist any more; create it again with \
              `allowVolumeExpansion: true`, or keep the size"
         )),
     }
@@ -273,7 +273,8 @@ mod tests {
         let api = session.api(&ctx);
         before_create(&api, &ctx, &cluster(json!({"name": "db"})), false).await;
         after_delete(&session, &ctx, "apps", "db", true).await;
-        assert!(expandable(&api, &[("storage.size".to_owned(), "slow".to_owned())]).await.is_ok());
+        let (small, large) = (sized("slow", "1Gi"), sized("slow", "2Gi"));
+        expandable(&api, &small.0, &large.0, &large.1).await.unwrap();
         assert!(display.infos.lock().unwrap().is_empty() && display.warnings.lock().unwrap().is_empty());
     }
 
@@ -281,9 +282,21 @@ mod tests {
     async fn a_class_that_does_not_expand_is_refused() {
         let (session, _) = server(answer);
         let (ctx, _) = context();
-        let growing = [("storage.size".to_owned(), "standard".to_owned())];
-        let refused = expandable(&session.api(&ctx), &growing).await.unwrap_err();
-        assert!(refused.reasons[0].contains("`standard` can't grow"), "{:?}", refused.reasons);
+        let (small, large) = (sized("standard", "1Gi"), sized("standard", "2Gi"));
+        let refused = expandable(&session.api(&ctx), &small.0, &large.0, &large.1).await.unwrap_err();
+        assert!(
+            refused.reasons.len() == 1
+                && refused.reasons[0].starts_with("storage.size: volumes of the storage class `standard` can't grow"),
+            "{:?}",
+            refused.reasons
+        );
+        expandable(&session.api(&ctx), &large.0, &small.0, &small.1).await.expect("nothing grows");
+    }
+
+    /// A cluster of a storage class whose volumes have a size.
+    fn sized(class: &str, size: &str) -> (Shape, Known<ClusterArgs>) {
+        let program = json!({"name": "db", "storage": {"storageClass": class, "size": size}});
+        (Shape::rendered(&cluster(program.clone())), Known::all(serde_json::from_value(program).unwrap()))
     }
 
     fn class(name: &str, is_default: bool, expands: bool) -> StorageClass {
@@ -325,13 +338,10 @@ mod tests {
     #[test]
     fn volumes_that_cannot_grow_are_named_with_class_and_remedy() {
         let classes = [class("fast", false, true), class("slow", true, false)];
-        assert_eq!(rigid("storage.size", "fast", &classes), None);
-        let told = rigid("storage.size", "slow", &classes).unwrap();
-        assert!(
-            told.starts_with("storage.size: volumes of the storage class `slow` can't grow") && told.contains("kubectl patch"),
-            "{told}"
-        );
-        assert!(rigid("storage.size", "gone", &classes).unwrap().contains("does not exist any more"));
+        assert_eq!(rigid("fast", &classes), None);
+        let told = rigid("slow", &classes).unwrap();
+        assert!(told.starts_with("volumes of the storage class `slow` can't grow") && told.contains("kubectl patch"), "{told}");
+        assert!(rigid("gone", &classes).unwrap().contains("does not exist any more"));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) async fn create(
     match look::before_create(api, &cluster).await {
         Ok(there) => {
             there.refuse_what_is_not_ours(ctx, &cluster)?;
-            let kept = there.take_over(ctx, new)?;
+            let (kept, _) = there.take_over(api, ctx, new).await?;
             cluster = validated(&kept)?;
             there.tell_effects(ctx, &kept, &cluster);
             survey::before_create(api, ctx, &cluster, there.is_continued()).await;

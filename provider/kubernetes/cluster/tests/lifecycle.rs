@@ -358,6 +358,37 @@ async fn only_a_definite_absence_counts_as_gone() {
 }
 
 #[tokio::test]
+async fn a_secret_that_was_edited_is_reported_and_mended() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({"labels": {"team": "a"}}));
+    let state = create(&cluster, &args).await.unwrap();
+    let edits: [(&str, Value); 4] = [
+        ("/data/username", json!("ZXZl")),
+        ("/data/http-url", Value::Null),
+        ("/metadata/labels/team", json!("b")),
+        ("/metadata/labels/team", Value::Null),
+    ];
+    for (path, value) in edits {
+        let written = objects.lock().unwrap()[SECRET].clone();
+        let (parent, key) = path.rsplit_once('/').unwrap();
+        let mut edited = written.clone();
+        let fields = edited.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+        if value.is_null() {
+            fields.remove(key).unwrap()
+        } else {
+            fields.insert(key.into(), value).unwrap()
+        };
+        // What others add is theirs.
+        edited["data"]["theirs"] = json!("eA==");
+        objects.lock().unwrap().insert(SECRET.into(), edited);
+        let found = cluster.read(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap().unwrap();
+        assert_eq!(found.state, ClusterState { credentials_secret: None, ..state.clone() }, "{path}");
+        assert_eq!(cluster.update(&context().0, "apps/db", &args, Some(&found.state), &args).await.unwrap(), state, "{path}");
+        objects.lock().unwrap().insert(SECRET.into(), written);
+    }
+}
+
+#[tokio::test]
 async fn a_lost_secret_or_service_is_reported_and_the_password_kept() {
     let (cluster, _, objects) = api(|_| None);
     let args = program(json!({}));
@@ -453,6 +484,7 @@ async fn a_create_that_fails_to_take_over_leaves_the_cluster_to_its_old_incarnat
 async fn taking_a_cluster_over_is_guarded_and_keeps_its_version() {
     let (cluster, _, objects) = api(|_| None);
     let made = create(&cluster, &program(json!({"shards": 2, "version": "24.8.1.1"}))).await.unwrap();
+    objects.lock().unwrap().insert(CLAIM.into(), claim("standard", Some("pv-1")));
     let fewer = create(&cluster, &program(json!({}))).await.unwrap_err();
     assert!(fewer.kind == FailureKind::Invalid && fewer.reasons[0].contains("`chi-db-cluster-1-0`"), "{:?}", fewer.reasons);
     let preview = cluster.preview_create(&context().0, &Known::all(program(json!({})))).await.unwrap_err();
