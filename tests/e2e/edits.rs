@@ -44,7 +44,7 @@ async fn what_was_edited_with_kubectl_is_told_by_a_refresh_and_repaired_by_the_n
     edit(&namespace, "kubectl-patch", json!({"spec": {"suspend": "yes"}})).await;
 
     let refresh = stack.run(&REFRESH).await.unwrap().succeeded().unwrap();
-    for part in ["image", "level", "stopped", "suspended", "labels", "ingress"] {
+    for part in ["=> \"25.3\"", "level", "stopped", "suspended", "labels", "ingress"] {
         assert!(refresh.text().contains(part), "`{part}` is not in:\n{}", refresh.text());
     }
     stack.preview().await.unwrap().succeeded().unwrap();

@@ -87,13 +87,13 @@ pub(super) async fn kubernetes(
 }
 
 /// The error for a cluster of which nothing is there, in a Kubernetes cluster that can't be told from the one of the state.
-pub(super) fn whereabouts_unknown(api: &Api, urn: &Urn, namespace: &str, name: &str, recorded: &KubernetesCluster) -> Error {
+pub(super) fn whereabouts_unknown(api: &Api, urn: &Urn, namespace: &str, name: &str, recorded: Option<&KubernetesCluster>) -> Error {
+    let server = recorded.and_then(|recorded| recorded.server.as_deref()).unwrap_or("an unknown address");
+    let read = recorded.map_or(namespace, |recorded| &recorded.namespace);
     Error::Elsewhere {
         message: format!(
-            "nothing of {namespace}/{name} is there, and whether this is the Kubernetes cluster that it was made in ({there}) can't be told, since namespace `{read}` can't be read in the one that the \
+            "nothing of {namespace}/{name} is there, and whether this is the Kubernetes cluster that it was made in ({server}) can't be told, since namespace `{read}` can't be read in the one that the \
              kubeconfig leads to ({here}); choose the right kubeconfig or context, or ask for `get` on that namespace; when the cluster is gone for good run `pulumi state delete '{urn}'`",
-            there = recorded.server.as_deref().unwrap_or("an unknown address"),
-            read = recorded.namespace,
             here = api.session().server().as_deref().unwrap_or("an unknown address"),
         ),
     }
@@ -316,14 +316,16 @@ pub(super) fn found(
 ) -> Result<Found<ClusterArgs, ClusterState>, Failed> {
     let Seen { live, secret } = seen;
     let written_version = old.and_then(|old| old.version.clone());
-    let old = old.map(|old| super::running(old, old_state.map(|state| state.version.as_str())));
+    let old = old.map(|old| super::running(old, old_state.map(ClusterState::version_to_run)));
     let old = old.as_ref();
     let known = super::known_password(old_state);
     let stored = secret.as_ref().and_then(|secret| login::decode(secret, defaults::PASSWORD_KEY)).map(SecretString::from);
     let (login, secret_is_sound) = settle(&live, known, stored);
+    let mut found_version = None;
     let inputs = match old {
         Some(old) => {
             let mut inputs = adopt::drifted(old, &live, &ctx.urn, &login);
+            found_version.clone_from(&inputs.version);
             if inputs.version == old.version {
                 inputs.version.clone_from(&written_version);
             }
@@ -378,8 +380,9 @@ pub(super) fn found(
         state.keeper = None;
     }
     if let Some(known) = old_state.filter(|state| !state.version.is_empty()) {
-        // What it is to run; what it runs is told as drift of the input.
-        state.version.clone_from(&known.version);
+        let wanted = known.version_to_run().to_owned();
+        state.version = found_version.unwrap_or_else(|| wanted.clone());
+        state.wanted_version = Some(wanted).filter(|wanted| *wanted != state.version);
     }
     let damaged = |service: &Value| old.is_some() && adopt::service_is_damaged(&cluster, &ctx.urn, &login, service);
     match &live.service {

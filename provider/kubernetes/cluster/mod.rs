@@ -50,10 +50,9 @@ use self::rollout::{Rollout, id, known_password};
 use self::shape::Shape;
 use self::state::{ClusterState, Uids};
 use self::validate::{Credential, ValidatedCluster};
-use crate::kubernetes::apply;
 use crate::kubernetes::client::Session;
 use crate::kubernetes::error::{Error, Reach};
-use crate::kubernetes::meta::{self, Kind, ObjectRef};
+use crate::kubernetes::meta;
 use crate::property::path::PropertyPath;
 use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource};
 
@@ -160,8 +159,8 @@ impl Resource for Cluster {
         old_state: Option<&ClusterState>,
         new: &Known<ClusterArgs>,
     ) -> Result<Preview<ClusterState>, Failed> {
-        let version = old_state.map(|state| state.version.as_str());
-        let old = &running(old, version);
+        let version = old_state.map(ClusterState::version_to_run);
+        let old = &last_ran(old, old_state);
         let new = &Known { value: running(&new.value, version), unknown: new.unknown.clone() };
         let cluster = validated(new)?;
         let login = known_login(&cluster, old_state.filter(|_| same_password(old, &new.value)));
@@ -206,8 +205,7 @@ impl Resource for Cluster {
         old_state: Option<&ClusterState>,
         new: &ClusterArgs,
     ) -> Result<ClusterState, Failed> {
-        let version = old_state.map(|state| state.version.as_str());
-        let (old, new) = (&running(old, version), &running(new, version));
+        let (old, new) = (&last_ran(old, old_state), &running(new, old_state.map(ClusterState::version_to_run)));
         let cluster = validated(&Known::all(new.clone()))?;
         let deadline = deadline(ctx, ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
@@ -231,12 +229,16 @@ impl Resource for Cluster {
             observed.uids.namespace = look::own_namespace(&api, &ctx.urn, &cluster.namespace).await?;
         }
         let owns_namespace = cluster.create_namespace && observed.uids.namespace.is_some();
-        for claim in live.stale_claims(&cluster) {
-            if let Some(name) = field(claim, "/metadata/name") {
-                let object = ObjectRef::new(Kind::PersistentVolumeClaim, &cluster.namespace, name);
-                apply::delete(&api, &object, meta::uid(claim)).await.map_err(|error| error.to_failure())?;
-            }
-        }
+        let removal = removal::Removal {
+            ctx,
+            api: &api,
+            deadline,
+            namespace: &cluster.namespace,
+            name: &cluster.name,
+            args: Some(old),
+            state: old_state,
+        };
+        Box::pin(removal.claims(&live.stale_claims(&cluster))).await?;
         drop(live);
         let rollout = Rollout {
             ctx,
@@ -275,8 +277,10 @@ impl Resource for Cluster {
         let looked = async {
             let here = look::kubernetes(&api, &namespace, recorded).await?;
             let there = look::around(&api, &namespace, &name, old, old_state).await?;
-            match (&there, recorded, &here) {
-                (There::Nothing, Some(recorded), None) => Err(look::whereabouts_unknown(&api, &ctx.urn, &namespace, &name, recorded)),
+            match (&there, &here) {
+                (There::Nothing, None) if old_state.is_some_and(|state| state.uids != Uids::default()) => {
+                    Err(look::whereabouts_unknown(&api, &ctx.urn, &namespace, &name, recorded))
+                }
                 _ => Ok((there, here)),
             }
         };
@@ -375,6 +379,11 @@ fn running(args: &ClusterArgs, version: Option<&str>) -> ClusterArgs {
         args.version = Some(version.to_owned());
     }
     args
+}
+
+/// The inputs of the last run with the version that ran: the one that a refresh has found stands in them already.
+fn last_ran(old: &ClusterArgs, state: Option<&ClusterState>) -> ClusterArgs {
+    running(old, state.filter(|state| state.wanted_version.is_none()).map(|state| state.version.as_str()))
 }
 
 /// Whether an update waits until its change is carried out.

@@ -32,6 +32,7 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
     let endpoints = address::endpoints(&hostname);
     let connection = login.password.as_ref().map(|password| address::connection(&endpoints, &admin.username, password.expose_secret()));
     ClusterState {
+        wanted_version: None,
         name: name.clone(),
         namespace: namespace.clone(),
         cluster_name: cluster_name.clone(),

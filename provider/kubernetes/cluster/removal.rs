@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::args::{ClusterArgs, ReclaimPolicy};
 use super::readiness::{self, Leaving};
 use super::state::{ClusterState, Uids};
-use super::{Failed, began_only, has_keeper, login, look, namespace, shape, survey};
+use super::{Failed, began_only, field, has_keeper, login, look, namespace, shape, survey};
 use crate::kubernetes::apply::{self, DeleteOutcome};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
@@ -57,7 +57,7 @@ impl Removal<'_> {
             Err(error) if error.is_absent() => None,
             result => result.map_err(failed)?,
         };
-        if let (None, Some(recorded)) = (&here, &state.kubernetes) {
+        if here.is_none() && state.uids != Uids::default() {
             // One object of ours tells as much.
             let mut seen = secret.as_ref().and_then(meta::uid) == state.uids.secret.as_deref() && secret.is_some();
             if !seen {
@@ -65,6 +65,7 @@ impl Removal<'_> {
                 seen = installation.is_ok_and(|found| found.is_some_and(|found| meta::uid(&found) == state.uids.installation.as_deref()));
             }
             if !seen {
+                let recorded = state.kubernetes.as_ref();
                 return Err(failed(look::whereabouts_unknown(self.api, &self.ctx.urn, self.namespace, self.name, recorded)));
             }
         }
@@ -99,6 +100,17 @@ impl Removal<'_> {
             let claims = apply::list_names(self.api, Kind::PersistentVolumeClaim, Some(self.namespace), &selector).await;
             for claim in claims.map_err(|error| error.to_failure())? {
                 self.delete(&claim, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes volume claims, and waits until they are gone: the operator makes none where one of the name is still there.
+    pub(super) async fn claims(&self, claims: &[&Value]) -> Result<(), Failed> {
+        for claim in claims {
+            if let Some(name) = field(claim, "/metadata/name") {
+                let object = ObjectRef::new(Kind::PersistentVolumeClaim, self.namespace, name);
+                self.delete(&object, meta::uid(claim)).await?;
             }
         }
         Ok(())

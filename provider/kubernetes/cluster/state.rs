@@ -50,6 +50,10 @@ pub struct ClusterState {
     /// The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub version: String,
+    /// The version that it is to run, where a refresh has found another one.
+    #[serde(rename = "__version", skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub wanted_version: Option<String>,
     /// The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<KubernetesCluster>,
@@ -58,6 +62,13 @@ pub struct ClusterState {
     pub incarnation: Option<String>,
     /// The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
     pub uids: Uids,
+}
+
+impl ClusterState {
+    /// The version that the cluster is to run where its program names none.
+    pub fn version_to_run(&self) -> &str {
+        self.wanted_version.as_ref().unwrap_or(&self.version)
+    }
 }
 
 /// The unique ids of the objects that belong to a cluster, as far as they exist.

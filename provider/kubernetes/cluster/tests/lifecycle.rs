@@ -13,8 +13,8 @@ use crate::kubernetes::cluster::state::ClusterState;
 use crate::kubernetes::scripted::{Log, Reply, Seen, context, server};
 use crate::resource::{Failure, FailureKind, Resource};
 
-type Objects = Arc<Mutex<BTreeMap<String, Value>>>;
-type Interfere = fn(&Seen) -> Option<Reply>;
+pub(super) type Objects = Arc<Mutex<BTreeMap<String, Value>>>;
+pub(super) type Interfere = fn(&Seen) -> Option<Reply>;
 
 /// An API server with objects, and a hook that may answer first.
 fn api(interfere: Interfere) -> (Cluster, Arc<Log>, Objects) {
@@ -23,7 +23,7 @@ fn api(interfere: Interfere) -> (Cluster, Arc<Log>, Objects) {
     (Cluster::new(session), log, objects)
 }
 
-fn serve(objects: Objects, interfere: Interfere) -> (Session, Arc<Log>) {
+pub(super) fn serve(objects: Objects, interfere: Interfere) -> (Session, Arc<Log>) {
     server(move |seen| interfere(seen).unwrap_or_else(|| answer(&objects, seen)))
 }
 
@@ -109,11 +109,11 @@ fn stored_hash(objects: &Objects) -> String {
     objects.lock().unwrap()[CHI]["spec"]["configuration"]["users"]["default/password_sha256_hex"].as_str().expect("a hash").to_owned()
 }
 
-fn requests(log: &Log) -> Vec<String> {
+pub(super) fn requests(log: &Log) -> Vec<String> {
     log.all().iter().map(|seen| format!("{} {}", seen.method, seen.path.rsplit('/').nth(1).unwrap())).collect()
 }
 
-async fn create(cluster: &Cluster, args: &ClusterArgs) -> Result<ClusterState, Failure<ClusterState>> {
+pub(super) async fn create(cluster: &Cluster, args: &ClusterArgs) -> Result<ClusterState, Failure<ClusterState>> {
     cluster.create(&context().0, args).await.map(|made| made.state)
 }
 

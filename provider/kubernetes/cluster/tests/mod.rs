@@ -8,6 +8,7 @@ mod guard;
 mod lifecycle;
 mod manifest;
 mod overrides;
+mod releases;
 mod secrets;
 mod shape;
 mod troubleshooting;
