@@ -1,4 +1,6 @@
-//! Reading and writing objects: each function is one HTTP request.
+//! Reading and writing objects: each function is one HTTP request, but where a person's edit is in the way.
+
+mod ports;
 
 use http::Request;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -62,18 +64,30 @@ pub async fn create(api: &Api, manifest: &Value) -> Result<Value, Error> {
 
 /// Creates or updates the object that a manifest describes, by server-side apply: only the fields in the manifest become ours,
 /// and fields that the definition does not know are refused. With a `metadata.uid` only the object that has it is changed and
-/// nothing is made: else it fails with [`Error::NotTheOne`]. Fields that somebody changed by hand with kubectl are taken back.
+/// nothing is made: else it fails with [`Error::NotTheOne`]. Fields that somebody changed by hand with kubectl are taken back, a Service's
+/// ports too.
 /// Returns the object as the server has it now.
 pub async fn apply(api: &Api, manifest: &Value, write: Write) -> Result<Value, Error> {
     let object = ObjectRef::of(manifest).ok_or_else(|| malformed("the manifest names no object of a known kind"))?;
     let subject = Subject::object(Verb::Apply, &object);
-    match patch(api, &subject, &object, manifest, write).await {
-        Err(Error::Conflict { conflicts, .. }) if conflicts.iter().all(is_edit) => {
-            patch(api, &subject, &object, manifest, Write { force: true, ..write }).await
-        }
+    let mut applied = patch(api, &subject, &object, manifest, write).await;
+    if matches!(&applied, Err(Error::Conflict { conflicts, .. }) if conflicts.iter().all(is_edit)) {
+        applied = patch(api, &subject, &object, manifest, Write { force: true, ..write }).await;
+    }
+    match applied {
         Err(error) if uid(manifest).is_some() && is_about_uid(&error) => {
             let replaced = matches!(error, Error::Invalid { .. });
             Err(Error::NotTheOne { object: object.to_string(), replaced })
+        }
+        Err(error @ Error::Invalid { .. }) if object.kind == Kind::Service => {
+            let live = fetch(api, &object).await?;
+            let Some(removal) = live.as_ref().and_then(|live| ports::without_edited(manifest, live)) else { return Err(error) };
+            if write.dry_run {
+                return Ok(manifest.clone());
+            }
+            change(api, &object, "application/strategic-merge-patch+json", &removal).await?;
+            // What else was edited is taken back, too; whoever applies it was told already.
+            patch(api, &subject, &object, manifest, Write { force: true, ..write }).await
         }
         Err(Error::UnknownFields { object: name, fields, .. }) => {
             Err(Error::UnknownFields { object: name, fields, installed: installed_version(api, object.kind).await })
@@ -108,14 +122,13 @@ async fn patch(api: &Api, subject: &Subject, object: &ObjectRef, manifest: &Valu
 
 /// Changes single fields of an object by a JSON merge patch; the rest stays, whoever owns it.
 pub async fn merge(api: &Api, object: &ObjectRef, patch: &Value) -> Result<Value, Error> {
-    let subject = Subject::object(Verb::Apply, object);
+    change(api, object, "application/merge-patch+json", patch).await
+}
+
+async fn change(api: &Api, object: &ObjectRef, form: &str, patch: &Value) -> Result<Value, Error> {
     let target = format!("{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict", path(object)?);
-    call(
-        api,
-        &subject,
-        &request("PATCH", &target, &[(CONTENT_TYPE.as_str(), "application/merge-patch+json")], Some(patch.to_string().into_bytes()))?,
-    )
-    .await
+    let request = request("PATCH", &target, &[(CONTENT_TYPE.as_str(), form)], Some(patch.to_string().into_bytes()))?;
+    call(api, &Subject::object(Verb::Apply, object), &request).await
 }
 
 /// Deletes an object. With a `uid`, only the object that has it.

@@ -67,8 +67,11 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
 /// Whether the Service lost what no input speaks of: its selector or its ports.
 pub(super) fn service_is_damaged(cluster: &validate::ValidatedCluster, urn: &Urn, login: &Login, service: &Value) -> bool {
     let written = manifest::build(cluster, urn, login, "").service;
-    let found = project(&written, service);
-    written["spec"]["selector"] != found["spec"]["selector"] || written["spec"]["ports"] != found["spec"]["ports"]
+    let ports = |service: &'_ Value| service["spec"]["ports"].as_array().cloned().unwrap_or_default();
+    let there = ports(service);
+    // Ports that others have added are theirs.
+    let has = |port: &Value| there.iter().any(|found| project(port, found) == *port);
+    written["spec"]["selector"] != project(&written, service)["spec"]["selector"] || !ports(&written).iter().all(has)
 }
 
 /// Whether the Secret lost, or has otherwise, a key or label of those that the inputs `old` give it.
