@@ -212,11 +212,9 @@ fn look_into(value: &Value, path: &PropertyPath, depth: usize, found: &mut Vec<C
         }
         Value::Object(map) => map.iter().for_each(|(key, value)| look_into(value, &path.key(key), depth + 1, found)),
         Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| look_into(item, &path.index(index), depth + 1, found)),
-        Value::Number(number) => {
-            if number.as_f64().is_some_and(|number| number.fract() == 0.0 && number.abs() >= INEXACT) {
-                let reason = "is a whole number that Pulumi can't carry exactly (9007199254740991 is the largest): write it in quotes";
-                found.push(CheckFailure::new(path.clone(), reason));
-            }
+        Value::Number(number) if number.as_f64().is_some_and(|number| number.fract() == 0.0 && number.abs() >= INEXACT) => {
+            let reason = "is a whole number that Pulumi can't carry exactly (9007199254740991 is the largest): write it in quotes";
+            found.push(CheckFailure::new(path.clone(), reason));
         }
         _ => {}
     }

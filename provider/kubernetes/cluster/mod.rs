@@ -112,7 +112,7 @@ impl Resource for Cluster {
     async fn preview_create(&self, ctx: &Context, new: &Known<ClusterArgs>) -> Result<Preview<ClusterState>, Failed> {
         let mut cluster = validated(new)?;
         if new.unknown.is_empty() {
-            cluster = tryout::create(&self.session.api(ctx), ctx, new, cluster).await?;
+            cluster = Box::pin(tryout::create(&self.session.api(ctx), ctx, new, cluster)).await?;
         }
         for risk in effects::risks(&Shape::rendered(&cluster)) {
             ctx.report.warn(&risk);
@@ -170,8 +170,8 @@ impl Resource for Cluster {
         effects::tell(ctx, &from, &to, new);
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);
-            tryout::update(&api, ctx, &cluster, &login, old_state).await?;
-            match Live::look(&api, old).await {
+            Box::pin(tryout::update(&api, ctx, &cluster, &login, old_state)).await?;
+            match Box::pin(Live::look(&api, old)).await {
                 Ok(live) => {
                     refuse(&live.refusals(new))?;
                     from = live.shape().clone();

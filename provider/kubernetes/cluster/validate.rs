@@ -346,7 +346,7 @@ impl Checker<'_> {
         let Some(text) = text else { return };
         match quantity::nanos(text) {
             None => {
-                self.fail(path, format!("`{text}` is no quantity: write for example `500m`, `2`, `4Gi`; Kubernetes knows less than `8Ei`"))
+                self.fail(path, format!("`{text}` is no quantity: write for example `500m`, `2`, `4Gi`; Kubernetes knows less than `8Ei`"));
             }
             Some(value) if value <= 0 => self.fail(path, format!("`{text}` must be more than 0")),
             Some(_) => {}
