@@ -93,7 +93,8 @@ impl Resource for Cluster {
         let known = Known { value: filled, unknown: new.unknown.clone() };
         let mut failures = validate::validate(&known).err().unwrap_or_default();
         // The first thing that is wrong with a property is told.
-        for problem in given::problems(old, new).into_iter().chain(overrides::conflicts(new, &known.value)) {
+        let problems = given::problems(old, new).into_iter().chain(given::overridden_hosts(old, &known));
+        for problem in problems.chain(overrides::conflicts(new, &known.value)) {
             if !failures.iter().any(|failure| failure.path == problem.path) {
                 failures.push(problem);
             }
