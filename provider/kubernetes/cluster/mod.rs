@@ -81,6 +81,7 @@ impl Resource for Cluster {
     type State = ClusterState;
 
     const TOKEN: &'static str = "clickhouse:kubernetes:Cluster";
+    const IDENTITY: &'static [&'static str] = &["uids", "incarnation", "kubernetes", "credentialsSecret"];
 
     async fn check(
         &self,
