@@ -260,7 +260,7 @@ impl Lane<'_> {
                     }
                 };
                 *self.hits.entry(moment).or_default() += usize::from(hit);
-                tokio::time::timeout(Duration::from_mins(2), ended).await.expect("the run ends")
+                tokio::time::timeout(Duration::from_secs(120), ended).await.expect("the run ends")
             }
         };
         drop(alone);
