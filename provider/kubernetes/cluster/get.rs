@@ -75,7 +75,7 @@ impl Function for GetCluster {
         let api = self.session.api(ctx);
         let selector = format!("clickhouse.altinity.com/chi={},clickhouse.altinity.com/ready=yes", args.name);
         let (seen, serving) = futures::join!(
-            look::around(&api, &namespace, &args.name, None, None),
+            Box::pin(look::around(&api, &namespace, &args.name, None, None)),
             apply::list_names(&api, Kind::Pod, Some(&namespace), &selector),
         );
         let seen = seen.map_err(|error| error.to_failure())?;
