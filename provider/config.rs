@@ -241,6 +241,9 @@ mod tests {
     fn a_near_miss_is_told_and_a_strangers_setting_is_not() {
         let reading = ProviderArgs::read(&map([("kubeConfig", "x".into()), ("tokenSecret", "y".into()), ("version", "1.0.0".into())]));
         assert_eq!(reading.warnings, ["the provider has no setting `kubeConfig`; did you mean `kubeconfig`?"]);
+        for typo in ["kubconfig", "kube-config", "contxt", "namespce", "delete_unreachable", "deleteUnreachble", "clusters"] {
+            assert_eq!(ProviderArgs::read(&map([(typo, "x".into())])).warnings.len(), 1, "{typo}");
+        }
     }
 
     #[test]

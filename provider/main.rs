@@ -12,6 +12,10 @@ use tokio::net::TcpListener;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
+/// The environment variable that says what is traced on the standard error. Not `RUST_LOG`: the engine shows what is written there, and that
+/// of somebody's shell is about other programs.
+const FILTER: &str = "PULUMI_CLICKHOUSE_LOG";
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse(std::env::args_os().skip(1));
     let done = if arguments.version {
@@ -35,7 +39,7 @@ fn main() -> ExitCode {
 
 async fn serve(arguments: Arguments) -> io::Result<()> {
     let log = EngineLog::default();
-    let stderr = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let stderr = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::registry()
         .with(fmt::layer().with_writer(io::stderr).with_ansi(false).with_filter(stderr))
         .with(log.clone().with_filter(filter_fn(forwards).with_max_level_hint(LevelFilter::DEBUG)))

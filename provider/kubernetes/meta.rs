@@ -37,8 +37,6 @@ pub enum Kind {
     PersistentVolumeClaim,
     /// An event of the core group.
     Event,
-    /// A ConfigMap.
-    ConfigMap,
     /// A Deployment.
     Deployment,
     /// A `ResourceQuota`.
@@ -47,14 +45,6 @@ pub enum Kind {
     StorageClass,
     /// A `CustomResourceDefinition`.
     CustomResourceDefinition,
-    /// A `NetworkPolicy`.
-    NetworkPolicy,
-    /// A `CronJob`.
-    CronJob,
-    /// A `Certificate` of cert-manager.
-    Certificate,
-    /// A `PodMonitor` of the Prometheus operator.
-    PodMonitor,
 }
 
 /// What identifies a kind on the API.
@@ -72,7 +62,7 @@ const fn resource(group: &'static str, version: &'static str, name: &'static str
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 13] = [
         Self::Namespace,
         Self::Secret,
         Self::Service,
@@ -82,15 +72,10 @@ impl Kind {
         Self::Pod,
         Self::PersistentVolumeClaim,
         Self::Event,
-        Self::ConfigMap,
         Self::Deployment,
         Self::ResourceQuota,
         Self::StorageClass,
         Self::CustomResourceDefinition,
-        Self::NetworkPolicy,
-        Self::CronJob,
-        Self::Certificate,
-        Self::PodMonitor,
     ];
 
     const fn resource(self) -> Resource {
@@ -106,17 +91,12 @@ impl Kind {
             Self::Pod => resource("", "v1", "Pod", "pods", true),
             Self::PersistentVolumeClaim => resource("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", true),
             Self::Event => resource("", "v1", "Event", "events", true),
-            Self::ConfigMap => resource("", "v1", "ConfigMap", "configmaps", true),
             Self::Deployment => resource("apps", "v1", "Deployment", "deployments", true),
             Self::ResourceQuota => resource("", "v1", "ResourceQuota", "resourcequotas", true),
             Self::StorageClass => resource("storage.k8s.io", "v1", "StorageClass", "storageclasses", false),
             Self::CustomResourceDefinition => {
                 resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false)
             }
-            Self::NetworkPolicy => resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true),
-            Self::CronJob => resource("batch", "v1", "CronJob", "cronjobs", true),
-            Self::Certificate => resource("cert-manager.io", "v1", "Certificate", "certificates", true),
-            Self::PodMonitor => resource("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", true),
         }
     }
 
@@ -147,7 +127,7 @@ impl Kind {
 
     /// Whether its definition has to be installed before it can be used.
     pub const fn is_custom(self) -> bool {
-        matches!(self, Self::Installation | Self::KeeperInstallation | Self::Certificate | Self::PodMonitor)
+        matches!(self, Self::Installation | Self::KeeperInstallation)
     }
 
     /// The `apiVersion` as manifests write it, `clickhouse.altinity.com/v1`.

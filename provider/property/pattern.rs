@@ -48,6 +48,11 @@ impl Pattern {
         (!steps.is_empty()).then_some(Self(steps))
     }
 
+    /// How many steps it leads down.
+    pub fn depth(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether `path` is meant, or stands below what is meant.
     pub fn covers(&self, path: &PropertyPath) -> bool {
         let segments = path.segments();

@@ -255,6 +255,9 @@ pub trait Resource: Send + Sync + 'static {
     /// The type token, `package:module:Name`.
     const TOKEN: &'static str;
 
+    /// The outputs by which the resource is known again: they are in the state also when there is no room for the others.
+    const IDENTITY: &'static [&'static str] = &[];
+
     /// Fills in the defaults and finds everything that is wrong. Pure as long as nothing is: only before it refuses
     /// a change may it look at what is there.
     ///

@@ -71,6 +71,7 @@ impl Resource for Thing {
     type Args = ThingArgs;
     type State = ThingState;
     const TOKEN: &'static str = "test:index:Thing";
+    const IDENTITY: &'static [&'static str] = &["endpoints"];
 
     async fn check(
         &self,

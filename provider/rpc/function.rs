@@ -4,7 +4,7 @@ use std::vec::IntoIter;
 
 use tonic::Status;
 
-use super::pb::list_response::{Computed, Response, Result as Item};
+use super::pb::list_response::{Computed, Continuation, Response, Result as Item};
 use super::pb::{self, ListResponse};
 use super::server::Server;
 use super::{convert, status};
@@ -25,7 +25,7 @@ pub(super) async fn invoke(server: &Server, request: pb::InvokeRequest) -> Resul
     }
 }
 
-/// All at once, without continuation: what is listed is a few names.
+/// A page at a time where pages are asked for, in the order of the ids: the id of a page's last result leads to the next one.
 pub(super) async fn list(server: &Server, request: pb::ListRequest) -> Result<Listing, Status> {
     let list = server.registry().find_list(&request.token).ok_or_else(|| unknown("listing of", &request.token))?;
     let query = convert::read(request.query)?;
@@ -41,12 +41,18 @@ pub(super) async fn list(server: &Server, request: pb::ListRequest) -> Result<Li
         }
         Refusal::Failed(Failure { kind, reasons, partial: _ }) => status::plain(kind, &reasons),
     })?;
-    let results: Vec<_> = listed
-        .into_iter()
-        .take(limit.unwrap_or(usize::MAX))
-        .map(|listed| Ok(ListResponse { response: Some(Response::Result(Item { id: listed.id, name: listed.name })) }))
-        .collect();
-    Ok(futures::stream::iter(results))
+    let mut listed: Vec<_> = listed.into_iter().take(limit.unwrap_or(usize::MAX)).collect();
+    let size = usize::try_from(request.page_size).ok().filter(|size| *size > 0);
+    let is_paged = size.is_some() || !request.continuation_token.is_empty();
+    if is_paged {
+        listed.sort_by(|one, other| one.id.cmp(&other.id));
+        listed.retain(|listed| listed.id > request.continuation_token);
+    }
+    let rest = size.filter(|size| *size < listed.len()).map(|size| listed.drain(size..).len());
+    let next = rest.and(listed.last()).map(|last| Response::Continuation(Continuation { continuation_token: last.id.clone() }));
+    let results = listed.into_iter().map(|listed| Response::Result(Item { id: listed.id, name: listed.name }));
+    let answers: Vec<_> = results.chain(next).map(|response| Ok(ListResponse { response: Some(response) })).collect();
+    Ok(futures::stream::iter(answers))
 }
 
 fn unknown(what: &str, token: &str) -> Status {

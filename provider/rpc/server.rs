@@ -11,8 +11,10 @@ use futures::FutureExt;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
+use tower::util::MapResponseLayer;
 use tracing::Instrument;
 
 use super::log::EngineLog;
@@ -25,6 +27,9 @@ use crate::schema::convert::ConvertError;
 
 /// The largest message either way; as Pulumi's own servers have it, because a stack's state can be in one.
 const LARGEST: usize = 400 * 1024 * 1024;
+
+/// How the decoder ends its words about a message that it does not go to the bottom of.
+const TOO_DEEP: &str = "recursion limit reached";
 
 /// The package that is served.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +66,8 @@ impl Server {
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         let service = ResourceProviderServer::new(self).max_decoding_message_size(LARGEST).max_encoding_message_size(LARGEST);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming).await.map_err(io::Error::other)
+        let mut server = tonic::transport::Server::builder().layer(MapResponseLayer::new(in_plain_words));
+        server.add_service(service).serve_with_incoming(incoming).await.map_err(io::Error::other)
     }
 
     /// Uses this configuration from now on. Calls that are under way keep the one that they began with.
@@ -97,6 +103,18 @@ impl Server {
         let timeout = Duration::try_from_secs_f64(timeout).ok().filter(|timeout| !timeout.is_zero());
         let report = self.log.row(&urn);
         Context { urn, cancel, started: Instant::now(), timeout, report }
+    }
+}
+
+/// What is nested too deeply to be decoded is told as such: the decoder names level after level, and no property.
+fn in_plain_words(response: http::Response<Body>) -> http::Response<Body> {
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.message().ends_with(TOO_DEEP) => Status::invalid_argument(
+            "the properties are nested too deeply: Pulumi's protocol carries about 30 objects or lists in one another, and in `chiOverrides` and `chkOverrides` \
+             the operator knows fewer; look for a value that holds itself, or for a wrong indentation",
+        )
+        .into_http(),
+        _ => response,
     }
 }
 
@@ -205,6 +223,8 @@ impl ResourceProvider for Server {
 
     async fn cancel(&self, _: Request<()>) -> Result<Response<()>, Status> {
         self.cancel_all();
+        // The engine may end the process as soon as this is answered.
+        self.log.flush().await;
         Ok(Response::new(()))
     }
 

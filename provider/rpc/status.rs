@@ -9,8 +9,8 @@ use crate::property::{PropertyMap, PropertyValue};
 use crate::resource::erased::{Failed, Partial};
 use crate::resource::{CheckFailure, Existing, Failure, FailureKind};
 
-/// How large the details may get. They travel in HTTP/2 trailers, of which gRPC clients may refuse more than 8 KiB, and are
-/// written in base64 there; a refused trailer loses the resource.
+/// How large the details may get. They travel in HTTP/2 trailers, written in base64 there. Go's gRPC has announced to refuse more than
+/// 8 KiB of these, which today is a switch of it; a refused trailer loses the resource.
 const BUDGET: usize = 5 * 1024;
 
 /// The longest message that goes beside details: Pulumi shows the details' reasons instead of it.
@@ -77,8 +77,8 @@ fn init_failed(id: String, partial: Partial, reasons: Vec<String>) -> Status {
 }
 
 /// What can be left out to save room, in this order: computed lists and objects, first those without a secret, the largest
-/// first. Inputs are never left out, for the next diff needs them, nor are computed texts and numbers, among which are the
-/// password and what identifies the resource.
+/// first. Inputs are never left out, for the next diff needs them, nor are computed texts and numbers, among which is the
+/// password, nor what identifies the resource, which is not named as computed.
 fn sparable(outputs: &PropertyMap, computed: &[String]) -> Vec<String> {
     let mut sparable: Vec<(bool, usize, &String)> = computed
         .iter()

@@ -235,6 +235,7 @@ impl Lane<'_> {
             output = &mut ended => Some(output),
             () = reached => None,
         };
+        #[expect(clippy::single_match_else, reason = "the comment belongs to the shorter arm")]
         let output = match output {
             // Too late: it was over before anybody saw that it had come so far.
             Some(output) => output,
@@ -248,7 +249,9 @@ impl Lane<'_> {
                     }
                     Victim::Plugin => {
                         let plugins = plugins_of(engine);
-                        plugins.iter().for_each(|plugin| signal(*plugin, Signal::KILL));
+                        for plugin in &plugins {
+                            signal(*plugin, Signal::KILL);
+                        }
                         running && !plugins.is_empty()
                     }
                     Victim::Server(component) => {
@@ -257,7 +260,7 @@ impl Lane<'_> {
                     }
                 };
                 *self.hits.entry(moment).or_default() += usize::from(hit);
-                tokio::time::timeout(Duration::from_mins(2), ended).await.expect("the run ends")
+                tokio::time::timeout(Duration::from_secs(120), ended).await.expect("the run ends")
             }
         };
         drop(alone);

@@ -80,7 +80,7 @@ pub(crate) async fn objects(namespace: &Namespace) -> Vec<String> {
     let all = ListParams::default();
     let mut objects = Vec::new();
     let mut note = |kind: &str, meta: &kube::core::ObjectMeta| {
-        objects.push(format!("{kind} {:?} {:?} {:?}", meta.name, meta.uid, meta.resource_version))
+        objects.push(format!("{kind} {:?} {:?} {:?}", meta.name, meta.uid, meta.resource_version));
     };
     namespace.installations().list(&all).await.unwrap().iter().for_each(|object| note("installation", &object.metadata));
     namespace.keepers().list(&all).await.unwrap().iter().for_each(|object| note("keeper", &object.metadata));

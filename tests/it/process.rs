@@ -1,16 +1,17 @@
 //! The plugin's process: how it starts, and what ends it.
 
+use std::fs::{self, File};
+use std::io::{Read, Seek};
 use std::net::TcpListener as StdListener;
 use std::process::Command;
 use std::time::Instant;
 
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
-use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Endpoint;
 
-use crate::support::pb;
 use crate::support::plugin::{LONG, Plugin};
+use crate::support::{pb, texts};
 
 async fn shakes_hands(plugin: &Plugin) {
     plugin.client().await.handshake(pb::ProviderHandshakeRequest::default()).await.expect("it answers");
@@ -48,24 +49,50 @@ fn the_version_is_told_on_request() {
 #[tokio::test]
 async fn a_termination_ends_it_at_once_even_with_a_call_under_way() {
     let plugin = Plugin::start(&[]);
-    let address = format!("http://127.0.0.1:{}", plugin.first_line.trim());
-    let channel = Endpoint::from_shared(address).expect("an address").connect().await.expect("it listens");
-    // A call whose request never comes.
-    let call = tokio::spawn(async move {
-        let mut grpc = tonic::client::Grpc::new(channel);
-        grpc.ready().await.expect("it is connected");
-        let requests = futures::stream::pending::<pb::CreateRequest>();
-        let path = PathAndQuery::from_static("/pulumirpc.ResourceProvider/Create");
-        let codec = tonic_prost::ProstCodec::<pb::CreateRequest, pb::CreateResponse>::default();
-        grpc.client_streaming(tonic::Request::new(requests), path, codec).await
-    });
-    shakes_hands(&plugin).await;
+    let mut client = plugin.client().await;
+    // An API server that takes a request and never answers it.
+    let server = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let address = server.local_addr().expect("an address");
+    let kubeconfig = format!(
+        "{{current-context: a, clusters: [{{name: c, cluster: {{server: 'http://{address}'}}}}], contexts: [{{name: a, context: {{cluster: c}}}}]}}"
+    );
+    client.configure(pb::ConfigureRequest { args: texts([("kubeconfig", &kubeconfig)]), ..Default::default() }).await.expect("it answers");
+    let request = pb::CreateRequest {
+        urn: "urn:pulumi:dev::proj::clickhouse:kubernetes:Cluster::db".into(),
+        properties: texts([("name", "db"), ("namespace", "apps"), ("clusterName", "cluster")]),
+        ..Default::default()
+    };
+    let call = tokio::spawn(async move { client.create(request).await });
+    let (mut connection, _) = timeout(LONG, server.accept()).await.expect("the call needs the API server").expect("a connection");
+    timeout(LONG, connection.read_u8()).await.expect("a request").expect("a byte of it");
     let begin = Instant::now();
     plugin.signal("TERM");
     let (status, _) = plugin.ended();
     assert_eq!(status.code(), Some(0));
     assert!(begin.elapsed().as_secs() < 2, "{:?}", begin.elapsed());
     timeout(LONG, call).await.expect("the call ends with it").expect("no panic").expect_err("without an answer");
+}
+
+#[tokio::test]
+async fn what_it_traces_is_told_by_a_variable_of_its_own() {
+    for (variable, traces) in [("RUST_LOG", false), ("PULUMI_CLICKHOUSE_LOG", true)] {
+        let mut errors = tempfile();
+        let plugin = Plugin::start_under(&[], &[(variable, "trace")], errors.try_clone().expect("a second handle").into());
+        shakes_hands(&plugin).await;
+        plugin.signal("INT");
+        plugin.ended();
+        let mut traced = String::new();
+        errors.rewind().and_then(|()| errors.read_to_string(&mut traced)).expect("it can be read");
+        assert_eq!(traced.contains("TRACE"), traces, "{variable}: {traced}");
+    }
+}
+
+/// A file that nobody else finds.
+fn tempfile() -> File {
+    let path = std::env::temp_dir().join(format!("traced-{}", std::process::id()));
+    let file = File::options().create(true).truncate(true).read(true).write(true).open(&path).expect("a file");
+    fs::remove_file(path).expect("it is there");
+    file
 }
 
 #[tokio::test]

@@ -1,14 +1,13 @@
 //! Every call of the protocol, against the plugin's process.
 
-use std::collections::BTreeMap;
 
-use prost_types::value::Kind;
-use prost_types::{Struct, Value};
+use prost::Message;
+use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Status};
 
 use crate::support::engine::FakeEngine;
-use crate::support::pb;
-use crate::support::plugin::{Client, Plugin};
+use crate::support::plugin::{Client, LONG, Plugin};
+use crate::support::{pb, texts};
 
 const TYPE: &str = "clickhouse:kubernetes:Unheard";
 const URN: &str = "urn:pulumi:dev::proj::clickhouse:kubernetes:Unheard::thing";
@@ -18,12 +17,6 @@ async fn start() -> (Plugin, Client) {
     let plugin = Plugin::start(&[]);
     let client = plugin.client().await;
     (plugin, client)
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "every bag in a request is optional")]
-fn texts<const N: usize>(fields: [(&str, &str); N]) -> Option<Struct> {
-    let value = |text: &str| Value { kind: Some(Kind::StringValue(text.to_owned())) };
-    Some(Struct { fields: fields.into_iter().map(|(key, text)| (key.to_owned(), value(text))).collect::<BTreeMap<_, _>>() })
 }
 
 #[tokio::test]
@@ -94,6 +87,65 @@ async fn each_call_about_an_unheard_type_names_it() {
     refused(client.delete(pb::DeleteRequest { urn: urn(), ..Default::default() }).await.unwrap_err());
     refused(client.list(pb::ListRequest { token: TYPE.into(), ..Default::default() }).await.unwrap_err());
     refused(client.invoke(pb::InvokeRequest { tok: TYPE.into(), ..Default::default() }).await.unwrap_err());
+}
+
+/// A check request whose new inputs are bytes already: how deep they go is no matter to whoever sends them.
+#[derive(Clone, PartialEq, Message)]
+struct RawCheck {
+    #[prost(string, tag = "1")]
+    urn: String,
+    #[prost(bytes = "vec", tag = "3")]
+    news: Vec<u8>,
+}
+
+/// A field of a message: its number and length, and what it holds.
+fn field(number: u32, holds: &[u8]) -> Vec<u8> {
+    let mut field = Vec::with_capacity(holds.len() + 6);
+    prost::encoding::encode_key(number, prost::encoding::WireType::LengthDelimited, &mut field);
+    prost::encoding::encode_varint(holds.len() as u64, &mut field);
+    field.extend_from_slice(holds);
+    field
+}
+
+/// Inputs with an override: so many lists, or objects, in one another around a text.
+fn nested(levels: usize, in_objects: bool, text: &str) -> Vec<u8> {
+    let entry = |key: &str, value: &[u8]| field(1, &[field(1, key.as_bytes()), field(2, value)].concat());
+    let value = (0..levels)
+        .fold(field(3, text.as_bytes()), |value, _| if in_objects { field(5, &entry("a", &value)) } else { field(6, &field(1, &value)) });
+    entry("chiOverrides", &field(5, &entry("a", &value)))
+}
+
+async fn check_raw(plugin: &Plugin, news: Vec<u8>) -> Result<pb::CheckResponse, Status> {
+    let mut grpc = tonic::client::Grpc::new(plugin.channel().await);
+    grpc.ready().await.expect("it is connected");
+    let request = RawCheck { urn: "urn:pulumi:dev::proj::clickhouse:kubernetes:Cluster::db".into(), news };
+    let path = PathAndQuery::from_static("/pulumirpc.ResourceProvider/Check");
+    let codec = tonic_prost::ProstCodec::<RawCheck, pb::CheckResponse>::default();
+    tokio::time::timeout(LONG, grpc.unary(tonic::Request::new(request), path, codec))
+        .await
+        .expect("it answers")
+        .map(tonic::Response::into_inner)
+}
+
+#[tokio::test]
+async fn inputs_that_are_nested_too_deeply_or_too_large_are_refused_in_plain_words() {
+    let plugin = Plugin::start(&[]);
+    for in_objects in [true, false] {
+        assert_eq!(check_raw(&plugin, nested(30, in_objects, "x")).await.unwrap().failures, [], "what an operator may know passes");
+        for levels in [35, 60, 1_000, 10_000] {
+            let told = match check_raw(&plugin, nested(levels, in_objects, "x")).await {
+                Ok(checked) => checked.failures.into_iter().map(|failure| failure.reason).collect(),
+                Err(status) => format!("{:?}: {}", status.code(), status.message()),
+            };
+            let is_plain = told.starts_with("InvalidArgument: the properties are nested too deeply")
+                || told.starts_with("`chiOverrides.a") && told.ends_with("is nested too deeply: at most 32 levels are taken");
+            assert!(is_plain && told.len() < 500, "{levels}: {told}");
+        }
+    }
+    let large = check_raw(&plugin, nested(1, true, &"x".repeat(1_000_000))).await.unwrap().failures;
+    assert!(large.len() == 1 && large[0].property == "chiOverrides" && large[0].reason.contains("at most 1000000 fit"), "{large:?}");
+    // It is still there.
+    assert_eq!(check_raw(&plugin, nested(1, true, "x")).await.unwrap().failures, []);
 }
 
 #[tokio::test]

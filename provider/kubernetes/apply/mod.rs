@@ -179,6 +179,9 @@ async fn list_as<T>(
     accept: &str,
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<Vec<T>, Error> {
+    if let Some(namespace) = namespace.filter(|namespace| !is_plain(namespace)) {
+        return Err(malformed(&format!("`{namespace}` is no name of a namespace")));
+    }
     let subject = Subject::all(Verb::List, kind, namespace);
     let mut found = Vec::new();
     let mut next = String::new();
@@ -223,17 +226,17 @@ fn is_held(object: &Value) -> bool {
     uid(object).is_some() && (finalizers || grace || content)
 }
 
+/// Whether a name stays in its place, in a path and in a label selector, whatever it is the name of.
+pub(crate) fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':'))
+}
+
 /// The object's path. Names come from users: one that would lead elsewhere is refused.
 fn path(object: &ObjectRef) -> Result<String, Error> {
-    let plain = |segment: &str| {
-        !segment.is_empty()
-            && !segment.starts_with('.')
-            && segment.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':'))
-    };
     if object.kind.namespaced() && object.namespace.is_none() {
         return Err(malformed(&format!("{object} needs a namespace")));
     }
-    if plain(&object.name) && object.namespace.as_deref().is_none_or(plain) {
+    if is_plain(&object.name) && object.namespace.as_deref().is_none_or(is_plain) {
         Ok(object.path())
     } else {
         Err(malformed(&format!("`{object}` is no name of a Kubernetes object")))

@@ -51,6 +51,7 @@ async fn a_name_never_leads_to_another_path() {
     let api = session.api(&context().0);
     for name in ["..", "a/b", "a?b", "", "a b"] {
         assert!(matches!(fetch(&api, &ObjectRef::new(Kind::Secret, "prod", name)).await, Err(Error::Invalid { .. })), "{name}");
+        assert!(matches!(list_names(&api, Kind::Secret, Some(name), "").await, Err(Error::Invalid { .. })), "{name}");
     }
     assert!(log.all().is_empty());
 }

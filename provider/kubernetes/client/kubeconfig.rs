@@ -11,6 +11,9 @@ use secrecy::ExposeSecret;
 use super::Settings;
 use crate::kubernetes::error::Error;
 
+/// The namespace where a context names none.
+pub(super) const DEFAULT_NAMESPACE: &str = "default";
+
 /// The largest kubeconfig that is read.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
@@ -90,14 +93,14 @@ pub(super) fn context_name(settings: &Settings) -> Option<String> {
     settings.context.clone().or_else(|| read(settings).ok()?.current_context)
 }
 
-/// The namespace of the context, or of the service account, which is `None` when it has none; `None` when no kubeconfig can be read.
-pub(super) fn namespace(settings: &Settings) -> Option<Option<String>> {
+/// The namespace of the context, or of the service account, else `default`; `None` when no kubeconfig can be read.
+pub(super) fn namespace(settings: &Settings) -> Option<String> {
     match read(settings) {
         Ok(config) => {
-            let namespace = context(settings, &config).and_then(|context| context.namespace);
-            Some(namespace.filter(|namespace| !namespace.is_empty()))
+            let namespace = context(settings, &config).and_then(|context| context.namespace).filter(|namespace| !namespace.is_empty());
+            Some(namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()))
         }
-        Err(_) => Config::incluster().ok().map(|config| Some(config.default_namespace)),
+        Err(_) => Config::incluster().ok().map(|config| config.default_namespace),
     }
 }
 
@@ -266,9 +269,9 @@ mod tests {
     #[test]
     fn the_namespace_is_the_contexts() {
         let mut given = settings(SOUND);
-        assert_eq!(namespace(&given), Some(Some("team-a".to_owned())));
+        assert_eq!(namespace(&given).as_deref(), Some("team-a"));
         given.context = Some("b".into());
-        assert_eq!(namespace(&given), Some(None));
+        assert_eq!(namespace(&given).as_deref(), Some("default"));
         assert_eq!(namespace(&settings("/nowhere/kubeconfig")), None);
     }
 

@@ -147,10 +147,11 @@ impl Session {
         if let Some(namespace) = self.0.namespace.get() {
             return namespace.clone();
         }
-        let or_default = |namespace: Option<String>| namespace.unwrap_or_else(|| "default".to_owned());
-        // A kubeconfig that can't be read may come later.
-        kubeconfig::namespace(&self.0.settings)
-            .map_or_else(|| or_default(None), |namespace| self.0.namespace.get_or_init(|| or_default(namespace)).clone())
+        match kubeconfig::namespace(&self.0.settings) {
+            Some(namespace) => self.0.namespace.get_or_init(|| namespace).clone(),
+            // A kubeconfig that can't be read may come later.
+            None => kubeconfig::DEFAULT_NAMESPACE.to_owned(),
+        }
     }
 
     /// The name of the kubeconfig's context that is used, where there is one.

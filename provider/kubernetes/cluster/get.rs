@@ -69,10 +69,13 @@ impl Function for GetCluster {
 
     async fn invoke(&self, ctx: &Context, args: &GetClusterArgs) -> Result<GetClusterResult, Failure<()>> {
         let namespace = args.namespace.clone().unwrap_or_else(|| self.session.default_namespace());
+        if !apply::is_plain(&args.name) {
+            return Err(Failure::new(FailureKind::Invalid, format!("`{}` is not a valid name of a cluster", args.name)));
+        }
         let api = self.session.api(ctx);
         let selector = format!("clickhouse.altinity.com/chi={},clickhouse.altinity.com/ready=yes", args.name);
         let (seen, serving) = futures::join!(
-            look::around(&api, &namespace, &args.name, None, None),
+            Box::pin(look::around(&api, &namespace, &args.name, None, None)),
             apply::list_names(&api, Kind::Pod, Some(&namespace), &selector),
         );
         let seen = seen.map_err(|error| error.to_failure())?;
@@ -96,5 +99,22 @@ impl Function for GetCluster {
             last_task: texts("taskIDsCompleted").into_iter().next(),
             state: found.state,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::scripted::{Reply, context, server};
+
+    #[tokio::test]
+    async fn a_name_never_leads_to_other_objects() {
+        let (session, log) = server(|_| Reply::Hang);
+        let function = GetCluster::new(session);
+        for (name, namespace) in [("db,app!=x", None), ("", None), ("db", Some("a/b"))] {
+            let args = GetClusterArgs { name: name.to_owned(), namespace: namespace.map(str::to_owned) };
+            assert_eq!(function.invoke(&context().0, &args).await.unwrap_err().kind, FailureKind::Invalid, "{name}");
+        }
+        assert!(log.all().is_empty());
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::args::{ClusterArgs, CoordinationType, FreeForm};
-use super::{defaults, quantity};
+use super::shape::{Installation, MOST_HOSTS, Shape};
+use super::{defaults, quantity, validate};
 use crate::kubernetes::meta::MANAGED_BY;
 use crate::property::path::{PropertyPath, Segment};
 use crate::resource::{CheckFailure, Known};
@@ -53,6 +54,24 @@ pub(super) fn problems(old: Option<&ClusterArgs>, given: &Known<ClusterArgs>) ->
         !given.is_unknown(&failure.path) && (known.is_none() || known != at(&new, &failure.path))
     });
     found
+}
+
+/// The overrides that make more hosts than are supported, of a cluster that is not there yet: what becomes of one that is, the guard judges.
+/// `filled` has its defaults.
+pub(super) fn overridden_hosts(old: Option<&ClusterArgs>, filled: &Known<ClusterArgs>) -> Vec<CheckFailure> {
+    let places = [("chiOverrides", &filled.value.chi_overrides), ("chkOverrides", &filled.value.chk_overrides)];
+    let lays_out = |overrides: &Option<FreeForm>| overrides.as_ref().is_some_and(|overrides| overrides.contains_key("configuration"));
+    if old.is_some() || !places.iter().any(|(_, overrides)| lays_out(overrides)) {
+        return Vec::new();
+    }
+    let Shape { clickhouse, keeper, .. } = Shape::rendered(&validate::anyway(filled));
+    let installations = places.into_iter().zip([Some(clickhouse), keeper]);
+    let failures = installations.filter_map(|((path, _), installation)| {
+        let count = installation.filter(Installation::is_too_large)?.count;
+        let reason = format!("makes {count} hosts, at most {MOST_HOSTS} are supported: ask for fewer, or make several clusters");
+        Some(CheckFailure::new(format!("{path}.configuration.clusters").as_str(), reason))
+    });
+    failures.filter(|failure| !filled.is_unknown(&failure.path)).collect()
 }
 
 fn at<'a>(value: &'a Value, path: &PropertyPath) -> Option<&'a Value> {
@@ -212,11 +231,9 @@ fn look_into(value: &Value, path: &PropertyPath, depth: usize, found: &mut Vec<C
         }
         Value::Object(map) => map.iter().for_each(|(key, value)| look_into(value, &path.key(key), depth + 1, found)),
         Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| look_into(item, &path.index(index), depth + 1, found)),
-        Value::Number(number) => {
-            if number.as_f64().is_some_and(|number| number.fract() == 0.0 && number.abs() >= INEXACT) {
-                let reason = "is a whole number that Pulumi can't carry exactly (9007199254740991 is the largest): write it in quotes";
-                found.push(CheckFailure::new(path.clone(), reason));
-            }
+        Value::Number(number) if number.as_f64().is_some_and(|number| number.fract() == 0.0 && number.abs() >= INEXACT) => {
+            let reason = "is a whole number that Pulumi can't carry exactly (9007199254740991 is the largest): write it in quotes";
+            found.push(CheckFailure::new(path.clone(), reason));
         }
         _ => {}
     }

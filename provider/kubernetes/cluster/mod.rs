@@ -80,6 +80,7 @@ impl Resource for Cluster {
     type State = ClusterState;
 
     const TOKEN: &'static str = "clickhouse:kubernetes:Cluster";
+    const IDENTITY: &'static [&'static str] = &["uids", "incarnation", "kubernetes", "credentialsSecret"];
 
     async fn check(
         &self,
@@ -92,7 +93,8 @@ impl Resource for Cluster {
         let known = Known { value: filled, unknown: new.unknown.clone() };
         let mut failures = validate::validate(&known).err().unwrap_or_default();
         // The first thing that is wrong with a property is told.
-        for problem in given::problems(old, new).into_iter().chain(overrides::conflicts(new, &known.value)) {
+        let problems = given::problems(old, new).into_iter().chain(given::overridden_hosts(old, &known));
+        for problem in problems.chain(overrides::conflicts(new, &known.value)) {
             if !failures.iter().any(|failure| failure.path == problem.path) {
                 failures.push(problem);
             }
@@ -111,7 +113,7 @@ impl Resource for Cluster {
     async fn preview_create(&self, ctx: &Context, new: &Known<ClusterArgs>) -> Result<Preview<ClusterState>, Failed> {
         let mut cluster = validated(new)?;
         if new.unknown.is_empty() {
-            cluster = tryout::create(&self.session.api(ctx), ctx, new, cluster).await?;
+            cluster = Box::pin(tryout::create(&self.session.api(ctx), ctx, new, cluster)).await?;
         }
         for risk in effects::risks(&Shape::rendered(&cluster)) {
             ctx.report.warn(&risk);
@@ -171,8 +173,8 @@ impl Resource for Cluster {
         effects::tell(ctx, &from, &to, new);
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);
-            tryout::update(&api, ctx, &cluster, &login, old_state).await?;
-            match Live::look(&api, old).await {
+            Box::pin(tryout::update(&api, ctx, &cluster, &login, old_state)).await?;
+            match Box::pin(Live::look(&api, old)).await {
                 Ok(live) => {
                     refuse(&live.refusals(new))?;
                     from = live.shape().clone();

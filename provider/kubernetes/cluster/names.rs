@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use crate::resource::Urn;
 
 /// At most as many characters have `name` and `clusterName` together: the operator's longest derived label value,
-/// `chi-<name>-<clusterName>-S-R` and a revision hash, must fit into 63 with two-digit shards and replicas.
+/// `chi-<name>-<clusterName>-S-R` and a revision hash, must fit into 63 for each of as many hosts as are supported.
 pub(super) const NAME_BUDGET: usize = 40;
 /// At most as many characters the operator takes for a cluster name.
 pub(super) const CLUSTER_NAME_LENGTH: usize = 15;
@@ -78,6 +78,7 @@ pub(super) fn fqdn(service: &str, namespace: &str, domain: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::cluster::shape::MOST_HOSTS;
 
     fn urn(name: &str) -> Urn {
         Urn(format!("urn:pulumi:dev::shop::clickhouse:kubernetes:Cluster::{name}"))
@@ -89,6 +90,16 @@ mod tests {
         assert_eq!(name, autoname(&urn("db"), 33));
         assert!(name.starts_with("db-") && name.len() == 10, "{name}");
         assert_ne!(name, autoname(&Urn("urn:pulumi:prod::shop::clickhouse:kubernetes:Cluster::db".into()), 33));
+    }
+
+    #[test]
+    fn the_longest_names_fit_into_a_label_for_as_many_hosts_as_are_supported() {
+        const REVISION: usize = "-1234567890".len();
+        for shards in 1..=999 {
+            let replicas = (MOST_HOSTS / shards).min(999);
+            let longest = format!("chi-{}-{}-{}", "n".repeat(NAME_BUDGET + 1), shards - 1, replicas - 1);
+            assert!(longest.len() + REVISION <= 63, "{shards} shards of {replicas} replicas: {longest}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) async fn create(
     mut cluster: ValidatedCluster,
 ) -> Result<ValidatedCluster, Failed> {
     let mut incarnation = None;
-    match look::before_create(api, &cluster).await {
+    match Box::pin(look::before_create(api, &cluster)).await {
         Ok(there) => {
             there.refuse_what_is_not_ours(ctx, &cluster)?;
             let (kept, _) = there.take_over(api, ctx, new).await?;

@@ -7,9 +7,10 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::args::{
-    AccessMode, ClusterArgs, CoordinationType, ExternalNode, ExternalTrafficPolicy, Image, IngressType, InterserverSecret, Keeper,
-    LogLevel, Provisioner, PullPolicy, ReclaimPolicy, Resources, SecretKey, Storage, Volume,
+    AccessMode, ClusterArgs, CoordinationType, ExternalCoordination, ExternalNode, ExternalTrafficPolicy, Image, IngressType,
+    InterserverSecret, Keeper, LogLevel, Provisioner, PullPolicy, ReclaimPolicy, Resources, SecretKey, Storage, Volume,
 };
+use super::shape::MOST_HOSTS;
 use super::{defaults, names, quantity};
 use crate::property::path::PropertyPath;
 use crate::resource::{CheckFailure, Known};
@@ -174,9 +175,6 @@ pub(super) fn anyway(args: &Known<ClusterArgs>) -> ValidatedCluster {
     Checker { args, failures: Vec::new() }.cluster()
 }
 
-/// The most hosts that a cluster may have.
-const HOSTS: u32 = 1000;
-
 struct Checker<'a> {
     args: &'a Known<ClusterArgs>,
     failures: Vec<CheckFailure>,
@@ -210,11 +208,11 @@ impl Checker<'_> {
         self.tag("version", &version);
         let image = self.image("image", args.image.as_ref(), defaults::SERVER_REPOSITORY, &version);
         let (mut shards, replicas) = (self.count("shards", args.shards), self.count("replicas", args.replicas));
-        if shards * replicas > HOSTS {
-            let hosts = shards * replicas;
+        let hosts = u64::from(shards) * u64::from(replicas);
+        if hosts > MOST_HOSTS {
             self.fail(
                 "shards",
-                format!("{shards} shards of {replicas} replicas are {hosts} hosts, at most {HOSTS} are supported: ask for fewer, or make several clusters"),
+                format!("{shards} shards of {replicas} replicas are {hosts} hosts, at most {MOST_HOSTS} are supported: ask for fewer, or make several clusters"),
             );
             // Whoever goes on all the same has little to go through.
             shards = 1;
@@ -346,7 +344,7 @@ impl Checker<'_> {
         let Some(text) = text else { return };
         match quantity::nanos(text) {
             None => {
-                self.fail(path, format!("`{text}` is no quantity: write for example `500m`, `2`, `4Gi`; Kubernetes knows less than `8Ei`"))
+                self.fail(path, format!("`{text}` is no quantity: write for example `500m`, `2`, `4Gi`; Kubernetes knows less than `8Ei`"));
             }
             Some(value) if value <= 0 => self.fail(path, format!("`{text}` must be more than 0")),
             Some(_) => {}
@@ -418,12 +416,16 @@ impl Checker<'_> {
         let given = self.args.value.coordination.clone().unwrap_or_default();
         let kind = given.kind.unwrap_or(CoordinationType::None);
         if given.keeper.is_some() && given.external.is_some() {
-            self.fail("coordination", "has both a `keeper` of its own and an `external` one: remove one of them");
+            // Both are there, whatever is not known of their parts.
+            let reason = "has both a `keeper` of its own and an `external` one: remove one of them";
+            self.failures.push(CheckFailure::new("coordination", reason));
         } else if given.external.is_some() && kind != CoordinationType::External {
             self.fail("coordination.external", format!("is given, but `coordination.type` is `{kind:?}`: remove one of them"));
         } else if given.keeper.is_some() && kind != CoordinationType::Keeper {
             self.fail("coordination.keeper", format!("is given, but `coordination.type` is `{kind:?}`: remove one of them"));
         }
+        let keeper = given.keeper.map(|keeper| self.keeper(keeper, version));
+        let external = given.external.map(|external| self.external(external));
         match kind {
             CoordinationType::None => {
                 if replicas > 1 && !self.unknown("replicas") && !self.unknown("coordination") {
@@ -431,8 +433,10 @@ impl Checker<'_> {
                 }
                 Coordination::None
             }
-            CoordinationType::Keeper => Coordination::Keeper(self.keeper(given.keeper.unwrap_or_default(), version)),
-            CoordinationType::External => Coordination::External(self.external(given.external.unwrap_or_default())),
+            CoordinationType::Keeper => Coordination::Keeper(keeper.unwrap_or_else(|| self.keeper(Keeper::default(), version))),
+            CoordinationType::External => {
+                Coordination::External(external.unwrap_or_else(|| self.external(ExternalCoordination::default())))
+            }
         }
     }
 
@@ -449,7 +453,7 @@ impl Checker<'_> {
         }
     }
 
-    fn external(&mut self, given: super::args::ExternalCoordination) -> External {
+    fn external(&mut self, given: ExternalCoordination) -> External {
         let given_nodes = given.nodes.unwrap_or_default();
         if given_nodes.is_empty() {
             self.fail(

@@ -345,8 +345,6 @@ fn crd_missing(kind: Kind) -> String {
         Kind::Installation | Kind::KeeperInstallation => {
             format!("{missing}: the clickhouse-operator and its definitions are not installed; install them with `{INSTALL_OPERATOR}`")
         }
-        Kind::Certificate => format!("{missing}: install cert-manager, or leave out `tls.issuerRef`"),
-        Kind::PodMonitor => format!("{missing}: install the Prometheus operator, or leave out `monitoring.podMonitor`"),
         _ => format!("{missing}: this Kubernetes is too old"),
     }
 }

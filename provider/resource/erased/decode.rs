@@ -108,24 +108,22 @@ fn property_path(path: &serde_path_to_error::Path) -> PropertyPath {
         .collect()
 }
 
-/// Takes out what stands at `path`, and says what really went: of a list, all of it.
+/// Takes out what stands at `path`, and says what really went: for an element of a list, all of that.
 fn remove(json: &mut Value, path: &PropertyPath) -> PropertyPath {
-    let keys: Vec<&str> = path
-        .segments()
-        .iter()
-        .map_while(|segment| match segment {
-            Segment::Key(key) => Some(key.as_str()),
-            Segment::Index(_) => None,
-        })
-        .collect();
-    let removed = keys.iter().map(|key| Segment::Key((*key).to_owned())).collect();
-    if let Some((last, parents)) = keys.split_last() {
-        let parent = parents.iter().try_fold(json, |value, key| value.get_mut(*key));
+    let mut segments = path.segments();
+    while let Some((Segment::Index(_), list)) = segments.split_last() {
+        segments = list;
+    }
+    if let Some((Segment::Key(last), parents)) = segments.split_last() {
+        let parent = parents.iter().try_fold(json, |value, segment| match segment {
+            Segment::Key(key) => value.get_mut(key),
+            Segment::Index(index) => value.get_mut(index),
+        });
         if let Some(Value::Object(map)) = parent {
-            map.remove(*last);
+            map.remove(last);
         }
     }
-    removed
+    segments.iter().cloned().collect()
 }
 
 /// The paths that the program marked secret by its own choice: those that the types mark anyway left out.

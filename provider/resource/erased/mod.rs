@@ -58,8 +58,8 @@ pub struct Partial {
     pub outputs: PropertyMap,
     /// The inputs; only of a read.
     pub inputs: Option<PropertyMap>,
-    /// The names of outputs that are computed and no inputs: whoever has to save room can leave them out, since the next
-    /// update computes them again.
+    /// The names of outputs that are computed, no inputs, and do not identify the resource: whoever has to save room can leave
+    /// them out, since the next update computes them again.
     pub computed: Vec<String>,
 }
 

@@ -7,8 +7,9 @@ use futures::future::BoxFuture;
 use super::discreet::Hidden;
 use super::{Comparison, Created, ErasedList, ErasedResource, Failed, Old, Partial, Read, Refusal, decode, encode, function};
 use crate::property::json::take_apart;
-use crate::property::path::PropertyPath;
+use crate::property::path::{PropertyPath, Segment};
 use crate::property::pattern::Pattern;
+use crate::property::value::get;
 use crate::property::{PropertyMap, PropertyValue};
 use crate::resource::fields::Fields;
 use crate::resource::list::{List, Listed};
@@ -61,7 +62,8 @@ impl<R: Resource> Typed<R> {
         let mut computed = encode::bag(&self.state, state, unknown, &secret);
         encode::hide(&mut computed, &encode::secret_texts(inputs, &secret));
         let mut outputs = inputs.clone();
-        let names = computed.keys().filter(|name| !inputs.contains_key(*name)).cloned().collect();
+        let is_spared = |name: &&String| !inputs.contains_key(*name) && !R::IDENTITY.contains(&name.as_str());
+        let names = computed.keys().filter(is_spared).cloned().collect();
         outputs.extend(computed);
         self.args.mark_secrets(&mut outputs);
         Partial { outputs, inputs: None, computed: names }
@@ -131,12 +133,20 @@ impl<R: Resource> ErasedResource for Typed<R> {
     }
 
     fn diff(&self, old: &Old, new: &PropertyMap, ignored: &[Pattern]) -> Result<Comparison, Failed> {
-        let new = self.checked(new)?;
+        let known = self.checked(new).or_else(|failure| {
+            // In a refresh these are the inputs of the state, which an earlier version may have written otherwise.
+            let value = decode::remembered(&self.args, new).ok_or(failure)?;
+            Ok(Known { value, unknown: take_apart(new).unknown })
+        })?;
         let Some(old_args) = self.old_args(old).or_else(decode::nothing) else {
             return Err(Failure::new(FailureKind::Internal, "failed to read the inputs in state"));
         };
-        let Diff { mut changes, delete_before_replace } = self.resource.diff(&old_args, self.old_state(old).as_ref(), &new);
-        changes.retain(|change| !ignored.iter().any(|pattern| pattern.covers(&change.path)));
+        let Diff { mut changes, delete_before_replace } = self.resource.diff(&old_args, self.old_state(old).as_ref(), &known);
+        changes.retain(|change| {
+            let is_kept_out =
+                |pattern: &Pattern| pattern.covers(&change.path) && (!change.of_inputs || is_taken_back(pattern, &change.path, old, new));
+            !ignored.iter().any(is_kept_out)
+        });
         let stables = if changes.iter().any(|change| change.replace) { Vec::new() } else { self.args.replacing() };
         Ok(Comparison { changes, delete_before_replace, stables })
     }
@@ -207,6 +217,21 @@ impl<R: Resource> ErasedResource for Typed<R> {
             })
         })
     }
+}
+
+/// Whether the engine can put back the old value of what `pattern` ignores at `path`. It can't where an element of a list, or an object
+/// that the path leads through, came or went: then it stores the new inputs, and so they have to be written.
+pub(super) fn is_taken_back(pattern: &Pattern, path: &PropertyPath, old: &Old, new: &PropertyMap) -> bool {
+    let old = if old.inputs.is_empty() { &old.outputs } else { &old.inputs };
+    let segments = &path.segments()[..pattern.depth()];
+    segments.iter().enumerate().all(|(index, segment)| {
+        let place: PropertyPath = segments[..=index].iter().cloned().collect();
+        let (was, is) = (get(old, &place).is_some(), get(new, &place).is_some());
+        match segment {
+            Segment::Index(_) => was == is,
+            Segment::Key(_) => is || !was || index + 1 == segments.len(),
+        }
+    })
 }
 
 /// Pulumi prints the value of a top-level property that a failure names, without asking whether a part of it is secret:

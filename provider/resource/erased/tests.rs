@@ -3,10 +3,14 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::resource::is_taken_back;
 use super::*;
 use crate::property::PropertyValue;
+use crate::property::json::take_apart;
+use crate::property::path::PropertyPath;
+use crate::resource::fields::Fields;
 use crate::resource::registry::Registry;
-use crate::resource::sample::{GetThing, Thing};
+use crate::resource::sample::{GetThing, Thing, ThingArgs};
 use crate::resource::{FailureKind, Function, Reporter, Resource, Urn};
 
 struct Silent;
@@ -137,6 +141,17 @@ fn all_that_is_wrong_is_told_at_once_by_shape_and_by_meaning() {
 }
 
 #[test]
+fn a_wrong_part_of_a_lists_element_hides_nothing_else() {
+    let node = |port: PropertyValue| object([("host", "a".into()), ("port", port)]);
+    let inputs = map([("nodes", list([node(99999.0.into()), node(80.0.into())])), ("size", 2.0.into())]);
+    let (known, failures) = decode::written::<ThingArgs>(&Fields::of_inputs::<ThingArgs>(), take_apart(&inputs));
+    assert_eq!(failures.iter().map(|failure| failure.path.to_string()).collect::<Vec<_>>(), ["nodes[0].port"]);
+    let known = known.expect("the rest can be read");
+    assert_eq!(known.unknown.iter().map(ToString::to_string).collect::<Vec<_>>(), ["nodes[0].port"]);
+    assert_eq!(known.value.nodes.unwrap().iter().map(|node| node.port).collect::<Vec<_>>(), [None, Some(80)]);
+}
+
+#[test]
 fn a_failure_of_a_secret_property_names_it_in_the_reason_only() {
     let failures = check(map([("password", "".into())])).unwrap_err();
     assert_eq!(failures, [(String::new(), "`password`: must not be empty".to_owned())]);
@@ -164,6 +179,33 @@ fn a_diff_leaves_out_what_is_ignored_and_tells_what_stays() {
     assert_eq!(comparison.stables, ["name"]);
     let comparison = thing().diff(&old, &new, &[Pattern::parse("size").unwrap()]).unwrap();
     assert!(comparison.changes.is_empty());
+}
+
+#[test]
+fn what_the_engine_can_not_take_back_is_a_change_though_it_is_ignored() {
+    let nodes = |hosts: &[&str]| PropertyValue::List(hosts.iter().map(|host| object([("host", (*host).into())])).collect());
+    let bag = |hosts: &[&str]| map([("name", "n".into()), ("nodes", nodes(hosts))]);
+    let is_change = |pattern: &str, path: PropertyPath, old: PropertyMap, new: PropertyMap| {
+        let old = Old { inputs: old, outputs: PropertyMap::new() };
+        !is_taken_back(&Pattern::parse(pattern).unwrap(), &path, &old, &new)
+    };
+    let host = |index| PropertyPath::from("nodes").index(index).key("host");
+    assert!(is_change("nodes[1]", host(1), bag(&["a"]), bag(&["a", "b"])), "an element came");
+    assert!(is_change("nodes[*].host", host(1), bag(&["a", "b"]), bag(&["a"])), "an element went");
+    assert!(is_change("target.host", "target.host".into(), map([("target", object([("host", "a".into())]))]), bag(&[])), "its place went");
+    for pattern in ["nodes", "nodes[0]", "nodes[0].host", "*"] {
+        assert!(!is_change(pattern, host(0), bag(&["a"]), bag(&["b"])), "{pattern}");
+    }
+    assert!(!is_change("nodes", host(1), bag(&["a"]), bag(&["a", "b"])), "the list as a whole is taken back");
+    assert!(!is_change("target.host", "target.host".into(), bag(&[]), bag(&[])));
+}
+
+#[test]
+fn a_diff_of_a_refresh_reads_what_an_older_version_wrote() {
+    let old = Old { inputs: map([("name", "n".into()), ("size", 2.0.into())]), outputs: PropertyMap::new() };
+    let state = map([("name", "n".into()), ("size", "large".into()), ("nodes", list([object([("hostname", "a".into())])]))]);
+    let comparison = thing().diff(&old, &state, &[]).unwrap();
+    assert_eq!(comparison.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["size"]);
 }
 
 #[test]
@@ -242,7 +284,7 @@ async fn what_a_failed_create_left_has_its_secrets_marked() {
     assert_eq!(existing.id, "ns/half");
     let expected = map([("name", secret("half")), ("key", secret("hunter2")), ("endpoints", list([secret("half.example")]))]);
     assert_same(&existing.state.outputs, &expected);
-    assert_eq!(existing.state.computed, ["endpoints", "key"]);
+    assert_eq!(existing.state.computed, ["key"], "no input, and not what identifies it");
 }
 
 #[tokio::test]

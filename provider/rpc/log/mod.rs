@@ -1,7 +1,7 @@
 //! What the user gets to see while a call goes on: lines and status texts for the engine's log.
 //!
-//! Nothing here is ever waited for by a call: entries go into a queue, a task of its own sends them, and when the engine is gone
-//! or slow they are lost.
+//! Nothing here is ever waited for by a call but the end of a run: entries go into a queue, a task of its own sends them, and when the
+//! engine is gone or slow they are lost, the trace first and warnings last.
 
 mod layer;
 mod rows;
@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::transport::{Channel, Endpoint};
 
@@ -24,6 +24,12 @@ pub use layer::forwards;
 
 /// How many entries wait at most for the engine to take them.
 const QUEUE: usize = 8192;
+
+/// How much of the queue is kept for what is more than a trace, and a quarter of it for what is more than a status.
+const RESERVE: usize = QUEUE / 2;
+
+/// How long the end of a run waits at most for what is in the queue.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// How long the engine may take for one entry.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -53,6 +59,19 @@ enum Entry {
         urn: String,
         text: String,
     },
+    /// Answered once all before it is sent.
+    Flush(oneshot::Sender<()>),
+}
+
+impl Entry {
+    /// How much room it leaves to more important ones.
+    fn reserve(&self) -> usize {
+        match self {
+            Self::Line { severity: LogSeverity::Debug, .. } => RESERVE,
+            Self::Status { .. } => RESERVE / 4,
+            Self::Line { .. } | Self::Engine(_) | Self::Flush(_) => 0,
+        }
+    }
 }
 
 impl Default for EngineLog {
@@ -92,9 +111,25 @@ impl EngineLog {
         }
     }
 
+    /// Waits until the engine has what is in the queue: a second at most, and not at all where there is no engine.
+    pub(super) async fn flush(&self) {
+        if self.0.receiver.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return;
+        }
+        let (done, sent) = oneshot::channel();
+        let flushed = async {
+            // An engine that is gone misses nothing.
+            _ = self.0.sender.send(Entry::Flush(done)).await;
+            _ = sent.await;
+        };
+        _ = timeout(FLUSH, flushed).await;
+    }
+
     fn put(&self, entry: Entry) {
         // Full: the engine is slow or there is none, and then there is nobody to tell.
-        _ = self.0.sender.try_send(entry);
+        if self.0.sender.capacity() > entry.reserve() {
+            _ = self.0.sender.try_send(entry);
+        }
     }
 }
 
@@ -136,6 +171,7 @@ async fn deliver(mut receiver: mpsc::Receiver<Entry>, address: String) {
             entry = receiver.recv() => match entry {
                 None => return,
                 Some(Entry::Engine(address)) => engine = client(&address),
+                Some(Entry::Flush(done)) => _ = done.send(()),
                 Some(Entry::Line { severity, urn, text }) => send(engine.as_mut(), severity, urn, text, false).await,
                 Some(Entry::Status { urn, text }) => {
                     if let Some(text) = rows.offer(&urn, text, Instant::now()) {
@@ -162,4 +198,33 @@ async fn send(engine: Option<&mut EngineClient<Channel>>, severity: LogSeverity,
     let request = LogRequest { severity: severity.into(), message, urn, stream_id: 0, ephemeral };
     // An engine that is gone misses nothing.
     _ = timeout(PATIENCE, engine.log(request)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_leaves_room_for_statuses_and_these_for_warnings() {
+        let log = EngineLog::default();
+        let row = log.row(&Urn("urn".to_owned()));
+        for number in 0..2 * QUEUE {
+            log.line(LogSeverity::Debug, String::new(), number.to_string());
+        }
+        for number in 0..2 * QUEUE {
+            row.status(&number.to_string());
+        }
+        (0..RESERVE / 4).for_each(|number| row.warn(&number.to_string()));
+        let mut receiver = log.0.receiver.lock().unwrap().take().unwrap();
+        let mut found = [0; 3];
+        while let Ok(entry) = receiver.try_recv() {
+            match entry {
+                Entry::Line { severity: LogSeverity::Debug, .. } => found[0] += 1,
+                Entry::Status { .. } => found[1] += 1,
+                Entry::Line { severity: LogSeverity::Warning, .. } => found[2] += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(found, [QUEUE - RESERVE, RESERVE - RESERVE / 4, RESERVE / 4]);
+    }
 }

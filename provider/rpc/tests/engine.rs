@@ -92,6 +92,20 @@ async fn the_engine_hears_status_warnings_and_trace_with_the_urn() {
 }
 
 #[tokio::test]
+async fn a_cancel_is_answered_once_the_engine_has_what_was_said_before() {
+    let (address, mut entries) = start_engine().await;
+    let log = EngineLog::default();
+    let mut client = client_of(log.clone()).await;
+    client.attach(pb::PluginAttach { address }).await.unwrap();
+    let row = log.row(&crate::resource::Urn(URN.into()));
+    (0..100).for_each(|number| row.warn(&format!("warning {number}")));
+    client.cancel(()).await.unwrap();
+    for number in 0..100 {
+        assert_eq!(entries.try_recv().expect("it was sent before the answer").message, format!("warning {number}"));
+    }
+}
+
+#[tokio::test]
 async fn a_dead_engine_disturbs_nothing() {
     let vacant = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap();
     let mut client = client().await;

@@ -138,7 +138,7 @@ async fn a_listing_gives_results_or_says_that_it_will_know_later() {
             all.push(match item.response.unwrap() {
                 Listed::Result(result) => result.id,
                 Listed::Computed(_) => "computed".to_owned(),
-                Listed::Continuation(_) => "continuation".to_owned(),
+                Listed::Continuation(next) => format!("next of {}", next.continuation_token),
             });
         }
         Ok::<_, Status>(all)
@@ -147,6 +147,11 @@ async fn a_listing_gives_results_or_says_that_it_will_know_later() {
     assert_eq!(collect(request(wire([("prefix", "x".into())]), 1)).await.unwrap(), ["ns/x0"]);
     assert_eq!(collect(request(wire([("prefix", PropertyValue::Unknown)]), 0)).await.unwrap(), ["computed"]);
     assert_eq!(collect(request(wire([("perfix", "x".into())]), 0)).await.unwrap_err().code(), Code::InvalidArgument);
+    let page = |size, after: &str| pb::ListRequest { page_size: size, continuation_token: after.into(), ..request(None, 0) };
+    assert_eq!(collect(page(2, "")).await.unwrap(), ["ns/t0", "ns/t1", "next of ns/t1"]);
+    assert_eq!(collect(page(2, "ns/t1")).await.unwrap(), ["ns/t2"]);
+    assert_eq!(collect(page(3, "")).await.unwrap(), ["ns/t0", "ns/t1", "ns/t2"]);
+    assert_eq!(collect(pb::ListRequest { limit: 2, ..page(1, "ns/t0") }).await.unwrap(), ["ns/t1"]);
     let unlisted = pb::ListRequest { token: "test:index:Other".into(), ..pb::ListRequest::default() };
     assert_eq!(collect(unlisted).await.unwrap_err().code(), Code::InvalidArgument);
 }

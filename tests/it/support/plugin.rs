@@ -27,13 +27,20 @@ pub(crate) struct Plugin {
 impl Plugin {
     /// Starts it and waits for the line that says where it listens.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_under(arguments, &[], Stdio::null())
+    }
+
+    /// The same with these variables in its environment, and with its standard error going there.
+    pub(crate) fn start_under(arguments: &[&str], variables: &[(&str, &str)], errors: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pulumi-resource-clickhouse"))
             .args(arguments)
             .env_remove("KUBECONFIG")
             .env_remove("RUST_LOG")
+            .env_remove("PULUMI_CLICKHOUSE_LOG")
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(errors)
             .spawn()
             .expect("the plugin starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("its output is piped"));
@@ -44,10 +51,15 @@ impl Plugin {
     }
 
     /// A connection to it, as an engine dials it.
-    pub(crate) async fn client(&self) -> Client {
+    pub(crate) async fn channel(&self) -> Channel {
         let port: u16 = self.first_line.trim().parse().expect("the line is a port");
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).expect("an address");
-        Client::new(endpoint.http2_max_header_list_size(1 << 20).connect().await.expect("it listens"))
+        endpoint.http2_max_header_list_size(1 << 20).connect().await.expect("it listens")
+    }
+
+    /// Its client on a connection of its own.
+    pub(crate) async fn client(&self) -> Client {
+        Client::new(self.channel().await)
     }
 
     /// Ends its standard input, as the death of an engine does.

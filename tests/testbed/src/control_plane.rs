@@ -316,7 +316,7 @@ impl ControlPlane {
 
     async fn write_kubeconfigs(&mut self) -> Result<()> {
         let certificate = self.directory.join("certificates/apiserver.crt");
-        let deadline = Instant::now() + Duration::from_mins(1);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !certificate.exists() {
             self.still_starting(deadline)?;
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -340,7 +340,7 @@ impl ControlPlane {
 
     /// Waits until the API server answers as it should.
     async fn serves(&mut self) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_mins(1);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Ok(client) = self.client().await {
                 let request = http::Request::get("/readyz").body(Vec::new())?;
@@ -359,7 +359,7 @@ impl ControlPlane {
             let name = format!("node-{zone}");
             nodes.create(&PostParams::default(), &serde_json::from_value(node(&name, zone))?).await?;
         }
-        let deadline = Instant::now() + Duration::from_mins(1);
+        let deadline = Instant::now() + Duration::from_secs(60);
         let mut ready = std::pin::pin!(await_condition(nodes, "node-a", is_ready()));
         loop {
             tokio::select! {

@@ -10,8 +10,9 @@ use crate::kubernetes::client::Session;
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::cluster::manifest::{merge, sha256_hex};
 use crate::kubernetes::cluster::state::ClusterState;
+use crate::kubernetes::meta::owner_urn;
 use crate::kubernetes::scripted::{Log, Reply, Seen, context, server};
-use crate::resource::{Failure, FailureKind, Resource};
+use crate::resource::{Context, Failure, FailureKind, Resource};
 
 pub(super) type Objects = Arc<Mutex<BTreeMap<String, Value>>>;
 pub(super) type Interfere = fn(&Seen) -> Option<Reply>;
@@ -418,6 +419,18 @@ async fn a_cluster_without_its_installation_is_not_forgotten() {
     objects.lock().unwrap().remove(CHI);
     cluster.delete(&context().0, "apps/db", Some(&args), Some(&found.state)).await.unwrap();
     assert!(objects.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_cluster_of_a_renamed_stack_is_not_forgotten_without_its_installation() {
+    let (cluster, _, objects) = api(|_| None);
+    let args = program(json!({}));
+    let state = create(&cluster, &args).await.unwrap();
+    objects.lock().unwrap().remove(CHI);
+    let renamed = || Context { urn: Urn(urn().0.replace("dev", "prod")), ..context().0 };
+    let found = cluster.read(&renamed(), "apps/db", Some(&args), Some(&state)).await.unwrap().expect("its Secret is the one of the state");
+    assert_eq!(cluster.update(&renamed(), "apps/db", &args, Some(&found.state), &args).await.unwrap(), state);
+    assert_eq!(owner_urn(&objects.lock().unwrap()[SECRET]), Some(renamed().urn.0.as_str()));
 }
 
 #[tokio::test]

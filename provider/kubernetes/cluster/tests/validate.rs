@@ -1,6 +1,9 @@
 use serde_json::json;
 
 use super::*;
+use crate::kubernetes::cluster::Cluster;
+use crate::kubernetes::scripted::{Reply, context, server};
+use crate::resource::Resource;
 
 #[test]
 fn all_problems_are_told_at_once_each_with_its_path_and_remedy() {
@@ -54,6 +57,57 @@ fn more_hosts_than_are_supported_are_refused_at_once() {
     assert!(found.len() == 1 && found[0].starts_with("shards: 999 shards of 999 replicas are 998001 hosts, at most 1000"), "{found:?}");
     assert!(started.elapsed() < std::time::Duration::from_millis(100), "{:?}", started.elapsed());
     assert_eq!(problems(json!({"shards": 500, "replicas": 2})), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_check_of_too_many_hosts_is_over_in_a_moment_however_they_are_said() {
+    let clusters = |layout: Value| json!({"configuration": {"clusters": [{"name": "cluster", "layout": layout}]}});
+    let huge = clusters(json!({"shardsCount": 999, "replicasCount": 999}));
+    let listed = clusters(json!({"shards": vec![json!({"replicasCount": 300}); 300]}));
+    let (chi, chk) = ("chiOverrides.configuration.clusters", "chkOverrides.configuration.clusters");
+    let cluster = Cluster::new(server(|_| Reply::status(404, "NotFound", "not found")).0);
+    for (program, path, count) in [
+        (json!({"shards": 999, "replicas": 999}), "shards", "998001 hosts"),
+        (json!({"shards": 300, "replicas": 300}), "shards", "90000 hosts"),
+        (json!({"chiOverrides": huge}), chi, "998001 hosts"),
+        (json!({"chiOverrides": huge, "shards": 2, "replicas": 2, "storage": {"size": "9Gi"}}), chi, "998001 hosts"),
+        (json!({"chiOverrides": listed}), chi, "90000 hosts"),
+        (json!({"chiOverrides": listed, "shards": 999, "replicas": 999}), chi, "90000 hosts"),
+        (json!({"chkOverrides": huge, "coordination": {"keeper": {}}}), chk, "998001 hosts"),
+    ] {
+        for old in [None, Some(checked(json!({"shards": 2, "replicas": 2})))] {
+            let started = std::time::Instant::now();
+            let found = cluster.check(&context().0, &Autonaming::Default, old.as_ref(), &Known::all(args(program.clone()))).await;
+            let took = started.elapsed();
+            let found = told(found.unwrap_err());
+            let refusals = found.iter().filter(|problem| problem.starts_with(&format!("{path}: ")) && problem.contains(count));
+            assert_eq!(refusals.count(), 1, "{program}: {found:?}");
+            assert!(took < std::time::Duration::from_secs(1), "{program}: {took:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_check_of_as_many_hosts_as_are_supported_is_over_in_a_moment() {
+    let overrides = json!({"configuration": {"clusters": [{"name": "more", "layout": {"shardsCount": 1}}]}});
+    let cluster = Cluster::new(server(|_| Reply::Hang).0);
+    let old = checked(json!({"shards": 400, "replicas": 2}));
+    let new = args(json!({"shards": 450, "replicas": 2, "storage": {"size": "60Gi"}, "chiOverrides": overrides}));
+    let started = std::time::Instant::now();
+    cluster.check(&context().0, &Autonaming::Default, Some(&old), &Known::all(new)).await.unwrap();
+    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[test]
+fn what_is_not_known_in_one_way_of_coordination_hides_nothing_of_the_other() {
+    let external = json!({"nodes": [{"host": "zk"}], "root": "no slash"});
+    let known = unknown(json!({"coordination": {"keeper": {"replicas": 2}, "external": external}}), &["coordination.external.nodes"]);
+    let found = problems_of(&known);
+    for (path, part) in [("coordination: ", "both"), ("coordination.keeper.replicas: ", "is 2"), ("coordination.external.root: ", "begin")]
+    {
+        assert!(found.iter().any(|problem| problem.starts_with(path) && problem.contains(part)), "{path}: {found:?}");
+    }
+    assert_eq!(found.len(), 3, "{found:?}");
 }
 
 #[test]

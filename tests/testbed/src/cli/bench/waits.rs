@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::plugin::{self, Binary, Client, Plugin, pb};
 
 /// How long anything here may take.
-const PATIENCE: Duration = Duration::from_mins(3);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The memory of a plugin, in KiB, when so many clusters are written and all are waited for. Nothing must serve in `namespace`.
 pub(super) async fn memory(binary: &Binary, counted: &mut Counted<'_>, namespace: &Namespace, clusters: usize) -> Result<u64> {
