@@ -45,7 +45,8 @@ pub fn schema() -> Result<Value, ConvertError> {
         vec![FunctionTypes {
             token: GET_CLUSTER_TOKEN,
             description: "Looks at a ClickHouse cluster that is there, whoever made it: the outputs that `Cluster` has, and how it fares at the moment. \
-                          Connection data comes from the cluster's Secret.",
+                          Connection data comes from the cluster's Secret. Programs in TypeScript and Python should call `getClusterOutput` \
+                          (`get_cluster_output`): its result is secret, and that of the plain form, a password included, is not.",
             arguments: of_input::<GetClusterArgs>(),
             result: of_output::<GetClusterResult>(),
         }],

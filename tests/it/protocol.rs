@@ -1,6 +1,5 @@
 //! Every call of the protocol, against the plugin's process.
 
-
 use prost::Message;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Status};

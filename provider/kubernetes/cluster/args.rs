@@ -240,7 +240,9 @@ pub struct Storage {
     /// Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ephemeral: Option<bool>,
-    /// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume.
+    /// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it
+    /// the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without
+    /// access to the Internet must have that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logs: Option<Volume>,
 }

@@ -84,7 +84,7 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly admin: pulumi.Output<outputs.kubernetes.ClusterAdmin | undefined>;
     /**
-     * Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
+     * Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
      */
     declare public readonly allowDataLoss: pulumi.Output<boolean | undefined>;
     /**
@@ -355,7 +355,7 @@ export interface ClusterArgs {
      */
     admin?: pulumi.Input<inputs.kubernetes.ClusterAdminArgs | undefined>;
     /**
-     * Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
+     * Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
      */
     allowDataLoss?: pulumi.Input<boolean | undefined>;
     /**

@@ -8,7 +8,7 @@ import * as enums from "../types/enums";
 import * as utilities from "../utilities";
 
 /**
- * Looks at a ClickHouse cluster that is there, whoever made it: the outputs that `Cluster` has, and how it fares at the moment. Connection data comes from the cluster's Secret.
+ * Looks at a ClickHouse cluster that is there, whoever made it: the outputs that `Cluster` has, and how it fares at the moment. Connection data comes from the cluster's Secret. Programs in TypeScript and Python should call `getClusterOutput` (`get_cluster_output`): its result is secret, and that of the plain form, a password included, is not.
  */
 export function getCluster(args: GetClusterArgs, opts?: pulumi.InvokeOptions): Promise<GetClusterResult> {
     opts = pulumi.mergeOptions(utilities.resourceOptsDefaults(), opts || {});
@@ -131,7 +131,7 @@ export interface GetClusterResult {
     readonly version?: string;
 }
 /**
- * Looks at a ClickHouse cluster that is there, whoever made it: the outputs that `Cluster` has, and how it fares at the moment. Connection data comes from the cluster's Secret.
+ * Looks at a ClickHouse cluster that is there, whoever made it: the outputs that `Cluster` has, and how it fares at the moment. Connection data comes from the cluster's Secret. Programs in TypeScript and Python should call `getClusterOutput` (`get_cluster_output`): its result is secret, and that of the plain form, a password included, is not.
  */
 export function getClusterOutput(args: GetClusterOutputArgs, opts?: pulumi.InvokeOutputOptions): pulumi.Output<GetClusterResult> {
     opts = pulumi.mergeOptions(utilities.resourceOptsDefaults(), opts || {});

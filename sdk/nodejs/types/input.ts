@@ -192,7 +192,7 @@ export namespace kubernetes {
      */
     export interface ClusterKeeperArgs {
         /**
-         * The Keeper image. Default: the official one, of the cluster's version.
+         * The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
          */
         image?: pulumi.Input<inputs.kubernetes.ClusterImageArgs | undefined>;
         /**
@@ -274,7 +274,7 @@ export namespace kubernetes {
          */
         ephemeral?: pulumi.Input<boolean | undefined>;
         /**
-         * A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume.
+         * A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
          */
         logs?: pulumi.Input<inputs.kubernetes.ClusterVolumeArgs | undefined>;
         /**

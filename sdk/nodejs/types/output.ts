@@ -312,7 +312,7 @@ export namespace kubernetes {
      */
     export interface ClusterKeeper {
         /**
-         * The Keeper image. Default: the official one, of the cluster's version.
+         * The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
          */
         image?: outputs.kubernetes.ClusterImage;
         /**
@@ -430,7 +430,7 @@ export namespace kubernetes {
          */
         ephemeral?: boolean;
         /**
-         * A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume.
+         * A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
          */
         logs?: outputs.kubernetes.ClusterVolume;
         /**

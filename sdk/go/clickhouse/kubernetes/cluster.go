@@ -92,7 +92,7 @@ type Cluster struct {
 
 	// The administrator's login.
 	Admin ClusterAdminPtrOutput `pulumi:"admin"`
-	// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
+	// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
 	AllowDataLoss pulumi.BoolPtrOutput `pulumi:"allowDataLoss"`
 	// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations pulumi.StringMapOutput `pulumi:"annotations"`
@@ -221,7 +221,7 @@ func (ClusterState) ElementType() reflect.Type {
 type clusterArgs struct {
 	// The administrator's login.
 	Admin *ClusterAdmin `pulumi:"admin"`
-	// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
+	// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
 	AllowDataLoss *bool `pulumi:"allowDataLoss"`
 	// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations map[string]string `pulumi:"annotations"`
@@ -279,7 +279,7 @@ type clusterArgs struct {
 type ClusterArgs struct {
 	// The administrator's login.
 	Admin ClusterAdminPtrInput
-	// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
+	// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
 	AllowDataLoss pulumi.BoolPtrInput
 	// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations pulumi.StringMapInput
@@ -425,7 +425,7 @@ func (o ClusterOutput) Admin() ClusterAdminPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterAdminPtrOutput { return v.Admin }).(ClusterAdminPtrOutput)
 }
 
-// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
+// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
 func (o ClusterOutput) AllowDataLoss() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.AllowDataLoss }).(pulumi.BoolPtrOutput)
 }

@@ -1993,7 +1993,7 @@ func (o ClusterInterserverSecretPtrOutput) ExistingSecret() ClusterSecretKeyPtrO
 
 // The Keeper that comes with the cluster.
 type ClusterKeeper struct {
-	// The Keeper image. Default: the official one, of the cluster's version.
+	// The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
 	Image *ClusterImage `pulumi:"image"`
 	// How many Keeper replicas: 1, 3 or 5. Default: 3.
 	Replicas *int `pulumi:"replicas"`
@@ -2016,7 +2016,7 @@ type ClusterKeeperInput interface {
 
 // The Keeper that comes with the cluster.
 type ClusterKeeperArgs struct {
-	// The Keeper image. Default: the official one, of the cluster's version.
+	// The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
 	Image ClusterImagePtrInput `pulumi:"image"`
 	// How many Keeper replicas: 1, 3 or 5. Default: 3.
 	Replicas pulumi.IntPtrInput `pulumi:"replicas"`
@@ -2104,7 +2104,7 @@ func (o ClusterKeeperOutput) ToClusterKeeperPtrOutputWithContext(ctx context.Con
 	}).(ClusterKeeperPtrOutput)
 }
 
-// The Keeper image. Default: the official one, of the cluster's version.
+// The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
 func (o ClusterKeeperOutput) Image() ClusterImagePtrOutput {
 	return o.ApplyT(func(v ClusterKeeper) *ClusterImage { return v.Image }).(ClusterImagePtrOutput)
 }
@@ -2148,7 +2148,7 @@ func (o ClusterKeeperPtrOutput) Elem() ClusterKeeperOutput {
 	}).(ClusterKeeperOutput)
 }
 
-// The Keeper image. Default: the official one, of the cluster's version.
+// The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
 func (o ClusterKeeperPtrOutput) Image() ClusterImagePtrOutput {
 	return o.ApplyT(func(v *ClusterKeeper) *ClusterImage {
 		if v == nil {
@@ -2999,7 +2999,7 @@ type ClusterStorage struct {
 	AccessModes []ClusterAccessMode `pulumi:"accessModes"`
 	// Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
 	Ephemeral *bool `pulumi:"ephemeral"`
-	// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume.
+	// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
 	Logs *ClusterVolume `pulumi:"logs"`
 	// Who makes the volume claims. Default: `Operator`, which grows them without a restart.
 	Provisioner *ClusterProvisioner `pulumi:"provisioner"`
@@ -3028,7 +3028,7 @@ type ClusterStorageArgs struct {
 	AccessModes ClusterAccessModeArrayInput `pulumi:"accessModes"`
 	// Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
 	Ephemeral pulumi.BoolPtrInput `pulumi:"ephemeral"`
-	// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume.
+	// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
 	Logs ClusterVolumePtrInput `pulumi:"logs"`
 	// Who makes the volume claims. Default: `Operator`, which grows them without a restart.
 	Provisioner ClusterProvisionerPtrInput `pulumi:"provisioner"`
@@ -3128,7 +3128,7 @@ func (o ClusterStorageOutput) Ephemeral() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v ClusterStorage) *bool { return v.Ephemeral }).(pulumi.BoolPtrOutput)
 }
 
-// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume.
+// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
 func (o ClusterStorageOutput) Logs() ClusterVolumePtrOutput {
 	return o.ApplyT(func(v ClusterStorage) *ClusterVolume { return v.Logs }).(ClusterVolumePtrOutput)
 }
@@ -3197,7 +3197,7 @@ func (o ClusterStoragePtrOutput) Ephemeral() pulumi.BoolPtrOutput {
 	}).(pulumi.BoolPtrOutput)
 }
 
-// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume.
+// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
 func (o ClusterStoragePtrOutput) Logs() ClusterVolumePtrOutput {
 	return o.ApplyT(func(v *ClusterStorage) *ClusterVolume {
 		if v == nil {

@@ -826,7 +826,7 @@ class ClusterKeeperArgsDict(TypedDict):
     """
     image: NotRequired[pulumi.Input[Optional['ClusterImageArgsDict']]]
     """
-    The Keeper image. Default: the official one, of the cluster's version.
+    The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
     """
     replicas: NotRequired[pulumi.Input[Optional[_builtins.int]]]
     """
@@ -851,7 +851,7 @@ class ClusterKeeperArgs:
         """
         The Keeper that comes with the cluster.
 
-        :param pulumi.Input['ClusterImageArgs'] image: The Keeper image. Default: the official one, of the cluster's version.
+        :param pulumi.Input['ClusterImageArgs'] image: The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
         :param pulumi.Input[_builtins.int] replicas: How many Keeper replicas: 1, 3 or 5. Default: 3.
         :param pulumi.Input['ClusterResourcesArgs'] resources: CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
         :param pulumi.Input['ClusterVolumeArgs'] storage: The volume of each Keeper. Default: 10Gi of the default class.
@@ -869,7 +869,7 @@ class ClusterKeeperArgs:
     @pulumi.getter
     def image(self) -> pulumi.Input[Optional['ClusterImageArgs']]:
         """
-        The Keeper image. Default: the official one, of the cluster's version.
+        The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
         """
         return pulumi.get(self, "image")
 
@@ -1124,7 +1124,7 @@ class ClusterStorageArgsDict(TypedDict):
     """
     logs: NotRequired[pulumi.Input[Optional['ClusterVolumeArgsDict']]]
     """
-    A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume.
+    A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
     """
     provisioner: NotRequired[pulumi.Input[Optional['ClusterProvisioner']]]
     """
@@ -1158,7 +1158,7 @@ class ClusterStorageArgs:
 
         :param pulumi.Input[Sequence[pulumi.Input['ClusterAccessMode']]] access_modes: The access modes. Default: `ReadWriteOnce`.
         :param pulumi.Input[_builtins.bool] ephemeral: Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
-        :param pulumi.Input['ClusterVolumeArgs'] logs: A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume.
+        :param pulumi.Input['ClusterVolumeArgs'] logs: A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
         :param pulumi.Input['ClusterProvisioner'] provisioner: Who makes the volume claims. Default: `Operator`, which grows them without a restart.
         :param pulumi.Input['ClusterReclaimPolicy'] reclaim_policy: What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
         :param pulumi.Input[_builtins.str] size: The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`; it can't shrink.
@@ -1207,7 +1207,7 @@ class ClusterStorageArgs:
     @pulumi.getter
     def logs(self) -> pulumi.Input[Optional['ClusterVolumeArgs']]:
         """
-        A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume.
+        A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
         """
         return pulumi.get(self, "logs")
 

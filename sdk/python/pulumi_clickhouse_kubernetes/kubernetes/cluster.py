@@ -53,7 +53,7 @@ class ClusterArgs:
         The set of arguments for constructing a Cluster resource.
 
         :param pulumi.Input['ClusterAdminArgs'] admin: The administrator's login.
-        :param pulumi.Input[_builtins.bool] allow_data_loss: Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
+        :param pulumi.Input[_builtins.bool] allow_data_loss: Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
         :param pulumi.Input[Mapping[str, Any]] chi_overrides: Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
         :param pulumi.Input[Mapping[str, Any]] chk_overrides: Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
@@ -151,7 +151,7 @@ class ClusterArgs:
     @pulumi.getter(name="allowDataLoss")
     def allow_data_loss(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
-        Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
+        Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
         """
         return pulumi.get(self, "allow_data_loss")
 
@@ -548,7 +548,7 @@ class Cluster(pulumi.CustomResource):
         :param str resource_name: The name of the resource.
         :param pulumi.ResourceOptions opts: Options for the resource.
         :param pulumi.Input[Union['ClusterAdminArgs', 'ClusterAdminArgsDict']] admin: The administrator's login.
-        :param pulumi.Input[_builtins.bool] allow_data_loss: Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
+        :param pulumi.Input[_builtins.bool] allow_data_loss: Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
         :param pulumi.Input[Mapping[str, Any]] chi_overrides: Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
         :param pulumi.Input[Mapping[str, Any]] chk_overrides: Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
@@ -803,7 +803,7 @@ class Cluster(pulumi.CustomResource):
     @pulumi.getter(name="allowDataLoss")
     def allow_data_loss(self) -> pulumi.Output[Optional[_builtins.bool]]:
         """
-        Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, or `Retain` turned into `Delete`. Without it such a change is refused in preview. Default: false.
+        Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
         """
         return pulumi.get(self, "allow_data_loss")
 

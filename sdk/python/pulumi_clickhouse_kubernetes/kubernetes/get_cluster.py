@@ -330,7 +330,7 @@ def get_cluster(name: Optional[_builtins.str] = None,
                 namespace: Optional[_builtins.str] = None,
                 opts: Optional[pulumi.InvokeOptions] = None) -> AwaitableGetClusterResult:
     """
-    Looks at a ClickHouse cluster that is there, whoever made it: the outputs that `Cluster` has, and how it fares at the moment. Connection data comes from the cluster's Secret.
+    Looks at a ClickHouse cluster that is there, whoever made it: the outputs that `Cluster` has, and how it fares at the moment. Connection data comes from the cluster's Secret. Programs in TypeScript and Python should call `getClusterOutput` (`get_cluster_output`): its result is secret, and that of the plain form, a password included, is not.
 
     :param _builtins.str name: The cluster's name: that of its `ClickHouseInstallation`.
     :param _builtins.str namespace: The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`.
@@ -370,7 +370,7 @@ def get_cluster_output(name: pulumi.Input[Optional[_builtins.str]] = None,
                        namespace: pulumi.Input[Optional[Optional[_builtins.str]]] = None,
                        opts: Optional[Union[pulumi.InvokeOptions, pulumi.InvokeOutputOptions]] = None) -> pulumi.Output[GetClusterResult]:
     """
-    Looks at a ClickHouse cluster that is there, whoever made it: the outputs that `Cluster` has, and how it fares at the moment. Connection data comes from the cluster's Secret.
+    Looks at a ClickHouse cluster that is there, whoever made it: the outputs that `Cluster` has, and how it fares at the moment. Connection data comes from the cluster's Secret. Programs in TypeScript and Python should call `getClusterOutput` (`get_cluster_output`): its result is secret, and that of the plain form, a password included, is not.
 
     :param _builtins.str name: The cluster's name: that of its `ClickHouseInstallation`.
     :param _builtins.str namespace: The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`.

@@ -1027,7 +1027,7 @@ class ClusterKeeper(dict):
         """
         The Keeper that comes with the cluster.
 
-        :param 'ClusterImage' image: The Keeper image. Default: the official one, of the cluster's version.
+        :param 'ClusterImage' image: The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
         :param _builtins.int replicas: How many Keeper replicas: 1, 3 or 5. Default: 3.
         :param 'ClusterResources' resources: CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
         :param 'ClusterVolume' storage: The volume of each Keeper. Default: 10Gi of the default class.
@@ -1045,7 +1045,7 @@ class ClusterKeeper(dict):
     @pulumi.getter
     def image(self) -> Optional['outputs.ClusterImage']:
         """
-        The Keeper image. Default: the official one, of the cluster's version.
+        The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
         """
         return pulumi.get(self, "image")
 
@@ -1336,7 +1336,7 @@ class ClusterStorage(dict):
 
         :param Sequence['ClusterAccessMode'] access_modes: The access modes. Default: `ReadWriteOnce`.
         :param _builtins.bool ephemeral: Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
-        :param 'ClusterVolume' logs: A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume.
+        :param 'ClusterVolume' logs: A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
         :param 'ClusterProvisioner' provisioner: Who makes the volume claims. Default: `Operator`, which grows them without a restart.
         :param 'ClusterReclaimPolicy' reclaim_policy: What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
         :param _builtins.str size: The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`; it can't shrink.
@@ -1377,7 +1377,7 @@ class ClusterStorage(dict):
     @pulumi.getter
     def logs(self) -> Optional['outputs.ClusterVolume']:
         """
-        A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume.
+        A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
         """
         return pulumi.get(self, "logs")
 
