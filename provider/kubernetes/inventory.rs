@@ -48,13 +48,13 @@ pub(crate) async fn operators(api: &Api) -> Option<Vec<String>> {
         }
         Some(Vec::new())
     };
-    api.session().hub().inventory.operators.get(look).await
+    api.session().hub().inventory.operators.get(Box::pin(look)).await
 }
 
 /// The storage classes, by name. One request.
 pub(crate) async fn storage_classes(api: &Api) -> Option<Vec<StorageClass>> {
     let look = async { apply::list(api, Kind::StorageClass, None, storage_class).await.ok() };
-    api.session().hub().inventory.classes.get(look).await
+    api.session().hub().inventory.classes.get(Box::pin(look)).await
 }
 
 fn storage_class(object: &Value) -> Option<StorageClass> {

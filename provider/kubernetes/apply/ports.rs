@@ -37,16 +37,16 @@ fn is_applied(live: &Value, port: &Value) -> bool {
 mod tests {
     use super::*;
 
-    fn service(ports: &[(&str, u16)], managers: Value) -> Value {
+    fn service(ports: &[(&str, u16)], managers: &Value) -> Value {
         let ports: Vec<_> = ports.iter().map(|(name, port)| json!({"name": name, "port": port, "protocol": "TCP"})).collect();
         json!({"metadata": {"uid": "u", "managedFields": managers}, "spec": {"ports": ports}})
     }
 
     #[test]
     fn an_edited_port_is_taken_away_and_those_of_others_stay() {
-        let ours = service(&[("http", 8123), ("tcp", 9000)], json!([]));
+        let ours = service(&[("http", 8123), ("tcp", 9000)], &json!([]));
         let live =
-            service(&[("http", 8124), ("tcp", 9000), ("theirs", 9363)], json!([{"manager": "kubectl-patch", "operation": "Update"}]));
+            service(&[("http", 8124), ("tcp", 9000), ("theirs", 9363)], &json!([{"manager": "kubectl-patch", "operation": "Update"}]));
         let removal = json!([{"$patch": "delete", "port": 8124, "protocol": "TCP"}]);
         assert_eq!(without_edited(&ours, &live), Some(json!({"metadata": {"uid": "u"}, "spec": {"ports": removal}})));
         assert_eq!(without_edited(&ours, &ours), None);
@@ -54,9 +54,9 @@ mod tests {
 
     #[test]
     fn a_port_of_another_applier_is_left_to_it() {
-        let ours = service(&[("http", 8123)], json!([]));
+        let ours = service(&[("http", 8123)], &json!([]));
         let fields = json!({"f:spec": {"f:ports": {"k:{\"port\":8124,\"protocol\":\"TCP\"}": {"f:name": {}}}}});
-        let by = |manager: &str| service(&[("http", 8124)], json!([{"manager": manager, "operation": "Apply", "fieldsV1": fields}]));
+        let by = |manager: &str| service(&[("http", 8124)], &json!([{"manager": manager, "operation": "Apply", "fieldsV1": fields}]));
         assert_eq!(without_edited(&ours, &by("argocd-controller")), None);
         assert!(without_edited(&ours, &by(FIELD_MANAGER)).is_some());
     }

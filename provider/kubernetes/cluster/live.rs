@@ -41,7 +41,7 @@ impl Live {
             (Some(installation), keeper) => Shape::of(&installation, keeper.as_ref()),
             (None, _) => Shape::rendered(&rendered),
         };
-        let (shape, claims) = settled(api, shape).await?;
+        let (shape, claims) = settled(api, namespace, shape).await?;
         Ok(Self { shape, claims })
     }
 
@@ -84,8 +84,8 @@ pub(super) async fn reconsider(api: &Api, old: &ClusterArgs, new: &Known<Cluster
 
 /// The shape with the volumes that it really has, and the volume claims of its namespace. Where these may not be read, the volumes are
 /// taken to be as the shape says.
-pub(super) async fn settled(api: &Api, mut shape: Shape) -> Result<(Shape, Vec<Value>), Error> {
-    match apply::list(api, Kind::PersistentVolumeClaim, Some(&shape.namespace), |claim| Some(claim.clone())).await {
+pub(super) async fn settled(api: &Api, namespace: &str, mut shape: Shape) -> Result<(Shape, Vec<Value>), Error> {
+    match apply::list(api, Kind::PersistentVolumeClaim, Some(namespace), |claim| Some(claim.clone())).await {
         Err(Error::Forbidden { .. }) => Ok((shape, Vec::new())),
         claims => {
             let claims = claims?;

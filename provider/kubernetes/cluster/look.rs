@@ -51,7 +51,7 @@ pub(super) async fn before_create(api: &Api, cluster: &ValidatedCluster) -> Resu
         };
     }
     let shape = match &installation {
-        Some(installation) => Some(live::settled(api, Shape::of(installation, keeper.as_ref())).await?.0),
+        Some(installation) => Some(Box::pin(live::settled(api, &cluster.namespace, Shape::of(installation, keeper.as_ref()))).await?.0),
         None => None,
     };
     Ok(Before { namespace: namespace?, secret: secret?, service: service?, installation, keeper, shape })
@@ -149,7 +149,7 @@ impl Before {
         let kept = Known { value: super::running(&new.value, there.version.as_deref()), unknown: new.unknown.clone() };
         let to = Shape::rendered(&super::validated(&kept)?);
         super::refuse(&guard::refusals(shape, &to, &kept))?;
-        survey::expandable(api, shape, &to, &kept).await?;
+        Box::pin(survey::expandable(api, shape, &to, &kept)).await?;
         Ok((kept, guard::growing(shape, &to)))
     }
 

@@ -135,7 +135,7 @@ impl Resource for Cluster {
         let cluster = validated(&kept)?;
         let kubernetes = Box::pin(look::kubernetes(&api, &cluster.namespace, None)).await.map_err(failed)?;
         let before = login::Before { secret: there.secret.clone(), overridden: login::is_overridden(&cluster), ..login::Before::default() };
-        let login = login::resolve(&api, &cluster, before).await?;
+        let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
         let rollout = Rollout {
             ctx,
             api: &api,
@@ -224,11 +224,11 @@ impl Resource for Cluster {
         drop((known, to));
         let password = known_password(old_state);
         let same_version = same_password(old, new);
-        let secret = if same_version && password.is_some() { None } else { look::credentials(&api, &cluster).await? };
+        let secret = if same_version && password.is_some() { None } else { Box::pin(look::credentials(&api, &cluster)).await? };
         let before = login::Before { password, same_version, secret, overridden: login::is_overridden(&cluster) };
-        let login = login::resolve(&api, &cluster, before).await?;
+        let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
         if cluster.create_namespace && began_only(&observed.uids) {
-            observed.uids.namespace = look::own_namespace(&api, &ctx.urn, &cluster.namespace).await?;
+            observed.uids.namespace = Box::pin(look::own_namespace(&api, &ctx.urn, &cluster.namespace)).await?;
         }
         let owns_namespace = cluster.create_namespace && observed.uids.namespace.is_some();
         let removal = removal::Removal {
@@ -260,7 +260,7 @@ impl Resource for Cluster {
         if cluster.keeper().is_none() && is_awaited(new) && (has_keeper(old) || state.uids.keeper.is_some()) {
             let (namespace, name) = (cluster.namespace.as_str(), cluster.name.as_str());
             let removal = removal::Removal { ctx, api: &api, deadline, namespace, name, args: Some(old), state: Some(&state) };
-            removal.keeper().await.map_err(|failure| failure.leaving(id(&cluster), state.clone()))?;
+            Box::pin(removal.keeper()).await.map_err(|failure| failure.leaving(id(&cluster), state.clone()))?;
             state.uids.keeper = None;
         }
         Ok(state)

@@ -54,7 +54,7 @@ impl Rollout<'_> {
     /// Writes everything and, unless told not to, waits until the cluster serves. A failure carries what exists by then.
     pub(super) async fn run(mut self) -> Result<ClusterState, Failure<ClusterState>> {
         let result = self.steps().await;
-        let result = match self.renew().await {
+        let result = match Box::pin(self.renew()).await {
             Ok(()) => result,
             // As long as the Secret carries the older incarnation this create has not taken the cluster over.
             Err(failure) => {
@@ -99,7 +99,7 @@ impl Rollout<'_> {
         if let Some(keeper) = keeper.filter(|_| !self.cluster.skip_await) {
             self.await_keeper(keeper).await?;
         }
-        let written = self.write_installation(&task).await?;
+        let written = Box::pin(self.write_installation(&task)).await?;
         if self.cluster.skip_await {
             return Ok(());
         }
@@ -118,7 +118,8 @@ impl Rollout<'_> {
             self.observed.uids.namespace = uid(&self.write(&namespace).await?);
         }
         // The Secret before all else: from then on an interrupted run finds the password again.
-        let secret = if self.incarnation.is_some() && self.observed.uids.secret.is_none() { self.claim(task).await? } else { secret };
+        let secret =
+            if self.incarnation.is_some() && self.observed.uids.secret.is_none() { Box::pin(self.claim(task)).await? } else { secret };
         self.observed.uids.secret = uid(&self.write(&secret).await?);
         // A load balancer takes minutes and a Keeper must serve before the hosts start: both begin at once.
         let (service, keeper) = futures::join!(self.put(&service), self.put_all(keeper.as_ref()));

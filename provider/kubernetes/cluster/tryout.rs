@@ -10,7 +10,7 @@ use super::validate::ValidatedCluster;
 use super::{Failed, look, survey, task, validated};
 use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
-use crate::kubernetes::error::Error;
+use crate::kubernetes::error::{Error, Reach};
 use crate::resource::{Context, Failure, Known};
 
 /// Tries a creation out, and gives the cluster that it would make: one of this stack's that is there already is taken over. What does
@@ -31,7 +31,8 @@ pub(super) async fn create(
             survey::before_create(api, ctx, &cluster, there.is_continued()).await;
             incarnation = there.incarnation();
         }
-        Err(error @ Error::Cancelled { .. }) => return Err(error.to_failure()),
+        // A plugin that hangs is not waited for twice.
+        Err(error) if matches!(error, Error::Cancelled { .. }) || error.reach() == Reach::NoCredentials => return Err(error.to_failure()),
         Err(error) if error.is_unreachable() => {
             warn(ctx, &error.to_string());
             return Ok(cluster);
