@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::judge::{Judge, Limits, NotDone, Step};
 use super::trouble::Search;
 use super::watching::Watching;
-use super::{Written, operator};
+use super::{QUIET, Written, operator};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
@@ -79,7 +79,7 @@ where
         object: Hub::subscribe(session, Kind::Installation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
         sets: Hub::subscribe(session, Kind::StatefulSet, Some(&expect.namespace), &children),
         search: None,
-        judge: Judge::new(expect.clone(), Limits::default(), started),
+        judge: Judge::new(expect.clone(), Limits { search_by: deadline.checked_sub(QUIET * 2), ..Limits::default() }, started),
     };
     loop {
         match wait(ctx, deadline, &mut watching).await? {

@@ -40,6 +40,8 @@ pub(super) struct Limits {
     pub(super) interrupted: Duration,
     /// A rollout that has made no host yet, before a coordination server is suspected.
     pub(super) hostless: Duration,
+    /// When reasons are looked for at the latest, so that they are known at the deadline.
+    pub(super) search_by: Option<Instant>,
 }
 
 impl Default for Limits {
@@ -47,7 +49,7 @@ impl Default for Limits {
         let (untouched, unanswered) = (Duration::from_secs(15), Duration::from_secs(60));
         let (aborted, left_out) = (Duration::from_secs(120), Duration::from_secs(30));
         let (interrupted, hostless) = (Duration::from_secs(10), Duration::from_secs(30));
-        Self { graces: Graces::default(), untouched, unanswered, aborted, left_out, interrupted, hostless }
+        Self { graces: Graces::default(), untouched, unanswered, aborted, left_out, interrupted, hostless, search_by: None }
     }
 }
 
@@ -200,7 +202,8 @@ impl Judge {
 
         let quiet_since = self.note_facts(status, &hosts, now);
         let aborted = (status.status == "Aborted").then(|| newest_error(status));
-        if seen.clues.is_none() && !stopped && !hosts.all_ready() && (aborted.is_some() || now >= quiet_since + QUIET) {
+        let search_at = self.limits.search_by.map_or(quiet_since + QUIET, |by| by.min(quiet_since + QUIET));
+        if seen.clues.is_none() && !stopped && !hosts.all_ready() && (aborted.is_some() || now >= search_at) {
             return Verdict::Done(Step::Search);
         }
 
@@ -225,7 +228,7 @@ impl Judge {
         }
         let mut row = findings.first().map(|finding| finding.row.clone());
         let mut reasons: Vec<String> = findings.into_iter().map(|finding| finding.text).take(REASONS).collect();
-        let mut again = vec![lasting.again, left_out, seen.clues.is_none().then_some(quiet_since + QUIET)];
+        let mut again = vec![lasting.again, left_out, seen.clues.is_none().then_some(search_at)];
         let servers = external(&installation.spec.coordination, &expect.name);
         if status.status == "InProgress" && seen.sets.objects.is_empty() && !servers.is_empty() {
             let tell = quiet_since + self.limits.hostless;

@@ -264,6 +264,17 @@ fn reasons_are_only_looked_for_when_nothing_moves() {
 }
 
 #[test]
+fn reasons_are_known_at_the_deadline_though_something_moved_just_before() {
+    let started = Instant::now();
+    let mut judge = Judge::new(expect(), Limits { search_by: Some(started + after(1)), ..Limits::default() }, started);
+    let mut scene = Scene::new(status("InProgress", &["t1"], &[]));
+    scene.hosts = vec![("h0", set(1, 0))];
+    let Verdict::Pending(pending) = judge.look(&scene.seen(), started) else { panic!("not pending") };
+    assert_eq!(pending.again, Some(started + after(1)));
+    assert!(matches!(judge.look(&scene.seen(), started + after(1)), Verdict::Done(Step::Search)));
+}
+
+#[test]
 fn a_change_that_a_known_operator_does_not_take_up_is_told_later_than_a_new_cluster() {
     let started = Instant::now();
     let mut judge = judge(started);
