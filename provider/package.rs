@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::config::ProviderArgs;
 use crate::kubernetes::client::Session;
 use crate::kubernetes::cluster::Cluster;
-use crate::kubernetes::cluster::args::ClusterArgs;
+use crate::kubernetes::cluster::aspects::ClusterArgs;
 use crate::kubernetes::cluster::get::{GetCluster, GetClusterArgs, GetClusterResult};
 use crate::kubernetes::cluster::list::ListClustersArgs;
 use crate::kubernetes::cluster::state::ClusterState;

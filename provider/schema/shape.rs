@@ -214,7 +214,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kubernetes::cluster::args::ClusterArgs;
+    use crate::kubernetes::cluster::aspects::ClusterArgs;
     use crate::schema::of_input;
 
     fn failures(value: &Value, unknown: &[&str]) -> Vec<String> {

@@ -3,36 +3,20 @@
 //! Whatever has an input of ours is read into it; what has none ends up in `chiOverrides` and `chkOverrides`, which are the
 //! difference between what the inputs render and what is there. So any installation can be adopted, and its next preview is empty.
 
-use std::collections::BTreeMap;
+use serde_json::Value;
 
-use serde_json::{Map, Value, json};
-
-use super::args::{
-    Admin, ClusterArgs, Coordination, CoordinationType, ExternalCoordination, ExternalNode, ExternalTimeouts, FreeForm, Image, Ingress,
-    InterserverSecret, Keeper, Logging, Resources, SecretKey, Storage, Volume,
-};
-use super::manifest::{self, Login, RESTART_ANNOTATION};
-use super::{defaults, names, shape, validate};
-use crate::kubernetes::meta;
+use super::aspects::{self, ClusterArgs, FreeForm, Live, ValidatedCluster};
+use super::manifest::{self, Login};
+use super::{defaults, shape, validate};
 use crate::resource::{Autonaming, Known, Urn};
-
-/// The objects of one cluster as they are on the API server.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Live {
-    /// The ClickHouseInstallation.
-    pub(super) installation: Value,
-    /// The Keeper of the same name, where there is one.
-    pub(super) keeper: Option<Value>,
-    /// The Service of the same name, where there is one.
-    pub(super) service: Option<Value>,
-}
 
 /// The inputs that render `live`.
 pub(super) fn inputs(live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
-    let mut args = describe(live);
+    let mut args = aspects::read(live);
     let Some(rendered) = render(&args, urn, login) else { return args };
-    args.chi_overrides = difference(&rendered.installation, &live.installation);
-    args.chk_overrides = rendered.keeper.as_ref().zip(live.keeper.as_ref()).and_then(|(rendered, live)| difference(rendered, live));
+    args.overrides.chi_overrides = difference(&rendered.installation, &live.installation);
+    args.overrides.chk_overrides =
+        rendered.keeper.as_ref().zip(live.keeper.as_ref()).and_then(|(rendered, live)| difference(rendered, live));
     args
 }
 
@@ -65,7 +49,7 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
 }
 
 /// Whether the Service lost what no input speaks of: its selector or its ports.
-pub(super) fn service_is_damaged(cluster: &validate::ValidatedCluster, urn: &Urn, login: &Login, service: &Value) -> bool {
+pub(super) fn service_is_damaged(cluster: &ValidatedCluster, urn: &Urn, login: &Login, service: &Value) -> bool {
     let written = manifest::build(cluster, urn, login, "").service;
     let ports = |service: &'_ Value| service["spec"]["ports"].as_array().cloned().unwrap_or_default();
     let there = ports(service);
@@ -82,7 +66,7 @@ pub(super) fn secret_is_damaged(old: &ClusterArgs, urn: &Urn, login: &Login, sec
 }
 
 fn render(args: &ClusterArgs, urn: &Urn, login: &Login) -> Option<manifest::Manifests> {
-    let namespace = args.namespace.clone().unwrap_or_default();
+    let namespace = args.naming.namespace.clone().unwrap_or_default();
     let filled = defaults::fill(urn, &Autonaming::Default, &namespace, None, &Known::all(args.clone())).ok()?;
     let cluster = validate::validate(&Known::all(filled)).ok()?;
     Some(manifest::build(&cluster, urn, login, ""))
@@ -124,8 +108,8 @@ fn difference(rendered: &Value, live: &Value) -> Option<FreeForm> {
     };
     let (rendered, mut live) = (spec(rendered), spec(live));
     for field in ["stop", "suspend"] {
-        if let (Some(says_no), Value::Object(live)) = (rendered.get(field).filter(|value| is_yes(value).is_none()), &mut live)
-            && live.get(field).is_none_or(|value| is_yes(value).is_none())
+        if let (Some(says_no), Value::Object(live)) = (rendered.get(field).filter(|value| !shape::is_yes(value)), &mut live)
+            && live.get(field).is_none_or(|value| !shape::is_yes(value))
         {
             live.insert(field.to_owned(), says_no.clone());
         }
@@ -180,229 +164,4 @@ fn put_elements_on_top(list: &str, target: &mut Vec<Value>, elements: &[Value]) 
             None => target.push(element.clone()),
         }
     }
-}
-
-fn describe(live: &Live) -> ClusterArgs {
-    let chi = &live.installation;
-    let spec = &chi["spec"];
-    let cluster = &spec["configuration"]["clusters"][0];
-    let pod = named(&spec["templates"]["podTemplates"], &spec["defaults"]["templates"]["podTemplate"]);
-    let container = container(pod, "clickhouse");
-    let name = text(&chi["metadata"]["name"]);
-    let cluster_name = text(&cluster["name"]).unwrap_or_else(|| names::DEFAULT_CLUSTER_NAME.to_owned());
-    let (image, version) = image(container, pod, defaults::SERVER_REPOSITORY);
-    let user = administrator(&spec["configuration"]["users"]);
-    ClusterArgs {
-        name: name.clone(),
-        namespace: text(&chi["metadata"]["namespace"]),
-        labels: entries(&chi["metadata"]["labels"]),
-        annotations: entries(&chi["metadata"]["annotations"]),
-        cluster_name: Some(cluster_name.clone()),
-        version,
-        image,
-        shards: number(&cluster["layout"]["shardsCount"]),
-        replicas: number(&cluster["layout"]["replicasCount"]),
-        resources: resources(container),
-        storage: Some(storage(spec)),
-        coordination: Some(coordination(spec, live.keeper.as_ref(), name.as_deref().unwrap_or_default(), &cluster_name)),
-        admin: Some(Admin {
-            networks: serde_json::from_value(spec["configuration"]["users"][format!("{user}/networks/ip")].clone()).ok(),
-            username: Some(user),
-            ..Admin::default()
-        }),
-        ingress: live.service.as_ref().and_then(ingress),
-        per_shard_services: spec["defaults"]["templates"].get("shardServiceTemplate").map(|_| true),
-        interserver_secret: interserver(&cluster["secret"]),
-        logging: serde_json::from_value(json!({"level": spec["configuration"]["settings"].get("logger/level")}))
-            .ok()
-            .filter(|logging: &Logging| logging.level.is_some()),
-        stopped: is_yes(&spec["stop"]),
-        suspended: is_yes(&spec["suspend"]),
-        restart_token: text(&pod["metadata"]["annotations"][RESTART_ANNOTATION]),
-        cluster_domain: text(&spec["namespaceDomainPattern"]).and_then(|pattern| Some(pattern.strip_prefix("%s.svc.")?.to_owned())),
-        ..ClusterArgs::default()
-    }
-}
-
-fn text(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
-
-fn number<N: TryFrom<u64>>(value: &Value) -> Option<N> {
-    value.as_u64().and_then(|number| N::try_from(number).ok())
-}
-
-/// The operator's many spellings of yes; `None` for no, which is the default.
-fn is_yes(value: &Value) -> Option<bool> {
-    shape::is_yes(value).then_some(true)
-}
-
-/// The element of `templates` that `name` names, else the first.
-fn named<'a>(templates: &'a Value, name: &Value) -> &'a Value {
-    let all = templates.as_array().map(Vec::as_slice).unwrap_or_default();
-    all.iter().find(|template| &template["name"] == name).or(all.first()).unwrap_or(&Value::Null)
-}
-
-/// The container called `name`, else the first: as the operator chooses.
-fn container<'a>(pod: &'a Value, name: &str) -> &'a Value {
-    named(&pod["spec"]["containers"], &json!(name))
-}
-
-/// Labels or annotations without the provider's own marks and what kubectl keeps there.
-fn entries(value: &Value) -> Option<BTreeMap<String, String>> {
-    let kept: BTreeMap<_, _> = value
-        .as_object()?
-        .iter()
-        .filter(|(key, _)| *key != meta::MANAGED_BY && !key.starts_with("pulumi-clickhouse/") && !key.starts_with("kubectl.kubernetes.io/"))
-        .filter_map(|(key, value)| Some((key.clone(), text(value)?)))
-        .collect();
-    (!kept.is_empty()).then_some(kept)
-}
-
-fn resources(container: &Value) -> Option<Resources> {
-    serde_json::from_value(container.get("resources")?.clone()).ok()
-}
-
-/// The image's parts: what differs from the official one, and its tag as the version.
-fn image(container: &Value, pod: &Value, official: &str) -> (Option<Image>, Option<String>) {
-    let reference = container["image"].as_str().unwrap_or_default();
-    let (named, digest) = reference.split_once('@').map_or((reference, None), |(named, digest)| (named, Some(digest.to_owned())));
-    let (repository, tag) = match named.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag.to_owned())),
-        _ => (named, None),
-    };
-    let secrets =
-        pod["spec"]["imagePullSecrets"].as_array().map(|secrets| secrets.iter().filter_map(|secret| text(&secret["name"])).collect());
-    let image = Image {
-        repository: (repository != official && !repository.is_empty()).then(|| repository.to_owned()),
-        tag: None,
-        digest,
-        pull_policy: serde_json::from_value(container["imagePullPolicy"].clone()).ok(),
-        pull_secrets: secrets,
-    };
-    ((image != Image::default()).then_some(image), tag)
-}
-
-fn storage(spec: &Value) -> Storage {
-    let management = &spec["defaults"]["storageManagement"];
-    let templates = &spec["defaults"]["templates"];
-    let claim = |field: &str| Some(volume(named(&spec["templates"]["volumeClaimTemplates"], templates.get(field)?), management));
-    let provisioner = serde_json::from_value(management["provisioner"].clone()).ok();
-    let logs = claim("logVolumeClaimTemplate");
-    match claim("dataVolumeClaimTemplate") {
-        Some(Volume { size, storage_class, access_modes, reclaim_policy }) => {
-            Storage { size, storage_class, access_modes, reclaim_policy, provisioner, ephemeral: None, logs }
-        }
-        None => Storage {
-            ephemeral: Some(true),
-            reclaim_policy: serde_json::from_value(management["reclaimPolicy"].clone()).ok(),
-            provisioner,
-            logs,
-            ..Storage::default()
-        },
-    }
-}
-
-fn volume(template: &Value, management: &Value) -> Volume {
-    let policy = template.get("reclaimPolicy").unwrap_or(&management["reclaimPolicy"]);
-    Volume {
-        size: text(&template["spec"]["resources"]["requests"]["storage"]),
-        storage_class: text(&template["spec"]["storageClassName"]),
-        access_modes: serde_json::from_value(template["spec"]["accessModes"].clone())
-            .ok()
-            .filter(|modes| *modes != vec![super::args::AccessMode::ReadWriteOnce]),
-        reclaim_policy: serde_json::from_value(policy.clone()).ok(),
-    }
-}
-
-fn coordination(spec: &Value, keeper: Option<&Value>, name: &str, cluster_name: &str) -> Coordination {
-    let zookeeper = &spec["configuration"]["zookeeper"];
-    let nodes = zookeeper["nodes"].as_array();
-    let of_keeper = |host: &Value| {
-        host.as_str().is_some_and(|host| {
-            host.starts_with(&format!("chk-{name}-{cluster_name}-")) || host.split('.').next() == Some(&names::keeper_service(name))
-        })
-    };
-    match (nodes, keeper) {
-        (None, _) => Coordination { kind: Some(CoordinationType::None), ..Coordination::default() },
-        (Some(nodes), Some(keeper)) if nodes.iter().all(|node| of_keeper(&node["host"])) => {
-            Coordination { kind: Some(CoordinationType::Keeper), keeper: Some(self::keeper(keeper)), external: None }
-        }
-        (Some(nodes), _) => {
-            let timeouts = ExternalTimeouts {
-                session_ms: number(&zookeeper["session_timeout_ms"]),
-                operation_ms: number(&zookeeper["operation_timeout_ms"]),
-            };
-            let external = ExternalCoordination {
-                nodes: Some(nodes.iter().map(node).collect()),
-                root: text(&zookeeper["root"]),
-                identity: text(&zookeeper["identity"]),
-                timeouts: (timeouts != ExternalTimeouts::default()).then_some(timeouts),
-            };
-            Coordination { kind: Some(CoordinationType::External), keeper: None, external: Some(external) }
-        }
-    }
-}
-
-fn node(node: &Value) -> ExternalNode {
-    ExternalNode {
-        host: text(&node["host"]),
-        port: number(&node["port"]),
-        secure: is_yes(&node["secure"]),
-        availability_zone: text(&node["availabilityZone"]),
-    }
-}
-
-fn keeper(chk: &Value) -> Keeper {
-    let spec = &chk["spec"];
-    let templates = &spec["defaults"]["templates"];
-    let pod = named(&spec["templates"]["podTemplates"], &templates["podTemplate"]);
-    let container = container(pod, "clickhouse-keeper");
-    let (image, version) = image(container, pod, defaults::KEEPER_REPOSITORY);
-    let mut image = image.unwrap_or_default();
-    image.tag = version;
-    Keeper {
-        replicas: number(&spec["configuration"]["clusters"][0]["layout"]["replicasCount"]),
-        image: (image != Image::default()).then_some(image),
-        resources: resources(container),
-        storage: templates
-            .get("dataVolumeClaimTemplate")
-            .map(|name| volume(named(&spec["templates"]["volumeClaimTemplates"], name), &spec["defaults"]["storageManagement"])),
-    }
-}
-
-fn interserver(secret: &Value) -> Option<InterserverSecret> {
-    let reference = &secret["valueFrom"]["secretKeyRef"];
-    if is_yes(&secret["auto"]).is_some() {
-        None
-    } else if reference.is_object() {
-        let existing_secret = Some(SecretKey { name: text(&reference["name"]), key: text(&reference["key"]) });
-        Some(InterserverSecret { enabled: None, existing_secret })
-    } else {
-        Some(InterserverSecret { enabled: Some(false), existing_secret: None })
-    }
-}
-
-/// The user that may manage users, else ClickHouse's `default`.
-fn administrator(users: &Value) -> String {
-    let none = Map::new();
-    let managers = || users.as_object().unwrap_or(&none).keys().filter_map(|key| key.strip_suffix("/access_management"));
-    let admin = managers().find(|user| *user == defaults::USERNAME).or_else(|| managers().next());
-    admin.unwrap_or(defaults::USERNAME).to_owned()
-}
-
-fn ingress(service: &Value) -> Option<Ingress> {
-    let spec = &service["spec"];
-    let kind = serde_json::from_value(spec["type"].clone()).ok()?;
-    let ranges: Vec<_> = spec["loadBalancerSourceRanges"].as_array().into_iter().flatten().filter_map(text).collect();
-    Some(Ingress {
-        kind: Some(kind),
-        hostname: None,
-        annotations: entries(&service["metadata"]["annotations"]),
-        labels: entries(&service["metadata"]["labels"]),
-        source_ranges: (!ranges.is_empty()).then_some(ranges),
-        load_balancer_class: text(&spec["loadBalancerClass"]),
-        external_traffic_policy: serde_json::from_value(spec["externalTrafficPolicy"].clone()).ok(),
-        internal: None,
-    })
 }

@@ -2,11 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::args::{
-    Admin, ClusterArgs, Coordination, CoordinationType, Keeper, LogLevel, Provisioner, ReclaimPolicy, ResourceAmounts, Resources, Storage,
-    Volume,
-};
-use super::{names, quantity};
+use super::aspects::{self, ClusterArgs, CoordinationType, LogLevel};
+use super::names;
 use crate::property::path::PropertyPath;
 use crate::resource::{Autonaming, CheckFailure, Known, Urn};
 
@@ -91,44 +88,26 @@ pub(super) fn fill(
     // States of releases that recorded none have today's.
     let mut made_with = old.map(of).unwrap_or_default();
     let recorded = old.is_some_and(|old| old.defaults.is_some());
-    made_with.version_omitted = args.version.is_none() && !new.is_unknown(&PropertyPath::from("version"));
-    if let Some(version) = args.version.clone().or_else(|| old_value(|old| &old.version).filter(|_| !recorded)) {
+    made_with.version_omitted = args.image.version.is_none() && !new.is_unknown(&PropertyPath::from("version"));
+    if let Some(version) = args.image.version.clone().or_else(|| old_value(|old| &old.image.version).filter(|_| !recorded)) {
         made_with.version = version;
     }
-    if let Some(namespace) = args.namespace.clone().or_else(|| old_value(|old| &old.namespace).filter(|_| !recorded)) {
+    if let Some(namespace) = args.naming.namespace.clone().or_else(|| old_value(|old| &old.naming.namespace).filter(|_| !recorded)) {
         made_with.namespace = Some(namespace);
     }
     let namespace = made_with.namespace.get_or_insert_with(|| default_namespace.to_owned()).clone();
-    args.namespace.get_or_insert(namespace);
+    args.naming.namespace.get_or_insert(namespace);
     args.defaults = Some(made_with);
     let had_keeper = old.and_then(|old| old.coordination.as_ref()).and_then(|old| old.kind) == Some(CoordinationType::Keeper);
-    let mut args = complete(args, had_keeper);
-    if args.name.is_none() && !new.is_unknown(&PropertyPath::from("name")) {
-        let cluster_name = args.cluster_name.as_deref().unwrap_or_default();
-        args.name = Some(match old_value(|old| &old.name) {
+    let mut args = aspects::complete(args, had_keeper);
+    if args.naming.name.is_none() && !new.is_unknown(&PropertyPath::from("name")) {
+        let cluster_name = args.naming.cluster_name.as_deref().unwrap_or_default();
+        args.naming.name = Some(match old_value(|old| &old.naming.name) {
             Some(name) => name,
             None => name(urn, autonaming, names::NAME_BUDGET.saturating_sub(cluster_name.len()))?,
         });
     }
     Ok(args)
-}
-
-/// `args` with the defaults that depend on nothing else; `had_keeper` says whether a Keeper is there already.
-pub(super) fn complete(mut args: ClusterArgs, had_keeper: bool) -> ClusterArgs {
-    args.cluster_name.get_or_insert_with(|| names::DEFAULT_CLUSTER_NAME.to_owned());
-    let defaults = of(&args);
-    args.version.get_or_insert_with(|| defaults.version.clone());
-    args.cluster_domain.get_or_insert_with(|| CLUSTER_DOMAIN.to_owned());
-    args.shards.get_or_insert(1);
-    let replicas = *args.replicas.get_or_insert(1);
-    args.resources = Some(fill_resources(args.resources.take(), &defaults.resources));
-    let storage = fill_storage(args.storage.take().unwrap_or_default(), &defaults);
-    let reclaim = storage.reclaim_policy.unwrap_or(ReclaimPolicy::Retain);
-    args.storage = Some(storage);
-    let coordination = args.coordination.take().unwrap_or_default();
-    args.coordination = Some(fill_coordination(coordination, replicas > 1 || had_keeper, reclaim, &defaults));
-    args.admin.get_or_insert_with(Admin::default).username.get_or_insert_with(|| USERNAME.to_owned());
-    args
 }
 
 fn name(urn: &Urn, autonaming: &Autonaming, budget: usize) -> Result<String, CheckFailure> {
@@ -140,63 +119,4 @@ fn name(urn: &Urn, autonaming: &Autonaming, budget: usize) -> Result<String, Che
             Err(CheckFailure::new("name", "must be given, because autonaming is disabled in this stack's configuration"))
         }
     }
-}
-
-/// A given limit below the default request lowers the request, a given request above the default limit raises the limit.
-fn fill_resources(given: Option<Resources>, [requests, limits]: &[[String; 2]; 2]) -> Resources {
-    let Resources { requests: given_requests, limits: given_limits } = given.unwrap_or_default();
-    let (request, limit) = (given_requests.unwrap_or_default(), given_limits.unwrap_or_default());
-    let (cpu_request, cpu_limit) = fill_amount(request.cpu, limit.cpu, &requests[0], &limits[0]);
-    let (memory_request, memory_limit) = fill_amount(request.memory, limit.memory, &requests[1], &limits[1]);
-    Resources {
-        requests: Some(ResourceAmounts { cpu: Some(cpu_request), memory: Some(memory_request) }),
-        limits: Some(ResourceAmounts { cpu: Some(cpu_limit), memory: Some(memory_limit) }),
-    }
-}
-
-fn fill_amount(request: Option<String>, limit: Option<String>, default_request: &str, default_limit: &str) -> (String, String) {
-    match (request, limit) {
-        (Some(request), Some(limit)) => (request, limit),
-        (Some(request), None) if quantity::shrinks(&request, default_limit) => (request.clone(), request),
-        (Some(request), None) => (request, default_limit.to_owned()),
-        (None, Some(limit)) if quantity::shrinks(default_request, &limit) => (limit.clone(), limit),
-        (None, Some(limit)) => (default_request.to_owned(), limit),
-        (None, None) => (default_request.to_owned(), default_limit.to_owned()),
-    }
-}
-
-fn fill_storage(mut storage: Storage, defaults: &Defaults) -> Storage {
-    let reclaim = *storage.reclaim_policy.get_or_insert(ReclaimPolicy::Retain);
-    storage.provisioner.get_or_insert(Provisioner::Operator);
-    if storage.ephemeral != Some(true) {
-        storage.size.get_or_insert_with(|| defaults.data_size.clone());
-    }
-    storage.logs = storage.logs.map(|logs| fill_volume(logs, &defaults.logs_size, reclaim));
-    storage
-}
-
-fn fill_volume(mut volume: Volume, size: &str, reclaim: ReclaimPolicy) -> Volume {
-    volume.size.get_or_insert_with(|| size.to_owned());
-    volume.reclaim_policy.get_or_insert(reclaim);
-    volume
-}
-
-fn fill_coordination(mut given: Coordination, needs_keeper: bool, reclaim: ReclaimPolicy, defaults: &Defaults) -> Coordination {
-    let kind = match (&given.keeper, &given.external) {
-        (_, Some(_)) => CoordinationType::External,
-        (Some(_), None) => CoordinationType::Keeper,
-        (None, None) if needs_keeper => CoordinationType::Keeper,
-        (None, None) => CoordinationType::None,
-    };
-    let kind = *given.kind.get_or_insert(kind);
-    if kind == CoordinationType::Keeper {
-        let keeper = given.keeper.take().unwrap_or_default();
-        given.keeper = Some(Keeper {
-            replicas: Some(keeper.replicas.unwrap_or(defaults.keeper_replicas)),
-            image: keeper.image,
-            resources: Some(fill_resources(keeper.resources, &defaults.keeper_resources)),
-            storage: Some(fill_volume(keeper.storage.unwrap_or_default(), &defaults.keeper_size, reclaim)),
-        });
-    }
-    given
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::args::ClusterArgs;
+use super::aspects::{self, ClusterArgs};
+use super::quantity;
 use super::state::ClusterState;
-use super::{defaults, quantity};
 use crate::property::path::{PropertyPath, Segment};
 use crate::resource::{Change, ChangeKind, Diff, Known};
 
@@ -19,7 +19,7 @@ const QUANTITIES: [&str; 3] = ["size", "cpu", "memory"];
 pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Known<ClusterArgs>) -> Diff {
     let mut changes = Vec::new();
     // Inputs as an import or an earlier release of the provider left them: what they don't say is the default there, too.
-    let old = &defaults::complete(old.clone(), false);
+    let old = &aspects::complete(old.clone(), false);
     let (old_json, new_json) = (to_json(old), to_json(&new.value));
     compare(&PropertyPath::root(), &old_json, &new_json, new, &mut changes);
     for unknown in &new.unknown {
@@ -33,12 +33,12 @@ pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Kn
     changes.extend(missing(old, old_state, &new.value));
     // What is not known yet can't be told from a rename that would lose the data. Only where that is allowed is it one: else the
     // guard refuses it once it is known, and Pulumi must not delete the cluster before.
-    let may_rename = new.value.allow_data_loss == Some(true) || is_ephemeral(old);
+    let may_rename = new.value.operations.allow_data_loss == Some(true) || is_ephemeral(old);
     for change in &mut changes {
         change.replace &= may_rename || !new.is_unknown(&change.path);
     }
     let renamed = |pick: fn(&ClusterArgs) -> &Option<String>, path: &str| pick(old) != pick(&new.value) || new.is_unknown(&path.into());
-    let same_place = !renamed(|args| &args.name, "name") && !renamed(|args| &args.namespace, "namespace");
+    let same_place = !renamed(|args| &args.naming.name, "name") && !renamed(|args| &args.naming.namespace, "namespace");
     // Two clusters of one name in one namespace would be one. Where Pulumi replaces for reasons of its own there is only one, too, and
     // the create takes it over as it is: deleting it first would cost its hosts, and its volumes where they are deleted with it.
     let other_hosts = changes.iter().any(|change| change.replace);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn paths(old: Value, new: Value) -> Vec<(String, ChangeKind, bool)> {
-        let new = defaults::complete(args(new), false);
+        let new = aspects::complete(args(new), false);
         let diff = diff(&args(old), None, &Known::all(new));
         diff.changes.into_iter().map(|change| (change.path.to_string(), change.kind, change.replace)).collect()
     }
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn an_unknown_name_replaces_only_where_data_may_be_lost() {
         let replaces = |old: Value, new: Value| {
-            let known = Known { value: defaults::complete(args(new), false), unknown: ["name".into()].into() };
+            let known = Known { value: aspects::complete(args(new), false), unknown: ["name".into()].into() };
             diff(&args(old), None, &known).changes.iter().any(|change| change.replace)
         };
         assert!(!replaces(json!({"name": "a"}), json!({})));
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn an_unknown_value_counts_as_changed() {
-        let known = Known { value: defaults::complete(args(json!({"shards": 1})), false), unknown: ["labels.team".into()].into() };
+        let known = Known { value: aspects::complete(args(json!({"shards": 1})), false), unknown: ["labels.team".into()].into() };
         let diff = diff(&args(json!({"shards": 1, "labels": {"team": "x"}})), None, &known);
         assert_eq!(diff.changes, [change("labels.team".into(), ChangeKind::Update)]);
     }
@@ -233,7 +233,7 @@ mod tests {
     fn a_missing_service_or_secret_is_a_change_of_outputs() {
         let uids = Uids { installation: Some("u".into()), ..Uids::default() };
         let state = ClusterState { password: Some("x".into()), uids, ..ClusterState::default() };
-        let found = diff(&args(json!({})), Some(&state), &Known::all(defaults::complete(args(json!({})), false))).changes;
+        let found = diff(&args(json!({})), Some(&state), &Known::all(aspects::complete(args(json!({})), false))).changes;
         assert_eq!(found.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["credentialsSecret", "endpoints"]);
         assert!(found.iter().all(|change| !change.of_inputs && !change.replace));
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::args::{Provisioner, ReclaimPolicy};
-use super::manifest::RESTART_ANNOTATION;
+use super::aspects::RESTART_ANNOTATION;
+use super::aspects::{Provisioner, ReclaimPolicy};
 use super::shape::{Ensemble, Holds, Host, Installation, Shape};
 use super::{quantity, restarts};
 use crate::property::path::PropertyPath;

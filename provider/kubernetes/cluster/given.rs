@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::args::{ClusterArgs, CoordinationType, FreeForm};
+use super::aspects::{ClusterArgs, CoordinationType, FreeForm};
 use super::shape::{Installation, MOST_HOSTS, Shape};
 use super::{defaults, quantity, validate};
 use crate::kubernetes::meta::MANAGED_BY;
@@ -43,8 +43,8 @@ pub(super) fn problems(old: Option<&ClusterArgs>, given: &Known<ClusterArgs>) ->
     }
     admin(args, &mut found);
     amounts(args, &mut found);
-    overrides("chiOverrides", args.chi_overrides.as_ref(), &mut found);
-    overrides("chkOverrides", args.chk_overrides.as_ref(), &mut found);
+    overrides("chiOverrides", args.overrides.chi_overrides.as_ref(), &mut found);
+    overrides("chkOverrides", args.overrides.chk_overrides.as_ref(), &mut found);
     if found.is_empty() {
         return found;
     }
@@ -59,7 +59,7 @@ pub(super) fn problems(old: Option<&ClusterArgs>, given: &Known<ClusterArgs>) ->
 /// The overrides that make more hosts than are supported, of a cluster that is not there yet: what becomes of one that is, the guard judges.
 /// `filled` has its defaults.
 pub(super) fn overridden_hosts(old: Option<&ClusterArgs>, filled: &Known<ClusterArgs>) -> Vec<CheckFailure> {
-    let places = [("chiOverrides", &filled.value.chi_overrides), ("chkOverrides", &filled.value.chk_overrides)];
+    let places = [("chiOverrides", &filled.value.overrides.chi_overrides), ("chkOverrides", &filled.value.overrides.chk_overrides)];
     let lays_out = |overrides: &Option<FreeForm>| overrides.as_ref().is_some_and(|overrides| overrides.contains_key("configuration"));
     if old.is_some() || !places.iter().any(|(_, overrides)| lays_out(overrides)) {
         return Vec::new();
@@ -82,11 +82,11 @@ fn at<'a>(value: &'a Value, path: &PropertyPath) -> Option<&'a Value> {
 }
 
 fn names(args: &ClusterArgs, found: &mut Vec<CheckFailure>) {
-    if let Some(name) = args.cluster_name.as_deref().filter(|name| OPERATORS_CLUSTERS.contains(name)) {
+    if let Some(name) = args.naming.cluster_name.as_deref().filter(|name| OPERATORS_CLUSTERS.contains(name)) {
         let reason = format!("`{name}` is a cluster that the operator itself adds to `remote_servers`: choose another name");
         found.push(CheckFailure::new("clusterName", reason));
     }
-    let Some(name) = &args.name else { return };
+    let Some(name) = &args.naming.name else { return };
     if let Some(prefix) = OPERATORS_PREFIXES.into_iter().find(|prefix| name.starts_with(prefix)) {
         let rest = &name[prefix.len()..];
         let reason = format!(
@@ -100,8 +100,8 @@ fn names(args: &ClusterArgs, found: &mut Vec<CheckFailure>) {
 fn metadata(args: &ClusterArgs, found: &mut Vec<CheckFailure>) {
     let ingress = args.ingress.as_ref();
     let maps: [(&str, Option<&BTreeMap<String, String>>); 4] = [
-        ("labels", args.labels.as_ref()),
-        ("annotations", args.annotations.as_ref()),
+        ("labels", args.naming.labels.as_ref()),
+        ("annotations", args.naming.annotations.as_ref()),
         ("ingress.labels", ingress.and_then(|ingress| ingress.labels.as_ref())),
         ("ingress.annotations", ingress.and_then(|ingress| ingress.annotations.as_ref())),
     ];
@@ -115,7 +115,9 @@ fn metadata(args: &ClusterArgs, found: &mut Vec<CheckFailure>) {
 
 fn image(args: &ClusterArgs, found: &mut Vec<CheckFailure>) {
     let keeper = args.coordination.as_ref().and_then(|coordination| coordination.keeper.as_ref());
-    for (path, image) in [("image", args.image.as_ref()), ("coordination.keeper.image", keeper.and_then(|keeper| keeper.image.as_ref()))] {
+    for (path, image) in
+        [("image", args.image.image.as_ref()), ("coordination.keeper.image", keeper.and_then(|keeper| keeper.image.as_ref()))]
+    {
         if let Some(repository) = image.and_then(|image| image.repository.as_ref()).filter(|repository| !is_repository(repository)) {
             let reason = format!(
                 "`{repository}` is not a valid repository: write it as `registry.example.com/team/clickhouse-server`, in lower-case letters and digits with single `.`, \
@@ -133,10 +135,11 @@ fn lacks_keeper_image(args: &ClusterArgs) -> bool {
     let has_keeper = match coordination.and_then(|coordination| coordination.kind) {
         Some(kind) => kind == CoordinationType::Keeper,
         None => {
-            keeper.is_some() || (args.replicas.unwrap_or(1) > 1 && coordination.is_none_or(|coordination| coordination.external.is_none()))
+            keeper.is_some()
+                || (args.layout.replicas.unwrap_or(1) > 1 && coordination.is_none_or(|coordination| coordination.external.is_none()))
         }
     };
-    let repository = args.image.as_ref().and_then(|image| image.repository.as_deref());
+    let repository = args.image.image.as_ref().and_then(|image| image.repository.as_deref());
     let image = keeper.and_then(|keeper| keeper.image.as_ref());
     let named = image.is_some_and(|image| image.repository.is_some() || image.tag.is_some() || image.digest.is_some());
     has_keeper && repository.is_some_and(|repository| repository != defaults::SERVER_REPOSITORY) && !named
@@ -174,7 +177,7 @@ fn is_repository(text: &str) -> bool {
 }
 
 fn admin(args: &ClusterArgs, found: &mut Vec<CheckFailure>) {
-    let Some(admin) = &args.admin else { return };
+    let Some(admin) = &args.access.admin else { return };
     if let Some(length) = admin.username.as_ref().map(String::len).filter(|length| *length > USERNAME) {
         found.push(CheckFailure::new("admin.username", format!("has {length} characters, at most {USERNAME} are taken: shorten it")));
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::args::{ClusterArgs, Provisioner, ReclaimPolicy};
+use super::aspects::{ClusterArgs, OverridesArgs, Provisioner, ReclaimPolicy};
 use super::shape::{Claim, Ensemble, Existence, Holds, Host, Installation, MOST_HOSTS, Shape};
 use super::{quantity, validate};
 use crate::property::path::PropertyPath;
@@ -56,7 +56,7 @@ pub(super) fn of_inputs(old: &ClusterArgs, new: &Known<ClusterArgs>) -> Vec<Chec
 /// `allowDataLoss`, those that lose data. Each says what would be lost, at the input or the override that says it.
 pub(super) fn refusals(from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
     let mut refusals = at_their_paths(impossible, from, to, new);
-    if new.value.allow_data_loss != Some(true) {
+    if new.value.operations.allow_data_loss != Some(true) {
         refusals.extend(at_their_paths(losses, from, to, new).into_iter().map(|CheckFailure { path, reason }| CheckFailure {
             path,
             reason: format!("{reason}; to do it all the same set `allowDataLoss: true`"),
@@ -67,7 +67,7 @@ pub(super) fn refusals(from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Ve
 
 /// With `allowDataLoss`: what is lost for it, or that it is set for nothing.
 pub(super) fn warnings(from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Vec<String> {
-    if new.value.allow_data_loss != Some(true) {
+    if new.value.operations.allow_data_loss != Some(true) {
         return Vec::new();
     }
     let lost = at_their_paths(losses, from, to, new);
@@ -117,7 +117,7 @@ fn at_their_paths(find: impl Fn(&Shape, &Shape) -> Vec<Finding>, from: &Shape, t
     if found.is_empty() {
         return Vec::new();
     }
-    let overrides = [("chiOverrides", &new.value.chi_overrides), ("chkOverrides", &new.value.chk_overrides)];
+    let overrides = [("chiOverrides", &new.value.overrides.chi_overrides), ("chkOverrides", &new.value.overrides.chk_overrides)];
     let overrides: BTreeMap<_, _> = overrides.into_iter().filter_map(|(name, map)| Some((name, map.as_ref()?))).collect();
     let by_inputs = if overrides.is_empty() { None } else { Some(find(from, &without_overrides(new))) };
     let is_given = |path: &&str| {
@@ -140,7 +140,7 @@ fn at_their_paths(find: impl Fn(&Shape, &Shape) -> Vec<Finding>, from: &Shape, t
 
 /// The shape that the inputs have without their overrides.
 fn without_overrides(new: &Known<ClusterArgs>) -> Shape {
-    let value = ClusterArgs { chi_overrides: None, chk_overrides: None, ..new.value.clone() };
+    let value = ClusterArgs { overrides: OverridesArgs::default(), ..new.value.clone() };
     Shape::rendered(&validate::anyway(&Known { value, unknown: new.unknown.clone() }))
 }
 

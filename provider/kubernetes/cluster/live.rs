@@ -6,10 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::args::ClusterArgs;
+use super::aspects::{self, ClusterArgs, Naming, ValidatedCluster};
 use super::shape::Shape;
-use super::validate::{self, ValidatedCluster};
-use super::{defaults, guard};
+use super::{guard, validate};
 use crate::kubernetes::apply::{self, fetch};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
@@ -31,8 +30,8 @@ pub(super) struct Live {
 impl Live {
     /// Looks at the cluster that `old` describes. Where its installation is gone, or never was, its volumes alone are what is live.
     pub(super) async fn look(api: &Api, old: &ClusterArgs) -> Result<Self, Error> {
-        let rendered = validate::anyway(&Known::all(defaults::complete(old.clone(), false)));
-        let ValidatedCluster { namespace, name, .. } = &rendered;
+        let rendered = validate::anyway(&Known::all(aspects::complete(old.clone(), false)));
+        let Naming { namespace, name, .. } = &rendered.naming;
         let object = |kind| ObjectRef::new(kind, namespace, name);
         let (installation, keeper) = futures::join!(there(api, object(Kind::Installation)), async {
             if rendered.keeper().is_some() { there(api, object(Kind::KeeperInstallation)).await } else { Ok(None) }

@@ -4,9 +4,9 @@ use rand::RngExt;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use super::aspects::{Credential, ValidatedCluster};
 use super::manifest::{Login, PASSWORD_VERSION_ANNOTATION};
 use super::shape::Shape;
-use super::validate::{Credential, ValidatedCluster};
 use super::{defaults, names};
 use crate::kubernetes::apply;
 use crate::kubernetes::client::Api;
@@ -37,10 +37,10 @@ pub(super) struct Before {
 /// A generated password is taken from the state, or from the Secret when an interrupted run has made it already; a new one
 /// is drawn only when there is none or another `passwordVersion` is asked for. Reads the user's own Secret, where one is named.
 pub(super) async fn resolve<S>(api: &Api, cluster: &ValidatedCluster, before: Before) -> Result<Login, Failure<S>> {
-    match &cluster.admin.credential {
+    match &cluster.access.credential {
         Credential::Given(password) => Ok(Login { password: Some(password.clone()), version: None }),
         Credential::Existing { secret, key } => {
-            let object = ObjectRef::new(Kind::Secret, &cluster.namespace, secret);
+            let object = ObjectRef::new(Kind::Secret, &cluster.naming.namespace, secret);
             let found = apply::fetch(api, &object).await.map_err(|error: Error| error.to_failure())?;
             let password = found.as_ref().and_then(|found| decode(found, key));
             let missing = || {
@@ -66,7 +66,7 @@ pub(super) async fn resolve<S>(api: &Api, cluster: &ValidatedCluster, before: Be
 
 /// Whether the users in `chiOverrides` give the administrator a credential of their own.
 pub(super) fn is_overridden(cluster: &ValidatedCluster) -> bool {
-    Shape::rendered(cluster).users.contains(&cluster.admin.username)
+    Shape::rendered(cluster).users.contains(&cluster.access.username)
 }
 
 /// The Secret that holds the login.

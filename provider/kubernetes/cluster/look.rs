@@ -3,14 +3,15 @@
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::adopt::{self, Live};
-use super::args::ClusterArgs;
+use super::adopt;
+use super::aspects::ClusterArgs;
+use super::aspects::Live;
+use super::aspects::ValidatedCluster;
 use super::guard::Growing;
 use super::manifest::{Login, sha256_hex};
 use super::outputs::{Observed, outputs};
 use super::shape::Shape;
 use super::state::{ClusterState, KubernetesCluster, Uids};
-use super::validate::ValidatedCluster;
 use super::{Failed, address, defaults, effects, field, guard, live, login, names, survey, uid, validate};
 use crate::kubernetes::apply::fetch;
 use crate::kubernetes::client::Api;
@@ -33,14 +34,18 @@ pub(super) struct Before {
 
 /// Reads what a create could collide with. The Keeper also where the cluster is to have none: the one that is there may lose it.
 pub(super) async fn before_create(api: &Api, cluster: &ValidatedCluster) -> Result<Before, Error> {
-    let object = |kind| ObjectRef::new(kind, &cluster.namespace, &cluster.name);
+    let object = |kind| ObjectRef::new(kind, &cluster.naming.namespace, &cluster.naming.name);
     let (installation, service, secret, keeper, namespace) = futures::join!(
         fetch_owned(api, object(Kind::Installation)),
         fetch_owned(api, object(Kind::Service)),
-        fetch_owned(api, login::secret_of(&cluster.namespace, &cluster.name)),
+        fetch_owned(api, login::secret_of(&cluster.naming.namespace, &cluster.naming.name)),
         async { if cluster.keeper().is_some() { fetch_owned(api, object(Kind::KeeperInstallation)).await } else { Ok(None) } },
         async {
-            if cluster.create_namespace { fetch_owned(api, ObjectRef::global(Kind::Namespace, &cluster.namespace)).await } else { Ok(None) }
+            if cluster.naming.create_namespace {
+                fetch_owned(api, ObjectRef::global(Kind::Namespace, &cluster.naming.namespace)).await
+            } else {
+                Ok(None)
+            }
         },
     );
     let (installation, mut keeper) = (installation?, keeper?);
@@ -51,7 +56,9 @@ pub(super) async fn before_create(api: &Api, cluster: &ValidatedCluster) -> Resu
         };
     }
     let shape = match &installation {
-        Some(installation) => Some(Box::pin(live::settled(api, &cluster.namespace, Shape::of(installation, keeper.as_ref()))).await?.0),
+        Some(installation) => {
+            Some(Box::pin(live::settled(api, &cluster.naming.namespace, Shape::of(installation, keeper.as_ref()))).await?.0)
+        }
         None => None,
     };
     Ok(Before { namespace: namespace?, secret: secret?, service: service?, installation, keeper, shape })
@@ -146,7 +153,7 @@ impl Before {
         };
         let live = Live { installation, keeper: self.keeper.clone(), service: self.service.clone() };
         let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
-        let kept = Known { value: super::running(&new.value, there.version.as_deref()), unknown: new.unknown.clone() };
+        let kept = Known { value: super::running(&new.value, there.image.version.as_deref()), unknown: new.unknown.clone() };
         let to = Shape::rendered(&super::validated(&kept)?);
         super::refuse(&guard::refusals(shape, &to, &kept))?;
         Box::pin(survey::expandable(api, shape, &to, &kept)).await?;
@@ -155,7 +162,7 @@ impl Before {
 
     /// Whether the namespace is this cluster's to make, or was made by it in a run that was interrupted.
     pub(super) fn owns_namespace(&self, urn: &Urn, cluster: &ValidatedCluster) -> bool {
-        cluster.create_namespace && self.namespace.as_ref().is_none_or(|namespace| owner_urn(namespace) == Some(&urn.0))
+        cluster.naming.create_namespace && self.namespace.as_ref().is_none_or(|namespace| owner_urn(namespace) == Some(&urn.0))
     }
 
     /// Fails when something of the cluster's name is there that this stack did not make.
@@ -164,7 +171,7 @@ impl Before {
     pub(super) fn refuse_what_is_not_ours(&self, ctx: &Context, cluster: &ValidatedCluster) -> Result<(), Failed> {
         let is_ours = |object: &Option<Value>| object.as_ref().is_none_or(|object| owner_urn(object) == Some(&ctx.urn.0));
         let marked = self.secret.is_some() && is_ours(&self.secret);
-        let (namespace, name) = (&cluster.namespace, &cluster.name);
+        let (namespace, name) = (&cluster.naming.namespace, &cluster.naming.name);
         let existing = ObjectRef::new(Kind::Installation, namespace, name);
         if self.installation.as_ref().is_some_and(|found| !(marked && is_managed(found))) {
             let import = format!("pulumi import clickhouse:kubernetes:Cluster {} {namespace}/{name}", ctx.urn.name());
@@ -199,7 +206,8 @@ impl Before {
 
 /// The Secret with the login, when it is one of this provider's.
 pub(super) async fn credentials(api: &Api, cluster: &ValidatedCluster) -> Result<Option<Value>, Failed> {
-    let secret = fetch(api, &login::secret_of(&cluster.namespace, &cluster.name)).await.map_err(|error| error.to_failure())?;
+    let secret =
+        fetch(api, &login::secret_of(&cluster.naming.namespace, &cluster.naming.name)).await.map_err(|error| error.to_failure())?;
     Ok(secret.filter(is_marked))
 }
 
@@ -315,7 +323,7 @@ pub(super) fn found(
     old_state: Option<&ClusterState>,
 ) -> Result<Found<ClusterArgs, ClusterState>, Failed> {
     let Seen { live, secret } = seen;
-    let written_version = old.and_then(|old| old.version.clone());
+    let written_version = old.and_then(|old| old.image.version.clone());
     let old = old.map(|old| super::running(old, old_state.map(ClusterState::version_to_run)));
     let old = old.as_ref();
     let known = super::known_password(old_state);
@@ -325,9 +333,9 @@ pub(super) fn found(
     let inputs = match old {
         Some(old) => {
             let mut inputs = adopt::drifted(old, &live, &ctx.urn, &login);
-            found_version.clone_from(&inputs.version);
-            if inputs.version == old.version {
-                inputs.version.clone_from(&written_version);
+            found_version.clone_from(&inputs.image.version);
+            if inputs.image.version == old.image.version {
+                inputs.image.version.clone_from(&written_version);
             }
             inputs
         }
@@ -416,12 +424,13 @@ fn settle(live: &Live, known: Option<SecretString>, stored: Option<SecretString>
 
 fn describe_operator_service(state: &mut ClusterState, cluster: &ValidatedCluster, login: &Login) {
     use secrecy::ExposeSecret;
-    let service = names::operator_service(&cluster.name);
-    let hostname = names::fqdn(&service, &cluster.namespace, &cluster.cluster_domain);
+    let service = names::operator_service(&cluster.naming.name);
+    let hostname = names::fqdn(&service, &cluster.naming.namespace, &cluster.naming.cluster_domain);
     let endpoints = address::endpoints(&hostname);
     state.connection =
-        login.password.as_ref().map(|password| address::connection(&endpoints, &cluster.admin.username, password.expose_secret()));
-    state.port_forward_command = state.port_forward_command.replace(&format!("service/{} ", cluster.name), &format!("service/{service} "));
+        login.password.as_ref().map(|password| address::connection(&endpoints, &cluster.access.username, password.expose_secret()));
+    state.port_forward_command =
+        state.port_forward_command.replace(&format!("service/{} ", cluster.naming.name), &format!("service/{service} "));
     state.endpoints = Some(endpoints);
     state.internal_hostname = hostname;
 }

@@ -5,7 +5,7 @@
 
 mod address;
 mod adopt;
-pub mod args;
+pub mod aspects;
 mod defaults;
 pub mod diagnose;
 mod diff;
@@ -41,7 +41,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use self::args::{ClusterArgs, CoordinationType};
+use self::aspects::{ClusterArgs, CoordinationType, Credential, IngressType, ValidatedCluster};
 use self::live::Live;
 use self::look::There;
 use self::manifest::Login;
@@ -49,7 +49,6 @@ use self::outputs::Observed;
 use self::rollout::{Rollout, id, known_password};
 use self::shape::Shape;
 use self::state::{ClusterState, Uids};
-use self::validate::{Credential, ValidatedCluster};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::error::{Error, Reach};
 use crate::kubernetes::meta;
@@ -133,7 +132,7 @@ impl Resource for Cluster {
         there.refuse_what_is_not_ours(ctx, &cluster)?;
         let (kept, growing) = Box::pin(there.take_over(&api, ctx, &Known::all(new.clone()))).await?;
         let cluster = validated(&kept)?;
-        let kubernetes = Box::pin(look::kubernetes(&api, &cluster.namespace, None)).await.map_err(failed)?;
+        let kubernetes = Box::pin(look::kubernetes(&api, &cluster.naming.namespace, None)).await.map_err(failed)?;
         let before = login::Before { secret: there.secret.clone(), overridden: login::is_overridden(&cluster), ..login::Before::default() };
         let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
         let rollout = Rollout {
@@ -213,7 +212,7 @@ impl Resource for Cluster {
         let api = self.session.api(ctx).until(deadline);
         let mut observed = Observed { address: None, ..observed(old_state) };
         // An error before the first write leaves the state as it was.
-        let here = Box::pin(look::kubernetes(&api, &cluster.namespace, observed.kubernetes.as_ref())).await;
+        let here = Box::pin(look::kubernetes(&api, &cluster.naming.namespace, observed.kubernetes.as_ref())).await;
         observed.kubernetes = here.map_err(|error| error.to_failure())?.or(observed.kubernetes);
         // What is there may be more than the inputs of the last run tell: after a change that was half made, or an edit by hand.
         let live = Box::pin(Live::look(&api, old)).await.map_err(|error| error.to_failure())?;
@@ -227,16 +226,16 @@ impl Resource for Cluster {
         let secret = if same_version && password.is_some() { None } else { Box::pin(look::credentials(&api, &cluster)).await? };
         let before = login::Before { password, same_version, secret, overridden: login::is_overridden(&cluster) };
         let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
-        if cluster.create_namespace && began_only(&observed.uids) {
-            observed.uids.namespace = Box::pin(look::own_namespace(&api, &ctx.urn, &cluster.namespace)).await?;
+        if cluster.naming.create_namespace && began_only(&observed.uids) {
+            observed.uids.namespace = Box::pin(look::own_namespace(&api, &ctx.urn, &cluster.naming.namespace)).await?;
         }
-        let owns_namespace = cluster.create_namespace && observed.uids.namespace.is_some();
+        let owns_namespace = cluster.naming.create_namespace && observed.uids.namespace.is_some();
         let removal = removal::Removal {
             ctx,
             api: &api,
             deadline,
-            namespace: &cluster.namespace,
-            name: &cluster.name,
+            namespace: &cluster.naming.namespace,
+            name: &cluster.naming.name,
             args: Some(old),
             state: old_state,
         };
@@ -258,7 +257,7 @@ impl Resource for Cluster {
         let mut state = rollout.run().await?;
         // Hosts that have not been told yet still need it.
         if cluster.keeper().is_none() && is_awaited(new) && (has_keeper(old) || state.uids.keeper.is_some()) {
-            let (namespace, name) = (cluster.namespace.as_str(), cluster.name.as_str());
+            let (namespace, name) = (cluster.naming.namespace.as_str(), cluster.naming.name.as_str());
             let removal = removal::Removal { ctx, api: &api, deadline, namespace, name, args: Some(old), state: Some(&state) };
             Box::pin(removal.keeper()).await.map_err(|failure| failure.leaving(id(&cluster), state.clone()))?;
             state.uids.keeper = None;
@@ -363,7 +362,7 @@ fn refusal(failures: &[CheckFailure]) -> Failed {
 
 /// The cluster of the last run, as far as its inputs can still be understood.
 fn complete(old: &ClusterArgs) -> Option<ValidatedCluster> {
-    validate::validate(&Known::all(defaults::complete(old.clone(), false))).ok()
+    validate::validate(&Known::all(aspects::complete(old.clone(), false))).ok()
 }
 
 fn deadline(ctx: &Context, default: Duration) -> Instant {
@@ -378,7 +377,7 @@ fn has_keeper(args: &ClusterArgs) -> bool {
 fn running(args: &ClusterArgs, version: Option<&str>) -> ClusterArgs {
     let mut args = args.clone();
     if let Some(version) = version.filter(|version| !version.is_empty() && defaults::of(&args).version_omitted) {
-        args.version = Some(version.to_owned());
+        args.image.version = Some(version.to_owned());
     }
     args
 }
@@ -390,12 +389,12 @@ fn last_ran(old: &ClusterArgs, state: Option<&ClusterState>) -> ClusterArgs {
 
 /// Whether an update waits until its change is carried out.
 fn is_awaited(args: &ClusterArgs) -> bool {
-    args.skip_await != Some(true) && args.suspended != Some(true)
+    args.operations.skip_await != Some(true) && args.operations.suspended != Some(true)
 }
 
 /// Whether both inputs ask for the same password: a generated one of the same version.
 fn same_password(old: &ClusterArgs, new: &ClusterArgs) -> bool {
-    let generated = |args: &ClusterArgs| match &args.admin {
+    let generated = |args: &ClusterArgs| match &args.access.admin {
         Some(admin) if admin.password.is_some() || admin.existing_secret.is_some() => None,
         Some(admin) => Some(admin.password_version.clone().unwrap_or_default()),
         None => Some(String::new()),
@@ -405,7 +404,7 @@ fn same_password(old: &ClusterArgs, new: &ClusterArgs) -> bool {
 
 /// The login as far as it is known without asking anybody.
 fn known_login(cluster: &ValidatedCluster, old_state: Option<&ClusterState>) -> Login {
-    match &cluster.admin.credential {
+    match &cluster.access.credential {
         Credential::Given(password) => Login { password: Some(password.clone()), version: None },
         Credential::Existing { .. } => Login { password: None, version: None },
         Credential::Generated { version } => Login { password: known_password(old_state), version: Some(version.clone()) },
@@ -439,10 +438,10 @@ fn foretell(cluster: &ValidatedCluster, login: &Login, observed: &Observed, mut 
         unknown.extend(["password", "connection"].map(PropertyPath::from));
     }
     let state = outputs::outputs(cluster, login, observed);
-    let waits_for_address = cluster.ingress.as_ref().is_some_and(|ingress| ingress.kind == args::IngressType::LoadBalancer);
+    let waits_for_address = cluster.ingress.ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer);
     if waits_for_address && observed.address.is_none() {
         unknown.insert("external.address".into());
-        if cluster.ingress.as_ref().is_some_and(|ingress| ingress.hostname.is_none()) {
+        if cluster.ingress.ingress.as_ref().is_some_and(|ingress| ingress.hostname.is_none()) {
             unknown.insert("external.endpoints".into());
         }
     }

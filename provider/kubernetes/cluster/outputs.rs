@@ -2,11 +2,10 @@
 
 use secrecy::ExposeSecret;
 
-use super::args::IngressType;
+use super::aspects::{IngressType, Naming, ValidatedCluster};
 use super::manifest::{Login, USERNAME_KEY};
 use super::shape::{self, Installation, Shape};
 use super::state::{ClusterState, CredentialsSecret, External, Host, KeeperState, KubernetesCluster, Uids};
-use super::validate::ValidatedCluster;
 use super::{address, defaults, names};
 use crate::property::path::PropertyPath;
 use crate::resource::{Known, Paths};
@@ -26,17 +25,18 @@ pub(super) struct Observed {
 
 /// The outputs of `cluster`.
 pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Observed) -> ClusterState {
-    let ValidatedCluster { name, namespace, cluster_name, cluster_domain, admin, .. } = cluster;
+    let Naming { name, namespace, cluster_name, cluster_domain, .. } = &cluster.naming;
+    let username = &cluster.access.username;
     let Shape { clickhouse, keeper, shard_services, .. } = Shape::rendered(cluster);
     let hostname = names::fqdn(name, namespace, cluster_domain);
     let endpoints = address::endpoints(&hostname);
-    let connection = login.password.as_ref().map(|password| address::connection(&endpoints, &admin.username, password.expose_secret()));
+    let connection = login.password.as_ref().map(|password| address::connection(&endpoints, &username, password.expose_secret()));
     ClusterState {
         wanted_version: None,
         name: name.clone(),
         namespace: namespace.clone(),
         cluster_name: cluster_name.clone(),
-        username: admin.username.clone(),
+        username: username.clone(),
         password: login.password.as_ref().map(|password| password.expose_secret().to_owned()),
         credentials_secret: Some(CredentialsSecret {
             name: names::credentials_secret(name),
@@ -63,7 +63,7 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
             native = address::NATIVE_PORT
         ),
         internal_hostname: hostname,
-        version: cluster.version.clone(),
+        version: cluster.image.version.clone(),
         kubernetes: observed.kubernetes.clone(),
         incarnation: observed.incarnation.clone(),
         uids: observed.uids.clone(),
@@ -71,7 +71,7 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
 }
 
 fn external(cluster: &ValidatedCluster, observed: &Observed) -> Option<External> {
-    let ingress = cluster.ingress.as_ref()?;
+    let ingress = cluster.ingress.ingress.as_ref()?;
     let address = observed.address.clone().filter(|_| ingress.kind == IngressType::LoadBalancer);
     // A node port's number and the nodes' addresses are the cluster's business: nothing here would stay true.
     let reachable_as = ingress.hostname.clone().or_else(|| address.clone());
@@ -108,7 +108,7 @@ pub(super) fn unknown_outputs<T>(args: &Known<T>) -> Paths {
         ("perShardServices", &["shardServices"]),
         ("chiOverrides", &["hosts", "shardServices"]),
         ("chkOverrides", &["keeper"]),
-        ("admin.username", &["username", "connection"]),
+        ("username", &["username", "connection"]),
         ("admin.password", &["password", "connection"]),
         ("admin.existingSecret", &["password", "connection"]),
         ("ingress", &["external"]),

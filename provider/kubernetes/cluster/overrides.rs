@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::args::ClusterArgs;
+use super::aspects::{ClusterArgs, OverridesArgs};
 use super::shape::{Shape, yes_or_no};
 use super::{manifest, quantity, validate};
 use crate::property::path::{PropertyPath, Segment};
@@ -57,10 +57,10 @@ enum Step {
 /// The inputs that the program gives (`given`, before defaults are filled in) and that an override undoes, each with the place of the
 /// override. `filled` are the same inputs with their defaults.
 pub(super) fn conflicts(given: &Known<ClusterArgs>, filled: &ClusterArgs) -> Vec<CheckFailure> {
-    if filled.chi_overrides.is_none() && filled.chk_overrides.is_none() {
+    if filled.overrides.chi_overrides.is_none() && filled.overrides.chk_overrides.is_none() {
         return Vec::new();
     }
-    let plain = ClusterArgs { chi_overrides: None, chk_overrides: None, ..filled.clone() };
+    let plain = ClusterArgs { overrides: OverridesArgs::default(), ..filled.clone() };
     let (rendered, overridden) = (render(&plain, given), render(filled, given));
     let mut found: Vec<_> =
         of_password(given, filled, &overridden).into_iter().chain(of_cluster_name(given, filled, &overridden)).collect();
@@ -95,7 +95,7 @@ pub(super) fn conflicts(given: &Known<ClusterArgs>, filled: &ClusterArgs) -> Vec
 
 /// The administrator's password, which is not rendered here: whatever the users have then is the overrides'.
 fn of_password(given: &Known<ClusterArgs>, filled: &ClusterArgs, overridden: &Value) -> Option<CheckFailure> {
-    let admin = filled.admin.as_ref()?;
+    let admin = filled.access.admin.as_ref()?;
     let username = admin.username.as_deref()?;
     let is_given = |path: &str, known: bool| known || given.unknown.iter().any(|unknown| PropertyPath::from(path).contains(unknown));
     let inputs = [
@@ -112,7 +112,7 @@ fn of_password(given: &Known<ClusterArgs>, filled: &ClusterArgs, overridden: &Va
 
 /// A cluster that is not there any more.
 fn of_cluster_name(given: &Known<ClusterArgs>, filled: &ClusterArgs, overridden: &Value) -> Option<CheckFailure> {
-    let name = given.value.cluster_name.as_ref().filter(|name| filled.cluster_name.as_ref() == Some(name))?;
+    let name = given.value.naming.cluster_name.as_ref().filter(|name| filled.naming.cluster_name.as_ref() == Some(name))?;
     let clusters = overridden["chiOverrides"]["spec"]["configuration"]["clusters"].as_array()?;
     let is_there = clusters.iter().any(|cluster| cluster.get("name").is_none_or(|found| found == name));
     (!is_there).then(|| {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::args::{ClusterArgs, ReclaimPolicy};
+use super::aspects::{ClusterArgs, ReclaimPolicy};
 use super::readiness::{self, Leaving};
 use super::state::{ClusterState, Uids};
 use super::{Failed, began_only, field, has_keeper, login, look, namespace, shape, survey};
@@ -179,7 +179,8 @@ impl Removal<'_> {
 
     /// Deletes the namespace if this cluster made it and nothing is left in it.
     async fn own_namespace(&self, uids: &Uids) -> Result<(), Failed> {
-        let interrupted = self.state.is_some() && began_only(uids) && self.args.is_some_and(|args| args.create_namespace == Some(true));
+        let interrupted =
+            self.state.is_some() && began_only(uids) && self.args.is_some_and(|args| args.naming.create_namespace == Some(true));
         let uid = if interrupted { look::own_namespace(self.api, &self.ctx.urn, self.namespace).await? } else { uids.namespace.clone() };
         let Some(uid) = uid else { return Ok(()) };
         if let Some(reason) = Box::pin(namespace::kept_by(self.api, self.namespace)).await.map_err(|error| error.to_failure())? {

@@ -9,14 +9,13 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{ClusterArgs, IngressType};
+use super::aspects::{ClusterArgs, IngressType, Naming, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::{Login, Manifests};
 use super::outputs::{Observed, outputs};
 use super::readiness::{self, Expect, ExpectKeeper, NotDone, Owner, Written};
 use super::shape::Shape;
 use super::state::ClusterState;
-use super::validate::{Ingress, ValidatedCluster};
 use super::{complete, login, manifest, restarts, task, uid};
 use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
@@ -96,11 +95,11 @@ impl Rollout<'_> {
         if keeper.as_ref().is_none_or(|written| written.suspended) {
             self.growing.keeper.clear();
         }
-        if let Some(keeper) = keeper.filter(|_| !self.cluster.skip_await) {
+        if let Some(keeper) = keeper.filter(|_| !self.cluster.operations.skip_await) {
             self.await_keeper(keeper).await?;
         }
         let written = Box::pin(self.write_installation(&task)).await?;
-        if self.cluster.skip_await {
+        if self.cluster.operations.skip_await {
             return Ok(());
         }
         if written.suspended {
@@ -159,7 +158,7 @@ impl Rollout<'_> {
 
     /// Somebody made the Secret since it was looked for: goes on when it was this stack, or this very create, whose answer was lost.
     async fn join(&mut self) -> Result<(), Failure<ClusterState>> {
-        let ValidatedCluster { namespace, name, .. } = self.cluster;
+        let Naming { namespace, name, .. } = &self.cluster.naming;
         let object = login::secret_of(namespace, name);
         let found = apply::fetch(self.api, &object).await.map_err(|error| error.to_failure())?;
         let owner = found.as_ref().and_then(meta::owner_urn);
@@ -192,7 +191,7 @@ impl Rollout<'_> {
     }
 
     fn mode(&self) -> Write {
-        Write { dry_run: false, force: self.cluster.force_conflicts }
+        Write { dry_run: false, force: self.cluster.operations.force_conflicts }
     }
 
     async fn put_all(&self, manifest: Option<&Value>) -> Result<Option<Value>, Error> {
@@ -285,7 +284,7 @@ impl Rollout<'_> {
     /// Waits until the volumes have grown: the operator only asks for it, and says that it is done.
     async fn await_volumes(&mut self) -> Result<(), Failure<ClusterState>> {
         let Growing { hosts, keeper } = std::mem::take(&mut self.growing);
-        let ValidatedCluster { namespace, name, .. } = self.cluster;
+        let Naming { namespace, name, .. } = &self.cluster.naming;
         for (owner, wanted) in [(Owner::Installation(name.clone()), hosts), (Owner::Keeper(name.clone()), keeper)] {
             let grown = Box::pin(readiness::await_growth(self.api.session(), self.ctx, self.deadline, namespace, &owner, wanted)).await;
             grown.map_err(NotReady::to_failure)?;
@@ -294,7 +293,8 @@ impl Rollout<'_> {
     }
 
     async fn await_address(&mut self) -> Result<(), Failure<ClusterState>> {
-        let ValidatedCluster { namespace, name, ingress, .. } = self.cluster;
+        let Naming { namespace, name, .. } = &self.cluster.naming;
+        let ingress = &self.cluster.ingress.ingress;
         let wanted = ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer);
         let is_due = self.observed.address.is_none() || self.renews_address();
         if wanted && is_due && !Shape::rendered(self.cluster).clickhouse.stopped {
@@ -308,15 +308,14 @@ impl Rollout<'_> {
 
     /// Whether the change may give the load balancer another address.
     fn renews_address(&self) -> bool {
-        let of = |ingress: &Ingress| (ingress.kind, ingress.load_balancer_class.clone(), ingress.internal, ingress.annotations.clone());
-        let Some(old) = self.old.and_then(complete).and_then(|old| old.ingress) else { return false };
-        self.cluster.ingress.as_ref().is_some_and(|new| of(new) != of(&old))
+        let Some(old) = self.old.and_then(complete).and_then(|old| old.ingress.ingress) else { return false };
+        self.cluster.ingress.ingress.as_ref().is_some_and(|new| !new.has_the_address_of(&old))
     }
 }
 
 /// Pulumi's id of a cluster.
 pub(super) fn id(cluster: &ValidatedCluster) -> String {
-    format!("{}/{}", cluster.namespace, cluster.name)
+    format!("{}/{}", cluster.naming.namespace, cluster.naming.name)
 }
 
 /// A password of which the state says that it exists.

@@ -8,12 +8,12 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::args::ClusterArgs;
+use super::aspects::ClusterArgs;
+use super::aspects::ValidatedCluster;
 use super::guard::Growing;
 use super::readiness::Owner;
 use super::readiness::operator::{self, Presence};
 use super::shape::{Installation, Shape};
-use super::validate::ValidatedCluster;
 use super::{Failed, guard, quantity, refuse};
 use crate::kubernetes::client::{Api, Session};
 use crate::kubernetes::error::INSTALL_OPERATOR;
@@ -38,12 +38,13 @@ struct Wanted {
 pub(super) async fn before_create(api: &Api, ctx: &Context, cluster: &ValidatedCluster, continues: bool) {
     let wanted = wanted(cluster);
     let classes = async { if wanted.is_empty() { None } else { inventory::storage_classes(api).await } };
-    let owners = [Some(Owner::Installation(cluster.name.clone())), cluster.keeper().map(|_| Owner::Keeper(cluster.name.clone()))];
+    let owners =
+        [Some(Owner::Installation(cluster.naming.name.clone())), cluster.keeper().map(|_| Owner::Keeper(cluster.naming.name.clone()))];
     let found = async {
         if continues {
             return Vec::new();
         }
-        let each = owners.into_iter().flatten().map(|owner| claims(api.session(), &cluster.namespace, owner));
+        let each = owners.into_iter().flatten().map(|owner| claims(api.session(), &cluster.naming.namespace, owner));
         futures::future::join_all(each).await
     };
     let (classes, presence, found) = futures::join!(classes, operator::find(api, false), found);
@@ -113,7 +114,7 @@ fn rigid(class: &str, classes: &[StorageClass]) -> Option<String> {
 /// The classes of the volumes that the cluster comes to, each once, with the property that says it.
 fn wanted(cluster: &ValidatedCluster) -> Vec<Wanted> {
     let Shape { clickhouse, keeper, .. } = Shape::rendered(cluster);
-    let (chi, chk) = (("chiOverrides", &cluster.chi_overrides), ("chkOverrides", &cluster.chk_overrides));
+    let (chi, chk) = (("chiOverrides", &cluster.overrides.chi), ("chkOverrides", &cluster.overrides.chk));
     let installation = of_claims(&clickhouse, chi, |template| match template {
         "data" => Some("storage.storageClass"),
         "logs" => Some("storage.logs.storageClass"),

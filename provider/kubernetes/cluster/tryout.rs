@@ -3,10 +3,10 @@
 
 use futures::future::join_all;
 
-use super::args::ClusterArgs;
+use super::aspects::ClusterArgs;
+use super::aspects::ValidatedCluster;
 use super::manifest::{self, Login, Manifests};
 use super::state::ClusterState;
-use super::validate::ValidatedCluster;
 use super::{Failed, look, survey, task, validated};
 use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
@@ -54,7 +54,7 @@ pub(super) async fn update(
     state: Option<&ClusterState>,
 ) -> Result<(), Failed> {
     let recorded = state.and_then(|state| state.kubernetes.as_ref());
-    match look::kubernetes(api, &cluster.namespace, recorded).await {
+    match look::kubernetes(api, &cluster.naming.namespace, recorded).await {
         Err(error) if error.is_unreachable() => {
             warn(ctx, &error.to_string());
             return Ok(());
@@ -71,7 +71,7 @@ async fn dry_run(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &L
     let manifests = manifest::build(cluster, &ctx.urn, login, &task::fresh()).identified(&state.uids, state.incarnation.as_deref());
     let Manifests { namespace, secret, service, keeper, installation } = manifests;
     let makes_namespace = namespace.is_some();
-    let write = Write { dry_run: true, force: cluster.force_conflicts };
+    let write = Write { dry_run: true, force: cluster.operations.force_conflicts };
     let manifests: Vec<_> = [namespace, Some(secret), Some(service), keeper, Some(installation)].into_iter().flatten().collect();
     let results = join_all(manifests.iter().map(|manifest| apply::apply(api, manifest, write))).await;
     let mut told: Vec<String> = Vec::new();

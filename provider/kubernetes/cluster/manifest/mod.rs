@@ -1,8 +1,6 @@
 //! From a validated cluster to the objects that the API server gets. Pure: the same cluster, login and task give the same
 //! manifests.
 
-mod installation;
-mod keeper;
 mod secret;
 mod service;
 
@@ -14,13 +12,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::aspects::{self, Drafts, InstallationDraft, ValidatedCluster};
 use super::state::Uids;
-use super::validate::{ClaimTemplate, ContainerImage, ValidatedCluster};
 use crate::kubernetes::meta;
 use crate::resource::Urn;
 
-/// On a pod template: the `restartToken` that it was last written with.
-pub(super) const RESTART_ANNOTATION: &str = "pulumi-clickhouse/restart-token";
 /// On the Secret: the `passwordVersion` that a generated password was made for.
 pub(super) const PASSWORD_VERSION_ANNOTATION: &str = "pulumi-clickhouse/password-version";
 
@@ -85,23 +81,49 @@ pub(super) fn sha256_hex(text: &str) -> String {
 
 /// Builds all objects. `task` names this write: the operator reports it when it is done with it.
 pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login, task: &str) -> Manifests {
+    let Drafts { installation, keeper, service, .. } = aspects::render(cluster, login.hash());
     Manifests {
-        namespace: cluster.create_namespace.then(|| namespace(cluster, urn)),
+        namespace: cluster.naming.create_namespace.then(|| namespace(cluster, urn)),
         secret: secret::build(cluster, urn, login),
-        service: service::build(cluster, urn),
-        keeper: cluster.keeper().map(|keeper| keeper::build(cluster, keeper)),
-        installation: installation::build(cluster, login, task),
+        service: service::build(cluster, service, urn),
+        keeper: keeper.map(|keeper| self::keeper(cluster, keeper)),
+        installation: self::installation(cluster, installation, task),
     }
 }
 
 /// The ClickHouseInstallation and the Keeper, as far as they do not depend on the login.
 pub(super) fn installations(cluster: &ValidatedCluster) -> (Value, Option<Value>) {
-    let installation = installation::build(cluster, &Login { password: None, version: None }, "");
-    (installation, cluster.keeper().map(|keeper| keeper::build(cluster, keeper)))
+    let Drafts { installation, keeper, .. } = aspects::render(cluster, None);
+    (self::installation(cluster, installation, ""), keeper.map(|keeper| self::keeper(cluster, keeper)))
+}
+
+fn installation(cluster: &ValidatedCluster, draft: InstallationDraft, task: &str) -> Value {
+    let mut spec = draft.into_spec();
+    merge(&mut spec, &cluster.overrides.chi);
+    spec["taskID"] = json!(task);
+    json!({
+        "apiVersion": "clickhouse.altinity.com/v1",
+        "kind": "ClickHouseInstallation",
+        "metadata": metadata(cluster, &cluster.naming.name, None),
+        "spec": spec,
+    })
+}
+
+/// Carries no task id: the operator records none for a Keeper, and a new one would have it roll an unchanged Keeper at each
+/// change of the cluster.
+fn keeper(cluster: &ValidatedCluster, draft: InstallationDraft) -> Value {
+    let mut spec = draft.into_spec();
+    merge(&mut spec, &cluster.overrides.chk);
+    json!({
+        "apiVersion": "clickhouse-keeper.altinity.com/v1",
+        "kind": "ClickHouseKeeperInstallation",
+        "metadata": metadata(cluster, &cluster.naming.name, None),
+        "spec": spec,
+    })
 }
 
 fn namespace(cluster: &ValidatedCluster, urn: &Urn) -> Value {
-    let mut metadata = metadata(cluster, &cluster.namespace, Some(urn));
+    let mut metadata = metadata(cluster, &cluster.naming.namespace, Some(urn));
     metadata.remove("namespace");
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 }
@@ -109,70 +131,20 @@ fn namespace(cluster: &ValidatedCluster, urn: &Urn) -> Value {
 /// The metadata that all objects have. The mark of the making stack goes only on objects whose annotations stay their own:
 /// those of the operator's objects come back on every pod, which would restart when the mark changes.
 fn metadata(cluster: &ValidatedCluster, name: &str, urn: Option<&Urn>) -> Map<String, Value> {
-    let mut labels = cluster.labels.clone();
+    let mut labels = cluster.naming.labels.clone();
     labels.insert(meta::MANAGED_BY.into(), meta::FIELD_MANAGER.into());
-    let mut annotations = cluster.annotations.clone();
+    let mut annotations = cluster.naming.annotations.clone();
     if let Some(urn) = urn {
         annotations.insert(meta::URN_ANNOTATION.into(), urn.0.clone());
     }
     let mut metadata = Map::new();
     metadata.insert("name".into(), json!(name));
-    metadata.insert("namespace".into(), json!(cluster.namespace));
+    metadata.insert("namespace".into(), json!(cluster.naming.namespace));
     metadata.insert("labels".into(), json!(labels));
     if !annotations.is_empty() {
         metadata.insert("annotations".into(), json!(annotations));
     }
     metadata
-}
-
-/// A container that runs `image`.
-fn container(name: &str, image: &ContainerImage, resources: &super::args::Resources) -> Map<String, Value> {
-    let mut container = Map::new();
-    container.insert("name".into(), json!(name));
-    container.insert("image".into(), json!(image.reference));
-    if let Some(policy) = image.pull_policy {
-        container.insert("imagePullPolicy".into(), json!(policy));
-    }
-    container.insert("resources".into(), json!(resources));
-    container
-}
-
-/// A pod's specification around one container.
-fn pod_spec(container: &Map<String, Value>, image: &ContainerImage, spread: Option<Value>) -> Map<String, Value> {
-    let mut spec = Map::new();
-    spec.insert("containers".into(), json!([container]));
-    if !image.pull_secrets.is_empty() {
-        let secrets: Vec<_> = image.pull_secrets.iter().map(|name| json!({"name": name})).collect();
-        spec.insert("imagePullSecrets".into(), json!(secrets));
-    }
-    if let Some(affinity) = spread {
-        spec.insert("affinity".into(), affinity);
-    }
-    spec
-}
-
-/// Prefers different nodes for the pods that `selector` finds and that have the same value of each label in `keys`.
-fn spread(selector: &Value, keys: &[&str]) -> Value {
-    let mut term = json!({"labelSelector": {"matchLabels": selector}, "topologyKey": "kubernetes.io/hostname"});
-    if !keys.is_empty() {
-        term["matchLabelKeys"] = json!(keys);
-    }
-    json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}})
-}
-
-/// A volume claim template of the operator's.
-fn claim_template(name: &str, claim: &ClaimTemplate, provisioner: super::args::Provisioner) -> Value {
-    let mut spec = json!({"accessModes": claim.access_modes, "resources": {"requests": {"storage": claim.size}}});
-    if let Some(class) = &claim.storage_class {
-        spec["storageClassName"] = json!(class);
-    }
-    // The policy stands beside the claim's own spec: inside it the operator would not see it and delete the volume.
-    json!({"name": name, "provisioner": provisioner, "reclaimPolicy": claim.reclaim_policy, "spec": spec})
-}
-
-/// The operator's own spelling of a yes or no: it refuses JSON booleans.
-fn yes_no(value: bool) -> &'static str {
-    if value { "yes" } else { "no" }
 }
 
 /// In an object of an override: what becomes of the object that it is laid over. The word and its values are those of

@@ -4,7 +4,7 @@ use k8s_openapi::ByteString;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
-use super::super::validate::ValidatedCluster;
+use super::super::aspects::ValidatedCluster;
 use super::super::{address, defaults, names};
 use super::{Login, PASSWORD_VERSION_ANNOTATION, metadata};
 use crate::resource::Urn;
@@ -13,21 +13,21 @@ use crate::resource::Urn;
 pub(in crate::kubernetes::cluster) const USERNAME_KEY: &str = "username";
 
 pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login) -> Value {
-    let mut metadata = metadata(cluster, &names::credentials_secret(&cluster.name), Some(urn));
+    let mut metadata = metadata(cluster, &names::credentials_secret(&cluster.naming.name), Some(urn));
     if let (Some(version), Some(annotations)) = (&login.version, metadata.get_mut("annotations")) {
         // Which rotation this password belongs to, so that one that was interrupted is not done twice.
         annotations[PASSWORD_VERSION_ANNOTATION] = json!(version);
     }
-    let hostname = names::fqdn(&cluster.name, &cluster.namespace, &cluster.cluster_domain);
+    let hostname = names::fqdn(&cluster.naming.name, &cluster.naming.namespace, &cluster.naming.cluster_domain);
     let endpoints = address::endpoints(&hostname);
     let mut data = Map::new();
     let mut put = |key: &str, value: &str| data.insert(key.to_owned(), json!(ByteString(value.as_bytes().to_vec())));
-    put(USERNAME_KEY, &cluster.admin.username);
+    put(USERNAME_KEY, &cluster.access.username);
     put("host", &hostname);
     put("http-port", &address::HTTP_PORT.to_string());
     put("native-port", &address::NATIVE_PORT.to_string());
     if let Some(password) = &login.password {
-        let connection = address::connection(&endpoints, &cluster.admin.username, password.expose_secret());
+        let connection = address::connection(&endpoints, &cluster.access.username, password.expose_secret());
         put(defaults::PASSWORD_KEY, password.expose_secret());
         put("http-url", &connection.http_url);
         put("native-url", &connection.native_url);

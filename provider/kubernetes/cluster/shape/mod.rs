@@ -10,9 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::args::{ClusterArgs, Provisioner, ReclaimPolicy};
-use super::validate::{self, ValidatedCluster};
-use super::{defaults, manifest, names};
+use super::aspects::{self, ClusterArgs, Provisioner, ReclaimPolicy, ValidatedCluster};
+use super::{defaults, manifest, names, validate};
 use crate::kubernetes::observe;
 use crate::resource::Known;
 
@@ -207,7 +206,7 @@ impl Shape {
 
     /// The shape that the inputs of the last run rendered, as far as they can still be understood.
     pub(super) fn last(old: &ClusterArgs) -> Self {
-        Self::rendered(&validate::anyway(&Known::all(defaults::complete(old.clone(), false))))
+        Self::rendered(&validate::anyway(&Known::all(aspects::complete(old.clone(), false))))
     }
 
     /// Takes note of the volume claims that exist in the namespace: those that don't, or never got a volume, are nothing to lose;

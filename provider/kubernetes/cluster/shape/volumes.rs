@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::layout::{Kind, Names};
 use super::{Claim, Existence, Holds, list, named, policy, strings, text};
-use crate::kubernetes::cluster::args::{Provisioner, ReclaimPolicy};
+use crate::kubernetes::cluster::aspects::{Provisioner, ReclaimPolicy};
 
 /// The claims of the host whose StatefulSet is `host` and whose pod comes from `pod`, by name.
 pub(super) fn claims(kind: &Kind, spec: &Value, host: &str, pod: &Value, names: &Names) -> Vec<(String, Claim)> {

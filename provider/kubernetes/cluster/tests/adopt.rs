@@ -1,7 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::kubernetes::cluster::adopt::{Live, drifted, inputs};
+use crate::kubernetes::cluster::adopt::{drifted, inputs};
+use crate::kubernetes::cluster::aspects::{Live, OverridesArgs};
 use crate::kubernetes::cluster::manifest::build;
 
 /// What the API server has after `program` was applied: the manifests, and what others add to them.
@@ -52,8 +53,13 @@ fn an_imported_cluster_renders_to_what_is_there() {
 fn a_cluster_of_ours_needs_overrides_only_where_its_program_has_them() {
     for program in programs() {
         let args = inputs(&live(program.clone()), &urn(), &login());
-        assert_eq!(args.chi_overrides.is_some(), program.get("chiOverrides").is_some(), "{program}: {:?}", args.chi_overrides);
-        assert_eq!(args.chk_overrides, None, "{program}");
+        assert_eq!(
+            args.overrides.chi_overrides.is_some(),
+            program.get("chiOverrides").is_some(),
+            "{program}: {:?}",
+            args.overrides.chi_overrides
+        );
+        assert_eq!(args.overrides.chk_overrides, None, "{program}");
     }
 }
 
@@ -72,7 +78,7 @@ fn any_installation_can_be_adopted() {
     let there =
         Live { installation: json!({"metadata": {"name": "legacy", "namespace": "apps"}, "spec": spec}), keeper: None, service: None };
     let args = inputs(&there, &urn(), &Login { password: None, version: None });
-    assert_eq!((args.cluster_name.as_deref(), args.version.as_deref()), (Some("other"), Some("23.8")));
+    assert_eq!((args.naming.cluster_name.as_deref(), args.image.version.as_deref()), (Some("other"), Some("23.8")));
     let filled = fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(args)).unwrap();
     let cluster = run_validate(&Known::all(filled)).unwrap_or_else(|failures| panic!("{failures:?}"));
     let mut again = build(&cluster, &urn(), &Login { password: None, version: None }, "").installation["spec"].clone();
@@ -136,7 +142,7 @@ fn a_field_that_went_is_told_as_an_override() {
     let mut there = live(program.clone());
     there.installation["spec"]["configuration"]["users"].as_object_mut().unwrap().remove("default/password_sha256_hex");
     let after = drifted(&checked(program), &there, &urn(), &login());
-    let overrides = serde_json::to_value(after.chi_overrides).unwrap();
+    let overrides = serde_json::to_value(after.overrides.chi_overrides).unwrap();
     let users = overrides["configuration"]["users"].as_object().unwrap();
     assert!(users["$patch"] == "replace" && !users.contains_key("default/password_sha256_hex"), "{users:?}");
 }
@@ -148,6 +154,6 @@ fn a_drift_beside_an_override_leaves_what_the_override_says() {
     let mut there = live(program.clone());
     there.installation["spec"]["templates"]["podTemplates"][0]["spec"]["nodeSelector"]["zone"] = json!("b");
     let after = drifted(&checked(program.clone()), &there, &urn(), &login());
-    assert_eq!(serde_json::to_value(&after.chi_overrides).unwrap(), pods("b"));
-    assert_eq!(ClusterArgs { chi_overrides: None, ..after }, checked(json!({"name": "db"})));
+    assert_eq!(serde_json::to_value(&after.overrides.chi_overrides).unwrap(), pods("b"));
+    assert_eq!(ClusterArgs { overrides: OverridesArgs::default(), ..after }, checked(json!({"name": "db"})));
 }

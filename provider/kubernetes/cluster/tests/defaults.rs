@@ -1,14 +1,14 @@
 use serde_json::json;
 
 use super::*;
-use crate::kubernetes::cluster::args::{CoordinationType, LogLevel};
+use crate::kubernetes::cluster::aspects::{CoordinationType, LogLevel};
 
 #[test]
 fn a_program_that_says_nothing_is_one_host_with_its_volume() {
     let args = checked(json!({}));
     let resources = args.resources.expect("resources");
-    assert_eq!((args.shards, args.replicas), (Some(1), Some(1)));
-    assert_eq!((args.namespace.as_deref(), args.cluster_name.as_deref()), (Some("apps"), Some("cluster")));
+    assert_eq!((args.layout.shards, args.layout.replicas), (Some(1), Some(1)));
+    assert_eq!((args.naming.namespace.as_deref(), args.naming.cluster_name.as_deref()), (Some("apps"), Some("cluster")));
     assert_eq!(
         serde_json::to_value(resources).unwrap(),
         json!({"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}})
@@ -35,7 +35,7 @@ fn a_keeper_stays_when_one_replica_is_left() {
 fn a_cluster_keeps_the_release_and_the_name_it_was_made_with() {
     let old = args(json!({"name": "db-0000000", "version": "24.8.1.1"}));
     let new = fill(&urn(), &Autonaming::Default, "apps", Some(&old), &Known::all(args(json!({})))).unwrap();
-    assert_eq!((new.name.as_deref(), new.version.as_deref()), (Some("db-0000000"), Some("24.8.1.1")));
+    assert_eq!((new.naming.name.as_deref(), new.image.version.as_deref()), (Some("db-0000000"), Some("24.8.1.1")));
 }
 
 #[test]
@@ -73,7 +73,8 @@ fn a_cluster_keeps_every_default_it_was_made_with() {
     let again = fill(&urn(), &Autonaming::Default, "apps", Some(&made), &program).unwrap();
     assert_eq!(again, made);
     // What a person changed by hand, and a refresh found, is no default: the next update repairs it.
-    let drifted = ClusterArgs { version: Some("1.2.3".into()), resources: None, ..made.clone() };
+    let mut drifted = ClusterArgs { resources: None, ..made.clone() };
+    drifted.image.version = Some("1.2.3".into());
     assert_eq!(fill(&urn(), &Autonaming::Default, "apps", Some(&drifted), &program).unwrap(), made);
 }
 
@@ -88,7 +89,8 @@ fn a_given_limit_or_request_moves_the_other_default() {
 
 #[test]
 fn autonaming_configuration_is_obeyed() {
-    let named = |autonaming| fill(&urn(), &autonaming, "apps", None, &Known::all(args(json!({})))).map(|args| args.name.expect("name"));
+    let named =
+        |autonaming| fill(&urn(), &autonaming, "apps", None, &Known::all(args(json!({})))).map(|args| args.naming.name.expect("name"));
     assert_eq!(named(Autonaming::Propose("My_DB".into())).unwrap(), "my-db");
     assert_eq!(named(Autonaming::Enforce("exactly".into())).unwrap(), "exactly");
     assert_eq!(named(Autonaming::Disabled).unwrap_err().path.to_string(), "name");

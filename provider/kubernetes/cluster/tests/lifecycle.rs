@@ -143,7 +143,7 @@ async fn a_refresh_reads_each_object_once_and_finds_nothing_new() {
         let state = create(&cluster, &args).await.unwrap();
         let before = log.all().len();
         let found = cluster.read(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap().expect("is there");
-        let expected = if args.replicas == Some(2) { 4 } else { 3 };
+        let expected = if args.layout.replicas == Some(2) { 4 } else { 3 };
         assert_eq!(log.all().len() - before, expected);
         assert_eq!((found.inputs, found.state), (args.clone(), state.clone()));
         cluster.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap();
@@ -457,7 +457,9 @@ async fn a_keeper_that_hosts_may_still_need_stays_until_an_update_is_waited_for(
         cluster.diff(&new, Some(&found), &Known::all(args.clone())).changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(paths(&new), Vec::<String>::new());
-    assert_eq!(paths(&ClusterArgs { skip_await: None, ..new.clone() }), ["uids.keeper"]);
+    let mut awaited = new.clone();
+    awaited.operations.skip_await = None;
+    assert_eq!(paths(&awaited), ["uids.keeper"]);
     cluster.delete(&context().0, "apps/db", Some(&new), Some(&found)).await.unwrap();
     assert!(objects.lock().unwrap().is_empty());
 }

@@ -17,10 +17,10 @@ mod validate;
 
 use serde_json::Value;
 
-use super::args::ClusterArgs;
+use super::aspects::{ClusterArgs, ValidatedCluster};
 use super::defaults::fill;
 use super::manifest::Login;
-use super::validate::{ValidatedCluster, validate as run_validate};
+use super::validate::validate as run_validate;
 use crate::resource::{Autonaming, CheckFailure, Known, Paths, Urn};
 
 fn urn() -> Urn {

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::*;
-use crate::kubernetes::cluster::args::{Provisioner, ReclaimPolicy};
+use crate::kubernetes::cluster::aspects::{Provisioner, ReclaimPolicy};
 use crate::kubernetes::cluster::login::is_overridden;
 use crate::kubernetes::cluster::outputs::{Observed, outputs};
 use crate::kubernetes::cluster::shape::{Claim, Ensemble, Existence, Holds, Installation, Shape};

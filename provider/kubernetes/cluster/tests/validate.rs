@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::kubernetes::cluster::Cluster;
+use crate::kubernetes::cluster::manifest::installations;
 use crate::kubernetes::scripted::{Reply, context, server};
 use crate::resource::Resource;
 
@@ -20,20 +21,20 @@ fn all_problems_are_told_at_once_each_with_its_path_and_remedy() {
     for (path, part) in [
         ("name", "for example `my-db`"),
         ("clusterName", "at most 15"),
-        ("namespace", "no name of Kubernetes"),
+        ("namespace", "not a valid name"),
         ("version", "name a release"),
         ("shards", "at least 1"),
-        ("resources.limits.cpu", "`two` is no quantity"),
+        ("resources.limits.cpu", "`two` is not a quantity"),
         ("resources.requests.memory", "more than the limit `1Gi`"),
-        ("storage.size", "`50 GB` is no quantity"),
+        ("storage.size", "`50 GB` is not a quantity"),
         ("storage.accessModes", "leave it out"),
         ("coordination.keeper.replicas", "1, 3 or 5"),
         ("admin.username", "operator's own user"),
-        ("admin.networks[0]", "no address range"),
-        ("ingress.hostname", "no DNS name"),
+        ("admin.networks[0]", "not an address range"),
+        ("ingress.hostname", "not a valid DNS name"),
         ("ingress.sourceRanges", "is a load balancer's"),
         ("labels[\"clickhouse.altinity.com/chi\"]", "operator's own"),
-        ("labels.ok", "no label value"),
+        ("labels.ok", "not a valid label value"),
     ] {
         assert!(
             problems.iter().any(|problem| problem.starts_with(&format!("{path}: ")) && problem.contains(part)),
@@ -114,7 +115,7 @@ fn what_is_not_known_in_one_way_of_coordination_hides_nothing_of_the_other() {
 fn sizes_beyond_what_kubernetes_knows_are_refused() {
     for size in ["1e400", "99999999999999999999Ei"] {
         let found = problems(json!({"storage": {"size": size}, "resources": {"limits": {"memory": size}}}));
-        assert!(found.len() == 2 && found.iter().all(|problem| problem.contains("is no quantity")), "{found:?}");
+        assert!(found.len() == 2 && found.iter().all(|problem| problem.contains("is not a quantity")), "{found:?}");
     }
 }
 
@@ -150,9 +151,10 @@ fn a_password_is_never_in_a_problem() {
 fn an_external_node_may_be_written_as_host_and_port() {
     let nodes = json!(["zk-0:2281", {"host": "zk-1:2282"}, {"host": "zk-2", "port": 2283, "secure": true}, {"host": "10.0.0.1"}]);
     let cluster = cluster(json!({"coordination": {"external": {"nodes": nodes}}}));
-    let crate::kubernetes::cluster::validate::Coordination::External(external) = cluster.coordination else { panic!("is external") };
-    let nodes: Vec<_> = external.nodes.iter().map(|node| (node.host.as_str(), node.port, node.secure)).collect();
-    assert_eq!(nodes, [("zk-0", 2281, false), ("zk-1", 2282, false), ("zk-2", 2283, true), ("10.0.0.1", 2181, false)]);
+    let nodes = installations(&cluster).0["spec"]["configuration"]["zookeeper"]["nodes"].take();
+    let node = |host: &str, port: u16| json!({"host": host, "port": port});
+    let secure = json!({"host": "zk-2", "port": 2283, "secure": "yes"});
+    assert_eq!(nodes, json!([node("zk-0", 2281), node("zk-1", 2282), secure, node("10.0.0.1", 2181)]));
     let contradiction = problems(json!({"coordination": {"external": {"nodes": [{"host": "zk:1", "port": 2}]}}}));
     assert!(contradiction[0].starts_with("coordination.external.nodes[0].port: "), "{contradiction:?}");
 }
@@ -165,7 +167,10 @@ fn what_is_unknown_is_not_checked() {
 
 #[test]
 fn the_internet_can_not_log_in_unless_it_is_let_in() {
-    let networks = |program| cluster(program).admin.networks;
+    let networks = |program| -> Vec<String> {
+        let users = installations(&cluster(program)).0["spec"]["configuration"]["users"].take();
+        serde_json::from_value(users["default/networks/ip"].clone()).unwrap()
+    };
     assert!(networks(json!({})).iter().all(|range| !range.ends_with("/0")));
     assert!(networks(json!({"ingress": {"sourceRanges": ["203.0.113.0/24"]}})).contains(&"203.0.113.0/24".to_owned()));
     assert_eq!(networks(json!({"admin": {"networks": ["::/0"]}, "ingress": {"sourceRanges": ["203.0.113.0/24"]}})), ["::/0"]);

@@ -1,0 +1,206 @@
+//! A Keeper or ZooKeeper that is there already.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::super::super::defaults;
+use super::super::Checker;
+use super::super::check::dns_problem;
+use super::super::draft::yes_no;
+use super::super::read::{number, text, yes};
+use crate::property::path::PropertyPath;
+
+/// A Keeper or ZooKeeper that is there already.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterExternalCoordination")]
+pub struct ExternalArgs {
+    /// Its nodes. A text `host:port` in the place of a node, or in its `host`, is taken apart.
+    pub nodes: Option<Vec<ExternalNode>>,
+    /// The path below which this cluster keeps its entries, beginning with `/`. Default: `/`.
+    pub root: Option<String>,
+    /// `user:password` for a server that asks for it. It is stored readable in the ClickHouseInstallation.
+    #[schemars(extend("secret" = true))]
+    pub identity: Option<String>,
+    /// How long to wait for the servers.
+    pub timeouts: Option<ExternalTimeouts>,
+}
+
+/// A node of an external Keeper or ZooKeeper.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterExternalNode", extend("textForm" = true))]
+pub struct ExternalNode {
+    /// The host's name or address.
+    pub host: Option<String>,
+    /// The port. Default: 2181.
+    pub port: Option<u16>,
+    /// Whether to speak TLS. Default: false.
+    pub secure: Option<bool>,
+    /// The availability zone it stands in, for hosts that prefer a near one.
+    pub availability_zone: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for ExternalNode {
+    /// Takes the object, or the text `host:port`.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Fields {
+            host: Option<String>,
+            port: Option<u16>,
+            secure: Option<bool>,
+            availability_zone: Option<String>,
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Fields(Fields),
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Text(text) => Self { host: Some(text), ..Self::default() },
+            Written::Fields(Fields { host, port, secure, availability_zone }) => Self { host, port, secure, availability_zone },
+        })
+    }
+}
+
+/// How long ClickHouse waits for the coordination servers.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterExternalTimeouts")]
+pub struct ExternalTimeouts {
+    /// Of a session, in milliseconds. Default: ClickHouse's own.
+    pub session_ms: Option<u32>,
+    /// Of one operation, in milliseconds. Default: ClickHouse's own.
+    pub operation_ms: Option<u32>,
+}
+
+/// A Keeper or ZooKeeper that is there already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super::super) struct External {
+    nodes: Vec<Node>,
+    root: Option<String>,
+    identity: Option<String>,
+    session_ms: Option<u32>,
+    operation_ms: Option<u32>,
+}
+
+/// One server of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Node {
+    host: String,
+    port: u16,
+    secure: bool,
+    availability_zone: Option<String>,
+}
+
+impl ExternalArgs {
+    /// The inputs that a live installation's `zookeeper` stands for.
+    pub(super) fn read(zookeeper: &Value, nodes: &[Value]) -> Self {
+        let timeouts = ExternalTimeouts {
+            session_ms: number(&zookeeper["session_timeout_ms"]),
+            operation_ms: number(&zookeeper["operation_timeout_ms"]),
+        };
+        let node = |node: &Value| ExternalNode {
+            host: text(&node["host"]),
+            port: number(&node["port"]),
+            secure: yes(&node["secure"]),
+            availability_zone: text(&node["availabilityZone"]),
+        };
+        Self {
+            nodes: Some(nodes.iter().map(node).collect()),
+            root: text(&zookeeper["root"]),
+            identity: text(&zookeeper["identity"]),
+            timeouts: (timeouts != ExternalTimeouts::default()).then_some(timeouts),
+        }
+    }
+}
+
+impl External {
+    pub(super) fn check(given: ExternalArgs, check: &mut Checker<'_>) -> Self {
+        let ExternalArgs { nodes, root, identity, timeouts } = given;
+        let nodes = nodes.unwrap_or_default();
+        if nodes.is_empty() {
+            let reason = "must name at least one server, for example `{host: zookeeper.example.svc, port: 2181}`";
+            check.fail("coordination.external.nodes", reason);
+        }
+        let nodes = nodes.into_iter().enumerate().map(|(index, node)| Node::check(index, node, check)).collect();
+        if root.as_ref().is_some_and(|root| !root.starts_with('/')) {
+            check.fail("coordination.external.root", "must begin with `/`");
+        }
+        if identity.as_ref().is_some_and(|identity| !identity.contains(':')) {
+            check.fail("coordination.external.identity", "must have the form `user:password`");
+        }
+        let ExternalTimeouts { session_ms, operation_ms } = timeouts.unwrap_or_default();
+        Self { nodes, root, identity, session_ms, operation_ms }
+    }
+
+    /// The installation's `zookeeper`.
+    pub(super) fn render(&self) -> Value {
+        let Self { nodes, root, identity, session_ms, operation_ms } = self;
+        let mut zookeeper = json!({"nodes": nodes.iter().map(Node::render).collect::<Vec<_>>()});
+        for (key, value) in [
+            ("root", root.as_ref().map(|root| json!(root))),
+            ("identity", identity.as_ref().map(|identity| json!(identity))),
+            ("session_timeout_ms", session_ms.map(|ms| json!(ms))),
+            ("operation_timeout_ms", operation_ms.map(|ms| json!(ms))),
+        ] {
+            if let Some(value) = value {
+                zookeeper[key] = value;
+            }
+        }
+        zookeeper
+    }
+}
+
+impl Node {
+    fn check(index: usize, given: ExternalNode, check: &mut Checker<'_>) -> Self {
+        let path = PropertyPath::from("coordination.external.nodes").index(index);
+        let ExternalNode { host: written, port: given, secure, availability_zone } = given;
+        let written = written.unwrap_or_default();
+        let (host, port) = match written.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') => {
+                let parsed = port.parse().ok();
+                if parsed.is_none() {
+                    check.fail_at(path.key("host"), format!("`{written}`: `{port}` is not a valid port"));
+                }
+                (host.to_owned(), parsed)
+            }
+            _ => (written.clone(), None),
+        };
+        if let (Some(written), Some(given)) = (port, given)
+            && written != given
+        {
+            check.fail_at(path.key("port"), format!("is {given}, but `host` says {written}: remove one of them"));
+        }
+        if host.parse::<IpAddr>().is_err()
+            && let Some(problem) = dns_problem(&host)
+        {
+            check.fail_at(path.key("host"), problem);
+        }
+        let port = port.or(given).unwrap_or(defaults::COORDINATION_PORT);
+        if port == 0 {
+            check.fail_at(path.key("port"), "must be between 1 and 65535");
+        }
+        Self { host, port, secure: secure.unwrap_or_default(), availability_zone }
+    }
+
+    fn render(&self) -> Value {
+        let Self { host, port, secure, availability_zone } = self;
+        let mut node = json!({"host": host, "port": port});
+        if *secure {
+            node["secure"] = json!(yes_no(true));
+        }
+        if let Some(zone) = availability_zone {
+            node["availabilityZone"] = json!(zone);
+        }
+        node
+    }
+}

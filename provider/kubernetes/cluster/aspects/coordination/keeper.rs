@@ -1,0 +1,104 @@
+//! The Keeper that comes with the cluster.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::super::super::defaults::{self, Defaults};
+use super::super::super::names;
+use super::super::image::{ContainerImage, Image, parts};
+use super::super::read::{container, number, pod};
+use super::super::resources::Resources;
+use super::super::storage::{ClaimTemplate, Provisioner, ReclaimPolicy, Volume};
+use super::super::{Checker, Drafts, ValidatedCluster};
+
+/// The Keeper that comes with the cluster.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterKeeper")]
+pub struct KeeperArgs {
+    /// How many Keeper replicas: 1, 3 or 5. Default: 3.
+    #[schemars(range(min = 1))]
+    pub replicas: Option<u32>,
+    /// The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
+    pub image: Option<Image>,
+    /// CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+    pub resources: Option<Resources>,
+    /// The volume of each Keeper. Default: 10Gi of the default class.
+    pub storage: Option<Volume>,
+}
+
+/// The Keeper that comes with the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super::super) struct Keeper {
+    replicas: u32,
+    image: ContainerImage,
+    resources: Resources,
+    volume: ClaimTemplate,
+}
+
+impl KeeperArgs {
+    /// What is left out filled in. `reclaim` is the policy of the data.
+    pub(super) fn complete(self, defaults: &Defaults, reclaim: ReclaimPolicy) -> Self {
+        Self {
+            replicas: Some(self.replicas.unwrap_or(defaults.keeper_replicas)),
+            image: self.image,
+            resources: Some(Resources::complete(self.resources, &defaults.keeper_resources)),
+            storage: Some(self.storage.unwrap_or_default().complete(&defaults.keeper_size, reclaim)),
+        }
+    }
+
+    /// The inputs that a live Keeper stands for.
+    pub(super) fn read(keeper: &Value) -> Self {
+        let spec = &keeper["spec"];
+        let pod = pod(spec);
+        let container = container(pod, "clickhouse-keeper");
+        let (image, tag) = parts(container, pod, defaults::KEEPER_REPOSITORY);
+        let image = Image { tag, ..image.unwrap_or_default() };
+        Self {
+            replicas: number(&spec["configuration"]["clusters"][0]["layout"]["replicasCount"]),
+            image: (image != Image::default()).then_some(image),
+            resources: Resources::of(container),
+            storage: Volume::claimed(spec, "dataVolumeClaimTemplate"),
+        }
+    }
+}
+
+impl Keeper {
+    pub(super) fn check(given: KeeperArgs, check: &mut Checker<'_>) -> Self {
+        let KeeperArgs { replicas, image, resources, storage } = given;
+        let replicas = replicas.unwrap_or(3);
+        if ![1, 3, 5].contains(&replicas) {
+            let reason = format!("is {replicas}, but a Keeper needs a majority: it has 1, 3 or 5 replicas");
+            check.fail("coordination.keeper.replicas", reason);
+        }
+        let version = check.args().image.version.clone().unwrap_or_else(|| defaults::VERSION.to_owned());
+        let path = "coordination.keeper.image";
+        Self {
+            replicas,
+            image: ContainerImage::check(path, image.as_ref(), defaults::KEEPER_REPOSITORY, &version, check),
+            resources: Resources::check_at("coordination.keeper.resources", resources.as_ref(), check),
+            volume: ClaimTemplate::check("coordination.keeper.storage", storage.unwrap_or_default(), check),
+        }
+    }
+
+    /// The Keeper's own object, and the hosts' way to it: one node a replica, not the one name of them all, so that ClickHouse knows
+    /// which of them it has lost.
+    pub(super) fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
+        let Self { replicas, image, resources, volume } = self;
+        let (name, cluster_name) = (&cluster.naming.name, &cluster.naming.cluster_name);
+        let host = |replica| names::keeper_host(name, cluster_name, replica);
+        let nodes: Vec<_> = (0..*replicas).map(|replica| json!({"host": host(replica), "port": defaults::COORDINATION_PORT})).collect();
+        drafts.installation.zookeeper = Some(json!({"nodes": nodes}));
+        let Some(draft) = &mut drafts.keeper else { return };
+        draft.cluster.insert("layout".to_owned(), json!({"replicasCount": replicas}));
+        image.render(&mut draft.pod);
+        draft.pod.container.insert("resources".to_owned(), json!(resources));
+        if *replicas > 1 {
+            draft.pod.spread(&json!({"clickhouse-keeper.altinity.com/chk": name}), &[]);
+        }
+        draft.manage_storage(Provisioner::Operator, volume.reclaim_policy);
+        draft.claim("dataVolumeClaimTemplate", "data", volume, Provisioner::Operator);
+    }
+}

@@ -1,0 +1,129 @@
+//! How replicas agree.
+
+mod external;
+mod keeper;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub(in super::super) use self::external::External;
+pub use self::external::{ExternalArgs, ExternalNode, ExternalTimeouts};
+pub(in super::super) use self::keeper::Keeper;
+pub use self::keeper::KeeperArgs;
+use super::super::{defaults, names};
+use super::storage::ReclaimPolicy;
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+
+/// How replicas agree.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterCoordination")]
+pub struct CoordinationArgs {
+    /// Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given,
+    /// else `None`.
+    #[serde(rename = "type")]
+    pub kind: Option<CoordinationType>,
+    /// The Keeper that comes with the cluster, made before it and deleted after it.
+    pub keeper: Option<KeeperArgs>,
+    /// A Keeper or ZooKeeper that is there already.
+    pub external: Option<ExternalArgs>,
+}
+
+/// The kinds of coordination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ClusterCoordinationType")]
+pub enum CoordinationType {
+    /// A Keeper that comes with the cluster.
+    Keeper,
+    /// A Keeper or ZooKeeper that is there already.
+    External,
+    /// None: no replicas, no `ON CLUSTER`.
+    None,
+}
+
+/// How replicas agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum Coordination {
+    None,
+    Keeper(Keeper),
+    External(External),
+}
+
+impl Aspect for Coordination {
+    type Args = Option<CoordinationArgs>;
+
+    fn complete(args: &mut ClusterArgs, had_keeper: bool) {
+        let defaults = defaults::of(args);
+        let reclaim = args.storage.as_ref().and_then(|storage| storage.reclaim_policy).unwrap_or(ReclaimPolicy::Retain);
+        let needs_keeper = args.layout.replicas.unwrap_or(1) > 1 || had_keeper;
+        let given = args.coordination.get_or_insert_default();
+        let kind = match (&given.keeper, &given.external) {
+            (_, Some(_)) => CoordinationType::External,
+            (Some(_), None) => CoordinationType::Keeper,
+            (None, None) if needs_keeper => CoordinationType::Keeper,
+            (None, None) => CoordinationType::None,
+        };
+        if *given.kind.get_or_insert(kind) == CoordinationType::Keeper {
+            given.keeper = Some(given.keeper.take().unwrap_or_default().complete(&defaults, reclaim));
+        }
+    }
+
+    fn check(check: &mut Checker<'_>) -> Self {
+        let CoordinationArgs { kind, keeper, external } = check.args().coordination.clone().unwrap_or_default();
+        let kind = kind.unwrap_or(CoordinationType::None);
+        if keeper.is_some() && external.is_some() {
+            let reason = "has both a `keeper` of its own and an `external` one: remove one of them";
+            check.fail_certainly("coordination", reason);
+        } else if external.is_some() && kind != CoordinationType::External {
+            let reason = format!("is given, but `coordination.type` is `{kind:?}`: remove one of them");
+            check.fail("coordination.external", reason);
+        } else if keeper.is_some() && kind != CoordinationType::Keeper {
+            let reason = format!("is given, but `coordination.type` is `{kind:?}`: remove one of them");
+            check.fail("coordination.keeper", reason);
+        }
+        // Both are checked where both are given.
+        let keeper = keeper.map(|keeper| Keeper::check(keeper, check));
+        let external = external.map(|external| External::check(external, check));
+        match kind {
+            CoordinationType::None => {
+                let replicas = check.args().layout.replicas.unwrap_or(1);
+                if replicas > 1 && !check.is_unknown("replicas") && !check.is_unknown("coordination") {
+                    let reason = format!(
+                        "{replicas} replicas can't agree without coordination: remove `coordination.type: None`, or name an `external` Keeper or ZooKeeper"
+                    );
+                    check.fail("replicas", reason);
+                }
+                Self::None
+            }
+            CoordinationType::Keeper => Self::Keeper(keeper.unwrap_or_else(|| Keeper::check(KeeperArgs::default(), check))),
+            CoordinationType::External => Self::External(external.unwrap_or_else(|| External::check(ExternalArgs::default(), check))),
+        }
+    }
+
+    fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
+        match self {
+            Self::None => {}
+            Self::Keeper(keeper) => keeper.render(cluster, drafts),
+            Self::External(external) => drafts.installation.zookeeper = Some(external.render()),
+        }
+    }
+
+    fn read(live: &Live) -> Option<CoordinationArgs> {
+        let zookeeper = &live.spec()["configuration"]["zookeeper"];
+        let (name, cluster_name) = (live.name(), live.cluster_name());
+        let is_own = |host: &str| {
+            host.starts_with(&format!("chk-{name}-{cluster_name}-")) || host.split('.').next() == Some(&names::keeper_service(name))
+        };
+        Some(match (zookeeper["nodes"].as_array(), &live.keeper) {
+            (None, _) => CoordinationArgs { kind: Some(CoordinationType::None), keeper: None, external: None },
+            (Some(nodes), Some(keeper)) if nodes.iter().all(|node| node["host"].as_str().is_some_and(is_own)) => {
+                CoordinationArgs { kind: Some(CoordinationType::Keeper), keeper: Some(KeeperArgs::read(keeper)), external: None }
+            }
+            (Some(nodes), _) => {
+                let external = Some(ExternalArgs::read(zookeeper, nodes));
+                CoordinationArgs { kind: Some(CoordinationType::External), keeper: None, external }
+            }
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! What hosts run.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::super::defaults;
+use super::check::dns_problem;
+use super::draft::PodDraft;
+use super::read::text;
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use crate::property::path::PropertyPath;
+
+/// The inputs about what hosts run.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ImageArgs {
+    /// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned
+    /// long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
+    pub version: Option<String>,
+
+    /// The server image, where it is not the official one.
+    pub image: Option<Image>,
+}
+
+/// A container image.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterImage")]
+pub struct Image {
+    /// The repository, for example `registry.example.com/clickhouse/clickhouse-server`. Default: the official image.
+    pub repository: Option<String>,
+    /// The tag. Default: the cluster's `version`; for the Keeper likewise.
+    pub tag: Option<String>,
+    /// The digest, `sha256:` and 64 hex digits; it wins over the tag.
+    pub digest: Option<String>,
+    /// When the node pulls the image. Default: Kubernetes' own rule.
+    pub pull_policy: Option<PullPolicy>,
+    /// Names of the Secrets with which to pull it.
+    pub pull_secrets: Option<Vec<String>>,
+}
+
+/// When a node pulls an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ClusterImagePullPolicy")]
+pub enum PullPolicy {
+    /// At each start of a container.
+    Always,
+    /// When it is not on the node yet.
+    IfNotPresent,
+    /// Never: it must be on the node.
+    Never,
+}
+
+/// What hosts run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct ServerImage {
+    /// The input `version`, or its default.
+    pub(in super::super) version: String,
+    pub(super) image: ContainerImage,
+}
+
+/// An image as a container names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ContainerImage {
+    /// `repository:tag` or `repository@digest`.
+    reference: String,
+    pull_policy: Option<PullPolicy>,
+    pull_secrets: Vec<String>,
+}
+
+impl Aspect for ServerImage {
+    type Args = ImageArgs;
+
+    fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
+        let version = defaults::of(args).version;
+        args.image.version.get_or_insert(version);
+    }
+
+    fn check(check: &mut Checker<'_>) -> Self {
+        let ImageArgs { version, image } = check.args().image.clone();
+        let version = version.unwrap_or_else(|| defaults::VERSION.to_owned());
+        check_tag(check, "version", &version);
+        let image = ContainerImage::check("image", image.as_ref(), defaults::SERVER_REPOSITORY, &version, check);
+        Self { version, image }
+    }
+
+    fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
+        self.image.render(&mut drafts.installation.pod);
+    }
+
+    fn read(live: &Live) -> ImageArgs {
+        let (image, version) = parts(live.container(), live.pod(), defaults::SERVER_REPOSITORY);
+        ImageArgs { version, image }
+    }
+}
+
+impl ContainerImage {
+    /// Checks the image whose inputs stand at `path`. Its default tag is `version`.
+    pub(super) fn check(path: &str, given: Option<&Image>, repository: &str, version: &str, check: &mut Checker<'_>) -> Self {
+        let Image { repository: given, tag, digest, pull_policy, pull_secrets } = given.cloned().unwrap_or_default();
+        let repository = given.unwrap_or_else(|| repository.to_owned());
+        let malformed = repository.is_empty() || repository.contains(|c: char| c.is_whitespace() || c == '@' || c.is_ascii_uppercase());
+        if malformed || repository.rsplit('/').next().is_some_and(|last| last.contains(':')) {
+            let reason = format!(
+                "`{repository}` is not a valid repository: write it in lower case and without a tag, which goes into `tag`, or a digest, which goes into `digest`"
+            );
+            check.fail(&format!("{path}.repository"), reason);
+        }
+        if let Some(tag) = &tag {
+            check_tag(check, &format!("{path}.tag"), tag);
+        }
+        let reference = match &digest {
+            Some(digest) => {
+                if !digest.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.chars().all(|c| c.is_ascii_hexdigit())) {
+                    let reason = format!("`{digest}` is not a valid digest: it is `sha256:` and 64 hex digits");
+                    check.fail(&format!("{path}.digest"), reason);
+                }
+                format!("{repository}@{digest}")
+            }
+            None => format!("{repository}:{}", tag.as_deref().unwrap_or(version)),
+        };
+        let pull_secrets = pull_secrets.unwrap_or_default();
+        for (index, secret) in pull_secrets.iter().enumerate() {
+            if let Some(problem) = dns_problem(secret) {
+                check.fail_at(PropertyPath::from(path).key("pullSecrets").index(index), problem);
+            }
+        }
+        Self { reference, pull_policy, pull_secrets }
+    }
+
+    pub(super) fn render(&self, pod: &mut PodDraft) {
+        pod.container.insert("image".to_owned(), json!(self.reference));
+        if let Some(policy) = self.pull_policy {
+            pod.container.insert("imagePullPolicy".to_owned(), json!(policy));
+        }
+        if !self.pull_secrets.is_empty() {
+            let secrets: Vec<_> = self.pull_secrets.iter().map(|name| json!({"name": name})).collect();
+            pod.fields.insert("imagePullSecrets".to_owned(), json!(secrets));
+        }
+    }
+}
+
+/// The parts of a container's image: what differs from the `official` one, and its tag.
+pub(super) fn parts(container: &Value, pod: &Value, official: &str) -> (Option<Image>, Option<String>) {
+    let reference = container["image"].as_str().unwrap_or_default();
+    let (named, digest) = reference.split_once('@').map_or((reference, None), |(named, digest)| (named, Some(digest.to_owned())));
+    let (repository, tag) = match named.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag.to_owned())),
+        _ => (named, None),
+    };
+    let secrets = pod["spec"]["imagePullSecrets"].as_array();
+    let image = Image {
+        repository: (repository != official && !repository.is_empty()).then(|| repository.to_owned()),
+        tag: None,
+        digest,
+        pull_policy: serde_json::from_value(container["imagePullPolicy"].clone()).ok(),
+        pull_secrets: secrets.map(|secrets| secrets.iter().filter_map(|secret| text(&secret["name"])).collect()),
+    };
+    ((image != Image::default()).then_some(image), tag)
+}
+
+fn check_tag(check: &mut Checker<'_>, path: &str, tag: &str) {
+    let well_formed = tag.len() <= 128
+        && tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && tag.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    let example = defaults::VERSION;
+    if tag == "latest" || tag == "head" {
+        let reason = format!("`{tag}` is another release each time a node pulls it: name a release, for example `{example}`");
+        check.fail(path, reason);
+    } else if !well_formed {
+        check.fail(path, format!("`{tag}` is not a valid image tag: name a release, for example `{example}`"));
+    }
+}

@@ -1,0 +1,105 @@
+//! How many hosts there are.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::super::address;
+use super::super::shape::MOST_HOSTS;
+use super::read::number;
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+
+/// At most as many shards, or replicas of a shard, are supported.
+const MOST: u32 = 999;
+/// The template of the shards' own Services.
+const SHARD_SERVICE: &str = "shard";
+
+/// The inputs about hosts.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LayoutArgs {
+    /// How many shards the data is spread over. Default: 1. Fewer shards than before lose the data of those that go,
+    /// which needs `allowDataLoss`. ClickHouse does not spread existing data over new shards.
+    #[schemars(range(min = 1))]
+    pub shards: Option<u32>,
+
+    /// How many copies each shard has. Default: 1. More than one needs coordination, which is a Keeper of three unless
+    /// `coordination` says otherwise. Fewer replicas than before need `allowDataLoss`.
+    #[schemars(range(min = 1))]
+    pub replicas: Option<u32>,
+
+    /// Whether each shard gets a Service of its own, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
+    pub per_shard_services: Option<bool>,
+}
+
+/// How many hosts there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Layout {
+    pub(in super::super) shards: u32,
+    pub(in super::super) replicas: u32,
+    /// Whether each shard has a Service of its own.
+    pub(in super::super) per_shard_services: bool,
+}
+
+impl Aspect for Layout {
+    type Args = LayoutArgs;
+
+    fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
+        args.layout.shards.get_or_insert(1);
+        args.layout.replicas.get_or_insert(1);
+    }
+
+    fn check(check: &mut Checker<'_>) -> Self {
+        let LayoutArgs { shards, replicas, per_shard_services } = check.args().layout.clone();
+        let (mut shards, replicas) = (count(check, "shards", shards), count(check, "replicas", replicas));
+        let hosts = u64::from(shards) * u64::from(replicas);
+        if hosts > MOST_HOSTS {
+            let reason = format!(
+                "{shards} shards of {replicas} replicas are {hosts} hosts, at most {MOST_HOSTS} are supported: ask for fewer, or make several clusters"
+            );
+            check.fail("shards", reason);
+            // Whoever goes on all the same has little to go through.
+            shards = 1;
+        }
+        Self { shards, replicas, per_shard_services: per_shard_services.unwrap_or(shards > 1) }
+    }
+
+    fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
+        let Self { shards, replicas, per_shard_services } = self;
+        let draft = &mut drafts.installation;
+        draft.cluster.insert("layout".to_owned(), json!({"shardsCount": shards, "replicasCount": replicas}));
+        if *replicas > 1 {
+            let selector = json!({"clickhouse.altinity.com/chi": cluster.naming.name});
+            draft.pod.spread(&selector, &["clickhouse.altinity.com/shard"]);
+        }
+        if *per_shard_services {
+            let ports = json!([{"name": "http", "port": address::HTTP_PORT}, {"name": "tcp", "port": address::NATIVE_PORT}]);
+            draft.references.insert("shardServiceTemplate".to_owned(), json!(SHARD_SERVICE));
+            draft.services.push(json!({"name": SHARD_SERVICE, "spec": {"type": "ClusterIP", "ports": ports}}));
+        }
+    }
+
+    fn read(live: &Live) -> LayoutArgs {
+        let layout = &live.cluster()["layout"];
+        LayoutArgs {
+            shards: number(&layout["shardsCount"]),
+            replicas: number(&layout["replicasCount"]),
+            per_shard_services: live.spec()["defaults"]["templates"].get("shardServiceTemplate").map(|_| true),
+        }
+    }
+}
+
+fn count(check: &mut Checker<'_>, path: &str, given: Option<u32>) -> u32 {
+    match given {
+        Some(0) => {
+            check.fail(path, "must be at least 1; to run no host and keep the data set `stopped: true`");
+            1
+        }
+        Some(count) if count > MOST => {
+            check.fail(path, format!("is {count}, at most {MOST} are supported"));
+            1
+        }
+        given => given.unwrap_or(1),
+    }
+}

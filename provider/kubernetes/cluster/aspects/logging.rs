@@ -1,0 +1,74 @@
+//! What ClickHouse logs.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::super::defaults;
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+
+/// The setting of the level.
+const LEVEL: &str = "logger/level";
+
+/// What ClickHouse logs.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterLogging")]
+pub struct LoggingArgs {
+    /// The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+    pub level: Option<LogLevel>,
+}
+
+/// The log levels that ClickHouse knows, from nothing to everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "ClusterLogLevel")]
+pub enum LogLevel {
+    /// Nothing.
+    None,
+    /// The server can't go on.
+    Fatal,
+    /// Something critical.
+    Critical,
+    /// Errors.
+    Error,
+    /// Warnings.
+    Warning,
+    /// Things worth noticing.
+    Notice,
+    /// What happens.
+    Information,
+    /// For finding faults.
+    Debug,
+    /// Every step.
+    Trace,
+    /// More than every step.
+    Test,
+}
+
+/// What ClickHouse logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct Logging {
+    pub(in super::super) level: LogLevel,
+}
+
+impl Aspect for Logging {
+    type Args = Option<LoggingArgs>;
+
+    fn complete(_args: &mut ClusterArgs, _had_keeper: bool) {}
+
+    fn check(check: &mut Checker<'_>) -> Self {
+        let LoggingArgs { level } = check.args().logging.clone().unwrap_or_default();
+        Self { level: level.unwrap_or(defaults::of(check.args()).log_level) }
+    }
+
+    fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
+        drafts.installation.settings.insert(LEVEL.to_owned(), json!(self.level));
+    }
+
+    fn read(live: &Live) -> Option<LoggingArgs> {
+        let level = live.spec()["configuration"]["settings"].get(LEVEL)?;
+        Some(LoggingArgs { level: Some(serde_json::from_value(level.clone()).ok()?) })
+    }
+}

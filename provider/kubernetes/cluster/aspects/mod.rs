@@ -1,0 +1,175 @@
+//! What a cluster is made of, aspect by aspect. Each file holds the inputs of one aspect with their docs, their defaults, what is checked,
+//! what they render, and how they are read back. Pure.
+//!
+//! A new input of an aspect is a field there; a new aspect is a file, and a line in [`aspects!`]. What is forgotten does not compile.
+
+mod access;
+mod check;
+mod coordination;
+mod draft;
+mod image;
+mod layout;
+mod logging;
+mod naming;
+mod network;
+mod operations;
+mod overrides;
+mod read;
+mod resources;
+mod storage;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub(super) use self::access::{Access, Credential};
+pub use self::access::{AccessArgs, AdminArgs, InterserverArgs, SecretKey};
+pub(super) use self::check::Checker;
+pub(super) use self::coordination::{Coordination, Keeper};
+pub use self::coordination::{CoordinationArgs, CoordinationType, ExternalArgs, ExternalNode, ExternalTimeouts, KeeperArgs};
+pub(super) use self::draft::{Drafts, InstallationDraft, ServiceDraft};
+pub(super) use self::image::ServerImage;
+pub use self::image::{Image, ImageArgs, PullPolicy};
+pub(super) use self::layout::Layout;
+pub use self::layout::LayoutArgs;
+pub(super) use self::logging::Logging;
+pub use self::logging::{LogLevel, LoggingArgs};
+pub(super) use self::naming::Naming;
+pub use self::naming::NamingArgs;
+pub(super) use self::network::Network;
+pub use self::network::{ExternalTrafficPolicy, IngressArgs, IngressType};
+pub use self::operations::OperationsArgs;
+pub(super) use self::operations::{Operations, RESTART_ANNOTATION};
+pub(super) use self::overrides::Overrides;
+pub use self::overrides::{FreeForm, OverridesArgs};
+pub(super) use self::read::Live;
+pub use self::resources::{ResourceAmounts, Resources};
+pub(super) use self::storage::Storage;
+pub use self::storage::{AccessMode, Provisioner, ReclaimPolicy, StorageArgs, Volume};
+use super::defaults::Defaults;
+
+/// One aspect of a cluster: all that follows from a few inputs that belong together.
+pub(super) trait Aspect: Sized {
+    /// The inputs.
+    type Args;
+
+    /// Fills in what the inputs leave out. `had_keeper` says whether the cluster has a Keeper already. Called in the order of
+    /// [`aspects!`]: an aspect finds the inputs of those above it completed.
+    fn complete(args: &mut ClusterArgs, had_keeper: bool);
+
+    /// Checks the completed inputs. For what is wrong or unknown a default stands in.
+    fn check(check: &mut Checker<'_>) -> Self;
+
+    /// Adds what it means to the drafts of the cluster's objects.
+    fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts);
+
+    /// The inputs that the live objects stand for.
+    fn read(live: &Live) -> Self::Args;
+}
+
+/// Lists the aspects: an aspect whose inputs stand beside the others' (`flat`), or below a name of their own (`below`).
+macro_rules! aspects {
+    (
+        flat { $($flat:ident: $flat_args:ty => $flat_aspect:ty,)* }
+        below { $($(#[doc = $doc:literal])* $below:ident: $below_args:ty => $below_aspect:ty,)* }
+    ) => {
+        /// The inputs of a ClickHouse cluster. All are optional.
+        #[serde_with::skip_serializing_none]
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "camelCase", default)]
+        #[schemars(rename = "ClusterArgs")]
+        pub struct ClusterArgs {
+            $(
+                /// The inputs of one aspect.
+                #[serde(flatten)]
+                pub $flat: $flat_args,
+            )*
+            $(
+                $(#[doc = $doc])*
+                pub $below: Option<$below_args>,
+            )*
+            /// No input: the defaults that the cluster was made with, which stay its own whatever a later release has.
+            #[serde(rename = "__defaults")]
+            #[schemars(skip)]
+            pub defaults: Option<Defaults>,
+        }
+
+        /// A cluster whose every value is known and sound: what the manifests are built from.
+        #[derive(Debug, Clone)]
+        pub(super) struct ValidatedCluster {
+            $(pub(super) $flat: $flat_aspect,)*
+            $(pub(super) $below: $below_aspect,)*
+        }
+
+        /// `args` with the defaults that depend on nothing else; `had_keeper` says whether the cluster has a Keeper already.
+        pub(super) fn complete(mut args: ClusterArgs, had_keeper: bool) -> ClusterArgs {
+            $(<$flat_aspect as Aspect>::complete(&mut args, had_keeper);)*
+            $(<$below_aspect as Aspect>::complete(&mut args, had_keeper);)*
+            args
+        }
+
+        /// The cluster that the completed inputs describe, whether they are sound or not: what is wrong is told to `check`.
+        pub(super) fn check(check: &mut Checker<'_>) -> ValidatedCluster {
+            ValidatedCluster {
+                $($flat: Aspect::check(check),)*
+                $($below: Aspect::check(check),)*
+            }
+        }
+
+        /// The drafts of the cluster's objects. `password_hash` is what ClickHouse stores of the administrator's password.
+        pub(super) fn render(cluster: &ValidatedCluster, password_hash: Option<String>) -> Drafts {
+            let mut drafts = Drafts::new(cluster, password_hash);
+            $(cluster.$flat.render(cluster, &mut drafts);)*
+            $(cluster.$below.render(cluster, &mut drafts);)*
+            drafts
+        }
+
+        /// The inputs that the live objects stand for, as far as there are inputs for it.
+        pub(super) fn read(live: &Live) -> ClusterArgs {
+            ClusterArgs {
+                $($flat: <$flat_aspect as Aspect>::read(live),)*
+                $($below: <$below_aspect as Aspect>::read(live),)*
+                defaults: None,
+            }
+        }
+    };
+}
+
+aspects! {
+    flat {
+        naming: NamingArgs => Naming,
+        image: ImageArgs => ServerImage,
+        layout: LayoutArgs => Layout,
+        access: AccessArgs => Access,
+        operations: OperationsArgs => Operations,
+        overrides: OverridesArgs => Overrides,
+    }
+    below {
+        /// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi.
+        /// A change restarts host by host.
+        resources: Resources => Resources,
+
+        /// The data volume of each host, and where wanted a volume for its logs.
+        storage: StorageArgs => Storage,
+
+        /// How replicas agree: a Keeper that comes with the cluster, one (or a ZooKeeper) that is there already, or none.
+        /// Default: a Keeper of three as soon as `replicas` is more than 1, else none.
+        coordination: CoordinationArgs => Coordination,
+
+        /// Lets clients in from outside Kubernetes: turns the cluster's Service into a load balancer or node ports.
+        /// Default: none, only reachable inside. A login from outside also needs `admin.networks`, which `sourceRanges` fill.
+        ingress: IngressArgs => Network,
+
+        /// What ClickHouse logs.
+        logging: LoggingArgs => Logging,
+    }
+}
+
+impl ValidatedCluster {
+    /// The Keeper that comes with the cluster, if one does.
+    pub(super) fn keeper(&self) -> Option<&Keeper> {
+        match &self.coordination {
+            Coordination::Keeper(keeper) => Some(keeper),
+            Coordination::None | Coordination::External(_) => None,
+        }
+    }
+}

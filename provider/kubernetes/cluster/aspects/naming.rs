@@ -1,0 +1,134 @@
+//! What a cluster is called, and what is written on its objects.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::super::{defaults, names};
+use super::check::{label_problem, name_problem};
+use super::read::{entries, text};
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+
+/// The inputs about names.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NamingArgs {
+    /// The cluster's name: of the ClickHouseInstallation, and of the Service that is the cluster's address.
+    /// Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters.
+    /// Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
+    #[schemars(extend("willReplaceOnChanges" = true))]
+    pub name: Option<String>,
+
+    /// The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`.
+    /// A change replaces the cluster.
+    #[schemars(extend("willReplaceOnChanges" = true))]
+    pub namespace: Option<String>,
+
+    /// Whether to make the namespace if it does not exist. A namespace that exists is used as it is; only one that
+    /// this cluster made, and that is empty by then, is deleted with it. Default: false.
+    pub create_namespace: Option<bool>,
+
+    /// Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one
+    /// after the other, since their pods have them too.
+    pub labels: Option<BTreeMap<String, String>>,
+
+    /// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts,
+    /// as one of `labels` does.
+    pub annotations: Option<BTreeMap<String, String>>,
+
+    /// The name of the cluster inside ClickHouse: in `remote_servers` and `ON CLUSTER`. At most 15 lower-case letters,
+    /// digits and `-`. Default: `cluster`. A change replaces the cluster.
+    #[schemars(extend("willReplaceOnChanges" = true))]
+    pub cluster_name: Option<String>,
+
+    /// The DNS domain of the Kubernetes cluster. Default: `cluster.local`.
+    pub cluster_domain: Option<String>,
+}
+
+/// What a cluster is called, and what is written on its objects.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Naming {
+    pub(in super::super) name: String,
+    pub(in super::super) namespace: String,
+    pub(in super::super) create_namespace: bool,
+    pub(in super::super) labels: BTreeMap<String, String>,
+    pub(in super::super) annotations: BTreeMap<String, String>,
+    pub(in super::super) cluster_name: String,
+    pub(in super::super) cluster_domain: String,
+}
+
+impl Aspect for Naming {
+    type Args = NamingArgs;
+
+    fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
+        args.naming.cluster_name.get_or_insert_with(|| names::DEFAULT_CLUSTER_NAME.to_owned());
+        args.naming.cluster_domain.get_or_insert_with(|| defaults::CLUSTER_DOMAIN.to_owned());
+    }
+
+    fn check(check: &mut Checker<'_>) -> Self {
+        let NamingArgs { name, namespace, create_namespace, labels, annotations, cluster_name, cluster_domain } =
+            check.args().naming.clone();
+        let (name, cluster_name) = (name.unwrap_or_default(), cluster_name.unwrap_or_default());
+        names_together(check, &name, &cluster_name);
+        let namespace = namespace.unwrap_or_default();
+        if let Some(problem) = label_problem(&namespace) {
+            check.fail("namespace", problem);
+        }
+        check.labels("labels", labels.as_ref());
+        check.annotations("annotations", annotations.as_ref());
+        let cluster_domain = cluster_domain.unwrap_or_else(|| defaults::CLUSTER_DOMAIN.to_owned());
+        check.dns_name("clusterDomain", Some(&cluster_domain));
+        Self {
+            name,
+            namespace,
+            create_namespace: create_namespace.unwrap_or_default(),
+            labels: labels.unwrap_or_default(),
+            annotations: annotations.unwrap_or_default(),
+            cluster_name,
+            cluster_domain,
+        }
+    }
+
+    fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
+        for draft in drafts.both() {
+            draft.cluster.insert("name".to_owned(), json!(self.cluster_name));
+            if self.cluster_domain != defaults::CLUSTER_DOMAIN {
+                draft.fields.insert("namespaceDomainPattern".to_owned(), json!(format!("%s.svc.{}", self.cluster_domain)));
+            }
+        }
+    }
+
+    fn read(live: &Live) -> NamingArgs {
+        let metadata = &live.installation["metadata"];
+        NamingArgs {
+            name: text(&metadata["name"]),
+            namespace: text(&metadata["namespace"]),
+            create_namespace: None,
+            labels: entries(&metadata["labels"]),
+            annotations: entries(&metadata["annotations"]),
+            cluster_name: Some(live.cluster_name().to_owned()),
+            cluster_domain: text(&live.spec()["namespaceDomainPattern"])
+                .and_then(|pattern| Some(pattern.strip_prefix("%s.svc.")?.to_owned())),
+        }
+    }
+}
+
+fn names_together(check: &mut Checker<'_>, name: &str, cluster_name: &str) {
+    if let Some(problem) = name_problem(name, names::NAME_BUDGET) {
+        check.fail("name", problem);
+    }
+    if let Some(problem) = name_problem(cluster_name, names::CLUSTER_NAME_LENGTH) {
+        check.fail("clusterName", problem);
+    }
+    let together = name.len() + cluster_name.len();
+    if together > names::NAME_BUDGET && name.len() <= names::NAME_BUDGET && !check.is_unknown("name") && !check.is_unknown("clusterName") {
+        let reason = format!(
+            "`{name}` and the clusterName `{cluster_name}` have {together} characters together, at most {} fit into the names that the operator derives from them: shorten one of them",
+            names::NAME_BUDGET
+        );
+        check.fail("name", reason);
+    }
+}

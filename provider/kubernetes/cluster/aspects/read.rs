@@ -1,0 +1,91 @@
+//! Reading live objects back: the words that several aspects share.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::super::{names, shape};
+use crate::kubernetes::meta;
+
+/// The objects of one cluster as they are on the API server.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in super::super) struct Live {
+    /// The ClickHouseInstallation.
+    pub(in super::super) installation: Value,
+    /// The Keeper of the same name, where there is one.
+    pub(in super::super) keeper: Option<Value>,
+    /// The Service of the same name, where there is one.
+    pub(in super::super) service: Option<Value>,
+}
+
+impl Live {
+    /// The installation's `spec`.
+    pub(super) fn spec(&self) -> &Value {
+        &self.installation["spec"]
+    }
+
+    /// The installation's name.
+    pub(super) fn name(&self) -> &str {
+        self.installation["metadata"]["name"].as_str().unwrap_or_default()
+    }
+
+    /// The first cluster of the installation.
+    pub(super) fn cluster(&self) -> &Value {
+        &self.spec()["configuration"]["clusters"][0]
+    }
+
+    /// Its name.
+    pub(super) fn cluster_name(&self) -> &str {
+        self.cluster()["name"].as_str().unwrap_or(names::DEFAULT_CLUSTER_NAME)
+    }
+
+    /// The template of the hosts' pods.
+    pub(super) fn pod(&self) -> &Value {
+        pod(self.spec())
+    }
+
+    /// The ClickHouse container in it.
+    pub(super) fn container(&self) -> &Value {
+        container(self.pod(), "clickhouse")
+    }
+}
+
+pub(super) fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+pub(super) fn number<N: TryFrom<u64>>(value: &Value) -> Option<N> {
+    value.as_u64().and_then(|number| N::try_from(number).ok())
+}
+
+/// The operator's many spellings of yes; `None` for no, which is the default.
+pub(super) fn yes(value: &Value) -> Option<bool> {
+    shape::is_yes(value).then_some(true)
+}
+
+/// The template of the pods that a `spec` makes.
+pub(super) fn pod(spec: &Value) -> &Value {
+    named(&spec["templates"]["podTemplates"], &spec["defaults"]["templates"]["podTemplate"])
+}
+
+/// The container called `name`, else the first: as the operator chooses.
+pub(super) fn container<'a>(pod: &'a Value, name: &str) -> &'a Value {
+    named(&pod["spec"]["containers"], &Value::from(name))
+}
+
+/// The element of `templates` that `name` names, else the first.
+pub(super) fn named<'a>(templates: &'a Value, name: &Value) -> &'a Value {
+    let all = templates.as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter().find(|template| &template["name"] == name).or(all.first()).unwrap_or(&Value::Null)
+}
+
+/// Labels or annotations without the provider's own marks and what kubectl keeps there.
+pub(super) fn entries(value: &Value) -> Option<BTreeMap<String, String>> {
+    let kept: BTreeMap<_, _> = value
+        .as_object()?
+        .iter()
+        .filter(|(key, _)| *key != meta::MANAGED_BY && !key.starts_with("pulumi-clickhouse/") && !key.starts_with("kubectl.kubernetes.io/"))
+        .filter_map(|(key, value)| Some((key.clone(), text(value)?)))
+        .collect();
+    (!kept.is_empty()).then_some(kept)
+}

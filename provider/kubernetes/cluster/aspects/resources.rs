@@ -1,0 +1,100 @@
+//! CPU and memory of containers.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::super::{defaults, quantity};
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+
+/// CPU and memory of a container.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterResources")]
+pub struct Resources {
+    /// What the scheduler sets aside.
+    pub requests: Option<ResourceAmounts>,
+    /// What the container can't exceed.
+    pub limits: Option<ResourceAmounts>,
+}
+
+/// An amount of CPU and of memory.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterResourceAmounts")]
+pub struct ResourceAmounts {
+    /// CPUs, for example `2` or `500m`.
+    pub cpu: Option<String>,
+    /// Memory, for example `4Gi`.
+    pub memory: Option<String>,
+}
+
+impl Resources {
+    /// What is left out filled in: requests and limits of `defaults`, CPU and memory each. A given limit below the default request
+    /// lowers the request, a given request above the default limit raises the limit.
+    pub(super) fn complete(given: Option<Self>, [requests, limits]: &[[String; 2]; 2]) -> Self {
+        let Self { requests: given_requests, limits: given_limits } = given.unwrap_or_default();
+        let (request, limit) = (given_requests.unwrap_or_default(), given_limits.unwrap_or_default());
+        let (cpu_request, cpu_limit) = fill(request.cpu, limit.cpu, &requests[0], &limits[0]);
+        let (memory_request, memory_limit) = fill(request.memory, limit.memory, &requests[1], &limits[1]);
+        Self {
+            requests: Some(ResourceAmounts { cpu: Some(cpu_request), memory: Some(memory_request) }),
+            limits: Some(ResourceAmounts { cpu: Some(cpu_limit), memory: Some(memory_limit) }),
+        }
+    }
+
+    /// Checks the amounts of the container whose inputs stand at `path`.
+    pub(super) fn check_at(path: &str, given: Option<&Self>, check: &mut Checker<'_>) -> Self {
+        let given = given.cloned().unwrap_or_default();
+        let (requests, limits) = (given.requests.clone().unwrap_or_default(), given.limits.clone().unwrap_or_default());
+        for (part, request, limit) in [("cpu", &requests.cpu, &limits.cpu), ("memory", &requests.memory, &limits.memory)] {
+            check.quantity(&format!("{path}.requests.{part}"), request.as_ref());
+            check.quantity(&format!("{path}.limits.{part}"), limit.as_ref());
+            if let (Some(request), Some(limit)) = (request, limit)
+                && quantity::shrinks(request, limit)
+            {
+                let reason = format!("`{request}` is more than the limit `{limit}`: raise the limit or lower the request");
+                check.fail(&format!("{path}.requests.{part}"), reason);
+            }
+        }
+        given
+    }
+
+    /// The amounts of a container.
+    pub(super) fn of(container: &Value) -> Option<Self> {
+        serde_json::from_value(container.get("resources")?.clone()).ok()
+    }
+}
+
+impl Aspect for Resources {
+    type Args = Option<Self>;
+
+    fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
+        args.resources = Some(Self::complete(args.resources.take(), &defaults::of(args).resources));
+    }
+
+    fn check(check: &mut Checker<'_>) -> Self {
+        Self::check_at("resources", check.args().resources.as_ref(), check)
+    }
+
+    fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
+        drafts.installation.pod.container.insert("resources".to_owned(), json!(self));
+    }
+
+    fn read(live: &Live) -> Option<Self> {
+        Self::of(live.container())
+    }
+}
+
+fn fill(request: Option<String>, limit: Option<String>, default_request: &str, default_limit: &str) -> (String, String) {
+    match (request, limit) {
+        (Some(request), Some(limit)) => (request, limit),
+        (Some(request), None) if quantity::shrinks(&request, default_limit) => (request.clone(), request),
+        (Some(request), None) => (request, default_limit.to_owned()),
+        (None, Some(limit)) if quantity::shrinks(default_request, &limit) => (limit.clone(), limit),
+        (None, Some(limit)) => (default_request.to_owned(), limit),
+        (None, None) => (default_request.to_owned(), default_limit.to_owned()),
+    }
+}

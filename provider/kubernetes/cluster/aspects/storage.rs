@@ -1,0 +1,236 @@
+//! Where the data lives.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::super::defaults;
+use super::draft::InstallationDraft;
+use super::read::{named, text};
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+
+/// The templates of the volume claims.
+const DATA: &str = "data";
+const LOGS: &str = "logs";
+const DATA_PATH: &str = "/var/lib/clickhouse";
+
+/// The data volume of each host.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterStorage")]
+pub struct StorageArgs {
+    /// The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`;
+    /// it can't shrink.
+    pub size: Option<String>,
+    /// The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
+    pub storage_class: Option<String>,
+    /// The access modes. Default: `ReadWriteOnce`.
+    pub access_modes: Option<Vec<AccessMode>>,
+    /// What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
+    pub reclaim_policy: Option<ReclaimPolicy>,
+    /// Who makes the volume claims. Default: `Operator`, which grows them without a restart.
+    pub provisioner: Option<Provisioner>,
+    /// Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
+    pub ephemeral: Option<bool>,
+    /// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it
+    /// the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without
+    /// access to the Internet must have that.
+    pub logs: Option<Volume>,
+}
+
+/// A volume.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterVolume")]
+pub struct Volume {
+    /// The size, for example `10Gi`. Default: `10Gi`. It can grow, not shrink.
+    pub size: Option<String>,
+    /// The storage class. Default: the Kubernetes cluster's default class.
+    pub storage_class: Option<String>,
+    /// The access modes. Default: `ReadWriteOnce`.
+    pub access_modes: Option<Vec<AccessMode>>,
+    /// What becomes of the volume when the cluster is deleted. Default: that of the data volume.
+    pub reclaim_policy: Option<ReclaimPolicy>,
+}
+
+/// How nodes may mount a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ClusterAccessMode")]
+pub enum AccessMode {
+    /// By one node, for reading and writing.
+    ReadWriteOnce,
+    /// By one pod, for reading and writing.
+    ReadWriteOncePod,
+    /// By many nodes, for reading and writing.
+    ReadWriteMany,
+}
+
+/// What becomes of a volume when its cluster is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ClusterReclaimPolicy")]
+pub enum ReclaimPolicy {
+    /// It stays; a later cluster with the same names finds its data.
+    Retain,
+    /// It is deleted, with all data.
+    Delete,
+}
+
+/// Who makes the volume claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ClusterProvisioner")]
+pub enum Provisioner {
+    /// The operator: volumes grow without a restart.
+    Operator,
+    /// Kubernetes, from the StatefulSet's template: a host restarts when its volume grows.
+    StatefulSet,
+}
+
+/// Where the data lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Storage {
+    /// `None` when it lives in the pod.
+    data: Option<ClaimTemplate>,
+    logs: Option<ClaimTemplate>,
+    reclaim_policy: ReclaimPolicy,
+    provisioner: Provisioner,
+}
+
+/// A volume that is claimed for each host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ClaimTemplate {
+    size: String,
+    storage_class: Option<String>,
+    access_modes: Vec<AccessMode>,
+    pub(super) reclaim_policy: ReclaimPolicy,
+}
+
+impl Aspect for Storage {
+    type Args = Option<StorageArgs>;
+
+    fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
+        let defaults = defaults::of(args);
+        let storage = args.storage.get_or_insert_default();
+        let reclaim = *storage.reclaim_policy.get_or_insert(ReclaimPolicy::Retain);
+        storage.provisioner.get_or_insert(Provisioner::Operator);
+        if storage.ephemeral != Some(true) {
+            storage.size.get_or_insert(defaults.data_size);
+        }
+        storage.logs = storage.logs.take().map(|logs| logs.complete(&defaults.logs_size, reclaim));
+    }
+
+    fn check(check: &mut Checker<'_>) -> Self {
+        let given = check.args().storage.clone().unwrap_or_default();
+        let StorageArgs { size, storage_class, access_modes, reclaim_policy, provisioner, ephemeral, logs } = given;
+        let reclaim_policy = reclaim_policy.unwrap_or(ReclaimPolicy::Retain);
+        let ephemeral = ephemeral.unwrap_or_default();
+        let of_volumes = [("size", size.is_some()), ("storageClass", storage_class.is_some()), ("accessModes", access_modes.is_some())];
+        for (field, _) in of_volumes.into_iter().filter(|(_, is_given)| ephemeral && *is_given) {
+            let reason = "has no meaning with `ephemeral: true`, where there is no volume: remove one of them";
+            check.fail(&format!("storage.{field}"), reason);
+        }
+        let data = Volume { size, storage_class, access_modes, reclaim_policy: Some(reclaim_policy) };
+        Self {
+            data: (!ephemeral).then(|| ClaimTemplate::check("storage", data, check)),
+            logs: logs.map(|logs| ClaimTemplate::check("storage.logs", logs, check)),
+            reclaim_policy,
+            provisioner: provisioner.unwrap_or(Provisioner::Operator),
+        }
+    }
+
+    fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
+        let Self { data, logs, reclaim_policy, provisioner } = self;
+        let draft = &mut drafts.installation;
+        draft.manage_storage(*provisioner, *reclaim_policy);
+        match data {
+            Some(data) => draft.claim("dataVolumeClaimTemplate", DATA, data, *provisioner),
+            None => {
+                draft.pod.container.insert("volumeMounts".to_owned(), json!([{"name": DATA, "mountPath": DATA_PATH}]));
+                draft.pod.fields.insert("volumes".to_owned(), json!([{"name": DATA, "emptyDir": {}}]));
+            }
+        }
+        if let Some(logs) = logs {
+            draft.claim("logVolumeClaimTemplate", LOGS, logs, *provisioner);
+        }
+    }
+
+    fn read(live: &Live) -> Option<StorageArgs> {
+        let spec = live.spec();
+        let management = &spec["defaults"]["storageManagement"];
+        let provisioner = serde_json::from_value(management["provisioner"].clone()).ok();
+        let logs = Volume::claimed(spec, "logVolumeClaimTemplate");
+        Some(match Volume::claimed(spec, "dataVolumeClaimTemplate") {
+            Some(Volume { size, storage_class, access_modes, reclaim_policy }) => {
+                StorageArgs { size, storage_class, access_modes, reclaim_policy, provisioner, ephemeral: None, logs }
+            }
+            None => StorageArgs {
+                ephemeral: Some(true),
+                reclaim_policy: serde_json::from_value(management["reclaimPolicy"].clone()).ok(),
+                provisioner,
+                logs,
+                ..StorageArgs::default()
+            },
+        })
+    }
+}
+
+impl Volume {
+    /// What is left out filled in.
+    pub(super) fn complete(mut self, size: &str, reclaim: ReclaimPolicy) -> Self {
+        self.size.get_or_insert_with(|| size.to_owned());
+        self.reclaim_policy.get_or_insert(reclaim);
+        self
+    }
+
+    /// The volume whose template `spec` uses for `purpose`, where it does.
+    pub(super) fn claimed(spec: &Value, purpose: &str) -> Option<Self> {
+        let template = named(&spec["templates"]["volumeClaimTemplates"], spec["defaults"]["templates"].get(purpose)?);
+        let policy = template.get("reclaimPolicy").unwrap_or(&spec["defaults"]["storageManagement"]["reclaimPolicy"]);
+        let modes = serde_json::from_value(template["spec"]["accessModes"].clone()).ok();
+        Some(Self {
+            size: text(&template["spec"]["resources"]["requests"]["storage"]),
+            storage_class: text(&template["spec"]["storageClassName"]),
+            access_modes: modes.filter(|modes| *modes != vec![AccessMode::ReadWriteOnce]),
+            reclaim_policy: serde_json::from_value(policy.clone()).ok(),
+        })
+    }
+}
+
+impl ClaimTemplate {
+    /// Checks the volume whose inputs stand at `path`.
+    pub(super) fn check(path: &str, given: Volume, check: &mut Checker<'_>) -> Self {
+        let Volume { size, storage_class, access_modes, reclaim_policy } = given;
+        check.quantity(&format!("{path}.size"), size.as_ref());
+        check.dns_name(&format!("{path}.storageClass"), storage_class.as_deref());
+        if access_modes.as_ref().is_some_and(Vec::is_empty) {
+            check.fail(&format!("{path}.accessModes"), "must name at least one mode: leave it out for `ReadWriteOnce`");
+        }
+        Self {
+            size: size.unwrap_or_default(),
+            storage_class,
+            access_modes: access_modes.unwrap_or_else(|| vec![AccessMode::ReadWriteOnce]),
+            reclaim_policy: reclaim_policy.unwrap_or(ReclaimPolicy::Retain),
+        }
+    }
+}
+
+impl InstallationDraft {
+    /// Who makes the volume claims, and what becomes of them, where their templates say nothing.
+    pub(super) fn manage_storage(&mut self, provisioner: Provisioner, reclaim_policy: ReclaimPolicy) {
+        self.storage_management.insert("provisioner".to_owned(), json!(provisioner));
+        self.storage_management.insert("reclaimPolicy".to_owned(), json!(reclaim_policy));
+    }
+
+    /// Adds the template `name`, which is used for `purpose`.
+    pub(super) fn claim(&mut self, purpose: &str, name: &str, claim: &ClaimTemplate, provisioner: Provisioner) {
+        let ClaimTemplate { size, storage_class, access_modes, reclaim_policy } = claim;
+        let mut spec = json!({"accessModes": access_modes, "resources": {"requests": {"storage": size}}});
+        if let Some(class) = storage_class {
+            spec["storageClassName"] = json!(class);
+        }
+        self.references.insert(purpose.to_owned(), json!(name));
+        // The policy stands beside the claim's own spec: inside it the operator would not see it and delete the volume.
+        self.claims.push(json!({"name": name, "provisioner": provisioner, "reclaimPolicy": reclaim_policy, "spec": spec}));
+    }
+}
