@@ -3,16 +3,19 @@
 //! Whatever has an input of ours is read into it; what has none ends up in `chiOverrides` and `chkOverrides`, which are the
 //! difference between what the inputs render and what is there. So any installation can be adopted, and its next preview is empty.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::aspects::{self, ClusterArgs, FreeForm, Live, ValidatedCluster};
 use super::manifest::{self, Login};
-use super::{defaults, shape, validate};
+use super::{defaults, given, shape, validate};
 use crate::resource::{Autonaming, Known, Urn};
 
 /// The inputs that render `live`.
 pub(super) fn inputs(live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
     let mut args = aspects::read(live);
+    if live.adopted.is_some() {
+        sift(&mut args, live, urn, login);
+    }
     let Some(rendered) = render(&args, urn, login) else { return args };
     args.overrides.chi_overrides = difference(&rendered.installation, &live.installation);
     args.overrides.chk_overrides =
@@ -20,16 +23,79 @@ pub(super) fn inputs(live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
     args
 }
 
+/// Leaves out what inputs can't say in the very words of somebody else's installation, and what Check would refuse: it stays in the
+/// overrides.
+fn sift(args: &mut ClusterArgs, live: &Live, urn: &Urn, login: &Login) {
+    /// What every cluster has.
+    const KEPT: [&str; 4] = ["name", "namespace", "clusterName", "__defaults"];
+    let Ok(Value::Object(mut inputs)) = serde_json::to_value(&*args) else { return };
+    let parse = |inputs: &Map<String, Value>| serde_json::from_value::<ClusterArgs>(Value::Object(inputs.clone())).ok();
+    // What is wrong, and how many fields would be written otherwise than they are.
+    let faults = |inputs: &Map<String, Value>| -> Option<(usize, usize)> {
+        let args = parse(inputs)?;
+        let filled = defaults::fill(urn, &Autonaming::Default, "", None, &Known::all(args.clone())).ok()?;
+        let refused = validate::validate(&Known::all(filled)).err().map_or(0, |failures| failures.len());
+        let refused = refused + given::problems(None, &Known::all(args.clone())).len();
+        let others = render(&args, urn, login).map_or(0, |rendered| others(&rendered.installation["spec"], live.spec()));
+        Some((refused, others))
+    };
+    let mut worst = faults(&inputs);
+    while worst.is_none_or(|worst| worst != (0, 0)) {
+        let candidates = inputs.keys().filter(|key| !KEPT.contains(&key.as_str())).cloned().collect::<Vec<_>>();
+        let without = |key: &String| {
+            let mut fewer = inputs.clone();
+            fewer.remove(key);
+            Some((faults(&fewer)?, key.clone()))
+        };
+        let Some((better, key)) = candidates.iter().filter_map(without).min() else { break };
+        if worst.is_some_and(|worst| better >= worst) {
+            break;
+        }
+        inputs.remove(&key);
+        worst = Some(better);
+    }
+    if let Some(sifted) = parse(&inputs) {
+        *args = sifted;
+    }
+}
+
+/// How many fields of what is rendered are not there, or are others.
+fn others(rendered: &Value, live: &Value) -> usize {
+    match (rendered, live) {
+        (Value::Object(rendered), Value::Object(live)) => rendered
+            .iter()
+            .filter(|(key, _)| *key != "taskID")
+            .map(|(key, value)| match (value, live.get(key)) {
+                (Value::Array(one), Some(Value::Array(other))) => elements(key, one, other),
+                (value, other) => others(value, other.unwrap_or(&Value::Null)),
+            })
+            .sum(),
+        (rendered, live) => usize::from(rendered != live),
+    }
+}
+
+/// The same of a list: of named things by their names.
+fn elements(list: &str, rendered: &[Value], live: &[Value]) -> usize {
+    let Some(key) = manifest::merge_key(list, rendered).filter(|_| manifest::merge_key(list, live).is_some()) else {
+        return usize::from(rendered != live);
+    };
+    let same = |element: &Value| live.iter().find(|other| other[key] == element[key]).cloned().unwrap_or_default();
+    rendered.iter().map(|element| others(element, &same(element))).sum()
+}
+
 /// `old` with what has drifted on the API server since `old` was written there: nothing changes in it when nothing has.
 pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
     let Some(written) = render(old, urn, login) else { return old.clone() };
-    let written = Live { installation: written.installation, keeper: written.keeper, service: Some(written.service) };
+    let adopted = old.adopted().cloned();
+    let written = Live { installation: written.installation, keeper: written.keeper, service: written.service, adopted: adopted.clone() };
     let found = Live {
+        adopted: adopted.clone(),
         installation: project(&written.installation, &live.installation),
         keeper: written.keeper.as_ref().zip(live.keeper.as_ref()).map(|(written, live)| project(written, live)),
         service: written.service.as_ref().zip(live.service.as_ref()).map(|(written, live)| project(written, live)),
     };
     let expected = Live {
+        adopted,
         keeper: found.keeper.as_ref().and(written.keeper.clone()),
         service: found.service.as_ref().and(written.service.clone()),
         installation: written.installation,
@@ -50,7 +116,7 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
 
 /// Whether the Service lost what no input speaks of: its selector or its ports.
 pub(super) fn service_is_damaged(cluster: &ValidatedCluster, urn: &Urn, login: &Login, service: &Value) -> bool {
-    let written = manifest::build(cluster, urn, login, "").service;
+    let Some(written) = manifest::build(cluster, urn, login, "").service else { return false };
     let ports = |service: &'_ Value| service["spec"]["ports"].as_array().cloned().unwrap_or_default();
     let there = ports(service);
     // Ports that others have added are theirs.
@@ -60,7 +126,7 @@ pub(super) fn service_is_damaged(cluster: &ValidatedCluster, urn: &Urn, login: &
 
 /// Whether the Secret lost, or has otherwise, a key or label of those that the inputs `old` give it.
 pub(super) fn secret_is_damaged(old: &ClusterArgs, urn: &Urn, login: &Login, secret: &Value) -> bool {
-    let Some(manifest::Manifests { secret: written, .. }) = render(old, urn, login) else { return false };
+    let Some(written) = render(old, urn, login).and_then(|manifests| manifests.secret) else { return false };
     let found = project(&written, secret);
     written["data"] != found["data"] || written["metadata"]["labels"] != found["metadata"]["labels"]
 }
@@ -122,45 +188,51 @@ fn difference(rendered: &Value, live: &Value) -> Option<FreeForm> {
 
 /// `old`, changed where `after` differs from `before`.
 fn overlay_difference(old: &ClusterArgs, before: &ClusterArgs, after: &ClusterArgs) -> Option<ClusterArgs> {
-    const OVERRIDES: [&str; 2] = ["chiOverrides", "chkOverrides"];
     let to_json = |args: &ClusterArgs| serde_json::to_value(args).ok();
     let (mut result, before, after) = (to_json(old)?, to_json(before)?, to_json(after)?);
-    if let Some(Value::Object(mut change)) = manifest::merge_patch(&before, &after) {
-        // Overrides are patches themselves: theirs come on top of those that were there, and are not applied to them.
-        for field in OVERRIDES {
-            if change.remove(field).is_some() {
-                put_on_top(&mut result[field], &after[field]);
-            }
-        }
-        manifest::merge(&mut result, &Value::Object(change));
-    }
+    transfer(&mut result, &before, &after);
     serde_json::from_value(result).ok()
 }
 
-fn put_on_top(target: &mut Value, entries: &Value) {
-    match (target, entries) {
-        (Value::Object(target), Value::Object(entries)) => {
-            for (key, value) in entries {
-                match (target.entry(key).or_insert(Value::Null), value) {
-                    (Value::Array(target), Value::Array(elements)) => put_elements_on_top(key, target, elements),
-                    (target, value) => put_on_top(target, value),
-                }
-            }
+/// Changes `target` as `before` changes into `after`.
+fn transfer(target: &mut Value, before: &Value, after: &Value) {
+    // What is said of a whole object is not mixed with what was said of its parts.
+    let (Value::Object(old), Value::Object(new), false) = (before, after, manifest::has_directive(after)) else {
+        if before != after {
+            target.clone_from(after);
         }
-        (target, entries) => target.clone_from(entries),
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let Value::Object(target) = target else { return };
+    for key in old.keys().filter(|key| !new.contains_key(*key)) {
+        target.remove(key);
+    }
+    for (key, value) in new.iter().filter(|(key, value)| old.get(*key) != Some(value)) {
+        let was = old.get(key).unwrap_or(&Value::Null);
+        match (target.entry(key.clone()).or_insert(Value::Null), was, value) {
+            (Value::Array(target), Value::Array(was), Value::Array(now)) => transfer_elements(key, target, was, now),
+            (target, was, value) => transfer(target, was, value),
+        }
     }
 }
 
-/// As overrides are merged: named things by their names.
-fn put_elements_on_top(list: &str, target: &mut Vec<Value>, elements: &[Value]) {
-    let Some(key) = manifest::merge_key(list, target).filter(|_| manifest::merge_key(list, elements).is_some()) else {
-        elements.clone_into(target);
+/// The same of a list: of named things by their names.
+fn transfer_elements(list: &str, target: &mut Vec<Value>, before: &[Value], after: &[Value]) {
+    let key = [&*target, before, after].into_iter().map(|elements| manifest::merge_key(list, elements)).reduce(|one, other| one.and(other));
+    let Some(key) = key.flatten() else {
+        after.clone_into(target);
         return;
     };
-    for element in elements {
+    let of = |elements: &[Value], name: &Value| elements.iter().find(|element| element[key] == *name).cloned();
+    target.retain(|element| of(before, &element[key]).is_none() || of(after, &element[key]).is_some());
+    for element in after {
+        let was = of(before, &element[key]);
         match target.iter_mut().find(|there| there[key] == element[key]) {
-            Some(there) if !manifest::has_directive(element) => put_on_top(there, element),
-            Some(there) => there.clone_from(element),
+            Some(there) => transfer(there, &was.unwrap_or_default(), element),
+            None if was.as_ref() == Some(element) => {}
             None => target.push(element.clone()),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::aspects::{self, ClusterArgs, CoordinationType, LogLevel};
+use super::aspects::{self, Adopted, ClusterArgs, CoordinationType, LogLevel};
 use super::names;
 use crate::property::path::PropertyPath;
 use crate::resource::{Autonaming, CheckFailure, Known, Urn};
@@ -45,6 +45,9 @@ pub struct Defaults {
     pub(super) keeper_replicas: u32,
     pub(super) networks: Vec<String>,
     pub(super) log_level: LogLevel,
+    /// How the cluster's objects are written, where somebody else made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) adopted: Option<Adopted>,
 }
 
 impl Default for Defaults {
@@ -63,6 +66,7 @@ impl Default for Defaults {
             keeper_replicas: 3,
             networks: PRIVATE_NETWORKS.map(str::to_owned).to_vec(),
             log_level: LogLevel::Information,
+            adopted: None,
         }
     }
 }
@@ -86,7 +90,7 @@ pub(super) fn fill(
     let mut args = new.value.clone();
     let old_value = |pick: fn(&ClusterArgs) -> &Option<String>| old.and_then(|old| pick(old).clone());
     // States of releases that recorded none have today's.
-    let mut made_with = old.map(of).unwrap_or_default();
+    let mut made_with = old.map(of).or_else(|| args.defaults.clone()).unwrap_or_default();
     let recorded = old.is_some_and(|old| old.defaults.is_some());
     made_with.version_omitted = args.image.version.is_none() && !new.is_unknown(&PropertyPath::from("version"));
     if let Some(version) = args.image.version.clone().or_else(|| old_value(|old| &old.image.version).filter(|_| !recorded)) {

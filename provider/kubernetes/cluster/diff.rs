@@ -20,7 +20,8 @@ pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Kn
     let mut changes = Vec::new();
     // Inputs as an import or an earlier release of the provider left them: what they don't say is the default there, too.
     let old = &aspects::complete(old.clone(), false);
-    let (old_json, new_json) = (to_json(old), to_json(&new.value));
+    let completed = aspects::complete(new.value.clone(), false);
+    let (old_json, new_json) = (to_json(old), to_json(&completed));
     compare(&PropertyPath::root(), &old_json, &new_json, new, &mut changes);
     for unknown in &new.unknown {
         // What is not known yet may well be another value.
@@ -57,7 +58,7 @@ fn missing(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &ClusterArg
     if state.uids.installation.is_none() {
         changes.push(absent("uids.installation"));
     }
-    if state.password.is_some() && state.credentials_secret.is_none() {
+    if state.password.is_some() && state.credentials_secret.is_none() && new.has_secret() {
         changes.push(absent("credentialsSecret"));
     }
     if state.endpoints.is_none() {

@@ -49,6 +49,8 @@ pub(super) async fn resolve<S>(api: &Api, cluster: &ValidatedCluster, before: Be
             };
             Ok(Login { password: Some(password.filter(|password| !password.is_empty()).ok_or_else(missing)?.into()), version: None })
         }
+        // What the state knows of it has been read where the installation points to.
+        Credential::Foreign => Ok(Login { password: before.password, version: None }),
         Credential::Generated { version } => {
             let stored = || {
                 let secret = before.secret.as_ref()?;

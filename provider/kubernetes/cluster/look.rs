@@ -4,15 +4,13 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::adopt;
-use super::aspects::ClusterArgs;
-use super::aspects::Live;
-use super::aspects::ValidatedCluster;
+use super::aspects::{ClusterArgs, Live, Source, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::{Login, sha256_hex};
 use super::outputs::{Observed, outputs};
 use super::shape::Shape;
 use super::state::{ClusterState, KubernetesCluster, Uids};
-use super::{Failed, address, defaults, effects, field, guard, live, login, names, survey, uid, validate};
+use super::{Failed, defaults, effects, field, guard, live, login, survey, uid, validate};
 use crate::kubernetes::apply::fetch;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
@@ -151,7 +149,7 @@ impl Before {
         let (Some(installation), Some(shape)) = (self.installation.clone(), &self.shape) else {
             return Ok((new.clone(), Growing::default()));
         };
-        let live = Live { installation, keeper: self.keeper.clone(), service: self.service.clone() };
+        let live = Live::new(installation, self.keeper.clone(), self.service.clone(), None);
         let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
         let kept = Known { value: super::running(&new.value, there.image.version.as_deref()), unknown: new.unknown.clone() };
         let to = Shape::rendered(&super::validated(&kept)?);
@@ -235,6 +233,8 @@ pub(super) struct Rest {
 pub(super) struct Seen {
     live: Live,
     secret: Option<Value>,
+    /// The administrator's password of a cluster that somebody else made, where that can be read.
+    password: Option<SecretString>,
 }
 
 /// Reads a cluster's objects; a Service or Secret of the same name that this provider did not make is not one of them. The Keeper is
@@ -264,10 +264,27 @@ pub(super) async fn around(
     };
     let (service, secret) = (service?.filter(is_marked), secret?.filter(is_marked));
     Ok(match (installation, secret) {
-        (Some(installation), secret) => There::Cluster(Box::new(Seen { live: Live { installation, keeper, service }, secret })),
+        (Some(installation), secret) => {
+            let adopted = old.and_then(ClusterArgs::adopted).cloned();
+            let live = Live::new(installation, keeper, service, adopted);
+            let password = if live.adopted.is_some() { Box::pin(foreign_password(api, namespace, live.spec())).await } else { None };
+            There::Cluster(Box::new(Seen { live, secret, password }))
+        }
         (None, Some(secret)) => There::Rest(Rest { secret, service, keeper }),
         (None, None) => There::Nothing,
     })
+}
+
+/// The administrator's password, from where an installation of somebody else's has it.
+async fn foreign_password(api: &Api, namespace: &str, spec: &Value) -> Option<SecretString> {
+    match Source::of(spec)? {
+        Source::Text(password) => Some(password),
+        Source::Secret(place, name, key) => {
+            let object = ObjectRef::new(Kind::Secret, place.as_deref().unwrap_or(namespace), &name);
+            let secret = fetch(api, &object).await.ok()??;
+            login::decode(&secret, &key).map(SecretString::from)
+        }
+    }
 }
 
 impl Rest {
@@ -322,13 +339,17 @@ pub(super) fn found(
     old: Option<&ClusterArgs>,
     old_state: Option<&ClusterState>,
 ) -> Result<Found<ClusterArgs, ClusterState>, Failed> {
-    let Seen { live, secret } = seen;
+    let Seen { live, secret, password } = seen;
     let written_version = old.and_then(|old| old.image.version.clone());
     let old = old.map(|old| super::running(old, old_state.map(ClusterState::version_to_run)));
     let old = old.as_ref();
     let known = super::known_password(old_state);
     let stored = secret.as_ref().and_then(|secret| login::decode(secret, defaults::PASSWORD_KEY)).map(SecretString::from);
-    let (login, secret_is_sound) = settle(&live, known, stored);
+    let (login, secret_is_sound) = match &live.adopted {
+        // Its own Secret, once it has one, holds what was given or made since.
+        Some(_) if stored.is_none() => (Login { password: password.or(known), version: None }, true),
+        _ => settle(&live, known, stored),
+    };
     let mut found_version = None;
     let inputs = match old {
         Some(old) => {
@@ -380,7 +401,7 @@ pub(super) fn found(
     };
     let mut state = outputs(&cluster, &login, &observed);
     let damaged = |secret: &Value| old.is_some_and(|old| adopt::secret_is_damaged(old, &ctx.urn, &login, secret));
-    if !secret_is_sound || secret.as_ref().is_none_or(damaged) {
+    if cluster.has_secret() && (!secret_is_sound || secret.as_ref().is_none_or(damaged)) {
         // A refresh reports it as missing, so that the next update mends it.
         state.credentials_secret = None;
     }
@@ -393,12 +414,9 @@ pub(super) fn found(
         state.wanted_version = Some(wanted).filter(|wanted| *wanted != state.version);
     }
     let damaged = |service: &Value| old.is_some() && adopt::service_is_damaged(&cluster, &ctx.urn, &login, service);
-    match &live.service {
-        Some(service) if !damaged(service) => {}
+    if cluster.has_service() && live.service.as_ref().is_none_or(damaged) {
         // A refresh reports the address as missing, so that the next update mends it.
-        _ if old.is_some() => (state.endpoints, state.connection, state.external) = (None, None, None),
-        // An adopted cluster is reached by the operator's own Service until the first update makes one.
-        _ => describe_operator_service(&mut state, &cluster, &login),
+        (state.endpoints, state.connection, state.external) = (None, None, None);
     }
     Ok(Found { id: super::id(&cluster), inputs, state })
 }
@@ -420,17 +438,4 @@ fn settle(live: &Live, known: Option<SecretString>, stored: Option<SecretString>
         (known, _) => (known, false),
     };
     (Login { password, version: None }, sound)
-}
-
-fn describe_operator_service(state: &mut ClusterState, cluster: &ValidatedCluster, login: &Login) {
-    use secrecy::ExposeSecret;
-    let service = names::operator_service(&cluster.naming.name);
-    let hostname = names::fqdn(&service, &cluster.naming.namespace, &cluster.naming.cluster_domain);
-    let endpoints = address::endpoints(&hostname);
-    state.connection =
-        login.password.as_ref().map(|password| address::connection(&endpoints, &cluster.access.username, password.expose_secret()));
-    state.port_forward_command =
-        state.port_forward_command.replace(&format!("service/{} ", cluster.naming.name), &format!("service/{service} "));
-    state.endpoints = Some(endpoints);
-    state.internal_hostname = hostname;
 }

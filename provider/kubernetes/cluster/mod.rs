@@ -407,6 +407,7 @@ fn known_login(cluster: &ValidatedCluster, old_state: Option<&ClusterState>) -> 
     match &cluster.access.credential {
         Credential::Given(password) => Login { password: Some(password.clone()), version: None },
         Credential::Existing { .. } => Login { password: None, version: None },
+        Credential::Foreign => Login { password: known_password(old_state), version: None },
         Credential::Generated { version } => Login { password: known_password(old_state), version: Some(version.clone()) },
     }
 }

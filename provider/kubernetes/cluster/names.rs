@@ -65,11 +65,6 @@ pub(super) fn keeper_service(name: &str) -> String {
     format!("keeper-{name}")
 }
 
-/// The Service that the operator makes for a whole installation.
-pub(super) fn operator_service(name: &str) -> String {
-    format!("clickhouse-{name}")
-}
-
 /// The DNS name of a Service.
 pub(super) fn fqdn(service: &str, namespace: &str, domain: &str) -> String {
     format!("{service}.{namespace}.svc.{domain}")

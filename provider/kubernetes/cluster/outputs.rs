@@ -28,7 +28,9 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
     let Naming { name, namespace, cluster_name, cluster_domain, .. } = &cluster.naming;
     let username = &cluster.access.username;
     let Shape { clickhouse, keeper, shard_services, .. } = Shape::rendered(cluster);
-    let hostname = names::fqdn(name, namespace, cluster_domain);
+    // An adopted cluster is reached by the operator's own Service, as long as it is not to be reached from outside.
+    let service = if cluster.has_service() { name } else { &clickhouse.service };
+    let hostname = names::fqdn(service, namespace, cluster_domain);
     let endpoints = address::endpoints(&hostname);
     let connection = login.password.as_ref().map(|password| address::connection(&endpoints, &username, password.expose_secret()));
     ClusterState {
@@ -38,7 +40,7 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
         cluster_name: cluster_name.clone(),
         username: username.clone(),
         password: login.password.as_ref().map(|password| password.expose_secret().to_owned()),
-        credentials_secret: Some(CredentialsSecret {
+        credentials_secret: cluster.has_secret().then(|| CredentialsSecret {
             name: names::credentials_secret(name),
             username_key: USERNAME_KEY.to_owned(),
             password_key: defaults::PASSWORD_KEY.to_owned(),
@@ -58,7 +60,7 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
             service: keeper.service,
         }),
         port_forward_command: format!(
-            "kubectl port-forward --namespace {namespace} service/{name} {http}:{http} {native}:{native}",
+            "kubectl port-forward --namespace {namespace} service/{service} {http}:{http} {native}:{native}",
             http = address::HTTP_PORT,
             native = address::NATIVE_PORT
         ),

@@ -76,7 +76,7 @@ impl Rollout<'_> {
             return Ok(());
         }
         self.observed.incarnation = Some(incarnation);
-        let secret = self.manifests("").secret;
+        let Some(secret) = self.manifests("").secret else { return Ok(()) };
         // A run that the user stops has still to say whose the cluster is.
         let api = Api { cancel: CancellationToken::new(), ..self.api.clone() }.until(Instant::now() + LAST_WRITE);
         apply::apply(&api, &secret, self.mode()).await.map(drop).map_err(|error| error.to_failure())
@@ -117,13 +117,15 @@ impl Rollout<'_> {
             self.observed.uids.namespace = uid(&self.write(&namespace).await?);
         }
         // The Secret before all else: from then on an interrupted run finds the password again.
-        let secret =
-            if self.incarnation.is_some() && self.observed.uids.secret.is_none() { Box::pin(self.claim(task)).await? } else { secret };
-        self.observed.uids.secret = uid(&self.write(&secret).await?);
+        let claims = self.incarnation.is_some() && self.observed.uids.secret.is_none();
+        let secret = if claims { Box::pin(self.claim(task)).await? } else { secret };
+        if let Some(secret) = secret {
+            self.observed.uids.secret = uid(&self.write(&secret).await?);
+        }
         // A load balancer takes minutes and a Keeper must serve before the hosts start: both begin at once.
-        let (service, keeper) = futures::join!(self.put(&service), self.put_all(keeper.as_ref()));
+        let (service, keeper) = futures::join!(self.put_all(service.as_ref()), self.put_all(keeper.as_ref()));
         // What came of the one is noted before the other's failure ends the rollout.
-        let service = service.map(|service| self.note_service(&service));
+        let service = service.map(|service| service.iter().for_each(|service| self.note_service(service)));
         let keeper = keeper.map(|keeper| {
             self.observed.uids.keeper = keeper.as_ref().and_then(uid).or(self.observed.uids.keeper.take());
             keeper.as_ref().map(Written::of)
@@ -135,9 +137,9 @@ impl Rollout<'_> {
 
     /// Makes the Secret with nothing but the marks of this stack and create, and gives the whole one to be written over it. Of two programs that
     /// make a cluster of one name at the same time, the other is told whose it is.
-    async fn claim(&mut self, task: &str) -> Result<Value, Failure<ClusterState>> {
+    async fn claim(&mut self, task: &str) -> Result<Option<Value>, Failure<ClusterState>> {
         self.observed.incarnation.clone_from(&self.incarnation);
-        let mut empty = self.manifests(task).secret;
+        let Some(mut empty) = self.manifests(task).secret else { return Ok(None) };
         if let Some(secret) = empty.as_object_mut() {
             secret.remove("data");
         }

@@ -72,7 +72,7 @@ async fn dry_run(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &L
     let Manifests { namespace, secret, service, keeper, installation } = manifests;
     let makes_namespace = namespace.is_some();
     let write = Write { dry_run: true, force: cluster.operations.force_conflicts };
-    let manifests: Vec<_> = [namespace, Some(secret), Some(service), keeper, Some(installation)].into_iter().flatten().collect();
+    let manifests: Vec<_> = [namespace, secret, service, keeper, Some(installation)].into_iter().flatten().collect();
     let results = join_all(manifests.iter().map(|manifest| apply::apply(api, manifest, write))).await;
     let mut told: Vec<String> = Vec::new();
     let mut reasons: Vec<Error> = Vec::new();

@@ -77,8 +77,8 @@ pub(in super::super) struct Access {
     pub(in super::super) username: String,
     /// Where the administrator's password comes from.
     pub(in super::super) credential: Credential,
-    /// From where the administrator may log in.
-    networks: Vec<String>,
+    /// From where the administrator may log in; `None` where the operator decides.
+    networks: Option<Vec<String>>,
     /// How hosts trust each other.
     interserver: Interserver,
 }
@@ -92,6 +92,8 @@ pub(in super::super) enum Credential {
     Existing { secret: String, key: String },
     /// The provider makes it; another version is another password.
     Generated { version: String },
+    /// Somebody else has set it, and it stays as it is.
+    Foreign,
 }
 
 /// The secret by which hosts trust each other.
@@ -107,6 +109,7 @@ impl fmt::Debug for Credential {
         match self {
             Self::Given(_) => f.write_str("Given"),
             Self::Existing { secret, key } => f.debug_struct("Existing").field("secret", secret).field("key", key).finish(),
+            Self::Foreign => f.write_str("Foreign"),
             Self::Generated { version } => f.debug_struct("Generated").field("version", version).finish(),
         }
     }
@@ -128,11 +131,12 @@ impl Aspect for Access {
         let networks = match networks {
             Some(networks) => {
                 check.ranges("admin.networks", &networks);
-                networks
+                Some(networks)
             }
+            None if check.adopted().is_some() => None,
             None => {
                 let ranges = check.args().ingress.as_ref().and_then(|ingress| ingress.source_ranges.clone()).unwrap_or_default();
-                ranges.into_iter().chain(defaults::of(check.args()).networks).collect()
+                Some(ranges.into_iter().chain(defaults::of(check.args()).networks).collect())
             }
         };
         Self { username, credential, networks, interserver: Interserver::check(interserver_secret, check) }
@@ -140,15 +144,20 @@ impl Aspect for Access {
 
     /// The administrator; and where that is not ClickHouse's user `default`, that one too, with the same password: left out, the
     /// operator would let it in without any.
-    fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
-        let Self { username, credential: _, networks, interserver } = self;
+    fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
+        let Self { username, credential, networks, interserver } = self;
         let Drafts { password_hash, installation, .. } = drafts;
         let mut say = |user: &str, field: &str, value: Value| installation.users.insert(format!("{user}/{field}"), value);
-        say(username, "networks/ip", json!(networks));
-        say(username, "access_management", json!("1"));
-        if let Some(hash) = password_hash {
-            for user in [username, defaults::USERNAME] {
-                say(user, "password_sha256_hex", json!(hash));
+        if let Some(networks) = networks {
+            say(username, "networks/ip", json!(networks));
+        }
+        if cluster.adopted.is_none() {
+            say(username, "access_management", json!("1"));
+        }
+        if let Some(hash) = password_hash.as_ref().filter(|_| !matches!(credential, Credential::Foreign)) {
+            say(username, "password_sha256_hex", json!(hash));
+            if cluster.adopted.is_none() {
+                say(defaults::USERNAME, "password_sha256_hex", json!(hash));
             }
         }
         match interserver {
@@ -172,7 +181,7 @@ impl Aspect for Access {
                 username: Some(user),
                 ..AdminArgs::default()
             }),
-            interserver_secret: InterserverArgs::read(&live.cluster()["secret"]),
+            interserver_secret: InterserverArgs::read(live),
         }
     }
 }
@@ -180,7 +189,8 @@ impl Aspect for Access {
 impl Interserver {
     fn check(given: Option<InterserverArgs>, check: &mut Checker<'_>) -> Self {
         let InterserverArgs { enabled, existing_secret } = given.unwrap_or_default();
-        match (enabled.unwrap_or(true), existing_secret) {
+        let enabled = enabled.unwrap_or(check.adopted().is_none() || existing_secret.is_some());
+        match (enabled, existing_secret) {
             (false, Some(_)) => {
                 let reason = "is given, but `interserverSecret.enabled` is false: remove one of them";
                 check.fail("interserverSecret.existingSecret", reason);
@@ -197,13 +207,16 @@ impl Interserver {
 }
 
 impl InterserverArgs {
-    fn read(secret: &Value) -> Option<Self> {
+    fn read(live: &Live) -> Option<Self> {
+        let secret = &live.cluster()["secret"];
         let reference = &secret["valueFrom"]["secretKeyRef"];
         if yes(&secret["auto"]).is_some() {
-            None
+            live.adopted.as_ref().map(|_| Self { enabled: Some(true), existing_secret: None })
         } else if reference.is_object() {
             let existing_secret = Some(SecretKey { name: text(&reference["name"]), key: text(&reference["key"]) });
             Some(Self { enabled: None, existing_secret })
+        } else if live.adopted.is_some() {
+            None
         } else {
             Some(Self { enabled: Some(false), existing_secret: None })
         }
@@ -250,7 +263,39 @@ fn credential(
             let (secret, key) = check.secret_key("admin.existingSecret", &secret, defaults::PASSWORD_KEY);
             Credential::Existing { secret, key }
         }
+        (None, None) if check.adopted().is_some() && version.is_none() => Credential::Foreign,
         (None, None) => Credential::Generated { version: version.unwrap_or_default() },
+    }
+}
+
+/// Where an installation of somebody else's has a user's password.
+#[derive(Clone)]
+pub(in super::super) enum Source {
+    /// In the installation itself, in clear text.
+    Text(SecretString),
+    /// In a Secret: its namespace, where that is not the installation's own, its name and the key.
+    Secret(Option<String>, String, String),
+}
+
+impl Source {
+    /// Where `spec` has the administrator's; `None` where it has none, or one that can't be read back.
+    pub(in super::super) fn of(spec: &Value) -> Option<Self> {
+        let users = &spec["configuration"]["users"];
+        let field = |name: &str| &users[format!("{}/{name}", administrator(users))];
+        let reference = &field("password")["valueFrom"]["secretKeyRef"];
+        if let (Some(name), Some(key)) = (text(&reference["name"]), text(&reference["key"])) {
+            return Some(Self::Secret(None, name, key));
+        }
+        let path = ["k8s_secret_password", "k8s_secret_env_password"].into_iter().find_map(|name| field(name).as_str());
+        if let Some(path) = path {
+            let parts: Vec<_> = path.split('/').map(str::to_owned).collect();
+            return match parts.as_slice() {
+                [namespace, name, key] => Some(Self::Secret(Some(namespace.clone()), name.clone(), key.clone())),
+                [name, key] => Some(Self::Secret(None, name.clone(), key.clone())),
+                _ => None,
+            };
+        }
+        text(field("password")).filter(|password| !password.is_empty()).map(|password| Self::Text(password.into()))
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::super::{names, quantity};
-use super::{ClusterArgs, SecretKey};
+use super::adopted::Template;
+use super::{Adopted, ClusterArgs, SecretKey};
 use crate::property::path::PropertyPath;
 use crate::resource::{CheckFailure, Known};
 
@@ -30,6 +31,11 @@ impl<'a> Checker<'a> {
         &self.known.value
     }
 
+    /// How the cluster's objects are written, where somebody else made it.
+    pub(super) fn adopted(&self) -> Option<&'a Adopted> {
+        self.known.value.adopted()
+    }
+
     pub(super) fn fail(&mut self, path: &str, reason: impl Into<String>) {
         self.fail_at(PropertyPath::from(path), reason);
     }
@@ -47,6 +53,22 @@ impl<'a> Checker<'a> {
 
     pub(super) fn is_unknown(&self, path: &str) -> bool {
         self.known.is_unknown(&PropertyPath::from(path))
+    }
+
+    /// Refuses an input of the hosts' pods where these come from several templates of somebody else's.
+    pub(super) fn is_for_one_pod_template(&mut self, path: &str, is_given: bool) {
+        if is_given && self.adopted().is_some_and(|adopted| adopted.pod == Template::Several) {
+            let reason = "the hosts use several pod templates: say it in `chiOverrides.templates.podTemplates`";
+            self.fail(path, reason);
+        }
+    }
+
+    /// Refuses an input of volumes that come from several templates of somebody else's.
+    pub(super) fn is_for_one_claim_template(&mut self, path: &str, template: &Template, is_given: bool) {
+        if is_given && *template == Template::Several {
+            let reason = "not all hosts have the same volumes: say it in `chiOverrides.templates.volumeClaimTemplates`";
+            self.fail(path, reason);
+        }
     }
 
     pub(super) fn quantity(&mut self, path: &str, text: Option<&String>) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::ValidatedCluster;
+use super::{Adopted, ValidatedCluster};
 
 /// What the aspects say of a cluster's objects.
 #[derive(Debug, Clone)]
@@ -42,13 +42,17 @@ pub(in super::super) struct InstallationDraft {
     pub(super) claims: Vec<Value>,
     /// `spec.templates.serviceTemplates`.
     pub(super) services: Vec<Value>,
+    /// Whether only what was said is written, as into an object that somebody else made.
+    is_adopted: bool,
 }
 
 /// A pod template around one container.
 #[derive(Debug, Clone)]
 pub(super) struct PodDraft {
-    /// The template's name, which `references` gets too.
-    name: &'static str,
+    /// The template's name.
+    name: String,
+    /// Whether `references` has to name it: else it is used already.
+    is_new: bool,
     /// Annotations of the pods.
     pub(super) annotations: Map<String, Value>,
     /// The container. With this name the operator takes it for the server's, whatever else the pod holds.
@@ -71,9 +75,20 @@ pub(in super::super) struct ServiceDraft {
 impl Drafts {
     /// Drafts of which nothing is said yet.
     pub(super) fn new(cluster: &ValidatedCluster, password_hash: Option<String>) -> Self {
+        let mut installation = InstallationDraft::new("clickhouse", "clickhouse");
+        if let Some(Adopted { pod, container, .. }) = &cluster.adopted {
+            installation.is_adopted = true;
+            installation.pod.is_new = pod.name().is_none();
+            if let Some(name) = pod.name() {
+                name.clone_into(&mut installation.pod.name);
+            }
+            if let Some(name) = container {
+                installation.pod.container.insert("name".to_owned(), json!(name));
+            }
+        }
         Self {
             password_hash,
-            installation: InstallationDraft::new("clickhouse", "clickhouse"),
+            installation,
             keeper: cluster.keeper().map(|_| InstallationDraft::new("keeper", "clickhouse-keeper")),
             service: ServiceDraft::default(),
         }
@@ -87,7 +102,7 @@ impl Drafts {
 
 impl InstallationDraft {
     /// A draft whose pod template is called `template`, and its container `container`.
-    pub(super) fn new(template: &'static str, container: &'static str) -> Self {
+    pub(super) fn new(template: &str, container: &str) -> Self {
         let container = Map::from_iter([("name".to_owned(), json!(container))]);
         Self {
             fields: Map::new(),
@@ -97,55 +112,64 @@ impl InstallationDraft {
             users: Map::new(),
             settings: Map::new(),
             zookeeper: None,
-            pod: PodDraft { name: template, annotations: Map::new(), container, fields: Map::new() },
+            pod: PodDraft { name: template.to_owned(), is_new: true, annotations: Map::new(), container, fields: Map::new() },
             claims: Vec::new(),
             services: Vec::new(),
+            is_adopted: false,
         }
     }
 
     /// The object's `spec`.
     pub(in super::super) fn into_spec(self) -> Value {
-        let Self {
-            fields: mut spec,
-            storage_management,
-            mut references,
-            cluster,
-            users,
-            settings,
-            zookeeper,
-            pod: PodDraft { name, annotations, container, fields: mut pod },
-            claims,
-            services,
-        } = self;
-        references.insert("podTemplate".to_owned(), json!(name));
-        pod.insert("containers".to_owned(), json!([container]));
-        let mut template = json!({"name": name, "spec": pod});
-        if !annotations.is_empty() {
-            template["metadata"] = json!({"annotations": annotations});
-        }
-        let mut configuration = json!({"clusters": [cluster]});
-        for (part, values) in [("users", users), ("settings", settings)] {
-            if !values.is_empty() {
-                configuration[part] = Value::Object(values);
+        let Self { fields, storage_management, mut references, cluster, users, settings, zookeeper, pod, claims, services, is_adopted } =
+            self;
+        let pods = (!is_adopted || pod.says_something()).then(|| {
+            if pod.is_new {
+                references.insert("podTemplate".to_owned(), json!(pod.name));
             }
-        }
-        if let Some(zookeeper) = zookeeper {
-            configuration["zookeeper"] = zookeeper;
-        }
-        let mut templates = json!({"podTemplates": [template]});
-        for (kind, elements) in [("volumeClaimTemplates", claims), ("serviceTemplates", services)] {
-            if !elements.is_empty() {
-                templates[kind] = Value::Array(elements);
+            pod.into_template()
+        });
+        let clusters = (!is_adopted || cluster.len() > 1).then_some(Value::Object(cluster));
+        let mut spec = Value::Object(fields);
+        let mut put = |path: &[&str], value: Value| {
+            let is_empty = value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty);
+            if !is_empty {
+                *path.iter().fold(&mut spec, |parent, key| &mut parent[*key]) = value;
             }
-        }
-        spec.insert("defaults".to_owned(), json!({"storageManagement": storage_management, "templates": references}));
-        spec.insert("configuration".to_owned(), configuration);
-        spec.insert("templates".to_owned(), templates);
-        Value::Object(spec)
+        };
+        put(&["defaults", "storageManagement"], Value::Object(storage_management));
+        put(&["defaults", "templates"], Value::Object(references));
+        put(&["configuration", "clusters"], clusters.into_iter().collect());
+        put(&["configuration", "users"], Value::Object(users));
+        put(&["configuration", "settings"], Value::Object(settings));
+        put(&["configuration", "zookeeper"], zookeeper.unwrap_or_else(|| json!({})));
+        put(&["templates", "podTemplates"], pods.into_iter().collect());
+        put(&["templates", "volumeClaimTemplates"], Value::Array(claims));
+        put(&["templates", "serviceTemplates"], Value::Array(services));
+        spec
     }
 }
 
 impl PodDraft {
+    fn says_something(&self) -> bool {
+        self.container.len() > 1 || !self.annotations.is_empty() || !self.fields.is_empty()
+    }
+
+    fn into_template(self) -> Value {
+        let Self { name, is_new: _, annotations, container, mut fields } = self;
+        if container.len() > 1 || fields.is_empty() && annotations.is_empty() {
+            fields.insert("containers".to_owned(), json!([container]));
+        }
+        let mut template = json!({"name": name});
+        if !fields.is_empty() {
+            template["spec"] = Value::Object(fields);
+        }
+        if !annotations.is_empty() {
+            template["metadata"] = json!({"annotations": annotations});
+        }
+        template
+    }
+
     /// Prefers different nodes for the pods that `selector` finds and that have the same value of each label in `keys`.
     pub(super) fn spread(&mut self, selector: &Value, keys: &[&str]) {
         let mut term = json!({"labelSelector": {"matchLabels": selector}, "topologyKey": "kubernetes.io/hostname"});

@@ -57,7 +57,7 @@ pub enum PullPolicy {
 /// What hosts run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct ServerImage {
-    /// The input `version`, or its default.
+    /// The input `version`, or its default; empty where the operator chooses.
     pub(in super::super) version: String,
     pub(super) image: ContainerImage,
 }
@@ -65,8 +65,8 @@ pub(in super::super) struct ServerImage {
 /// An image as a container names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ContainerImage {
-    /// `repository:tag` or `repository@digest`.
-    reference: String,
+    /// `repository:tag` or `repository@digest`; `None` where the operator chooses.
+    reference: Option<String>,
     pull_policy: Option<PullPolicy>,
     pull_secrets: Vec<String>,
 }
@@ -75,16 +75,23 @@ impl Aspect for ServerImage {
     type Args = ImageArgs;
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
-        let version = defaults::of(args).version;
-        args.image.version.get_or_insert(version);
+        if args.adopted().is_none() {
+            let version = defaults::of(args).version;
+            args.image.version.get_or_insert(version);
+        }
     }
 
     fn check(check: &mut Checker<'_>) -> Self {
         let ImageArgs { version, image } = check.args().image.clone();
-        let version = version.unwrap_or_else(|| defaults::VERSION.to_owned());
-        check_tag(check, "version", &version);
-        let image = ContainerImage::check("image", image.as_ref(), defaults::SERVER_REPOSITORY, &version, check);
-        Self { version, image }
+        let default = || check.adopted().is_none().then(|| defaults::VERSION.to_owned());
+        let version = version.or_else(default);
+        if let Some(version) = &version {
+            check_tag(check, "version", version);
+        }
+        check.is_for_one_pod_template("version", version.is_some());
+        check.is_for_one_pod_template("image", image.is_some());
+        let image = ContainerImage::check("image", image.as_ref(), defaults::SERVER_REPOSITORY, version.as_deref(), check);
+        Self { version: version.unwrap_or_default(), image }
     }
 
     fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
@@ -98,8 +105,8 @@ impl Aspect for ServerImage {
 }
 
 impl ContainerImage {
-    /// Checks the image whose inputs stand at `path`. Its default tag is `version`.
-    pub(super) fn check(path: &str, given: Option<&Image>, repository: &str, version: &str, check: &mut Checker<'_>) -> Self {
+    /// Checks the image whose inputs stand at `path`. Its default tag is `version`; without any there is no image.
+    pub(super) fn check(path: &str, given: Option<&Image>, repository: &str, version: Option<&str>, check: &mut Checker<'_>) -> Self {
         let Image { repository: given, tag, digest, pull_policy, pull_secrets } = given.cloned().unwrap_or_default();
         let repository = given.unwrap_or_else(|| repository.to_owned());
         let malformed = repository.is_empty() || repository.contains(|c: char| c.is_whitespace() || c == '@' || c.is_ascii_uppercase());
@@ -118,9 +125,9 @@ impl ContainerImage {
                     let reason = format!("`{digest}` is not a valid digest: it is `sha256:` and 64 hex digits");
                     check.fail(&format!("{path}.digest"), reason);
                 }
-                format!("{repository}@{digest}")
+                Some(format!("{repository}@{digest}"))
             }
-            None => format!("{repository}:{}", tag.as_deref().unwrap_or(version)),
+            None => tag.as_deref().or(version).map(|tag| format!("{repository}:{tag}")),
         };
         let pull_secrets = pull_secrets.unwrap_or_default();
         for (index, secret) in pull_secrets.iter().enumerate() {
@@ -132,7 +139,9 @@ impl ContainerImage {
     }
 
     pub(super) fn render(&self, pod: &mut PodDraft) {
-        pod.container.insert("image".to_owned(), json!(self.reference));
+        if let Some(reference) = &self.reference {
+            pod.container.insert("image".to_owned(), json!(reference));
+        }
         if let Some(policy) = self.pull_policy {
             pod.container.insert("imagePullPolicy".to_owned(), json!(policy));
         }

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::super::address;
 use super::super::shape::MOST_HOSTS;
@@ -62,14 +62,35 @@ impl Aspect for Layout {
             // Whoever goes on all the same has little to go through.
             shards = 1;
         }
-        Self { shards, replicas, per_shard_services: per_shard_services.unwrap_or(shards > 1) }
+        let explicit = check.adopted().and_then(|adopted| adopted.explicit_layout);
+        for (path, asked, there) in explicit
+            .into_iter()
+            .flat_map(|there| [("shards", shards, there.0), ("replicas", replicas, there.1)])
+            .filter(|(_, asked, there)| asked != there)
+        {
+            let reason = format!(
+                "is {asked}, but the layout is written out host by host and comes to {there}: change it in `chiOverrides.configuration.clusters`"
+            );
+            check.fail(path, reason);
+        }
+        let by_default = check.adopted().is_none() && shards > 1;
+        Self { shards, replicas, per_shard_services: per_shard_services.unwrap_or(by_default) }
     }
 
     fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
         let Self { shards, replicas, per_shard_services } = self;
         let draft = &mut drafts.installation;
-        draft.cluster.insert("layout".to_owned(), json!({"shardsCount": shards, "replicasCount": replicas}));
-        if *replicas > 1 {
+        let counts = [("shardsCount", *shards), ("replicasCount", *replicas)].into_iter();
+        let is_written = |field: &str, count| match &cluster.adopted {
+            None => true,
+            Some(adopted) => adopted.explicit_layout.is_none() && (count != 1 || adopted.states(field)),
+        };
+        let layout: Map<_, _> =
+            counts.filter(|(field, count)| is_written(field, *count)).map(|(field, count)| (field.to_owned(), json!(count))).collect();
+        if !layout.is_empty() {
+            draft.cluster.insert("layout".to_owned(), Value::Object(layout));
+        }
+        if *replicas > 1 && cluster.adopted.is_none() {
             let selector = json!({"clickhouse.altinity.com/chi": cluster.naming.name});
             draft.pod.spread(&selector, &["clickhouse.altinity.com/shard"]);
         }
@@ -82,11 +103,14 @@ impl Aspect for Layout {
 
     fn read(live: &Live) -> LayoutArgs {
         let layout = &live.cluster()["layout"];
-        LayoutArgs {
-            shards: number(&layout["shardsCount"]),
-            replicas: number(&layout["replicasCount"]),
-            per_shard_services: live.spec()["defaults"]["templates"].get("shardServiceTemplate").map(|_| true),
+        let (shards, replicas) = (number(&layout["shardsCount"]), number(&layout["replicasCount"]));
+        if let Some(adopted) = &live.adopted {
+            // Its Services have their own names.
+            let (shards, replicas) = adopted.explicit_layout.unwrap_or((shards.unwrap_or(1), replicas.unwrap_or(1)));
+            return LayoutArgs { shards: Some(shards), replicas: Some(replicas), per_shard_services: None };
         }
+        let services = live.spec()["defaults"]["templates"].get("shardServiceTemplate");
+        LayoutArgs { shards, replicas, per_shard_services: services.map(|_| true) }
     }
 }
 

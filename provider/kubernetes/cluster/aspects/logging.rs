@@ -50,7 +50,8 @@ pub enum LogLevel {
 /// What ClickHouse logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Logging {
-    pub(in super::super) level: LogLevel,
+    /// `None` where ClickHouse's own default is to hold.
+    level: Option<LogLevel>,
 }
 
 impl Aspect for Logging {
@@ -60,11 +61,14 @@ impl Aspect for Logging {
 
     fn check(check: &mut Checker<'_>) -> Self {
         let LoggingArgs { level } = check.args().logging.clone().unwrap_or_default();
-        Self { level: level.unwrap_or(defaults::of(check.args()).log_level) }
+        let default = || check.adopted().is_none().then(|| defaults::of(check.args()).log_level);
+        Self { level: level.or_else(default) }
     }
 
     fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
-        drafts.installation.settings.insert(LEVEL.to_owned(), json!(self.level));
+        if let Some(level) = self.level {
+            drafts.installation.settings.insert(LEVEL.to_owned(), json!(level));
+        }
     }
 
     fn read(live: &Live) -> Option<LoggingArgs> {

@@ -4,6 +4,7 @@
 //! A new input of an aspect is a field there; a new aspect is a file, and a line in [`aspects!`]. What is forgotten does not compile.
 
 mod access;
+mod adopted;
 mod check;
 mod coordination;
 mod draft;
@@ -21,8 +22,9 @@ mod storage;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::access::{Access, Credential};
+pub(super) use self::access::{Access, Credential, Source};
 pub use self::access::{AccessArgs, AdminArgs, InterserverArgs, SecretKey};
+pub use self::adopted::Adopted;
 pub(super) use self::check::Checker;
 pub(super) use self::coordination::{Coordination, Keeper};
 pub use self::coordination::{CoordinationArgs, CoordinationType, ExternalArgs, ExternalNode, ExternalTimeouts, KeeperArgs};
@@ -98,6 +100,8 @@ macro_rules! aspects {
         pub(super) struct ValidatedCluster {
             $(pub(super) $flat: $flat_aspect,)*
             $(pub(super) $below: $below_aspect,)*
+            /// How its objects are written, where somebody else made it.
+            pub(super) adopted: Option<Adopted>,
         }
 
         /// `args` with the defaults that depend on nothing else; `had_keeper` says whether the cluster has a Keeper already.
@@ -112,6 +116,7 @@ macro_rules! aspects {
             ValidatedCluster {
                 $($flat: Aspect::check(check),)*
                 $($below: Aspect::check(check),)*
+                adopted: check.adopted().cloned(),
             }
         }
 
@@ -128,7 +133,7 @@ macro_rules! aspects {
             ClusterArgs {
                 $($flat: <$flat_aspect as Aspect>::read(live),)*
                 $($below: <$below_aspect as Aspect>::read(live),)*
-                defaults: None,
+                defaults: live.adopted.clone().map(|adopted| Defaults { adopted: Some(adopted), ..Defaults::default() }),
             }
         }
     };
@@ -164,7 +169,30 @@ aspects! {
     }
 }
 
+impl ClusterArgs {
+    /// Whether the login is this provider's to keep in a Secret.
+    pub(super) fn has_secret(&self) -> bool {
+        let says = |admin: &AdminArgs| admin.password.is_some() || admin.existing_secret.is_some() || admin.password_version.is_some();
+        self.adopted().is_none() || self.access.admin.as_ref().is_some_and(says)
+    }
+
+    /// How the cluster's objects are written, where somebody else made it.
+    pub(super) fn adopted(&self) -> Option<&Adopted> {
+        self.defaults.as_ref()?.adopted.as_ref()
+    }
+}
+
 impl ValidatedCluster {
+    /// Whether the login is this provider's to keep in a Secret.
+    pub(super) fn has_secret(&self) -> bool {
+        !matches!(self.access.credential, Credential::Foreign)
+    }
+
+    /// Whether the cluster is reached by a Service of this provider's: an adopted one has the operator's.
+    pub(super) fn has_service(&self) -> bool {
+        self.adopted.is_none() || self.ingress.ingress.is_some()
+    }
+
     /// The Keeper that comes with the cluster, if one does.
     pub(super) fn keeper(&self) -> Option<&Keeper> {
         match &self.coordination {

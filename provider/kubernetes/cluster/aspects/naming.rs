@@ -72,7 +72,10 @@ impl Aspect for Naming {
         let NamingArgs { name, namespace, create_namespace, labels, annotations, cluster_name, cluster_domain } =
             check.args().naming.clone();
         let (name, cluster_name) = (name.unwrap_or_default(), cluster_name.unwrap_or_default());
-        names_together(check, &name, &cluster_name);
+        // What somebody else has made is called as it is.
+        if check.adopted().is_none() {
+            names_together(check, &name, &cluster_name);
+        }
         let namespace = namespace.unwrap_or_default();
         if let Some(problem) = label_problem(&namespace) {
             check.fail("namespace", problem);

@@ -60,6 +60,7 @@ impl Aspect for Operations {
         // Whether data may be lost is the guard's question.
         let OperationsArgs { stopped, suspended, restart_token, allow_data_loss: _, skip_await, force_conflicts } =
             check.args().operations.clone();
+        check.is_for_one_pod_template("restartToken", restart_token.is_some());
         Self {
             stopped: stopped.unwrap_or_default(),
             suspended: suspended.unwrap_or_default(),
@@ -69,10 +70,13 @@ impl Aspect for Operations {
         }
     }
 
-    fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
+    fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
         // Said also when it is no: so a cluster that someone else stopped is noticed and started again.
-        drafts.installation.fields.insert("stop".to_owned(), json!(yes_no(self.stopped)));
-        for draft in drafts.both() {
+        let is_written = |field, says_yes| says_yes || cluster.adopted.as_ref().is_none_or(|adopted| adopted.states(field));
+        if is_written("stop", self.stopped) {
+            drafts.installation.fields.insert("stop".to_owned(), json!(yes_no(self.stopped)));
+        }
+        for draft in drafts.both().filter(|_| is_written("suspend", self.suspended)) {
             draft.fields.insert("suspend".to_owned(), json!(yes_no(self.suspended)));
         }
         if let Some(token) = &self.restart_token {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::{names, shape};
+use super::Adopted;
+use super::adopted::{Template, named as template};
 use crate::kubernetes::meta;
 
 /// The objects of one cluster as they are on the API server.
@@ -16,11 +18,23 @@ pub(in super::super) struct Live {
     pub(in super::super) keeper: Option<Value>,
     /// The Service of the same name, where there is one.
     pub(in super::super) service: Option<Value>,
+    /// How they are written, where somebody else made them.
+    pub(in super::super) adopted: Option<Adopted>,
 }
 
 impl Live {
+    /// The objects of a cluster. `known` says how they are written, where that was recorded when somebody else's cluster was adopted.
+    pub(in super::super) fn new(installation: Value, keeper: Option<Value>, service: Option<Value>, known: Option<Adopted>) -> Self {
+        let is_ours = meta::is_managed(&installation);
+        let mut live = Self { installation, keeper, service, adopted: known };
+        if live.adopted.is_none() && !is_ours {
+            live.adopted = Some(Adopted::of(&live));
+        }
+        live
+    }
+
     /// The installation's `spec`.
-    pub(super) fn spec(&self) -> &Value {
+    pub(in super::super) fn spec(&self) -> &Value {
         &self.installation["spec"]
     }
 
@@ -39,9 +53,15 @@ impl Live {
         self.cluster()["name"].as_str().unwrap_or(names::DEFAULT_CLUSTER_NAME)
     }
 
-    /// The template of the hosts' pods.
+    /// The template of the hosts' pods; null where there is not one for all of them.
     pub(super) fn pod(&self) -> &Value {
-        pod(self.spec())
+        match &self.adopted {
+            None => pod(self.spec()),
+            Some(Adopted { pod: Template::One(name), .. }) => {
+                template(&self.spec()["templates"]["podTemplates"], name).unwrap_or(&Value::Null)
+            }
+            Some(_) => &Value::Null,
+        }
     }
 
     /// The ClickHouse container in it.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::{defaults, quantity};
+use super::read::text;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 
 /// CPU and memory of a container.
@@ -72,19 +73,33 @@ impl Aspect for Resources {
     type Args = Option<Self>;
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
-        args.resources = Some(Self::complete(args.resources.take(), &defaults::of(args).resources));
+        if args.adopted().is_none() {
+            args.resources = Some(Self::complete(args.resources.take(), &defaults::of(args).resources));
+        }
     }
 
     fn check(check: &mut Checker<'_>) -> Self {
+        check.is_for_one_pod_template("resources", check.args().resources.is_some());
         Self::check_at("resources", check.args().resources.as_ref(), check)
     }
 
     fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
-        drafts.installation.pod.container.insert("resources".to_owned(), json!(self));
+        if *self != Self::default() {
+            drafts.installation.pod.container.insert("resources".to_owned(), json!(self));
+        }
     }
 
     fn read(live: &Live) -> Option<Self> {
-        Self::of(live.container())
+        if live.adopted.is_none() {
+            return Self::of(live.container());
+        }
+        let of = |part: &str| {
+            let amounts = &live.container()["resources"][part];
+            let amounts = ResourceAmounts { cpu: text(&amounts["cpu"]), memory: text(&amounts["memory"]) };
+            (amounts != ResourceAmounts::default()).then_some(amounts)
+        };
+        let found = Self { requests: of("requests"), limits: of("limits") };
+        (found != Self::default()).then_some(found)
     }
 }
 

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::defaults;
+use super::adopted::{ClaimStyle, Template, named as template};
 use super::draft::InstallationDraft;
 use super::read::{named, text};
-use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use super::{Adopted, Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 
 /// The templates of the volume claims.
 const DATA: &str = "data";
@@ -90,7 +91,7 @@ pub enum Provisioner {
 /// Where the data lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Storage {
-    /// `None` when it lives in the pod.
+    /// `None` when it lives in the pod, or as somebody else has said.
     data: Option<ClaimTemplate>,
     logs: Option<ClaimTemplate>,
     reclaim_policy: ReclaimPolicy,
@@ -100,7 +101,7 @@ pub(in super::super) struct Storage {
 /// A volume that is claimed for each host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ClaimTemplate {
-    size: String,
+    size: Option<String>,
     storage_class: Option<String>,
     access_modes: Vec<AccessMode>,
     pub(super) reclaim_policy: ReclaimPolicy,
@@ -110,6 +111,9 @@ impl Aspect for Storage {
     type Args = Option<StorageArgs>;
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
+        if args.adopted().is_some() {
+            return;
+        }
         let defaults = defaults::of(args);
         let storage = args.storage.get_or_insert_default();
         let reclaim = *storage.reclaim_policy.get_or_insert(ReclaimPolicy::Retain);
@@ -123,25 +127,48 @@ impl Aspect for Storage {
     fn check(check: &mut Checker<'_>) -> Self {
         let given = check.args().storage.clone().unwrap_or_default();
         let StorageArgs { size, storage_class, access_modes, reclaim_policy, provisioner, ephemeral, logs } = given;
-        let reclaim_policy = reclaim_policy.unwrap_or(ReclaimPolicy::Retain);
+        let (default_policy, default_provisioner) = match check.adopted() {
+            None => (ReclaimPolicy::Retain, Provisioner::Operator),
+            Some(adopted) => (adopted.data.policy, adopted.data.provisioner),
+        };
+        let reclaim_policy = reclaim_policy.unwrap_or(default_policy);
         let ephemeral = ephemeral.unwrap_or_default();
         let of_volumes = [("size", size.is_some()), ("storageClass", storage_class.is_some()), ("accessModes", access_modes.is_some())];
         for (field, _) in of_volumes.into_iter().filter(|(_, is_given)| ephemeral && *is_given) {
             let reason = "has no meaning with `ephemeral: true`, where there is no volume: remove one of them";
             check.fail(&format!("storage.{field}"), reason);
         }
+        let says_something = size.is_some() || storage_class.is_some() || access_modes.is_some();
         let data = Volume { size, storage_class, access_modes, reclaim_policy: Some(reclaim_policy) };
+        let is_written = match check.adopted().map(|adopted| (&adopted.data.template, &adopted.logs.template)) {
+            None => !ephemeral,
+            Some((data, of_logs)) => {
+                check.is_for_one_claim_template("storage", data, says_something);
+                check.is_for_one_claim_template("storage.logs", of_logs, logs.is_some());
+                says_something && *data != Template::Several
+            }
+        };
         Self {
-            data: (!ephemeral).then(|| ClaimTemplate::check("storage", data, check)),
+            data: is_written.then(|| ClaimTemplate::check("storage", data, check)),
             logs: logs.map(|logs| ClaimTemplate::check("storage.logs", logs, check)),
             reclaim_policy,
-            provisioner: provisioner.unwrap_or(Provisioner::Operator),
+            provisioner: provisioner.unwrap_or(default_provisioner),
         }
     }
 
-    fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
+    fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
         let Self { data, logs, reclaim_policy, provisioner } = self;
         let draft = &mut drafts.installation;
+        if let Some(adopted) = &cluster.adopted {
+            for (purpose, name, claim, style) in
+                [("dataVolumeClaimTemplate", DATA, data, &adopted.data), ("logVolumeClaimTemplate", LOGS, logs, &adopted.logs)]
+            {
+                if let Some(claim) = claim.as_ref().filter(|_| style.template != Template::Several) {
+                    draft.adopted_claim(purpose, name, claim, *provisioner, style);
+                }
+            }
+            return;
+        }
         draft.manage_storage(*provisioner, *reclaim_policy);
         match data {
             Some(data) => draft.claim("dataVolumeClaimTemplate", DATA, data, *provisioner),
@@ -157,6 +184,9 @@ impl Aspect for Storage {
 
     fn read(live: &Live) -> Option<StorageArgs> {
         let spec = live.spec();
+        if let Some(adopted) = &live.adopted {
+            return StorageArgs::adopted(spec, adopted);
+        }
         let management = &spec["defaults"]["storageManagement"];
         let provisioner = serde_json::from_value(management["provisioner"].clone()).ok();
         let logs = Volume::claimed(spec, "logVolumeClaimTemplate");
@@ -175,7 +205,39 @@ impl Aspect for Storage {
     }
 }
 
+impl StorageArgs {
+    /// What the volumes of an adopted cluster come to; `None` where they are not the same for all hosts.
+    fn adopted(spec: &Value, adopted: &Adopted) -> Option<Self> {
+        let Adopted { data, logs, .. } = adopted;
+        let logs = logs.template.name().and_then(|name| Volume::adopted(spec, name, logs));
+        match &data.template {
+            Template::None => Some(Self { ephemeral: Some(true), logs, ..Self::default() }),
+            Template::One(name) => {
+                let Volume { size, storage_class, access_modes, reclaim_policy } = Volume::adopted(spec, name, data)?;
+                let template = template(&spec["templates"]["volumeClaimTemplates"], name)?;
+                let said = serde_json::from_value(template["provisioner"].clone());
+                let provisioner = Some(said.unwrap_or(data.provisioner));
+                Some(Self { size, storage_class, access_modes, reclaim_policy, provisioner, ephemeral: None, logs })
+            }
+            Template::Several => None,
+        }
+    }
+}
+
 impl Volume {
+    /// What a volume of an adopted cluster comes to.
+    fn adopted(spec: &Value, name: &str, style: &ClaimStyle) -> Option<Self> {
+        let template = template(&spec["templates"]["volumeClaimTemplates"], name)?;
+        let policy = serde_json::from_value(template["reclaimPolicy"].clone());
+        let modes: Option<Vec<AccessMode>> = serde_json::from_value(template["spec"]["accessModes"].clone()).ok();
+        Some(Self {
+            size: text(&template["spec"]["resources"]["requests"]["storage"]),
+            storage_class: text(&template["spec"]["storageClassName"]).filter(|class| !class.is_empty()),
+            access_modes: modes.filter(|modes| *modes != [AccessMode::ReadWriteOnce]),
+            reclaim_policy: Some(policy.unwrap_or(style.policy)),
+        })
+    }
+
     /// What is left out filled in.
     pub(super) fn complete(mut self, size: &str, reclaim: ReclaimPolicy) -> Self {
         self.size.get_or_insert_with(|| size.to_owned());
@@ -207,7 +269,7 @@ impl ClaimTemplate {
             check.fail(&format!("{path}.accessModes"), "must name at least one mode: leave it out for `ReadWriteOnce`");
         }
         Self {
-            size: size.unwrap_or_default(),
+            size,
             storage_class,
             access_modes: access_modes.unwrap_or_else(|| vec![AccessMode::ReadWriteOnce]),
             reclaim_policy: reclaim_policy.unwrap_or(ReclaimPolicy::Retain),
@@ -225,12 +287,36 @@ impl InstallationDraft {
     /// Adds the template `name`, which is used for `purpose`.
     pub(super) fn claim(&mut self, purpose: &str, name: &str, claim: &ClaimTemplate, provisioner: Provisioner) {
         let ClaimTemplate { size, storage_class, access_modes, reclaim_policy } = claim;
-        let mut spec = json!({"accessModes": access_modes, "resources": {"requests": {"storage": size}}});
+        let mut spec = json!({"accessModes": access_modes, "resources": {"requests": {"storage": size.as_deref().unwrap_or_default()}}});
         if let Some(class) = storage_class {
             spec["storageClassName"] = json!(class);
         }
         self.references.insert(purpose.to_owned(), json!(name));
         // The policy stands beside the claim's own spec: inside it the operator would not see it and delete the volume.
         self.claims.push(json!({"name": name, "provisioner": provisioner, "reclaimPolicy": reclaim_policy, "spec": spec}));
+    }
+
+    /// Says of a template that somebody else has written what inputs say; where there is none, adds `name` for `purpose`.
+    fn adopted_claim(&mut self, purpose: &str, name: &str, claim: &ClaimTemplate, provisioner: Provisioner, style: &ClaimStyle) {
+        let ClaimTemplate { size, storage_class, access_modes, reclaim_policy } = claim;
+        let Some(name) = style.template.name() else { return self.claim(purpose, name, claim, provisioner) };
+        let mut template = json!({"name": name});
+        if let Some(size) = size {
+            template["spec"]["resources"]["requests"]["storage"] = json!(size);
+        }
+        if let Some(class) = storage_class {
+            template["spec"]["storageClassName"] = json!(class);
+        }
+        let states = |field: &str| style.stated.contains(field);
+        if *access_modes != [AccessMode::ReadWriteOnce] || states("accessModes") {
+            template["spec"]["accessModes"] = json!(access_modes);
+        }
+        if *reclaim_policy != style.policy || states("reclaimPolicy") {
+            template["reclaimPolicy"] = json!(reclaim_policy);
+        }
+        if provisioner != style.provisioner || states("provisioner") {
+            template["provisioner"] = json!(provisioner);
+        }
+        self.claims.push(template);
     }
 }

@@ -25,10 +25,10 @@ pub(super) const PASSWORD_VERSION_ANNOTATION: &str = "pulumi-clickhouse/password
 pub(super) struct Manifests {
     /// The namespace, where the cluster is to make it.
     pub(super) namespace: Option<Value>,
-    /// The login and the addresses.
-    pub(super) secret: Value,
-    /// The cluster's address.
-    pub(super) service: Value,
+    /// The login and the addresses, where the login is this provider's.
+    pub(super) secret: Option<Value>,
+    /// The cluster's address, where the cluster is this provider's, or is to be reached from outside.
+    pub(super) service: Option<Value>,
     /// The Keeper, where one comes with the cluster.
     pub(super) keeper: Option<Value>,
     /// The ClickHouseInstallation.
@@ -51,8 +51,8 @@ impl Manifests {
         let Self { namespace, secret, service, keeper, installation } = &mut self;
         for (manifest, uid) in [
             (namespace.as_mut(), &uids.namespace),
-            (Some(&mut *secret), &uids.secret),
-            (Some(service), &uids.service),
+            (secret.as_mut(), &uids.secret),
+            (service.as_mut(), &uids.service),
             (keeper.as_mut(), &uids.keeper),
             (Some(installation), &uids.installation),
         ] {
@@ -60,7 +60,7 @@ impl Manifests {
                 manifest["metadata"]["uid"] = json!(uid);
             }
         }
-        if let Some(incarnation) = incarnation {
+        if let (Some(incarnation), Some(secret)) = (incarnation, secret) {
             secret["metadata"]["annotations"][meta::INCARNATION_ANNOTATION] = json!(incarnation);
         }
         self
@@ -84,8 +84,8 @@ pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login, task: 
     let Drafts { installation, keeper, service, .. } = aspects::render(cluster, login.hash());
     Manifests {
         namespace: cluster.naming.create_namespace.then(|| namespace(cluster, urn)),
-        secret: secret::build(cluster, urn, login),
-        service: service::build(cluster, service, urn),
+        secret: cluster.has_secret().then(|| secret::build(cluster, urn, login)),
+        service: cluster.has_service().then(|| service::build(cluster, service, urn)),
         keeper: keeper.map(|keeper| self::keeper(cluster, keeper)),
         installation: self::installation(cluster, installation, task),
     }
@@ -132,7 +132,10 @@ fn namespace(cluster: &ValidatedCluster, urn: &Urn) -> Value {
 /// those of the operator's objects come back on every pod, which would restart when the mark changes.
 fn metadata(cluster: &ValidatedCluster, name: &str, urn: Option<&Urn>) -> Map<String, Value> {
     let mut labels = cluster.naming.labels.clone();
-    labels.insert(meta::MANAGED_BY.into(), meta::FIELD_MANAGER.into());
+    // The operator hands the labels of its objects on to the pods: those of somebody else's would restart for the mark.
+    if cluster.adopted.is_none() || urn.is_some() {
+        labels.insert(meta::MANAGED_BY.into(), meta::FIELD_MANAGER.into());
+    }
     let mut annotations = cluster.naming.annotations.clone();
     if let Some(urn) = urn {
         annotations.insert(meta::URN_ANNOTATION.into(), urn.0.clone());
@@ -140,7 +143,9 @@ fn metadata(cluster: &ValidatedCluster, name: &str, urn: Option<&Urn>) -> Map<St
     let mut metadata = Map::new();
     metadata.insert("name".into(), json!(name));
     metadata.insert("namespace".into(), json!(cluster.naming.namespace));
-    metadata.insert("labels".into(), json!(labels));
+    if !labels.is_empty() {
+        metadata.insert("labels".into(), json!(labels));
+    }
     if !annotations.is_empty() {
         metadata.insert("annotations".into(), json!(annotations));
     }
@@ -217,7 +222,8 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// Lays the elements of a list called `list` over `target`. Those that are there keep their places, new ones come last.
+/// Lays the elements of a list called `list` over `target`. Those that are there keep their places, new ones come last; where all
+/// are named they come in the order in which they are.
 fn merge_list(list: &str, target: &mut Value, elements: &[Value]) {
     let there = target.as_array().map(Vec::as_slice).unwrap_or_default();
     let key = merge_key(list, there).filter(|_| !elements.is_empty() && merge_key(list, elements).is_some());
@@ -236,7 +242,15 @@ fn merge_list(list: &str, target: &mut Value, elements: &[Value]) {
             None => merged.push(Some(plain(element))),
         }
     }
-    *target = Value::Array(merged.into_iter().flatten().collect());
+    let mut merged: Vec<Value> = merged.into_iter().flatten().collect();
+    // Whoever names all of them says their order, too.
+    if let Some(key) = key {
+        let place = |element: &Value| elements.iter().position(|named| named[key] == element[key]);
+        if merged.iter().all(|element| place(element).is_some()) {
+            merged.sort_by_key(place);
+        }
+    }
+    *target = Value::Array(merged);
 }
 
 /// What `element` says of itself, laid over nothing.
@@ -279,8 +293,7 @@ pub(super) fn merge_patch(from: &Value, to: &Value) -> Option<Value> {
     Some(Value::Object(patch))
 }
 
-/// The elements that [`merge_list`] turns `from` into `to` with. Elements in another order, or a new one between them, can't be said
-/// by name: then they replace the list.
+/// The elements that [`merge_list`] turns `from` into `to` with: those that differ; all of them where their order does.
 fn list_patch(list: &str, from: &[Value], to: &[Value]) -> Vec<Value> {
     let Some(key) = merge_key(list, from).filter(|_| merge_key(list, to).is_some()) else { return to.to_vec() };
     let with_name = |name: &Value, mut patch: Value| {
@@ -296,10 +309,22 @@ fn list_patch(list: &str, from: &[Value], to: &[Value]) -> Vec<Value> {
         Some(old) => Some(with_name(&element[key], merge_patch(old, element)?)),
         None => Some(element.clone()),
     }));
-    let mut patched = Value::Array(from.to_vec());
-    merge_list(list, &mut patched, &patch);
-    if patched.as_array().is_some_and(|patched| patched == to) {
+    let gives = |patch: &[Value]| {
+        let mut patched = Value::Array(from.to_vec());
+        merge_list(list, &mut patched, patch);
+        patched.as_array().is_some_and(|patched| patched == to)
+    };
+    if gives(&patch) {
         return patch;
+    }
+    let all = to.iter().filter_map(|element| match element[key].as_str().and_then(|name| old.get(name)) {
+        Some(old) => Some(with_name(&element[key], merge_patch(old, element).unwrap_or_else(|| json!({})))),
+        None => Some(element.clone()),
+    });
+    let deletions = patch.into_iter().filter(|element| says(element, DELETE));
+    let all: Vec<_> = deletions.chain(all).collect();
+    if gives(&all) {
+        return all;
     }
     std::iter::once(json!({DIRECTIVE: REPLACE})).chain(to.iter().cloned()).collect()
 }

@@ -237,6 +237,11 @@ impl Installation {
         self.pod_templates.get(&host.pod_template).unwrap_or(&Value::Null)
     }
 
+    /// The templates of the hosts' pods, one for each host; empty where the operator takes its own.
+    pub(super) fn pod_template_names(&self) -> impl Iterator<Item = &str> {
+        self.hosts.iter().map(|host| host.pod_template.as_str())
+    }
+
     /// The names of the clusters, in their order.
     pub(super) fn clusters(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();

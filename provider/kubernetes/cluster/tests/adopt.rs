@@ -12,10 +12,10 @@ pub(super) fn live(program: Value) -> Live {
     installation["metadata"]["uid"] = json!("1");
     installation["metadata"]["finalizers"] = json!(["x"]);
     installation["status"] = json!({"status": "Completed"});
-    let mut service = built.service;
+    let mut service = built.service.expect("a Service");
     service["spec"]["clusterIP"] = json!("10.0.0.1");
     service["spec"]["ports"][0]["nodePort"] = json!(30000);
-    Live { installation, keeper: built.keeper, service: Some(service) }
+    Live::new(installation, built.keeper, Some(service), None)
 }
 
 pub(super) fn programs() -> Vec<Value> {
@@ -36,7 +36,7 @@ fn rendered(args: ClusterArgs) -> Live {
     let filled = fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(args)).unwrap();
     let cluster = run_validate(&Known::all(filled)).unwrap_or_else(|failures| panic!("{failures:?}"));
     let built = build(&cluster, &urn(), &login(), "pulumi-1");
-    Live { installation: built.installation, keeper: built.keeper, service: Some(built.service) }
+    Live::new(built.installation, built.keeper, built.service, None)
 }
 
 #[test]
@@ -75,10 +75,9 @@ fn any_installation_can_be_adopted() {
         "useTemplates": [{"name": "shared"}],
         "stop": "no",
     });
-    let there =
-        Live { installation: json!({"metadata": {"name": "legacy", "namespace": "apps"}, "spec": spec}), keeper: None, service: None };
+    let there = Live::new(json!({"metadata": {"name": "legacy", "namespace": "apps"}, "spec": spec}), None, None, None);
     let args = inputs(&there, &urn(), &Login { password: None, version: None });
-    assert_eq!((args.naming.cluster_name.as_deref(), args.image.version.as_deref()), (Some("other"), Some("23.8")));
+    assert_eq!((args.naming.cluster_name.as_deref(), args.image.version.as_deref()), (Some("other"), None), "no host uses the template");
     let filled = fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(args)).unwrap();
     let cluster = run_validate(&Known::all(filled)).unwrap_or_else(|failures| panic!("{failures:?}"));
     let mut again = build(&cluster, &urn(), &Login { password: None, version: None }, "").installation["spec"].clone();

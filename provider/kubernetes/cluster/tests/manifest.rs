@@ -17,7 +17,7 @@ fn the_installation_holds_the_passwords_hash_and_never_the_password() {
         let users = &built.installation["spec"]["configuration"]["users"];
         // Also where the administrator is another user: `default` would have no password at all.
         assert_eq!(users["default/password_sha256_hex"], json!(sha256_hex("correct horse")));
-        for manifest in [Some(built.installation), Some(built.service), built.keeper, built.namespace].into_iter().flatten() {
+        for manifest in [Some(built.installation), built.service, built.keeper, built.namespace].into_iter().flatten() {
             assert!(!manifest.to_string().contains("correct horse"));
         }
     }
@@ -56,10 +56,10 @@ fn a_clustered_program_renders_layout_keeper_nodes_and_references_to_every_templ
 #[test]
 fn no_label_of_the_operators_is_on_our_own_objects() {
     let built = manifests(json!({"ingress": {}, "createNamespace": true}));
-    for manifest in [Some(&built.secret), Some(&built.service), built.namespace.as_ref()].into_iter().flatten() {
+    for manifest in [built.secret.as_ref(), built.service.as_ref(), built.namespace.as_ref()].into_iter().flatten() {
         assert!(!manifest["metadata"].to_string().contains("altinity"), "{manifest}");
     }
-    assert_eq!(built.service["spec"]["selector"]["clickhouse.altinity.com/ready"], "yes");
+    assert_eq!(built.service.unwrap()["spec"]["selector"]["clickhouse.altinity.com/ready"], "yes");
 }
 
 #[test]
@@ -76,7 +76,8 @@ fn an_ingress_turns_the_service_and_leaves_its_ports() {
     let service = manifests(
         json!({"ingress": {"hostname": "db.example", "sourceRanges": ["203.0.113.0/24"], "internal": true, "annotations": {"a": "b"}}}),
     )
-    .service;
+    .service
+    .unwrap();
     assert_eq!(
         (&service["spec"]["type"], &service["spec"]["loadBalancerSourceRanges"]),
         (&json!("LoadBalancer"), &json!(["203.0.113.0/24"]))
@@ -84,7 +85,7 @@ fn an_ingress_turns_the_service_and_leaves_its_ports() {
     let annotations = &service["metadata"]["annotations"];
     assert_eq!((&annotations["external-dns.alpha.kubernetes.io/hostname"], &annotations["a"]), (&json!("db.example"), &json!("b")));
     assert_eq!(annotations["networking.gke.io/load-balancer-type"], "Internal");
-    assert_eq!(service["spec"]["ports"], manifests(json!({})).service["spec"]["ports"]);
+    assert_eq!(service["spec"]["ports"], manifests(json!({})).service.unwrap()["spec"]["ports"]);
 }
 
 #[test]
@@ -97,7 +98,7 @@ fn overrides_are_laid_over_last_but_never_over_the_task() {
 
 #[test]
 fn the_secret_alone_is_enough_to_connect() {
-    let secret = manifests(json!({"name": "db"})).secret;
+    let secret = manifests(json!({"name": "db"})).secret.unwrap();
     let read = |key: &str| crate::kubernetes::cluster::login::decode(&secret, key).unwrap();
     assert_eq!(
         (read("username"), read("password"), read("host")),

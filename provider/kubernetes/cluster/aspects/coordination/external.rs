@@ -96,7 +96,7 @@ pub(in super::super::super) struct External {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Node {
     host: String,
-    port: u16,
+    port: Option<u16>,
     secure: bool,
     availability_zone: Option<String>,
 }
@@ -142,10 +142,10 @@ impl External {
         Self { nodes, root, identity, session_ms, operation_ms }
     }
 
-    /// The installation's `zookeeper`.
-    pub(super) fn render(&self) -> Value {
+    /// The installation's `zookeeper`; in an adopted one without what the operator takes anyway.
+    pub(super) fn render(&self, is_adopted: bool) -> Value {
         let Self { nodes, root, identity, session_ms, operation_ms } = self;
-        let mut zookeeper = json!({"nodes": nodes.iter().map(Node::render).collect::<Vec<_>>()});
+        let mut zookeeper = json!({"nodes": nodes.iter().map(|node| node.render(is_adopted)).collect::<Vec<_>>()});
         for (key, value) in [
             ("root", root.as_ref().map(|root| json!(root))),
             ("identity", identity.as_ref().map(|identity| json!(identity))),
@@ -185,16 +185,19 @@ impl Node {
         {
             check.fail_at(path.key("host"), problem);
         }
-        let port = port.or(given).unwrap_or(defaults::COORDINATION_PORT);
-        if port == 0 {
+        let port = port.or(given);
+        if port == Some(0) {
             check.fail_at(path.key("port"), "must be between 1 and 65535");
         }
         Self { host, port, secure: secure.unwrap_or_default(), availability_zone }
     }
 
-    fn render(&self) -> Value {
+    fn render(&self, is_adopted: bool) -> Value {
         let Self { host, port, secure, availability_zone } = self;
-        let mut node = json!({"host": host, "port": port});
+        let mut node = json!({"host": host});
+        if let Some(port) = port.or((!is_adopted).then_some(defaults::COORDINATION_PORT)) {
+            node["port"] = json!(port);
+        }
         if *secure {
             node["secure"] = json!(yes_no(true));
         }

@@ -77,7 +77,7 @@ impl Keeper {
         let path = "coordination.keeper.image";
         Self {
             replicas,
-            image: ContainerImage::check(path, image.as_ref(), defaults::KEEPER_REPOSITORY, &version, check),
+            image: ContainerImage::check(path, image.as_ref(), defaults::KEEPER_REPOSITORY, Some(&version), check),
             resources: Resources::check_at("coordination.keeper.resources", resources.as_ref(), check),
             volume: ClaimTemplate::check("coordination.keeper.storage", storage.unwrap_or_default(), check),
         }

@@ -54,9 +54,13 @@ impl Aspect for Coordination {
     type Args = Option<CoordinationArgs>;
 
     fn complete(args: &mut ClusterArgs, had_keeper: bool) {
+        // What somebody else has made agrees as it does.
+        if args.adopted().is_some() && args.coordination.is_none() {
+            return;
+        }
         let defaults = defaults::of(args);
         let reclaim = args.storage.as_ref().and_then(|storage| storage.reclaim_policy).unwrap_or(ReclaimPolicy::Retain);
-        let needs_keeper = args.layout.replicas.unwrap_or(1) > 1 || had_keeper;
+        let needs_keeper = args.adopted().is_none() && (args.layout.replicas.unwrap_or(1) > 1 || had_keeper);
         let given = args.coordination.get_or_insert_default();
         let kind = match (&given.keeper, &given.external) {
             (_, Some(_)) => CoordinationType::External,
@@ -88,7 +92,7 @@ impl Aspect for Coordination {
         match kind {
             CoordinationType::None => {
                 let replicas = check.args().layout.replicas.unwrap_or(1);
-                if replicas > 1 && !check.is_unknown("replicas") && !check.is_unknown("coordination") {
+                if replicas > 1 && check.adopted().is_none() && !check.is_unknown("replicas") && !check.is_unknown("coordination") {
                     let reason = format!(
                         "{replicas} replicas can't agree without coordination: remove `coordination.type: None`, or name an `external` Keeper or ZooKeeper"
                     );
@@ -105,7 +109,7 @@ impl Aspect for Coordination {
         match self {
             Self::None => {}
             Self::Keeper(keeper) => keeper.render(cluster, drafts),
-            Self::External(external) => drafts.installation.zookeeper = Some(external.render()),
+            Self::External(external) => drafts.installation.zookeeper = Some(external.render(cluster.adopted.is_some())),
         }
     }
 
@@ -115,6 +119,11 @@ impl Aspect for Coordination {
         let is_own = |host: &str| {
             host.starts_with(&format!("chk-{name}-{cluster_name}-")) || host.split('.').next() == Some(&names::keeper_service(name))
         };
+        if live.adopted.is_some() {
+            // A Keeper of somebody else's stays that, whatever its name.
+            let external = Some(ExternalArgs::read(zookeeper, zookeeper["nodes"].as_array()?));
+            return Some(CoordinationArgs { kind: Some(CoordinationType::External), keeper: None, external });
+        }
         Some(match (zookeeper["nodes"].as_array(), &live.keeper) {
             (None, _) => CoordinationArgs { kind: Some(CoordinationType::None), keeper: None, external: None },
             (Some(nodes), Some(keeper)) if nodes.iter().all(|node| node["host"].as_str().is_some_and(is_own)) => {
