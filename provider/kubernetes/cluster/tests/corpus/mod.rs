@@ -1,0 +1,146 @@
+//! Installations that others have made: each is imported, looked at, changed in one thing, and deleted, and is as it should be after each
+//! step. `CLICKHOUSE_OPERATOR_CRDS` names the operator's definitions, by which objects are validated as by a real API server.
+
+mod credentials;
+mod fields;
+mod installation;
+mod life;
+mod meaning;
+mod model;
+mod schema;
+mod server;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use self::life::{Outcome, QUIET};
+use self::meaning::Change;
+use self::schema::Definitions;
+use crate::kubernetes::meta::Kind;
+
+/// Of a hundred changes that can be made, how many are made exactly; the others are refused with the reason.
+const EXACT: usize = 95;
+
+/// The rows of a table: what became of each step of each installation.
+type Table = BTreeMap<String, Vec<(&'static str, Outcome)>>;
+
+#[expect(clippy::print_stdout, reason = "the table is for whoever runs the test")]
+fn show(table: &Table) {
+    let titles: Vec<_> = table.values().next().into_iter().flatten().map(|(title, _)| *title).collect();
+    let line = |name: &str, cells: &[&str]| cells.iter().fold(format!("{name:<26}"), |line, cell| format!("{line}{cell:>9}"));
+    println!("{}", line("", &titles));
+    for (name, row) in table {
+        let cell = |(_, outcome): &(_, Outcome)| match outcome {
+            Outcome::Without => "-",
+            Outcome::Right => "ok",
+            Outcome::Forced => "forced",
+            Outcome::Refused(_) => "refused",
+            Outcome::Unneeded(_) => "REFUSED",
+            Outcome::Wrong(_) => "WRONG",
+        };
+        println!("{}", line(name, &row.iter().map(cell).collect::<Vec<_>>()));
+    }
+    for (name, row) in table {
+        for (title, outcome) in row {
+            match outcome {
+                Outcome::Refused(reason) => println!("{name} · {title}: refused: {reason}"),
+                Outcome::Unneeded(reason) => println!("{name} · {title}: REFUSED: {reason}"),
+                Outcome::Wrong(wrong) => println!("{name} · {title}: WRONG: {wrong}"),
+                _ => {}
+            }
+        }
+    }
+    for (index, title) in titles.iter().enumerate() {
+        let of = |is: fn(&Outcome) -> bool| table.values().filter(|row| is(&row[index].1)).count();
+        println!(
+            "{title}: {} ok, {} forced, {} refused, {} REFUSED, {} WRONG, {} without",
+            of(|outcome| *outcome == Outcome::Right),
+            of(|outcome| *outcome == Outcome::Forced),
+            of(|outcome| matches!(outcome, Outcome::Refused(_))),
+            of(|outcome| matches!(outcome, Outcome::Unneeded(_))),
+            of(|outcome| matches!(outcome, Outcome::Wrong(_))),
+            of(|outcome| *outcome == Outcome::Without),
+        );
+    }
+}
+
+fn cells(table: &Table) -> impl Iterator<Item = &Outcome> {
+    table.values().flatten().map(|(_, outcome)| outcome)
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_installation_is_adopted_as_it_is() {
+    let definitions = Definitions::in_force().map(Arc::new);
+    let mut table = Table::new();
+    for case in installation::all() {
+        let outcomes = life::adopt(&case, definitions.as_ref()).await;
+        table.insert(case.name.clone(), QUIET.into_iter().zip(outcomes).collect());
+    }
+    show(&table);
+    assert!(cells(&table).all(|outcome| *outcome == Outcome::Right), "see the table");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_change_is_made_exactly_or_refused_with_the_reason() {
+    let definitions = Definitions::in_force().map(Arc::new);
+    let mut table = Table::new();
+    for case in installation::all() {
+        let mut row = Vec::new();
+        for change in Change::ALL {
+            row.push((change.title(), Box::pin(life::change(&case, change, definitions.as_ref())).await));
+        }
+        table.insert(case.name.clone(), row);
+    }
+    show(&table);
+    let count = |is: fn(&Outcome) -> bool| cells(&table).filter(|outcome| is(outcome)).count();
+    let made = count(|outcome| matches!(outcome, Outcome::Right | Outcome::Forced));
+    let refused = count(|outcome| matches!(outcome, Outcome::Unneeded(_)));
+    let without = Change::ALL.len() * table.len() - count(|outcome| *outcome != Outcome::Without);
+    assert_eq!(count(|outcome| matches!(outcome, Outcome::Wrong(_))), 0, "see the table");
+    assert!(made * 100 >= EXACT * (made + refused), "{refused} of {} were refused though they can be made", made + refused);
+    // Not everything has an override to take out.
+    assert!(without <= table.len(), "{without} could not be tried");
+}
+
+#[test]
+fn the_corpus_is_what_the_operator_takes() {
+    let Some(definitions) = Definitions::in_force() else { return };
+    for case in installation::all() {
+        let newer = case.release.as_ref().map(|release| Definitions::of_release(release));
+        let definitions = match &newer {
+            Some(None) => continue,
+            Some(Some(newer)) => newer,
+            None => &definitions,
+        };
+        for object in &case.objects {
+            let problems = definitions.problems(object);
+            assert!(problems.is_empty(), "{}: {problems:?}", case.name);
+        }
+    }
+}
+
+#[test]
+fn the_corpus_uses_every_property_that_the_operator_knows() {
+    let Some(definitions) = Definitions::in_force() else { return };
+    let (mut known, mut used) = (BTreeSet::new(), BTreeSet::new());
+    schema::properties(definitions.spec(Kind::Installation), "spec", &mut known);
+    let cases = installation::all();
+    for case in &cases {
+        schema::used(&case.installation()["spec"], "spec", &mut used);
+    }
+    assert!(cases.len() >= 60 && known.len() > 300, "{} installations, {} properties", cases.len(), known.len());
+    assert_eq!(known.difference(&used).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[test]
+fn the_corpus_has_one_installation_in_each_file_and_no_two_of_a_name() {
+    let cases = installation::all();
+    let places: BTreeSet<_> = cases.iter().map(|case| case.id()).collect();
+    assert_eq!(places.len(), cases.len());
+    for case in &cases {
+        let count = case.objects.iter().filter(|object| Kind::of(object) == Some(Kind::Installation)).count();
+        assert!(count == 1 && case.objects.iter().all(|object| Kind::of(object).is_some() && object["metadata"]["namespace"] != json!(null)), "{}", case.name);
+    }
+}
