@@ -4,7 +4,6 @@
 //! of its inputs before it is called, and puts them back into what it returns.
 
 pub mod erased;
-pub mod fields;
 pub mod list;
 pub mod registry;
 #[cfg(test)]

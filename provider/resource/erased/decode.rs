@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::property::PropertyMap;
 use crate::property::json::{Apart, take_apart};
 use crate::property::path::{PropertyPath, Segment};
-use crate::resource::fields::Fields;
+use crate::schema::fields::Fields;
 use crate::resource::{CheckFailure, Known, Paths};
 use crate::schema::shape;
 

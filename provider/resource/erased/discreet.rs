@@ -9,7 +9,7 @@ use super::encode::TELLING;
 use super::{Comparison, Created, ErasedResource, Failed, Old, Read, Refusal, Typed};
 use crate::property::pattern::Pattern;
 use crate::property::{PropertyMap, PropertyValue};
-use crate::resource::fields::Fields;
+use crate::schema::fields::Fields;
 use crate::resource::{Autonaming, CheckFailure, Context, Failure, Reporter, Resource};
 
 /// What stands for a secret.

@@ -10,7 +10,7 @@ use super::discreet::Hidden;
 use super::{ErasedFunction, Refusal, decode, encode};
 use crate::property::PropertyMap;
 use crate::property::json::take_apart;
-use crate::resource::fields::Fields;
+use crate::schema::fields::Fields;
 use crate::resource::{CheckFailure, Context, Function, Known, Paths};
 
 /// A function behind [`ErasedFunction`].

@@ -11,7 +11,7 @@ use crate::property::path::{PropertyPath, Segment};
 use crate::property::pattern::Pattern;
 use crate::property::value::get;
 use crate::property::{PropertyMap, PropertyValue};
-use crate::resource::fields::Fields;
+use crate::schema::fields::Fields;
 use crate::resource::list::{List, Listed};
 use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource};
 
