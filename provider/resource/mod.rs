@@ -9,7 +9,6 @@ pub mod registry;
 #[cfg(test)]
 pub(crate) mod sample;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -23,8 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::property::path::PropertyPath;
 
-/// A set of property paths.
-pub type Paths = BTreeSet<PropertyPath>;
+pub use crate::property::{CheckFailure, Paths};
 
 /// A value of which a part may not be known yet (in a preview, when it comes from a resource that
 /// does not exist): what is known, with the unknown parts left out, and where they are.
@@ -46,22 +44,6 @@ impl<T> Known<T> {
     /// Whether the value at `path`, or one that it stands in, or a part of it, is unknown.
     pub fn is_unknown(&self, path: &PropertyPath) -> bool {
         self.unknown.iter().any(|unknown| unknown.contains(path) || path.contains(unknown))
-    }
-}
-
-/// One thing that is wrong with the inputs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckFailure {
-    /// Where.
-    pub path: PropertyPath,
-    /// What is wrong and what to write instead. Never contains a secret's value.
-    pub reason: String,
-}
-
-impl CheckFailure {
-    /// A failure at `path`.
-    pub fn new(path: impl Into<PropertyPath>, reason: impl Into<String>) -> Self {
-        Self { path: path.into(), reason: reason.into() }
     }
 }
 
@@ -254,6 +236,9 @@ pub trait Resource: Send + Sync + 'static {
     /// The type token, `package:module:Name`.
     const TOKEN: &'static str;
 
+    /// What it is, for its users: Markdown with examples.
+    const DOCS: &'static str;
+
     /// The outputs by which the resource is known again: they are in the state also when there is no room for the others.
     const IDENTITY: &'static [&'static str] = &[];
 
@@ -332,6 +317,9 @@ pub trait Function: Send + Sync + 'static {
 
     /// The token, `package:module:name`.
     const TOKEN: &'static str;
+
+    /// What it does, for its callers, in Markdown.
+    const DOCS: &'static str;
 
     /// Calls it.
     fn invoke(&self, ctx: &Context, args: &Self::Args) -> impl Future<Output = Result<Self::Result, Failure<()>>> + Send;

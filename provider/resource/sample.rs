@@ -71,6 +71,7 @@ impl Resource for Thing {
     type Args = ThingArgs;
     type State = ThingState;
     const TOKEN: &'static str = "test:index:Thing";
+    const DOCS: &'static str = "A thing.";
     const IDENTITY: &'static [&'static str] = &["endpoints"];
 
     async fn check(
@@ -228,6 +229,7 @@ impl Function for GetThing {
     type Args = GetThingArgs;
     type Result = GetThingResult;
     const TOKEN: &'static str = "test:index:getThing";
+    const DOCS: &'static str = "Reads a thing.";
 
     async fn invoke(&self, _: &Context, args: &GetThingArgs) -> Result<GetThingResult, Failure<()>> {
         match args.id.as_str() {

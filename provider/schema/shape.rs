@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::node::{JsonType, Node};
 use crate::property::path::PropertyPath;
-use crate::resource::{CheckFailure, Paths};
+use crate::property::{CheckFailure, Paths};
 
 /// The schema keyword of a struct that may also be written as one text.
 pub const TEXT_FORM: &str = "textForm";

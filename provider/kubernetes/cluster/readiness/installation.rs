@@ -16,7 +16,7 @@ use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::Installation;
 use crate::kubernetes::wait::{NotReady, wait};
-use crate::kubernetes::watch::{Hub, Scope};
+use crate::kubernetes::watch::{Scope, SharedWatches as Hub};
 use crate::resource::Context;
 
 /// What a change is to lead to. Printed as the installation's kind and name.
