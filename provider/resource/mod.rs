@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::property::path::PropertyPath;
+use crate::schema::fields::Fields;
 
 pub use crate::property::{CheckFailure, Paths};
 
@@ -127,11 +128,23 @@ pub struct Change {
     pub path: PropertyPath,
     /// How.
     pub kind: ChangeKind,
-    /// Whether the resource is replaced for it.
+    /// Whether the resource is replaced for it: false until [`Diff::mark_replacing`] says otherwise.
     pub replace: bool,
     /// Whether the old value is to be shown from the old inputs (a change that the program asks
     /// for) rather than from the old outputs (a drift).
     pub of_inputs: bool,
+}
+
+impl Change {
+    /// A change that the program asks for.
+    pub fn of_input(path: impl Into<PropertyPath>, kind: ChangeKind) -> Self {
+        Self { path: path.into(), kind, replace: false, of_inputs: true }
+    }
+
+    /// A drift: an output is not what it should be.
+    pub fn of_output(path: impl Into<PropertyPath>, kind: ChangeKind) -> Self {
+        Self { path: path.into(), kind, replace: false, of_inputs: false }
+    }
 }
 
 /// The answer to "what would change?".
@@ -139,8 +152,24 @@ pub struct Change {
 pub struct Diff {
     /// The changed properties; none means no change.
     pub changes: Vec<Change>,
+    /// Inputs whose change does not replace the resource this time, although the type says `willReplaceOnChanges`.
+    pub in_place: Paths,
     /// Whether a replacement must delete the old object before it makes the new one.
     pub delete_before_replace: bool,
+}
+
+impl Diff {
+    /// Marks the changes for which the resource is replaced: those of inputs that the types mark so, but for those `in_place`.
+    #[must_use]
+    pub fn mark_replacing(mut self, inputs: &Fields) -> Self {
+        let replacing = inputs.replacing();
+        for change in &mut self.changes {
+            let is_marked = change.path.top_level().is_some_and(|name| replacing.iter().any(|replacing| replacing == name));
+            let is_in_place = self.in_place.iter().any(|path| path.contains(&change.path) || change.path.contains(path));
+            change.replace = change.of_inputs && is_marked && !is_in_place;
+        }
+        self
+    }
 }
 
 /// Why a failed call failed, for the status code that the engine sees.
@@ -255,7 +284,7 @@ pub trait Resource: Send + Sync + 'static {
         new: &Known<Self::Args>,
     ) -> impl Future<Output = Result<Self::Args, Vec<CheckFailure>>> + Send;
 
-    /// Compares. Pure; no network.
+    /// Compares. Pure; no network. Which changes replace the resource is said once, by the inputs' `willReplaceOnChanges`.
     fn diff(&self, old: &Self::Args, old_state: Option<&Self::State>, new: &Known<Self::Args>) -> Diff;
 
     /// Tries the creation out on the API server without making anything, and foretells the outputs.

@@ -109,18 +109,18 @@ impl Resource for Thing {
 
     fn diff(&self, old: &ThingArgs, _: Option<&ThingState>, new: &Known<ThingArgs>) -> Diff {
         let mut changes = Vec::new();
-        let mut change = |path: PropertyPath, kind, replace| changes.push(Change { path, kind, replace, of_inputs: true });
+        let mut change = |path: PropertyPath, kind| changes.push(Change::of_input(path, kind));
         if old.name != new.value.name {
-            change("name".into(), ChangeKind::Update, true);
+            change("name".into(), ChangeKind::Update);
         }
         if old.size != new.value.size || new.is_unknown(&"size".into()) {
-            change("size".into(), ChangeKind::Update, false);
+            change("size".into(), ChangeKind::Update);
         }
         if old.overrides != new.value.overrides {
-            change(PropertyPath::from("overrides").key("a.b"), ChangeKind::Add, false);
-            change(PropertyPath::from("overrides").key("c"), ChangeKind::Delete, false);
+            change(PropertyPath::from("overrides").key("a.b"), ChangeKind::Add);
+            change(PropertyPath::from("overrides").key("c"), ChangeKind::Delete);
         }
-        Diff { delete_before_replace: true, changes }
+        Diff { delete_before_replace: true, changes, in_place: Paths::new() }
     }
 
     async fn preview_create(&self, _: &Context, new: &Known<ThingArgs>) -> Result<Preview<ThingState>, Failure<ThingState>> {

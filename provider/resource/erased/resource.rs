@@ -139,7 +139,8 @@ impl<R: Resource> ErasedResource for Typed<R> {
         let Some(old_args) = self.old_args(old).or_else(decode::nothing) else {
             return Err(Failure::new(FailureKind::Internal, "failed to read the inputs in state"));
         };
-        let Diff { mut changes, delete_before_replace } = self.resource.diff(&old_args, self.old_state(old).as_ref(), &known);
+        let diff = self.resource.diff(&old_args, self.old_state(old).as_ref(), &known);
+        let Diff { mut changes, delete_before_replace, in_place: _ } = diff.mark_replacing(&self.args);
         changes.retain(|change| {
             let is_kept_out =
                 |pattern: &Pattern| pattern.covers(&change.path) && (!change.of_inputs || is_taken_back(pattern, &change.path, old, new));
