@@ -80,7 +80,15 @@ pub fn registry(args: &ProviderArgs) -> Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::Resource;
     use crate::resource::sample::Thing;
+
+    #[test]
+    fn what_identifies_a_cluster_is_an_output_of_it() {
+        let outputs = &schema().unwrap()["resources"]["clickhouse:kubernetes:Cluster"]["properties"];
+        assert!(Cluster::IDENTITY.contains(&"uids"));
+        assert!(Cluster::IDENTITY.iter().all(|name| outputs.get(*name).is_some()), "{:?}", Cluster::IDENTITY);
+    }
 
     #[test]
     fn a_second_resource_is_one_line() {

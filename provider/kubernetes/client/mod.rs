@@ -84,6 +84,7 @@ impl Session {
     }
 
     /// A session over a client that exists already.
+    #[cfg(test)]
     pub fn with_client(settings: Settings, client: Client) -> Self {
         Self::start(settings, Some(client))
     }
@@ -101,11 +102,6 @@ impl Session {
             calls: Semaphore::new(Self::CALLS_AT_ONCE),
             kept: SyncMutex::default(),
         }))
-    }
-
-    /// The settings.
-    pub fn settings(&self) -> &Settings {
-        &self.0.settings
     }
 
     /// The client: made at the first call, and again when its credentials ran out. A failure is not remembered.
