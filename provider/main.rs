@@ -4,10 +4,7 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
-use clickhouse_provider::package;
-use clickhouse_provider::process::{self, Arguments};
-use clickhouse_provider::rpc::log::{EngineLog, forwards};
-use clickhouse_provider::rpc::{Package, Server};
+use clickhouse_provider::{Arguments, EngineLog, VERSION, ended, forwards, server};
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
@@ -19,7 +16,7 @@ const FILTER: &str = "PULUMI_CLICKHOUSE_LOG";
 fn main() -> ExitCode {
     let arguments = Arguments::parse(std::env::args_os().skip(1));
     let done = if arguments.version {
-        writeln!(io::stdout(), "{}", package::VERSION)
+        writeln!(io::stdout(), "{VERSION}")
     } else {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().and_then(|runtime| {
             let done = runtime.block_on(serve(arguments));
@@ -47,9 +44,8 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
     if let Some(engine) = &arguments.engine {
         log.connect(engine);
     }
-    let package = Package { version: package::VERSION, schema: package::schema, registry: package::registry };
     // From the moment that the port is known, the engine may end this.
-    let ended = process::ended(arguments.engine)?;
+    let over = ended(arguments.engine)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     // The port is the only thing that may ever be written here: engines read it as the first line.
     let mut stdout = io::stdout().lock();
@@ -57,7 +53,7 @@ async fn serve(arguments: Arguments) -> io::Result<()> {
     stdout.flush()?;
     drop(stdout);
     tokio::select! {
-        served = Server::new(package, log).serve(listener) => served,
-        () = ended => Ok(()),
+        served = server(log).serve(listener) => served,
+        () = over => Ok(()),
     }
 }

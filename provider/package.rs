@@ -7,14 +7,11 @@ use serde_json::{Value, json};
 use crate::config::ProviderArgs;
 use crate::kubernetes::client::Session;
 use crate::kubernetes::cluster::Cluster;
-use crate::kubernetes::cluster::aspects::ClusterArgs;
-use crate::kubernetes::cluster::get::{GetCluster, GetClusterArgs, GetClusterResult};
-use crate::kubernetes::cluster::list::ListClustersArgs;
-use crate::kubernetes::cluster::state::ClusterState;
+use crate::kubernetes::cluster::get::GetCluster;
 use crate::resource::registry::Registry;
 use crate::schema::convert::ConvertError;
-use crate::schema::document::{self, FunctionTypes, Metadata, ResourceTypes};
-use crate::schema::{of_input, of_output};
+use crate::schema::document::{self, Metadata};
+use crate::schema::of_input;
 
 /// The package's name: the first part of each token, and the namespace of its configuration.
 pub const NAME: &str = "clickhouse";
@@ -22,36 +19,16 @@ pub const NAME: &str = "clickhouse";
 /// The version: of the plugin, of the schema and of the SDKs.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The type token of the one resource.
-pub const CLUSTER_TOKEN: &str = "clickhouse:kubernetes:Cluster";
-
-/// The token of the one function.
-pub const GET_CLUSTER_TOKEN: &str = "clickhouse:kubernetes:getCluster";
-
 const DESCRIPTION: &str = "ClickHouse clusters on Kubernetes: one resource is a whole cluster, run by the Altinity operator.";
 
 /// What `GetSchema` answers with. Fails only when a type of ours can't be expressed in Pulumi's schema.
 pub fn schema() -> Result<Value, ConvertError> {
-    let spec = document::build(
-        metadata(),
-        &of_input::<ProviderArgs>(),
-        vec![ResourceTypes {
-            token: CLUSTER_TOKEN,
-            description: include_str!("kubernetes/cluster/docs.md"),
-            inputs: of_input::<ClusterArgs>(),
-            state: of_output::<ClusterState>(),
-            list: Some(of_input::<ListClustersArgs>()),
-        }],
-        vec![FunctionTypes {
-            token: GET_CLUSTER_TOKEN,
-            description: "Looks at a ClickHouse cluster that is there, whoever made it: the outputs that `Cluster` has, and how it fares at the moment. \
-                          Connection data comes from the cluster's Secret. Programs in TypeScript and Python should call `getClusterOutput` \
-                          (`get_cluster_output`): its result is secret, and that of the plain form, a password included, is not.",
-            arguments: of_input::<GetClusterArgs>(),
-            result: of_output::<GetClusterResult>(),
-        }],
-    )?;
-    Ok(json!(spec))
+    document(&registry(&ProviderArgs::default()))
+}
+
+fn document(registry: &Registry) -> Result<Value, ConvertError> {
+    let config = of_input::<ProviderArgs>();
+    Ok(json!(document::build(metadata(), &config, registry.resource_types(), registry.function_types())?))
 }
 
 fn metadata() -> Metadata {
@@ -98,4 +75,32 @@ fn languages() -> BTreeMap<String, Value> {
 pub fn registry(args: &ProviderArgs) -> Registry {
     let session = Session::new(args.settings());
     Registry::default().listed(Cluster::new(session.clone())).function(GetCluster::new(session))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Resource;
+    use crate::resource::sample::Thing;
+
+    #[test]
+    fn what_identifies_a_cluster_is_an_output_of_it() {
+        let outputs = &schema().unwrap()["resources"]["clickhouse:kubernetes:Cluster"]["properties"];
+        assert!(Cluster::IDENTITY.contains(&"uids"));
+        assert!(Cluster::IDENTITY.iter().all(|name| outputs.get(*name).is_some()), "{:?}", Cluster::IDENTITY);
+    }
+
+    #[test]
+    fn a_second_resource_is_one_line() {
+        let registry = registry(&ProviderArgs::default()).listed(Thing);
+        assert!(registry.find_resource("test:index:Thing").is_some() && registry.find_list("test:index:Thing").is_some());
+        let document = document(&registry).unwrap();
+        let thing = &document["resources"]["test:index:Thing"];
+        assert_eq!(thing["description"], "A thing.");
+        assert_eq!(thing["inputProperties"]["password"], json!({"type": "string", "secret": true}));
+        assert_eq!(thing["properties"]["endpoints"]["items"], json!({"type": "string"}));
+        assert_eq!(thing["listInputs"]["properties"]["prefix"], json!({"type": "string"}));
+        assert!(document["types"]["clickhouse:kubernetes:Node"].is_object());
+        assert!(document["resources"]["clickhouse:kubernetes:Cluster"].is_object(), "and it is nobody else's");
+    }
 }

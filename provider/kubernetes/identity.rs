@@ -1,6 +1,10 @@
 //! EFFECT: which Kubernetes cluster a session leads to. Its address says nothing of that: one cluster has several, and one address can
 //! come to lead to another cluster. The unique id of a namespace does.
 
+use std::collections::BTreeMap;
+
+use tokio::sync::Mutex;
+
 use crate::kubernetes::apply::fetch;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
@@ -18,6 +22,10 @@ pub struct Identity {
     pub namespace: String,
 }
 
+/// The unique ids of the namespaces that were asked for; `None` for one that may not be read.
+#[derive(Default)]
+struct NamespaceUids(Mutex<BTreeMap<String, Option<String>>>);
+
 /// The identity of the cluster that `api` leads to: by `kube-system`, else by `namespace`; `None` when neither may be read. One
 /// request a process.
 pub async fn identify(api: &Api, namespace: &str) -> Result<Option<Identity>, Error> {
@@ -32,9 +40,10 @@ pub async fn identify(api: &Api, namespace: &str) -> Result<Option<Identity>, Er
 /// The unique id of a namespace; `None` when it does not exist or may not be read. Asked once a process as long as there is an answer.
 pub async fn namespace_uid(api: &Api, namespace: &str) -> Result<Option<String>, Error> {
     // Held while the question is on its way, so that of a hundred clusters only the first asks.
+    let namespaces = api.session().kept::<NamespaceUids>();
     let mut known = tokio::select! {
         biased;
-        known = api.session().namespaces().lock() => known,
+        known = namespaces.0.lock() => known,
         () = api.cancel.cancelled() => return Ok(None),
     };
     if let Some(known) = known.get(namespace) {

@@ -22,7 +22,7 @@ const DEFAULT_CLASS: [&str; 2] = ["storageclass.kubernetes.io/is-default-class",
 
 /// What a session has looked up. `None` stands for what may not be read.
 #[derive(Default)]
-pub(crate) struct Inventory {
+struct Inventory {
     operators: Memo<Option<Vec<String>>>,
     classes: Memo<Option<Vec<StorageClass>>>,
 }
@@ -48,13 +48,13 @@ pub(crate) async fn operators(api: &Api) -> Option<Vec<String>> {
         }
         Some(Vec::new())
     };
-    api.session().hub().inventory.operators.get(Box::pin(look)).await
+    api.session().kept::<Inventory>().operators.get(Box::pin(look)).await
 }
 
 /// The storage classes, by name. One request.
 pub(crate) async fn storage_classes(api: &Api) -> Option<Vec<StorageClass>> {
     let look = async { apply::list(api, Kind::StorageClass, None, storage_class).await.ok() };
-    api.session().hub().inventory.classes.get(Box::pin(look)).await
+    api.session().kept::<Inventory>().classes.get(Box::pin(look)).await
 }
 
 fn storage_class(object: &Value) -> Option<StorageClass> {

@@ -5,7 +5,6 @@ mod backoff;
 mod call;
 pub mod client;
 pub mod cluster;
-pub mod crd;
 pub mod error;
 pub mod identity;
 mod inventory;

@@ -2,14 +2,10 @@
 //! when the deadline comes.
 
 use std::future::Future;
-use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
 use crate::resource::{Context, Failure, FailureKind};
-
-/// How often at most the status line changes.
-const REPORT_EVERY: Duration = Duration::from_millis(250);
 
 /// What a condition says about what it sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +68,7 @@ impl NotReady {
 
 /// Waits until `condition` is met or fails, `deadline` comes, or the user stops it, whichever is first.
 pub async fn wait<C: Condition>(ctx: &Context, deadline: Instant, condition: &mut C) -> Result<C::Met, NotReady> {
-    let mut shown = Shown::default();
+    let mut shown = String::new();
     loop {
         let now = Instant::now();
         let pending = match condition.look(now) {
@@ -86,8 +82,12 @@ pub async fn wait<C: Condition>(ctx: &Context, deadline: Instant, condition: &mu
         if now >= deadline {
             return Err(too_late(ctx, now, pending));
         }
-        let later = shown.report(ctx, &pending.progress, now);
-        let again = [pending.again, later].into_iter().flatten().filter(|at| *at > now).fold(deadline, Instant::min);
+        // How often the display changes is up to the reporter, who sees the texts of the whole call.
+        if shown != pending.progress {
+            ctx.report.status(&pending.progress);
+            shown.clone_from(&pending.progress);
+        }
+        let again = pending.again.filter(|at| *at > now).map_or(deadline, |at| at.min(deadline));
         tokio::select! {
             biased;
             () = ctx.cancel.cancelled() => {
@@ -110,31 +110,10 @@ fn too_late(ctx: &Context, now: Instant, pending: Pending) -> NotReady {
     NotReady { kind: FailureKind::Timeout, reasons }
 }
 
-/// What stands in the status line.
-#[derive(Default)]
-struct Shown {
-    text: String,
-    at: Option<Instant>,
-}
-
-impl Shown {
-    /// Shows a new text, or says when it may be shown.
-    fn report(&mut self, ctx: &Context, text: &str, now: Instant) -> Option<Instant> {
-        if self.text == text {
-            return None;
-        }
-        if let Some(next) = self.at.map(|at| at + REPORT_EVERY).filter(|next| *next > now) {
-            return Some(next);
-        }
-        ctx.report.status(text);
-        text.clone_into(&mut self.text);
-        self.at = Some(now);
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::kubernetes::scripted;
 

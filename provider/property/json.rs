@@ -1,14 +1,10 @@
 //! Bags of properties as plain JSON, for serde, with Pulumi's marks kept aside.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Number, Value};
 
 use super::marks::{set_secret, set_unknown};
-use super::path::PropertyPath;
+use super::path::{Paths, PropertyPath};
 use super::value::{PropertyMap, PropertyValue};
-
-type Paths = BTreeSet<PropertyPath>;
 
 /// The largest magnitude below which every integer has a number of its own in an `f64`.
 const EXACT: f64 = 9_007_199_254_740_992.0;

@@ -1,9 +1,12 @@
 //! Values as Pulumi sees them: pure data, no I/O, no protobuf, no Kubernetes.
 
+pub mod failure;
 pub mod json;
 pub mod marks;
 pub mod path;
 pub mod pattern;
 pub mod value;
 
+pub use failure::CheckFailure;
+pub use path::Paths;
 pub use value::{PropertyMap, PropertyValue};

@@ -1,6 +1,10 @@
 //! Property paths: where in a bag of properties a value stands, in Pulumi's own notation.
 
+use std::collections::BTreeSet;
 use std::fmt;
+
+/// A set of property paths.
+pub type Paths = BTreeSet<PropertyPath>;
 
 /// One step of a [`PropertyPath`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,13 +4,11 @@
 //! of its inputs before it is called, and puts them back into what it returns.
 
 pub mod erased;
-pub mod fields;
 pub mod list;
 pub mod registry;
 #[cfg(test)]
 pub(crate) mod sample;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -23,9 +21,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::property::path::PropertyPath;
+use crate::schema::fields::Fields;
 
-/// A set of property paths.
-pub type Paths = BTreeSet<PropertyPath>;
+pub use crate::property::{CheckFailure, Paths};
 
 /// A value of which a part may not be known yet (in a preview, when it comes from a resource that
 /// does not exist): what is known, with the unknown parts left out, and where they are.
@@ -47,22 +45,6 @@ impl<T> Known<T> {
     /// Whether the value at `path`, or one that it stands in, or a part of it, is unknown.
     pub fn is_unknown(&self, path: &PropertyPath) -> bool {
         self.unknown.iter().any(|unknown| unknown.contains(path) || path.contains(unknown))
-    }
-}
-
-/// One thing that is wrong with the inputs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckFailure {
-    /// Where.
-    pub path: PropertyPath,
-    /// What is wrong and what to write instead. Never contains a secret's value.
-    pub reason: String,
-}
-
-impl CheckFailure {
-    /// A failure at `path`.
-    pub fn new(path: impl Into<PropertyPath>, reason: impl Into<String>) -> Self {
-        Self { path: path.into(), reason: reason.into() }
     }
 }
 
@@ -146,11 +128,23 @@ pub struct Change {
     pub path: PropertyPath,
     /// How.
     pub kind: ChangeKind,
-    /// Whether the resource is replaced for it.
+    /// Whether the resource is replaced for it: false until [`Diff::mark_replacing`] says otherwise.
     pub replace: bool,
     /// Whether the old value is to be shown from the old inputs (a change that the program asks
     /// for) rather than from the old outputs (a drift).
     pub of_inputs: bool,
+}
+
+impl Change {
+    /// A change that the program asks for.
+    pub fn of_input(path: impl Into<PropertyPath>, kind: ChangeKind) -> Self {
+        Self { path: path.into(), kind, replace: false, of_inputs: true }
+    }
+
+    /// A drift: an output is not what it should be.
+    pub fn of_output(path: impl Into<PropertyPath>, kind: ChangeKind) -> Self {
+        Self { path: path.into(), kind, replace: false, of_inputs: false }
+    }
 }
 
 /// The answer to "what would change?".
@@ -158,8 +152,24 @@ pub struct Change {
 pub struct Diff {
     /// The changed properties; none means no change.
     pub changes: Vec<Change>,
+    /// Inputs whose change does not replace the resource this time, although the type says `willReplaceOnChanges`.
+    pub in_place: Paths,
     /// Whether a replacement must delete the old object before it makes the new one.
     pub delete_before_replace: bool,
+}
+
+impl Diff {
+    /// Marks the changes for which the resource is replaced: those of inputs that the types mark so, but for those `in_place`.
+    #[must_use]
+    pub fn mark_replacing(mut self, inputs: &Fields) -> Self {
+        let replacing = inputs.replacing();
+        for change in &mut self.changes {
+            let is_marked = change.path.top_level().is_some_and(|name| replacing.iter().any(|replacing| replacing == name));
+            let is_in_place = self.in_place.iter().any(|path| path.contains(&change.path) || change.path.contains(path));
+            change.replace = change.of_inputs && is_marked && !is_in_place;
+        }
+        self
+    }
 }
 
 /// Why a failed call failed, for the status code that the engine sees.
@@ -238,6 +248,8 @@ pub struct Found<A, S> {
     pub inputs: A,
     /// The computed outputs.
     pub state: S,
+    /// Inputs that are secret though their types don't say so: credentials in free-form ones.
+    pub secrets: Paths,
 }
 
 /// What a read gives: `None` when there is nothing.
@@ -255,6 +267,9 @@ pub trait Resource: Send + Sync + 'static {
     /// The type token, `package:module:Name`.
     const TOKEN: &'static str;
 
+    /// What it is, for its users: Markdown with examples.
+    const DOCS: &'static str;
+
     /// The outputs by which the resource is known again: they are in the state also when there is no room for the others.
     const IDENTITY: &'static [&'static str] = &[];
 
@@ -271,7 +286,7 @@ pub trait Resource: Send + Sync + 'static {
         new: &Known<Self::Args>,
     ) -> impl Future<Output = Result<Self::Args, Vec<CheckFailure>>> + Send;
 
-    /// Compares. Pure; no network.
+    /// Compares. Pure; no network. Which changes replace the resource is said once, by the inputs' `willReplaceOnChanges`.
     fn diff(&self, old: &Self::Args, old_state: Option<&Self::State>, new: &Known<Self::Args>) -> Diff;
 
     /// Tries the creation out on the API server without making anything, and foretells the outputs.
@@ -333,6 +348,9 @@ pub trait Function: Send + Sync + 'static {
 
     /// The token, `package:module:name`.
     const TOKEN: &'static str;
+
+    /// What it does, for its callers, in Markdown.
+    const DOCS: &'static str;
 
     /// Calls it.
     fn invoke(&self, ctx: &Context, args: &Self::Args) -> impl Future<Output = Result<Self::Result, Failure<()>>> + Send;

@@ -1,4 +1,4 @@
-//! What the package offers, by token.
+//! What the package offers, by token: one line for each resource and function.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,51 +6,83 @@ use std::sync::Arc;
 use super::erased::{Called, DiscreetResource, Enumerated, ErasedFunction, ErasedList, ErasedResource, Typed};
 use super::list::List;
 use super::{Function, Resource};
+use crate::schema::document::{FunctionTypes, ResourceTypes};
+use crate::schema::{of_input, of_output};
 
-/// The resources and functions that can be called.
+/// The resources and functions that can be called, and their types.
 #[derive(Clone, Default)]
 pub struct Registry {
-    resources: BTreeMap<&'static str, Arc<dyn ErasedResource>>,
-    lists: BTreeMap<&'static str, Arc<dyn ErasedList>>,
-    functions: BTreeMap<&'static str, Arc<dyn ErasedFunction>>,
+    resources: BTreeMap<&'static str, ResourceEntry>,
+    functions: BTreeMap<&'static str, FunctionEntry>,
+}
+
+#[derive(Clone)]
+struct ResourceEntry {
+    resource: Arc<dyn ErasedResource>,
+    list: Option<Arc<dyn ErasedList>>,
+    types: fn() -> ResourceTypes,
+}
+
+#[derive(Clone)]
+struct FunctionEntry {
+    function: Arc<dyn ErasedFunction>,
+    types: fn() -> FunctionTypes,
 }
 
 impl Registry {
     /// Adds a resource.
     #[must_use]
     pub fn resource<R: Resource>(mut self, resource: R) -> Self {
-        self.resources.insert(R::TOKEN, Arc::new(DiscreetResource(Typed::new(Arc::new(resource)))));
+        let resource = Arc::new(DiscreetResource(Typed::new(Arc::new(resource))));
+        self.resources.insert(R::TOKEN, ResourceEntry { resource, list: None, types: resource_types::<R> });
         self
     }
 
     /// Adds a resource that can be listed.
     #[must_use]
     pub fn listed<R: List>(mut self, resource: R) -> Self {
-        let resource = Arc::new(resource);
-        self.resources.insert(R::TOKEN, Arc::new(DiscreetResource(Typed::new(Arc::clone(&resource)))));
-        self.lists.insert(R::TOKEN, Arc::new(Enumerated::new(resource)));
+        let typed = Arc::new(resource);
+        let resource = Arc::new(DiscreetResource(Typed::new(Arc::clone(&typed))));
+        let types = || ResourceTypes { list: Some(of_input::<R::Query>()), ..resource_types::<R>() };
+        self.resources.insert(R::TOKEN, ResourceEntry { resource, list: Some(Arc::new(Enumerated::new(typed))), types });
         self
     }
 
     /// Adds a function.
     #[must_use]
     pub fn function<F: Function>(mut self, function: F) -> Self {
-        self.functions.insert(F::TOKEN, Arc::new(Called::new(function)));
+        let types =
+            || FunctionTypes { token: F::TOKEN, description: F::DOCS, arguments: of_input::<F::Args>(), result: of_output::<F::Result>() };
+        self.functions.insert(F::TOKEN, FunctionEntry { function: Arc::new(Called::new(function)), types });
         self
     }
 
     /// The resource of this token.
     pub fn find_resource(&self, token: &str) -> Option<Arc<dyn ErasedResource>> {
-        self.resources.get(token).cloned()
+        Some(Arc::clone(&self.resources.get(token)?.resource))
     }
 
     /// The listing of the resource of this token, if it offers one.
     pub fn find_list(&self, token: &str) -> Option<Arc<dyn ErasedList>> {
-        self.lists.get(token).cloned()
+        self.resources.get(token)?.list.clone()
     }
 
     /// The function of this token.
     pub fn find_function(&self, token: &str) -> Option<Arc<dyn ErasedFunction>> {
-        self.functions.get(token).cloned()
+        Some(Arc::clone(&self.functions.get(token)?.function))
     }
+
+    /// The types of the resources, by token.
+    pub fn resource_types(&self) -> Vec<ResourceTypes> {
+        self.resources.values().map(|entry| (entry.types)()).collect()
+    }
+
+    /// The types of the functions, by token.
+    pub fn function_types(&self) -> Vec<FunctionTypes> {
+        self.functions.values().map(|entry| (entry.types)()).collect()
+    }
+}
+
+fn resource_types<R: Resource>() -> ResourceTypes {
+    ResourceTypes { token: R::TOKEN, description: R::DOCS, inputs: of_input::<R::Args>(), state: of_output::<R::State>(), list: None }
 }

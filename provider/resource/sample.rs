@@ -71,6 +71,7 @@ impl Resource for Thing {
     type Args = ThingArgs;
     type State = ThingState;
     const TOKEN: &'static str = "test:index:Thing";
+    const DOCS: &'static str = "A thing.";
     const IDENTITY: &'static [&'static str] = &["endpoints"];
 
     async fn check(
@@ -108,18 +109,18 @@ impl Resource for Thing {
 
     fn diff(&self, old: &ThingArgs, _: Option<&ThingState>, new: &Known<ThingArgs>) -> Diff {
         let mut changes = Vec::new();
-        let mut change = |path: PropertyPath, kind, replace| changes.push(Change { path, kind, replace, of_inputs: true });
+        let mut change = |path: PropertyPath, kind| changes.push(Change::of_input(path, kind));
         if old.name != new.value.name {
-            change("name".into(), ChangeKind::Update, true);
+            change("name".into(), ChangeKind::Update);
         }
         if old.size != new.value.size || new.is_unknown(&"size".into()) {
-            change("size".into(), ChangeKind::Update, false);
+            change("size".into(), ChangeKind::Update);
         }
         if old.overrides != new.value.overrides {
-            change(PropertyPath::from("overrides").key("a.b"), ChangeKind::Add, false);
-            change(PropertyPath::from("overrides").key("c"), ChangeKind::Delete, false);
+            change(PropertyPath::from("overrides").key("a.b"), ChangeKind::Add);
+            change(PropertyPath::from("overrides").key("c"), ChangeKind::Delete);
         }
-        Diff { delete_before_replace: true, changes }
+        Diff { delete_before_replace: true, changes, in_place: Paths::new() }
     }
 
     async fn preview_create(&self, _: &Context, new: &Known<ThingArgs>) -> Result<Preview<ThingState>, Failure<ThingState>> {
@@ -181,7 +182,7 @@ impl Resource for Thing {
         match name {
             "gone" => Ok(None),
             "ill" => Err(Failure::new(FailureKind::Precondition, "not well").leaving(id, state)),
-            _ => Ok(Some(Found { id: id.to_owned(), inputs: ThingArgs { size: Some(7), ..inputs }, state })),
+            _ => Ok(Some(Found { id: id.to_owned(), inputs: ThingArgs { size: Some(7), ..inputs }, state, secrets: Paths::new() })),
         }
     }
 
@@ -228,6 +229,7 @@ impl Function for GetThing {
     type Args = GetThingArgs;
     type Result = GetThingResult;
     const TOKEN: &'static str = "test:index:getThing";
+    const DOCS: &'static str = "Reads a thing.";
 
     async fn invoke(&self, _: &Context, args: &GetThingArgs) -> Result<GetThingResult, Failure<()>> {
         match args.id.as_str() {

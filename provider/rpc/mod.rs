@@ -1,6 +1,6 @@
 //! The wire: Pulumi's provider protocol over gRPC, and nothing of what it is used for.
 //!
-//! [`server`] unwraps a request, calls, and wraps the answer; [`convert`] knows how Pulumi writes values, [`status`]
+//! [`service`] unwraps a request, calls, and wraps the answer; [`server`] has what holds from one call to the next; [`convert`] knows how Pulumi writes values, [`status`]
 //! how it writes failures, [`log`] how it is told something in between.
 #![expect(clippy::disallowed_types, reason = "this is where the wire's types stay")]
 
@@ -10,6 +10,7 @@ mod function;
 pub mod log;
 mod resource;
 mod server;
+mod service;
 mod status;
 
 pub use server::{Package, Server};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::node::{JsonType, Node};
 use super::spec::{ComplexTypeSpec, EnumSpec, EnumValueSpec, ObjectSpec, PropertySpec, TypeSpec};
 
 /// The reference that means "any value".
@@ -92,8 +93,8 @@ impl Converter {
     }
 
     fn object(&mut self, root: &Value) -> Result<ObjectSpec, ConvertError> {
-        let name = root["title"].as_str().unwrap_or("the root type").to_owned();
-        for (name, definition) in root["$defs"].as_object().into_iter().flatten() {
+        let root = Node::root(root);
+        for (name, definition) in root.definitions() {
             let converted = self.definition(name, definition)?;
             let token = format!("{}:{name}", self.module);
             if *self.types.entry(token).or_insert_with(|| converted.clone()) != converted {
@@ -103,100 +104,90 @@ impl Converter {
                 ));
             }
         }
-        self.struct_type(&name, as_object(&name, root)?)
+        self.struct_type(root.text("title").unwrap_or("the root type"), root)
     }
 
-    fn definition(&self, name: &str, schema: &Value) -> Result<ComplexTypeSpec, ConvertError> {
-        let schema = as_object(name, schema)?;
-        if schema.contains_key("oneOf") || schema.contains_key("enum") {
-            enum_type(name, schema).map(ComplexTypeSpec::Enum)
+    fn definition(&self, name: &str, node: Node<'_>) -> Result<ComplexTypeSpec, ConvertError> {
+        if node.keyword("oneOf").is_some() || node.keyword("enum").is_some() {
+            enum_type(name, node).map(ComplexTypeSpec::Enum)
         } else {
-            self.struct_type(name, schema).map(ComplexTypeSpec::Object)
+            self.struct_type(name, node).map(ComplexTypeSpec::Object)
         }
     }
 
-    fn struct_type(&self, name: &str, schema: &Map<String, Value>) -> Result<ObjectSpec, ConvertError> {
-        known_keywords(name, schema)?;
-        if schema.get("type").and_then(Value::as_str) != Some("object") {
+    fn struct_type(&self, name: &str, node: Node<'_>) -> Result<ObjectSpec, ConvertError> {
+        known_keywords(name, node)?;
+        if node.json_type() != JsonType::One("object") {
             return Err(ConvertError::new(name, "a named type must be a struct with named fields or an enum of texts"));
         }
         // `false` is what `deny_unknown_fields` says; Pulumi's objects are closed anyway.
-        if schema.get("additionalProperties").is_some_and(|additional| *additional != Value::Bool(false)) {
+        if node.keyword("additionalProperties").is_some_and(|additional| *additional != Value::Bool(false)) {
             return Err(ConvertError::new(name, "a struct can't hold a map in its place (a flattened map)"));
         }
         let mut properties = BTreeMap::new();
-        for (key, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-            properties.insert(key.clone(), self.property(&format!("{name}.{key}"), property)?);
+        for (key, property) in node.properties() {
+            properties.insert(key.to_owned(), self.property(&format!("{name}.{key}"), property)?);
         }
-        let required: Vec<_> = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        let declared = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
-        let present = declared.filter(|(key, property)| required.contains(&key.as_str()) || property[ALWAYS_PRESENT] == true);
+        let required: Vec<_> = node.required().collect();
+        let present = node.properties().filter(|(key, property)| required.contains(key) || says(*property, ALWAYS_PRESENT));
         Ok(ObjectSpec {
-            description: description(schema),
-            required: present.map(|(key, _)| key.clone()).collect(),
+            description: description(node),
+            required: present.map(|(key, _)| key.to_owned()).collect(),
             properties,
             ..ObjectSpec::default()
         })
     }
 
-    fn property(&self, place: &str, schema: &Value) -> Result<PropertySpec, ConvertError> {
-        let value = self.value_type(place, schema)?;
-        let Value::Object(schema) = schema else { return Ok(PropertySpec { value, ..PropertySpec::default() }) };
-        let flag = |keyword: &str| schema.get(keyword) == Some(&Value::Bool(true));
+    fn property(&self, place: &str, node: Node<'_>) -> Result<PropertySpec, ConvertError> {
         // Defaults of lists and objects are only that serde fills them in; the SDKs know none.
-        let default = schema.get("default").filter(|default| default.is_boolean() || default.is_number() || default.is_string());
-        let deprecation_message = match schema.get("deprecationMessage").and_then(Value::as_str) {
+        let default = node.keyword("default").filter(|default| default.is_boolean() || default.is_number() || default.is_string());
+        let deprecation_message = match node.text("deprecationMessage") {
             Some(message) => Some(message.to_owned()),
-            None if flag("deprecated") => return Err(ConvertError::new(place, "a deprecated property needs a `deprecationMessage`")),
+            None if says(node, "deprecated") => return Err(ConvertError::new(place, "a deprecated property needs a `deprecationMessage`")),
             None => None,
         };
         Ok(PropertySpec {
-            value,
-            description: description(schema),
+            value: self.value_type(place, node)?,
+            description: description(node),
             default: default.cloned(),
             deprecation_message,
-            secret: flag("secret"),
-            will_replace_on_changes: flag("willReplaceOnChanges"),
+            secret: says(node, "secret"),
+            will_replace_on_changes: says(node, "willReplaceOnChanges"),
         })
     }
 
-    fn value_type(&self, place: &str, schema: &Value) -> Result<TypeSpec, ConvertError> {
-        let schema = match schema {
-            Value::Bool(true) => return Ok(reference(ANY)),
-            other => as_object(place, other)?,
-        };
-        if schema.contains_key("prefixItems") {
+    fn value_type(&self, place: &str, node: Node<'_>) -> Result<TypeSpec, ConvertError> {
+        if node.keyword("prefixItems").is_some() {
             return Err(ConvertError::new(place, "a tuple"));
         }
-        known_keywords(place, schema)?;
-        if let Some(choices) = schema.get("anyOf").and_then(Value::as_array) {
-            return match choices.iter().filter(|choice| choice["type"] != "null").collect::<Vec<_>>()[..] {
+        known_keywords(place, node)?;
+        if node.keyword("anyOf").is_some() {
+            return match node.choices()[..] {
                 [only] => self.value_type(place, only),
                 _ => Err(ConvertError::new(place, "a value of several types")),
             };
         }
-        if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
-            let name = target.strip_prefix("#/$defs/").ok_or_else(|| ConvertError::new(place, format!("the reference `{target}`")))?;
+        if let Some(target) = node.text("$ref") {
+            let name = node.reference().ok_or_else(|| ConvertError::new(place, format!("the reference `{target}`")))?;
             return Ok(reference(&format!("#/types/{}:{name}", self.module)));
         }
-        let Some(kind) = single_type(place, schema)? else { return Ok(reference(ANY)) };
-        let kind = match kind {
-            "string" => "string",
-            "boolean" => "boolean",
-            "integer" => "integer",
-            "number" => "number",
-            "array" => {
-                let items = schema.get("items").unwrap_or(&Value::Bool(true));
-                let items = Some(Box::new(self.value_type(&format!("{place}[]"), items)?));
-                return Ok(TypeSpec { kind: Some("array"), items, ..TypeSpec::default() });
+        let kind = match node.json_type() {
+            JsonType::Any => return Ok(reference(ANY)),
+            JsonType::Several => return Err(ConvertError::new(place, "a value of several types")),
+            JsonType::One("string") => "string",
+            JsonType::One("boolean") => "boolean",
+            JsonType::One("integer") => "integer",
+            JsonType::One("number") => "number",
+            JsonType::One("array") => {
+                let items = node.element().map_or(Ok(reference(ANY)), |element| self.value_type(&format!("{place}[]"), element))?;
+                return Ok(TypeSpec { kind: Some("array"), items: Some(Box::new(items)), ..TypeSpec::default() });
             }
-            "object" if !schema.contains_key("properties") => {
-                let values = schema.get("additionalProperties").unwrap_or(&Value::Bool(true));
-                let values = Some(Box::new(self.value_type(&format!("{place}{{}}"), values)?));
-                return Ok(TypeSpec { kind: Some("object"), additional_properties: values, ..TypeSpec::default() });
+            JsonType::One("object") if node.keyword("properties").is_none() => {
+                let values = node.values().map_or(Ok(reference(ANY)), |values| self.value_type(&format!("{place}{{}}"), values))?;
+                return Ok(TypeSpec { kind: Some("object"), additional_properties: Some(Box::new(values)), ..TypeSpec::default() });
             }
-            "object" => return Err(ConvertError::new(place, "an object without a name: give it a struct of its own")),
-            other => return Err(ConvertError::new(place, format!("the type `{other}`"))),
+            JsonType::One("object") => return Err(ConvertError::new(place, "an object without a name: give it a struct of its own")),
+            JsonType::One(other) => return Err(ConvertError::new(place, format!("the type `{other}`"))),
         };
         Ok(TypeSpec { kind: Some(kind), ..TypeSpec::default() })
     }
@@ -214,49 +205,33 @@ fn drop_defaults(root: &mut Value) {
     root["$defs"] = Value::Object(definitions);
 }
 
-fn as_object<'a>(place: &str, schema: &'a Value) -> Result<&'a Map<String, Value>, ConvertError> {
-    schema.as_object().ok_or_else(|| ConvertError::new(place, "a type without values"))
+/// Whether the place itself says yes to `mark`; a type's own marks are said where the type is.
+fn says(node: Node<'_>, mark: &str) -> bool {
+    node.keyword(mark) == Some(&Value::Bool(true))
 }
 
-fn known_keywords(place: &str, schema: &Map<String, Value>) -> Result<(), ConvertError> {
-    match schema.keys().find(|keyword| !KNOWN_KEYWORDS.contains(&keyword.as_str())) {
+fn known_keywords(place: &str, node: Node<'_>) -> Result<(), ConvertError> {
+    if node.allows_nothing() {
+        return Err(ConvertError::new(place, "a type without values"));
+    }
+    match node.keywords().find(|keyword| !KNOWN_KEYWORDS.contains(keyword)) {
         Some(keyword) => Err(ConvertError::new(place, format!("the keyword `{keyword}`"))),
         None => Ok(()),
     }
 }
 
-/// The one type that the schema allows besides `null`; `None` if it allows everything.
-fn single_type<'a>(place: &str, schema: &'a Map<String, Value>) -> Result<Option<&'a str>, ConvertError> {
-    let types: Vec<&str> = match schema.get("type") {
-        None => return Ok(None),
-        Some(Value::Array(types)) => types.iter().filter_map(Value::as_str).collect(),
-        Some(one) => one.as_str().into_iter().collect(),
-    };
-    match types.into_iter().filter(|kind| *kind != "null").collect::<Vec<_>>()[..] {
-        [only] => Ok(Some(only)),
-        _ => Err(ConvertError::new(place, "a value of several types")),
+/// An enum without fields.
+fn enum_type(name: &str, node: Node<'_>) -> Result<EnumSpec, ConvertError> {
+    if node.groups().any(|group| group.constants().is_empty()) {
+        return Err(ConvertError::new(name, "an enum whose values have fields"));
     }
-}
-
-/// An enum without fields: `oneOf` constants where its values have doc comments, else `enum`.
-fn enum_type(name: &str, schema: &Map<String, Value>) -> Result<EnumSpec, ConvertError> {
     let mut values = Vec::new();
-    let groups = schema
-        .get("oneOf")
-        .and_then(Value::as_array)
-        .map_or_else(|| vec![schema.clone()], |groups| groups.iter().filter_map(Value::as_object).cloned().collect());
-    for group in groups {
-        let constants = match (group.get("const"), group.get("enum").and_then(Value::as_array)) {
-            (Some(constant), _) => vec![(constant.clone(), description(&group))],
-            (None, Some(constants)) => constants.iter().map(|constant| (constant.clone(), None)).collect(),
-            (None, None) => return Err(ConvertError::new(name, "an enum whose values have fields")),
-        };
-        for (constant, description) in constants {
-            let Value::String(value) = constant else { return Err(ConvertError::new(name, "an enum of other values than texts")) };
-            values.push(EnumValueSpec { name: pascal_case(&value), value, description });
-        }
+    for constant in node.constants() {
+        let Some(value) = constant.value.as_str() else { return Err(ConvertError::new(name, "an enum of other values than texts")) };
+        let description = constant.place.and_then(description);
+        values.push(EnumValueSpec { name: pascal_case(value), value: value.to_owned(), description });
     }
-    Ok(EnumSpec { description: description(schema), kind: "string", values })
+    Ok(EnumSpec { description: description(node), kind: "string", values })
 }
 
 fn pascal_case(value: &str) -> String {
@@ -269,8 +244,8 @@ fn reference(target: &str) -> TypeSpec {
 }
 
 /// The doc comment with each paragraph on one line: where the source breaks its lines is of no meaning to readers.
-fn description(schema: &Map<String, Value>) -> Option<String> {
-    let text = schema.get("description")?.as_str()?;
+fn description(node: Node<'_>) -> Option<String> {
+    let text = node.text("description")?;
     let paragraphs: Vec<String> =
         text.split("\n\n").map(|paragraph| paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ")).collect();
     Some(paragraphs.join("\n\n"))

@@ -5,8 +5,9 @@
 
 use serde_json::{Map, Value};
 
+use super::node::{JsonType, Node};
 use crate::property::path::PropertyPath;
-use crate::resource::{CheckFailure, Paths};
+use crate::property::{CheckFailure, Paths};
 
 /// The schema keyword of a struct that may also be written as one text.
 pub const TEXT_FORM: &str = "textForm";
@@ -16,18 +17,17 @@ pub const TEXT_FORM: &str = "textForm";
 /// `null` counts as absent. Nothing is said about what stands at or below an `unknown` path, nor about top-level properties
 /// that begin with `__`, which the engine keeps there for itself.
 pub fn check(schema: &Value, value: &Value, unknown: &Paths) -> Vec<CheckFailure> {
-    let mut check = Check { root: schema, unknown, failures: Vec::new() };
-    check.visit(schema, value, &PropertyPath::root());
+    let mut check = Check { unknown, failures: Vec::new() };
+    check.visit(Node::root(schema), value, &PropertyPath::root());
     check.failures
 }
 
 struct Check<'a> {
-    root: &'a Value,
     unknown: &'a Paths,
     failures: Vec<CheckFailure>,
 }
 
-impl<'a> Check<'a> {
+impl Check<'_> {
     fn fail(&mut self, path: &PropertyPath, reason: impl Into<String>) {
         self.failures.push(CheckFailure::new(path.clone(), reason));
     }
@@ -36,39 +36,38 @@ impl<'a> Check<'a> {
         self.unknown.iter().any(|unknown| unknown.contains(path))
     }
 
-    fn visit(&mut self, schema: &'a Value, value: &Value, path: &PropertyPath) {
+    fn visit(&mut self, node: Node<'_>, value: &Value, path: &PropertyPath) {
         if value.is_null() || self.is_unknown(path) {
             return;
         }
-        // `true`, or an untyped schema: anything goes.
-        let Some(schema) = self.resolve(schema).as_object() else { return };
-        let constants = constants(schema);
+        let node = node.resolved();
+        let constants = node.constants();
         if !constants.is_empty() {
-            if !constants.contains(&value) {
+            if !constants.iter().any(|constant| constant.value == value) {
                 let names: Vec<String> =
-                    constants.iter().filter_map(|constant| constant.as_str()).map(|name| format!("`{name}`")).collect();
+                    constants.iter().filter_map(|constant| constant.value.as_str()).map(|name| format!("`{name}`")).collect();
                 self.fail(path, format!("must be one of {}", names.join(", ")));
             }
             return;
         }
-        let Some(expected) = expected_type(schema) else { return };
+        let JsonType::One(expected) = node.json_type() else { return };
         match (expected, value) {
-            ("object", Value::Object(entries)) => self.visit_object(schema, entries, path),
+            ("object", Value::Object(entries)) => self.visit_object(node, entries, path),
             ("array", Value::Array(elements)) => {
-                if let Some(items) = schema.get("items") {
-                    for (index, element) in elements.iter().enumerate() {
+                if let Some(element) = node.element() {
+                    for (index, value) in elements.iter().enumerate() {
                         let path = path.index(index);
-                        if element.is_null() && !self.is_unknown(&path) {
+                        if value.is_null() && !self.is_unknown(&path) {
                             self.fail(&path, "must not be empty");
                         }
-                        self.visit(items, element, &path);
+                        self.visit(element, value, &path);
                     }
                 }
             }
             ("string", Value::String(_)) | ("boolean", Value::Bool(_)) | ("number", Value::Number(_)) => {}
-            ("object", Value::String(_)) if schema.get(TEXT_FORM) == Some(&Value::Bool(true)) => {}
+            ("object", Value::String(_)) if node.is_marked(TEXT_FORM) => {}
             ("integer", Value::Number(number)) => match number.as_i64().map(i128::from).or(number.as_u64().map(i128::from)) {
-                Some(number) => self.visit_integer(schema, number, path),
+                Some(number) => self.visit_integer(node, number, path),
                 None => self.fail(path, "must be a whole number"),
             },
             _ => {
@@ -78,9 +77,9 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn visit_integer(&mut self, schema: &Map<String, Value>, number: i128, path: &PropertyPath) {
-        let written = |keyword| schema.get(keyword).and_then(Value::as_i64).map(i128::from);
-        let (least, greatest) = match schema.get("format").and_then(Value::as_str) {
+    fn visit_integer(&mut self, node: Node<'_>, number: i128, path: &PropertyPath) {
+        let written = |keyword| node.keyword(keyword).and_then(Value::as_i64).map(i128::from);
+        let (least, greatest) = match node.text("format") {
             Some("uint8") => (Some(0), Some(i128::from(u8::MAX))),
             Some("uint16") => (Some(0), Some(i128::from(u16::MAX))),
             Some("uint32") => (Some(0), Some(i128::from(u32::MAX))),
@@ -98,23 +97,22 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn visit_object(&mut self, schema: &'a Map<String, Value>, entries: &Map<String, Value>, path: &PropertyPath) {
-        let properties = schema.get("properties").and_then(Value::as_object);
+    fn visit_object(&mut self, node: Node<'_>, entries: &Map<String, Value>, path: &PropertyPath) {
         for (key, value) in entries {
             if path.is_root() && key.starts_with("__") {
                 continue;
             }
             let below = path.key(key);
-            match (properties.and_then(|properties| properties.get(key)), schema.get("additionalProperties")) {
-                (Some(property), _) => self.visit(property, value, &below),
-                (None, Some(Value::Bool(false))) => self.unknown_property(properties, key, &below),
-                (None, Some(values)) => self.visit(values, value, &below),
+            match node.member(key) {
+                Some(member) => self.visit(member, value, &below),
                 // A struct's schema says nothing about further properties; serde would drop them unseen.
-                (None, None) if properties.is_some() => self.unknown_property(properties, key, &below),
-                (None, None) => {}
+                None if node.keyword("properties").is_some() || node.keyword("additionalProperties").is_some() => {
+                    self.unknown_property(node, key, &below);
+                }
+                None => {}
             }
         }
-        for required in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        for required in node.required() {
             let below = path.key(required);
             if entries.get(required).is_none_or(Value::is_null) && !self.is_unknown(&below) {
                 self.fail(&below, "required, but missing");
@@ -122,56 +120,18 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn unknown_property(&mut self, properties: Option<&Map<String, Value>>, key: &str, path: &PropertyPath) {
+    fn unknown_property(&mut self, node: Node<'_>, key: &str, path: &PropertyPath) {
         if self.is_unknown(path) {
             return;
         }
-        let names = properties.into_iter().flat_map(Map::keys).map(String::as_str);
-        let reason = if let Some(name) = nearest(key, names.clone()) {
+        let names = node.properties().map(|(name, _)| name);
+        let reason = if let Some(name) = nearest(key, names) {
             format!("unknown property; did you mean `{name}`?")
         } else {
-            let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+            let names: Vec<String> = node.properties().map(|(name, _)| name).map(|name| format!("`{name}`")).collect();
             format!("unknown property; there are {}", names.join(", "))
         };
         self.fail(path, reason);
-    }
-
-    /// Follows references and takes the one choice besides `null`.
-    fn resolve(&self, mut schema: &'a Value) -> &'a Value {
-        loop {
-            if let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix("#/$defs/")) {
-                schema = &self.root["$defs"][name];
-            } else if let Some(choices) = schema.get("anyOf").and_then(Value::as_array)
-                && let [only] = choices.iter().filter(|choice| choice["type"] != "null").collect::<Vec<_>>()[..]
-            {
-                schema = only;
-            } else {
-                return schema;
-            }
-        }
-    }
-}
-
-/// The values of an enum: `oneOf` constants, or `enum`. Empty for everything else.
-fn constants(schema: &Map<String, Value>) -> Vec<&Value> {
-    let list = |schema: &'_ Map<String, Value>| schema.get("enum").and_then(Value::as_array).is_some();
-    let mut values = Vec::new();
-    let groups = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
-    for group in groups.chain(list(schema).then_some(schema)) {
-        values.extend(group.get("const"));
-        values.extend(group.get("enum").and_then(Value::as_array).into_iter().flatten().filter(|value| !value.is_null()));
-    }
-    values
-}
-
-/// The type besides `null`; `None` where several or all are allowed.
-fn expected_type(schema: &Map<String, Value>) -> Option<&str> {
-    match schema.get("type")? {
-        Value::Array(types) => match types.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect::<Vec<_>>()[..] {
-            [only] => Some(only),
-            _ => None,
-        },
-        one => one.as_str(),
     }
 }
 

@@ -3,10 +3,11 @@
 mod exec;
 mod kubeconfig;
 
-use std::collections::BTreeMap;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex as SyncMutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::header::USER_AGENT;
@@ -19,7 +20,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::kubernetes::error::Error;
-use crate::kubernetes::watch::Hub;
 use crate::resource::{Context, Reporter};
 
 pub use kubeconfig::{check, is_contents, server};
@@ -40,7 +40,7 @@ pub struct Settings {
     pub delete_unreachable: bool,
 }
 
-/// What all calls of the process share: the settings, one client, the watches. Cheap to clone.
+/// What all calls of the process share: the settings, one client, and what the modules above keep. Cheap to clone.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
@@ -54,9 +54,8 @@ struct Inner {
     /// Whether the way leads through a proxy.
     proxied: AtomicBool,
     calls: Semaphore,
-    /// The unique ids of namespaces that were asked for; `None` for one that may not be read.
-    namespaces: Mutex<BTreeMap<String, Option<String>>>,
-    hub: Hub,
+    /// What modules above keep here, by type.
+    kept: SyncMutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 /// A client, with what is known of its way.
@@ -85,6 +84,7 @@ impl Session {
     }
 
     /// A session over a client that exists already.
+    #[cfg(test)]
     pub fn with_client(settings: Settings, client: Client) -> Self {
         Self::start(settings, Some(client))
     }
@@ -100,14 +100,8 @@ impl Session {
             reached: AtomicBool::new(false),
             proxied: AtomicBool::new(false),
             calls: Semaphore::new(Self::CALLS_AT_ONCE),
-            namespaces: Mutex::default(),
-            hub: Hub::default(),
+            kept: SyncMutex::default(),
         }))
-    }
-
-    /// The settings.
-    pub fn settings(&self) -> &Settings {
-        &self.0.settings
     }
 
     /// The client: made at the first call, and again when its credentials ran out. A failure is not remembered.
@@ -174,14 +168,11 @@ impl Session {
         &self.0.calls
     }
 
-    /// The unique ids of namespaces, by name, as far as they were asked for.
-    pub(crate) fn namespaces(&self) -> &Mutex<BTreeMap<String, Option<String>>> {
-        &self.0.namespaces
-    }
-
-    /// The shared watches.
-    pub(crate) fn hub(&self) -> &Hub {
-        &self.0.hub
+    /// What a module above keeps for as long as the session lives, such as its watches: one `T`, empty at first.
+    pub(crate) fn kept<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = kept.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
+        Arc::clone(one).downcast().unwrap_or_default()
     }
 
     /// Whether the API server has ever answered.

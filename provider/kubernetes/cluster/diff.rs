@@ -6,12 +6,10 @@ use super::aspects::{self, ClusterArgs};
 use super::quantity;
 use super::state::ClusterState;
 use crate::property::path::{PropertyPath, Segment};
-use crate::resource::{Change, ChangeKind, Diff, Known};
+use crate::resource::{Change, ChangeKind, Diff, Known, Paths};
 
 /// Inputs that say how to do things, not what is to be: another value changes nothing on the cluster.
 const NO_CHANGE: [&str; 4] = ["allowDataLoss", "skipAwait", "forceConflicts", "__defaults"];
-/// Inputs whose change makes another cluster.
-const REPLACE: [&str; 3] = ["name", "namespace", "clusterName"];
 /// The last names of paths that hold Kubernetes quantities, which have several spellings.
 const QUANTITIES: [&str; 3] = ["size", "cpu", "memory"];
 
@@ -27,7 +25,7 @@ pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Kn
         // What is not known yet may well be another value.
         if !changes.iter().any(|change: &Change| change.path == *unknown) {
             let kind = if lookup(&old_json, unknown).is_some() { ChangeKind::Update } else { ChangeKind::Add };
-            changes.push(change(unknown.clone(), kind));
+            changes.push(Change::of_input(unknown.clone(), kind));
         }
     }
     changes.retain(|change| !change.path.top_level().is_some_and(|top| NO_CHANGE.contains(&top)));
@@ -35,15 +33,13 @@ pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Kn
     // What is not known yet can't be told from a rename that would lose the data. Only where that is allowed is it one: else the
     // guard refuses it once it is known, and Pulumi must not delete the cluster before.
     let may_rename = new.value.operations.allow_data_loss == Some(true) || is_ephemeral(old);
-    for change in &mut changes {
-        change.replace &= may_rename || !new.is_unknown(&change.path);
-    }
+    let in_place = if may_rename { Paths::new() } else { new.unknown.clone() };
     let renamed = |pick: fn(&ClusterArgs) -> &Option<String>, path: &str| pick(old) != pick(&new.value) || new.is_unknown(&path.into());
     let same_place = !renamed(|args| &args.naming.name, "name") && !renamed(|args| &args.naming.namespace, "namespace");
     // Two clusters of one name in one namespace would be one. Where Pulumi replaces for reasons of its own there is only one, too, and
     // the create takes it over as it is: deleting it first would cost its hosts, and its volumes where they are deleted with it.
-    let other_hosts = changes.iter().any(|change| change.replace);
-    Diff { delete_before_replace: same_place && other_hosts, changes }
+    let other_hosts = renamed(|args| &args.naming.cluster_name, "clusterName") && (may_rename || !new.is_unknown(&"clusterName".into()));
+    Diff { delete_before_replace: same_place && other_hosts, changes, in_place }
 }
 
 fn is_ephemeral(args: &ClusterArgs) -> bool {
@@ -53,7 +49,7 @@ fn is_ephemeral(args: &ClusterArgs) -> bool {
 /// Objects that a refresh did not find any more: the outputs that stand for them are absent.
 fn missing(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &ClusterArgs) -> Vec<Change> {
     let Some(state) = old_state else { return Vec::new() };
-    let absent = |path: &str| Change { path: path.into(), kind: ChangeKind::Add, replace: false, of_inputs: false };
+    let absent = |path: &str| Change::of_output(path, ChangeKind::Add);
     let mut changes = Vec::new();
     if state.uids.installation.is_none() {
         changes.push(absent("uids.installation"));
@@ -72,11 +68,6 @@ fn missing(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &ClusterArg
         changes.push(Change { kind: ChangeKind::Delete, ..absent("uids.keeper") });
     }
     changes
-}
-
-fn change(path: PropertyPath, kind: ChangeKind) -> Change {
-    let replace = path.top_level().is_some_and(|top| REPLACE.contains(&top));
-    Change { path, kind, replace, of_inputs: true }
 }
 
 fn to_json(args: &ClusterArgs) -> Value {
@@ -122,7 +113,7 @@ fn compare(path: &PropertyPath, old: &Value, new: &Value, known: &Known<ClusterA
             }
         }
         (old, new) if same(path, old, new) => {}
-        _ => changes.push(change(path.clone(), ChangeKind::Update)),
+        _ => changes.push(Change::of_input(path.clone(), ChangeKind::Update)),
     }
 }
 
@@ -139,7 +130,7 @@ fn leaves(path: &PropertyPath, value: &Value, kind: ChangeKind, changes: &mut Ve
                 leaves(&path.index(index), value, kind, changes);
             }
         }
-        _ => changes.push(change(path.clone(), kind)),
+        _ => changes.push(Change::of_input(path.clone(), kind)),
     }
 }
 
@@ -155,6 +146,7 @@ mod tests {
 
     use super::*;
     use crate::kubernetes::cluster::state::Uids;
+    use crate::schema::fields::Fields;
 
     fn args(json: Value) -> ClusterArgs {
         serde_json::from_value(json).expect("args")
@@ -162,7 +154,7 @@ mod tests {
 
     fn paths(old: Value, new: Value) -> Vec<(String, ChangeKind, bool)> {
         let new = aspects::complete(args(new), false);
-        let diff = diff(&args(old), None, &Known::all(new));
+        let diff = diff(&args(old), None, &Known::all(new)).mark_replacing(&Fields::of_inputs::<ClusterArgs>());
         diff.changes.into_iter().map(|change| (change.path.to_string(), change.kind, change.replace)).collect()
     }
 
@@ -216,7 +208,7 @@ mod tests {
     fn an_unknown_name_replaces_only_where_data_may_be_lost() {
         let replaces = |old: Value, new: Value| {
             let known = Known { value: aspects::complete(args(new), false), unknown: ["name".into()].into() };
-            diff(&args(old), None, &known).changes.iter().any(|change| change.replace)
+            diff(&args(old), None, &known).mark_replacing(&Fields::of_inputs::<ClusterArgs>()).changes.iter().any(|change| change.replace)
         };
         assert!(!replaces(json!({"name": "a"}), json!({})));
         assert!(replaces(json!({"name": "a"}), json!({"allowDataLoss": true})));
@@ -227,7 +219,7 @@ mod tests {
     fn an_unknown_value_counts_as_changed() {
         let known = Known { value: aspects::complete(args(json!({"shards": 1})), false), unknown: ["labels.team".into()].into() };
         let diff = diff(&args(json!({"shards": 1, "labels": {"team": "x"}})), None, &known);
-        assert_eq!(diff.changes, [change("labels.team".into(), ChangeKind::Update)]);
+        assert_eq!(diff.changes, [Change::of_input("labels.team", ChangeKind::Update)]);
     }
 
     #[test]

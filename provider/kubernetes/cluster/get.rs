@@ -66,6 +66,9 @@ impl Function for GetCluster {
     type Result = GetClusterResult;
 
     const TOKEN: &'static str = "clickhouse:kubernetes:getCluster";
+    const DOCS: &'static str = "Looks at a ClickHouse cluster that is there, whoever made it: the outputs that `Cluster` has, and how it fares at the moment. \
+                                Connection data comes from the cluster's Secret. Programs in TypeScript and Python should call `getClusterOutput` \
+                                (`get_cluster_output`): its result is secret, and that of the plain form, a password included, is not.";
 
     async fn invoke(&self, ctx: &Context, args: &GetClusterArgs) -> Result<GetClusterResult, Failure<()>> {
         let namespace = args.namespace.clone().unwrap_or_else(|| self.session.default_namespace());

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::adopt;
-use super::aspects::{ClusterArgs, Live, Source, ValidatedCluster};
+use super::aspects::{self, ClusterArgs, Live, Source, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::{Login, sha256_hex};
 use super::outputs::{Observed, outputs};
@@ -16,7 +16,7 @@ use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::identity::{Identity, identify, namespace_uid};
 use crate::kubernetes::meta::{Kind, ObjectRef, incarnation, is_managed, is_marked, owner_urn};
-use crate::resource::{Context, Failure, FailureKind, Found, Known, Urn};
+use crate::resource::{Context, Failure, FailureKind, Found, Known, Paths, Urn};
 
 /// What is there before a cluster is made.
 #[derive(Debug, Clone, Default)]
@@ -309,7 +309,7 @@ impl Rest {
             secret: uid(&self.secret),
             namespace: state.uids.namespace,
         };
-        Some(Found { id: id.to_owned(), inputs, state })
+        Some(Found { id: id.to_owned(), inputs, state, secrets: Paths::new() })
     }
 }
 
@@ -418,7 +418,8 @@ pub(super) fn found(
         // A refresh reports the address as missing, so that the next update mends it.
         (state.endpoints, state.connection, state.external) = (None, None, None);
     }
-    Ok(Found { id: super::id(&cluster), inputs, state })
+    let secrets = aspects::credentials(&inputs);
+    Ok(Found { id: super::id(&cluster), inputs, state, secrets })
 }
 
 /// The password, and whether the Secret agrees with it. Where state and Secret differ, the installation decides.

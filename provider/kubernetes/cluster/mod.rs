@@ -79,6 +79,7 @@ impl Resource for Cluster {
     type State = ClusterState;
 
     const TOKEN: &'static str = "clickhouse:kubernetes:Cluster";
+    const DOCS: &'static str = include_str!("docs.md");
     const IDENTITY: &'static [&'static str] = &["uids", "incarnation", "kubernetes", "credentialsSecret"];
 
     async fn check(

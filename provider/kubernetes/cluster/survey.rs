@@ -20,7 +20,7 @@ use crate::kubernetes::error::INSTALL_OPERATOR;
 use crate::kubernetes::inventory::{self, StorageClass};
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::Claim;
-use crate::kubernetes::watch::{Hub, Subscription};
+use crate::kubernetes::watch::{SharedWatches as Hub, Subscription};
 use crate::resource::{Context, Known};
 
 /// How long a list of claims is waited for.

@@ -62,9 +62,6 @@ pub struct Event {
     /// When it happened last.
     #[serde(default)]
     pub last_timestamp: Option<Time>,
-    /// How often.
-    #[serde(default)]
-    pub count: Option<i32>,
 }
 
 impl Event {

@@ -25,7 +25,6 @@ use tokio::time::{Instant, sleep};
 use crate::kubernetes::backoff::Backoff;
 use crate::kubernetes::client::Session;
 use crate::kubernetes::error::{Error, Subject, Verb};
-use crate::kubernetes::inventory::Inventory;
 use crate::kubernetes::meta::{FIELD_MANAGER, Kind, MANAGED_BY};
 use crate::kubernetes::observe::Observed;
 use crate::kubernetes::watch::store::Store;
@@ -104,14 +103,11 @@ struct Key {
     only: Option<String>,
 }
 
-/// The watches of a session, and what it has looked up of the Kubernetes cluster as a whole.
+/// The watches of a session, which keeps them.
 #[derive(Default)]
-pub(crate) struct Hub {
-    pub(crate) inventory: Inventory,
-    watches: Mutex<HashMap<Key, Arc<dyn Any + Send + Sync>>>,
-}
+pub(crate) struct SharedWatches(Mutex<HashMap<Key, Arc<dyn Any + Send + Sync>>>);
 
-impl Hub {
+impl SharedWatches {
     /// Joins the watch of `kind` in `namespace` (`None` for kinds without one), or starts it.
     pub(crate) fn subscribe<K>(session: &Session, kind: Kind, namespace: Option<&str>, scope: &Scope) -> Subscription<K>
     where
@@ -124,7 +120,8 @@ impl Hub {
             selector: scope.labels(),
             only: scope.fields(),
         };
-        let mut watches = locked(&session.hub().watches);
+        let shared = session.kept::<Self>();
+        let mut watches = locked(&shared.0);
         let known = watches.get(&key).and_then(|shared| Arc::clone(shared).downcast::<Shared<K>>().ok());
         let shared = known.unwrap_or_else(|| {
             let shared = Arc::new(Shared { store: Mutex::new(Store::default()), subscribers: watch::Sender::new(0) });
@@ -212,7 +209,7 @@ where
     }
 }
 
-/// Comes back when nobody has been subscribed for a while; the watch is out of the hub then.
+/// Comes back when nobody has been subscribed for a while; the session has forgotten the watch then.
 async fn left_alone<K>(session: &Session, key: &Key, shared: &Shared<K>) {
     let mut subscribers = shared.subscribers.subscribe();
     loop {
@@ -220,7 +217,8 @@ async fn left_alone<K>(session: &Session, key: &Key, shared: &Shared<K>) {
             return;
         }
         sleep(LINGER).await;
-        let mut watches = locked(&session.hub().watches);
+        let shared_watches = session.kept::<SharedWatches>();
+        let mut watches = locked(&shared_watches.0);
         if *shared.subscribers.borrow() == 0 {
             watches.remove(key);
             return;

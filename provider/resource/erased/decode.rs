@@ -3,11 +3,11 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::property::PropertyMap;
 use crate::property::json::{Apart, take_apart};
 use crate::property::path::{PropertyPath, Segment};
-use crate::resource::fields::Fields;
+use crate::property::{PropertyMap, PropertyValue};
 use crate::resource::{CheckFailure, Known, Paths};
+use crate::schema::fields::Fields;
 use crate::schema::shape;
 
 /// How often an older shape is mended before it is given up.
@@ -129,4 +129,21 @@ fn remove(json: &mut Value, path: &PropertyPath) -> PropertyPath {
 /// The paths that the program marked secret by its own choice: those that the types mark anyway left out.
 pub(super) fn own_secrets(fields: &Fields, map: &PropertyMap) -> Paths {
     take_apart(map).secret.into_iter().filter(|path| !fields.is_secret(path)).collect()
+}
+
+/// Pulumi prints the value of a top-level property that a failure names, without asking whether a part of it is secret:
+/// such a failure names its property in its reason instead.
+pub(super) fn without_secrets(inputs: &PropertyMap, failures: Vec<CheckFailure>) -> Vec<CheckFailure> {
+    let names_secret = |path: &PropertyPath| {
+        path.segments().len() == 1 && path.top_level().and_then(|name| inputs.get(name)).is_some_and(PropertyValue::has_secret)
+    };
+    failures
+        .into_iter()
+        .map(|failure| match failure {
+            CheckFailure { path, reason } if names_secret(&path) => {
+                CheckFailure { path: PropertyPath::root(), reason: format!("`{path}`: {reason}") }
+            }
+            plain => plain,
+        })
+        .collect()
 }

@@ -9,8 +9,8 @@ use super::encode::TELLING;
 use super::{Comparison, Created, ErasedResource, Failed, Old, Read, Refusal, Typed};
 use crate::property::pattern::Pattern;
 use crate::property::{PropertyMap, PropertyValue};
-use crate::resource::fields::Fields;
 use crate::resource::{Autonaming, CheckFailure, Context, Failure, Reporter, Resource};
+use crate::schema::fields::Fields;
 
 /// What stands for a secret.
 const SHOWN: &str = "[secret]";

@@ -8,7 +8,7 @@ use crate::property::path::PropertyPath;
 use crate::property::value::get;
 use crate::property::{PropertyMap, PropertyValue};
 use crate::resource::Paths;
-use crate::resource::fields::Fields;
+use crate::schema::fields::Fields;
 
 /// The shortest secret that is looked for in other texts: a shorter one stands in many by chance.
 pub(super) const TELLING: usize = 4;

@@ -1,17 +1,18 @@
 //! Functions and listings, erased.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::discreet::Hidden;
-use super::{ErasedFunction, Refusal, decode, encode};
+use super::{ErasedFunction, ErasedList, Refusal, decode, encode};
 use crate::property::PropertyMap;
 use crate::property::json::take_apart;
-use crate::resource::fields::Fields;
+use crate::resource::list::{List, Listed};
 use crate::resource::{CheckFailure, Context, Function, Known, Paths};
+use crate::schema::fields::Fields;
 
 /// A function behind [`ErasedFunction`].
 pub(in crate::resource) struct Called<F> {
@@ -39,7 +40,7 @@ impl<F: Function> ErasedFunction for Called<F> {
 }
 
 /// Reads arguments, which are never unknown and whose secrets are told apart only for what is said of them.
-pub(super) fn arguments<T: DeserializeOwned + JsonSchema>(fields: &Fields, args: &PropertyMap) -> Result<T, Refusal> {
+fn arguments<T: DeserializeOwned + JsonSchema>(fields: &Fields, args: &PropertyMap) -> Result<T, Refusal> {
     let mut map = args.clone();
     fields.drop_nulls(&mut map);
     fields.mark_secrets(&mut map);
@@ -49,6 +50,29 @@ pub(super) fn arguments<T: DeserializeOwned + JsonSchema>(fields: &Fields, args:
     }
     match decode::written(fields, apart) {
         (Some(Known { value, .. }), failures) if failures.is_empty() => Ok(value),
-        (_, failures) => Err(Refusal::Arguments(super::resource::without_secrets(&map, failures))),
+        (_, failures) => Err(Refusal::Arguments(decode::without_secrets(&map, failures))),
+    }
+}
+
+/// The listing of a resource behind [`ErasedList`].
+pub(in crate::resource) struct Enumerated<R: List> {
+    resource: Arc<R>,
+    query: LazyLock<Fields>,
+}
+
+impl<R: List> Enumerated<R> {
+    pub(in crate::resource) fn new(resource: Arc<R>) -> Self {
+        Self { resource, query: LazyLock::new(Fields::of_inputs::<R::Query>) }
+    }
+}
+
+impl<R: List> ErasedList for Enumerated<R> {
+    fn list<'a>(&'a self, ctx: &'a Context, query: &'a PropertyMap, limit: Option<usize>) -> BoxFuture<'a, Result<Vec<Listed>, Refusal>> {
+        Box::pin(async move {
+            let hidden = Hidden::of([(&*self.query, query)]);
+            let query: R::Query = arguments(&self.query, query).map_err(|refusal| hidden.refusal(refusal))?;
+            let listed = self.resource.list(&hidden.context(ctx), &query, limit).await;
+            listed.map_err(|failure| Refusal::Failed(hidden.failure(failure)))
+        })
     }
 }

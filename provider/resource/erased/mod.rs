@@ -17,8 +17,8 @@ use crate::property::PropertyMap;
 use crate::property::pattern::Pattern;
 
 pub(super) use discreet::DiscreetResource;
-pub(super) use function::Called;
-pub(super) use resource::{Enumerated, Typed};
+pub(super) use function::{Called, Enumerated};
+pub(super) use resource::Typed;
 
 /// What would change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

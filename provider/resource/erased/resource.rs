@@ -4,16 +4,14 @@ use std::sync::{Arc, LazyLock};
 
 use futures::future::BoxFuture;
 
-use super::discreet::Hidden;
-use super::{Comparison, Created, ErasedList, ErasedResource, Failed, Old, Partial, Read, Refusal, decode, encode, function};
+use super::{Comparison, Created, ErasedResource, Failed, Old, Partial, Read, decode, encode};
+use crate::property::PropertyMap;
 use crate::property::json::take_apart;
 use crate::property::path::{PropertyPath, Segment};
 use crate::property::pattern::Pattern;
 use crate::property::value::get;
-use crate::property::{PropertyMap, PropertyValue};
-use crate::resource::fields::Fields;
-use crate::resource::list::{List, Listed};
 use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource};
+use crate::schema::fields::Fields;
 
 /// A resource behind [`ErasedResource`].
 pub(in crate::resource) struct Typed<R> {
@@ -87,8 +85,8 @@ impl<R: Resource> Typed<R> {
     }
 
     /// The inputs that a read found. What says the same as before stays as it was written then; what is secret stays secret.
-    fn read_inputs(&self, found: &R::Args, old: &Old) -> PropertyMap {
-        let secret = decode::own_secrets(&self.args, &old.inputs);
+    fn read_inputs(&self, found: &R::Args, mut secret: Paths, old: &Old) -> PropertyMap {
+        secret.extend(decode::own_secrets(&self.args, &old.inputs));
         let mut inputs = encode::bag(&self.args, found, &Paths::new(), &secret);
         let before = decode::remembered::<R::Args>(&self.args, &old.inputs).map(|args| encode::to_json(&args)).unwrap_or_default();
         let now = encode::to_json(found);
@@ -115,7 +113,7 @@ impl<R: Resource> ErasedResource for Typed<R> {
             self.args.drop_nulls(&mut inputs);
             self.args.mark_secrets(&mut inputs);
             let (known, mut failures) = decode::written::<R::Args>(&self.args, take_apart(&inputs));
-            let Some(known) = known else { return Err(without_secrets(&inputs, failures)) };
+            let Some(known) = known else { return Err(decode::without_secrets(&inputs, failures)) };
             let old = decode::remembered(&self.args, old);
             match self.resource.check(ctx, autonaming, old.as_ref(), &known).await {
                 Ok(checked) if failures.is_empty() => {
@@ -123,10 +121,10 @@ impl<R: Resource> ErasedResource for Typed<R> {
                     self.args.mark_secrets(&mut inputs);
                     Ok(inputs)
                 }
-                Ok(_) => Err(without_secrets(&inputs, failures)),
+                Ok(_) => Err(decode::without_secrets(&inputs, failures)),
                 Err(more) => {
                     failures.extend(more);
-                    Err(without_secrets(&inputs, failures))
+                    Err(decode::without_secrets(&inputs, failures))
                 }
             }
         })
@@ -141,7 +139,8 @@ impl<R: Resource> ErasedResource for Typed<R> {
         let Some(old_args) = self.old_args(old).or_else(decode::nothing) else {
             return Err(Failure::new(FailureKind::Internal, "failed to read the inputs in state"));
         };
-        let Diff { mut changes, delete_before_replace } = self.resource.diff(&old_args, self.old_state(old).as_ref(), &known);
+        let diff = self.resource.diff(&old_args, self.old_state(old).as_ref(), &known);
+        let Diff { mut changes, delete_before_replace, in_place: _ } = diff.mark_replacing(&self.args);
         changes.retain(|change| {
             let is_kept_out =
                 |pattern: &Pattern| pattern.covers(&change.path) && (!change.of_inputs || is_taken_back(pattern, &change.path, old, new));
@@ -200,8 +199,8 @@ impl<R: Resource> ErasedResource for Typed<R> {
                 }
                 failed
             })?;
-            Ok(found.map(|Found { id, inputs, state }| {
-                let inputs = self.read_inputs(&inputs, old);
+            Ok(found.map(|Found { id, inputs, state, secrets }| {
+                let inputs = self.read_inputs(&inputs, secrets, old);
                 let outputs = self.outputs(&inputs, &state, &Paths::new()).outputs;
                 Read { id, inputs, outputs }
             }))
@@ -232,44 +231,4 @@ pub(super) fn is_taken_back(pattern: &Pattern, path: &PropertyPath, old: &Old, n
             Segment::Key(_) => is || !was || index + 1 == segments.len(),
         }
     })
-}
-
-/// Pulumi prints the value of a top-level property that a failure names, without asking whether a part of it is secret:
-/// such a failure names its property in its reason instead.
-pub(super) fn without_secrets(inputs: &PropertyMap, failures: Vec<CheckFailure>) -> Vec<CheckFailure> {
-    let names_secret = |path: &PropertyPath| {
-        path.segments().len() == 1 && path.top_level().and_then(|name| inputs.get(name)).is_some_and(PropertyValue::has_secret)
-    };
-    failures
-        .into_iter()
-        .map(|failure| match failure {
-            CheckFailure { path, reason } if names_secret(&path) => {
-                CheckFailure { path: PropertyPath::root(), reason: format!("`{path}`: {reason}") }
-            }
-            plain => plain,
-        })
-        .collect()
-}
-
-/// The listing of a resource behind [`ErasedList`].
-pub(in crate::resource) struct Enumerated<R: List> {
-    resource: Arc<R>,
-    query: LazyLock<Fields>,
-}
-
-impl<R: List> Enumerated<R> {
-    pub(in crate::resource) fn new(resource: Arc<R>) -> Self {
-        Self { resource, query: LazyLock::new(Fields::of_inputs::<R::Query>) }
-    }
-}
-
-impl<R: List> ErasedList for Enumerated<R> {
-    fn list<'a>(&'a self, ctx: &'a Context, query: &'a PropertyMap, limit: Option<usize>) -> BoxFuture<'a, Result<Vec<Listed>, Refusal>> {
-        Box::pin(async move {
-            let hidden = Hidden::of([(&*self.query, query)]);
-            let query: R::Query = function::arguments(&self.query, query).map_err(|refusal| hidden.refusal(refusal))?;
-            let listed = self.resource.list(&hidden.context(ctx), &query, limit).await;
-            listed.map_err(|failure| Refusal::Failed(hidden.failure(failure)))
-        })
-    }
 }

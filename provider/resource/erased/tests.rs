@@ -8,10 +8,10 @@ use super::*;
 use crate::property::PropertyValue;
 use crate::property::json::take_apart;
 use crate::property::path::PropertyPath;
-use crate::resource::fields::Fields;
 use crate::resource::registry::Registry;
 use crate::resource::sample::{GetThing, Thing, ThingArgs};
 use crate::resource::{FailureKind, Function, Reporter, Resource, Urn};
+use crate::schema::fields::Fields;
 
 struct Silent;
 

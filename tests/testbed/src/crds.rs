@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use clickhouse_provider::kubernetes::crd::definitions;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Client, ResourceExt as _};
+
+use crate::crd::definitions;
 
 /// The environment variable that names a folder with the operator's own definitions.
 pub const FOLDER: &str = "CLICKHOUSE_OPERATOR_CRDS";

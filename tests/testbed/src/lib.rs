@@ -10,6 +10,7 @@
 
 pub mod cloud;
 pub mod control_plane;
+mod crd;
 pub mod crds;
 pub mod detached;
 pub mod operator;

@@ -282,6 +282,13 @@ impl Source {
     pub(in super::super) fn of(spec: &Value) -> Option<Self> {
         let users = &spec["configuration"]["users"];
         let field = |name: &str| &users[format!("{}/{name}", administrator(users))];
+        // Of a hash nobody knows what it is of, and it counts more than a password.
+        let is_hashed = ["", "k8s_secret_", "k8s_secret_env_"].into_iter().any(|form| {
+            ["password_sha256_hex", "password_double_sha1_hex"].into_iter().any(|hash| !field(&format!("{form}{hash}")).is_null())
+        });
+        if is_hashed {
+            return None;
+        }
         let reference = &field("password")["valueFrom"]["secretKeyRef"];
         if let (Some(name), Some(key)) = (text(&reference["name"]), text(&reference["key"])) {
             return Some(Self::Secret(None, name, key));
@@ -295,7 +302,9 @@ impl Source {
                 _ => None,
             };
         }
-        text(field("password")).filter(|password| !password.is_empty()).map(|password| Self::Text(password.into()))
+        text(field("password"))
+            .filter(|password| !password.is_empty() && password != "_removed_")
+            .map(|password| Self::Text(password.into()))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::kubernetes::client::Session;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{Event, Service};
 use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
-use crate::kubernetes::watch::{Hub, Scope, Snapshot, Subscription};
+use crate::kubernetes::watch::{Scope, SharedWatches as Hub, Snapshot, Subscription};
 use crate::resource::{Context, FailureKind};
 
 /// How long a changed load balancer may show its former address before that counts as the one that it keeps.

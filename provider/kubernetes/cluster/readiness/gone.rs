@@ -8,7 +8,7 @@ use crate::kubernetes::client::Session;
 use crate::kubernetes::meta::{Kind, ObjectRef};
 use crate::kubernetes::observe::Parting;
 use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
-use crate::kubernetes::watch::{Hub, Scope, Snapshot, Subscription};
+use crate::kubernetes::watch::{Scope, SharedWatches as Hub, Snapshot, Subscription};
 use crate::resource::Context;
 
 /// After how long a finalizer that does not go has the operator looked for.

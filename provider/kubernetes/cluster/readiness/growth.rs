@@ -13,7 +13,7 @@ use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{Claim, ClaimStatus, Event};
 use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
-use crate::kubernetes::watch::{Hub, Scope, Snapshot, Subscription};
+use crate::kubernetes::watch::{Scope, SharedWatches as Hub, Snapshot, Subscription};
 use crate::resource::{Context, FailureKind};
 
 /// How long a state that won't mend itself may last: a claim that still asks for the old size though the operator is done, growth that

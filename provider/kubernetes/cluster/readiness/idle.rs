@@ -10,7 +10,7 @@ use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{KeeperInstallation, Pod, StatefulSet};
 use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
-use crate::kubernetes::watch::{Hub, Scope, Subscription};
+use crate::kubernetes::watch::{Scope, SharedWatches as Hub, Subscription};
 use crate::resource::{Context, FailureKind};
 
 /// How long a Keeper's status may stay `InProgress` without any move before the operator counts as away.

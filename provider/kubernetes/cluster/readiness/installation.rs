@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -14,9 +13,8 @@ use super::{QUIET, Written, operator};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
-use crate::kubernetes::observe::Installation;
 use crate::kubernetes::wait::{NotReady, wait};
-use crate::kubernetes::watch::{Hub, Scope};
+use crate::kubernetes::watch::{Scope, SharedWatches as Hub};
 use crate::resource::Context;
 
 /// What a change is to lead to. Printed as the installation's kind and name.
@@ -45,7 +43,7 @@ impl fmt::Display for Expect {
 #[derive(Debug, Clone)]
 pub enum Served {
     /// Done by the operator, every host ready (or none running, where it is stopped).
-    Ready(Arc<Installation>),
+    Ready,
     /// Written; the operator does nothing about it as long as it is suspended.
     Suspended,
 }
@@ -83,7 +81,7 @@ where
     };
     loop {
         match wait(ctx, deadline, &mut watching).await? {
-            Step::Ready(installation) => return Ok(Served::Ready(installation)),
+            Step::Ready => return Ok(Served::Ready),
             Step::Search => watching.search = Some(Search::start(api.clone(), &expect.namespace, &children)),
             Step::FindOperator => {
                 let traces = watching.object.any(|found| found.status.is_some() || !found.metadata.finalizers().is_empty());

@@ -14,7 +14,7 @@ use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{KeeperInstallation, KeeperStatus, Normalized};
 use crate::kubernetes::wait::{NotReady, Pending, Verdict, wait};
-use crate::kubernetes::watch::{Hub, Scope};
+use crate::kubernetes::watch::{Scope, SharedWatches as Hub};
 use crate::resource::{Context, FailureKind};
 
 /// How long all members must have been ready before a change that the operator has taken up counts as done although the operator does

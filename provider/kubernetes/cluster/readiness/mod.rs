@@ -17,7 +17,7 @@ pub use balancer::await_load_balancer;
 pub use gone::{Leaving, await_gone};
 pub use growth::{Owner, await_growth};
 pub use idle::{await_keeper_idle, await_keeper_left};
-pub use installation::{Expect, Served, await_installation};
+pub use installation::{Expect, await_installation};
 pub use judge::NotDone;
 pub use keeper::{ExpectKeeper, await_keeper};
 

@@ -11,7 +11,7 @@ use crate::kubernetes::client::Api;
 use crate::kubernetes::cluster::diagnose::{Ended, Evidence, Finding, Stage, Words, ended, findings, lacks_claim, telling};
 use crate::kubernetes::meta::{Kind, ObjectRef};
 use crate::kubernetes::observe::{Claim, Event, Observed, Pod, Quota, StatefulSet};
-use crate::kubernetes::watch::{Hub, Scope, Subscription};
+use crate::kubernetes::watch::{Scope, SharedWatches as Hub, Subscription};
 
 /// Pods and volumes of one installation, and the namespace's warnings. What may not be read stays empty: the wait goes on without.
 pub(super) struct Search {

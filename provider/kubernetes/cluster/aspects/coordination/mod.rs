@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(in super::super) use self::external::External;
-pub use self::external::{ExternalArgs, ExternalNode, ExternalTimeouts};
+pub use self::external::ExternalArgs;
 pub(in super::super) use self::keeper::Keeper;
 pub use self::keeper::KeeperArgs;
 use super::super::{defaults, names};

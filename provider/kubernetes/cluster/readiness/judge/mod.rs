@@ -60,7 +60,7 @@ const LOOK_AHEAD: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     /// It serves.
-    Ready(Arc<Installation>),
+    Ready,
     /// Send another task: the operator says that it is done with ours, but it is not.
     FreshTask(NotDone),
     /// Look at pods, volumes and events too.
@@ -170,7 +170,7 @@ impl Judge {
         installation.metadata.is_deleting().then(|| failed(format!("{} is being deleted by someone else", self.expect)))
     }
 
-    fn progress(&mut self, installation: &Arc<Installation>, seen: &Seen<Installation>, now: Instant) -> Verdict<Step> {
+    fn progress(&mut self, installation: &Installation, seen: &Seen<Installation>, now: Instant) -> Verdict<Step> {
         let nothing = InstallationStatus::default();
         let status = installation.status.as_ref().unwrap_or(&nothing);
         let task = installation.spec.task_id.clone().unwrap_or_else(|| self.expect.task_id.clone());
@@ -181,7 +181,7 @@ impl Judge {
         let hosts = hosts(&expect, seen, status, stopped);
         let completed = status.status == "Completed";
         if completed && begun && ended && hosts.all_ready() && !is_too_old(status) {
-            return Verdict::Done(Step::Ready(installation.clone()));
+            return Verdict::Done(Step::Ready);
         }
         if installation.spec.is_suspended() {
             return failed(format!(

@@ -27,7 +27,9 @@ fn collect(key: &str, value: &Value, found: &mut Vec<String>) {
         Value::Object(map) if key == "stringData" => found.extend(map.values().filter(|value| is_long(value)).map(text)),
         Value::Object(map) => map.iter().for_each(|(key, value)| collect(key, value, found)),
         Value::Array(items) => items.iter().for_each(|item| collect(key, item, found)),
-        Value::String(text) => found.extend(text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|word| word.starts_with("hush-")).map(str::to_owned)),
+        Value::String(text) => found.extend(
+            text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|word| word.starts_with("hush-")).map(str::to_owned),
+        ),
         _ => {}
     }
 }

@@ -197,7 +197,9 @@ pub(super) async fn adopt(case: &Case, definitions: Option<&Arc<Definitions>>) -
     let checked = life.check(&old.inputs, program_of(&old.inputs)).await;
     outcomes[1] = right(checked.as_ref().map(|_| ()).map_err(Clone::clone));
     if let Ok(new) = &checked {
-        let empty = life.diff(&old, new).and_then(|(paths, _)| if paths.is_empty() { Ok(()) } else { Err(format!("differs: {}", paths.join(", "))) });
+        let empty = life
+            .diff(&old, new)
+            .and_then(|(paths, _)| if paths.is_empty() { Ok(()) } else { Err(format!("differs: {}", paths.join(", "))) });
         outcomes[2] = right(empty);
     }
     outcomes[3] = right(refreshed(&mut life, &old, checked.ok().as_ref()).await);
@@ -218,7 +220,9 @@ async fn refreshed(life: &mut Life<'_>, old: &Old, checked: Option<&PropertyMap>
         let stored = Old { inputs: new.clone(), outputs: old.outputs.clone() };
         let again = life.read(&stored).await?;
         same("inputs after `up`", new, &again.inputs)?;
-        let computed = |outputs: &PropertyMap| outputs.iter().filter(|(key, _)| !new.contains_key(*key)).map(|(key, value)| (key.clone(), value.clone())).collect();
+        let computed = |outputs: &PropertyMap| {
+            outputs.iter().filter(|(key, _)| !new.contains_key(*key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+        };
         same("outputs after `up`", &computed(&old.outputs), &computed(&again.outputs))?;
     }
     Ok(())
@@ -228,8 +232,13 @@ fn same(what: &str, before: &PropertyMap, after: &PropertyMap) -> Result<(), Str
     let keys = before.keys().chain(after.keys()).filter(|key| before.get(*key) != after.get(*key));
     match keys.min() {
         Some(key) => {
-            let json = |bag: &PropertyMap| Value::Object(take_apart(&bag.iter().filter(|(name, _)| *name == key).map(|(k, v)| (k.clone(), v.clone())).collect()).json);
-            let place = differences(&json(before), &json(after)).into_iter().next().map_or_else(|| format!("marks of {key}"), |(path, _, _)| path.join("."));
+            let json = |bag: &PropertyMap| {
+                Value::Object(take_apart(&bag.iter().filter(|(name, _)| *name == key).map(|(k, v)| (k.clone(), v.clone())).collect()).json)
+            };
+            let place = differences(&json(before), &json(after))
+                .into_iter()
+                .next()
+                .map_or_else(|| format!("marks of {key}"), |(path, _, _)| path.join("."));
             Err(format!("{what}: {place}"))
         }
         None => Ok(()),
@@ -274,7 +283,9 @@ pub(super) async fn change(case: &Case, change: Change, definitions: Option<&Arc
                 let names = |words: &[&str]| words.iter().any(|word| reason.contains(word));
                 return match meaning.refusal {
                     _ if life.silent(&reason).is_err() => Outcome::Wrong("the refusal tells a credential".to_owned()),
-                    _ if !meaning.names.iter().all(|words| names(words)) => Outcome::Wrong(format!("refused without naming both sides: {reason}")),
+                    _ if !meaning.names.iter().all(|words| names(words)) => {
+                        Outcome::Wrong(format!("refused without naming both sides: {reason}"))
+                    }
                     Refusal::Unneeded => Outcome::Unneeded(reason),
                     _ => Outcome::Refused(reason),
                 };
@@ -298,7 +309,11 @@ async fn changed(life: &mut Life<'_>, old: &Old, meaning: &Meaning, force: bool)
     let new = life.check(&old.inputs, program.clone()).await.map_err(Stop::Refused)?;
     let (paths, replaces) = life.diff(old, &new)?;
     if paths.is_empty() || replaces {
-        return Err(Stop::Wrong(if replaces { format!("replaces for {}", paths.join(", ")) } else { "the change is no difference".to_owned() }));
+        return Err(Stop::Wrong(if replaces {
+            format!("replaces for {}", paths.join(", "))
+        } else {
+            "the change is no difference".to_owned()
+        }));
     }
     let there = life.objects();
     for preview in [true, false] {
@@ -358,7 +373,8 @@ fn exact(before: &Value, after: &Value, meaning: &Meaning) -> Result<(), Stop> {
     };
     for (path, was, is) in differences(&part(before), &part(after)) {
         if !meaning.fields.iter().any(|field| path.starts_with(field)) {
-            let say = |value: Option<Value>| value.map_or_else(|| "nothing".to_owned(), |value| value.to_string().chars().take(60).collect());
+            let say =
+                |value: Option<Value>| value.map_or_else(|| "nothing".to_owned(), |value| value.to_string().chars().take(60).collect());
             return Err(Stop::Wrong(format!("{} changes, too: {} → {}", path.join("."), say(was), say(is))));
         }
     }
@@ -384,7 +400,11 @@ fn compare(at: &mut Path, before: Option<&Value>, after: Option<&Value>, found: 
         return;
     }
     match (entries(before), entries(after)) {
-        (was, is) if was.as_ref().or(is.as_ref()).is_some_and(|any| !any.is_empty()) && (was.is_some() || before.is_none()) && (is.is_some() || after.is_none()) => {
+        (was, is)
+            if was.as_ref().or(is.as_ref()).is_some_and(|any| !any.is_empty())
+                && (was.is_some() || before.is_none())
+                && (is.is_some() || after.is_none()) =>
+        {
             let (was, is) = (was.unwrap_or_default(), is.unwrap_or_default());
             for key in was.keys().chain(is.keys().filter(|key| !was.contains_key(*key))) {
                 at.push(key.clone());

@@ -166,7 +166,8 @@ fn replicas(spec: &Value) -> Meaning {
     let layout = Layout::of(spec, &first);
     let (wanted, shards) = (layout.replicas.iter().max().unwrap() + 1, layout.shards);
     let own = |shard: &Value| shard.get("replicas").is_some() || shard.get("replicasCount").is_some();
-    let listed = first["layout"]["shards"].as_array().is_some_and(|shards| shards.iter().any(own)) || first["layout"].get("replicas").is_some();
+    let listed =
+        first["layout"]["shards"].as_array().is_some_and(|shards| shards.iter().any(own)) || first["layout"].get("replicas").is_some();
     let coordinated = is_coordinated(spec, &first);
     Meaning {
         program: (path("replicas"), Some(json!(wanted))),
@@ -211,7 +212,8 @@ fn pods(spec: &Value, input: &str, value: Value, field: &[&str], is_so: impl Fn(
         holds: Box::new(move |chi| {
             let spec = &chi["spec"];
             let first = Layout::of(spec, clusters(spec)[0]).pods(spec);
-            let container = |name: &Option<&str>| container(named(spec, "podTemplates", (*name)?)?.1).map(|(_, container)| is_so(container));
+            let container =
+                |name: &Option<&str>| container(named(spec, "podTemplates", (*name)?)?.1).map(|(_, container)| is_so(container));
             first.iter().all(|name| container(name) == Some(true))
         }),
         refusal: if outside || used[0].len() > 1 { Refusal::Allowed } else { Refusal::Unneeded },
@@ -235,7 +237,8 @@ fn size(spec: &Value) -> Meaning {
         fields,
         holds: Box::new(|chi| {
             let spec = &chi["spec"];
-            let size = |name: &str| named(spec, "volumeClaimTemplates", name).map(|(_, claim)| &claim["spec"]["resources"]["requests"]["storage"]);
+            let size =
+                |name: &str| named(spec, "volumeClaimTemplates", name).map(|(_, claim)| &claim["spec"]["resources"]["requests"]["storage"]);
             Layout::of(spec, clusters(spec)[0]).volumes(spec).into_iter().all(|name| size(name) == Some(&json!(SIZE)))
         }),
         refusal,
@@ -248,7 +251,14 @@ fn without_override(inputs: &Value) -> Option<Meaning> {
     let mut leaves = Vec::new();
     collect(&inputs["chiOverrides"], &mut Vec::new(), &mut leaves);
     let rank = |leaf: &Path| {
-        let top = ["configuration.settings", "configuration.profiles", "configuration.quotas", "configuration.files", "reconcil", "configuration"];
+        let top = [
+            "configuration.settings",
+            "configuration.profiles",
+            "configuration.quotas",
+            "configuration.files",
+            "reconcil",
+            "configuration",
+        ];
         let dotted = leaf.join(".");
         top.iter().position(|prefix| dotted.starts_with(prefix)).unwrap_or(top.len())
     };

@@ -141,6 +141,10 @@ fn the_corpus_has_one_installation_in_each_file_and_no_two_of_a_name() {
     assert_eq!(places.len(), cases.len());
     for case in &cases {
         let count = case.objects.iter().filter(|object| Kind::of(object) == Some(Kind::Installation)).count();
-        assert!(count == 1 && case.objects.iter().all(|object| Kind::of(object).is_some() && object["metadata"]["namespace"] != json!(null)), "{}", case.name);
+        assert!(
+            count == 1 && case.objects.iter().all(|object| Kind::of(object).is_some() && object["metadata"]["namespace"] != json!(null)),
+            "{}",
+            case.name
+        );
     }
 }

@@ -180,7 +180,8 @@ fn finished(path: &str, live: Option<&Value>, mut object: Value, revision: u64) 
 fn missing(seen: &Seen) -> Reply {
     let mut parts = seen.path.rsplit('/');
     let details = json!({"name": parts.next(), "kind": parts.next()});
-    let status = json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404, "message": "not found", "details": details});
+    let status =
+        json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404, "message": "not found", "details": details});
     Reply::Json(404, status)
 }
 

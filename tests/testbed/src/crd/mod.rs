@@ -1,4 +1,4 @@
-//! Definitions of the two kinds that clusters are made of, as far as this provider's manifests use them.
+//! Definitions of the two kinds that clusters are made of, as far as the provider's manifests use them.
 //!
 //! They let the manifests be validated by a real API server without the operator's own definitions: every field that the provider
 //! sets is known, and any other is refused. An installation takes the definitions that come with the operator.
@@ -14,29 +14,51 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::kubernetes::meta::Kind;
+use crate::operator::OPERATOR_VERSION;
 
-/// The version of the operator whose fields the definitions follow; they are labelled with it, as the operator's own are.
-pub const OPERATOR_VERSION: &str = "0.25.6";
-
-/// The definitions of `ClickHouseInstallation` and `ClickHouseKeeperInstallation`.
-pub fn definitions() -> Vec<CustomResourceDefinition> {
-    vec![
-        definition(Kind::Installation, ["clickhouseinstallation", "chi"], installation::spec()),
-        definition(Kind::KeeperInstallation, ["clickhousekeeperinstallation", "chk"], keeper::spec()),
-    ]
+/// What a custom resource is called on the API.
+struct Names {
+    group: &'static str,
+    kind: &'static str,
+    singular: &'static str,
+    plural: &'static str,
+    short: &'static str,
 }
 
-fn definition(kind: Kind, [singular, short]: [&str; 2], spec: JSONSchemaProps) -> CustomResourceDefinition {
+const INSTALLATION: Names = Names {
+    group: "clickhouse.altinity.com",
+    kind: "ClickHouseInstallation",
+    singular: "clickhouseinstallation",
+    plural: "clickhouseinstallations",
+    short: "chi",
+};
+
+const KEEPER_INSTALLATION: Names = Names {
+    group: "clickhouse-keeper.altinity.com",
+    kind: "ClickHouseKeeperInstallation",
+    singular: "clickhousekeeperinstallation",
+    plural: "clickhousekeeperinstallations",
+    short: "chk",
+};
+
+/// The definitions of `ClickHouseInstallation` and `ClickHouseKeeperInstallation`, labelled with the version of the operator whose
+/// fields they follow, as the operator's own are.
+pub(crate) fn definitions() -> Vec<CustomResourceDefinition> {
+    vec![definition(&INSTALLATION, installation::spec()), definition(&KEEPER_INSTALLATION, keeper::spec())]
+}
+
+fn definition(names: &Names, spec: JSONSchemaProps) -> CustomResourceDefinition {
+    let group = names.group;
+    let name = format!("{}.{group}", names.plural);
     let names = CustomResourceDefinitionNames {
-        kind: kind.name().to_owned(),
-        plural: kind.plural().to_owned(),
-        singular: Some(singular.to_owned()),
-        short_names: Some(vec![short.to_owned()]),
+        kind: names.kind.to_owned(),
+        plural: names.plural.to_owned(),
+        singular: Some(names.singular.to_owned()),
+        short_names: Some(vec![names.short.to_owned()]),
         ..CustomResourceDefinitionNames::default()
     };
     let version = CustomResourceDefinitionVersion {
-        name: kind.version().to_owned(),
+        name: "v1".to_owned(),
         served: true,
         storage: true,
         schema: Some(CustomResourceValidation { open_api_v3_schema: Some(object_of(spec)) }),
@@ -49,12 +71,12 @@ fn definition(kind: Kind, [singular, short]: [&str; 2], spec: JSONSchemaProps) -
     };
     CustomResourceDefinition {
         metadata: ObjectMeta {
-            name: Some(kind.qualified()),
-            labels: Some([(format!("{}/chop", kind.group()), OPERATOR_VERSION.to_owned())].into()),
+            name: Some(name),
+            labels: Some([(format!("{group}/chop"), OPERATOR_VERSION.to_owned())].into()),
             ..ObjectMeta::default()
         },
         spec: CustomResourceDefinitionSpec {
-            group: kind.group().to_owned(),
+            group: group.to_owned(),
             names,
             scope: "Namespaced".to_owned(),
             versions: vec![version],
@@ -100,8 +122,8 @@ mod tests {
         })
     }
 
-    fn schema_of(kind: Kind) -> Value {
-        let definition = definitions().into_iter().find(|definition| definition.spec.names.kind == kind.name()).unwrap();
+    fn schema_of(names: &Names) -> Value {
+        let definition = definitions().into_iter().find(|definition| definition.spec.names.kind == names.kind).unwrap();
         serde_json::to_value(&definition.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema).unwrap()
     }
 
@@ -115,7 +137,7 @@ mod tests {
 
     #[test]
     fn fields_of_installations_are_known_and_others_are_not() {
-        let schema = schema_of(Kind::Installation);
+        let schema = schema_of(&INSTALLATION);
         for path in [
             "spec.taskID",
             "spec.suspend",
@@ -143,7 +165,7 @@ mod tests {
 
     #[test]
     fn fields_of_keepers_are_known_and_others_are_not() {
-        let schema = schema_of(Kind::KeeperInstallation);
+        let schema = schema_of(&KEEPER_INSTALLATION);
         for path in ["spec.taskID", "spec.configuration.clusters.layout.replicasCount", "spec.templates.volumeClaimTemplates.spec"] {
             assert!(at(&schema, path).is_some(), "{path}");
         }
