@@ -19,6 +19,8 @@ pub struct Write {
     pub dry_run: bool,
     /// Take over fields that another manager owns.
     pub force: bool,
+    /// Take over fields that were written otherwise than by an apply: of an object that somebody else has made by hand or with Helm.
+    pub adopt: bool,
 }
 
 /// What a delete came to.
@@ -71,7 +73,8 @@ pub async fn apply(api: &Api, manifest: &Value, write: Write) -> Result<Value, E
     let object = ObjectRef::of(manifest).ok_or_else(|| malformed("the manifest names no object of a known kind"))?;
     let subject = Subject::object(Verb::Apply, &object);
     let mut applied = patch(api, &subject, &object, manifest, write).await;
-    if matches!(&applied, Err(Error::Conflict { conflicts, .. }) if conflicts.iter().all(is_edit)) {
+    if matches!(&applied, Err(Error::Conflict { conflicts, .. }) if conflicts.iter().all(|conflict| is_edit(conflict) || write.adopt && !conflict.applies))
+    {
         applied = patch(api, &subject, &object, manifest, Write { force: true, ..write }).await;
     }
     match applied {
@@ -94,6 +97,41 @@ pub async fn apply(api: &Api, manifest: &Value, write: Write) -> Result<Value, E
         }
         result => result,
     }
+}
+
+/// Makes nobody the owner of what others have written of an object without an apply, so that what is not written any more goes. Who applies
+/// it, and the operator, keep theirs. Gives the names of those that lost something; `None` when this provider applies the object already, and
+/// nobody did.
+pub async fn disown(api: &Api, object: &ObjectRef) -> Result<Option<Vec<String>>, Error> {
+    let Some(live) = fetch(api, object).await? else { return Ok(None) };
+    let entries = live["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    let (dropped, mut kept): (Vec<Value>, Vec<Value>) = entries.into_iter().partition(is_foreign_edit);
+    if dropped.is_empty() {
+        let is_applied = kept.iter().any(|entry| entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply");
+        return Ok((!is_applied).then(Vec::new));
+    }
+    // An empty list would leave all as it is.
+    if kept.is_empty() {
+        kept.push(json!({}));
+    }
+    let version = &live["metadata"]["resourceVersion"];
+    merge(api, object, &json!({"metadata": {"uid": uid(&live), "resourceVersion": version, "managedFields": kept}})).await?;
+    let mut names: Vec<_> = dropped.iter().filter_map(|entry| entry["manager"].as_str().map(str::to_owned)).collect();
+    names.dedup();
+    Ok(Some(names))
+}
+
+/// Whether an entry of `managedFields` is of somebody else's, who wrote what we are to write, and not by an apply.
+fn is_foreign_edit(entry: &Value) -> bool {
+    const OPERATOR: &str = "clickhouse-operator";
+    let manager = entry["manager"].as_str().unwrap_or_default();
+    let fields = &entry["fieldsV1"];
+    let of_ours = ["f:labels", "f:annotations"].into_iter().any(|field| !fields["f:metadata"][field].is_null());
+    entry["operation"] != "Apply"
+        && entry["subresource"].as_str().is_none_or(str::is_empty)
+        && manager != FIELD_MANAGER
+        && !manager.contains(OPERATOR)
+        && (of_ours || !fields["f:spec"].is_null())
 }
 
 /// Whether a conflict is about single fields that were changed by hand, or by a merge patch of ours: nobody claims them as a part of

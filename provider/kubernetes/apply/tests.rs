@@ -24,7 +24,7 @@ fn in_turn(replies: Vec<fn() -> Reply>) -> impl Fn(&crate::kubernetes::scripted:
 async fn an_apply_is_one_strict_server_side_patch() {
     let (session, log) = server(|seen| Reply::Json(200, seen.body.clone()));
     let api = session.api(&context().0);
-    let written = apply(&api, &secret(), Write { dry_run: true, force: false }).await.unwrap();
+    let written = apply(&api, &secret(), Write { dry_run: true, ..Write::default() }).await.unwrap();
     assert_eq!(written, secret());
     let seen = log.all();
     assert_eq!(seen.len(), 1);
@@ -32,7 +32,7 @@ async fn an_apply_is_one_strict_server_side_patch() {
     for part in ["fieldManager=pulumi-clickhouse", "fieldValidation=Strict", "force=false", "dryRun=All"] {
         assert!(seen[0].query.contains(part), "{}", seen[0].query);
     }
-    apply(&api, &secret(), Write { dry_run: false, force: true }).await.unwrap();
+    apply(&api, &secret(), Write { force: true, ..Write::default() }).await.unwrap();
     assert!(log.all()[1].query.contains("force=true") && !log.all()[1].query.contains("dryRun"));
 }
 

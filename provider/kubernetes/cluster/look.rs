@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::adopt;
-use super::aspects::{self, ClusterArgs, Live, Source, ValidatedCluster};
+use super::aspects::{self, ClusterArgs, Live, Naming, Source, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::{Login, sha256_hex};
 use super::outputs::{Observed, outputs};
@@ -200,6 +200,31 @@ impl Before {
         }
         Ok(())
     }
+}
+
+/// Refuses to write over what somebody else has made under the name of one of the cluster's objects. Only objects that the state does not
+/// know are looked for: after an adoption, or when one was lost.
+pub(super) async fn refuse_foreign(api: &Api, ctx: &Context, cluster: &ValidatedCluster, uids: &Uids) -> Result<(), Failed> {
+    let Naming { namespace, name, .. } = &cluster.naming;
+    let object = |kind| ObjectRef::new(kind, namespace, name);
+    let wanted = [
+        (cluster.has_secret() && uids.secret.is_none(), login::secret_of(namespace, name)),
+        (cluster.has_service() && uids.service.is_none(), object(Kind::Service)),
+        (cluster.keeper().is_some() && uids.keeper.is_none(), object(Kind::KeeperInstallation)),
+    ];
+    let mut reasons = Vec::new();
+    for (_, object) in wanted.into_iter().filter(|(is_wanted, _)| *is_wanted) {
+        let found = match fetch(api, &object).await {
+            // The write tells it.
+            Err(error) if error.is_premature() => None,
+            found => found.map_err(|error| error.to_failure())?,
+        };
+        let is_ours = |found: &Value| owner_urn(found).map_or_else(|| is_managed(found), |owner| owner == ctx.urn.0);
+        if found.is_some_and(|found| !is_ours(&found)) {
+            reasons.push(format!("{object} exists already and was not made by this stack; it is left alone: rename or delete it"));
+        }
+    }
+    if reasons.is_empty() { Ok(()) } else { Err(Failure { kind: FailureKind::AlreadyExists, reasons, partial: None }) }
 }
 
 /// The Secret with the login, when it is one of this provider's.

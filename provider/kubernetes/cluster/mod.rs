@@ -221,6 +221,7 @@ impl Resource for Cluster {
         refuse(&live.refusals(&known))?;
         Box::pin(survey::expandable(&api, live.shape(), &to, &known)).await?;
         let growing = guard::growing(live.shape(), &to);
+        Box::pin(look::refuse_foreign(&api, ctx, &cluster, &observed.uids)).await?;
         drop((known, to));
         let password = known_password(old_state);
         let same_version = same_password(old, new);

@@ -20,7 +20,7 @@ use super::{complete, login, manifest, restarts, task, uid};
 use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
-use crate::kubernetes::meta;
+use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::{Context, Failure, FailureKind};
 
@@ -178,9 +178,34 @@ impl Rollout<'_> {
     }
 
     async fn write_installation(&mut self, task: &str) -> Result<Written, Failure<ClusterState>> {
+        if self.cluster.adopted.is_some() {
+            self.take_over_fields().await?;
+        }
         let written = self.write(&self.manifests(task).installation).await?;
         self.observed.uids.installation = uid(&written);
         Ok(Written::of(&written))
+    }
+
+    /// What others have written of an adopted installation would stay when the program does not say it any more: so first the program says
+    /// all of it, as it is.
+    async fn take_over_fields(&self) -> Result<(), Failure<ClusterState>> {
+        let Naming { namespace, name, .. } = &self.cluster.naming;
+        let object = ObjectRef::new(Kind::Installation, namespace, name);
+        let failed = |error: Error| error.to_failure();
+        let Some(managers) = Box::pin(apply::disown(self.api, &object)).await.map_err(failed)? else { return Ok(()) };
+        if let Some(old) = self.old.and_then(complete) {
+            let mut installation = manifest::installations(&old).0;
+            if let Some(spec) = installation["spec"].as_object_mut() {
+                spec.remove("taskID");
+            }
+            installation["metadata"]["uid"] = json!(self.observed.uids.installation);
+            Box::pin(self.put(&installation)).await.map_err(failed)?;
+        }
+        if !managers.is_empty() {
+            let names = managers.iter().map(|manager| format!("`{manager}`")).collect::<Vec<_>>().join(", ");
+            self.ctx.report.info(&format!("takes over what {names} wrote of {object}; from now on this program says it"));
+        }
+        Ok(())
     }
 
     fn manifests(&self, task: &str) -> Manifests {
@@ -193,7 +218,7 @@ impl Rollout<'_> {
     }
 
     fn mode(&self) -> Write {
-        Write { dry_run: false, force: self.cluster.operations.force_conflicts }
+        Write { dry_run: false, force: self.cluster.operations.force_conflicts, adopt: self.cluster.adopted.is_some() }
     }
 
     async fn put_all(&self, manifest: Option<&Value>) -> Result<Option<Value>, Error> {

@@ -62,6 +62,8 @@ pub(super) async fn update(
         Err(error @ (Error::Elsewhere { .. } | Error::Cancelled { .. })) => return Err(error.to_failure()),
         _ => {}
     }
+    let uids = state.map(|state| state.uids.clone()).unwrap_or_default();
+    Box::pin(look::refuse_foreign(api, ctx, cluster, &uids)).await?;
     dry_run(api, ctx, cluster, login, state).await
 }
 
@@ -71,7 +73,7 @@ async fn dry_run(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &L
     let manifests = manifest::build(cluster, &ctx.urn, login, &task::fresh()).identified(&state.uids, state.incarnation.as_deref());
     let Manifests { namespace, secret, service, keeper, installation } = manifests;
     let makes_namespace = namespace.is_some();
-    let write = Write { dry_run: true, force: cluster.operations.force_conflicts };
+    let write = Write { dry_run: true, force: cluster.operations.force_conflicts, adopt: cluster.adopted.is_some() };
     let manifests: Vec<_> = [namespace, secret, service, keeper, Some(installation)].into_iter().flatten().collect();
     let results = join_all(manifests.iter().map(|manifest| apply::apply(api, manifest, write))).await;
     let mut told: Vec<String> = Vec::new();

@@ -302,9 +302,9 @@ impl Source {
                 _ => None,
             };
         }
-        text(field("password"))
-            .filter(|password| !password.is_empty() && password != "_removed_")
-            .map(|password| Self::Text(password.into()))
+        let password = field("password");
+        let password = text(password).or_else(|| password.as_number().map(ToString::to_string));
+        password.filter(|password| !password.is_empty() && password != "_removed_").map(|password| Self::Text(password.into()))
     }
 }
 

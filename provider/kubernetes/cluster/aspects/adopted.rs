@@ -94,8 +94,8 @@ impl Adopted {
         let of_first = || clickhouse.hosts.iter().filter(|host| host.cluster == live.cluster_name());
         let most = |index: fn(&super::super::shape::Host) -> u32| of_first().map(|host| index(host) + 1).max().unwrap_or(1);
         Self {
-            // A template that is named but not there is none to write into.
-            pod: if template.is_some() || pod == Template::Several { pod } else { Template::None },
+            // One that is named and not there comes from elsewhere, and can't be written into.
+            pod: if template.is_none() && pod != Template::None { Template::Several } else { pod },
             container,
             data: ClaimStyle::of(spec, &clickhouse, Holds::Data),
             logs: ClaimStyle::of(spec, &clickhouse, Holds::Logs),

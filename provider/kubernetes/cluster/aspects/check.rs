@@ -58,7 +58,8 @@ impl<'a> Checker<'a> {
     /// Refuses an input of the hosts' pods where these come from several templates of somebody else's.
     pub(super) fn is_for_one_pod_template(&mut self, path: &str, is_given: bool) {
         if is_given && self.adopted().is_some_and(|adopted| adopted.pod == Template::Several) {
-            let reason = "the hosts use several pod templates: say it in `chiOverrides.templates.podTemplates`";
+            let reason =
+                "the hosts' pods don't come from one template of this installation: say it in `chiOverrides.templates.podTemplates`";
             self.fail(path, reason);
         }
     }
