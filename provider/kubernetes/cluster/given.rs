@@ -34,7 +34,8 @@ pub(super) fn problems(old: Option<&ClusterArgs>, given: &Known<ClusterArgs>) ->
     names(args, &mut found);
     metadata(args, &mut found);
     image(args, &mut found);
-    if lacks_keeper_image(args) && !old.is_some_and(lacks_keeper_image) {
+    let is_adopted = [Some(args), old].into_iter().flatten().any(|args| args.adopted().is_some());
+    if lacks_keeper_image(args) && !is_adopted && !old.is_some_and(lacks_keeper_image) {
         let reason = format!(
             "must be given with a server image of one's own: only for the official one, `{}`, is the Keeper's of the same version known",
             defaults::SERVER_REPOSITORY

@@ -1,14 +1,16 @@
 //! A cluster that somebody else made: how its objects are written. Nothing is written into them but what inputs say, in the templates that
 //! are there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::shape::{Claim, Holds, Installation, Shape};
+use super::draft::yes_no;
 use super::read::{Live, container, text};
 use super::storage::{Provisioner, ReclaimPolicy};
+use crate::kubernetes::observe;
 
 /// How the installation of an adopted cluster is written. Recorded with its inputs when it is adopted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +26,10 @@ pub struct Adopted {
     pub(super) logs: ClaimStyle,
     /// How many shards and replicas there are, where the layout is written out host by host.
     pub(super) explicit_layout: Option<(u32, u32)>,
-    /// Fields that say what is the operator's default anyway, by their paths in `spec`.
+    /// Fields that say what is the operator's default anyway.
     pub(super) stated: BTreeSet<String>,
+    /// The words in which fields say yes or no: the operator knows many.
+    pub(super) words: BTreeMap<String, String>,
 }
 
 /// Which of the templates of a kind the hosts use.
@@ -87,10 +91,14 @@ impl Adopted {
         let pod = Template::of(clickhouse.pod_template_names());
         let template = pod.name().and_then(|name| named(&spec["templates"]["podTemplates"], name));
         let container = template.and_then(|template| text(&container(template, "clickhouse")["name"]));
-        let stated = ["stop", "suspend"].into_iter().filter(|field| spec[*field] == "no");
+        let words = ["stop", "suspend"].into_iter().filter_map(|field| Some((field.to_owned(), text(&spec[field])?)));
+        let words = words.filter(|(_, word)| observe::yes_or_no(word).is_some()).collect();
         let layout = &live.cluster()["layout"];
         let counts = ["shardsCount", "replicasCount"].into_iter().filter(|field| layout.get(*field).is_some());
-        let is_explicit = ["shards", "replicas"].into_iter().any(|field| layout[field].as_array().is_some_and(|list| !list.is_empty()));
+        let has_list = |field: &str| layout[field].as_array().is_some_and(|list| !list.is_empty());
+        // Without a name it can't be told from another in a list.
+        let is_nameless = live.cluster().is_object() && live.cluster().get("name").is_none();
+        let is_explicit = is_nameless || has_list("shards") || has_list("replicas");
         let of_first = || clickhouse.hosts.iter().filter(|host| host.cluster == live.cluster_name());
         let most = |index: fn(&super::super::shape::Host) -> u32| of_first().map(|host| index(host) + 1).max().unwrap_or(1);
         Self {
@@ -100,7 +108,16 @@ impl Adopted {
             data: ClaimStyle::of(spec, &clickhouse, Holds::Data),
             logs: ClaimStyle::of(spec, &clickhouse, Holds::Logs),
             explicit_layout: is_explicit.then(|| (most(|host| host.shard), most(|host| host.replica))),
-            stated: stated.chain(counts).map(str::to_owned).collect(),
+            stated: counts.map(str::to_owned).collect(),
+            words,
+        }
+    }
+
+    /// How a field is to say yes or no; `None` where it need not.
+    pub(super) fn word(&self, field: &str, says_yes: bool) -> Option<&str> {
+        match self.words.get(field) {
+            Some(word) if observe::yes_or_no(word) == Some(says_yes) => Some(word),
+            known => (says_yes || known.is_some()).then_some(yes_no(says_yes)),
         }
     }
 

@@ -88,6 +88,9 @@ impl Aspect for ServerImage {
         if let Some(version) = &version {
             check_tag(check, "version", version);
         }
+        if check.adopted().is_some() && version.is_some() && image.as_ref().is_some_and(|image| image.digest.is_some()) {
+            check.fail("version", "has no effect beside `image.digest`, which says what runs: remove one of them");
+        }
         check.is_for_one_pod_template("version", version.is_some());
         check.is_for_one_pod_template("image", image.is_some());
         let image = ContainerImage::check("image", image.as_ref(), defaults::SERVER_REPOSITORY, version.as_deref(), check);

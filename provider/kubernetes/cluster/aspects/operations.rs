@@ -72,12 +72,15 @@ impl Aspect for Operations {
 
     fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
         // Said also when it is no: so a cluster that someone else stopped is noticed and started again.
-        let is_written = |field, says_yes| says_yes || cluster.adopted.as_ref().is_none_or(|adopted| adopted.states(field));
-        if is_written("stop", self.stopped) {
-            drafts.installation.fields.insert("stop".to_owned(), json!(yes_no(self.stopped)));
+        let word = |field, says_yes| match &cluster.adopted {
+            None => Some(yes_no(says_yes)),
+            Some(adopted) => adopted.word(field, says_yes),
+        };
+        if let Some(word) = word("stop", self.stopped) {
+            drafts.installation.fields.insert("stop".to_owned(), json!(word));
         }
-        for draft in drafts.both().filter(|_| is_written("suspend", self.suspended)) {
-            draft.fields.insert("suspend".to_owned(), json!(yes_no(self.suspended)));
+        if let Some(word) = word("suspend", self.suspended) {
+            drafts.both().for_each(|draft| _ = draft.fields.insert("suspend".to_owned(), json!(word)));
         }
         if let Some(token) = &self.restart_token {
             // A changed pod template rolls every host once; the operator's own `restart` would do so at each reconcile.
