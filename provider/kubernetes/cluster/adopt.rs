@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::aspects::{self, ClusterArgs, FreeForm, Live, ValidatedCluster};
 use super::manifest::{self, Login};
-use super::{defaults, given, shape, validate};
+use super::{defaults, shape, validate};
 use crate::resource::{Autonaming, Known, Urn};
 
 /// The inputs that render `live`.
@@ -34,8 +34,7 @@ fn sift(args: &mut ClusterArgs, live: &Live, urn: &Urn, login: &Login) {
     let faults = |inputs: &Map<String, Value>| -> Option<(usize, usize)> {
         let args = parse(inputs)?;
         let filled = defaults::fill(urn, &Autonaming::Default, "", None, &Known::all(args.clone())).ok()?;
-        let refused = validate::validate(&Known::all(filled)).err().map_or(0, |failures| failures.len());
-        let refused = refused + given::problems(None, &Known::all(args.clone())).len();
+        let refused = validate::program(&Known::all(filled), None).len();
         let others = render(&args, urn, login).map_or(0, |rendered| others(&rendered.installation["spec"], live.spec()));
         Some((refused, others))
     };

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::aspects::{ClusterArgs, OverridesArgs, Provisioner, ReclaimPolicy};
+use super::aspects::{ClusterArgs, FreeForm, OverridesArgs, Provisioner, ReclaimPolicy};
 use super::shape::{Claim, Ensemble, Existence, Holds, Host, Installation, MOST_HOSTS, Shape};
 use super::{quantity, validate};
 use crate::property::path::PropertyPath;
@@ -50,6 +50,24 @@ pub(super) fn of_inputs(old: &ClusterArgs, new: &Known<ClusterArgs>) -> Vec<Chec
     let mut new = new.clone();
     new.unknown.extend(validate::validate(&new).err().into_iter().flatten().map(|failure| failure.path));
     refusals(&Shape::last(old), &Shape::rendered(&validate::anyway(&new)), &new)
+}
+
+/// The overrides that make more hosts than are supported, of a cluster that is not there yet: what becomes of one that is, the guard judges.
+/// `filled` has its defaults.
+pub(super) fn overridden_hosts(old: Option<&ClusterArgs>, filled: &Known<ClusterArgs>) -> Vec<CheckFailure> {
+    let places = [("chiOverrides", &filled.value.overrides.chi_overrides), ("chkOverrides", &filled.value.overrides.chk_overrides)];
+    let lays_out = |overrides: &Option<FreeForm>| overrides.as_ref().is_some_and(|overrides| overrides.contains_key("configuration"));
+    if old.is_some() || !places.iter().any(|(_, overrides)| lays_out(overrides)) {
+        return Vec::new();
+    }
+    let Shape { clickhouse, keeper, .. } = Shape::rendered(&validate::anyway(filled));
+    let installations = places.into_iter().zip([Some(clickhouse), keeper]);
+    let failures = installations.filter_map(|((path, _), installation)| {
+        let count = installation.filter(Installation::is_too_large)?.count;
+        let reason = format!("makes {count} hosts, at most {MOST_HOSTS} are supported: ask for fewer, or make several clusters");
+        Some(CheckFailure::new(format!("{path}.configuration.clusters").as_str(), reason))
+    });
+    failures.filter(|failure| !filled.is_unknown(&failure.path)).collect()
 }
 
 /// Why the step to the inputs `new`, whose shape is `to`, is refused: changes that can't be made at all, and, without

@@ -11,7 +11,6 @@ pub mod diagnose;
 mod diff;
 mod effects;
 pub mod get;
-mod given;
 mod guard;
 pub mod list;
 mod live;
@@ -91,10 +90,9 @@ impl Resource for Cluster {
     ) -> Result<ClusterArgs, Vec<CheckFailure>> {
         let filled = defaults::fill(&ctx.urn, autonaming, &self.session.default_namespace(), old, new).map_err(|failure| vec![failure])?;
         let known = Known { value: filled, unknown: new.unknown.clone() };
-        let mut failures = validate::validate(&known).err().unwrap_or_default();
+        let mut failures = validate::program(&known, old);
         // The first thing that is wrong with a property is told.
-        let problems = given::problems(old, new).into_iter().chain(given::overridden_hosts(old, &known));
-        for problem in problems.chain(overrides::conflicts(new, &known.value)) {
+        for problem in guard::overridden_hosts(old, &known).into_iter().chain(overrides::conflicts(new, &known.value)) {
             if !failures.iter().any(|failure| failure.path == problem.path) {
                 failures.push(problem);
             }

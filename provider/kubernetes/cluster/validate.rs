@@ -12,6 +12,14 @@ pub(super) fn validate(args: &Known<ClusterArgs>) -> Result<ValidatedCluster, Ve
     if failures.is_empty() { Ok(cluster) } else { Err(failures) }
 }
 
+/// What is wrong with a program whose defaults are filled in. More is asked of what is new than of what the cluster has already: none that is
+/// there becomes an error.
+pub(super) fn program(args: &Known<ClusterArgs>, old: Option<&ClusterArgs>) -> Vec<CheckFailure> {
+    let mut check = Checker::of_program(args, old);
+    aspects::check(&mut check);
+    check.into_failures()
+}
+
 /// The cluster that `args` describe, whether they are sound or not: for what is wrong a default may stand in, so it must not be built.
 pub(super) fn anyway(args: &Known<ClusterArgs>) -> ValidatedCluster {
     aspects::check(&mut Checker::new(args))

@@ -14,6 +14,9 @@ use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 /// The operator's own user.
 const OPERATOR: &str = "clickhouse_operator";
 
+/// The longest name of an administrator.
+const USERNAME: usize = 64;
+
 /// The inputs about logins.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -127,6 +130,14 @@ impl Aspect for Access {
         let AdminArgs { username, password, existing_secret, password_version, networks } = admin.unwrap_or_default();
         let username = username.unwrap_or_else(|| defaults::USERNAME.to_owned());
         check_username(check, &username);
+        if username.len() > USERNAME {
+            let reason = format!("has {} characters, at most {USERNAME} are taken: shorten it", username.len());
+            check.fail_newly("admin.username".into(), reason);
+        }
+        if networks.as_ref().is_some_and(Vec::is_empty) {
+            let reason = "must name at least one address or range; leave it out for the private ranges, or write `127.0.0.1` to let in nobody from outside";
+            check.fail_newly("admin.networks".into(), reason);
+        }
         let credential = credential(check, password, existing_secret, password_version);
         let networks = match networks {
             Some(networks) => {

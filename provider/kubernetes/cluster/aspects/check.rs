@@ -3,27 +3,67 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use serde_json::Value;
+
 use super::super::{names, quantity};
 use super::adopted::Template;
 use super::{Adopted, ClusterArgs, SecretKey};
-use crate::property::path::PropertyPath;
+use crate::kubernetes::meta::MANAGED_BY;
+use crate::property::path::{PropertyPath, Segment};
 use crate::resource::{CheckFailure, Known};
+
+/// The smallest volume, and the least memory, in bytes: less is a forgotten unit.
+const LEAST_BYTES: i128 = 1 << 20;
 
 /// The inputs with their defaults, and what is wrong with them.
 pub(in super::super) struct Checker<'a> {
     known: &'a Known<ClusterArgs>,
     failures: Vec<CheckFailure>,
+    /// The inputs of the last run; `None` where nothing is asked of what is new.
+    old: Option<Option<&'a ClusterArgs>>,
+    /// What is only wrong where it is new.
+    new_failures: Vec<CheckFailure>,
 }
 
 impl<'a> Checker<'a> {
     /// Nothing is found yet. What is unknown is neither checked nor guessed at.
     pub(in super::super) fn new(known: &'a Known<ClusterArgs>) -> Self {
-        Self { known, failures: Vec::new() }
+        Self { known, failures: Vec::new(), old: None, new_failures: Vec::new() }
     }
 
-    /// What is wrong.
+    /// The same for a program: more is asked of what is new to the cluster than of what it has already in the same place.
+    pub(in super::super) fn of_program(known: &'a Known<ClusterArgs>, old: Option<&'a ClusterArgs>) -> Self {
+        Self { old: Some(old), ..Self::new(known) }
+    }
+
+    /// What is wrong, the first thing of each property.
     pub(in super::super) fn into_failures(self) -> Vec<CheckFailure> {
-        self.failures
+        let Self { known, mut failures, old, new_failures } = self;
+        if new_failures.is_empty() {
+            return failures;
+        }
+        let (old, new) = (old.flatten().and_then(|old| serde_json::to_value(old).ok()), serde_json::to_value(&known.value));
+        let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
+        for failure in new_failures {
+            let there = at(&old, &failure.path);
+            let is_new = there.is_none() || there != at(&new, &failure.path);
+            if is_new && !failures.iter().any(|other| other.path == failure.path) {
+                failures.push(failure);
+            }
+        }
+        failures
+    }
+
+    /// Whether the cluster has an input of the last run that `is_there`.
+    pub(super) fn had(&self, is_there: impl Fn(&ClusterArgs) -> bool) -> bool {
+        self.old.flatten().is_some_and(is_there)
+    }
+
+    /// Of a value that a cluster may have, but not get.
+    pub(super) fn fail_newly(&mut self, path: PropertyPath, reason: impl Into<String>) {
+        if self.old.is_some() && !self.known.is_unknown(&path) {
+            self.new_failures.push(CheckFailure { path, reason: reason.into() });
+        }
     }
 
     /// The inputs.
@@ -86,6 +126,16 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// A size of a volume or of memory.
+    pub(super) fn bytes(&mut self, path: &str, text: Option<&String>) {
+        self.quantity(path, text);
+        let Some(text) = text else { return };
+        if quantity::nanos(text).is_some_and(|nanos| nanos > 0 && nanos < LEAST_BYTES * quantity::NANOS) {
+            let reason = format!("`{text}` is less than `1Mi`: is a unit missing? write for example `4Gi`");
+            self.fail_newly(path.into(), reason);
+        }
+    }
+
     pub(super) fn dns_name(&mut self, path: &str, name: Option<&str>) {
         if let Some(problem) = name.and_then(dns_problem) {
             self.fail(path, problem);
@@ -136,6 +186,10 @@ impl<'a> Checker<'a> {
         let sound = part.len() <= 63 && is_qualified_part(part) && prefix.is_none_or(|prefix| dns_problem(prefix).is_none());
         let is_operators = |prefix: &str| prefix.ends_with("clickhouse.altinity.com") || prefix.ends_with("clickhouse-keeper.altinity.com");
         let path = PropertyPath::from(path).key(key);
+        if key == MANAGED_BY || key.starts_with("pulumi-clickhouse/") {
+            let reason = format!("`{key}` is what this provider knows its own objects by: choose another key");
+            self.fail_newly(path.clone(), reason);
+        }
         if !sound {
             self.fail_at(
                 path,
@@ -145,6 +199,13 @@ impl<'a> Checker<'a> {
             self.fail_at(path, format!("`{key}` is the operator's own: it would take the object for one of its making and delete it"));
         }
     }
+}
+
+fn at<'a>(value: &'a Value, path: &PropertyPath) -> Option<&'a Value> {
+    path.segments().iter().try_fold(value, |value, segment| match segment {
+        Segment::Key(key) => value.get(key),
+        Segment::Index(index) => value.get(index),
+    })
 }
 
 /// Why `name` is not a valid name for the operator, or `None`.

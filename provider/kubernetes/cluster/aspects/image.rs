@@ -112,12 +112,12 @@ impl ContainerImage {
     pub(super) fn check(path: &str, given: Option<&Image>, repository: &str, version: Option<&str>, check: &mut Checker<'_>) -> Self {
         let Image { repository: given, tag, digest, pull_policy, pull_secrets } = given.cloned().unwrap_or_default();
         let repository = given.unwrap_or_else(|| repository.to_owned());
-        let malformed = repository.is_empty() || repository.contains(|c: char| c.is_whitespace() || c == '@' || c.is_ascii_uppercase());
-        if malformed || repository.rsplit('/').next().is_some_and(|last| last.contains(':')) {
+        if !is_repository(&repository) {
             let reason = format!(
-                "`{repository}` is not a valid repository: write it in lower case and without a tag, which goes into `tag`, or a digest, which goes into `digest`"
+                "`{repository}` is not a valid repository: write it as `registry.example.com/team/clickhouse-server`, in lower-case letters and digits with single `.`, \
+                 `_` or `-` between them; the tag goes into `tag`, a digest into `digest`"
             );
-            check.fail(&format!("{path}.repository"), reason);
+            check.fail_newly(PropertyPath::from(path).key("repository"), reason);
         }
         if let Some(tag) = &tag {
             check_tag(check, &format!("{path}.tag"), tag);
@@ -185,4 +185,35 @@ fn check_tag(check: &mut Checker<'_>, path: &str, tag: &str) {
     } else if !well_formed {
         check.fail(path, format!("`{tag}` is not a valid image tag: name a release, for example `{example}`"));
     }
+}
+
+/// Whether a registry takes it for the name of a repository (the grammar of the distribution specification).
+fn is_repository(text: &str) -> bool {
+    let is_host = |part: &str| {
+        let (host, port) = part.split_once(':').map_or((part, None), |(host, port)| (host, Some(port)));
+        let label = |label: &str| {
+            !label.is_empty()
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        };
+        host.split('.').all(label) && port.is_none_or(|port| port.parse::<u16>().is_ok())
+    };
+    let is_component = |part: &str| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let between = part.split(plain).filter(|between| !between.is_empty());
+        part.starts_with(plain)
+            && part.ends_with(plain)
+            && between.into_iter().all(|between| matches!(between, "." | "_" | "__") || between.chars().all(|c| c == '-'))
+    };
+    let path = match text.split_once('/') {
+        Some((first, rest)) if first == "localhost" || first.contains(['.', ':']) => {
+            if !is_host(first) {
+                return false;
+            }
+            rest
+        }
+        _ => text,
+    };
+    text.len() <= 255 && path.split('/').all(is_component)
 }

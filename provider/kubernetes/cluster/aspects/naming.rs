@@ -11,6 +11,11 @@ use super::check::{label_problem, name_problem};
 use super::read::{entries, text};
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 
+/// Clusters that the operator itself puts into `remote_servers`.
+const OPERATORS_CLUSTERS: [&str; 3] = ["all-replicated", "all-sharded", "all-clusters"];
+/// Beginnings of the names that the operator gives to the Services of other clusters.
+const OPERATORS_PREFIXES: [&str; 6] = ["clickhouse-", "keeper-", "chi-", "chk-", "shard-", "cluster-"];
+
 /// The inputs about names.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -120,6 +125,18 @@ impl Aspect for Naming {
 }
 
 fn names_together(check: &mut Checker<'_>, name: &str, cluster_name: &str) {
+    if OPERATORS_CLUSTERS.contains(&cluster_name) {
+        let reason = format!("`{cluster_name}` is a cluster that the operator itself adds to `remote_servers`: choose another name");
+        check.fail_newly("clusterName".into(), reason);
+    }
+    if let Some(prefix) = OPERATORS_PREFIXES.into_iter().find(|prefix| name.starts_with(prefix)) {
+        let rest = &name[prefix.len()..];
+        let reason = format!(
+            "`{name}` is the name that the operator gives to a Service of a cluster `{rest}`, which would take over this cluster's own: leave out `{prefix}`, or put it \
+             at the end"
+        );
+        check.fail_newly("name".into(), reason);
+    }
     if let Some(problem) = name_problem(name, names::NAME_BUDGET) {
         check.fail("name", problem);
     }

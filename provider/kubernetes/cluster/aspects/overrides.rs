@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use crate::property::path::PropertyPath;
+
+/// How deep an override may be; Pulumi's protocol ends at about as many objects in one another.
+const DEEPEST: usize = 32;
+/// How large an override may be, as JSON: what Kubernetes stores of an object must fit into 1.5 MB.
+const LARGEST: usize = 1_000_000;
+/// From here on not every whole number has an `f64` of its own, which is what Pulumi carries numbers in.
+const INEXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Free-form YAML or JSON, in the operator's own words.
 pub type FreeForm = BTreeMap<String, Value>;
@@ -40,6 +48,8 @@ impl Aspect for Overrides {
 
     fn check(check: &mut Checker<'_>) -> Self {
         let OverridesArgs { chi_overrides, chk_overrides } = check.args().overrides.clone();
+        check_free_form("chiOverrides", chi_overrides.as_ref(), check);
+        check_free_form("chkOverrides", chk_overrides.as_ref(), check);
         let free_form = |given: Option<FreeForm>| given.map_or(Value::Null, |map| Value::Object(map.into_iter().collect()));
         Self { chi: free_form(chi_overrides), chk: free_form(chk_overrides) }
     }
@@ -50,5 +60,35 @@ impl Aspect for Overrides {
     /// They are what no aspect has read.
     fn read(_live: &Live) -> OverridesArgs {
         OverridesArgs::default()
+    }
+}
+
+/// Checks what is said in the overrides called `name`.
+fn check_free_form(name: &str, given: Option<&FreeForm>, check: &mut Checker<'_>) {
+    let Some(given) = given else { return };
+    let root = PropertyPath::root().key(name);
+    let size = serde_json::to_vec(given).map(|json| json.len()).unwrap_or_default();
+    if size > LARGEST {
+        let reason =
+            format!("has {size} bytes, at most {LARGEST} fit into an object of Kubernetes: put large files into a ConfigMap or Secret");
+        check.fail_newly(root.clone(), reason);
+    }
+    for (key, value) in given {
+        look_into(value, &root.key(key), 1, check);
+    }
+}
+
+fn look_into(value: &Value, path: &PropertyPath, depth: usize, check: &mut Checker<'_>) {
+    match value {
+        Value::Object(_) | Value::Array(_) if depth > DEEPEST => {
+            check.fail_newly(path.clone(), format!("is nested too deeply: at most {DEEPEST} levels are taken"));
+        }
+        Value::Object(map) => map.iter().for_each(|(key, value)| look_into(value, &path.key(key), depth + 1, check)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| look_into(item, &path.index(index), depth + 1, check)),
+        Value::Number(number) if number.as_f64().is_some_and(|number| number.fract() == 0.0 && number.abs() >= INEXACT) => {
+            let reason = "is a whole number that Pulumi can't carry exactly (9007199254740991 is the largest): write it in quotes";
+            check.fail_newly(path.clone(), reason);
+        }
+        _ => {}
     }
 }

@@ -51,8 +51,10 @@ impl Resources {
         let given = given.cloned().unwrap_or_default();
         let (requests, limits) = (given.requests.clone().unwrap_or_default(), given.limits.clone().unwrap_or_default());
         for (part, request, limit) in [("cpu", &requests.cpu, &limits.cpu), ("memory", &requests.memory, &limits.memory)] {
-            check.quantity(&format!("{path}.requests.{part}"), request.as_ref());
-            check.quantity(&format!("{path}.limits.{part}"), limit.as_ref());
+            for (kind, amount) in [("requests", request), ("limits", limit)] {
+                let path = format!("{path}.{kind}.{part}");
+                if part == "memory" { check.bytes(&path, amount.as_ref()) } else { check.quantity(&path, amount.as_ref()) }
+            }
             if let (Some(request), Some(limit)) = (request, limit)
                 && quantity::shrinks(request, limit)
             {

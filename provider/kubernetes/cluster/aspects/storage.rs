@@ -263,7 +263,7 @@ impl ClaimTemplate {
     /// Checks the volume whose inputs stand at `path`.
     pub(super) fn check(path: &str, given: Volume, check: &mut Checker<'_>) -> Self {
         let Volume { size, storage_class, access_modes, reclaim_policy } = given;
-        check.quantity(&format!("{path}.size"), size.as_ref());
+        check.bytes(&format!("{path}.size"), size.as_ref());
         check.dns_name(&format!("{path}.storageClass"), storage_class.as_deref());
         if access_modes.as_ref().is_some_and(Vec::is_empty) {
             check.fail(&format!("{path}.accessModes"), "must name at least one mode: leave it out for `ReadWriteOnce`");

@@ -9,6 +9,7 @@ mod guard;
 mod lifecycle;
 mod manifest;
 mod overrides;
+mod program;
 mod releases;
 mod secrets;
 mod shape;

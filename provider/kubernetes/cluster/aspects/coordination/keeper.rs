@@ -10,7 +10,7 @@ use super::super::image::{ContainerImage, Image, parts};
 use super::super::read::{container, number, pod};
 use super::super::resources::Resources;
 use super::super::storage::{ClaimTemplate, Provisioner, ReclaimPolicy, Volume};
-use super::super::{Checker, Drafts, ValidatedCluster};
+use super::super::{Checker, ClusterArgs, Drafts, ValidatedCluster};
 
 /// The Keeper that comes with the cluster.
 #[serde_with::skip_serializing_none]
@@ -75,6 +75,22 @@ impl Keeper {
         }
         let version = check.args().image.version.clone().unwrap_or_else(|| defaults::VERSION.to_owned());
         let path = "coordination.keeper.image";
+        let names_none = |image: &Option<Image>| {
+            image.as_ref().is_none_or(|image| image.repository.is_none() && image.tag.is_none() && image.digest.is_none())
+        };
+        // Of an image of one's own nobody knows which Keeper belongs to it.
+        let lacks_image = |args: &ClusterArgs| {
+            let keeper = args.coordination.as_ref().and_then(|coordination| coordination.keeper.as_ref());
+            let server = args.image.image.as_ref().and_then(|image| image.repository.as_deref());
+            server.is_some_and(|server| server != defaults::SERVER_REPOSITORY) && keeper.is_some_and(|keeper| names_none(&keeper.image))
+        };
+        if lacks_image(check.args()) && !check.had(lacks_image) {
+            let official = defaults::SERVER_REPOSITORY;
+            let reason = format!(
+                "must be given with a server image of one's own: only for the official one, `{official}`, is the Keeper's of the same version known"
+            );
+            check.fail_newly(path.into(), reason);
+        }
         Self {
             replicas,
             image: ContainerImage::check(path, image.as_ref(), defaults::KEEPER_REPOSITORY, Some(&version), check),

@@ -1,0 +1,109 @@
+//! What is asked of a value that a program gives anew, and not of one that the cluster has already.
+
+use serde_json::json;
+
+use super::*;
+use crate::kubernetes::cluster::validate::program as program_problems;
+
+/// How deep an override may be, and how large.
+const DEEPEST: usize = 32;
+const LARGEST: usize = 1_000_000;
+const OPERATORS_PREFIXES: [&str; 6] = ["clickhouse-", "keeper-", "chi-", "chk-", "shard-", "cluster-"];
+
+fn told_of(old: Option<Value>, program: Value) -> Vec<String> {
+    let old = old.map(checked);
+    told(program_problems(&Known::all(checked(program)), old.as_ref()))
+}
+
+fn deep(levels: usize) -> Value {
+    (0..levels).fold(json!("x"), |inner, _| json!([inner]))
+}
+
+fn wrong() -> Vec<(&'static str, Value)> {
+    let mut wrong = vec![
+        ("clusterName", json!({"clusterName": "all-sharded"})),
+        ("labels[\"app.kubernetes.io/managed-by\"]", json!({"labels": {"app.kubernetes.io/managed-by": "me"}})),
+        ("annotations.pulumi-clickhouse/urn", json!({"annotations": {"pulumi-clickhouse/urn": "u"}})),
+        ("ingress.labels[\"app.kubernetes.io/managed-by\"]", json!({"ingress": {"labels": {"app.kubernetes.io/managed-by": "me"}}})),
+        ("ingress.annotations.pulumi-clickhouse/urn", json!({"ingress": {"annotations": {"pulumi-clickhouse/urn": "u"}}})),
+        ("coordination.keeper.image.repository", json!({"coordination": {"keeper": {"image": {"repository": "a//b"}}}})),
+        ("admin.username", json!({"admin": {"username": "u".repeat(300)}})),
+        ("admin.networks", json!({"admin": {"networks": []}})),
+        ("storage.size", json!({"storage": {"size": "1m"}})),
+        ("storage.logs.size", json!({"storage": {"logs": {"size": "50"}}})),
+        ("coordination.keeper.storage.size", json!({"coordination": {"keeper": {"storage": {"size": "1k"}}}})),
+        ("resources.limits.memory", json!({"resources": {"limits": {"memory": "4"}}})),
+        ("chiOverrides", json!({"chiOverrides": {"x": "y".repeat(LARGEST)}})),
+        ("chkOverrides.a[0].b", json!({"chkOverrides": {"a": [{"b": 9_007_199_254_740_992_u64}]}})),
+        ("chiOverrides.a.b", json!({"chiOverrides": {"a": {"b": -1e30}}})),
+    ];
+    wrong.extend(OPERATORS_PREFIXES.map(|prefix| ("name", json!({"name": format!("{prefix}db")}))));
+    wrong.extend(
+        ["-/ü<>", "a//b", "", "A/b", "a..b", "a/b_", "a.example:x/b", "a/b:1"]
+            .map(|text| ("image.repository", json!({"image": {"repository": text}}))),
+    );
+    wrong
+}
+
+#[test]
+fn what_a_program_gives_anew_is_refused_with_its_path_and_what_is_there_stays() {
+    for (path, program) in wrong() {
+        let found = told_of(None, program.clone());
+        assert!(found.len() == 1 && found[0].starts_with(&format!("{path}: ")), "{path}: {found:?}");
+        assert_eq!(told_of(Some(program.clone()), program.clone()), Vec::<String>::new(), "{path}: a cluster has it already");
+        assert_eq!(told_of(Some(json!({"name": "other"})), program).len(), 1, "{path}: it is new to this cluster");
+    }
+}
+
+#[test]
+fn a_keepers_image_is_only_derived_from_the_official_servers() {
+    let own = |more: Value| {
+        let mut program = json!({"image": {"repository": "example.com/altinity/clickhouse-server"}});
+        program.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        program
+    };
+    let lacking = own(json!({"replicas": 2}));
+    let found = told_of(None, lacking.clone());
+    assert!(found.len() == 1 && found[0].starts_with("coordination.keeper.image: must be given"), "{found:?}");
+    for program in [
+        own(json!({})),
+        own(json!({"replicas": 2, "coordination": {"external": {"nodes": ["zk"]}}})),
+        own(json!({"replicas": 2, "coordination": {"keeper": {"image": {"tag": "25.8"}}}})),
+        json!({"replicas": 2, "image": {"repository": "clickhouse/clickhouse-server"}}),
+    ] {
+        assert_eq!(told_of(None, program.clone()), Vec::<String>::new(), "{program}");
+    }
+    let there = own(json!({"replicas": 3, "coordination": {"type": "Keeper", "keeper": {"replicas": 3}}}));
+    assert_eq!(told_of(Some(there), lacking), Vec::<String>::new(), "a cluster has it already");
+}
+
+#[test]
+fn an_override_may_be_deep_but_not_deeper() {
+    assert_eq!(told_of(None, json!({"chiOverrides": {"a": deep(DEEPEST)}})), Vec::<String>::new());
+    let found = told_of(None, json!({"chiOverrides": {"a": deep(DEEPEST + 1)}}));
+    assert!(
+        found.len() == 1 && found[0].starts_with(&format!("chiOverrides.a{}: is nested too deeply", "[0]".repeat(DEEPEST))),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_is_sound_passes() {
+    for repository in
+        ["clickhouse/clickhouse-server", "localhost/a", "localhost:5000/a/b", "registry.example.com:443/a__b/c-d--e.f", "clickhouse"]
+    {
+        assert_eq!(told_of(None, json!({"image": {"repository": repository}})), Vec::<String>::new(), "{repository}");
+    }
+    let program = json!({
+        "name": "my-clickhouse", "storage": {"size": "1Mi"}, "resources": {"limits": {"memory": "2Gi", "cpu": "1"}},
+        "chiOverrides": {"a": 9_007_199_254_740_991_u64, "b": 1.5, "c": -3},
+    });
+    assert_eq!(told_of(None, program), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_unknown_passes() {
+    let unknown = std::collections::BTreeSet::from(["labels".into()]);
+    let given = Known { value: args(json!({"labels": {"app.kubernetes.io/managed-by": "me"}})), unknown };
+    assert_eq!(program_problems(&given, None), Vec::new());
+}
