@@ -23,6 +23,8 @@ pub(crate) struct Seen {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: String,
+    /// In which form the body is, for the many of a patch.
+    pub(crate) content_type: String,
     pub(crate) body: Value,
 }
 
@@ -85,6 +87,12 @@ pub(crate) fn server_under(settings: Settings, script: impl Fn(&Seen) -> Reply +
                 method: head.method.to_string(),
                 path: head.uri.path().to_owned(),
                 query: head.uri.query().unwrap_or_default().to_owned(),
+                content_type: head
+                    .headers
+                    .get(http::header::CONTENT_TYPE)
+                    .and_then(|form| form.to_str().ok())
+                    .unwrap_or_default()
+                    .to_owned(),
                 body: serde_json::from_slice(&body).unwrap_or_default(),
             };
             log.0.lock().unwrap().push(seen.clone());

@@ -2,6 +2,7 @@
 #![allow(clippy::needless_pass_by_value, clippy::semicolon_if_nothing_returned, reason = "programs are written where they are used")]
 
 mod adopt;
+mod corpus;
 mod defaults;
 mod effects;
 mod guard;

@@ -1,0 +1,118 @@
+//! The installations of the corpus, as an API server has them after somebody else has made them.
+//!
+//! A file begins with a line that says what is special about it. `# by: name` tells who made it where it was not `kubectl apply`
+//! (`, applies`: on the server's side), `# operator: release` which definitions it needs where those in force are too old. Whatever has
+//! `hush` in it is a credential; so are the hashes of passwords.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::fields::Manager;
+use super::schema::Definitions;
+use super::server::{Shared, Store, with_data};
+use crate::kubernetes::meta::{FIELD_MANAGER, Kind, ObjectRef};
+
+const KUBECTL: &str = "kubectl-client-side-apply";
+
+/// One file: an installation, and what belongs to it or stands beside it.
+pub(super) struct Case {
+    pub(super) name: String,
+    /// The release of the operator that it needs, where that is not the one in force.
+    pub(super) release: Option<String>,
+    pub(super) objects: Vec<Value>,
+    by: Manager,
+}
+
+/// All of them, by name.
+pub(super) fn all() -> Vec<Case> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("provider/kubernetes/cluster/tests/corpus/installations");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| Case::new(path.file_stem().unwrap().to_str().unwrap(), &std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// Those with `CORPUS` in their names, where the environment has one; else all.
+pub(super) fn chosen() -> Vec<Case> {
+    let part = std::env::var("CORPUS").unwrap_or_default();
+    all().into_iter().filter(|case| case.name.contains(&part)).collect()
+}
+
+impl Case {
+    fn new(name: &str, text: &str) -> Self {
+        let says = |word: &str| text.lines().find_map(|line| line.strip_prefix(&format!("# {word}: ")));
+        let by = says("by").map_or_else(
+            || Manager::new(KUBECTL, false),
+            |by| by.strip_suffix(", applies").map_or_else(|| Manager::new(by, false), |by| Manager::new(by, true)),
+        );
+        let objects = serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        Self { name: name.to_owned(), release: says("operator").map(str::to_owned), objects, by }
+    }
+
+    /// What this provider has made itself, as a server has it.
+    pub(super) fn of_ours(objects: Vec<Value>) -> Self {
+        Self { name: "ours".to_owned(), release: None, objects, by: Manager::new(FIELD_MANAGER, true) }
+    }
+
+    /// The ClickHouseInstallation.
+    pub(super) fn installation(&self) -> &Value {
+        self.objects.iter().find(|object| Kind::of(object) == Some(Kind::Installation)).unwrap()
+    }
+
+    /// What names it.
+    pub(super) fn place(&self) -> ObjectRef {
+        ObjectRef::of(self.installation()).unwrap()
+    }
+
+    /// What Pulumi calls it.
+    pub(super) fn id(&self) -> String {
+        let ObjectRef { namespace, name, .. } = self.place();
+        format!("{}/{name}", namespace.unwrap())
+    }
+
+    /// The text under a key of one of its Secrets.
+    pub(super) fn secret(&self, name: &str, key: &str) -> Option<String> {
+        let secrets = self.objects.iter().filter(|object| object["kind"] == "Secret");
+        let found = secrets.filter(|secret| secret["metadata"]["name"] == name).find_map(|secret| secret["stringData"].get(key));
+        found.and_then(Value::as_str).map(str::to_owned)
+    }
+
+    /// Whether the Keeper of its name is one that its hosts ask.
+    pub(super) fn has_keeper(&self) -> bool {
+        let name = self.place().name;
+        let zookeeper = &self.installation()["spec"]["configuration"]["zookeeper"];
+        let hosts = zookeeper["nodes"].as_array().into_iter().flatten().filter_map(|node| node["host"].as_str());
+        let is_of_it = |host: &str| host.split('.').next() == Some(&format!("keeper-{name}")) || host.starts_with(&format!("chk-{name}-"));
+        zookeeper["keeper"]["name"] == name || hosts.clone().next().is_some() && hosts.clone().all(is_of_it)
+    }
+
+    /// An API server that has all of it, as it is once the operator has seen it.
+    pub(super) fn stored(&self, definitions: Option<Arc<Definitions>>) -> Shared {
+        let mut store = Store::new(definitions);
+        for object in &self.objects {
+            let mut made = with_data(object);
+            if self.by == Manager::new(KUBECTL, false) {
+                made["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = json!(format!("{made}\n"));
+            }
+            store.put(&made, &self.by);
+            let place = ObjectRef::of(object).unwrap();
+            if place.kind == Kind::Installation {
+                let mut seen = store.get(&place).unwrap().clone();
+                seen["metadata"]["finalizers"] = json!(["finalizer.clickhouseinstallation.altinity.com"]);
+                seen["status"] = json!({"status": "Completed", "taskID": "auto-1", "chop-version": "0.25.6"});
+                store.put(&seen, &Manager::new("clickhouse-operator", false));
+            }
+            for class in object.pointer("/spec/templates/volumeClaimTemplates").and_then(Value::as_array).into_iter().flatten() {
+                put_class(&mut store, class["spec"]["storageClassName"].as_str().unwrap_or("standard"));
+            }
+        }
+        Arc::new(Mutex::new(store))
+    }
+}
+
+fn put_class(store: &mut Store, name: &str) {
+    let annotations = json!({"storageclass.kubernetes.io/is-default-class": (name == "standard").to_string()});
+    let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name, "annotations": annotations}, "allowVolumeExpansion": true});
+    store.put(&class, &Manager::new("kubectl-create", false));
+}

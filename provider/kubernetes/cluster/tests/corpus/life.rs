@@ -1,0 +1,439 @@
+//! The life of an adopted installation, call by call as the engine makes them, over bags of properties: secrets are still marked there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::compare::{differences, write};
+use super::credentials;
+use super::fields::Manager;
+use super::installation::Case;
+use super::meaning::{self, Change, Meaning, Refusal};
+use super::schema::Definitions;
+use super::server::{Shared, Store};
+use crate::kubernetes::cluster::Cluster;
+use crate::kubernetes::meta::{Kind, ObjectRef, is_managed, is_marked};
+use crate::kubernetes::scripted::{Display, context, server};
+use crate::property::json::{from_json, take_apart};
+use crate::property::{PropertyMap, PropertyValue};
+use crate::resource::erased::{ErasedResource, Old};
+use crate::resource::registry::Registry;
+use crate::resource::{Autonaming, Context, Resource as _};
+
+/// What a step came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// There is nothing to do.
+    Without,
+    /// As it should be.
+    Right,
+    /// As it should be, once `forceConflicts` was set.
+    Forced,
+    /// Refused, as it should or may be, with the reason.
+    Refused(String),
+    /// Refused, though it can be done.
+    Unneeded(String),
+    /// Wrong: how.
+    Wrong(String),
+}
+
+/// An installation on an API server of its own, and the resource that is to adopt it.
+struct Life<'a> {
+    case: &'a Case,
+    store: Shared,
+    resource: Arc<dyn ErasedResource>,
+    credentials: Vec<String>,
+    displays: Vec<Arc<Display>>,
+}
+
+/// How a change of the program ended before anything was written.
+enum Stop {
+    Refused(String),
+    Conflict,
+    Wrong(String),
+}
+
+impl From<String> for Stop {
+    fn from(wrong: String) -> Self {
+        Self::Wrong(wrong)
+    }
+}
+
+impl<'a> Life<'a> {
+    fn new(case: &'a Case, definitions: Option<&Arc<Definitions>>) -> Self {
+        // Definitions of another release know fields that these don't.
+        let store = case.stored(definitions.filter(|_| case.release.is_none()).cloned());
+        let served = store.clone();
+        let (session, _) = server(move |seen| served.lock().unwrap().answer(seen));
+        let resource = Registry::default().resource(Cluster::new(session)).find_resource(Cluster::TOKEN).unwrap();
+        Self { case, store, resource, credentials: credentials::of(case), displays: Vec::new() }
+    }
+
+    fn context(&mut self) -> Context {
+        let (ctx, display) = context();
+        self.displays.push(display);
+        ctx
+    }
+
+    async fn read(&mut self, old: &Old) -> Result<Old, String> {
+        let ctx = self.context();
+        match self.resource.read(&ctx, &self.case.id(), old).await {
+            Ok(Some(read)) if read.id == self.case.id() => Ok(Old { inputs: read.inputs, outputs: read.outputs }),
+            Ok(Some(read)) => Err(format!("the id is `{}`", read.id)),
+            Ok(None) => Err("nothing was found".to_owned()),
+            Err(failed) => Err(failed.reasons.join("; ")),
+        }
+    }
+
+    async fn check(&mut self, old: &PropertyMap, program: PropertyMap) -> Result<PropertyMap, String> {
+        let ctx = self.context();
+        let checked = self.resource.check(&ctx, &Autonaming::Default, old, program).await;
+        checked.map_err(|failures| {
+            let told: Vec<_> = failures.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect();
+            told.join("; ")
+        })
+    }
+
+    /// The paths that differ, and whether the cluster would be replaced.
+    fn diff(&self, old: &Old, new: &PropertyMap) -> Result<(Vec<String>, bool), String> {
+        let found = self.resource.diff(old, new, &[]).map_err(|failed| failed.reasons.join("; "))?;
+        let replaces = found.changes.iter().any(|change| change.replace);
+        Ok((found.changes.iter().map(|change| change.path.to_string()).collect(), replaces))
+    }
+
+    fn objects(&self) -> BTreeMap<String, Value> {
+        self.store.lock().unwrap().objects().clone()
+    }
+
+    fn installation(&self) -> Value {
+        self.store.lock().unwrap().get(&self.case.place()).cloned().unwrap_or_default()
+    }
+
+    fn keeper(&self) -> Option<ObjectRef> {
+        let ObjectRef { namespace, name, .. } = self.case.place();
+        let keeper = ObjectRef { kind: Kind::KeeperInstallation, namespace, name };
+        let is_there = |object: &Value| ObjectRef::of(object).as_ref() == Some(&keeper);
+        (self.case.has_keeper() && self.case.objects.iter().any(is_there)).then_some(keeper)
+    }
+
+    /// What is somebody else's: all but the installation and its own Keeper.
+    fn others(&self) -> BTreeMap<String, Value> {
+        let ours = [Some(self.case.place()), self.keeper()].into_iter().flatten().map(|object| object.path()).collect::<Vec<_>>();
+        let made = self.case.objects.iter().map(|object| ObjectRef::of(object).unwrap().path()).collect::<Vec<_>>();
+        self.objects().into_iter().filter(|(path, object)| made.contains(path) && !ours.contains(path) && !is_marked(object)).collect()
+    }
+
+    /// The first credential that was told: in a bag without a mark, or on the display.
+    fn told(&self, bags: [&PropertyMap; 2]) -> Result<(), String> {
+        if let Some(place) = bags.into_iter().find_map(|bag| credentials::unmarked(bag, &self.credentials)) {
+            return Err(format!("`{place}` has a credential that is not marked secret"));
+        }
+        self.displayed()
+    }
+
+    fn displayed(&self) -> Result<(), String> {
+        for display in &self.displays {
+            let lines = [&display.statuses, &display.infos, &display.warnings].map(|lines| lines.lock().unwrap().join("\n")).join("\n");
+            self.silent(&lines)?;
+        }
+        Ok(())
+    }
+
+    fn silent(&self, text: &str) -> Result<(), String> {
+        match self.credentials.iter().find(|credential| text.contains(credential.as_str())) {
+            Some(_) => Err("a credential was displayed".to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the outputs, and a Secret of ours, have the password that can be known, and no other.
+    fn password(&self, old: &Old) -> Result<(), String> {
+        let admin = take_apart(&old.inputs).json;
+        let user = admin.get("admin").and_then(|admin| admin["username"].as_str()).unwrap_or("default");
+        let known = credentials::password(self.case, user);
+        let output = old.outputs.get("password").and_then(PropertyValue::as_str).map(str::to_owned);
+        let say = |password: &Option<String>| if password.is_some() { "one" } else { "none" };
+        if output != known {
+            return Err(format!("the output `password` is not the one of `{user}`: {} is known, {} is told", say(&known), say(&output)));
+        }
+        if known.is_none() && old.outputs.get("connection").is_some_and(|connection| *connection != PropertyValue::Null) {
+            return Err("`connection` is told without a password".to_owned());
+        }
+        for secret in self.objects().values().filter(|object| object["kind"] == "Secret" && is_marked(object)) {
+            let stored = crate::kubernetes::cluster::login::decode(secret, "password");
+            if stored != known {
+                return Err(format!("the Secret has {} password, {} is known", say(&stored), say(&known)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A cluster that this provider makes of a program.
+pub(super) async fn made(program: Value, definitions: Option<&Arc<Definitions>>) -> Case {
+    let store = Shared::new(Store::new(definitions.cloned()).into());
+    let served = store.clone();
+    let (session, _) = server(move |seen| served.lock().unwrap().answer(seen));
+    let resource = Registry::default().resource(Cluster::new(session)).find_resource(Cluster::TOKEN).unwrap();
+    let mut inputs: PropertyMap = program.as_object().unwrap().iter().map(|(key, value)| (key.clone(), from_json(value))).collect();
+    for (name, value) in [("namespace", "apps".into()), ("skipAwait", PropertyValue::Bool(true))] {
+        inputs.insert(name.to_owned(), value);
+    }
+    let checked = resource.check(&context().0, &Autonaming::Default, &PropertyMap::new(), inputs).await.unwrap();
+    resource.create(&context().0, &checked, false).await.unwrap();
+    let objects = store.lock().unwrap().objects().values().cloned().collect();
+    Case::of_ours(objects)
+}
+
+/// The program that an import prints.
+fn program_of(inputs: &PropertyMap) -> PropertyMap {
+    inputs.iter().filter(|(key, _)| !key.starts_with("__")).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn right(result: Result<(), String>) -> Outcome {
+    result.map_or_else(Outcome::Wrong, |()| Outcome::Right)
+}
+
+/// The steps before anything changes, each as far as those before it let it come.
+pub(super) const QUIET: [&str; 6] = ["import", "check", "preview", "refresh", "secrets", "destroy"];
+
+/// An import, and what must not change anything.
+pub(super) async fn adopt(case: &Case, definitions: Option<&Arc<Definitions>>) -> [Outcome; 6] {
+    let mut outcomes = [const { Outcome::Without }; 6];
+    let mut life = Life::new(case, definitions);
+    let there = life.objects();
+    let old = match life.read(&Old::default()).await {
+        Ok(old) => old,
+        Err(wrong) => {
+            outcomes[0] = Outcome::Wrong(wrong);
+            return outcomes;
+        }
+    };
+    outcomes[0] = Outcome::Right;
+    let checked = life.check(&old.inputs, program_of(&old.inputs)).await;
+    outcomes[1] = right(checked.as_ref().map(|_| ()).map_err(Clone::clone));
+    if let Ok(new) = &checked {
+        let empty = life
+            .diff(&old, new)
+            .and_then(|(paths, _)| if paths.is_empty() { Ok(()) } else { Err(format!("differs: {}", paths.join(", "))) });
+        outcomes[2] = right(empty);
+    }
+    outcomes[3] = right(refreshed(&mut life, &old, checked.ok().as_ref()).await);
+    outcomes[4] = right(life.told([&old.inputs, &old.outputs]).and_then(|()| life.password(&old)));
+    if life.objects() != there {
+        outcomes[2] = Outcome::Wrong(format!("something was written: {:?}", life.store.lock().unwrap().writes()));
+    }
+    outcomes[5] = right(destroyed(&mut life, &old).await);
+    outcomes
+}
+
+/// Whether a refresh finds what the state has: right after the import, and after an `up` that changed nothing.
+async fn refreshed(life: &mut Life<'_>, old: &Old, checked: Option<&PropertyMap>) -> Result<(), String> {
+    let again = life.read(old).await?;
+    same("inputs", &old.inputs, &again.inputs)?;
+    same("outputs", &old.outputs, &again.outputs)?;
+    if let Some(new) = checked {
+        let stored = Old { inputs: new.clone(), outputs: old.outputs.clone() };
+        let again = life.read(&stored).await?;
+        same("inputs after `up`", new, &again.inputs)?;
+        let computed = |outputs: &PropertyMap| {
+            outputs.iter().filter(|(key, _)| !new.contains_key(*key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+        };
+        same("outputs after `up`", &computed(&old.outputs), &computed(&again.outputs))?;
+    }
+    Ok(())
+}
+
+fn same(what: &str, before: &PropertyMap, after: &PropertyMap) -> Result<(), String> {
+    let keys = before.keys().chain(after.keys()).filter(|key| before.get(*key) != after.get(*key));
+    match keys.min() {
+        Some(key) => {
+            let json = |bag: &PropertyMap| {
+                Value::Object(take_apart(&bag.iter().filter(|(name, _)| *name == key).map(|(k, v)| (k.clone(), v.clone())).collect()).json)
+            };
+            let place = differences(&json(before), &json(after))
+                .into_iter()
+                .next()
+                .map_or_else(|| format!("marks of {key}"), |(path, _, _)| path.join("."));
+            Err(format!("{what}: {place}"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether a destroy deletes the installation, its Keeper and what is ours, and nothing else.
+async fn destroyed(life: &mut Life<'_>, old: &Old) -> Result<(), String> {
+    let others = life.others();
+    let ctx = life.context();
+    let deleted = life.resource.delete(&ctx, &life.case.id(), old).await;
+    deleted.map_err(|failed| format!("destroy: {}", failed.reasons.join("; ")))?;
+    let left = life.objects();
+    if left.contains_key(&life.case.place().path()) {
+        return Err("destroy leaves the installation".to_owned());
+    }
+    if let Some((path, _)) = others.iter().find(|(path, object)| left.get(*path) != Some(object)) {
+        return Err(format!("destroy touches {path}"));
+    }
+    match left.iter().find(|(_, object)| is_managed(object)) {
+        Some((path, _)) => Err(format!("destroy leaves {path}")),
+        None => Ok(()),
+    }
+}
+
+/// One change of the program, alone, on a fresh copy.
+pub(super) async fn change(case: &Case, change: Change, definitions: Option<&Arc<Definitions>>) -> Outcome {
+    for force in [false, true] {
+        let mut life = Life::new(case, definitions);
+        let Ok(old) = life.read(&Old::default()).await else { return Outcome::Without };
+        let inputs = Value::Object(take_apart(&old.inputs).json);
+        let Some(meaning) = meaning::of(change, case.installation(), &inputs) else { return Outcome::Without };
+        match Box::pin(changed(&mut life, &old, &meaning, force)).await {
+            Ok(()) if meaning.refusal == Refusal::Needed => return Outcome::Wrong("was not refused".to_owned()),
+            Ok(()) if force => return Outcome::Forced,
+            Ok(()) => return Outcome::Right,
+            Err(Stop::Conflict) if !force => {}
+            Err(Stop::Conflict) => return Outcome::Wrong("a conflict in spite of `forceConflicts`".to_owned()),
+            Err(Stop::Wrong(wrong)) => return Outcome::Wrong(wrong),
+            Err(Stop::Refused(reason)) => {
+                let names = |words: &[String]| words.iter().any(|word| reason.contains(word));
+                return match meaning.refusal {
+                    _ if life.silent(&reason).is_err() => Outcome::Wrong("the refusal tells a credential".to_owned()),
+                    _ if !meaning.names.iter().all(|words| names(words)) => {
+                        Outcome::Wrong(format!("refused without naming both sides: {reason}"))
+                    }
+                    Refusal::Unneeded => Outcome::Unneeded(reason),
+                    _ => Outcome::Refused(reason),
+                };
+            }
+        }
+    }
+    Outcome::Without
+}
+
+async fn changed(life: &mut Life<'_>, old: &Old, meaning: &Meaning, force: bool) -> Result<(), Stop> {
+    let (before, others) = (life.installation(), life.others());
+    let keeper = life.keeper().map(|keeper| life.objects()[&keeper.path()]["spec"].clone());
+    let mut program = program_of(&old.inputs);
+    let (path, value) = &meaning.program;
+    write(&mut program, path, value.as_ref());
+    for (name, is_set) in [("skipAwait", true), ("forceConflicts", force)] {
+        if is_set {
+            program.insert(name.to_owned(), PropertyValue::Bool(true));
+        }
+    }
+    let new = life.check(&old.inputs, program.clone()).await.map_err(Stop::Refused)?;
+    let (paths, replaces) = life.diff(old, &new)?;
+    if paths.is_empty() || replaces {
+        return Err(Stop::Wrong(if replaces {
+            format!("replaces for {}", paths.join(", "))
+        } else {
+            "the change is no difference".to_owned()
+        }));
+    }
+    let there = life.objects();
+    for preview in [true, false] {
+        let ctx = life.context();
+        let updated = life.resource.update(&ctx, &life.case.id(), old, &new, preview).await;
+        let outputs = match updated {
+            Ok(outputs) => outputs,
+            Err(failed) if failed.reasons.iter().any(|reason| reason.contains("forceConflicts")) => return Err(Stop::Conflict),
+            Err(failed) if preview => return Err(Stop::Refused(failed.reasons.join("; "))),
+            Err(failed) => return Err(Stop::Wrong(format!("`up` fails where the preview passed: {}", failed.reasons.join("; ")))),
+        };
+        if preview {
+            if life.objects() != there {
+                return Err(Stop::Wrong("the preview writes".to_owned()));
+            }
+            continue;
+        }
+        let state = Old { inputs: new.clone(), outputs };
+        exact(&before, &life.installation(), meaning)?;
+        if let (Some(place), Some(before)) = (life.keeper(), &keeper) {
+            let after = &life.objects()[&place.path()]["spec"];
+            if let Some((path, _, _)) = differences(before, after).into_iter().find(|(path, _, _)| path != &["taskID"]) {
+                return Err(Stop::Wrong(format!("the Keeper's {} changes, too", path.join("."))));
+            }
+        }
+        if let Some((path, _)) = others.iter().find(|(path, object)| life.objects().get(*path) != Some(object)) {
+            return Err(Stop::Wrong(format!("touches {path}")));
+        }
+        life.told([&state.inputs, &state.outputs])?;
+        life.password(&state)?;
+        let again = life.read(&state).await?;
+        same("refresh after the change: inputs", &state.inputs, &again.inputs)?;
+        let next = life.check(&again.inputs, program.clone()).await?;
+        let (paths, _) = life.diff(&again, &next)?;
+        if !paths.is_empty() {
+            return Err(Stop::Wrong(format!("the next preview is not empty: {}", paths.join(", "))));
+        }
+        destroyed(life, &state).await?;
+    }
+    Ok(())
+}
+
+/// Whether what changed is what the change means: the first thing that is not, what is asked of the operator before what is marked.
+fn exact(before: &Value, after: &Value, meaning: &Meaning) -> Result<(), Stop> {
+    let part = |object: &Value, name: &str| {
+        let mut part = object[name].clone();
+        if let Some(fields) = part.as_object_mut() {
+            let is_meant = |key: &String| match name {
+                "spec" => key != "taskID",
+                _ => ["labels", "annotations", "finalizers", "ownerReferences"].contains(&key.as_str()),
+            };
+            fields.retain(|key, _| is_meant(key));
+        }
+        serde_json::json!({name: part})
+    };
+    let mut wrong = Vec::new();
+    for name in ["spec", "metadata"] {
+        for (path, was, is) in differences(&part(before, name), &part(after, name)) {
+            if !meaning.fields.iter().any(|field| path.starts_with(field)) {
+                let say =
+                    |value: Option<Value>| value.map_or_else(|| "nothing".to_owned(), |value| value.to_string().chars().take(60).collect());
+                wrong.push(format!("{} changes, too: {} → {}", path.join("."), say(was), say(is)));
+            }
+        }
+        if name == "spec" && !(meaning.holds)(after) {
+            wrong.push("the installation does not get it".to_owned());
+        }
+    }
+    match wrong.as_slice() {
+        [] => Ok(()),
+        [first] => Err(Stop::Wrong(first.clone())),
+        [first, more @ ..] => Err(Stop::Wrong(format!("{first} (and {} more)", more.len()))),
+    }
+}
+
+/// What somebody does to the installation by hand; `None` where it can't be done.
+pub(super) type Drift = fn(&mut Value) -> Option<()>;
+
+/// Whether a refresh tells what somebody did by hand, also what no program may say, and the next one tells no more.
+pub(super) async fn drift(case: &Case, drift: Drift, definitions: Option<&Arc<Definitions>>) -> Outcome {
+    let mut life = Life::new(case, definitions);
+    let Ok(old) = life.read(&Old::default()).await else { return Outcome::Without };
+    let Ok(new) = life.check(&old.inputs, program_of(&old.inputs)).await else { return Outcome::Without };
+    let mut edited = life.installation();
+    let before = edited.clone();
+    if drift(&mut edited).is_none() || edited == before {
+        return Outcome::Without;
+    }
+    life.store.lock().unwrap().put(&edited, &Manager::new("kubectl-edit", false));
+    right(drifted(&mut life, &Old { inputs: new, outputs: old.outputs.clone() }, program_of(&old.inputs)).await)
+}
+
+async fn drifted(life: &mut Life<'_>, old: &Old, program: PropertyMap) -> Result<(), String> {
+    let found = life.read(old).await?;
+    life.told([&found.inputs, &found.outputs])?;
+    if found.inputs == old.inputs {
+        return Err("the refresh does not tell it".to_owned());
+    }
+    let again = life.read(&found).await?;
+    same("inputs of a second refresh", &found.inputs, &again.inputs)?;
+    // Whoever wants what was done by hand may have to say it in another way.
+    match life.check(&found.inputs, program).await {
+        Ok(new) if life.diff(&found, &new)?.0.is_empty() => Err("the next preview does not take it back".to_owned()),
+        Ok(_) => Ok(()),
+        Err(reason) => life.silent(&reason),
+    }
+}
