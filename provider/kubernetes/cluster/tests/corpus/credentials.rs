@@ -3,6 +3,8 @@
 use serde_json::Value;
 
 use super::installation::Case;
+use crate::kubernetes::cluster::login::decode;
+use crate::kubernetes::meta::is_marked;
 use crate::property::{PropertyMap, PropertyValue};
 
 /// Every credential of an installation and of what stands beside it: no bag of properties may have it unmarked, and no text at all.
@@ -62,6 +64,9 @@ fn told(at: &str, value: &PropertyValue, credentials: &[String]) -> Option<Strin
 /// The password of `user`, where the installation or a Secret that it names tells it. Of a hash nobody knows what it is of, and it counts
 /// more than a password.
 pub(super) fn password(case: &Case, user: &str) -> Option<String> {
+    if let Some(ours) = case.objects.iter().find(|object| object["kind"] == "Secret" && is_marked(object)) {
+        return decode(ours, "password");
+    }
     let users = &case.installation()["spec"]["configuration"]["users"];
     let own = |field: &str| users.get(format!("{user}/{field}"));
     let forms = ["", "k8s_secret_", "k8s_secret_env_"];

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::fields::Manager;
 use super::schema::Definitions;
 use super::server::{Shared, Store, with_data};
-use crate::kubernetes::meta::{Kind, ObjectRef};
+use crate::kubernetes::meta::{FIELD_MANAGER, Kind, ObjectRef};
 
 const KUBECTL: &str = "kubectl-client-side-apply";
 
@@ -33,6 +33,12 @@ pub(super) fn all() -> Vec<Case> {
     paths.iter().map(|path| Case::new(path.file_stem().unwrap().to_str().unwrap(), &std::fs::read_to_string(path).unwrap())).collect()
 }
 
+/// Those with `CORPUS` in their names, where the environment has one; else all.
+pub(super) fn chosen() -> Vec<Case> {
+    let part = std::env::var("CORPUS").unwrap_or_default();
+    all().into_iter().filter(|case| case.name.contains(&part)).collect()
+}
+
 impl Case {
     fn new(name: &str, text: &str) -> Self {
         let says = |word: &str| text.lines().find_map(|line| line.strip_prefix(&format!("# {word}: ")));
@@ -42,6 +48,11 @@ impl Case {
         );
         let objects = serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{name}: {error}"));
         Self { name: name.to_owned(), release: says("operator").map(str::to_owned), objects, by }
+    }
+
+    /// What this provider has made itself, as a server has it.
+    pub(super) fn of_ours(objects: Vec<Value>) -> Self {
+        Self { name: "ours".to_owned(), release: None, objects, by: Manager::new(FIELD_MANAGER, true) }
     }
 
     /// The ClickHouseInstallation.

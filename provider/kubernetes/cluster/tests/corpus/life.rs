@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::compare::{differences, write};
 use super::credentials;
-use super::fields::{Path, get};
+use super::fields::Manager;
 use super::installation::Case;
 use super::meaning::{self, Change, Meaning, Refusal};
 use super::schema::Definitions;
-use super::server::Shared;
+use super::server::{Shared, Store};
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::meta::{Kind, ObjectRef, is_managed, is_marked};
 use crate::kubernetes::scripted::{Display, context, server};
@@ -120,7 +121,7 @@ impl<'a> Life<'a> {
     fn others(&self) -> BTreeMap<String, Value> {
         let ours = [Some(self.case.place()), self.keeper()].into_iter().flatten().map(|object| object.path()).collect::<Vec<_>>();
         let made = self.case.objects.iter().map(|object| ObjectRef::of(object).unwrap().path()).collect::<Vec<_>>();
-        self.objects().into_iter().filter(|(path, _)| made.contains(path) && !ours.contains(path)).collect()
+        self.objects().into_iter().filter(|(path, object)| made.contains(path) && !ours.contains(path) && !is_marked(object)).collect()
     }
 
     /// The first credential that was told: in a bag without a mark, or on the display.
@@ -167,6 +168,22 @@ impl<'a> Life<'a> {
         }
         Ok(())
     }
+}
+
+/// A cluster that this provider makes of a program.
+pub(super) async fn made(program: Value, definitions: Option<&Arc<Definitions>>) -> Case {
+    let store = Shared::new(Store::new(definitions.cloned()).into());
+    let served = store.clone();
+    let (session, _) = server(move |seen| served.lock().unwrap().answer(seen));
+    let resource = Registry::default().resource(Cluster::new(session)).find_resource(Cluster::TOKEN).unwrap();
+    let mut inputs: PropertyMap = program.as_object().unwrap().iter().map(|(key, value)| (key.clone(), from_json(value))).collect();
+    for (name, value) in [("namespace", "apps".into()), ("skipAwait", PropertyValue::Bool(true))] {
+        inputs.insert(name.to_owned(), value);
+    }
+    let checked = resource.check(&context().0, &Autonaming::Default, &PropertyMap::new(), inputs).await.unwrap();
+    resource.create(&context().0, &checked, false).await.unwrap();
+    let objects = store.lock().unwrap().objects().values().cloned().collect();
+    Case::of_ours(objects)
 }
 
 /// The program that an import prints.
@@ -255,9 +272,8 @@ async fn destroyed(life: &mut Life<'_>, old: &Old) -> Result<(), String> {
     if left.contains_key(&life.case.place().path()) {
         return Err("destroy leaves the installation".to_owned());
     }
-    match others.iter().find(|(path, object)| left.get(*path) != Some(object)) {
-        Some((path, _)) => return Err(format!("destroy touches {path}")),
-        None => {}
+    if let Some((path, _)) = others.iter().find(|(path, object)| left.get(*path) != Some(object)) {
+        return Err(format!("destroy touches {path}"));
     }
     match left.iter().find(|(_, object)| is_managed(object)) {
         Some((path, _)) => Err(format!("destroy leaves {path}")),
@@ -280,7 +296,7 @@ pub(super) async fn change(case: &Case, change: Change, definitions: Option<&Arc
             Err(Stop::Conflict) => return Outcome::Wrong("a conflict in spite of `forceConflicts`".to_owned()),
             Err(Stop::Wrong(wrong)) => return Outcome::Wrong(wrong),
             Err(Stop::Refused(reason)) => {
-                let names = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+                let names = |words: &[String]| words.iter().any(|word| reason.contains(word));
                 return match meaning.refusal {
                     _ if life.silent(&reason).is_err() => Outcome::Wrong("the refusal tells a credential".to_owned()),
                     _ if !meaning.names.iter().all(|words| names(words)) => {
@@ -356,93 +372,68 @@ async fn changed(life: &mut Life<'_>, old: &Old, meaning: &Meaning, force: bool)
     Ok(())
 }
 
-/// Whether what changed is what the change means.
+/// Whether what changed is what the change means: the first thing that is not, what is asked of the operator before what is marked.
 fn exact(before: &Value, after: &Value, meaning: &Meaning) -> Result<(), Stop> {
-    let part = |object: &Value| {
-        let mut part = Map::new();
-        for (name, value) in [("spec", &object["spec"]), ("metadata", &object["metadata"])] {
-            part.insert(name.to_owned(), value.clone());
+    let part = |object: &Value, name: &str| {
+        let mut part = object[name].clone();
+        if let Some(fields) = part.as_object_mut() {
+            let is_meant = |key: &String| match name {
+                "spec" => key != "taskID",
+                _ => ["labels", "annotations", "finalizers", "ownerReferences"].contains(&key.as_str()),
+            };
+            fields.retain(|key, _| is_meant(key));
         }
-        if let Some(spec) = part["spec"].as_object_mut() {
-            spec.remove("taskID");
-        }
-        if let Some(metadata) = part["metadata"].as_object_mut() {
-            metadata.retain(|key, _| ["labels", "annotations", "finalizers", "ownerReferences"].contains(&key.as_str()));
-        }
-        Value::Object(part)
+        serde_json::json!({name: part})
     };
-    for (path, was, is) in differences(&part(before), &part(after)) {
-        if !meaning.fields.iter().any(|field| path.starts_with(field)) {
-            let say =
-                |value: Option<Value>| value.map_or_else(|| "nothing".to_owned(), |value| value.to_string().chars().take(60).collect());
-            return Err(Stop::Wrong(format!("{} changes, too: {} → {}", path.join("."), say(was), say(is))));
-        }
-    }
-    if (meaning.holds)(after) { Ok(()) } else { Err(Stop::Wrong("the installation does not get it".to_owned())) }
-}
-
-/// Every field that differs, with its values.
-fn differences(before: &Value, after: &Value) -> Vec<(Path, Option<Value>, Option<Value>)> {
-    let mut found = Vec::new();
-    compare(&mut Vec::new(), Some(before), Some(after), &mut found);
-    found
-}
-
-fn compare(at: &mut Path, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<(Path, Option<Value>, Option<Value>)>) {
-    let entries = |value: Option<&Value>| -> Option<BTreeMap<String, Value>> {
-        match value? {
-            Value::Object(map) => Some(map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()),
-            Value::Array(list) => Some(list.iter().enumerate().map(|(index, value)| (index.to_string(), value.clone())).collect()),
-            _ => None,
-        }
-    };
-    if before == after || before.zip(after).is_some_and(|(before, after)| is_same_number(before, after)) {
-        return;
-    }
-    match (entries(before), entries(after)) {
-        (was, is)
-            if was.as_ref().or(is.as_ref()).is_some_and(|any| !any.is_empty())
-                && (was.is_some() || before.is_none())
-                && (is.is_some() || after.is_none()) =>
-        {
-            let (was, is) = (was.unwrap_or_default(), is.unwrap_or_default());
-            for key in was.keys().chain(is.keys().filter(|key| !was.contains_key(*key))) {
-                at.push(key.clone());
-                compare(at, was.get(key), is.get(key), found);
-                at.pop();
+    let mut wrong = Vec::new();
+    for name in ["spec", "metadata"] {
+        for (path, was, is) in differences(&part(before, name), &part(after, name)) {
+            if !meaning.fields.iter().any(|field| path.starts_with(field)) {
+                let say =
+                    |value: Option<Value>| value.map_or_else(|| "nothing".to_owned(), |value| value.to_string().chars().take(60).collect());
+                wrong.push(format!("{} changes, too: {} → {}", path.join("."), say(was), say(is)));
             }
         }
-        _ => found.push((at.clone(), before.cloned(), after.cloned())),
-    }
-}
-
-/// Whether a number that Pulumi can't carry is written as a string, which the operator takes for the same.
-fn is_same_number(before: &Value, after: &Value) -> bool {
-    before.as_u64().is_some_and(|number| number > 1 << 53 && after.as_str() == Some(&number.to_string()))
-}
-
-/// Writes into a program, or takes out of it; secrets stay around what they are around.
-fn write(program: &mut PropertyMap, path: &[String], value: Option<&Value>) {
-    let Some((first, rest)) = path.split_first() else { return };
-    match (rest.is_empty(), value) {
-        (true, Some(value)) => _ = program.insert(first.clone(), from_json(value)),
-        (true, None) => _ = program.remove(first),
-        (false, _) => {
-            let below = program.entry(first.clone()).or_insert_with(|| PropertyMap::new().into()).exposed_mut();
-            if !matches!(below, PropertyValue::Map(_)) {
-                *below = PropertyMap::new().into();
-            }
-            if let PropertyValue::Map(below) = below {
-                write(below, rest, value);
-            }
+        if name == "spec" && !(meaning.holds)(after) {
+            wrong.push("the installation does not get it".to_owned());
         }
     }
+    match wrong.as_slice() {
+        [] => Ok(()),
+        [first] => Err(Stop::Wrong(first.clone())),
+        [first, more @ ..] => Err(Stop::Wrong(format!("{first} (and {} more)", more.len()))),
+    }
 }
 
-#[test]
-fn differences_are_told_field_by_field() {
-    let (before, after) = (serde_json::json!({"a": [1, {"b": 2}], "c": {}}), serde_json::json!({"a": [1, {"b": 3}, 4]}));
-    let paths: Vec<_> = differences(&before, &after).into_iter().map(|(path, _, _)| path.join(".")).collect();
-    assert_eq!(paths, ["a.1.b", "a.2", "c"]);
-    assert_eq!(get(&before, &["c".to_owned()]), Some(&serde_json::json!({})));
+/// What somebody does to the installation by hand; `None` where it can't be done.
+pub(super) type Drift = fn(&mut Value) -> Option<()>;
+
+/// Whether a refresh tells what somebody did by hand, also what no program may say, and the next one tells no more.
+pub(super) async fn drift(case: &Case, drift: Drift, definitions: Option<&Arc<Definitions>>) -> Outcome {
+    let mut life = Life::new(case, definitions);
+    let Ok(old) = life.read(&Old::default()).await else { return Outcome::Without };
+    let Ok(new) = life.check(&old.inputs, program_of(&old.inputs)).await else { return Outcome::Without };
+    let mut edited = life.installation();
+    let before = edited.clone();
+    if drift(&mut edited).is_none() || edited == before {
+        return Outcome::Without;
+    }
+    life.store.lock().unwrap().put(&edited, &Manager::new("kubectl-edit", false));
+    right(drifted(&mut life, &Old { inputs: new, outputs: old.outputs.clone() }, program_of(&old.inputs)).await)
+}
+
+async fn drifted(life: &mut Life<'_>, old: &Old, program: PropertyMap) -> Result<(), String> {
+    let found = life.read(old).await?;
+    life.told([&found.inputs, &found.outputs])?;
+    if found.inputs == old.inputs {
+        return Err("the refresh does not tell it".to_owned());
+    }
+    let again = life.read(&found).await?;
+    same("inputs of a second refresh", &found.inputs, &again.inputs)?;
+    // Whoever wants what was done by hand may have to say it in another way.
+    match life.check(&found.inputs, program).await {
+        Ok(new) if life.diff(&found, &new)?.0.is_empty() => Err("the next preview does not take it back".to_owned()),
+        Ok(_) => Ok(()),
+        Err(reason) => life.silent(&reason),
+    }
 }

@@ -60,8 +60,8 @@ pub(super) struct Meaning {
     /// Whether the installation is as asked for.
     pub(super) holds: Box<dyn Fn(&Value) -> bool>,
     pub(super) refusal: Refusal,
-    /// The words of which a refusal has one of each list: for what was asked, and for what is in the way.
-    pub(super) names: [&'static [&'static str]; 2],
+    /// Of each list a refusal has a word: of what was asked for, and of what is in the way.
+    pub(super) names: [Vec<String>; 2],
 }
 
 const VERSION: &str = "24.3.99.1";
@@ -72,6 +72,10 @@ const OVERRIDES: &[&str] = &["chiOverrides", "chkOverrides", "Template", "templa
 /// A path from its keys with dots between them.
 pub(super) fn path(dotted: &str) -> Path {
     dotted.split('.').map(str::to_owned).collect()
+}
+
+fn words(asked: &[&str], in_the_way: &[&str]) -> [Vec<String>; 2] {
+    [asked, in_the_way].map(|words| words.iter().map(|word| (*word).to_owned()).collect())
 }
 
 fn below(dotted: &str, more: &[&str]) -> Path {
@@ -88,7 +92,7 @@ pub(super) fn of(change: Change, chi: &Value, inputs: &Value) -> Option<Meaning>
             fields: vec![path("metadata.labels.team")],
             holds: Box::new(|chi| chi["metadata"]["labels"]["team"] == "corpus"),
             refusal: Refusal::Unneeded,
-            names: [&["labels"], OVERRIDES],
+            names: words(&["labels"], OVERRIDES),
         }),
         Change::Shards => Some(shards(&spec)),
         Change::Replicas => Some(replicas(&spec)),
@@ -107,7 +111,7 @@ pub(super) fn of(change: Change, chi: &Value, inputs: &Value) -> Option<Meaning>
                 fields: vec![path("spec.stop")],
                 holds: Box::new(move |chi| is_yes(&chi["spec"]["stop"]) == wanted),
                 refusal: Refusal::Unneeded,
-                names: [&["stopped"], OVERRIDES],
+                names: words(&["stopped"], OVERRIDES),
             })
         }
         Change::Networks => {
@@ -117,7 +121,7 @@ pub(super) fn of(change: Change, chi: &Value, inputs: &Value) -> Option<Meaning>
                 fields: vec![below("spec.configuration.users", &[&key])],
                 holds: Box::new(move |chi| chi["spec"]["configuration"]["users"][&key] == json!(["10.9.0.0/16"])),
                 refusal: Refusal::Unneeded,
-                names: [&["networks"], OVERRIDES],
+                names: words(&["networks"], OVERRIDES),
             })
         }
         Change::Override => without_override(inputs),
@@ -132,7 +136,7 @@ fn log_level(spec: &Value) -> Meaning {
         fields: vec![below("spec.configuration.settings", &["logger/level"])],
         holds: Box::new(move |chi| chi["spec"]["configuration"]["settings"]["logger/level"] == level),
         refusal: if elsewhere { Refusal::Allowed } else { Refusal::Unneeded },
-        names: [&["logging"], OVERRIDES],
+        names: words(&["logging"], OVERRIDES),
     }
 }
 
@@ -157,7 +161,7 @@ fn shards(spec: &Value) -> Meaning {
             is_same && layout.shards == wanted && layout.replicas[..wanted - 1] == replicas
         }),
         refusal: if listed { Refusal::Allowed } else { Refusal::Unneeded },
-        names: [&["shards"], &["chiOverrides", "layout"]],
+        names: words(&["shards"], &["chiOverrides", "layout"]),
     }
 }
 
@@ -177,7 +181,7 @@ fn replicas(spec: &Value) -> Meaning {
             Layout::of(&chi["spec"], clusters[0]).replicas == vec![wanted; shards]
         }),
         refusal: if listed || !coordinated { Refusal::Allowed } else { Refusal::Unneeded },
-        names: [&["replicas"], &["chiOverrides", "layout", "coordination", "Keeper"]],
+        names: words(&["replicas"], &["chiOverrides", "layout", "coordination", "Keeper"]),
     }
 }
 
@@ -190,14 +194,14 @@ fn in_first(spec: &Value, fields: &[&str]) -> Vec<Path> {
 /// A change of the ClickHouse container in the pod templates that the hosts use; of a new template where they use none.
 fn pods(spec: &Value, input: &str, value: Value, field: &[&str], is_so: impl Fn(&Value) -> bool + 'static) -> Meaning {
     let used: Vec<_> = clusters(spec).into_iter().map(|cluster| Layout::of(spec, cluster).pods(spec)).collect();
-    let defined = |name: &Option<&str>| name.and_then(|name| named(spec, "podTemplates", name)).is_some();
+    let defined = |name: Option<&str>| name.and_then(|name| named(spec, "podTemplates", name)).is_some();
     let mut fields = Vec::new();
     for (index, template) in used.iter().flatten().filter_map(|name| named(spec, "podTemplates", (*name)?)) {
         let container = container(template).map(|(index, _)| index.to_string()).unwrap_or_default();
         fields.push(below(&format!("spec.templates.podTemplates.{index}.spec.containers.{container}"), field));
     }
     let new = spec["templates"]["podTemplates"].as_array().map_or(0, Vec::len).to_string();
-    if !used.iter().flatten().all(defined) {
+    if !used.iter().flatten().copied().all(defined) {
         fields.push(path("spec.defaults.templates.podTemplate"));
         fields.push(below("spec.templates.podTemplates", &[&new, "name"]));
         for field in [&["image"], field] {
@@ -205,19 +209,18 @@ fn pods(spec: &Value, input: &str, value: Value, field: &[&str], is_so: impl Fn(
         }
         fields.push(below("spec.templates.podTemplates", &[&new, "spec", "containers", "0", "name"]));
     }
-    let outside = spec.get("useTemplates").is_some() || used.iter().flatten().any(|name| name.is_some() && !defined(name));
+    let outside = spec.get("useTemplates").is_some() || used.iter().flatten().any(|name| name.is_some() && !defined(*name));
     Meaning {
         program: (path(input), Some(value)),
         fields,
         holds: Box::new(move |chi| {
             let spec = &chi["spec"];
             let first = Layout::of(spec, clusters(spec)[0]).pods(spec);
-            let container =
-                |name: &Option<&str>| container(named(spec, "podTemplates", (*name)?)?.1).map(|(_, container)| is_so(container));
-            first.iter().all(|name| container(name) == Some(true))
+            let container = |name: Option<&str>| container(named(spec, "podTemplates", name?)?.1).map(|(_, container)| is_so(container));
+            first.into_iter().all(|name| container(name) == Some(true))
         }),
         refusal: if outside || used[0].len() > 1 { Refusal::Allowed } else { Refusal::Unneeded },
-        names: [if input == "version" { &["version"] } else { &["resources"] }, OVERRIDES],
+        names: words(if input == "version" { &["version"] } else { &["resources"] }, OVERRIDES),
     }
 }
 
@@ -242,7 +245,7 @@ fn size(spec: &Value) -> Meaning {
             Layout::of(spec, clusters(spec)[0]).volumes(spec).into_iter().all(|name| size(name) == Some(&json!(SIZE)))
         }),
         refusal,
-        names: [&["storage", "size"], &["chiOverrides", "ephemeral", "volume", "Template", "template"]],
+        names: words(&["storage", "size"], &["chiOverrides", "ephemeral", "volume", "Template", "template"]),
     }
 }
 
@@ -264,12 +267,13 @@ fn without_override(inputs: &Value) -> Option<Meaning> {
     };
     let leaf = leaves.into_iter().filter(|leaf| leaf.last().is_some_and(|last| last != "name")).min_by_key(rank)?;
     let field: Path = ["spec".to_owned()].into_iter().chain(leaf.iter().cloned()).collect();
+    let name = leaf.last().cloned().unwrap_or_default();
     Some(Meaning {
         program: (["chiOverrides".to_owned()].into_iter().chain(leaf).collect(), None),
         fields: vec![field.clone()],
         holds: Box::new(move |chi| get(chi, &field).is_none()),
         refusal: Refusal::Allowed,
-        names: [&["chiOverrides"], &["chiOverrides"]],
+        names: [vec!["chiOverrides".to_owned(), name.clone()], vec!["chiOverrides".to_owned(), name]],
     })
 }
 
