@@ -7,9 +7,9 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::kubernetes::apply;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::meta::Kind;
+use crate::kubernetes::objects;
 
 /// How long an answer is good for others, too.
 const FRESH: Duration = Duration::from_secs(10);
@@ -41,7 +41,7 @@ pub(crate) struct StorageClass {
 pub(crate) async fn operators(api: &Api) -> Option<Vec<String>> {
     let look = async {
         for selector in OPERATORS {
-            let found = apply::list_names(api, Kind::Deployment, None, selector).await.ok()?;
+            let found = objects::list_names(api, Kind::Deployment, None, selector).await.ok()?;
             if !found.is_empty() {
                 return Some(found.into_iter().filter_map(|object| object.namespace).collect());
             }
@@ -53,7 +53,7 @@ pub(crate) async fn operators(api: &Api) -> Option<Vec<String>> {
 
 /// The storage classes, by name. One request.
 pub(crate) async fn storage_classes(api: &Api) -> Option<Vec<StorageClass>> {
-    let look = async { apply::list(api, Kind::StorageClass, None, storage_class).await.ok() };
+    let look = async { objects::list(api, Kind::StorageClass, None, storage_class).await.ok() };
     api.session().kept::<Inventory>().classes.get(Box::pin(look)).await
 }
 

@@ -10,10 +10,10 @@ use super::args::ClusterArgs;
 use super::shape::Shape;
 use super::validate::{self, ValidatedCluster};
 use super::{defaults, guard};
-use crate::kubernetes::apply::{self, fetch};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{Kind, ObjectRef};
+use crate::kubernetes::objects::{self as apply, fetch};
 use crate::resource::{CheckFailure, Known};
 
 /// How long Check looks before it judges by the inputs alone.

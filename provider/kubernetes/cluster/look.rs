@@ -12,11 +12,11 @@ use super::shape::Shape;
 use super::state::{ClusterState, KubernetesCluster, Uids};
 use super::validate::ValidatedCluster;
 use super::{Failed, address, defaults, effects, field, guard, live, login, names, survey, uid, validate};
-use crate::kubernetes::apply::fetch;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::identity::{Identity, identify, namespace_uid};
 use crate::kubernetes::meta::{Kind, ObjectRef, incarnation, is_managed, is_marked, owner_urn};
+use crate::kubernetes::objects::fetch;
 use crate::resource::{Context, Failure, FailureKind, Found, Known, Urn};
 
 /// What is there before a cluster is made.

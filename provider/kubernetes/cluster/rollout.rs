@@ -18,10 +18,10 @@ use super::shape::Shape;
 use super::state::ClusterState;
 use super::validate::{Ingress, ValidatedCluster};
 use super::{complete, login, manifest, restarts, task, uid};
-use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta;
+use crate::kubernetes::objects::{self as apply, Write};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::{Context, Failure, FailureKind};
 

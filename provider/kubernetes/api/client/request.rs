@@ -1,18 +1,25 @@
-//! One call to the API server: sent, tried again while that can help, traced, its failure told in words.
+//! EFFECT: requests to the API server, the only ones that this provider sends: each traced, sent again while that can help, its failure
+//! told in words.
 
+use std::fmt::Debug;
 use std::pin::pin;
 use std::time::Duration;
 
-use http::header::RETRY_AFTER;
-use http::{Request, StatusCode};
+use futures::Stream;
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use http::{Method, Request, StatusCode};
 use kube::Client;
 use kube::client::Body;
+use kube::core::DynamicResourceScope;
+use kube::runtime::watcher::{self, watcher};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::kubernetes::backoff::Backoff;
-use crate::kubernetes::client::Api;
+use super::super::backoff::Backoff;
+use super::{Api, Session};
 use crate::kubernetes::error::{Error, Reach, Subject};
+use crate::kubernetes::meta::Kind;
 
 /// How long one try may take; the API server itself gives up after a minute at most.
 const TRY: Duration = Duration::from_secs(60);
@@ -38,12 +45,34 @@ enum Outcome {
     NoAnswer(Error),
 }
 
+/// What a request is besides its method and its path.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::kubernetes::api) struct Form<'a> {
+    /// The media type that the answer should have; JSON when `None`.
+    pub(in crate::kubernetes::api) accept: Option<&'a str>,
+    /// The media type of the body, and the body.
+    pub(in crate::kubernetes::api) body: Option<(&'a str, &'a Value)>,
+}
+
+/// Builds a request. Fails when `target` is not a path of the API.
+pub(in crate::kubernetes::api) fn request(method: Method, target: &str, form: Form<'_>) -> Result<Request<Vec<u8>>, Error> {
+    let mut builder = Request::builder().method(method).uri(target);
+    if let Some(accept) = form.accept {
+        builder = builder.header(ACCEPT, accept);
+    }
+    if let Some((media_type, _)) = form.body {
+        builder = builder.header(CONTENT_TYPE, media_type);
+    }
+    let body = form.body.map(|(_, body)| body.to_string().into_bytes()).unwrap_or_default();
+    builder.body(body).map_err(|_| Error::malformed(&format!("`{target}` is not a path of the Kubernetes API")))
+}
+
 /// Sends a request and reads the answer. Everything that the provider sends can be sent twice: reads, server-side applies, and
 /// deletes of one uid.
 ///
 /// Answers 429 and 5xx and failed connections are tried again with growing, jittered delays, within the patience for their kind
 /// and the deadline of `api`; a 401 once, with new credentials. Returns at once when `api` is cancelled.
-pub(crate) async fn call(api: &Api, subject: &Subject, request: &Request<Vec<u8>>) -> Result<Value, Error> {
+pub(in crate::kubernetes::api) async fn send(api: &Api, subject: &Subject, request: &Request<Vec<u8>>) -> Result<Value, Error> {
     let started = Instant::now();
     let mut backoff = Backoff::default();
     let mut renewed = false;
@@ -100,7 +129,7 @@ pub(crate) async fn call(api: &Api, subject: &Subject, request: &Request<Vec<u8>
 }
 
 /// Sends a request once, and gives what a good answer says. For what is nice to know.
-pub(crate) async fn text(api: &Api, subject: &Subject, request: &Request<Vec<u8>>) -> Option<String> {
+pub(in crate::kubernetes::api) async fn send_once(api: &Api, subject: &Subject, request: &Request<Vec<u8>>) -> Option<String> {
     let sent = Instant::now();
     let outcome = tokio::select! {
         biased;
@@ -112,6 +141,25 @@ pub(crate) async fn text(api: &Api, subject: &Subject, request: &Request<Vec<u8>
         Outcome::Answer { code, body, .. } if code.is_success() => Some(String::from_utf8_lossy(&body).into_owned()),
         _ => None,
     }
+}
+
+/// Lists the objects of a kind, in a namespace or in all, and watches them from then on. Fails when there are no credentials; the stream
+/// itself never ends.
+pub(in crate::kubernetes::api) async fn watch<K>(
+    session: &Session,
+    kind: Kind,
+    namespace: Option<&str>,
+    config: watcher::Config,
+) -> Result<impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K>, Error>
+where
+    K: kube::Resource<DynamicType = Kind, Scope = DynamicResourceScope> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let client = session.client().await?;
+    let api: kube::Api<K> = match namespace {
+        Some(namespace) => kube::Api::namespaced_with(client, namespace, &kind),
+        None => kube::Api::all_with(client, &kind),
+    };
+    Ok(watcher(api, config))
 }
 
 async fn attempt(api: &Api, request: &Request<Vec<u8>>) -> Outcome {
