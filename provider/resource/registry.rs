@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::erased::{Called, DiscreetResource, Enumerated, ErasedFunction, ErasedList, ErasedResource, Typed};
+use super::erased::{DiscreetResource, ErasedFunction, ErasedList, ErasedResource, TypedFunction, TypedList, TypedResource};
 use super::list::List;
 use super::{Function, Resource};
 use crate::schema::document::{FunctionTypes, ResourceTypes};
@@ -33,7 +33,7 @@ impl Registry {
     /// Adds a resource.
     #[must_use]
     pub fn resource<R: Resource>(mut self, resource: R) -> Self {
-        let resource = Arc::new(DiscreetResource(Typed::new(Arc::new(resource))));
+        let resource = Arc::new(DiscreetResource(TypedResource::new(Arc::new(resource))));
         self.resources.insert(R::TOKEN, ResourceEntry { resource, list: None, types: resource_types::<R> });
         self
     }
@@ -41,10 +41,10 @@ impl Registry {
     /// Adds a resource that can be listed.
     #[must_use]
     pub fn listed<R: List>(mut self, resource: R) -> Self {
-        let typed = Arc::new(resource);
-        let resource = Arc::new(DiscreetResource(Typed::new(Arc::clone(&typed))));
+        let shared = Arc::new(resource);
+        let resource = Arc::new(DiscreetResource(TypedResource::new(Arc::clone(&shared))));
         let types = || ResourceTypes { list: Some(of_input::<R::Query>()), ..resource_types::<R>() };
-        self.resources.insert(R::TOKEN, ResourceEntry { resource, list: Some(Arc::new(Enumerated::new(typed))), types });
+        self.resources.insert(R::TOKEN, ResourceEntry { resource, list: Some(Arc::new(TypedList::new(shared))), types });
         self
     }
 
@@ -53,7 +53,7 @@ impl Registry {
     pub fn function<F: Function>(mut self, function: F) -> Self {
         let types =
             || FunctionTypes { token: F::TOKEN, description: F::DOCS, arguments: of_input::<F::Args>(), result: of_output::<F::Result>() };
-        self.functions.insert(F::TOKEN, FunctionEntry { function: Arc::new(Called::new(function)), types });
+        self.functions.insert(F::TOKEN, FunctionEntry { function: Arc::new(TypedFunction::new(function)), types });
         self
     }
 

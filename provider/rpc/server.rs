@@ -53,7 +53,7 @@ impl Server {
         }
     }
 
-    /// Begins anew after a cancel: a process that an engine attaches to lives longer than one run.
+    /// Starts again after a cancel: a process that an engine attaches to lives longer than one run.
     pub(super) fn resume(&self) {
         let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
         if run.cancel.is_cancelled() {

@@ -105,7 +105,7 @@ fn map<const N: usize>(entries: [(&str, PropertyValue); N]) -> PropertyMap {
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "every bag in a request is optional")]
+#[expect(clippy::unnecessary_wraps, reason = "every property map in a request is optional")]
 fn wire<const N: usize>(entries: [(&str, PropertyValue); N]) -> Option<Struct> {
     Some(convert::write(map(entries)))
 }

@@ -1,5 +1,5 @@
 //! EFFECT: requests to the API server, the only ones that this provider sends: each traced, sent again while that can help, its failure
-//! told in words.
+//! put into words.
 
 use std::fmt::Debug;
 use std::pin::pin;
@@ -22,25 +22,25 @@ use crate::kubernetes::error::{Error, Reach, Subject};
 use crate::kubernetes::meta::Kind;
 
 /// How long one try may take; the API server itself gives up after a minute at most.
-const TRY: Duration = Duration::from_secs(60);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a server that has never answered is tried: an address that is wrong is told soon.
-const PATIENCE_UNREACHED: Duration = Duration::from_secs(10);
+/// How long a server that has never answered is tried: a wrong address is reported soon.
+const RETRY_FOR_UNREACHED: Duration = Duration::from_secs(10);
 
 /// How long a server that has answered before is tried when the caller gives no deadline: it restarts.
-const PATIENCE: Duration = Duration::from_secs(120);
+const RETRY_FOR: Duration = Duration::from_secs(120);
 
 /// How long an internal error is tried again: a webhook or the storage may recover, a defect won't.
-const PATIENCE_INTERNAL: Duration = Duration::from_secs(15);
+const RETRY_FOR_INTERNAL: Duration = Duration::from_secs(15);
 
-/// After which time the user is told that a call is being tried again.
-const QUIET: Duration = Duration::from_secs(1);
+/// How long a call is tried again before the user is told.
+const REPORT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// After which time the user is told that credentials are waited for.
-const QUIET_LOGIN: Duration = Duration::from_secs(5);
+/// How long credentials may take before the user is told that they are waited for.
+const REPORT_LOGIN_AFTER: Duration = Duration::from_secs(5);
 
 /// What one try came to.
-enum Outcome {
+enum Attempt {
     Answer { code: StatusCode, retry_after: Option<Duration>, body: Vec<u8> },
     NoAnswer(Error),
 }
@@ -70,13 +70,13 @@ pub(in crate::kubernetes::api) fn request(method: Method, target: &str, form: Fo
 /// Sends a request and reads the answer. Everything that the provider sends can be sent twice: reads, server-side applies, and
 /// deletes of one uid.
 ///
-/// Answers 429 and 5xx and failed connections are tried again with growing, jittered delays, within the patience for their kind
+/// Answers 429 and 5xx and failed connections are tried again with growing, jittered delays, within the time for their kind
 /// and the deadline of `api`; a 401 once, with new credentials. Returns at once when `api` is cancelled.
 pub(in crate::kubernetes::api) async fn send(api: &Api, subject: &Subject, request: &Request<Vec<u8>>) -> Result<Value, Error> {
     let started = Instant::now();
     let mut backoff = Backoff::default();
     let mut renewed = false;
-    let mut told = false;
+    let mut reported = false;
     loop {
         let sent = Instant::now();
         let outcome = tokio::select! {
@@ -85,40 +85,40 @@ pub(in crate::kubernetes::api) async fn send(api: &Api, subject: &Subject, reque
             outcome = attempt(api, request) => outcome,
         };
         trace(subject, &outcome, sent.elapsed());
-        let (error, patience, delay) = match outcome {
-            Outcome::Answer { code, body, .. } if code.is_success() => {
-                if told {
+        let (error, retry_for, delay) = match outcome {
+            Attempt::Answer { code, body, .. } if code.is_success() => {
+                if reported {
                     api.report.status("");
                 }
                 return serde_json::from_slice(&body).map_err(|_| unreadable(subject, code));
             }
-            Outcome::Answer { code: StatusCode::UNAUTHORIZED, body, .. } if renewed => return Err(refusal(subject, 401, &body)),
-            Outcome::Answer { code: StatusCode::UNAUTHORIZED, .. } => {
+            Attempt::Answer { code: StatusCode::UNAUTHORIZED, body, .. } if renewed => return Err(refusal(subject, 401, &body)),
+            Attempt::Answer { code: StatusCode::UNAUTHORIZED, .. } => {
                 renewed = true;
                 api.session.forget_client().await;
                 continue;
             }
-            Outcome::Answer { code, retry_after, body } => {
+            Attempt::Answer { code, retry_after, body } => {
                 let error = refusal(subject, code.as_u16(), &body);
-                match patience(code, &error) {
-                    Some(patience) => (error, patience, retry_after),
+                match retry_for(code, &error) {
+                    Some(retry_for) => (error, retry_for, retry_after),
                     None => return Err(error),
                 }
             }
-            Outcome::NoAnswer(error @ Error::Unreachable { .. }) => {
-                (error, if api.session.was_reached() { PATIENCE } else { PATIENCE_UNREACHED }, None)
+            Attempt::NoAnswer(error @ Error::Unreachable { .. }) => {
+                (error, if api.session.was_reached() { RETRY_FOR } else { RETRY_FOR_UNREACHED }, None)
             }
             // Credentials that were good before in this run are renewed: the plugin may just not have reached its own server.
-            Outcome::NoAnswer(error) if error.reach() == Reach::NoCredentials && api.session.was_reached() => (error, PATIENCE, None),
-            Outcome::NoAnswer(error) => return Err(error),
+            Attempt::NoAnswer(error) if error.reach() == Reach::NoCredentials && api.session.was_reached() => (error, RETRY_FOR, None),
+            Attempt::NoAnswer(error) => return Err(error),
         };
         let delay = delay.unwrap_or_default().max(backoff.next().unwrap_or_default());
-        let patience = api.deadline.filter(|_| patience == PATIENCE).map_or(patience, |deadline| deadline.duration_since(started));
-        if started.elapsed() + delay >= patience {
+        let retry_for = api.deadline.filter(|_| retry_for == RETRY_FOR).map_or(retry_for, |deadline| deadline.duration_since(started));
+        if started.elapsed() + delay >= retry_for {
             return Err(error);
         }
-        if started.elapsed() >= QUIET || delay >= QUIET {
-            told = true;
+        if started.elapsed() >= REPORT_RETRY_AFTER || delay >= REPORT_RETRY_AFTER {
+            reported = true;
             api.report.status(&format!("{}; trying again", wait_text(&error)));
         }
         tokio::select! {
@@ -138,7 +138,7 @@ pub(in crate::kubernetes::api) async fn send_once(api: &Api, subject: &Subject, 
     };
     trace(subject, &outcome, sent.elapsed());
     match outcome {
-        Outcome::Answer { code, body, .. } if code.is_success() => Some(String::from_utf8_lossy(&body).into_owned()),
+        Attempt::Answer { code, body, .. } if code.is_success() => Some(String::from_utf8_lossy(&body).into_owned()),
         _ => None,
     }
 }
@@ -162,11 +162,11 @@ where
     Ok(watcher(api, config))
 }
 
-async fn attempt(api: &Api, request: &Request<Vec<u8>>) -> Outcome {
+async fn attempt(api: &Api, request: &Request<Vec<u8>>) -> Attempt {
     let session = &api.session;
     let client = match log_in(api).await {
         Ok(client) => client,
-        Err(error) => return Outcome::NoAnswer(error),
+        Err(error) => return Attempt::NoAnswer(error),
     };
     let _permit = session.calls().acquire().await;
     let exchange = async {
@@ -175,20 +175,20 @@ async fn attempt(api: &Api, request: &Request<Vec<u8>>) -> Outcome {
         let code = response.status();
         let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = response.into_body().collect_bytes().await?.to_vec();
-        Ok::<_, kube::Error>(Outcome::Answer { code, retry_after: seconds.map(Duration::from_secs), body })
+        Ok::<_, kube::Error>(Attempt::Answer { code, retry_after: seconds.map(Duration::from_secs), body })
     };
-    match timeout(TRY, exchange).await {
+    match timeout(ATTEMPT_TIMEOUT, exchange).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => Outcome::NoAnswer(Error::from_transport(session.server().as_deref(), &error)),
-        Err(_) => Outcome::NoAnswer(Error::Unreachable {
+        Ok(Err(error)) => Attempt::NoAnswer(Error::from_transport(session.server().as_deref(), &error)),
+        Err(_) => Attempt::NoAnswer(Error::Unreachable {
             server: session.server(),
-            cause: format!("it did not answer within {} seconds", TRY.as_secs()),
+            cause: format!("it did not answer within {} seconds", ATTEMPT_TIMEOUT.as_secs()),
             connected: true,
         }),
     }
 }
 
-/// The client. A login that takes its time is told.
+/// The client. Reports a login that takes long.
 async fn log_in(api: &Api) -> Result<Client, Error> {
     let client = async {
         match api.deadline {
@@ -197,7 +197,7 @@ async fn log_in(api: &Api) -> Result<Client, Error> {
         }
     };
     let mut client = pin!(client);
-    if let Ok(client) = timeout(QUIET_LOGIN, &mut client).await {
+    if let Ok(client) = timeout(REPORT_LOGIN_AFTER, &mut client).await {
         return client;
     }
     api.report.status("waiting for the credentials that a plugin of the kubeconfig gets");
@@ -207,13 +207,13 @@ async fn log_in(api: &Api) -> Result<Client, Error> {
 }
 
 /// How long an answer is worth trying again; `None` when it is final.
-fn patience(code: StatusCode, error: &Error) -> Option<Duration> {
+fn retry_for(code: StatusCode, error: &Error) -> Option<Duration> {
     match (code, error) {
         (_, Error::UnknownFields { .. } | Error::Invalid { .. }) => None,
         (StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT, _) => {
-            Some(PATIENCE)
+            Some(RETRY_FOR)
         }
-        (code, _) if code.is_server_error() => Some(PATIENCE_INTERNAL),
+        (code, _) if code.is_server_error() => Some(RETRY_FOR_INTERNAL),
         _ => None,
     }
 }
@@ -227,7 +227,7 @@ fn cancelled(subject: &Subject) -> Error {
 }
 
 fn unreadable(subject: &Subject, code: StatusCode) -> Error {
-    let message = "its answer is no JSON; is the kubeconfig's server a Kubernetes API server?".to_owned();
+    let message = "its answer is not JSON; is the kubeconfig's server a Kubernetes API server?".to_owned();
     Error::Other { verb: subject.verb, object: subject.to_string(), code: code.as_u16(), message }
 }
 
@@ -241,12 +241,12 @@ fn wait_text(error: &Error) -> String {
     }
 }
 
-fn trace(subject: &Subject, outcome: &Outcome, took: Duration) {
+fn trace(subject: &Subject, outcome: &Attempt, took: Duration) {
     let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match outcome {
-        Outcome::Answer { code, .. } => {
+        Attempt::Answer { code, .. } => {
             tracing::debug!(verb = %subject.verb, object = %subject, status = code.as_u16(), milliseconds, "api call");
         }
-        Outcome::NoAnswer(error) => tracing::debug!(verb = %subject.verb, object = %subject, %error, milliseconds, "api call"),
+        Attempt::NoAnswer(error) => tracing::debug!(verb = %subject.verb, object = %subject, %error, milliseconds, "api call"),
     }
 }

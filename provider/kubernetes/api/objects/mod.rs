@@ -35,7 +35,7 @@ pub enum DeleteOutcome {
 const JSON: &str = "application/json";
 
 /// Objects per page of a list.
-const PAGE: u32 = 500;
+const PAGE_OBJECTS: u32 = 500;
 
 /// How much of a log is read from its end: the error of a server that can't start has a long stack trace behind it.
 const LOG_LINES: u32 = 100;
@@ -180,14 +180,14 @@ async fn list_as<T>(
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<Vec<T>, Error> {
     if let Some(namespace) = namespace.filter(|namespace| !is_plain(namespace)) {
-        return Err(Error::malformed(&format!("`{namespace}` is no name of a namespace")));
+        return Err(Error::malformed(&format!("`{namespace}` is not a valid name of a namespace")));
     }
     let subject = Subject::all(Verb::List, kind, namespace);
     let form = Form { accept: Some(accept), body: None };
     let mut found = Vec::new();
     let mut next = String::new();
     loop {
-        let target = format!("{}?limit={PAGE}&labelSelector={}&continue={next}", kind.collection_path(namespace), escape(selector));
+        let target = format!("{}?limit={PAGE_OBJECTS}&labelSelector={}&continue={next}", kind.collection_path(namespace), escape(selector));
         let page = send(api, &subject, &request(Method::GET, &target, form)?).await?;
         found.extend(page["items"].as_array().into_iter().flatten().filter_map(&read));
         match page["metadata"]["continue"].as_str() {
@@ -241,7 +241,7 @@ fn path(object: &ObjectRef) -> Result<String, Error> {
     if is_plain(&object.name) && object.namespace.as_deref().is_none_or(is_plain) {
         Ok(object.path())
     } else {
-        Err(Error::malformed(&format!("`{object}` is no name of a Kubernetes object")))
+        Err(Error::malformed(&format!("`{object}` is not a valid name of a Kubernetes object")))
     }
 }
 

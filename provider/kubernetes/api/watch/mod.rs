@@ -29,7 +29,7 @@ use crate::kubernetes::observe::Observed;
 use store::Store;
 
 /// How long a watch without subscribers goes on: one wait often follows another.
-const LINGER: Duration = Duration::from_secs(2);
+const KEEP_UNUSED_FOR: Duration = Duration::from_secs(2);
 
 /// How long one watch request lasts, in seconds. A connection that died silently is noticed when it is over.
 const WATCH_SECONDS: u32 = 90;
@@ -83,7 +83,7 @@ impl Scope {
     }
 
     /// The group that an object seen by a watch of this scope belongs to.
-    fn group_of<'a, K: Observed>(&self, object: &'a K) -> &'a str {
+    fn key_of<'a, K: Observed>(&self, object: &'a K) -> &'a str {
         match self {
             Self::Name(_) | Self::Ours(_) | Self::Only(_) => object.slim().name(),
             Self::OfInstallation(_) | Self::OfKeeper(_) => object.slim().owner().unwrap_or_default(),
@@ -215,7 +215,7 @@ async fn left_alone<K>(session: &Session, key: &Key, shared: &Shared<K>) {
         if subscribers.wait_for(|count| *count == 0).await.is_err() {
             return;
         }
-        sleep(LINGER).await;
+        sleep(KEEP_UNUSED_FOR).await;
         let shared_watches = session.kept::<SharedWatches>();
         let mut watches = locked(&shared_watches.0);
         if *shared.subscribers.borrow() == 0 {
