@@ -38,7 +38,7 @@ struct Run {
 
 impl Server {
     /// A server that is not configured yet, which is the same as configured with nothing.
-    pub fn new(package: Package, log: EngineLog) -> Self {
+    pub(crate) fn new(package: Package, log: EngineLog) -> Self {
         let registry = Arc::new((package.registry)(&ProviderArgs::default()));
         Self { package, log, run: Mutex::new(Run { registry, cancel: CancellationToken::new() }) }
     }

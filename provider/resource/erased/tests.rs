@@ -22,7 +22,7 @@ impl Reporter for Silent {
 }
 
 fn registry() -> Registry {
-    Registry::default().listed(Thing).function(GetThing)
+    Registry::default().resource(Thing).function(GetThing)
 }
 
 fn thing() -> Arc<dyn ErasedResource> {

@@ -93,7 +93,7 @@ impl EngineLog {
     }
 
     /// The row of a resource on the display.
-    pub fn row(&self, urn: &Urn) -> Arc<dyn Reporter> {
+    pub(super) fn row(&self, urn: &Urn) -> Arc<dyn Reporter> {
         Arc::new(Row { log: self.clone(), urn: urn.0.clone() })
     }
 

@@ -42,7 +42,7 @@ type Client = ResourceProviderClient<Channel>;
 
 /// The sample, unless the configuration's context is `empty`.
 fn registry(args: &ProviderArgs) -> Registry {
-    if args.context.as_deref() == Some("empty") { Registry::default() } else { Registry::default().listed(Thing).function(GetThing) }
+    if args.context.as_deref() == Some("empty") { Registry::default() } else { Registry::default().resource(Thing).function(GetThing) }
 }
 
 async fn client_of(log: EngineLog) -> Client {
