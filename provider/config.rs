@@ -156,11 +156,11 @@ impl Reader<'_> {
             PropertyValue::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
             // A kubeconfig written as an object is as good as its JSON.
             object @ PropertyValue::Map(_) if name == "kubeconfig" => {
-                let bag = PropertyMap::from([(name.to_owned(), object.clone())]);
-                crate::property::json::take_apart(&bag).json.get(name).map(ToString::to_string)
+                let properties = PropertyMap::from([(name.to_owned(), object.clone())]);
+                crate::property::json::strip_marks(&properties).json.get(name).map(ToString::to_string)
             }
             _ => {
-                self.failures.push(failure(name, "must be a text"));
+                self.failures.push(failure(name, "must be a string"));
                 None
             }
         }
@@ -234,7 +234,10 @@ mod tests {
         let reading =
             ProviderArgs::read(&map([("deleteUnreachable", "yes".into()), ("kubeconfig", PropertyValue::List(vec!["hunter2".into()]))]));
         let told: Vec<_> = reading.failures.iter().map(|failure| (failure.path.to_string(), failure.reason.as_str())).collect();
-        assert_eq!(told, [(String::new(), "`kubeconfig`: must be a text"), ("deleteUnreachable".to_owned(), "must be `true` or `false`"),]);
+        assert_eq!(
+            told,
+            [(String::new(), "`kubeconfig`: must be a string"), ("deleteUnreachable".to_owned(), "must be `true` or `false`"),]
+        );
     }
 
     #[test]

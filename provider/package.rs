@@ -74,7 +74,7 @@ fn languages() -> BTreeMap<String, Value> {
 /// What can be called under this configuration. Does no I/O: the Kubernetes cluster is looked for by the first call that needs it.
 pub fn registry(args: &ProviderArgs) -> Registry {
     let session = Session::new(args.settings());
-    Registry::default().listed(Cluster::new(session.clone())).function(GetCluster::new(session))
+    Registry::default().resource(Cluster::new(session.clone())).function(GetCluster::new(session))
 }
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_second_resource_is_one_line() {
-        let registry = registry(&ProviderArgs::default()).listed(Thing);
+        let registry = registry(&ProviderArgs::default()).resource(Thing);
         assert!(registry.find_resource("test:index:Thing").is_some() && registry.find_list("test:index:Thing").is_some());
         let document = document(&registry).unwrap();
         let thing = &document["resources"]["test:index:Thing"];

@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 /// How long an engine that is there may take to accept a connection.
-const ACCEPT: Duration = Duration::from_secs(2);
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often, at last, to look whether the engine is there, once the standard input has ended.
-const LOOK: Duration = Duration::from_secs(5);
+const ENGINE_POLL_MAX: Duration = Duration::from_secs(5);
 
 /// The command line: `[flags] [engine host:port]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,12 +77,12 @@ async fn orphaned(engine: Option<String>) {
     let mut pause = Duration::from_millis(20);
     while answers(&engine).await {
         sleep(pause).await;
-        pause = (pause * 2).min(LOOK);
+        pause = (pause * 2).min(ENGINE_POLL_MAX);
     }
 }
 
 async fn answers(engine: &str) -> bool {
-    matches!(timeout(ACCEPT, TcpStream::connect(engine)).await, Ok(Ok(_)))
+    matches!(timeout(ACCEPT_TIMEOUT, TcpStream::connect(engine)).await, Ok(Ok(_)))
 }
 
 /// Returns when the standard input ends. A thread reads it, because such a read can't be given up and would hold back the

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use tokio::sync::Mutex;
 
-use crate::kubernetes::apply::fetch;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{Kind, ObjectRef, uid};
+use crate::kubernetes::objects::fetch;
 
 /// The namespace that every Kubernetes cluster has from its birth to its end.
 pub const KUBE_SYSTEM: &str = "kube-system";

@@ -7,12 +7,12 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::kubernetes::apply;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::meta::Kind;
+use crate::kubernetes::objects;
 
 /// How long an answer is good for others, too.
-const FRESH: Duration = Duration::from_secs(10);
+const CACHE_FOR: Duration = Duration::from_secs(10);
 
 /// The labels of the operator's Deployment: of the manifest, and of the Helm charts.
 const OPERATORS: [&str; 2] = ["app=clickhouse-operator", "app.kubernetes.io/name in (altinity-clickhouse-operator,clickhouse-operator)"];
@@ -39,22 +39,22 @@ pub(crate) struct StorageClass {
 
 /// The namespaces with the Deployment of an operator. Two requests at most.
 pub(crate) async fn operators(api: &Api) -> Option<Vec<String>> {
-    let look = async {
+    let lookup = async {
         for selector in OPERATORS {
-            let found = apply::list_names(api, Kind::Deployment, None, selector).await.ok()?;
+            let found = objects::list_names(api, Kind::Deployment, None, selector).await.ok()?;
             if !found.is_empty() {
                 return Some(found.into_iter().filter_map(|object| object.namespace).collect());
             }
         }
         Some(Vec::new())
     };
-    api.session().kept::<Inventory>().operators.get(Box::pin(look)).await
+    api.session().kept::<Inventory>().operators.get(Box::pin(lookup)).await
 }
 
 /// The storage classes, by name. One request.
 pub(crate) async fn storage_classes(api: &Api) -> Option<Vec<StorageClass>> {
-    let look = async { apply::list(api, Kind::StorageClass, None, storage_class).await.ok() };
-    api.session().kept::<Inventory>().classes.get(Box::pin(look)).await
+    let lookup = async { objects::list(api, Kind::StorageClass, None, storage_class).await.ok() };
+    api.session().kept::<Inventory>().classes.get(Box::pin(lookup)).await
 }
 
 fn storage_class(object: &Value) -> Option<StorageClass> {
@@ -76,12 +76,12 @@ impl<T> Default for Memo<T> {
 }
 
 impl<T: Clone> Memo<T> {
-    async fn get(&self, look: impl Future<Output = T>) -> T {
+    async fn get(&self, lookup: impl Future<Output = T>) -> T {
         let mut known = self.0.lock().await;
-        if let Some((_, answer)) = known.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+        if let Some((_, answer)) = known.as_ref().filter(|(at, _)| at.elapsed() < CACHE_FOR) {
             return answer.clone();
         }
-        let answer = look.await;
+        let answer = lookup.await;
         *known = Some((Instant::now(), answer.clone()));
         answer
     }

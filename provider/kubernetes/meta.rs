@@ -48,7 +48,7 @@ pub enum Kind {
 }
 
 /// What identifies a kind on the API.
-struct Resource {
+struct ApiResource {
     group: &'static str,
     version: &'static str,
     name: &'static str,
@@ -56,8 +56,8 @@ struct Resource {
     namespaced: bool,
 }
 
-const fn resource(group: &'static str, version: &'static str, name: &'static str, plural: &'static str, namespaced: bool) -> Resource {
-    Resource { group, version, name, plural, namespaced }
+const fn resource(group: &'static str, version: &'static str, name: &'static str, plural: &'static str, namespaced: bool) -> ApiResource {
+    ApiResource { group, version, name, plural, namespaced }
 }
 
 impl Kind {
@@ -78,7 +78,7 @@ impl Kind {
         Self::CustomResourceDefinition,
     ];
 
-    const fn resource(self) -> Resource {
+    const fn resource(self) -> ApiResource {
         match self {
             Self::Namespace => resource("", "v1", "Namespace", "namespaces", false),
             Self::Secret => resource("", "v1", "Secret", "secrets", true),

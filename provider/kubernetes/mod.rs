@@ -1,9 +1,6 @@
 //! The package's module `kubernetes`: its resources, and what they need of a Kubernetes cluster.
 
-pub mod apply;
-mod backoff;
-mod call;
-pub mod client;
+mod api;
 pub mod cluster;
 pub mod error;
 pub mod identity;
@@ -13,4 +10,5 @@ pub mod observe;
 #[cfg(test)]
 mod scripted;
 pub mod wait;
-pub mod watch;
+
+pub use api::{client, objects, watch};

@@ -99,7 +99,9 @@ pub(crate) fn server_under(settings: Settings, script: impl Fn(&Seen) -> Reply +
             respond(script(&seen)).await
         })
     });
-    (Session::with_client(settings, kube::Client::new(service, "default")), log)
+    #[expect(clippy::disallowed_methods, reason = "this client leads to no other server")]
+    let client = kube::Client::new(service, "default");
+    (Session::with_client(settings, client), log)
 }
 
 async fn respond(reply: Reply) -> Result<Response<StreamBody<Lines>>, std::io::Error> {

@@ -61,6 +61,7 @@ impl NotReady {
     }
 
     /// The same as a failed call of a resource; what exists is to be added.
+    #[expect(clippy::wrong_self_convention, reason = "called as `Error::to_failure` is, beside which it stands")]
     pub fn to_failure<S>(self) -> Failure<S> {
         Failure { kind: self.kind, reasons: self.reasons, partial: None }
     }

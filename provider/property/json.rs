@@ -7,11 +7,11 @@ use super::path::{Paths, PropertyPath};
 use super::value::{PropertyMap, PropertyValue};
 
 /// The largest magnitude below which every integer has a number of its own in an `f64`.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT_INT: f64 = 9_007_199_254_740_992.0;
 
-/// A bag of properties, taken apart.
+/// A property map without its marks, and where they were.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Apart {
+pub struct Stripped {
     /// What is known, without any mark. Numbers without a fraction are integers.
     pub json: Map<String, Value>,
     /// Where something unknown was left out. A list with an unknown anywhere inside is left out as a whole, because an
@@ -23,20 +23,20 @@ pub struct Apart {
     pub assets: Paths,
 }
 
-/// Takes a bag of properties apart into plain JSON and marks.
-pub fn take_apart(map: &PropertyMap) -> Apart {
-    let mut apart = Apart::default();
+/// Splits a property map into plain JSON and marks.
+pub fn strip_marks(map: &PropertyMap) -> Stripped {
+    let mut stripped = Stripped::default();
     let mut json = Map::new();
     for (key, value) in map {
-        if let Some(value) = apart.take(PropertyPath::root().key(key), value) {
+        if let Some(value) = stripped.take(PropertyPath::root().key(key), value) {
             json.insert(key.clone(), value);
         }
     }
-    apart.json = json;
-    apart
+    stripped.json = json;
+    stripped
 }
 
-impl Apart {
+impl Stripped {
     fn take(&mut self, path: PropertyPath, value: &PropertyValue) -> Option<Value> {
         match value {
             PropertyValue::Null => Some(Value::Null),
@@ -86,16 +86,16 @@ impl Apart {
 /// Numbers without a fraction as integers, so that integer fields take them.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
 fn number(value: f64) -> Value {
-    if value.fract() == 0.0 && value.abs() < EXACT {
+    if value.fract() == 0.0 && value.abs() < MAX_EXACT_INT {
         Value::from(value as i64)
     } else {
         Number::from_f64(value).map_or(Value::Null, Value::Number)
     }
 }
 
-/// Puts a bag of properties together from plain JSON and marks: what stands at an unknown path becomes unknown, whatever
+/// Makes a property map of plain JSON and marks: what stands at an unknown path becomes unknown, whatever
 /// it was; what stands at a secret path becomes secret.
-pub fn put_together(json: &Map<String, Value>, unknown: &Paths, secret: &Paths) -> PropertyMap {
+pub fn apply_marks(json: &Map<String, Value>, unknown: &Paths, secret: &Paths) -> PropertyMap {
     let mut map = plain(json);
     for path in unknown {
         set_unknown(&mut map, path);
@@ -132,7 +132,7 @@ mod tests {
     fn object(value: Value) -> Map<String, Value> {
         match value {
             Value::Object(map) => map,
-            other => panic!("{other} is no object"),
+            other => panic!("{other} is not an object"),
         }
     }
 
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn marks_are_taken_out_and_remembered() {
-        let bag = PropertyMap::from([
+        let properties = PropertyMap::from([
             ("shards".to_owned(), 3.0.into()),
             ("password".to_owned(), PropertyValue::from("hunter2").into_secret()),
             ("name".to_owned(), PropertyValue::Unknown),
@@ -150,26 +150,26 @@ mod tests {
             ("nested".to_owned(), PropertyMap::from([("a".to_owned(), PropertyValue::Unknown), ("b".to_owned(), 0.5.into())]).into()),
             ("asset".to_owned(), PropertyValue::Asset(PropertyMap::new())),
         ]);
-        let apart = take_apart(&bag);
-        assert_eq!(Value::Object(apart.json), json!({"shards": 3, "password": "hunter2", "nested": {"b": 0.5}}));
-        assert_eq!(apart.unknown, paths(["name".into(), "token".into(), "nested.a".into()]));
-        assert_eq!(apart.secret, paths(["password".into(), "token".into()]));
-        assert_eq!(apart.assets, paths(["asset".into()]));
+        let stripped = strip_marks(&properties);
+        assert_eq!(Value::Object(stripped.json), json!({"shards": 3, "password": "hunter2", "nested": {"b": 0.5}}));
+        assert_eq!(stripped.unknown, paths(["name".into(), "token".into(), "nested.a".into()]));
+        assert_eq!(stripped.secret, paths(["password".into(), "token".into()]));
+        assert_eq!(stripped.assets, paths(["asset".into()]));
     }
 
     #[test]
     fn a_list_with_an_unknown_inside_is_left_out_whole_and_keeps_its_secrets() {
         let element = PropertyMap::from([("host".to_owned(), PropertyValue::Unknown), ("port".to_owned(), 1.0.into())]);
-        let bag = PropertyMap::from([("nodes".to_owned(), vec![PropertyValue::from("x").into_secret(), element.into()].into())]);
-        let apart = take_apart(&bag);
-        assert!(apart.json.is_empty());
-        assert_eq!(apart.unknown, paths(["nodes".into()]));
-        assert_eq!(apart.secret, paths([PropertyPath::from("nodes").index(0)]));
+        let properties = PropertyMap::from([("nodes".to_owned(), vec![PropertyValue::from("x").into_secret(), element.into()].into())]);
+        let stripped = strip_marks(&properties);
+        assert!(stripped.json.is_empty());
+        assert_eq!(stripped.unknown, paths(["nodes".into()]));
+        assert_eq!(stripped.secret, paths([PropertyPath::from("nodes").index(0)]));
     }
 
     #[test]
     fn an_unknown_path_overrides_what_stands_there() {
-        let map = put_together(&object(json!({"a": {"b": 1}, "c": "x"})), &paths(["a.b".into()]), &paths(["c".into()]));
+        let map = apply_marks(&object(json!({"a": {"b": 1}, "c": "x"})), &paths(["a.b".into()]), &paths(["c".into()]));
         let expected = PropertyMap::from([
             ("a".to_owned(), PropertyMap::from([("b".to_owned(), PropertyValue::Unknown)]).into()),
             ("c".to_owned(), PropertyValue::from("x").into_secret()),
@@ -179,8 +179,8 @@ mod tests {
 
     #[test]
     fn large_numbers_stay_numbers() {
-        let apart = take_apart(&PropertyMap::from([("big".to_owned(), 1e300.into()), ("minus".to_owned(), (-2.0).into())]));
-        assert_eq!(Value::Object(apart.json), json!({"big": 1e300, "minus": -2}));
+        let stripped = strip_marks(&PropertyMap::from([("big".to_owned(), 1e300.into()), ("minus".to_owned(), (-2.0).into())]));
+        assert_eq!(Value::Object(stripped.json), json!({"big": 1e300, "minus": -2}));
     }
 
     fn plain_value() -> impl Strategy<Value = PropertyValue> {
@@ -201,9 +201,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn plain_bags_survive_the_way_to_json_and_back(bag in prop::collection::btree_map("[a-z]{1,4}", plain_value(), 0..5)) {
-            let apart = take_apart(&bag);
-            prop_assert_eq!(put_together(&apart.json, &apart.unknown, &apart.secret), bag);
+        fn plain_maps_survive_the_way_to_json_and_back(properties in prop::collection::btree_map("[a-z]{1,4}", plain_value(), 0..5)) {
+            let stripped = strip_marks(&properties);
+            prop_assert_eq!(apply_marks(&stripped.json, &stripped.unknown, &stripped.secret), properties);
         }
     }
 }

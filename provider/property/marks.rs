@@ -1,4 +1,4 @@
-//! Setting Pulumi's marks at given places of a bag of properties.
+//! Setting Pulumi's marks at given places of a property map.
 
 use super::path::{PropertyPath, Segment};
 use super::value::{PropertyMap, PropertyValue};
@@ -67,46 +67,46 @@ mod tests {
 
     #[test]
     fn an_unknown_path_makes_the_objects_on_its_way() {
-        let mut bag = map([]);
-        set_unknown(&mut bag, &"endpoints.http.host".into());
-        assert_eq!(bag, map([("endpoints", map([("http", map([("host", PropertyValue::Unknown)]).into())]).into())]));
+        let mut properties = map([]);
+        set_unknown(&mut properties, &"endpoints.http.host".into());
+        assert_eq!(properties, map([("endpoints", map([("http", map([("host", PropertyValue::Unknown)]).into())]).into())]));
     }
 
     #[test]
     fn an_unknown_path_into_a_missing_list_makes_the_list_unknown() {
-        let mut bag = map([("short", vec![1.0.into()].into())]);
-        set_unknown(&mut bag, &PropertyPath::from("hosts").index(0).key("name"));
-        set_unknown(&mut bag, &PropertyPath::from("short").index(3));
-        assert_eq!(bag, map([("hosts", PropertyValue::Unknown), ("short", PropertyValue::Unknown)]));
+        let mut properties = map([("short", vec![1.0.into()].into())]);
+        set_unknown(&mut properties, &PropertyPath::from("hosts").index(0).key("name"));
+        set_unknown(&mut properties, &PropertyPath::from("short").index(3));
+        assert_eq!(properties, map([("hosts", PropertyValue::Unknown), ("short", PropertyValue::Unknown)]));
     }
 
     #[test]
     fn an_unknown_element_leaves_its_neighbours() {
-        let mut bag = map([("list", vec![1.0.into(), 2.0.into()].into())]);
-        set_unknown(&mut bag, &PropertyPath::from("list").index(1));
-        assert_eq!(bag, map([("list", vec![1.0.into(), PropertyValue::Unknown].into())]));
+        let mut properties = map([("list", vec![1.0.into(), 2.0.into()].into())]);
+        set_unknown(&mut properties, &PropertyPath::from("list").index(1));
+        assert_eq!(properties, map([("list", vec![1.0.into(), PropertyValue::Unknown].into())]));
     }
 
     #[test]
     fn an_unknown_below_an_unknown_changes_nothing() {
-        let mut bag = map([("a", PropertyValue::Unknown)]);
-        set_unknown(&mut bag, &"a.b.c".into());
-        assert_eq!(bag, map([("a", PropertyValue::Unknown)]));
+        let mut properties = map([("a", PropertyValue::Unknown)]);
+        set_unknown(&mut properties, &"a.b.c".into());
+        assert_eq!(properties, map([("a", PropertyValue::Unknown)]));
     }
 
     #[test]
     fn a_secret_in_a_list_makes_the_whole_list_secret() {
-        let mut bag = map([("list", vec![1.0.into(), 2.0.into()].into()), ("plain", 3.0.into())]);
-        set_secret(&mut bag, &PropertyPath::from("list").index(1).key("x"));
+        let mut properties = map([("list", vec![1.0.into(), 2.0.into()].into()), ("plain", 3.0.into())]);
+        set_secret(&mut properties, &PropertyPath::from("list").index(1).key("x"));
         let list: PropertyValue = vec![1.0.into(), 2.0.into()].into();
-        assert_eq!(bag, map([("list", list.into_secret()), ("plain", 3.0.into())]));
+        assert_eq!(properties, map([("list", list.into_secret()), ("plain", 3.0.into())]));
     }
 
     #[test]
     fn a_secret_path_that_leads_nowhere_changes_nothing() {
-        let mut bag = map([("a", 1.0.into())]);
-        set_secret(&mut bag, &"a.b".into());
-        set_secret(&mut bag, &"b".into());
-        assert_eq!(bag, map([("a", 1.0.into())]));
+        let mut properties = map([("a", 1.0.into())]);
+        set_secret(&mut properties, &"a.b".into());
+        set_secret(&mut properties, &"b".into());
+        assert_eq!(properties, map([("a", 1.0.into())]));
     }
 }

@@ -1,4 +1,4 @@
-//! Property paths: where in a bag of properties a value stands, in Pulumi's own notation.
+//! Property paths: where in a property map a value stands, in Pulumi's own notation.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,12 +15,12 @@ pub enum Segment {
     Index(usize),
 }
 
-/// A place in a bag of properties, printed as Pulumi reads it: `storage.size`, `users["a.b"]`, `nodes[0].host`.
+/// A place in a property map, printed as Pulumi reads it: `storage.size`, `users["a.b"]`, `nodes[0].host`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PropertyPath(Vec<Segment>);
 
 impl PropertyPath {
-    /// The whole bag.
+    /// The whole property map.
     pub fn root() -> Self {
         Self::default()
     }
@@ -50,7 +50,7 @@ impl PropertyPath {
         &self.0
     }
 
-    /// Whether this is the whole bag.
+    /// Whether this is the whole property map.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }

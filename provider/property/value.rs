@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::path::{PropertyPath, Segment};
 
-/// A bag of properties: the inputs or outputs of a resource, or an object among them.
+/// A property map: the inputs or outputs of a resource, or an object among them.
 pub type PropertyMap = BTreeMap<String, PropertyValue>;
 
 /// A property's value.

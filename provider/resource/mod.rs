@@ -61,7 +61,7 @@ pub enum Autonaming {
     Disabled,
 }
 
-/// A Pulumi URN. Kept as text; only its type and its name are ever looked into.
+/// A Pulumi URN. Kept as a string; only its type and its name are ever looked into.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Urn(pub String);
 
@@ -177,7 +177,7 @@ impl Diff {
 pub enum FailureKind {
     /// The request can't be fulfilled as it is written.
     Invalid,
-    /// The object exists already and is somebody else's.
+    /// The object exists already and is not owned by this stack.
     AlreadyExists,
     /// The API server does not allow it.
     Forbidden,
@@ -230,7 +230,7 @@ pub struct Existing<S> {
     pub state: S,
 }
 
-/// The outputs that a preview can foretell.
+/// The outputs that a preview can predict.
 #[derive(Debug, Clone)]
 pub struct Preview<S> {
     /// The computed outputs; whatever stands at an unknown path is ignored.
@@ -289,17 +289,17 @@ pub trait Resource: Send + Sync + 'static {
     /// Compares. Pure; no network. Which changes replace the resource is said once, by the inputs' `willReplaceOnChanges`.
     fn diff(&self, old: &Self::Args, old_state: Option<&Self::State>, new: &Known<Self::Args>) -> Diff;
 
-    /// Tries the creation out on the API server without making anything, and foretells the outputs.
+    /// Dry-runs the creation on the API server, which creates nothing, and predicts the outputs.
     fn preview_create(
         &self,
         ctx: &Context,
         new: &Known<Self::Args>,
     ) -> impl Future<Output = Result<Preview<Self::State>, Failure<Self::State>>> + Send;
 
-    /// Makes it, waits until it serves.
+    /// Creates it and waits until it is ready.
     fn create(&self, ctx: &Context, new: &Self::Args) -> impl Future<Output = Result<Existing<Self::State>, Failure<Self::State>>> + Send;
 
-    /// Tries the update out on the API server without changing anything, and foretells the outputs.
+    /// Dry-runs the update on the API server, which changes nothing, and predicts the outputs.
     fn preview_update(
         &self,
         ctx: &Context,
@@ -309,7 +309,7 @@ pub trait Resource: Send + Sync + 'static {
         new: &Known<Self::Args>,
     ) -> impl Future<Output = Result<Preview<Self::State>, Failure<Self::State>>> + Send;
 
-    /// Changes it, waits until it serves again.
+    /// Updates it and waits until it is ready again.
     fn update(
         &self,
         ctx: &Context,
@@ -319,7 +319,7 @@ pub trait Resource: Send + Sync + 'static {
         new: &Self::Args,
     ) -> impl Future<Output = Result<Self::State, Failure<Self::State>>> + Send;
 
-    /// Looks at what is there. `None` only when it definitely does not exist. Without `old` the
+    /// Reads what exists. `None` only when it definitely does not. Without `old` the
     /// caller knows nothing but the id (`pulumi import`, `Cluster.get`).
     fn read(
         &self,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::erased::{Called, DiscreetResource, Enumerated, ErasedFunction, ErasedList, ErasedResource, Typed};
+use super::Function;
+use super::erased::{DiscreetResource, ErasedFunction, ErasedList, ErasedResource, TypedFunction, TypedList, TypedResource};
 use super::list::List;
-use super::{Function, Resource};
 use crate::schema::document::{FunctionTypes, ResourceTypes};
 use crate::schema::{of_input, of_output};
 
@@ -19,7 +19,7 @@ pub struct Registry {
 #[derive(Clone)]
 struct ResourceEntry {
     resource: Arc<dyn ErasedResource>,
-    list: Option<Arc<dyn ErasedList>>,
+    list: Arc<dyn ErasedList>,
     types: fn() -> ResourceTypes,
 }
 
@@ -30,21 +30,20 @@ struct FunctionEntry {
 }
 
 impl Registry {
-    /// Adds a resource.
+    /// Adds a resource and its listing.
     #[must_use]
-    pub fn resource<R: Resource>(mut self, resource: R) -> Self {
-        let resource = Arc::new(DiscreetResource(Typed::new(Arc::new(resource))));
-        self.resources.insert(R::TOKEN, ResourceEntry { resource, list: None, types: resource_types::<R> });
-        self
-    }
-
-    /// Adds a resource that can be listed.
-    #[must_use]
-    pub fn listed<R: List>(mut self, resource: R) -> Self {
-        let typed = Arc::new(resource);
-        let resource = Arc::new(DiscreetResource(Typed::new(Arc::clone(&typed))));
-        let types = || ResourceTypes { list: Some(of_input::<R::Query>()), ..resource_types::<R>() };
-        self.resources.insert(R::TOKEN, ResourceEntry { resource, list: Some(Arc::new(Enumerated::new(typed))), types });
+    pub fn resource<R: List>(mut self, resource: R) -> Self {
+        let resource = Arc::new(resource);
+        let types = || ResourceTypes {
+            token: R::TOKEN,
+            description: R::DOCS,
+            inputs: of_input::<R::Args>(),
+            state: of_output::<R::State>(),
+            list: of_input::<R::Query>(),
+        };
+        let list = Arc::new(TypedList::new(Arc::clone(&resource)));
+        let resource = Arc::new(DiscreetResource(TypedResource::new(resource)));
+        self.resources.insert(R::TOKEN, ResourceEntry { resource, list, types });
         self
     }
 
@@ -53,7 +52,7 @@ impl Registry {
     pub fn function<F: Function>(mut self, function: F) -> Self {
         let types =
             || FunctionTypes { token: F::TOKEN, description: F::DOCS, arguments: of_input::<F::Args>(), result: of_output::<F::Result>() };
-        self.functions.insert(F::TOKEN, FunctionEntry { function: Arc::new(Called::new(function)), types });
+        self.functions.insert(F::TOKEN, FunctionEntry { function: Arc::new(TypedFunction::new(function)), types });
         self
     }
 
@@ -62,9 +61,9 @@ impl Registry {
         Some(Arc::clone(&self.resources.get(token)?.resource))
     }
 
-    /// The listing of the resource of this token, if it offers one.
+    /// The listing of the resource of this token.
     pub fn find_list(&self, token: &str) -> Option<Arc<dyn ErasedList>> {
-        self.resources.get(token)?.list.clone()
+        Some(Arc::clone(&self.resources.get(token)?.list))
     }
 
     /// The function of this token.
@@ -81,8 +80,4 @@ impl Registry {
     pub fn function_types(&self) -> Vec<FunctionTypes> {
         self.functions.values().map(|entry| (entry.types)()).collect()
     }
-}
-
-fn resource_types<R: Resource>() -> ResourceTypes {
-    ResourceTypes { token: R::TOKEN, description: R::DOCS, inputs: of_input::<R::Args>(), state: of_output::<R::State>(), list: None }
 }

@@ -54,8 +54,8 @@ pub(super) fn check(server: &Server, request: pb::CheckRequest) -> Result<pb::Ch
     Ok(pb::CheckResponse { inputs: Some(inputs), failures: status::check_failures(failures) })
 }
 
-/// Never replaces: a replaced provider replaces all that it made. Which Kubernetes cluster a configuration leads to is not told by its
-/// text, and each call that changes anything compares that with the state.
+/// Never replaces: a replaced provider replaces all that it made. Which Kubernetes cluster a configuration leads to can't be read from
+/// it, and each call that changes anything compares that with the state.
 pub(super) fn diff(request: pb::DiffRequest) -> Result<pb::DiffResponse, Status> {
     // Engines before 3.74 send no old inputs; a provider's outputs are the same.
     let old = convert::read(request.old_inputs.or(request.olds))?;

@@ -30,7 +30,7 @@ const UNKNOWNS: [&str; 7] = [
     "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
 ];
 
-/// Something on the wire that is no value of Pulumi's.
+/// Something on the wire that is not a value of Pulumi's.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("failed to read the property `{path}`: {problem}")]
 pub(super) struct Malformed {
@@ -44,7 +44,7 @@ impl From<Malformed> for Status {
     }
 }
 
-/// A bag of properties from the wire. Engines before 3.198 leave out what is empty.
+/// A property map from the wire. Engines before 3.198 leave out what is empty.
 pub(super) fn read(wire: Option<Struct>) -> Result<PropertyMap, Malformed> {
     wire.map_or_else(|| Ok(PropertyMap::new()), |wire| read_map(wire, &PropertyPath::root()))
 }
@@ -74,7 +74,7 @@ fn read_value(wire: Value, at: &PropertyPath) -> Result<PropertyValue, Malformed
         Some(Kind::StructValue(object)) => match object.fields.get(SIGNATURE) {
             None => PropertyValue::Map(read_map(object, at)?),
             Some(Value { kind: Some(Kind::StringValue(signature)) }) => read_signed(&signature.clone(), object, at)?,
-            Some(_) => return Err(malformed(at, "the object's signature is no text")),
+            Some(_) => return Err(malformed(at, "the object's signature is not a string")),
         },
     })
 }
@@ -108,7 +108,7 @@ fn malformed(at: &PropertyPath, problem: &str) -> Malformed {
     Malformed { path: at.clone(), problem: problem.to_owned() }
 }
 
-/// A bag of properties for the wire.
+/// A property map for the wire.
 pub(super) fn write(map: PropertyMap) -> Struct {
     Struct { fields: map.into_iter().map(|(key, value)| (key, write_value(value))).collect() }
 }
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_without_a_kind_is_null_and_nothing_is_an_empty_bag() {
+    fn a_value_without_a_kind_is_null_and_nothing_is_an_empty_map() {
         assert_eq!(read_one(Value { kind: None }), Ok(PropertyValue::Null));
         assert_eq!(read(None), Ok(PropertyMap::new()));
     }

@@ -10,7 +10,7 @@ use super::server::Server;
 use super::{convert, status};
 use crate::property::PropertyValue;
 use crate::resource::Failure;
-use crate::resource::erased::Refusal;
+use crate::resource::erased::InvokeError;
 
 /// What a listing answers with.
 pub(super) type Listing = futures::stream::Iter<IntoIter<Result<ListResponse, Status>>>;
@@ -20,8 +20,8 @@ pub(super) async fn invoke(server: &Server, request: pb::InvokeRequest) -> Resul
     let args = convert::read(request.args)?;
     match function.invoke(&server.context("", 0.0), &args).await {
         Ok(result) => Ok(pb::InvokeResponse { r#return: Some(convert::write(result)), failures: Vec::new() }),
-        Err(Refusal::Arguments(failures)) => Ok(pb::InvokeResponse { r#return: None, failures: status::check_failures(failures) }),
-        Err(Refusal::Failed(Failure { kind, reasons, partial: _ })) => Err(status::plain(kind, &reasons)),
+        Err(InvokeError::Arguments(failures)) => Ok(pb::InvokeResponse { r#return: None, failures: status::check_failures(failures) }),
+        Err(InvokeError::Failed(Failure { kind, reasons, partial: _ })) => Err(status::plain(kind, &reasons)),
     }
 }
 
@@ -34,12 +34,12 @@ pub(super) async fn list(server: &Server, request: pb::ListRequest) -> Result<Li
         return Ok(futures::stream::iter(vec![Ok(computed)]));
     }
     let limit = usize::try_from(request.limit).ok().filter(|limit| *limit > 0);
-    let listed = list.list(&server.context("", 0.0), &query, limit).await.map_err(|refusal| match refusal {
-        Refusal::Arguments(failures) => {
+    let listed = list.list(&server.context("", 0.0), &query, limit).await.map_err(|error| match error {
+        InvokeError::Arguments(failures) => {
             let told: Vec<String> = failures.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect();
             Status::invalid_argument(told.join("\n"))
         }
-        Refusal::Failed(Failure { kind, reasons, partial: _ }) => status::plain(kind, &reasons),
+        InvokeError::Failed(Failure { kind, reasons, partial: _ }) => status::plain(kind, &reasons),
     })?;
     let mut listed: Vec<_> = listed.into_iter().take(limit.unwrap_or(usize::MAX)).collect();
     let size = usize::try_from(request.page_size).ok().filter(|size| *size > 0);

@@ -11,7 +11,7 @@ use super::server::Server;
 use super::{convert, status};
 use crate::property::PropertyMap;
 use crate::property::pattern::Pattern;
-use crate::resource::erased::{Comparison, ErasedResource, Old};
+use crate::resource::erased::{DiffResult, ErasedResource, Prior};
 use crate::resource::{Autonaming, Change, ChangeKind, Urn};
 
 /// The resource of this type. Engines before 3.132 tell the type in the URN only.
@@ -23,8 +23,8 @@ fn find(server: &Server, token: &str, urn: &str) -> Result<Arc<dyn ErasedResourc
     })
 }
 
-fn old(inputs: Option<prost_types::Struct>, outputs: Option<prost_types::Struct>) -> Result<Old, Status> {
-    Ok(Old { inputs: convert::read(inputs)?, outputs: convert::read(outputs)? })
+fn old(inputs: Option<prost_types::Struct>, outputs: Option<prost_types::Struct>) -> Result<Prior, Status> {
+    Ok(Prior { inputs: convert::read(inputs)?, outputs: convert::read(outputs)? })
 }
 
 pub(super) async fn check(server: &Server, request: pb::CheckRequest) -> Result<pb::CheckResponse, Status> {
@@ -57,8 +57,8 @@ pub(super) fn diff(server: &Server, request: pb::DiffRequest) -> Result<pb::Diff
     resource.diff(&old, &new, &ignored).map(compared).map_err(status::of_failed)
 }
 
-fn compared(comparison: Comparison) -> pb::DiffResponse {
-    let Comparison { changes, delete_before_replace, stables } = comparison;
+fn compared(result: DiffResult) -> pb::DiffResponse {
+    let DiffResult { changes, delete_before_replace, stables } = result;
     let names = |of: &mut dyn Iterator<Item = &Change>| -> Vec<String> {
         of.filter_map(|change| change.path.top_level()).map(ToOwned::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
     };
@@ -107,7 +107,7 @@ pub(super) async fn update(server: &Server, request: pb::UpdateRequest) -> Resul
     Ok(pb::UpdateResponse { properties: Some(convert::write(outputs)), refresh_before_update: false })
 }
 
-/// What does not exist is told by no id and no properties; empty properties would make a resource of them.
+/// What does not exist is answered with no id and no properties; empty properties would make a resource of them.
 pub(super) async fn read(server: &Server, request: pb::ReadRequest) -> Result<pb::ReadResponse, Status> {
     let resource = find(server, &request.r#type, &request.urn)?;
     let ctx = server.context(&request.urn, request.timeout);

@@ -38,7 +38,7 @@ struct Run {
 
 impl Server {
     /// A server that is not configured yet, which is the same as configured with nothing.
-    pub fn new(package: Package, log: EngineLog) -> Self {
+    pub(crate) fn new(package: Package, log: EngineLog) -> Self {
         let registry = Arc::new((package.registry)(&ProviderArgs::default()));
         Self { package, log, run: Mutex::new(Run { registry, cancel: CancellationToken::new() }) }
     }
@@ -53,7 +53,7 @@ impl Server {
         }
     }
 
-    /// Begins anew after a cancel: a process that an engine attaches to lives longer than one run.
+    /// Starts again after a cancel: a process that an engine attaches to lives longer than one run.
     pub(super) fn resume(&self) {
         let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
         if run.cancel.is_cancelled() {

@@ -18,7 +18,7 @@ use super::server::Server;
 use super::{configuration, function, pb, resource};
 
 /// The largest message either way; as Pulumi's own servers have it, because a stack's state can be in one.
-const LARGEST: usize = 400 * 1024 * 1024;
+const MAX_MESSAGE_BYTES: usize = 400 * 1024 * 1024;
 
 /// How the decoder ends its words about a message that it does not go to the bottom of.
 const TOO_DEEP: &str = "recursion limit reached";
@@ -26,14 +26,15 @@ const TOO_DEEP: &str = "recursion limit reached";
 impl Server {
     /// Serves until the listener fails.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        let service = ResourceProviderServer::new(self).max_decoding_message_size(LARGEST).max_encoding_message_size(LARGEST);
+        let service =
+            ResourceProviderServer::new(self).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let mut server = tonic::transport::Server::builder().layer(MapResponseLayer::new(in_plain_words));
         server.add_service(service).serve_with_incoming(incoming).await.map_err(io::Error::other)
     }
 }
 
-/// What is nested too deeply to be decoded is told as such: the decoder names level after level, and no property.
+/// What is nested too deeply to be decoded is reported as such: the decoder names level after level, and no property.
 fn in_plain_words(response: http::Response<Body>) -> http::Response<Body> {
     match Status::from_header_map(response.headers()) {
         Some(status) if status.message().ends_with(TOO_DEEP) => Status::invalid_argument(

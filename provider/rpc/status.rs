@@ -6,22 +6,22 @@ use tonic::{Code, Status};
 
 use super::{convert, google, pb};
 use crate::property::{PropertyMap, PropertyValue};
-use crate::resource::erased::{Failed, Partial};
+use crate::resource::erased::{ErasedFailure, Partial};
 use crate::resource::{CheckFailure, Existing, Failure, FailureKind};
 
 /// How large the details may get. They travel in HTTP/2 trailers, written in base64 there. Go's gRPC has announced to refuse more than
 /// 8 KiB of these, which today is a switch of it; a refused trailer loses the resource.
-const BUDGET: usize = 5 * 1024;
+const MAX_DETAILS_BYTES: usize = 5 * 1024;
 
 /// The longest message that goes beside details: Pulumi shows the details' reasons instead of it.
-const SHORT: usize = 200;
+const MAX_MESSAGE_CHARS: usize = 200;
 
 /// What Pulumi looks for in the details.
 const INIT_FAILED: &str = "type.googleapis.com/pulumirpc.ErrorResourceInitFailed";
 
 /// The status of a failed call of a resource. With `id`, outputs and reasons in its details if something exists,
 /// so that Pulumi keeps that in its state.
-pub(super) fn of_failed(failed: Failed) -> Status {
+pub(super) fn of_failed(failed: ErasedFailure) -> Status {
     let Failure { kind, reasons, partial } = failed;
     match partial {
         None => plain(kind, &reasons),
@@ -51,7 +51,7 @@ fn code(kind: FailureKind) -> Code {
 }
 
 fn init_failed(id: String, partial: Partial, reasons: Vec<String>) -> Status {
-    let message: String = reasons.first().map_or("the resource is not ready", String::as_str).chars().take(SHORT).collect();
+    let message: String = reasons.first().map_or("the resource is not ready", String::as_str).chars().take(MAX_MESSAGE_CHARS).collect();
     let Partial { mut outputs, inputs, computed } = partial;
     let mut detail = pb::ErrorResourceInitFailed {
         id,
@@ -61,7 +61,7 @@ fn init_failed(id: String, partial: Partial, reasons: Vec<String>) -> Status {
         refresh_before_update: false,
     };
     for name in sparable(&outputs, &computed) {
-        if detail.encoded_len() <= BUDGET {
+        if detail.encoded_len() <= MAX_DETAILS_BYTES {
             break;
         }
         outputs.remove(&name);
@@ -107,7 +107,7 @@ pub(super) fn check_failures(failures: Vec<CheckFailure>) -> Vec<pb::CheckFailur
 mod tests {
     use super::*;
 
-    fn partial(outputs: PropertyMap, computed: &[&str]) -> Failed {
+    fn partial(outputs: PropertyMap, computed: &[&str]) -> ErasedFailure {
         let computed = computed.iter().map(|name| (*name).to_owned()).collect();
         let existing = Existing { id: "ns/db".to_owned(), state: Partial { outputs, inputs: None, computed } };
         Failure { kind: FailureKind::Timeout, reasons: vec!["2/6 hosts ready".to_owned()], partial: Some(Box::new(existing)) }
@@ -152,20 +152,23 @@ mod tests {
         let status = of_failed(partial(outputs, &["hosts", "shardServices", "connection", "password", "uid"]));
         let kept = convert::read(detail(&status).properties).unwrap();
         assert_eq!(kept.keys().collect::<Vec<_>>(), ["connection", "password", "settings", "shardServices", "uid"]);
-        assert!(status.details().len() <= BUDGET + 512, "{}", status.details().len());
+        assert!(status.details().len() <= MAX_DETAILS_BYTES + 512, "{}", status.details().len());
     }
 
     #[test]
     fn a_path_into_a_property_stands_in_the_reason() {
-        let failures = vec![CheckFailure::new("storage.size", "is no quantity"), CheckFailure::new("name", "is no name")];
+        let failures = vec![CheckFailure::new("storage.size", "is not a valid quantity"), CheckFailure::new("name", "is not a valid name")];
         let told: Vec<_> = check_failures(failures).into_iter().map(|failure| (failure.property, failure.reason)).collect();
-        assert_eq!(told, [(String::new(), "`storage.size`: is no quantity".to_owned()), ("name".to_owned(), "is no name".to_owned())]);
+        assert_eq!(
+            told,
+            [(String::new(), "`storage.size`: is not a valid quantity".to_owned()), ("name".to_owned(), "is not a valid name".to_owned())]
+        );
     }
 
     #[test]
     fn the_message_beside_details_is_short() {
         let mut failed = partial(PropertyMap::new(), &[]);
         failed.reasons = vec!["ö".repeat(1000)];
-        assert_eq!(of_failed(failed).message().chars().count(), SHORT);
+        assert_eq!(of_failed(failed).message().chars().count(), MAX_MESSAGE_CHARS);
     }
 }

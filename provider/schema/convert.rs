@@ -38,7 +38,7 @@ const KNOWN_KEYWORDS: [&str; 21] = [
     "title",
     "type",
     ALWAYS_PRESENT,
-    super::shape::TEXT_FORM,
+    super::shape::STRING_FORM,
     "willReplaceOnChanges",
 ];
 
@@ -118,7 +118,7 @@ impl Converter {
     fn struct_type(&self, name: &str, node: Node<'_>) -> Result<ObjectSpec, ConvertError> {
         known_keywords(name, node)?;
         if node.json_type() != JsonType::One("object") {
-            return Err(ConvertError::new(name, "a named type must be a struct with named fields or an enum of texts"));
+            return Err(ConvertError::new(name, "a named type must be a struct with named fields or an enum of strings"));
         }
         // `false` is what `deny_unknown_fields` says; Pulumi's objects are closed anyway.
         if node.keyword("additionalProperties").is_some_and(|additional| *additional != Value::Bool(false)) {
@@ -227,7 +227,7 @@ fn enum_type(name: &str, node: Node<'_>) -> Result<EnumSpec, ConvertError> {
     }
     let mut values = Vec::new();
     for constant in node.constants() {
-        let Some(value) = constant.value.as_str() else { return Err(ConvertError::new(name, "an enum of other values than texts")) };
+        let Some(value) = constant.value.as_str() else { return Err(ConvertError::new(name, "an enum of other values than strings")) };
         let description = constant.place.and_then(description);
         values.push(EnumValueSpec { name: pascal_case(value), value: value.to_owned(), description });
     }
@@ -377,7 +377,7 @@ mod tests {
         assert_eq!(error(converted::<HasTuple>()), "failed to express `HasTuple.pair` in Pulumi's schema: a tuple");
         assert_eq!(
             error(converted::<HasUnion>()),
-            "failed to express `Choice` in Pulumi's schema: a named type must be a struct with named fields or an enum of texts"
+            "failed to express `Choice` in Pulumi's schema: a named type must be a struct with named fields or an enum of strings"
         );
         assert_eq!(error(converted::<HasTaggedUnion>()), "failed to express `Tagged` in Pulumi's schema: an enum whose values have fields");
         assert_eq!(

@@ -41,8 +41,8 @@ pub struct ResourceTypes {
     pub inputs: Value,
     /// The JSON Schema of its computed outputs.
     pub state: Value,
-    /// The JSON Schema of what its list takes, for a resource that can be listed.
-    pub list: Option<Value>,
+    /// The JSON Schema of what its listing takes.
+    pub list: Value,
 }
 
 /// The schemas of a function.
@@ -71,7 +71,7 @@ pub fn build(
     for resource in resources {
         let inputs = converter.input(&resource.inputs)?;
         let state = converter.output(&resource.state)?;
-        let list_inputs = resource.list.as_ref().map(|list| converter.input(list)).transpose()?;
+        let list_inputs = Some(converter.input(&resource.list)?);
         let spec = ResourceSpec { list_inputs, ..resource_spec(resource.description, inputs, state) };
         resource_specs.insert(resource.token.to_owned(), spec);
     }

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[derive(Serialize, Deserialize, JsonSchema)]
-    struct Bag {
+    struct Sample {
         #[schemars(extend("willReplaceOnChanges" = true))]
         name: Option<String>,
         #[schemars(extend("secret" = true))]
@@ -157,14 +157,14 @@ mod tests {
 
     #[test]
     fn secret_fields_are_marked_at_any_depth_and_only_they() {
-        let mut bag = map([
+        let mut properties = map([
             ("name", "n".into()),
             ("password", "x".into()),
             ("inner", inner().into()),
             ("list", vec![inner().into()].into()),
             ("whole", inner().into()),
         ]);
-        Fields::of_inputs::<Bag>().mark_secrets(&mut bag);
+        Fields::of_inputs::<Sample>().mark_secrets(&mut properties);
         let marked = map([("token", PropertyValue::from("t").into_secret()), ("plain", "p".into())]);
         let expected = map([
             ("name", "n".into()),
@@ -173,12 +173,12 @@ mod tests {
             ("list", vec![marked.into()].into()),
             ("whole", PropertyValue::Map(inner()).into_secret()),
         ]);
-        assert!(bag == expected, "{bag:?}");
+        assert!(properties == expected, "{properties:?}");
     }
 
     #[test]
     fn a_path_below_a_secret_field_is_secret() {
-        let fields = Fields::of_outputs::<Bag>();
+        let fields = Fields::of_outputs::<Sample>();
         assert!(fields.is_secret(&"whole.plain".into()));
         assert!(fields.is_secret(&PropertyPath::from("list").index(3).key("token")));
         assert!(!fields.is_secret(&PropertyPath::from("list").index(3).key("plain")));
@@ -187,23 +187,23 @@ mod tests {
 
     #[test]
     fn nulls_are_dropped_where_the_type_is_known_and_kept_where_anything_goes() {
-        let mut bag = map([
+        let mut properties = map([
             ("name", PropertyValue::Null),
             ("unheard", PropertyValue::Null),
             ("inner", PropertyValue::Map(map([("token", PropertyValue::Null)])).into_secret()),
             ("anything", map([("removed", PropertyValue::Null)]).into()),
         ]);
-        Fields::of_inputs::<Bag>().drop_nulls(&mut bag);
+        Fields::of_inputs::<Sample>().drop_nulls(&mut properties);
         let expected = map([
             ("unheard", PropertyValue::Null),
             ("inner", PropertyValue::Map(map([])).into_secret()),
             ("anything", map([("removed", PropertyValue::Null)]).into()),
         ]);
-        assert!(bag == expected, "{bag:?}");
+        assert!(properties == expected, "{properties:?}");
     }
 
     #[test]
     fn replacing_fields_are_found() {
-        assert_eq!(Fields::of_inputs::<Bag>().replacing(), ["name"]);
+        assert_eq!(Fields::of_inputs::<Sample>().replacing(), ["name"]);
     }
 }

@@ -9,8 +9,8 @@ use super::node::{JsonType, Node};
 use crate::property::path::PropertyPath;
 use crate::property::{CheckFailure, Paths};
 
-/// The schema keyword of a struct that may also be written as one text.
-pub const TEXT_FORM: &str = "textForm";
+/// The schema keyword of a struct that may also be written as one string.
+pub const STRING_FORM: &str = "textForm";
 
 /// Everything about `value` that does not fit `schema`, in the order of the properties' names.
 ///
@@ -65,10 +65,10 @@ impl Check<'_> {
                 }
             }
             ("string", Value::String(_)) | ("boolean", Value::Bool(_)) | ("number", Value::Number(_)) => {}
-            ("object", Value::String(_)) if node.is_marked(TEXT_FORM) => {}
+            ("object", Value::String(_)) if node.is_marked(STRING_FORM) => {}
             ("integer", Value::Number(number)) => match number.as_i64().map(i128::from).or(number.as_u64().map(i128::from)) {
                 Some(number) => self.visit_integer(node, number, path),
-                None => self.fail(path, "must be a whole number"),
+                None => self.fail(path, "must be an integer"),
             },
             _ => {
                 let remedy = if expected == "string" && (value.is_number() || value.is_boolean()) { ": write it in quotes" } else { "" };
@@ -148,9 +148,9 @@ fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Option<&'
 
 fn describe_expected(kind: &str) -> &str {
     match kind {
-        "string" => "a text",
+        "string" => "a string",
         "boolean" => "true or false",
-        "integer" => "a whole number",
+        "integer" => "an integer",
         "number" => "a number",
         "array" => "a list",
         "object" => "an object",
@@ -163,7 +163,7 @@ fn describe_found(value: &Value) -> &'static str {
         Value::Null => "nothing",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
@@ -203,15 +203,15 @@ mod tests {
         assert_eq!(
             failures(&value, &[]),
             [
-                "admin.networks: must be a list, not a text",
+                "admin.networks: must be a list, not a string",
                 "admin.wholly: unknown property; there are `existingSecret`, `networks`, `password`, `passwordVersion`, `username`",
                 "coordination.external.nodes[0].port: must be at most 65535",
                 "coordination.keeper.replicas: must be at least 1",
-                "labels.a: must be a text, not a number: write it in quotes",
+                "labels.a: must be a string, not a number: write it in quotes",
                 "replcas: unknown property; did you mean `replicas`?",
-                "replicas: must be a whole number",
-                "shards: must be a whole number, not a text",
-                "stopped: must be true or false, not a text",
+                "replicas: must be an integer",
+                "shards: must be an integer, not a string",
+                "stopped: must be true or false, not a string",
                 "storage.accessModes[0]: must be one of `ReadWriteOnce`, `ReadWriteOncePod`, `ReadWriteMany`",
                 "storage.logs: must be an object, not a list",
                 "storage.storage_class: unknown property; did you mean `storageClass`?",

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::look::{self, There};
 use super::state::ClusterState;
-use crate::kubernetes::apply;
 use crate::kubernetes::client::Session;
 use crate::kubernetes::meta::Kind;
+use crate::kubernetes::objects as apply;
 use crate::resource::{Context, Failure, FailureKind, Function};
 
 /// Which cluster to look at.

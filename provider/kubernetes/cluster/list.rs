@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Cluster;
-use crate::kubernetes::apply;
 use crate::kubernetes::meta::Kind;
+use crate::kubernetes::objects as apply;
 use crate::resource::list::{List, Listed};
 use crate::resource::{Context, Failure};
 

@@ -9,10 +9,10 @@ use tokio::time::timeout;
 use super::aspects::{self, ClusterArgs, Naming, ValidatedCluster};
 use super::shape::Shape;
 use super::{guard, validate};
-use crate::kubernetes::apply::{self, fetch};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{Kind, ObjectRef};
+use crate::kubernetes::objects::{self as apply, fetch};
 use crate::resource::{CheckFailure, Known};
 
 /// How long Check looks before it judges by the inputs alone.

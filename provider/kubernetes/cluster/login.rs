@@ -8,10 +8,10 @@ use super::aspects::{Credential, ValidatedCluster};
 use super::manifest::{Login, PASSWORD_VERSION_ANNOTATION};
 use super::shape::Shape;
 use super::{defaults, names};
-use crate::kubernetes::apply;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{Kind, ObjectRef};
+use crate::kubernetes::objects as apply;
 use crate::resource::{Failure, FailureKind};
 
 /// Letters and digits only: nothing in it has to be escaped in a URL, in XML or in a shell.

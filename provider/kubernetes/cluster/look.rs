@@ -11,7 +11,7 @@ use super::outputs::{Observed, outputs};
 use super::shape::Shape;
 use super::state::{ClusterState, KubernetesCluster, Uids};
 use super::{Failed, defaults, effects, field, guard, live, login, survey, uid, validate};
-use crate::kubernetes::apply::fetch;
+use crate::kubernetes::objects::fetch;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::identity::{Identity, identify, namespace_uid};

@@ -7,10 +7,10 @@ use futures::future::join_all;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::kubernetes::apply;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::{Error, Reach};
 use crate::kubernetes::meta::{Kind, ObjectRef};
+use crate::kubernetes::objects as apply;
 
 /// How long a part of the API that does not answer is waited for: a server beside the API server may be away for good.
 const PATIENCE: Duration = Duration::from_secs(10);

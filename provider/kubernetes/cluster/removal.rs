@@ -7,10 +7,10 @@ use super::aspects::{ClusterArgs, ReclaimPolicy};
 use super::readiness::{self, Leaving};
 use super::state::{ClusterState, Uids};
 use super::{Failed, began_only, field, has_keeper, login, look, namespace, shape, survey};
-use crate::kubernetes::apply::{self, DeleteOutcome};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
+use crate::kubernetes::objects::{self as apply, DeleteOutcome};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::Context;
 

@@ -17,10 +17,10 @@ use super::readiness::{self, Expect, ExpectKeeper, NotDone, Owner, Written};
 use super::shape::Shape;
 use super::state::ClusterState;
 use super::{complete, login, manifest, restarts, task, uid};
-use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
+use crate::kubernetes::objects::{self as apply, Write};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::{Context, Failure, FailureKind};
 

@@ -8,9 +8,9 @@ use super::aspects::ValidatedCluster;
 use super::manifest::{self, Login, Manifests};
 use super::state::ClusterState;
 use super::{Failed, look, survey, task, validated};
-use crate::kubernetes::apply::{self, Write};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::{Error, Reach};
+use crate::kubernetes::objects::{self as apply, Write};
 use crate::resource::{Context, Failure, Known};
 
 /// Tries a creation out, and gives the cluster that it would make: one of this stack's that is there already is taken over. What does

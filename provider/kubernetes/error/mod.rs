@@ -259,6 +259,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// A request that can't even be sent: what is wrong with it.
+    pub(crate) fn malformed(problem: &str) -> Self {
+        Self::Invalid {
+            object: "the object".to_owned(),
+            problems: vec![FieldProblem { field: String::new(), problem: problem.to_owned() }],
+        }
+    }
+
     /// Whether this is the answer for an object, or a kind, or a namespace, that is not there.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::NotFound { .. } | Self::CrdMissing { .. } | Self::NamespaceMissing { .. })

@@ -208,10 +208,10 @@ fn first_word(command: &str) -> &str {
 
 /// At most a paragraph of what a server or proxy said.
 fn shorten(text: &str) -> String {
-    const LONGEST: usize = 1000;
-    if text.len() <= LONGEST {
+    const MAX_TEXT_BYTES: usize = 1000;
+    if text.len() <= MAX_TEXT_BYTES {
         return text.to_owned();
     }
-    let end = (0..=LONGEST).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0);
+    let end = (0..=MAX_TEXT_BYTES).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0);
     format!("{}…", &text[..end])
 }

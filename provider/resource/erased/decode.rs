@@ -1,45 +1,45 @@
-//! From bags of properties to typed values, past whatever is unknown or of an older shape.
+//! From property maps to typed values, past whatever is unknown or of an older shape.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::property::json::{Apart, take_apart};
+use crate::property::json::{Stripped, strip_marks};
 use crate::property::path::{PropertyPath, Segment};
 use crate::property::{PropertyMap, PropertyValue};
 use crate::resource::{CheckFailure, Known, Paths};
 use crate::schema::fields::Fields;
 use crate::schema::shape;
 
-/// How often an older shape is mended before it is given up.
-const MENDS: usize = 64;
+/// How many properties of an older shape are left out before it is given up.
+const MAX_REPAIRS: usize = 64;
 
 /// Reads inputs that were checked before.
-pub(super) fn checked<T: DeserializeOwned>(fields: &Fields, map: &PropertyMap) -> Result<Known<T>, CheckFailure> {
+pub(super) fn checked_inputs<T: DeserializeOwned>(fields: &Fields, map: &PropertyMap) -> Result<Known<T>, CheckFailure> {
     let mut map = map.clone();
     fields.drop_nulls(&mut map);
     fields.mark_secrets(&mut map);
-    known(take_apart(&map))
+    known(strip_marks(&map))
 }
 
 /// Reads inputs as the program wrote them. Collects everything that is wrong with their shape; with failures there is
 /// still a value where one can be had without the parts that are wrong, which then count as unknown, so that
-/// what is wrong with the others can be told in the same breath.
-pub(super) fn written<T: DeserializeOwned>(fields: &Fields, apart: Apart) -> (Option<Known<T>>, Vec<CheckFailure>) {
-    let mut apart = apart;
+/// what is wrong with the others is reported with them.
+pub(super) fn program_inputs<T: DeserializeOwned>(fields: &Fields, stripped: Stripped) -> (Option<Known<T>>, Vec<CheckFailure>) {
+    let mut stripped = stripped;
     let mut failures: Vec<CheckFailure> =
-        apart.assets.iter().map(|path| CheckFailure { path: path.clone(), reason: "takes no asset or archive".to_owned() }).collect();
-    apart.unknown.append(&mut apart.assets);
-    let mut json = Value::Object(apart.json);
-    failures.extend(shape::check(fields.schema(), &json, &apart.unknown));
+        stripped.assets.iter().map(|path| CheckFailure { path: path.clone(), reason: "takes no asset or archive".to_owned() }).collect();
+    stripped.unknown.append(&mut stripped.assets);
+    let mut json = Value::Object(stripped.json);
+    failures.extend(shape::check(fields.schema(), &json, &stripped.unknown));
     for failure in &failures {
         let removed = remove(&mut json, &failure.path);
-        apart.unknown.insert(removed);
+        stripped.unknown.insert(removed);
     }
-    apart.json = match json {
+    stripped.json = match json {
         Value::Object(map) => map,
         _ => Map::new(),
     };
-    match known(apart) {
+    match known(stripped) {
         Ok(known) => (Some(known), failures),
         Err(failure) if failures.is_empty() => (None, vec![failure]),
         // What could not be read follows from what is told already.
@@ -48,16 +48,16 @@ pub(super) fn written<T: DeserializeOwned>(fields: &Fields, apart: Apart) -> (Op
 }
 
 /// Reads what an earlier run, perhaps of an earlier version, left in state: what does not fit is passed over.
-/// `None` for an empty bag.
-pub(super) fn remembered<T: DeserializeOwned>(fields: &Fields, map: &PropertyMap) -> Option<T> {
+/// `None` for an empty property map.
+pub(super) fn stored<T: DeserializeOwned>(fields: &Fields, map: &PropertyMap) -> Option<T> {
     let mut map = map.clone();
     fields.drop_nulls(&mut map);
-    let json = take_apart(&map).json;
+    let json = strip_marks(&map).json;
     if json.is_empty() {
         return None;
     }
     let mut json = Value::Object(json);
-    for _ in 0..MENDS {
+    for _ in 0..MAX_REPAIRS {
         match deserialize(&json) {
             Ok(value) => return Some(value),
             Err((path, _)) if path.is_root() => return None,
@@ -67,14 +67,14 @@ pub(super) fn remembered<T: DeserializeOwned>(fields: &Fields, map: &PropertyMap
     None
 }
 
-/// What an empty bag reads as; `None` when the type needs something.
-pub(super) fn nothing<T: DeserializeOwned>() -> Option<T> {
+/// What an empty property map reads as; `None` when the type needs something.
+pub(super) fn empty<T: DeserializeOwned>() -> Option<T> {
     deserialize(&Value::Object(Map::new())).ok()
 }
 
 /// Reads what is known. An object that can't be read because a part of it is unknown counts as unknown as a whole.
-fn known<T: DeserializeOwned>(apart: Apart) -> Result<Known<T>, CheckFailure> {
-    let Apart { json, mut unknown, secret, assets: _ } = apart;
+fn known<T: DeserializeOwned>(stripped: Stripped) -> Result<Known<T>, CheckFailure> {
+    let Stripped { json, mut unknown, secret, assets: _ } = stripped;
     let mut json = Value::Object(json);
     loop {
         match deserialize(&json) {
@@ -128,7 +128,7 @@ fn remove(json: &mut Value, path: &PropertyPath) -> PropertyPath {
 
 /// The paths that the program marked secret by its own choice: those that the types mark anyway left out.
 pub(super) fn own_secrets(fields: &Fields, map: &PropertyMap) -> Paths {
-    take_apart(map).secret.into_iter().filter(|path| !fields.is_secret(path)).collect()
+    strip_marks(map).secret.into_iter().filter(|path| !fields.is_secret(path)).collect()
 }
 
 /// Pulumi prints the value of a top-level property that a failure names, without asking whether a part of it is secret:

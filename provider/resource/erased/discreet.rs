@@ -5,18 +5,18 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::encode::TELLING;
-use super::{Comparison, Created, ErasedResource, Failed, Old, Read, Refusal, Typed};
+use super::encode::MIN_SECRET_LEN;
+use super::{Created, DiffResult, ErasedFailure, ErasedResource, InvokeError, Prior, Read, TypedResource};
 use crate::property::pattern::Pattern;
 use crate::property::{PropertyMap, PropertyValue};
 use crate::resource::{Autonaming, CheckFailure, Context, Failure, Reporter, Resource};
 use crate::schema::fields::Fields;
 
 /// What stands for a secret.
-const SHOWN: &str = "[secret]";
+const REDACTED: &str = "[secret]";
 
 /// From how many bytes on the beginning of a secret is hidden, too: whoever repeats a long value may cut it.
-const BEGINNING: usize = 24;
+const MIN_CUT_SECRET_LEN: usize = 24;
 
 /// What stands for itself in a URL (RFC 3986's unreserved characters).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -26,18 +26,18 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 pub(super) struct Hidden(Arc<[String]>);
 
 impl Hidden {
-    /// What is secret in these bags by the program's marks or by the types: texts and numbers of at least four characters, each part of a
+    /// What is secret in these property maps by the program's marks or by the types: texts and numbers of at least four characters, each part of a
     /// secret object by itself.
-    pub(super) fn of<'a>(bags: impl IntoIterator<Item = (&'a Fields, &'a PropertyMap)>) -> Self {
+    pub(super) fn of<'a>(maps: impl IntoIterator<Item = (&'a Fields, &'a PropertyMap)>) -> Self {
         let mut texts = Vec::new();
-        for (fields, bag) in bags.into_iter().filter(|(_, bag)| !bag.is_empty()) {
-            let mut bag = bag.clone();
-            fields.mark_secrets(&mut bag);
-            for value in bag.values() {
+        for (fields, properties) in maps.into_iter().filter(|(_, properties)| !properties.is_empty()) {
+            let mut properties = properties.clone();
+            fields.mark_secrets(&mut properties);
+            for value in properties.values() {
                 collect(value, false, &mut texts);
             }
         }
-        let mut forms: Vec<String> = texts.iter().flat_map(|text| forms(text)).filter(|form| form.len() >= TELLING).collect();
+        let mut forms: Vec<String> = texts.iter().flat_map(|text| forms(text)).filter(|form| form.len() >= MIN_SECRET_LEN).collect();
         forms.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
         forms.dedup();
         Self(forms.into())
@@ -49,7 +49,7 @@ impl Hidden {
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
             let hidden = self.0.iter().filter_map(|form| met(form, rest)).max();
-            let (keep, skip) = hidden.map_or((&rest[..first.len_utf8()], first.len_utf8()), |length| (SHOWN, length));
+            let (keep, skip) = hidden.map_or((&rest[..first.len_utf8()], first.len_utf8()), |length| (REDACTED, length));
             shown.push_str(keep);
             rest = &rest[skip..];
         }
@@ -74,10 +74,10 @@ impl Hidden {
     }
 
     /// The same for a function's or a listing's.
-    pub(super) fn refusal(&self, refusal: Refusal) -> Refusal {
-        match refusal {
-            Refusal::Arguments(failures) => Refusal::Arguments(self.failures(failures)),
-            Refusal::Failed(failure) => Refusal::Failed(self.failure(failure)),
+    pub(super) fn error(&self, error: InvokeError) -> InvokeError {
+        match error {
+            InvokeError::Arguments(failures) => InvokeError::Arguments(self.failures(failures)),
+            InvokeError::Failed(failure) => InvokeError::Failed(self.failure(failure)),
         }
     }
 
@@ -95,7 +95,7 @@ fn met(form: &str, text: &str) -> Option<usize> {
     if text.starts_with(form) {
         return Some(form.len());
     }
-    if form.len() <= BEGINNING || !text.as_bytes().starts_with(&form.as_bytes()[..BEGINNING]) {
+    if form.len() <= MIN_CUT_SECRET_LEN || !text.as_bytes().starts_with(&form.as_bytes()[..MIN_CUT_SECRET_LEN]) {
         return None;
     }
     let same = text.char_indices().zip(form.chars()).find(|((_, one), other)| one != other);
@@ -148,10 +148,10 @@ impl Reporter for Discreet {
 }
 
 /// A resource that says no secret of the inputs and outputs that it is called with.
-pub(in crate::resource) struct DiscreetResource<R>(pub(in crate::resource) Typed<R>);
+pub(in crate::resource) struct DiscreetResource<R>(pub(in crate::resource) TypedResource<R>);
 
 impl<R: Resource> DiscreetResource<R> {
-    fn hidden(&self, old: &Old, new: Option<&PropertyMap>) -> Hidden {
+    fn hidden(&self, old: &Prior, new: Option<&PropertyMap>) -> Hidden {
         let (args, state) = self.0.fields();
         Hidden::of([(args, &old.inputs), (args, &old.outputs), (state, &old.outputs)].into_iter().chain(new.map(|new| (args, new))))
     }
@@ -177,11 +177,11 @@ impl<R: Resource> ErasedResource for DiscreetResource<R> {
         })
     }
 
-    fn diff(&self, old: &Old, new: &PropertyMap, ignored: &[Pattern]) -> Result<Comparison, Failed> {
+    fn diff(&self, old: &Prior, new: &PropertyMap, ignored: &[Pattern]) -> Result<DiffResult, ErasedFailure> {
         self.0.diff(old, new, ignored).map_err(|failure| self.hidden(old, Some(new)).failure(failure))
     }
 
-    fn create<'a>(&'a self, ctx: &'a Context, new: &'a PropertyMap, preview: bool) -> BoxFuture<'a, Result<Created, Failed>> {
+    fn create<'a>(&'a self, ctx: &'a Context, new: &'a PropertyMap, preview: bool) -> BoxFuture<'a, Result<Created, ErasedFailure>> {
         Box::pin(async move {
             let hidden = self.hidden_of_inputs(&[new]);
             let ctx = hidden.context(ctx);
@@ -193,10 +193,10 @@ impl<R: Resource> ErasedResource for DiscreetResource<R> {
         &'a self,
         ctx: &'a Context,
         id: &'a str,
-        old: &'a Old,
+        old: &'a Prior,
         new: &'a PropertyMap,
         preview: bool,
-    ) -> BoxFuture<'a, Result<PropertyMap, Failed>> {
+    ) -> BoxFuture<'a, Result<PropertyMap, ErasedFailure>> {
         Box::pin(async move {
             let hidden = self.hidden(old, Some(new));
             let ctx = hidden.context(ctx);
@@ -204,7 +204,7 @@ impl<R: Resource> ErasedResource for DiscreetResource<R> {
         })
     }
 
-    fn read<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Old) -> BoxFuture<'a, Result<Option<Read>, Failed>> {
+    fn read<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Prior) -> BoxFuture<'a, Result<Option<Read>, ErasedFailure>> {
         Box::pin(async move {
             let hidden = self.hidden(old, None);
             let ctx = hidden.context(ctx);
@@ -212,7 +212,7 @@ impl<R: Resource> ErasedResource for DiscreetResource<R> {
         })
     }
 
-    fn delete<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Old) -> BoxFuture<'a, Result<(), Failed>> {
+    fn delete<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Prior) -> BoxFuture<'a, Result<(), ErasedFailure>> {
         Box::pin(async move {
             let hidden = self.hidden(old, None);
             let ctx = hidden.context(ctx);
@@ -227,8 +227,8 @@ mod tests {
     use crate::resource::sample::ThingArgs;
 
     fn hidden(secret: PropertyValue) -> Hidden {
-        let bag = PropertyMap::from([("size".to_owned(), secret)]);
-        Hidden::of([(&Fields::of_inputs::<ThingArgs>(), &bag)])
+        let properties = PropertyMap::from([("size".to_owned(), secret)]);
+        Hidden::of([(&Fields::of_inputs::<ThingArgs>(), &properties)])
     }
 
     #[test]
@@ -249,11 +249,11 @@ mod tests {
 
     #[test]
     fn what_stands_for_a_secret_is_not_replaced_itself_and_the_longest_wins() {
-        let bag = PropertyMap::from([
+        let properties = PropertyMap::from([
             ("name".to_owned(), PropertyValue::from("secret").into_secret()),
             ("password".to_owned(), "secret-and-more".into()),
         ]);
-        let hidden = Hidden::of([(&Fields::of_inputs::<ThingArgs>(), &bag)]);
+        let hidden = Hidden::of([(&Fields::of_inputs::<ThingArgs>(), &properties)]);
         assert_eq!(hidden.redact("secret, secret-and-more"), "[secret], [secret]");
     }
 

@@ -1,9 +1,9 @@
-//! From typed values back to bags of properties, with their marks.
+//! From typed values back to property maps, with their marks.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::property::json::{from_json, put_together};
+use crate::property::json::{apply_marks, from_json};
 use crate::property::path::PropertyPath;
 use crate::property::value::get;
 use crate::property::{PropertyMap, PropertyValue};
@@ -11,9 +11,9 @@ use crate::resource::Paths;
 use crate::schema::fields::Fields;
 
 /// The shortest secret that is looked for in other texts: a shorter one stands in many by chance.
-pub(super) const TELLING: usize = 4;
+pub(super) const MIN_SECRET_LEN: usize = 4;
 
-/// A typed value as plain JSON. Types that are no object, which no bag of properties is, give an empty one.
+/// A typed value as plain JSON. Types that are no object, which no property map is, give an empty one.
 pub(super) fn to_json<T: Serialize>(value: &T) -> Map<String, Value> {
     match serde_json::to_value(value) {
         Ok(Value::Object(map)) => map,
@@ -21,9 +21,9 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Map<String, Value> {
     }
 }
 
-/// A typed value as a bag of properties: without nulls, with what the types and `secret` say is secret.
-pub(super) fn bag<T: Serialize>(fields: &Fields, value: &T, unknown: &Paths, secret: &Paths) -> PropertyMap {
-    let mut map = put_together(&to_json(value), unknown, secret);
+/// A typed value as a property map: without nulls, with what the types and `secret` say is secret.
+pub(super) fn property_map<T: Serialize>(fields: &Fields, value: &T, unknown: &Paths, secret: &Paths) -> PropertyMap {
+    let mut map = apply_marks(&to_json(value), unknown, secret);
     fields.drop_nulls(&mut map);
     fields.mark_secrets(&mut map);
     map
@@ -32,7 +32,7 @@ pub(super) fn bag<T: Serialize>(fields: &Fields, value: &T, unknown: &Paths, sec
 /// The texts that the program itself marked secret, each by itself: of a secret object nobody knows which part was meant.
 pub(super) fn secret_texts(map: &PropertyMap, secret: &Paths) -> Vec<String> {
     let texts = secret.iter().filter_map(|path| get(map, path)?.as_str());
-    texts.filter(|text| text.len() >= TELLING).map(ToOwned::to_owned).collect()
+    texts.filter(|text| text.len() >= MIN_SECRET_LEN).map(ToOwned::to_owned).collect()
 }
 
 /// Makes secret every text that has one of `texts` in it: an address that is made of a secret name tells the name.

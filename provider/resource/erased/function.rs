@@ -7,72 +7,77 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::discreet::Hidden;
-use super::{ErasedFunction, ErasedList, Refusal, decode, encode};
+use super::{ErasedFunction, ErasedList, InvokeError, decode, encode};
 use crate::property::PropertyMap;
-use crate::property::json::take_apart;
+use crate::property::json::strip_marks;
 use crate::resource::list::{List, Listed};
 use crate::resource::{CheckFailure, Context, Function, Known, Paths};
 use crate::schema::fields::Fields;
 
 /// A function behind [`ErasedFunction`].
-pub(in crate::resource) struct Called<F> {
+pub(in crate::resource) struct TypedFunction<F> {
     function: F,
     args: LazyLock<Fields>,
     result: LazyLock<Fields>,
 }
 
-impl<F: Function> Called<F> {
+impl<F: Function> TypedFunction<F> {
     pub(in crate::resource) fn new(function: F) -> Self {
         Self { function, args: LazyLock::new(Fields::of_inputs::<F::Args>), result: LazyLock::new(Fields::of_outputs::<F::Result>) }
     }
 }
 
-impl<F: Function> ErasedFunction for Called<F> {
-    fn invoke<'a>(&'a self, ctx: &'a Context, args: &'a PropertyMap) -> BoxFuture<'a, Result<PropertyMap, Refusal>> {
+impl<F: Function> ErasedFunction for TypedFunction<F> {
+    fn invoke<'a>(&'a self, ctx: &'a Context, args: &'a PropertyMap) -> BoxFuture<'a, Result<PropertyMap, InvokeError>> {
         Box::pin(async move {
             let hidden = Hidden::of([(&*self.args, args)]);
-            let args = arguments(&self.args, args).map_err(|refusal| hidden.refusal(refusal))?;
+            let args = arguments(&self.args, args).map_err(|error| hidden.error(error))?;
             let result = self.function.invoke(&hidden.context(ctx), &args).await;
-            let result = result.map_err(|failure| Refusal::Failed(hidden.failure(failure)))?;
-            Ok(encode::bag(&self.result, &result, &Paths::new(), &Paths::new()))
+            let result = result.map_err(|failure| InvokeError::Failed(hidden.failure(failure)))?;
+            Ok(encode::property_map(&self.result, &result, &Paths::new(), &Paths::new()))
         })
     }
 }
 
-/// Reads arguments, which are never unknown and whose secrets are told apart only for what is said of them.
-fn arguments<T: DeserializeOwned + JsonSchema>(fields: &Fields, args: &PropertyMap) -> Result<T, Refusal> {
+/// Reads arguments. They are always known; their secrets are marked only to keep them out of messages.
+fn arguments<T: DeserializeOwned + JsonSchema>(fields: &Fields, args: &PropertyMap) -> Result<T, InvokeError> {
     let mut map = args.clone();
     fields.drop_nulls(&mut map);
     fields.mark_secrets(&mut map);
-    let apart = take_apart(&map);
-    if let Some(path) = apart.unknown.first() {
-        return Err(Refusal::Arguments(vec![CheckFailure { path: path.clone(), reason: "must be known".to_owned() }]));
+    let stripped = strip_marks(&map);
+    if let Some(path) = stripped.unknown.first() {
+        return Err(InvokeError::Arguments(vec![CheckFailure { path: path.clone(), reason: "must be known".to_owned() }]));
     }
-    match decode::written(fields, apart) {
+    match decode::program_inputs(fields, stripped) {
         (Some(Known { value, .. }), failures) if failures.is_empty() => Ok(value),
-        (_, failures) => Err(Refusal::Arguments(decode::without_secrets(&map, failures))),
+        (_, failures) => Err(InvokeError::Arguments(decode::without_secrets(&map, failures))),
     }
 }
 
 /// The listing of a resource behind [`ErasedList`].
-pub(in crate::resource) struct Enumerated<R: List> {
+pub(in crate::resource) struct TypedList<R: List> {
     resource: Arc<R>,
     query: LazyLock<Fields>,
 }
 
-impl<R: List> Enumerated<R> {
+impl<R: List> TypedList<R> {
     pub(in crate::resource) fn new(resource: Arc<R>) -> Self {
         Self { resource, query: LazyLock::new(Fields::of_inputs::<R::Query>) }
     }
 }
 
-impl<R: List> ErasedList for Enumerated<R> {
-    fn list<'a>(&'a self, ctx: &'a Context, query: &'a PropertyMap, limit: Option<usize>) -> BoxFuture<'a, Result<Vec<Listed>, Refusal>> {
+impl<R: List> ErasedList for TypedList<R> {
+    fn list<'a>(
+        &'a self,
+        ctx: &'a Context,
+        query: &'a PropertyMap,
+        limit: Option<usize>,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, InvokeError>> {
         Box::pin(async move {
             let hidden = Hidden::of([(&*self.query, query)]);
-            let query: R::Query = arguments(&self.query, query).map_err(|refusal| hidden.refusal(refusal))?;
+            let query: R::Query = arguments(&self.query, query).map_err(|error| hidden.error(error))?;
             let listed = self.resource.list(&hidden.context(ctx), &query, limit).await;
-            listed.map_err(|failure| Refusal::Failed(hidden.failure(failure)))
+            listed.map_err(|failure| InvokeError::Failed(hidden.failure(failure)))
         })
     }
 }

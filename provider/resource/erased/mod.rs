@@ -1,4 +1,4 @@
-//! The object-safe twin of [`Resource`](super::Resource) and [`Function`](super::Function), over bags of properties.
+//! The object-safe twin of [`Resource`](super::Resource) and [`Function`](super::Function), over property maps.
 //!
 //! Here, and only here, unknowns and secrets are handled: inputs are decoded, the typed call is made, its result is
 //! encoded. A resource's outputs are its inputs, echoed with their marks, and over them the fields of its state.
@@ -17,12 +17,12 @@ use crate::property::PropertyMap;
 use crate::property::pattern::Pattern;
 
 pub(super) use discreet::DiscreetResource;
-pub(super) use function::{Called, Enumerated};
-pub(super) use resource::Typed;
+pub(super) use function::{TypedFunction, TypedList};
+pub(super) use resource::TypedResource;
 
 /// What would change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Comparison {
+pub struct DiffResult {
     /// The changed properties, without those that the program ignores.
     pub changes: Vec<Change>,
     /// Whether a replacement must delete the old object first.
@@ -63,12 +63,12 @@ pub struct Partial {
     pub computed: Vec<String>,
 }
 
-/// The failure of a call, in bags of properties.
-pub type Failed = Failure<Partial>;
+/// The failure of a call, in property maps.
+pub type ErasedFailure = Failure<Partial>;
 
 /// What a resource had before the call.
 #[derive(Debug, Clone, Default)]
-pub struct Old {
+pub struct Prior {
     /// The inputs of the last run; empty when nothing is known of them.
     pub inputs: PropertyMap,
     /// The outputs of the last run; empty when nothing is known of them.
@@ -88,31 +88,31 @@ pub trait ErasedResource: Send + Sync {
     ) -> BoxFuture<'a, Result<PropertyMap, Vec<CheckFailure>>>;
 
     /// Compares, leaving out what `ignored` covers.
-    fn diff(&self, old: &Old, new: &PropertyMap, ignored: &[Pattern]) -> Result<Comparison, Failed>;
+    fn diff(&self, old: &Prior, new: &PropertyMap, ignored: &[Pattern]) -> Result<DiffResult, ErasedFailure>;
 
-    /// Makes it, or in a preview foretells what would be made.
-    fn create<'a>(&'a self, ctx: &'a Context, new: &'a PropertyMap, preview: bool) -> BoxFuture<'a, Result<Created, Failed>>;
+    /// Creates it, or in a preview predicts its outputs.
+    fn create<'a>(&'a self, ctx: &'a Context, new: &'a PropertyMap, preview: bool) -> BoxFuture<'a, Result<Created, ErasedFailure>>;
 
-    /// Changes it, or in a preview foretells the outputs.
+    /// Updates it, or in a preview predicts its outputs.
     fn update<'a>(
         &'a self,
         ctx: &'a Context,
         id: &'a str,
-        old: &'a Old,
+        old: &'a Prior,
         new: &'a PropertyMap,
         preview: bool,
-    ) -> BoxFuture<'a, Result<PropertyMap, Failed>>;
+    ) -> BoxFuture<'a, Result<PropertyMap, ErasedFailure>>;
 
-    /// Looks at it; `None` when it definitely does not exist.
-    fn read<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Old) -> BoxFuture<'a, Result<Option<Read>, Failed>>;
+    /// Reads it; `None` when it definitely does not exist.
+    fn read<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Prior) -> BoxFuture<'a, Result<Option<Read>, ErasedFailure>>;
 
     /// Deletes it.
-    fn delete<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Old) -> BoxFuture<'a, Result<(), Failed>>;
+    fn delete<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Prior) -> BoxFuture<'a, Result<(), ErasedFailure>>;
 }
 
 /// Why a call of a function or a listing gave no result.
 #[derive(Debug, Clone)]
-pub enum Refusal {
+pub enum InvokeError {
     /// The arguments are wrong.
     Arguments(Vec<CheckFailure>),
     /// The call failed.
@@ -122,13 +122,18 @@ pub enum Refusal {
 /// A function whose types are hidden.
 pub trait ErasedFunction: Send + Sync {
     /// Calls it.
-    fn invoke<'a>(&'a self, ctx: &'a Context, args: &'a PropertyMap) -> BoxFuture<'a, Result<PropertyMap, Refusal>>;
+    fn invoke<'a>(&'a self, ctx: &'a Context, args: &'a PropertyMap) -> BoxFuture<'a, Result<PropertyMap, InvokeError>>;
 }
 
 /// A listing whose types are hidden.
 pub trait ErasedList: Send + Sync {
     /// Finds the objects that `query` describes.
-    fn list<'a>(&'a self, ctx: &'a Context, query: &'a PropertyMap, limit: Option<usize>) -> BoxFuture<'a, Result<Vec<Listed>, Refusal>>;
+    fn list<'a>(
+        &'a self,
+        ctx: &'a Context,
+        query: &'a PropertyMap,
+        limit: Option<usize>,
+    ) -> BoxFuture<'a, Result<Vec<Listed>, InvokeError>>;
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use futures::future::BoxFuture;
 
-use super::{Comparison, Created, ErasedResource, Failed, Old, Partial, Read, decode, encode};
+use super::{Created, DiffResult, ErasedFailure, ErasedResource, Partial, Prior, Read, decode, encode};
 use crate::property::PropertyMap;
-use crate::property::json::take_apart;
+use crate::property::json::strip_marks;
 use crate::property::path::{PropertyPath, Segment};
 use crate::property::pattern::Pattern;
 use crate::property::value::get;
@@ -14,13 +14,13 @@ use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure
 use crate::schema::fields::Fields;
 
 /// A resource behind [`ErasedResource`].
-pub(in crate::resource) struct Typed<R> {
+pub(in crate::resource) struct TypedResource<R> {
     resource: Arc<R>,
     args: LazyLock<Fields>,
     state: LazyLock<Fields>,
 }
 
-impl<R: Resource> Typed<R> {
+impl<R: Resource> TypedResource<R> {
     pub(in crate::resource) fn new(resource: Arc<R>) -> Self {
         Self { resource, args: LazyLock::new(Fields::of_inputs::<R::Args>), state: LazyLock::new(Fields::of_outputs::<R::State>) }
     }
@@ -31,13 +31,13 @@ impl<R: Resource> Typed<R> {
     }
 
     /// Inputs that were checked; in a real run they are known through and through.
-    fn checked(&self, new: &PropertyMap) -> Result<Known<R::Args>, Failed> {
-        decode::checked(&self.args, new).map_err(|CheckFailure { path, reason }| {
+    fn checked(&self, new: &PropertyMap) -> Result<Known<R::Args>, ErasedFailure> {
+        decode::checked_inputs(&self.args, new).map_err(|CheckFailure { path, reason }| {
             Failure::new(FailureKind::Invalid, format!("failed to read the input `{path}`: {reason}"))
         })
     }
 
-    fn settled(&self, new: &PropertyMap) -> Result<R::Args, Failed> {
+    fn fully_known(&self, new: &PropertyMap) -> Result<R::Args, ErasedFailure> {
         let Known { value, unknown } = self.checked(new)?;
         match unknown.first() {
             None => Ok(value),
@@ -45,19 +45,19 @@ impl<R: Resource> Typed<R> {
         }
     }
 
-    fn old_args(&self, old: &Old) -> Option<R::Args> {
+    fn old_args(&self, old: &Prior) -> Option<R::Args> {
         // Engines before 3.74 send no old inputs; the outputs hold them too.
-        decode::remembered(&self.args, if old.inputs.is_empty() { &old.outputs } else { &old.inputs })
+        decode::stored(&self.args, if old.inputs.is_empty() { &old.outputs } else { &old.inputs })
     }
 
-    fn old_state(&self, old: &Old) -> Option<R::State> {
-        decode::remembered(&self.state, &old.outputs)
+    fn old_state(&self, old: &Prior) -> Option<R::State> {
+        decode::stored(&self.state, &old.outputs)
     }
 
     /// The inputs, echoed, and over them the state.
     fn outputs(&self, inputs: &PropertyMap, state: &R::State, unknown: &Paths) -> Partial {
         let secret = decode::own_secrets(&self.args, inputs);
-        let mut computed = encode::bag(&self.state, state, unknown, &secret);
+        let mut computed = encode::property_map(&self.state, state, unknown, &secret);
         encode::hide(&mut computed, &encode::secret_texts(inputs, &secret));
         let mut outputs = inputs.clone();
         let is_spared = |name: &&String| !inputs.contains_key(*name) && !R::IDENTITY.contains(&name.as_str());
@@ -68,14 +68,14 @@ impl<R: Resource> Typed<R> {
     }
 
     /// A preview's outputs: an output is as unknown as the input of its name, whatever the resource says.
-    fn foretold(&self, new: &PropertyMap, preview: Preview<R::State>) -> PropertyMap {
+    fn previewed(&self, new: &PropertyMap, preview: Preview<R::State>) -> PropertyMap {
         let Preview { state, mut unknown } = preview;
         let named = encode::to_json(&state);
-        unknown.extend(take_apart(new).unknown.into_iter().filter(|path| path.top_level().is_some_and(|name| named.contains_key(name))));
+        unknown.extend(strip_marks(new).unknown.into_iter().filter(|path| path.top_level().is_some_and(|name| named.contains_key(name))));
         self.outputs(new, &state, &unknown).outputs
     }
 
-    fn failed(&self, inputs: &PropertyMap, failure: Failure<R::State>) -> Failed {
+    fn failed(&self, inputs: &PropertyMap, failure: Failure<R::State>) -> ErasedFailure {
         let Failure { kind, reasons, partial } = failure;
         let partial = partial.map(|existing| {
             let Existing { id, state } = *existing;
@@ -85,10 +85,10 @@ impl<R: Resource> Typed<R> {
     }
 
     /// The inputs that a read found. What says the same as before stays as it was written then; what is secret stays secret.
-    fn read_inputs(&self, found: &R::Args, mut secret: Paths, old: &Old) -> PropertyMap {
+    fn read_inputs(&self, found: &R::Args, mut secret: Paths, old: &Prior) -> PropertyMap {
         secret.extend(decode::own_secrets(&self.args, &old.inputs));
-        let mut inputs = encode::bag(&self.args, found, &Paths::new(), &secret);
-        let before = decode::remembered::<R::Args>(&self.args, &old.inputs).map(|args| encode::to_json(&args)).unwrap_or_default();
+        let mut inputs = encode::property_map(&self.args, found, &Paths::new(), &secret);
+        let before = decode::stored::<R::Args>(&self.args, &old.inputs).map(|args| encode::to_json(&args)).unwrap_or_default();
         let now = encode::to_json(found);
         for (name, value) in &old.inputs {
             if name.starts_with("__") || (now.contains_key(name) && before.get(name) == now.get(name)) {
@@ -100,7 +100,7 @@ impl<R: Resource> Typed<R> {
     }
 }
 
-impl<R: Resource> ErasedResource for Typed<R> {
+impl<R: Resource> ErasedResource for TypedResource<R> {
     fn check<'a>(
         &'a self,
         ctx: &'a Context,
@@ -112,9 +112,9 @@ impl<R: Resource> ErasedResource for Typed<R> {
             let mut inputs = new;
             self.args.drop_nulls(&mut inputs);
             self.args.mark_secrets(&mut inputs);
-            let (known, mut failures) = decode::written::<R::Args>(&self.args, take_apart(&inputs));
+            let (known, mut failures) = decode::program_inputs::<R::Args>(&self.args, strip_marks(&inputs));
             let Some(known) = known else { return Err(decode::without_secrets(&inputs, failures)) };
-            let old = decode::remembered(&self.args, old);
+            let old = decode::stored(&self.args, old);
             match self.resource.check(ctx, autonaming, old.as_ref(), &known).await {
                 Ok(checked) if failures.is_empty() => {
                     encode::add_defaults(&mut inputs, &encode::to_json(&checked), &known.unknown);
@@ -130,13 +130,13 @@ impl<R: Resource> ErasedResource for Typed<R> {
         })
     }
 
-    fn diff(&self, old: &Old, new: &PropertyMap, ignored: &[Pattern]) -> Result<Comparison, Failed> {
+    fn diff(&self, old: &Prior, new: &PropertyMap, ignored: &[Pattern]) -> Result<DiffResult, ErasedFailure> {
         let known = self.checked(new).or_else(|failure| {
             // In a refresh these are the inputs of the state, which an earlier version may have written otherwise.
-            let value = decode::remembered(&self.args, new).ok_or(failure)?;
-            Ok(Known { value, unknown: take_apart(new).unknown })
+            let value = decode::stored(&self.args, new).ok_or(failure)?;
+            Ok(Known { value, unknown: strip_marks(new).unknown })
         })?;
-        let Some(old_args) = self.old_args(old).or_else(decode::nothing) else {
+        let Some(old_args) = self.old_args(old).or_else(decode::empty) else {
             return Err(Failure::new(FailureKind::Internal, "failed to read the inputs in state"));
         };
         let diff = self.resource.diff(&old_args, self.old_state(old).as_ref(), &known);
@@ -147,17 +147,17 @@ impl<R: Resource> ErasedResource for Typed<R> {
             !ignored.iter().any(is_kept_out)
         });
         let stables = if changes.iter().any(|change| change.replace) { Vec::new() } else { self.args.replacing() };
-        Ok(Comparison { changes, delete_before_replace, stables })
+        Ok(DiffResult { changes, delete_before_replace, stables })
     }
 
-    fn create<'a>(&'a self, ctx: &'a Context, new: &'a PropertyMap, preview: bool) -> BoxFuture<'a, Result<Created, Failed>> {
+    fn create<'a>(&'a self, ctx: &'a Context, new: &'a PropertyMap, preview: bool) -> BoxFuture<'a, Result<Created, ErasedFailure>> {
         Box::pin(async move {
             if preview {
                 let args = self.checked(new)?;
                 let preview = self.resource.preview_create(ctx, &args).await.map_err(|failure| self.failed(new, failure))?;
-                return Ok(Created { id: String::new(), outputs: self.foretold(new, preview) });
+                return Ok(Created { id: String::new(), outputs: self.previewed(new, preview) });
             }
-            let args = self.settled(new)?;
+            let args = self.fully_known(new)?;
             let Existing { id, state } = self.resource.create(ctx, &args).await.map_err(|failure| self.failed(new, failure))?;
             Ok(Created { id, outputs: self.outputs(new, &state, &Paths::new()).outputs })
         })
@@ -167,26 +167,26 @@ impl<R: Resource> ErasedResource for Typed<R> {
         &'a self,
         ctx: &'a Context,
         id: &'a str,
-        old: &'a Old,
+        old: &'a Prior,
         new: &'a PropertyMap,
         preview: bool,
-    ) -> BoxFuture<'a, Result<PropertyMap, Failed>> {
+    ) -> BoxFuture<'a, Result<PropertyMap, ErasedFailure>> {
         Box::pin(async move {
             let known = self.checked(new)?;
             let state = self.old_state(old);
             let old_args = self.old_args(old).unwrap_or_else(|| known.value.clone());
             if preview {
                 let preview = self.resource.preview_update(ctx, id, &old_args, state.as_ref(), &known).await;
-                return Ok(self.foretold(new, preview.map_err(|failure| self.failed(new, failure))?));
+                return Ok(self.previewed(new, preview.map_err(|failure| self.failed(new, failure))?));
             }
-            let args = self.settled(new)?;
+            let args = self.fully_known(new)?;
             let updated = self.resource.update(ctx, id, &old_args, state.as_ref(), &args).await;
             let state = updated.map_err(|failure| self.failed(new, failure))?;
             Ok(self.outputs(new, &state, &Paths::new()).outputs)
         })
     }
 
-    fn read<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Old) -> BoxFuture<'a, Result<Option<Read>, Failed>> {
+    fn read<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Prior) -> BoxFuture<'a, Result<Option<Read>, ErasedFailure>> {
         Box::pin(async move {
             let (args, state) = (self.old_args(old), self.old_state(old));
             let found = self.resource.read(ctx, id, args.as_ref(), state.as_ref()).await.map_err(|failure| {
@@ -207,7 +207,7 @@ impl<R: Resource> ErasedResource for Typed<R> {
         })
     }
 
-    fn delete<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Old) -> BoxFuture<'a, Result<(), Failed>> {
+    fn delete<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Prior) -> BoxFuture<'a, Result<(), ErasedFailure>> {
         Box::pin(async move {
             let (args, state) = (self.old_args(old), self.old_state(old));
             self.resource.delete(ctx, id, args.as_ref(), state.as_ref()).await.map_err(|Failure { kind, reasons, partial: _ }| {
@@ -220,7 +220,7 @@ impl<R: Resource> ErasedResource for Typed<R> {
 
 /// Whether the engine can put back the old value of what `pattern` ignores at `path`. It can't where an element of a list, or an object
 /// that the path leads through, came or went: then it stores the new inputs, and so they have to be written.
-pub(super) fn is_taken_back(pattern: &Pattern, path: &PropertyPath, old: &Old, new: &PropertyMap) -> bool {
+pub(super) fn is_taken_back(pattern: &Pattern, path: &PropertyPath, old: &Prior, new: &PropertyMap) -> bool {
     let old = if old.inputs.is_empty() { &old.outputs } else { &old.inputs };
     let segments = &path.segments()[..pattern.depth()];
     segments.iter().enumerate().all(|(index, segment)| {

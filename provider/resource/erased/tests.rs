@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::resource::is_taken_back;
 use super::*;
 use crate::property::PropertyValue;
-use crate::property::json::take_apart;
+use crate::property::json::strip_marks;
 use crate::property::path::PropertyPath;
 use crate::resource::registry::Registry;
 use crate::resource::sample::{GetThing, Thing, ThingArgs};
@@ -22,7 +22,7 @@ impl Reporter for Silent {
 }
 
 fn registry() -> Registry {
-    Registry::default().listed(Thing).function(GetThing)
+    Registry::default().resource(Thing).function(GetThing)
 }
 
 fn thing() -> Arc<dyn ErasedResource> {
@@ -144,7 +144,7 @@ fn all_that_is_wrong_is_told_at_once_by_shape_and_by_meaning() {
 fn a_wrong_part_of_a_lists_element_hides_nothing_else() {
     let node = |port: PropertyValue| object([("host", "a".into()), ("port", port)]);
     let inputs = map([("nodes", list([node(99999.0.into()), node(80.0.into())])), ("size", 2.0.into())]);
-    let (known, failures) = decode::written::<ThingArgs>(&Fields::of_inputs::<ThingArgs>(), take_apart(&inputs));
+    let (known, failures) = decode::program_inputs::<ThingArgs>(&Fields::of_inputs::<ThingArgs>(), strip_marks(&inputs));
     assert_eq!(failures.iter().map(|failure| failure.path.to_string()).collect::<Vec<_>>(), ["nodes[0].port"]);
     let known = known.expect("the rest can be read");
     assert_eq!(known.unknown.iter().map(ToString::to_string).collect::<Vec<_>>(), ["nodes[0].port"]);
@@ -172,45 +172,48 @@ fn a_check_hands_on_the_old_inputs_and_the_naming() {
 
 #[test]
 fn a_diff_leaves_out_what_is_ignored_and_tells_what_stays() {
-    let old = Old { inputs: map([("name", "n".into()), ("size", 1.0.into())]), outputs: PropertyMap::new() };
+    let old = Prior { inputs: map([("name", "n".into()), ("size", 1.0.into())]), outputs: PropertyMap::new() };
     let new = map([("name", "n".into()), ("size", 2.0.into())]);
-    let comparison = thing().diff(&old, &new, &[]).unwrap();
-    assert_eq!(comparison.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["size"]);
-    assert_eq!(comparison.stables, ["name"]);
-    let comparison = thing().diff(&old, &new, &[Pattern::parse("size").unwrap()]).unwrap();
-    assert!(comparison.changes.is_empty());
+    let result = thing().diff(&old, &new, &[]).unwrap();
+    assert_eq!(result.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["size"]);
+    assert_eq!(result.stables, ["name"]);
+    let result = thing().diff(&old, &new, &[Pattern::parse("size").unwrap()]).unwrap();
+    assert!(result.changes.is_empty());
 }
 
 #[test]
 fn what_the_engine_can_not_take_back_is_a_change_though_it_is_ignored() {
     let nodes = |hosts: &[&str]| PropertyValue::List(hosts.iter().map(|host| object([("host", (*host).into())])).collect());
-    let bag = |hosts: &[&str]| map([("name", "n".into()), ("nodes", nodes(hosts))]);
+    let properties = |hosts: &[&str]| map([("name", "n".into()), ("nodes", nodes(hosts))]);
     let is_change = |pattern: &str, path: PropertyPath, old: PropertyMap, new: PropertyMap| {
-        let old = Old { inputs: old, outputs: PropertyMap::new() };
+        let old = Prior { inputs: old, outputs: PropertyMap::new() };
         !is_taken_back(&Pattern::parse(pattern).unwrap(), &path, &old, &new)
     };
     let host = |index| PropertyPath::from("nodes").index(index).key("host");
-    assert!(is_change("nodes[1]", host(1), bag(&["a"]), bag(&["a", "b"])), "an element came");
-    assert!(is_change("nodes[*].host", host(1), bag(&["a", "b"]), bag(&["a"])), "an element went");
-    assert!(is_change("target.host", "target.host".into(), map([("target", object([("host", "a".into())]))]), bag(&[])), "its place went");
+    assert!(is_change("nodes[1]", host(1), properties(&["a"]), properties(&["a", "b"])), "an element came");
+    assert!(is_change("nodes[*].host", host(1), properties(&["a", "b"]), properties(&["a"])), "an element went");
+    assert!(
+        is_change("target.host", "target.host".into(), map([("target", object([("host", "a".into())]))]), properties(&[])),
+        "its place went"
+    );
     for pattern in ["nodes", "nodes[0]", "nodes[0].host", "*"] {
-        assert!(!is_change(pattern, host(0), bag(&["a"]), bag(&["b"])), "{pattern}");
+        assert!(!is_change(pattern, host(0), properties(&["a"]), properties(&["b"])), "{pattern}");
     }
-    assert!(!is_change("nodes", host(1), bag(&["a"]), bag(&["a", "b"])), "the list as a whole is taken back");
-    assert!(!is_change("target.host", "target.host".into(), bag(&[]), bag(&[])));
+    assert!(!is_change("nodes", host(1), properties(&["a"]), properties(&["a", "b"])), "the list as a whole is taken back");
+    assert!(!is_change("target.host", "target.host".into(), properties(&[]), properties(&[])));
 }
 
 #[test]
 fn a_diff_of_a_refresh_reads_what_an_older_version_wrote() {
-    let old = Old { inputs: map([("name", "n".into()), ("size", 2.0.into())]), outputs: PropertyMap::new() };
+    let old = Prior { inputs: map([("name", "n".into()), ("size", 2.0.into())]), outputs: PropertyMap::new() };
     let state = map([("name", "n".into()), ("size", "large".into()), ("nodes", list([object([("hostname", "a".into())])]))]);
-    let comparison = thing().diff(&old, &state, &[]).unwrap();
-    assert_eq!(comparison.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["size"]);
+    let result = thing().diff(&old, &state, &[]).unwrap();
+    assert_eq!(result.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["size"]);
 }
 
 #[test]
 fn a_diff_takes_secrets_for_their_values_and_unknowns_for_changes() {
-    let old = Old { inputs: map([("name", secret("n")), ("size", 1.0.into())]), outputs: PropertyMap::new() };
+    let old = Prior { inputs: map([("name", secret("n")), ("size", 1.0.into())]), outputs: PropertyMap::new() };
     assert!(thing().diff(&old, &map([("name", "n".into()), ("size", 1.0.into())]), &[]).unwrap().changes.is_empty());
     let unknown = map([("name", "n".into()), ("size", PropertyValue::Unknown)]);
     assert_eq!(thing().diff(&old, &unknown, &[]).unwrap().changes.len(), 1);
@@ -218,15 +221,15 @@ fn a_diff_takes_secrets_for_their_values_and_unknowns_for_changes() {
 
 #[test]
 fn a_diff_reads_the_inputs_from_the_outputs_when_an_old_engine_sends_no_other() {
-    let old = Old { inputs: PropertyMap::new(), outputs: map([("name", "n".into()), ("size", 1.0.into()), ("endpoints", list([]))]) };
+    let old = Prior { inputs: PropertyMap::new(), outputs: map([("name", "n".into()), ("size", 1.0.into()), ("endpoints", list([]))]) };
     assert!(thing().diff(&old, &map([("name", "n".into()), ("size", 1.0.into())]), &[]).unwrap().changes.is_empty());
 }
 
 #[test]
 fn a_diff_passes_over_what_an_older_version_wrote_otherwise() {
     let inputs = map([("name", "n".into()), ("size", "large".into()), ("nodes", list([object([("hostname", "a".into())])]))]);
-    let comparison = thing().diff(&Old { inputs, outputs: PropertyMap::new() }, &map([("name", "n".into())]), &[]).unwrap();
-    assert!(comparison.changes.is_empty(), "{comparison:?}");
+    let result = thing().diff(&Prior { inputs, outputs: PropertyMap::new() }, &map([("name", "n".into())]), &[]).unwrap();
+    assert!(result.changes.is_empty(), "{result:?}");
 }
 
 #[tokio::test]
@@ -289,7 +292,7 @@ async fn what_a_failed_create_left_has_its_secrets_marked() {
 
 #[tokio::test]
 async fn an_update_sees_the_old_state() {
-    let old = Old { inputs: map([("name", "n".into())]), outputs: map([("name", "n".into()), ("key", secret("old"))]) };
+    let old = Prior { inputs: map([("name", "n".into())]), outputs: map([("name", "n".into()), ("key", secret("old"))]) };
     let outputs = thing().update(&ctx(), "ns/n", &old, &map([("name", "n".into()), ("size", 2.0.into())]), false).await.unwrap();
     assert!(outputs["key"] == secret("old"));
     let failed = thing().update(&ctx(), "ns/n", &old, &map([("size", 13.0.into())]), false).await.unwrap_err();
@@ -306,7 +309,7 @@ async fn a_read_keeps_secrets_secret_and_what_did_not_change_as_it_was_written()
         ("target", object([("host", secret("a")), ("port", PropertyValue::Null)])),
         ("nodes", list([object([("host", "a".into()), ("token", secret("t"))])])),
     ]);
-    let read = thing().read(&ctx(), "ns/n", &Old { inputs: inputs.clone(), outputs: PropertyMap::new() }).await.unwrap().unwrap();
+    let read = thing().read(&ctx(), "ns/n", &Prior { inputs: inputs.clone(), outputs: PropertyMap::new() }).await.unwrap().unwrap();
     let mut expected = inputs;
     // The size was no number, and there is another one now.
     expected.insert("size".into(), PropertyValue::Number(7.0).into_secret());
@@ -317,31 +320,31 @@ async fn a_read_keeps_secrets_secret_and_what_did_not_change_as_it_was_written()
 #[tokio::test]
 async fn a_secret_that_the_user_marked_stays_so_where_the_live_value_differs() {
     let nodes = list([object([("host", secret("a"))])]);
-    let old = Old { inputs: map([("size", PropertyValue::Number(1.0).into_secret()), ("nodes", nodes)]), outputs: PropertyMap::new() };
+    let old = Prior { inputs: map([("size", PropertyValue::Number(1.0).into_secret()), ("nodes", nodes)]), outputs: PropertyMap::new() };
     let read = thing().read(&ctx(), "ns/n", &old).await.unwrap().unwrap();
     assert!(read.inputs["size"] == PropertyValue::Number(7.0).into_secret());
 }
 
 #[tokio::test]
 async fn an_import_reads_from_the_id_alone() {
-    let read = thing().read(&ctx(), "ns/n", &Old::default()).await.unwrap().unwrap();
+    let read = thing().read(&ctx(), "ns/n", &Prior::default()).await.unwrap().unwrap();
     assert_same(&read.inputs, &map([("name", "n".into()), ("size", 7.0.into())]));
-    assert!(thing().read(&ctx(), "ns/gone", &Old::default()).await.unwrap().is_none());
+    assert!(thing().read(&ctx(), "ns/gone", &Prior::default()).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn an_ill_resource_keeps_its_inputs_and_can_not_be_imported() {
     let inputs = map([("name", "ill".into())]);
-    let failed = thing().read(&ctx(), "ns/ill", &Old { inputs: inputs.clone(), outputs: PropertyMap::new() }).await.unwrap_err();
+    let failed = thing().read(&ctx(), "ns/ill", &Prior { inputs: inputs.clone(), outputs: PropertyMap::new() }).await.unwrap_err();
     assert_eq!(failed.partial.unwrap().state.inputs, Some(inputs));
-    assert!(thing().read(&ctx(), "ns/ill", &Old::default()).await.unwrap_err().partial.is_none());
+    assert!(thing().read(&ctx(), "ns/ill", &Prior::default()).await.unwrap_err().partial.is_none());
 }
 
 #[tokio::test]
 async fn a_delete_that_failed_leaves_the_state_to_pulumi() {
-    let old = Old { inputs: map([("name", "stuck".into())]), outputs: PropertyMap::new() };
+    let old = Prior { inputs: map([("name", "stuck".into())]), outputs: PropertyMap::new() };
     assert!(thing().delete(&ctx(), "ns/stuck", &old).await.unwrap_err().partial.is_none());
-    assert!(thing().delete(&ctx(), "ns/stuck", &Old::default()).await.is_ok());
+    assert!(thing().delete(&ctx(), "ns/stuck", &Prior::default()).await.is_ok());
 }
 
 #[tokio::test]
@@ -349,10 +352,10 @@ async fn a_function_tells_what_is_wrong_with_its_arguments_and_marks_its_secrets
     let function = registry().find_function(GetThing::TOKEN).unwrap();
     let result = function.invoke(&ctx(), &map([("id", secret("ns/n"))])).await.unwrap();
     assert_same(&result, &map([("id", "ns/n".into()), ("key", secret("hunter2"))]));
-    let Err(Refusal::Arguments(failures)) = function.invoke(&ctx(), &map([("ids", "x".into())])).await else { panic!("no failures") };
+    let Err(InvokeError::Arguments(failures)) = function.invoke(&ctx(), &map([("ids", "x".into())])).await else { panic!("no failures") };
     assert_eq!(failures.iter().map(|failure| failure.path.to_string()).collect::<Vec<_>>(), ["ids", "id"]);
     let refused = function.invoke(&ctx(), &map([("id", PropertyValue::Unknown)])).await;
-    assert!(matches!(refused, Err(Refusal::Arguments(_))));
+    assert!(matches!(refused, Err(InvokeError::Arguments(_))));
 }
 
 #[tokio::test]

@@ -13,12 +13,12 @@ use super::super::pb::LogSeverity;
 use super::EngineLog;
 
 /// The target of everything in this crate.
-const OURS: &str = "clickhouse_provider";
+const CRATE_TARGET: &str = "clickhouse_provider";
 
 /// Whether the engine is to hear of this: what this crate says, from debug upwards. The libraries below it speak too much, and
 /// the ones that carry the log would speak of themselves.
 pub fn forwards(metadata: &Metadata<'_>) -> bool {
-    metadata.target().starts_with(OURS) && *metadata.level() <= Level::DEBUG
+    metadata.target().starts_with(CRATE_TARGET) && *metadata.level() <= Level::DEBUG
 }
 
 /// The resource that a span is about.

@@ -4,7 +4,7 @@
 //! engine is gone or slow they are lost, the trace first and warnings last.
 
 mod layer;
-mod rows;
+mod status_throttle;
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,21 +18,21 @@ use tonic::transport::{Channel, Endpoint};
 use super::pb::engine_client::EngineClient;
 use super::pb::{LogRequest, LogSeverity};
 use crate::resource::{Reporter, Urn};
-use rows::Rows;
+use status_throttle::StatusThrottle;
 
 pub use layer::forwards;
 
 /// How many entries wait at most for the engine to take them.
-const QUEUE: usize = 8192;
+const QUEUE_LEN: usize = 8192;
 
 /// How much of the queue is kept for what is more than a trace, and a quarter of it for what is more than a status.
-const RESERVE: usize = QUEUE / 2;
+const RESERVED_LEN: usize = QUEUE_LEN / 2;
 
 /// How long the end of a run waits at most for what is in the queue.
-const FLUSH: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the engine may take for one entry.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The engine's log. Cheap to clone; works before there is an engine, whose entries then wait, and without one.
 #[derive(Clone)]
@@ -67,8 +67,8 @@ impl Entry {
     /// How much room it leaves to more important ones.
     fn reserve(&self) -> usize {
         match self {
-            Self::Line { severity: LogSeverity::Debug, .. } => RESERVE,
-            Self::Status { .. } => RESERVE / 4,
+            Self::Line { severity: LogSeverity::Debug, .. } => RESERVED_LEN,
+            Self::Status { .. } => RESERVED_LEN / 4,
             Self::Line { .. } | Self::Engine(_) | Self::Flush(_) => 0,
         }
     }
@@ -76,7 +76,7 @@ impl Entry {
 
 impl Default for EngineLog {
     fn default() -> Self {
-        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (sender, receiver) = mpsc::channel(QUEUE_LEN);
         Self(Arc::new(Inner { sender, receiver: Mutex::new(Some(receiver)), said: Mutex::default() }))
     }
 }
@@ -93,7 +93,7 @@ impl EngineLog {
     }
 
     /// The row of a resource on the display.
-    pub fn row(&self, urn: &Urn) -> Arc<dyn Reporter> {
+    pub(super) fn row(&self, urn: &Urn) -> Arc<dyn Reporter> {
         Arc::new(Row { log: self.clone(), urn: urn.0.clone() })
     }
 
@@ -122,7 +122,7 @@ impl EngineLog {
             _ = self.0.sender.send(Entry::Flush(done)).await;
             _ = sent.await;
         };
-        _ = timeout(FLUSH, flushed).await;
+        _ = timeout(FLUSH_TIMEOUT, flushed).await;
     }
 
     fn put(&self, entry: Entry) {
@@ -164,9 +164,9 @@ impl Reporter for Row {
 /// Sends what comes, in its order; status texts no more often than the display can be read.
 async fn deliver(mut receiver: mpsc::Receiver<Entry>, address: String) {
     let mut engine = client(&address);
-    let mut rows = Rows::default();
+    let mut statuses = StatusThrottle::default();
     loop {
-        let due = rows.next_due();
+        let due = statuses.next_due();
         tokio::select! {
             entry = receiver.recv() => match entry {
                 None => return,
@@ -174,13 +174,13 @@ async fn deliver(mut receiver: mpsc::Receiver<Entry>, address: String) {
                 Some(Entry::Flush(done)) => _ = done.send(()),
                 Some(Entry::Line { severity, urn, text }) => send(engine.as_mut(), severity, urn, text, false).await,
                 Some(Entry::Status { urn, text }) => {
-                    if let Some(text) = rows.offer(&urn, text, Instant::now()) {
+                    if let Some(text) = statuses.offer(&urn, text, Instant::now()) {
                         send(engine.as_mut(), LogSeverity::Info, urn, text, true).await;
                     }
                 }
             },
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                for (urn, text) in rows.take_due(Instant::now()) {
+                for (urn, text) in statuses.take_due(Instant::now()) {
                     send(engine.as_mut(), LogSeverity::Info, urn, text, true).await;
                 }
             }
@@ -190,14 +190,14 @@ async fn deliver(mut receiver: mpsc::Receiver<Entry>, address: String) {
 
 fn client(address: &str) -> Option<EngineClient<Channel>> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
-    Some(EngineClient::new(endpoint.connect_timeout(PATIENCE).connect_lazy()))
+    Some(EngineClient::new(endpoint.connect_timeout(ENGINE_TIMEOUT).connect_lazy()))
 }
 
 async fn send(engine: Option<&mut EngineClient<Channel>>, severity: LogSeverity, urn: String, message: String, ephemeral: bool) {
     let Some(engine) = engine else { return };
     let request = LogRequest { severity: severity.into(), message, urn, stream_id: 0, ephemeral };
     // An engine that is gone misses nothing.
-    _ = timeout(PATIENCE, engine.log(request)).await;
+    _ = timeout(ENGINE_TIMEOUT, engine.log(request)).await;
 }
 
 #[cfg(test)]
@@ -208,13 +208,13 @@ mod tests {
     fn a_trace_leaves_room_for_statuses_and_these_for_warnings() {
         let log = EngineLog::default();
         let row = log.row(&Urn("urn".to_owned()));
-        for number in 0..2 * QUEUE {
+        for number in 0..2 * QUEUE_LEN {
             log.line(LogSeverity::Debug, String::new(), number.to_string());
         }
-        for number in 0..2 * QUEUE {
+        for number in 0..2 * QUEUE_LEN {
             row.status(&number.to_string());
         }
-        (0..RESERVE / 4).for_each(|number| row.warn(&number.to_string()));
+        (0..RESERVED_LEN / 4).for_each(|number| row.warn(&number.to_string()));
         let mut receiver = log.0.receiver.lock().unwrap().take().unwrap();
         let mut found = [0; 3];
         while let Ok(entry) = receiver.try_recv() {
@@ -225,6 +225,6 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(found, [QUEUE - RESERVE, RESERVE - RESERVE / 4, RESERVE / 4]);
+        assert_eq!(found, [QUEUE_LEN - RESERVED_LEN, RESERVED_LEN - RESERVED_LEN / 4, RESERVED_LEN / 4]);
     }
 }

@@ -42,7 +42,7 @@ type Client = ResourceProviderClient<Channel>;
 
 /// The sample, unless the configuration's context is `empty`.
 fn registry(args: &ProviderArgs) -> Registry {
-    if args.context.as_deref() == Some("empty") { Registry::default() } else { Registry::default().listed(Thing).function(GetThing) }
+    if args.context.as_deref() == Some("empty") { Registry::default() } else { Registry::default().resource(Thing).function(GetThing) }
 }
 
 async fn client_of(log: EngineLog) -> Client {
@@ -105,7 +105,7 @@ fn map<const N: usize>(entries: [(&str, PropertyValue); N]) -> PropertyMap {
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "every bag in a request is optional")]
+#[expect(clippy::unnecessary_wraps, reason = "every property map in a request is optional")]
 fn wire<const N: usize>(entries: [(&str, PropertyValue); N]) -> Option<Struct> {
     Some(convert::write(map(entries)))
 }

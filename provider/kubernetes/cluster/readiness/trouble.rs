@@ -6,10 +6,10 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::task::JoinSet;
 
-use crate::kubernetes::apply;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::cluster::diagnose::{Ended, Evidence, Finding, Stage, Words, ended, findings, lacks_claim, telling};
 use crate::kubernetes::meta::{Kind, ObjectRef};
+use crate::kubernetes::objects as apply;
 use crate::kubernetes::observe::{Claim, Event, Observed, Pod, Quota, StatefulSet};
 use crate::kubernetes::watch::{Scope, SharedWatches as Hub, Subscription};
 

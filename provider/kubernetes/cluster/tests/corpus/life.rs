@@ -15,9 +15,9 @@ use super::server::{Shared, Store};
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::meta::{Kind, ObjectRef, is_managed, is_marked};
 use crate::kubernetes::scripted::{Display, context, server};
-use crate::property::json::{from_json, take_apart};
+use crate::property::json::{from_json, strip_marks};
 use crate::property::{PropertyMap, PropertyValue};
-use crate::resource::erased::{ErasedResource, Old};
+use crate::resource::erased::{ErasedResource, Prior};
 use crate::resource::registry::Registry;
 use crate::resource::{Autonaming, Context, Resource as _};
 
@@ -76,10 +76,10 @@ impl<'a> Life<'a> {
         ctx
     }
 
-    async fn read(&mut self, old: &Old) -> Result<Old, String> {
+    async fn read(&mut self, old: &Prior) -> Result<Prior, String> {
         let ctx = self.context();
         match self.resource.read(&ctx, &self.case.id(), old).await {
-            Ok(Some(read)) if read.id == self.case.id() => Ok(Old { inputs: read.inputs, outputs: read.outputs }),
+            Ok(Some(read)) if read.id == self.case.id() => Ok(Prior { inputs: read.inputs, outputs: read.outputs }),
             Ok(Some(read)) => Err(format!("the id is `{}`", read.id)),
             Ok(None) => Err("nothing was found".to_owned()),
             Err(failed) => Err(failed.reasons.join("; ")),
@@ -96,7 +96,7 @@ impl<'a> Life<'a> {
     }
 
     /// The paths that differ, and whether the cluster would be replaced.
-    fn diff(&self, old: &Old, new: &PropertyMap) -> Result<(Vec<String>, bool), String> {
+    fn diff(&self, old: &Prior, new: &PropertyMap) -> Result<(Vec<String>, bool), String> {
         let found = self.resource.diff(old, new, &[]).map_err(|failed| failed.reasons.join("; "))?;
         let replaces = found.changes.iter().any(|change| change.replace);
         Ok((found.changes.iter().map(|change| change.path.to_string()).collect(), replaces))
@@ -148,8 +148,8 @@ impl<'a> Life<'a> {
     }
 
     /// Whether the outputs, and a Secret of ours, have the password that can be known, and no other.
-    fn password(&self, old: &Old) -> Result<(), String> {
-        let admin = take_apart(&old.inputs).json;
+    fn password(&self, old: &Prior) -> Result<(), String> {
+        let admin = strip_marks(&old.inputs).json;
         let user = admin.get("admin").and_then(|admin| admin["username"].as_str()).unwrap_or("default");
         let known = credentials::password(self.case, user);
         let output = old.outputs.get("password").and_then(PropertyValue::as_str).map(str::to_owned);
@@ -203,7 +203,7 @@ pub(super) async fn adopt(case: &Case, definitions: Option<&Arc<Definitions>>) -
     let mut outcomes = [const { Outcome::Without }; 6];
     let mut life = Life::new(case, definitions);
     let there = life.objects();
-    let old = match life.read(&Old::default()).await {
+    let old = match life.read(&Prior::default()).await {
         Ok(old) => old,
         Err(wrong) => {
             outcomes[0] = Outcome::Wrong(wrong);
@@ -229,12 +229,12 @@ pub(super) async fn adopt(case: &Case, definitions: Option<&Arc<Definitions>>) -
 }
 
 /// Whether a refresh finds what the state has: right after the import, and after an `up` that changed nothing.
-async fn refreshed(life: &mut Life<'_>, old: &Old, checked: Option<&PropertyMap>) -> Result<(), String> {
+async fn refreshed(life: &mut Life<'_>, old: &Prior, checked: Option<&PropertyMap>) -> Result<(), String> {
     let again = life.read(old).await?;
     same("inputs", &old.inputs, &again.inputs)?;
     same("outputs", &old.outputs, &again.outputs)?;
     if let Some(new) = checked {
-        let stored = Old { inputs: new.clone(), outputs: old.outputs.clone() };
+        let stored = Prior { inputs: new.clone(), outputs: old.outputs.clone() };
         let again = life.read(&stored).await?;
         same("inputs after `up`", new, &again.inputs)?;
         let computed = |outputs: &PropertyMap| {
@@ -250,7 +250,7 @@ fn same(what: &str, before: &PropertyMap, after: &PropertyMap) -> Result<(), Str
     match keys.min() {
         Some(key) => {
             let json = |bag: &PropertyMap| {
-                Value::Object(take_apart(&bag.iter().filter(|(name, _)| *name == key).map(|(k, v)| (k.clone(), v.clone())).collect()).json)
+                Value::Object(strip_marks(&bag.iter().filter(|(name, _)| *name == key).map(|(k, v)| (k.clone(), v.clone())).collect()).json)
             };
             let place = differences(&json(before), &json(after))
                 .into_iter()
@@ -263,7 +263,7 @@ fn same(what: &str, before: &PropertyMap, after: &PropertyMap) -> Result<(), Str
 }
 
 /// Whether a destroy deletes the installation, its Keeper and what is ours, and nothing else.
-async fn destroyed(life: &mut Life<'_>, old: &Old) -> Result<(), String> {
+async fn destroyed(life: &mut Life<'_>, old: &Prior) -> Result<(), String> {
     let others = life.others();
     let ctx = life.context();
     let deleted = life.resource.delete(&ctx, &life.case.id(), old).await;
@@ -285,8 +285,8 @@ async fn destroyed(life: &mut Life<'_>, old: &Old) -> Result<(), String> {
 pub(super) async fn change(case: &Case, change: Change, definitions: Option<&Arc<Definitions>>) -> Outcome {
     for force in [false, true] {
         let mut life = Life::new(case, definitions);
-        let Ok(old) = life.read(&Old::default()).await else { return Outcome::Without };
-        let inputs = Value::Object(take_apart(&old.inputs).json);
+        let Ok(old) = life.read(&Prior::default()).await else { return Outcome::Without };
+        let inputs = Value::Object(strip_marks(&old.inputs).json);
         let Some(meaning) = meaning::of(change, case.installation(), &inputs) else { return Outcome::Without };
         match Box::pin(changed(&mut life, &old, &meaning, force)).await {
             Ok(()) if meaning.refusal == Refusal::Needed => return Outcome::Wrong("was not refused".to_owned()),
@@ -311,7 +311,7 @@ pub(super) async fn change(case: &Case, change: Change, definitions: Option<&Arc
     Outcome::Without
 }
 
-async fn changed(life: &mut Life<'_>, old: &Old, meaning: &Meaning, force: bool) -> Result<(), Stop> {
+async fn changed(life: &mut Life<'_>, old: &Prior, meaning: &Meaning, force: bool) -> Result<(), Stop> {
     let (before, others) = (life.installation(), life.others());
     let keeper = life.keeper().map(|keeper| life.objects()[&keeper.path()]["spec"].clone());
     let mut program = program_of(&old.inputs);
@@ -347,7 +347,7 @@ async fn changed(life: &mut Life<'_>, old: &Old, meaning: &Meaning, force: bool)
             }
             continue;
         }
-        let state = Old { inputs: new.clone(), outputs };
+        let state = Prior { inputs: new.clone(), outputs };
         exact(&before, &life.installation(), meaning)?;
         if let (Some(place), Some(before)) = (life.keeper(), &keeper) {
             let after = &life.objects()[&place.path()]["spec"];
@@ -411,7 +411,7 @@ pub(super) type Drift = fn(&mut Value) -> Option<()>;
 /// Whether a refresh tells what somebody did by hand, also what no program may say, and the next one tells no more.
 pub(super) async fn drift(case: &Case, drift: Drift, definitions: Option<&Arc<Definitions>>) -> Outcome {
     let mut life = Life::new(case, definitions);
-    let Ok(old) = life.read(&Old::default()).await else { return Outcome::Without };
+    let Ok(old) = life.read(&Prior::default()).await else { return Outcome::Without };
     let Ok(new) = life.check(&old.inputs, program_of(&old.inputs)).await else { return Outcome::Without };
     let mut edited = life.installation();
     let before = edited.clone();
@@ -419,10 +419,10 @@ pub(super) async fn drift(case: &Case, drift: Drift, definitions: Option<&Arc<De
         return Outcome::Without;
     }
     life.store.lock().unwrap().put(&edited, &Manager::new("kubectl-edit", false));
-    right(drifted(&mut life, &Old { inputs: new, outputs: old.outputs.clone() }, program_of(&old.inputs)).await)
+    right(drifted(&mut life, &Prior { inputs: new, outputs: old.outputs.clone() }, program_of(&old.inputs)).await)
 }
 
-async fn drifted(life: &mut Life<'_>, old: &Old, program: PropertyMap) -> Result<(), String> {
+async fn drifted(life: &mut Life<'_>, old: &Prior, program: PropertyMap) -> Result<(), String> {
     let found = life.read(old).await?;
     life.told([&found.inputs, &found.outputs])?;
     if found.inputs == old.inputs {

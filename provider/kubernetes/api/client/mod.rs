@@ -1,7 +1,9 @@
-//! The way to the Kubernetes cluster: settings, and the one lazy client that all calls share.
+//! The way to the Kubernetes cluster: settings, and the one lazy client that all calls share. It leaves this folder never: whoever has
+//! something to ask goes through [`request`].
 
 mod exec;
 mod kubeconfig;
+pub(in crate::kubernetes::api) mod request;
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -106,13 +108,13 @@ impl Session {
 
     /// The client: made at the first call, and again when its credentials ran out. A failure is not remembered.
     /// Opens no connection. Fails when the credentials are not there within a minute.
-    pub async fn client(&self) -> Result<Client, Error> {
+    async fn client(&self) -> Result<Client, Error> {
         self.client_by(Instant::now() + Self::LOGIN_TIMEOUT).await
     }
 
     /// The same, with credentials that may take until `deadline`. Calls that wait for those that another one gets have a deadline of their
     /// own.
-    pub(crate) async fn client_by(&self, deadline: Instant) -> Result<Client, Error> {
+    async fn client_by(&self, deadline: Instant) -> Result<Client, Error> {
         let Ok(mut slot) = timeout_at(deadline, self.0.client.lock()).await else {
             let problem = kubeconfig::plugin(&self.0.settings)
                 .map_or_else(|| "the kubeconfig gives none".to_owned(), |command| format!("`{command}` of the kubeconfig has not ended"));
@@ -127,7 +129,7 @@ impl Session {
     }
 
     /// Forgets the client, so that the next call gets new credentials.
-    pub(crate) async fn forget_client(&self) {
+    pub(super) async fn forget_client(&self) {
         if !self.0.handed_in {
             *self.0.client.lock().await = None;
         }
@@ -164,7 +166,7 @@ impl Session {
     }
 
     /// Bounds the calls that are under way. Watches are not counted.
-    pub(crate) fn calls(&self) -> &Semaphore {
+    fn calls(&self) -> &Semaphore {
         &self.0.calls
     }
 
@@ -198,7 +200,7 @@ impl Session {
         matches!(connected, Ok(Ok(_)))
     }
 
-    pub(crate) fn note_reached(&self) {
+    pub(in crate::kubernetes::api) fn note_reached(&self) {
         self.0.reached.store(true, Ordering::Relaxed);
     }
 }
@@ -238,7 +240,7 @@ async fn connect(settings: &Settings, deadline: Instant) -> Result<Connected, Er
     let renew = exec::log_in(&mut config.auth_info, deadline).await?;
     let proxied = config.proxy_url.is_some();
     config.connect_timeout = Some(Session::CONNECT_TIMEOUT);
-    // Calls are retried by `call`, which knows the deadline and tells the user.
+    // Requests are sent again by `request`, which knows the deadline and tells the user.
     config.default_retry = false;
     config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("pulumi-clickhouse/", env!("CARGO_PKG_VERSION")))));
     // Certificates and token files are read, and an old auth provider runs a command: not on a thread that serves other calls.
@@ -368,7 +370,7 @@ mod tests {
         let session = with_plugin("sleep 600");
         let api = session.api(&crate::kubernetes::scripted::context().0).until(Instant::now() + Duration::from_millis(300));
         let namespace = crate::kubernetes::meta::ObjectRef::global(crate::kubernetes::meta::Kind::Namespace, "default");
-        let error = crate::kubernetes::apply::fetch(&api, &namespace).await.unwrap_err();
+        let error = crate::kubernetes::objects::fetch(&api, &namespace).await.unwrap_err();
         assert!(error.to_string().contains("did not end within"), "{error}");
     }
 
@@ -384,7 +386,7 @@ mod tests {
             }
             let api = session.api(&crate::kubernetes::scripted::context().0).until(Instant::now() + Duration::from_secs(2));
             let namespace = crate::kubernetes::meta::ObjectRef::global(crate::kubernetes::meta::Kind::Namespace, "default");
-            let error = crate::kubernetes::apply::fetch(&api, &namespace).await.unwrap_err();
+            let error = crate::kubernetes::objects::fetch(&api, &namespace).await.unwrap_err();
             assert_eq!(error.reach(), reach, "nobody listens there, but with credentials it is asked: {error}");
             std::fs::remove_file(&flag).unwrap();
         }

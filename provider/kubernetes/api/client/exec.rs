@@ -16,10 +16,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::kubernetes::error::Error;
 
 /// The largest answer of a plugin that is read.
-const LARGEST: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// How long before their end credentials are renewed, at most: half of their time for short ones.
-const MARGIN: Duration = Duration::from_secs(60);
+const RENEW_BEFORE: Duration = Duration::from_secs(60);
 
 /// What a plugin prints. Its values are never repeated.
 #[derive(Deserialize)]
@@ -52,7 +52,7 @@ pub(super) async fn log_in(user: &mut AuthInfo, deadline: Instant) -> Result<Opt
     };
     // JSON is YAML, and some plugins print the latter.
     let credential: Option<ExecCredential> = serde_saphyr::from_slice(&printed?).ok();
-    let gave_none = || failed(&format!("`{command}` of the kubeconfig gave no ExecCredential; log in with it first, by hand"));
+    let gave_none = || failed(&format!("`{command}` of the kubeconfig printed no ExecCredential; log in with it first, by hand"));
     let status = credential.and_then(|credential| credential.status).ok_or_else(gave_none)?;
     match (status.token, status.client_certificate_data, status.client_key_data) {
         (_, Some(certificate), Some(key)) => {
@@ -64,7 +64,7 @@ pub(super) async fn log_in(user: &mut AuthInfo, deadline: Instant) -> Result<Opt
     }
     Ok(status.expiration_timestamp.map(|end| {
         let left = end.duration_since(Timestamp::now()).try_into().unwrap_or(Duration::ZERO);
-        Instant::now() + left.saturating_sub(MARGIN.min(left / 2))
+        Instant::now() + left.saturating_sub(RENEW_BEFORE.min(left / 2))
     }))
 }
 
@@ -93,7 +93,7 @@ async fn run(plugin: &ExecConfig, command: &str) -> Result<Vec<u8>, Error> {
     let output = child.stdout.take();
     let read = async {
         if let Some(output) = output {
-            output.take(LARGEST).read_to_end(&mut printed).await?;
+            output.take(MAX_BYTES).read_to_end(&mut printed).await?;
         }
         child.wait().await
     };

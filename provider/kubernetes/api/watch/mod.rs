@@ -15,22 +15,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use kube::Api;
 use kube::runtime::utils::Backoff as _;
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::watcher;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::kubernetes::backoff::Backoff;
-use crate::kubernetes::client::Session;
+use super::backoff::Backoff;
+use super::client::{Session, request};
 use crate::kubernetes::error::{Error, Subject, Verb};
 use crate::kubernetes::meta::{FIELD_MANAGER, Kind, MANAGED_BY};
 use crate::kubernetes::observe::Observed;
-use crate::kubernetes::watch::store::Store;
+use store::Store;
 
 /// How long a watch without subscribers goes on: one wait often follows another.
-const LINGER: Duration = Duration::from_secs(2);
+const KEEP_UNUSED_FOR: Duration = Duration::from_secs(2);
 
 /// How long one watch request lasts, in seconds. A connection that died silently is noticed when it is over.
 const WATCH_SECONDS: u32 = 90;
@@ -84,7 +83,7 @@ impl Scope {
     }
 
     /// The group that an object seen by a watch of this scope belongs to.
-    fn group_of<'a, K: Observed>(&self, object: &'a K) -> &'a str {
+    fn key_of<'a, K: Observed>(&self, object: &'a K) -> &'a str {
         match self {
             Self::Name(_) | Self::Ours(_) | Self::Only(_) => object.slim().name(),
             Self::OfInstallation(_) | Self::OfKeeper(_) => object.slim().owner().unwrap_or_default(),
@@ -216,7 +215,7 @@ async fn left_alone<K>(session: &Session, key: &Key, shared: &Shared<K>) {
         if subscribers.wait_for(|count| *count == 0).await.is_err() {
             return;
         }
-        sleep(LINGER).await;
+        sleep(KEEP_UNUSED_FOR).await;
         let shared_watches = session.kept::<SharedWatches>();
         let mut watches = locked(&shared_watches.0);
         if *shared.subscribers.borrow() == 0 {
@@ -232,20 +231,16 @@ async fn follow<K>(session: &Session, key: &Key, scope: &Scope, shared: &Shared<
 where
     K: Observed + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    let client = match session.client().await {
-        Ok(client) => client,
-        Err(error) => return error,
-    };
-    let api: Api<K> = match &key.namespace {
-        Some(namespace) => Api::namespaced_with(client, namespace, &key.kind),
-        None => Api::all_with(client, &key.kind),
-    };
     let config = watcher::Config {
         label_selector: key.selector.clone(),
         field_selector: key.only.clone(),
         ..watcher::Config::default().timeout(WATCH_SECONDS)
     };
-    let mut events = std::pin::pin!(watcher(api, config));
+    let events = match request::watch::<K>(session, key.kind, key.namespace.as_deref(), config).await {
+        Ok(events) => events,
+        Err(error) => return error,
+    };
+    let mut events = std::pin::pin!(events);
     let subject = Subject::all(Verb::Watch, key.kind, key.namespace.as_deref());
     let mut list = Vec::new();
     let mut asked = Instant::now();

@@ -15,7 +15,7 @@ use crate::kubernetes::error::Error;
 pub(super) const DEFAULT_NAMESPACE: &str = "default";
 
 /// The largest kubeconfig that is read.
-const LARGEST: u64 = 4 * 1024 * 1024;
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Why a kubeconfig can't be had. Says which file, where it is one.
 #[derive(Debug, PartialEq, Eq)]
@@ -188,8 +188,8 @@ fn read_file(path: &Path) -> Result<Kubeconfig, Problem> {
         }
         Err(cause) => return Err(Problem::Unusable(format!("failed to read '{}': {cause}", path.display()))),
         Ok(file) if !file.is_file() => return Err(unusable("it is not a regular file".to_owned())),
-        Ok(file) if file.len() > LARGEST => {
-            return Err(unusable(format!("it has {} bytes, which no kubeconfig has: at most {LARGEST} are read", file.len())));
+        Ok(file) if file.len() > MAX_BYTES => {
+            return Err(unusable(format!("it has {} bytes, which no kubeconfig has: at most {MAX_BYTES} are read", file.len())));
         }
         Ok(_) => {}
     }
@@ -218,8 +218,8 @@ fn expand(path: &str) -> PathBuf {
 fn describe(error: &KubeconfigError) -> String {
     match error {
         KubeconfigError::Parse(cause) => match cause.location() {
-            Some(place) => format!("it is no valid YAML of a kubeconfig (line {}, column {})", place.line(), place.column()),
-            None => "it is no valid YAML of a kubeconfig".to_owned(),
+            Some(place) => format!("it is not a valid kubeconfig in YAML (line {}, column {})", place.line(), place.column()),
+            None => "it is not a valid kubeconfig in YAML".to_owned(),
         },
         KubeconfigError::ReadConfig(cause, path) => format!("failed to read '{}': {cause}", path.display()),
         KubeconfigError::LoadContext(context) => format!("it has no context `{context}`"),
@@ -232,7 +232,7 @@ fn describe(error: &KubeconfigError) -> String {
         KubeconfigError::LoadClientCertificate(_) => "its client certificate can't be read".to_owned(),
         KubeconfigError::LoadClientKey(_) => "its client key can't be read".to_owned(),
         KubeconfigError::MissingClusterUrl => "its cluster names no server".to_owned(),
-        KubeconfigError::ParseClusterUrl(_) => "its cluster's server is no URL".to_owned(),
+        KubeconfigError::ParseClusterUrl(_) => "its cluster's server is not a valid URL".to_owned(),
         _ => "it contradicts itself".to_owned(),
     }
 }
@@ -245,7 +245,7 @@ fn listed(names: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    const SOUND: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
+    const VALID: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
         clusters:\n- name: ca\n  cluster: {server: 'https://a.example:6443/'}\n- name: cb\n  cluster: {server: 'https://b.example:6443'}\n\
         contexts:\n- name: a\n  context: {cluster: ca, user: u, namespace: team-a}\n- name: b\n  context: {cluster: cb, user: u}\n\
         users:\n- name: u\n  user: {token: hunter2}\n";
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn the_server_follows_context_and_cluster() {
-        let mut given = settings(SOUND);
+        let mut given = settings(VALID);
         assert_eq!(server(&given).as_deref(), Some("https://a.example:6443"));
         given.context = Some("b".into());
         assert_eq!(server(&given).as_deref(), Some("https://b.example:6443"));
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_namespace_is_the_contexts() {
-        let mut given = settings(SOUND);
+        let mut given = settings(VALID);
         assert_eq!(namespace(&given).as_deref(), Some("team-a"));
         given.context = Some("b".into());
         assert_eq!(namespace(&given).as_deref(), Some("default"));
@@ -277,14 +277,14 @@ mod tests {
 
     #[test]
     fn problems_name_the_setting_and_what_there_is() {
-        let mut given = settings(SOUND);
+        let mut given = settings(VALID);
         given.context = Some("prod".into());
         given.cluster = Some("cx".into());
         let problems = check(&given).failures;
         assert_eq!(problems.iter().map(|(field, _)| *field).collect::<Vec<_>>(), ["context", "cluster"]);
         assert!(problems[0].1.contains("`a`, `b`"), "{problems:?}");
         assert!(problems[1].1.contains("`ca`, `cb`"), "{problems:?}");
-        assert_eq!(check(&settings(SOUND)), Checked::default());
+        assert_eq!(check(&settings(VALID)), Checked::default());
         assert_eq!(check(&Settings::default()), Checked::default());
     }
 
@@ -304,7 +304,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("kubeconfigs-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let large = folder.join("large");
-        std::fs::File::create(&large).unwrap().set_len(LARGEST + 1).unwrap();
+        std::fs::File::create(&large).unwrap().set_len(MAX_BYTES + 1).unwrap();
         let fifo = folder.join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         for (path, part) in
@@ -321,11 +321,11 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("ambient-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (sound, broken) = (folder.join("sound"), folder.join("broken"));
-        std::fs::write(&sound, SOUND).unwrap();
+        std::fs::write(&sound, VALID).unwrap();
         std::fs::write(&broken, "users:\n- name: u\n  user: {token: hunter2").unwrap();
         let both = std::env::join_paths([&sound, &broken]).unwrap();
         let Err(Problem::Unusable(told)) = read_ambient(Some(&both)) else { panic!("it is unusable") };
-        assert!(told.starts_with(&format!("'{}': it is no valid YAML", broken.display())) && !told.contains("hunter2"), "{told}");
+        assert!(told.starts_with(&format!("'{}': it is not a valid kubeconfig", broken.display())) && !told.contains("hunter2"), "{told}");
         assert_eq!(read_ambient(Some(sound.as_os_str())).unwrap().clusters.len(), 2);
         assert!(matches!(read_ambient(Some(OsStr::new("/nowhere/kubeconfig"))), Err(Problem::Missing(_))));
         std::fs::remove_dir_all(&folder).unwrap();

@@ -1,15 +1,14 @@
-//! Reading and writing objects: each function is one HTTP request, but where a person's edit is in the way.
+//! EFFECT: reading and writing objects: each function is one HTTP request, but where a person's edit is in the way.
 
 mod ports;
 
-use http::Request;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use crate::kubernetes::call::{call, text};
-use crate::kubernetes::client::Api;
-use crate::kubernetes::error::{Error, FieldConflict, FieldProblem, Subject, Verb};
+use super::client::Api;
+use super::client::request::{Form, request, send, send_once};
+use crate::kubernetes::error::{Error, FieldConflict, Subject, Verb};
 use crate::kubernetes::meta::{FIELD_MANAGER, Kind, ObjectRef, uid};
 
 /// How an object is written.
@@ -34,8 +33,11 @@ pub enum DeleteOutcome {
     NotOurs,
 }
 
+/// The media type of JSON.
+const JSON: &str = "application/json";
+
 /// Objects per page of a list.
-const PAGE: u32 = 500;
+const PAGE_OBJECTS: u32 = 500;
 
 /// How much of a log is read from its end: the error of a server that can't start has a long stack trace behind it.
 const LOG_LINES: u32 = 100;
@@ -44,8 +46,8 @@ const LOG_BYTES: u32 = 64 * 1024;
 /// Reads an object. `None` when it does not exist; an absent definition of its kind is an error.
 pub async fn fetch(api: &Api, object: &ObjectRef) -> Result<Option<Value>, Error> {
     let subject = Subject::object(Verb::Get, object);
-    let request = request("GET", &path(object)?, &[], None)?;
-    match call(api, &subject, &request).await {
+    let request = request(Method::GET, &path(object)?, Form::default())?;
+    match send(api, &subject, &request).await {
         Ok(value) => Ok(Some(value)),
         Err(Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
@@ -55,13 +57,12 @@ pub async fn fetch(api: &Api, object: &ObjectRef) -> Result<Option<Value>, Error
 /// Makes the object that a manifest describes, unless one of its name is there: then it fails with [`Error::AlreadyExists`]
 /// and changes nothing. Of two that make the same object at the same time one succeeds.
 pub async fn create(api: &Api, manifest: &Value) -> Result<Value, Error> {
-    let object = ObjectRef::of(manifest).ok_or_else(|| malformed("the manifest names no object of a known kind"))?;
+    let object = ObjectRef::of(manifest).ok_or_else(|| Error::malformed("the manifest names no object of a known kind"))?;
     path(&object)?;
     let target =
         format!("{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict", object.kind.collection_path(object.namespace.as_deref()));
-    let body = manifest.to_string().into_bytes();
-    let request = request("POST", &target, &[(CONTENT_TYPE.as_str(), "application/json")], Some(body))?;
-    call(api, &Subject::object(Verb::Create, &object), &request).await
+    let form = Form { body: Some((JSON, manifest)), ..Form::default() };
+    send(api, &Subject::object(Verb::Create, &object), &request(Method::POST, &target, form)?).await
 }
 
 /// Creates or updates the object that a manifest describes, by server-side apply: only the fields in the manifest become ours,
@@ -70,7 +71,7 @@ pub async fn create(api: &Api, manifest: &Value) -> Result<Value, Error> {
 /// ports too.
 /// Returns the object as the server has it now.
 pub async fn apply(api: &Api, manifest: &Value, write: Write) -> Result<Value, Error> {
-    let object = ObjectRef::of(manifest).ok_or_else(|| malformed("the manifest names no object of a known kind"))?;
+    let object = ObjectRef::of(manifest).ok_or_else(|| Error::malformed("the manifest names no object of a known kind"))?;
     let subject = Subject::object(Verb::Apply, &object);
     let mut applied = patch(api, &subject, &object, manifest, write).await;
     if matches!(&applied, Err(Error::Conflict { conflicts, .. }) if conflicts.iter().all(|conflict| is_edit(conflict) || write.adopt && !conflict.applies))
@@ -154,8 +155,8 @@ fn is_about_uid(error: &Error) -> bool {
 async fn patch(api: &Api, subject: &Subject, object: &ObjectRef, manifest: &Value, write: Write) -> Result<Value, Error> {
     let dry_run = if write.dry_run { "&dryRun=All" } else { "" };
     let target = format!("{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&force={}{dry_run}", path(object)?, write.force);
-    let body = manifest.to_string().into_bytes();
-    call(api, subject, &request("PATCH", &target, &[(CONTENT_TYPE.as_str(), "application/apply-patch+yaml")], Some(body))?).await
+    let form = Form { body: Some(("application/apply-patch+yaml", manifest)), ..Form::default() };
+    send(api, subject, &request(Method::PATCH, &target, form)?).await
 }
 
 /// Changes single fields of an object by a JSON merge patch; the rest stays, whoever owns it.
@@ -163,10 +164,10 @@ pub async fn merge(api: &Api, object: &ObjectRef, patch: &Value) -> Result<Value
     change(api, object, "application/merge-patch+json", patch).await
 }
 
-async fn change(api: &Api, object: &ObjectRef, form: &str, patch: &Value) -> Result<Value, Error> {
+async fn change(api: &Api, object: &ObjectRef, media_type: &str, patch: &Value) -> Result<Value, Error> {
     let target = format!("{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict", path(object)?);
-    let request = request("PATCH", &target, &[(CONTENT_TYPE.as_str(), form)], Some(patch.to_string().into_bytes()))?;
-    call(api, &Subject::object(Verb::Apply, object), &request).await
+    let form = Form { body: Some((media_type, patch)), ..Form::default() };
+    send(api, &Subject::object(Verb::Apply, object), &request(Method::PATCH, &target, form)?).await
 }
 
 /// Deletes an object. With a `uid`, only the object that has it.
@@ -176,9 +177,8 @@ pub async fn delete(api: &Api, object: &ObjectRef, uid_of_ours: Option<&str>) ->
     if let Some(uid) = uid_of_ours {
         options["preconditions"] = json!({"uid": uid});
     }
-    let request =
-        request("DELETE", &path(object)?, &[(CONTENT_TYPE.as_str(), "application/json")], Some(options.to_string().into_bytes()))?;
-    match call(api, &subject, &request).await {
+    let form = Form { body: Some((JSON, &options)), ..Form::default() };
+    match send(api, &subject, &request(Method::DELETE, &path(object)?, form)?).await {
         Ok(left) if is_held(&left) => Ok(DeleteOutcome::Deleting(left)),
         // The answer is the object itself also when nothing holds it back any more.
         Ok(_) | Err(Error::NotFound { .. } | Error::NamespaceMissing { .. } | Error::CrdMissing { .. }) => Ok(DeleteOutcome::Gone),
@@ -206,7 +206,7 @@ pub async fn list_names(api: &Api, kind: Kind, namespace: Option<&str>, selector
 
 /// Every object of a kind, what `read` makes of each, in a namespace or in all. A page of 500 is one request.
 pub async fn list<T>(api: &Api, kind: Kind, namespace: Option<&str>, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, Error> {
-    list_as(api, kind, namespace, "", "application/json", read).await
+    list_as(api, kind, namespace, "", JSON, read).await
 }
 
 async fn list_as<T>(
@@ -218,14 +218,15 @@ async fn list_as<T>(
     read: impl Fn(&Value) -> Option<T>,
 ) -> Result<Vec<T>, Error> {
     if let Some(namespace) = namespace.filter(|namespace| !is_plain(namespace)) {
-        return Err(malformed(&format!("`{namespace}` is no name of a namespace")));
+        return Err(Error::malformed(&format!("`{namespace}` is not a valid name of a namespace")));
     }
     let subject = Subject::all(Verb::List, kind, namespace);
+    let form = Form { accept: Some(accept), body: None };
     let mut found = Vec::new();
     let mut next = String::new();
     loop {
-        let target = format!("{}?limit={PAGE}&labelSelector={}&continue={next}", kind.collection_path(namespace), escape(selector));
-        let page = call(api, &subject, &request("GET", &target, &[(ACCEPT.as_str(), accept)], None)?).await?;
+        let target = format!("{}?limit={PAGE_OBJECTS}&labelSelector={}&continue={next}", kind.collection_path(namespace), escape(selector));
+        let page = send(api, &subject, &request(Method::GET, &target, form)?).await?;
         found.extend(page["items"].as_array().into_iter().flatten().filter_map(&read));
         match page["metadata"]["continue"].as_str() {
             Some(token) if !token.is_empty() => next = escape(token).to_string(),
@@ -236,7 +237,8 @@ async fn list_as<T>(
 
 /// Reads what stands at any path of the API, in the form that `accept` asks for. `about` is what a failure names.
 pub(crate) async fn look(api: &Api, about: &ObjectRef, path: &str, accept: &str) -> Result<Value, Error> {
-    call(api, &Subject::object(Verb::List, about), &request("GET", path, &[(ACCEPT.as_str(), accept)], None)?).await
+    let form = Form { accept: Some(accept), body: None };
+    send(api, &Subject::object(Verb::List, about), &request(Method::GET, path, form)?).await
 }
 
 /// The version that the installed definition of an operator's kind is labelled with; `None` when it is not there, not labelled, or
@@ -252,7 +254,7 @@ pub async fn installed_version(api: &Api, kind: Kind) -> Option<String> {
 /// read. Tried once.
 pub async fn end_of_log(api: &Api, pod: &ObjectRef, container: &str) -> Option<String> {
     let target = format!("{}/log?container={}&tailLines={LOG_LINES}&limitBytes={LOG_BYTES}", path(pod).ok()?, escape(container));
-    text(api, &Subject::object(Verb::Get, pod), &request("GET", &target, &[], None).ok()?).await
+    send_once(api, &Subject::object(Verb::Get, pod), &request(Method::GET, &target, Form::default()).ok()?).await
 }
 
 /// Whether anything keeps a deleted object: a finalizer, or a grace period that runs.
@@ -272,25 +274,13 @@ pub(crate) fn is_plain(name: &str) -> bool {
 /// The object's path. Names come from users: one that would lead elsewhere is refused.
 fn path(object: &ObjectRef) -> Result<String, Error> {
     if object.kind.namespaced() && object.namespace.is_none() {
-        return Err(malformed(&format!("{object} needs a namespace")));
+        return Err(Error::malformed(&format!("{object} needs a namespace")));
     }
     if is_plain(&object.name) && object.namespace.as_deref().is_none_or(is_plain) {
         Ok(object.path())
     } else {
-        Err(malformed(&format!("`{object}` is no name of a Kubernetes object")))
+        Err(Error::malformed(&format!("`{object}` is not a valid name of a Kubernetes object")))
     }
-}
-
-fn request(method: &str, target: &str, headers: &[(&str, &str)], body: Option<Vec<u8>>) -> Result<Request<Vec<u8>>, Error> {
-    let mut builder = Request::builder().method(method).uri(target);
-    for (name, value) in headers {
-        builder = builder.header(*name, *value);
-    }
-    builder.body(body.unwrap_or_default()).map_err(|_| malformed(&format!("`{target}` is no path of the Kubernetes API")))
-}
-
-fn malformed(problem: &str) -> Error {
-    Error::Invalid { object: "the object".to_owned(), problems: vec![FieldProblem { field: String::new(), problem: problem.to_owned() }] }
 }
 
 /// Percent-encodes a query value.

@@ -1,4 +1,4 @@
-//! How long to wait before the next try.
+//! How long to wait before the next attempt.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    const FIRST: Duration = Duration::from_millis(100);
-    const LONGEST: Duration = Duration::from_secs(5);
+    const FIRST_DELAY: Duration = Duration::from_millis(100);
+    const MAX_DELAY: Duration = Duration::from_secs(5);
 }
 
 impl Iterator for Backoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let full = Self::FIRST.saturating_mul(1 << self.attempts.min(10)).min(Self::LONGEST);
+        let full = Self::FIRST_DELAY.saturating_mul(1 << self.attempts.min(10)).min(Self::MAX_DELAY);
         self.attempts += 1;
         Some(full.mul_f64(rand::random_range(0.5..=1.0)))
     }
@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn delays_grow_up_to_the_longest() {
         let delays: Vec<_> = Backoff::default().take(20).collect();
-        assert!(delays[0] <= Backoff::FIRST && delays[0] >= Backoff::FIRST / 2);
-        assert!(delays[19] <= Backoff::LONGEST && delays[19] >= Backoff::LONGEST / 2);
+        assert!(delays[0] <= Backoff::FIRST_DELAY && delays[0] >= Backoff::FIRST_DELAY / 2);
+        assert!(delays[19] <= Backoff::MAX_DELAY && delays[19] >= Backoff::MAX_DELAY / 2);
     }
 }

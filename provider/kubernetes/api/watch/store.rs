@@ -38,7 +38,7 @@ impl<K: Observed> Store<K> {
 
     pub(super) fn put(&mut self, scope: &Scope, object: K) {
         self.revision = self.revision.max(object.slim().revision());
-        let group = self.group(scope.group_of(&object));
+        let group = self.group(scope.key_of(&object));
         group.objects.insert(object.slim().name().to_owned(), Arc::new(object));
         group.changed.send_replace(());
         self.tell_everybody();
@@ -46,7 +46,7 @@ impl<K: Observed> Store<K> {
 
     pub(super) fn remove(&mut self, scope: &Scope, object: &K) {
         self.revision = self.revision.max(object.slim().revision());
-        let group = self.group(scope.group_of(object));
+        let group = self.group(scope.key_of(object));
         group.objects.remove(object.slim().name());
         group.changed.send_replace(());
         self.tell_everybody();
@@ -60,7 +60,7 @@ impl<K: Observed> Store<K> {
         }
         for object in objects {
             self.revision = self.revision.max(object.slim().revision());
-            let group = self.group(scope.group_of(&object));
+            let group = self.group(scope.key_of(&object));
             group.objects.insert(object.slim().name().to_owned(), Arc::new(object));
         }
         self.listed = Some(asked);
