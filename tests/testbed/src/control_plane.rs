@@ -174,17 +174,11 @@ impl ControlPlane {
     }
 
     /// Starts a killed component again, with the same ports, data, token and certificate, and waits
-    /// until the API server answers. What plays the nodes is started anew with its store: it can lose sight of a pod that is made in that
-    /// moment, where a kubelet lists all of its pods again.
+    /// until the API server answers.
     pub async fn restart(&mut self, component: Component) -> Result<()> {
         self.kill(component);
         self.start_component(component)?;
-        self.serves().await?;
-        if matches!(component, Component::Etcd | Component::ApiServer) {
-            self.kill(Component::Kwok);
-            self.start_component(Component::Kwok)?;
-        }
-        Ok(())
+        self.serves().await
     }
 
     /// The path of the kubeconfig.
