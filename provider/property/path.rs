@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 /// One step of a [`PropertyPath`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Segment {
@@ -57,6 +59,14 @@ impl PropertyPath {
             Some(Segment::Key(key)) => Some(key),
             _ => None,
         }
+    }
+
+    /// What stands at this path in `value`.
+    pub fn find_in<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(value, |value, segment| match segment {
+            Segment::Key(key) => value.get(key),
+            Segment::Index(index) => value.get(index),
+        })
     }
 
     /// Whether `other` is this path or stands below it.

@@ -8,7 +8,7 @@ use super::args::{ClusterArgs, CoordinationType, FreeForm};
 use super::shape::{Installation, MOST_HOSTS, Shape};
 use super::{defaults, quantity, validate};
 use crate::kubernetes::meta::MANAGED_BY;
-use crate::property::path::{PropertyPath, Segment};
+use crate::property::path::PropertyPath;
 use crate::resource::{CheckFailure, Known};
 
 /// How deep an override may be; Pulumi's protocol ends at about as many objects in one another.
@@ -50,8 +50,8 @@ pub(super) fn problems(old: Option<&ClusterArgs>, given: &Known<ClusterArgs>) ->
     }
     let (old, new) = (old.and_then(|old| serde_json::to_value(old).ok()), serde_json::to_value(args).unwrap_or_default());
     found.retain(|failure| {
-        let known = old.as_ref().and_then(|old| at(old, &failure.path));
-        !given.is_unknown(&failure.path) && (known.is_none() || known != at(&new, &failure.path))
+        let known = old.as_ref().and_then(|old| failure.path.find_in(old));
+        !given.is_unknown(&failure.path) && (known.is_none() || known != failure.path.find_in(&new))
     });
     found
 }
@@ -72,13 +72,6 @@ pub(super) fn overridden_hosts(old: Option<&ClusterArgs>, filled: &Known<Cluster
         Some(CheckFailure::new(format!("{path}.configuration.clusters").as_str(), reason))
     });
     failures.filter(|failure| !filled.is_unknown(&failure.path)).collect()
-}
-
-fn at<'a>(value: &'a Value, path: &PropertyPath) -> Option<&'a Value> {
-    path.segments().iter().try_fold(value, |value, segment| match segment {
-        Segment::Key(key) => value.get(key),
-        Segment::Index(index) => value.get(index),
-    })
 }
 
 fn names(args: &ClusterArgs, found: &mut Vec<CheckFailure>) {
