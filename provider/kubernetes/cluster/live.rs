@@ -7,10 +7,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::args::ClusterArgs;
-use super::shape::Shape;
+use super::shape::{self, Shape};
 use super::validate::{self, ValidatedCluster};
 use super::{defaults, guard};
-use crate::kubernetes::apply::{self, fetch};
+use crate::kubernetes::apply::{self, find};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{Kind, ObjectRef};
@@ -34,8 +34,8 @@ impl Live {
         let rendered = validate::anyway(&Known::all(defaults::complete(old.clone(), false)));
         let ValidatedCluster { namespace, name, .. } = &rendered;
         let object = |kind| ObjectRef::new(kind, namespace, name);
-        let (installation, keeper) = futures::join!(there(api, object(Kind::Installation)), async {
-            if rendered.keeper().is_some() { there(api, object(Kind::KeeperInstallation)).await } else { Ok(None) }
+        let (installation, keeper) = futures::join!(async { find(api, &object(Kind::Installation)).await }, async {
+            if rendered.keeper().is_some() { find(api, &object(Kind::KeeperInstallation)).await } else { Ok(None) }
         });
         let shape = match (installation?, keeper?) {
             (Some(installation), keeper) => Shape::of(&installation, keeper.as_ref()),
@@ -50,20 +50,18 @@ impl Live {
         &self.shape
     }
 
-    /// Why the step to `new` is refused.
-    pub(super) fn refusals(&self, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
-        guard::refusals(&self.shape, &Shape::rendered(&validate::anyway(new)), new)
+    /// Why the step to the inputs `new`, whose shape is `to`, is refused.
+    pub(super) fn refusals(&self, to: &Shape, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
+        guard::refusals(&self.shape, to, new)
     }
 
-    /// The claims that never got a volume and ask for another class than `new` has: nothing is in them, and the operator makes them
+    /// The claims that never got a volume and ask for another class than in `to`: nothing is in them, and the operator makes them
     /// again only when they are gone.
-    pub(super) fn stale_claims(&self, new: &ValidatedCluster) -> Vec<&Value> {
-        let to = Shape::rendered(new);
+    pub(super) fn stale_claims(&self, to: &Shape) -> Vec<&Value> {
         let wanted = |name: &str| to.clickhouse.claims.get(name).or_else(|| to.keeper.as_ref()?.claims.get(name));
         let is_stale = |claim: &&Value| {
             let wanted = claim["metadata"]["name"].as_str().and_then(wanted);
-            let never_made = claim["spec"].get("volumeName").is_none() && claim["status"]["phase"] == "Pending";
-            never_made
+            !shape::has_volume(claim)
                 && wanted
                     .is_some_and(|wanted| wanted.class.is_some() && wanted.class.as_deref() != claim["spec"]["storageClassName"].as_str())
         };
@@ -77,7 +75,7 @@ pub(super) async fn reconsider(api: &Api, old: &ClusterArgs, new: &Known<Cluster
         return refusals;
     }
     match timeout(GLANCE, Live::look(api, old)).await {
-        Ok(Ok(live)) => live.refusals(new),
+        Ok(Ok(live)) => live.refusals(&Shape::rendered(&validate::anyway(new)), new),
         _ => refusals,
     }
 }
@@ -92,12 +90,5 @@ pub(super) async fn settled(api: &Api, namespace: &str, mut shape: Shape) -> Res
             shape.settle(&claims);
             Ok((shape, claims))
         }
-    }
-}
-
-async fn there(api: &Api, object: ObjectRef) -> Result<Option<Value>, Error> {
-    match fetch(api, &object).await {
-        Err(error) if error.is_absent() => Ok(None),
-        found => found,
     }
 }

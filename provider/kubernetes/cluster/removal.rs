@@ -53,10 +53,7 @@ impl Removal<'_> {
         let Some(state) = self.state else { return Ok(true) };
         let failed = |error: Error| error.to_failure();
         let here = look::kubernetes(self.api, self.namespace, state.kubernetes.as_ref()).await.map_err(failed)?;
-        let secret = match apply::fetch(self.api, &login::secret_of(self.namespace, self.name)).await {
-            Err(error) if error.is_absent() => None,
-            result => result.map_err(failed)?,
-        };
+        let secret = apply::find(self.api, &login::secret_of(self.namespace, self.name)).await.map_err(failed)?;
         if here.is_none() && state.uids != Uids::default() {
             // One object of ours tells as much.
             let mut seen = secret.as_ref().and_then(meta::uid) == state.uids.secret.as_deref() && secret.is_some();
@@ -132,12 +129,10 @@ impl Removal<'_> {
         let outcome = if uid.is_some() || named {
             self.delete(object, uid).await?
         } else {
-            match apply::fetch(self.api, object).await {
-                Ok(Some(found)) if meta::is_managed(&found) => self.delete(object, meta::uid(&found)).await?,
-                Ok(Some(_)) => Outcome::NotOurs,
-                Ok(None) => Outcome::Gone,
-                Err(error) if error.is_absent() => Outcome::Gone,
-                Err(error) => return Err(error.to_failure()),
+            match apply::find(self.api, object).await.map_err(|error| error.to_failure())? {
+                Some(found) if meta::is_managed(&found) => self.delete(object, meta::uid(&found)).await?,
+                Some(_) => Outcome::NotOurs,
+                None => Outcome::Gone,
             }
         };
         if outcome == Outcome::NotOurs {
