@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde_json::Value;
+
 /// A set of property paths.
 pub type Paths = BTreeSet<PropertyPath>;
 
@@ -61,6 +63,14 @@ impl PropertyPath {
             Some(Segment::Key(key)) => Some(key),
             _ => None,
         }
+    }
+
+    /// What stands at this path in `value`.
+    pub fn find_in<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(value, |value, segment| match segment {
+            Segment::Key(key) => value.get(key),
+            Segment::Index(index) => value.get(index),
+        })
     }
 
     /// Whether `other` is this path or stands below it.

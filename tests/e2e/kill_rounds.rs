@@ -266,6 +266,7 @@ impl Lane<'_> {
         drop(alone);
         self.kills += 1;
         self.history.push(String::from_utf8_lossy(&output.unwrap().unwrap().stdout).into_owned());
+        self.stack.restore_state().unwrap();
         // Fails when there is no lock that a killed engine has left.
         self.stack.run(&["cancel", "--yes"]).await.unwrap();
     }

@@ -27,9 +27,23 @@ enum Address {
     Name,
 }
 
-/// A way to make Pulumi replace a cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+macro_rules! ways {
+    ($($way:ident,)*) => {
+        /// A way to make Pulumi replace a cluster.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        enum Way {
+            $($way,)*
+        }
+
+        use Way::{$($way),*};
+
+        /// All of them, in the order in which they are tried.
+        const WAYS: &[Way] = &[$($way),*];
+    };
+}
+
+// Those in which nobody says that data may be lost come first.
+ways! {
     Replace,
     TargetReplace,
     Taint,
@@ -51,36 +65,6 @@ enum Way {
     OtherName,
     OtherNamespace,
 }
-
-use Way::{
-    CreateBeforeDelete, CreateBeforeDeleteOfTheSameName, DeleteBeforeCreate, DependencyDeletedFirst, DependencyReplaced, ExplicitProvider,
-    OtherAddressInConfiguration, OtherAddressInProvider, OtherClusterName, OtherContext, OtherName, OtherNamespace, RenamedProvider,
-    Replace, ReplaceOnChanges, ReplaceWith, ReplacedProvider, ReplacementTrigger, Taint, TargetReplace,
-};
-
-/// Those in which nobody says that data may be lost come first.
-const WAYS: [Way; 20] = [
-    Replace,
-    TargetReplace,
-    Taint,
-    ReplaceWith,
-    ReplacementTrigger,
-    ReplaceOnChanges,
-    DependencyReplaced,
-    DependencyDeletedFirst,
-    OtherContext,
-    OtherAddressInConfiguration,
-    ExplicitProvider,
-    OtherAddressInProvider,
-    RenamedProvider,
-    ReplacedProvider,
-    CreateBeforeDelete,
-    CreateBeforeDeleteOfTheSameName,
-    OtherClusterName,
-    DeleteBeforeCreate,
-    OtherName,
-    OtherNamespace,
-];
 
 impl Way {
     /// Whether the user has said that data may be lost.
@@ -368,7 +352,7 @@ async fn table(size: Size, policy: &'static str) {
     let chosen = std::env::var("REPLACEMENT").ok();
     let mut lane = None;
     let mut failed = Vec::new();
-    for way in WAYS.into_iter().filter(|way| chosen.as_ref().is_none_or(|chosen| format!("{way:?}") == *chosen)) {
+    for &way in WAYS.iter().filter(|way| chosen.as_ref().is_none_or(|chosen| format!("{way:?}") == *chosen)) {
         let mut own = match lane.take() {
             Some(lane) => lane,
             None => Lane::new(size, policy).await.unwrap(),

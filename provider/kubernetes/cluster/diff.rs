@@ -24,7 +24,7 @@ pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Kn
     for unknown in &new.unknown {
         // What is not known yet may well be another value.
         if !changes.iter().any(|change: &Change| change.path == *unknown) {
-            let kind = if lookup(&old_json, unknown).is_some() { ChangeKind::Update } else { ChangeKind::Add };
+            let kind = if unknown.find_in(&old_json).is_some() { ChangeKind::Update } else { ChangeKind::Add };
             changes.push(Change::of_input(unknown.clone(), kind));
         }
     }
@@ -73,13 +73,6 @@ fn missing(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &ClusterArg
 fn to_json(args: &ClusterArgs) -> Value {
     // A struct of strings, numbers and maps with string keys has a JSON form.
     serde_json::to_value(args).unwrap_or(Value::Null)
-}
-
-fn lookup<'a>(value: &'a Value, path: &PropertyPath) -> Option<&'a Value> {
-    path.segments().iter().try_fold(value, |value, segment| match segment {
-        Segment::Key(key) => value.get(key),
-        Segment::Index(index) => value.get(index),
-    })
 }
 
 /// Collects the leaves in which `old` and `new` differ.

@@ -8,7 +8,7 @@ use super::look::{self, There};
 use super::state::ClusterState;
 use crate::kubernetes::client::Session;
 use crate::kubernetes::meta::Kind;
-use crate::kubernetes::objects as apply;
+use crate::kubernetes::objects;
 use crate::resource::{Context, Failure, FailureKind, Function};
 
 /// Which cluster to look at.
@@ -72,14 +72,14 @@ impl Function for GetCluster {
 
     async fn invoke(&self, ctx: &Context, args: &GetClusterArgs) -> Result<GetClusterResult, Failure<()>> {
         let namespace = args.namespace.clone().unwrap_or_else(|| self.session.default_namespace());
-        if !apply::is_plain(&args.name) {
+        if !objects::is_plain(&args.name) {
             return Err(Failure::new(FailureKind::Invalid, format!("`{}` is not a valid name of a cluster", args.name)));
         }
         let api = self.session.api(ctx);
         let selector = format!("clickhouse.altinity.com/chi={},clickhouse.altinity.com/ready=yes", args.name);
         let (seen, serving) = futures::join!(
             Box::pin(look::around(&api, &namespace, &args.name, None, None)),
-            apply::list_names(&api, Kind::Pod, Some(&namespace), &selector),
+            objects::list_names(&api, Kind::Pod, Some(&namespace), &selector),
         );
         let seen = seen.map_err(|error| error.to_failure())?;
         let missing = || Failure::new(FailureKind::Invalid, format!("there is no cluster `{}` in namespace `{namespace}`", args.name));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Cluster;
 use crate::kubernetes::meta::Kind;
-use crate::kubernetes::objects as apply;
+use crate::kubernetes::objects;
 use crate::resource::list::{List, Listed};
 use crate::resource::{Context, Failure};
 
@@ -32,8 +32,9 @@ impl List for Cluster {
         let namespace = query.namespace.clone().unwrap_or_else(|| self.session.default_namespace());
         let namespace = (query.all_namespaces != Some(true)).then_some(namespace.as_str());
         let selector = query.label_selector.as_deref().unwrap_or_default();
-        let found =
-            apply::list_names(&self.session.api(ctx), Kind::Installation, namespace, selector).await.map_err(|error| error.to_failure())?;
+        let found = objects::list_names(&self.session.api(ctx), Kind::Installation, namespace, selector)
+            .await
+            .map_err(|error| error.to_failure())?;
         let listed = found
             .into_iter()
             .map(|object| Listed { id: format!("{}/{}", object.namespace.unwrap_or_default(), object.name), name: object.name });

@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::aspects::{self, ClusterArgs, Naming, ValidatedCluster};
-use super::shape::Shape;
+use super::aspects::{self, ClusterArgs, Naming};
+use super::shape::{self, Shape};
 use super::{guard, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{Kind, ObjectRef};
-use crate::kubernetes::objects::{self as apply, fetch};
+use crate::kubernetes::objects::{self, find};
 use crate::resource::{CheckFailure, Known};
 
 /// How long Check looks before it judges by the inputs alone.
@@ -33,8 +33,8 @@ impl Live {
         let rendered = validate::anyway(&Known::all(aspects::complete(old.clone(), false)));
         let Naming { namespace, name, .. } = &rendered.naming;
         let object = |kind| ObjectRef::new(kind, namespace, name);
-        let (installation, keeper) = futures::join!(there(api, object(Kind::Installation)), async {
-            if rendered.keeper().is_some() { there(api, object(Kind::KeeperInstallation)).await } else { Ok(None) }
+        let (installation, keeper) = futures::join!(async { find(api, &object(Kind::Installation)).await }, async {
+            if rendered.keeper().is_some() { find(api, &object(Kind::KeeperInstallation)).await } else { Ok(None) }
         });
         let shape = match (installation?, keeper?) {
             (Some(installation), keeper) => Shape::of(&installation, keeper.as_ref()),
@@ -49,20 +49,18 @@ impl Live {
         &self.shape
     }
 
-    /// Why the step to `new` is refused.
-    pub(super) fn refusals(&self, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
-        guard::refusals(&self.shape, &Shape::rendered(&validate::anyway(new)), new)
+    /// Why the step to the inputs `new`, whose shape is `to`, is refused.
+    pub(super) fn refusals(&self, to: &Shape, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
+        guard::refusals(&self.shape, to, new)
     }
 
-    /// The claims that never got a volume and ask for another class than `new` has: nothing is in them, and the operator makes them
+    /// The claims that never got a volume and ask for another class than in `to`: nothing is in them, and the operator makes them
     /// again only when they are gone.
-    pub(super) fn stale_claims(&self, new: &ValidatedCluster) -> Vec<&Value> {
-        let to = Shape::rendered(new);
+    pub(super) fn stale_claims(&self, to: &Shape) -> Vec<&Value> {
         let wanted = |name: &str| to.clickhouse.claims.get(name).or_else(|| to.keeper.as_ref()?.claims.get(name));
         let is_stale = |claim: &&Value| {
             let wanted = claim["metadata"]["name"].as_str().and_then(wanted);
-            let never_made = claim["spec"].get("volumeName").is_none() && claim["status"]["phase"] == "Pending";
-            never_made
+            !shape::has_volume(claim)
                 && wanted
                     .is_some_and(|wanted| wanted.class.is_some() && wanted.class.as_deref() != claim["spec"]["storageClassName"].as_str())
         };
@@ -76,7 +74,7 @@ pub(super) async fn reconsider(api: &Api, old: &ClusterArgs, new: &Known<Cluster
         return refusals;
     }
     match timeout(GLANCE, Live::look(api, old)).await {
-        Ok(Ok(live)) => live.refusals(new),
+        Ok(Ok(live)) => live.refusals(&Shape::rendered(&validate::anyway(new)), new),
         _ => refusals,
     }
 }
@@ -84,19 +82,12 @@ pub(super) async fn reconsider(api: &Api, old: &ClusterArgs, new: &Known<Cluster
 /// The shape with the volumes that it really has, and the volume claims of its namespace. Where these may not be read, the volumes are
 /// taken to be as the shape says.
 pub(super) async fn settled(api: &Api, namespace: &str, mut shape: Shape) -> Result<(Shape, Vec<Value>), Error> {
-    match apply::list(api, Kind::PersistentVolumeClaim, Some(namespace), |claim| Some(claim.clone())).await {
+    match objects::list(api, Kind::PersistentVolumeClaim, Some(namespace), |claim| Some(claim.clone())).await {
         Err(Error::Forbidden { .. }) => Ok((shape, Vec::new())),
         claims => {
             let claims = claims?;
             shape.settle(&claims);
             Ok((shape, claims))
         }
-    }
-}
-
-async fn there(api: &Api, object: ObjectRef) -> Result<Option<Value>, Error> {
-    match fetch(api, &object).await {
-        Err(error) if error.is_absent() => Ok(None),
-        found => found,
     }
 }

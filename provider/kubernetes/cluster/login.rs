@@ -11,7 +11,7 @@ use super::{defaults, names};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{Kind, ObjectRef};
-use crate::kubernetes::objects as apply;
+use crate::kubernetes::objects;
 use crate::resource::{Failure, FailureKind};
 
 /// Letters and digits only: nothing in it has to be escaped in a URL, in XML or in a shell.
@@ -41,7 +41,7 @@ pub(super) async fn resolve<S>(api: &Api, cluster: &ValidatedCluster, before: Be
         Credential::Given(password) => Ok(Login { password: Some(password.clone()), version: None }),
         Credential::Existing { secret, key } => {
             let object = ObjectRef::new(Kind::Secret, &cluster.naming.namespace, secret);
-            let found = apply::fetch(api, &object).await.map_err(|error: Error| error.to_failure())?;
+            let found = objects::fetch(api, &object).await.map_err(|error: Error| error.to_failure())?;
             let password = found.as_ref().and_then(|found| decode(found, key));
             let missing = || {
                 let what = if found.is_some() { format!("{object} has no key `{key}`") } else { format!("{object} does not exist") };

@@ -11,11 +11,11 @@ use super::outputs::{Observed, outputs};
 use super::shape::Shape;
 use super::state::{ClusterState, KubernetesCluster, Uids};
 use super::{Failed, defaults, effects, field, guard, live, login, survey, uid, validate};
-use crate::kubernetes::objects::fetch;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::identity::{Identity, identify, namespace_uid};
 use crate::kubernetes::meta::{Kind, ObjectRef, incarnation, is_managed, is_marked, owner_urn};
+use crate::kubernetes::objects::{fetch, find};
 use crate::resource::{Context, Failure, FailureKind, Found, Known, Paths, Urn};
 
 /// What is there before a cluster is made.
@@ -274,15 +274,12 @@ pub(super) async fn around(
     let may_have_keeper = old.is_none_or(super::has_keeper) || old_state.is_some_and(|state| state.uids.keeper.is_some());
     let object = |kind| ObjectRef::new(kind, namespace, name);
     let (installation, service, secret, keeper) = futures::join!(
-        fetch_owned(api, object(Kind::Installation)),
+        async { find(api, &object(Kind::Installation)).await },
         fetch_owned(api, object(Kind::Service)),
         fetch_owned(api, login::secret_of(namespace, name)),
         async { if may_have_keeper { fetch_owned(api, object(Kind::KeeperInstallation)).await } else { Ok(None) } },
     );
-    let installation = match installation {
-        Err(error) if error.is_absent() => None,
-        result => result?,
-    };
+    let installation = installation?;
     let keeper = match keeper {
         Err(Error::CrdMissing { .. }) => None,
         result => result?,

@@ -174,7 +174,7 @@ impl Resource for Cluster {
             Box::pin(tryout::update(&api, ctx, &cluster, &login, old_state)).await?;
             match Box::pin(Live::look(&api, old)).await {
                 Ok(live) => {
-                    refuse(&live.refusals(new))?;
+                    refuse(&live.refusals(&to, new))?;
                     from = live.shape().clone();
                     survey::expandable(&api, &from, &to, new).await?;
                 }
@@ -216,11 +216,10 @@ impl Resource for Cluster {
         // What is there may be more than the inputs of the last run tell: after a change that was half made, or an edit by hand.
         let live = Box::pin(Live::look(&api, old)).await.map_err(|error| error.to_failure())?;
         let (known, to) = (Known::all(new.clone()), Shape::rendered(&cluster));
-        refuse(&live.refusals(&known))?;
+        refuse(&live.refusals(&to, &known))?;
         Box::pin(survey::expandable(&api, live.shape(), &to, &known)).await?;
         let growing = guard::growing(live.shape(), &to);
         Box::pin(look::refuse_foreign(&api, ctx, &cluster, &observed.uids)).await?;
-        drop((known, to));
         let password = known_password(old_state);
         let same_version = same_password(old, new);
         let secret = if same_version && password.is_some() { None } else { Box::pin(look::credentials(&api, &cluster)).await? };
@@ -239,8 +238,9 @@ impl Resource for Cluster {
             args: Some(old),
             state: old_state,
         };
-        Box::pin(removal.claims(&live.stale_claims(&cluster))).await?;
-        drop(live);
+        Box::pin(removal.claims(&live.stale_claims(&to))).await?;
+        // None of it is needed for the wait, and a thousand clusters can change at once.
+        drop((live, known, to));
         let rollout = Rollout {
             ctx,
             api: &api,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::{Error, Reach};
 use crate::kubernetes::meta::{Kind, ObjectRef};
-use crate::kubernetes::objects as apply;
+use crate::kubernetes::objects;
 
 /// How long a part of the API that does not answer is waited for: a server beside the API server may be away for good.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -134,7 +134,7 @@ async fn discover(api: &Api, namespace: &str) -> Result<Discovered, Error> {
     let about = ObjectRef::global(Kind::Namespace, namespace);
     let get = |path: String| {
         let about = &about;
-        async move { apply::look(api, about, &path, AGGREGATED).await }
+        async move { objects::look(api, about, &path, AGGREGATED).await }
     };
     let mut discovered = Discovered::default();
     let (core, groups) = futures::try_join!(get("/api".to_owned()), get("/apis".to_owned()))?;
@@ -172,7 +172,7 @@ async fn first_of(api: &Api, namespace: &str, kind: &Listed, owners: &HashSet<(S
     let mut next = String::new();
     loop {
         let path = format!("{root}/namespaces/{namespace}/{plural}?limit={PAGE}&continue={next}");
-        let page = match apply::look(api, &about, &path, METADATA).await {
+        let page = match objects::look(api, &about, &path, METADATA).await {
             // Its definition has gone since.
             Err(error) if error.is_absent() => return Ok(None),
             result => result?,
@@ -181,7 +181,7 @@ async fn first_of(api: &Api, namespace: &str, kind: &Listed, owners: &HashSet<(S
             return Ok(Some(text(&object["metadata"], "name").to_owned()));
         }
         match page["metadata"]["continue"].as_str() {
-            Some(token) if !token.is_empty() => next = apply::escape(token).to_string(),
+            Some(token) if !token.is_empty() => next = objects::escape(token).to_string(),
             _ => return Ok(None),
         }
     }

@@ -10,7 +10,7 @@ use super::{Failed, began_only, field, has_keeper, login, look, namespace, shape
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
-use crate::kubernetes::objects::{self as apply, DeleteOutcome};
+use crate::kubernetes::objects::{self, DeleteOutcome};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::Context;
 
@@ -53,15 +53,12 @@ impl Removal<'_> {
         let Some(state) = self.state else { return Ok(true) };
         let failed = |error: Error| error.to_failure();
         let here = look::kubernetes(self.api, self.namespace, state.kubernetes.as_ref()).await.map_err(failed)?;
-        let secret = match apply::fetch(self.api, &login::secret_of(self.namespace, self.name)).await {
-            Err(error) if error.is_absent() => None,
-            result => result.map_err(failed)?,
-        };
+        let secret = objects::find(self.api, &login::secret_of(self.namespace, self.name)).await.map_err(failed)?;
         if here.is_none() && state.uids != Uids::default() {
             // One object of ours tells as much.
             let mut seen = secret.as_ref().and_then(meta::uid) == state.uids.secret.as_deref() && secret.is_some();
             if !seen {
-                let installation = apply::fetch(self.api, &self.object(Kind::Installation)).await;
+                let installation = objects::fetch(self.api, &self.object(Kind::Installation)).await;
                 seen = installation.is_ok_and(|found| found.is_some_and(|found| meta::uid(&found) == state.uids.installation.as_deref()));
             }
             if !seen {
@@ -97,7 +94,7 @@ impl Removal<'_> {
         if policy == Some(ReclaimPolicy::Delete) {
             // Those of members that went earlier, too.
             let selector = format!("clickhouse-keeper.altinity.com/chk={}", self.name);
-            let claims = apply::list_names(self.api, Kind::PersistentVolumeClaim, Some(self.namespace), &selector).await;
+            let claims = objects::list_names(self.api, Kind::PersistentVolumeClaim, Some(self.namespace), &selector).await;
             for claim in claims.map_err(|error| error.to_failure())? {
                 self.delete(&claim, None).await?;
             }
@@ -132,12 +129,10 @@ impl Removal<'_> {
         let outcome = if uid.is_some() || named {
             self.delete(object, uid).await?
         } else {
-            match apply::fetch(self.api, object).await {
-                Ok(Some(found)) if meta::is_managed(&found) => self.delete(object, meta::uid(&found)).await?,
-                Ok(Some(_)) => Outcome::NotOurs,
-                Ok(None) => Outcome::Gone,
-                Err(error) if error.is_absent() => Outcome::Gone,
-                Err(error) => return Err(error.to_failure()),
+            match objects::find(self.api, object).await.map_err(|error| error.to_failure())? {
+                Some(found) if meta::is_managed(&found) => self.delete(object, meta::uid(&found)).await?,
+                Some(_) => Outcome::NotOurs,
+                None => Outcome::Gone,
             }
         };
         if outcome == Outcome::NotOurs {
@@ -148,7 +143,7 @@ impl Removal<'_> {
 
     /// Deletes one object and waits until it is gone.
     async fn delete(&self, object: &ObjectRef, uid: Option<&str>) -> Result<Outcome, Failed> {
-        match apply::delete(self.api, object, uid).await.map_err(|error| error.to_failure())? {
+        match objects::delete(self.api, object, uid).await.map_err(|error| error.to_failure())? {
             DeleteOutcome::Gone => Ok(Outcome::Gone),
             DeleteOutcome::NotOurs => Ok(Outcome::NotOurs),
             DeleteOutcome::Deleting(left) => {
@@ -171,7 +166,7 @@ impl Removal<'_> {
             return Ok(());
         }
         let patch = json!({"metadata": {"uid": meta::uid(leaving)}, "spec": {"suspend": "no"}});
-        match apply::merge(self.api, &self.object(Kind::Installation), &patch).await {
+        match objects::merge(self.api, &self.object(Kind::Installation), &patch).await {
             Err(error) if !error.is_absent() => Err(error.to_failure()),
             _ => Ok(()),
         }

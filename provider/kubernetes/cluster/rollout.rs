@@ -20,7 +20,7 @@ use super::{complete, login, manifest, restarts, task, uid};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
-use crate::kubernetes::objects::{self as apply, Write};
+use crate::kubernetes::objects::{self, Write};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::{Context, Failure, FailureKind};
 
@@ -79,7 +79,7 @@ impl Rollout<'_> {
         let Some(secret) = self.manifests("").secret else { return Ok(()) };
         // A run that the user stops has still to say whose the cluster is.
         let api = Api { cancel: CancellationToken::new(), ..self.api.clone() }.until(Instant::now() + LAST_WRITE);
-        apply::apply(&api, &secret, self.mode()).await.map(drop).map_err(|error| error.to_failure())
+        objects::apply(&api, &secret, self.mode()).await.map(drop).map_err(|error| error.to_failure())
     }
 
     fn state(&self) -> ClusterState {
@@ -144,7 +144,7 @@ impl Rollout<'_> {
             secret.remove("data");
         }
         let stopped = self.ctx.cancel.is_cancelled();
-        match apply::create(self.api, &empty).await {
+        match objects::create(self.api, &empty).await {
             Ok(made) => {
                 self.exists = true;
                 self.observed.uids.secret = uid(&made);
@@ -162,7 +162,7 @@ impl Rollout<'_> {
     async fn join(&mut self) -> Result<(), Failure<ClusterState>> {
         let Naming { namespace, name, .. } = &self.cluster.naming;
         let object = login::secret_of(namespace, name);
-        let found = apply::fetch(self.api, &object).await.map_err(|error| error.to_failure())?;
+        let found = objects::fetch(self.api, &object).await.map_err(|error| error.to_failure())?;
         let owner = found.as_ref().and_then(meta::owner_urn);
         let (Some(found), true) = (&found, owner == Some(&self.ctx.urn.0)) else {
             let whose = owner.map_or_else(|| "somebody else".to_owned(), |urn| format!("the resource {urn}"));
@@ -192,7 +192,7 @@ impl Rollout<'_> {
         let Naming { namespace, name, .. } = &self.cluster.naming;
         let object = ObjectRef::new(Kind::Installation, namespace, name);
         let failed = |error: Error| error.to_failure();
-        let Some(managers) = Box::pin(apply::disown(self.api, &object)).await.map_err(failed)? else { return Ok(()) };
+        let Some(managers) = Box::pin(objects::disown(self.api, &object)).await.map_err(failed)? else { return Ok(()) };
         if let Some(old) = self.old.and_then(complete) {
             let mut installation = manifest::installations(&old).0;
             if let Some(spec) = installation["spec"].as_object_mut() {
@@ -214,7 +214,7 @@ impl Rollout<'_> {
     }
 
     async fn put(&self, manifest: &Value) -> Result<Value, Error> {
-        apply::apply(self.api, manifest, self.mode()).await
+        objects::apply(self.api, manifest, self.mode()).await
     }
 
     fn mode(&self) -> Write {
@@ -304,7 +304,7 @@ impl Rollout<'_> {
         if restart {
             installation["spec"]["restart"] = json!("RollingUpdate");
         }
-        let answer = apply::apply(self.api, &installation, self.mode()).await?;
+        let answer = objects::apply(self.api, &installation, self.mode()).await?;
         Ok((task, answer))
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::aspects::ClusterArgs;
-use super::aspects::ValidatedCluster;
+use super::aspects::{ClusterArgs, ValidatedCluster};
+use super::diagnose::class_property;
 use super::guard::Growing;
 use super::readiness::Owner;
 use super::readiness::operator::{self, Presence};
@@ -20,7 +20,7 @@ use crate::kubernetes::error::INSTALL_OPERATOR;
 use crate::kubernetes::inventory::{self, StorageClass};
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::Claim;
-use crate::kubernetes::watch::{SharedWatches as Hub, Subscription};
+use crate::kubernetes::watch::{SharedWatches, Subscription};
 use crate::resource::{Context, Known};
 
 /// How long a list of claims is waited for.
@@ -114,14 +114,8 @@ fn rigid(class: &str, classes: &[StorageClass]) -> Option<String> {
 /// The classes of the volumes that the cluster comes to, each once, with the property that says it.
 fn wanted(cluster: &ValidatedCluster) -> Vec<Wanted> {
     let Shape { clickhouse, keeper, .. } = Shape::rendered(cluster);
-    let (chi, chk) = (("chiOverrides", &cluster.overrides.chi), ("chkOverrides", &cluster.overrides.chk));
-    let installation = of_claims(&clickhouse, chi, |template| match template {
-        "data" => Some("storage.storageClass"),
-        "logs" => Some("storage.logs.storageClass"),
-        _ => None,
-    });
-    let of_keeper = |template: &str| (template == "data").then_some("coordination.keeper.storage.storageClass");
-    let keeper = keeper.map(|keeper| of_claims(&keeper, chk, of_keeper)).unwrap_or_default();
+    let installation = of_claims(&clickhouse, &cluster.overrides.chi, false);
+    let keeper = keeper.map(|keeper| of_claims(&keeper, &cluster.overrides.chk, true)).unwrap_or_default();
     let mut wanted: Vec<Wanted> = Vec::new();
     for each in installation.into_iter().chain(keeper) {
         if !wanted.iter().any(|known| known.class == each.class) {
@@ -132,18 +126,15 @@ fn wanted(cluster: &ValidatedCluster) -> Vec<Wanted> {
 }
 
 /// The classes of an installation's volumes. An override that names a class is the property that says it.
-fn of_claims(
-    installation: &Installation,
-    (root, overrides): (&str, &Value),
-    property: impl Fn(&str) -> Option<&'static str>,
-) -> Vec<Wanted> {
+fn of_claims(installation: &Installation, overrides: &Value, is_keeper: bool) -> Vec<Wanted> {
     let overridden = overrides.pointer("/templates/volumeClaimTemplates").and_then(Value::as_array);
     let classes: BTreeSet<_> = installation.claims.values().map(|claim| (&claim.template, &claim.class)).collect();
     let each = classes.into_iter().map(|(template, class)| {
         let names_class = |found: &Value| found["name"] == **template && found.pointer("/spec/storageClassName").is_some();
         let by_override = overridden.is_some_and(|templates| templates.iter().any(names_class));
-        let property = property(template).filter(|_| !by_override);
-        Wanted { property: property.map_or_else(|| format!("{root}.templates.volumeClaimTemplates"), str::to_owned), class: class.clone() }
+        // Templates without a name of ours are said by an override only.
+        let property = class_property(if by_override { "" } else { template }, is_keeper);
+        Wanted { property: property.to_owned(), class: class.clone() }
     });
     each.collect()
 }
@@ -174,7 +165,7 @@ fn missing(wanted: &[Wanted], classes: &[StorageClass]) -> Vec<String> {
 
 /// The claims of an installation or a Keeper that are not being deleted. Clusters that ask at the same time share one list.
 async fn claims(session: &Session, namespace: &str, owner: Owner) -> (Owner, Vec<Arc<Claim>>) {
-    let mut watch: Subscription<Claim> = Hub::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), &owner.children());
+    let mut watch: Subscription<Claim> = SharedWatches::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), &owner.children());
     let listed = async {
         loop {
             let snapshot = watch.snapshot();

@@ -10,7 +10,7 @@ use super::state::ClusterState;
 use super::{Failed, look, survey, task, validated};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::{Error, Reach};
-use crate::kubernetes::objects::{self as apply, Write};
+use crate::kubernetes::objects::{self, Write};
 use crate::resource::{Context, Failure, Known};
 
 /// Tries a creation out, and gives the cluster that it would make: one of this stack's that is there already is taken over. What does
@@ -75,7 +75,7 @@ async fn dry_run(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &L
     let makes_namespace = namespace.is_some();
     let write = Write { dry_run: true, force: cluster.operations.force_conflicts, adopt: cluster.adopted.is_some() };
     let manifests: Vec<_> = [namespace, secret, service, keeper, Some(installation)].into_iter().flatten().collect();
-    let results = join_all(manifests.iter().map(|manifest| apply::apply(api, manifest, write))).await;
+    let results = join_all(manifests.iter().map(|manifest| objects::apply(api, manifest, write))).await;
     let mut told: Vec<String> = Vec::new();
     let mut reasons: Vec<Error> = Vec::new();
     for error in results.into_iter().filter_map(Result::err) {

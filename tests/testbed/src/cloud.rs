@@ -2,14 +2,15 @@
 //! balancers. The classes are `standard` (the default: bound at once, can grow), `never-binds`, `fixed-size` (bound at once, can't grow)
 //! and `grows-slowly`.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use anyhow::Result;
 use futures::{StreamExt as _, TryStreamExt as _};
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Service};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
@@ -32,6 +33,8 @@ pub const HOST_NAME: &str = "testbed/host-name";
 const PROVISIONER: &str = "volumes.testbed";
 /// How long a load balancer takes. A real one takes minutes; what matters is that it isn't there at once.
 const BALANCER_DELAY: Duration = Duration::from_millis(300);
+/// How long a pod may be on a node without anybody having touched it.
+const MISSED: Duration = Duration::from_secs(3);
 
 /// Makes the StorageClasses.
 pub async fn install(client: &Client) -> Result<()> {
@@ -56,7 +59,33 @@ pub async fn install(client: &Client) -> Result<()> {
 
 /// Plays the cloud until dropped. A lost connection is made anew.
 pub async fn run(client: Client) {
-    tokio::join!(claims(client.clone()), volumes(client.clone()), balancers(client));
+    tokio::join!(claims(client.clone()), volumes(client.clone()), balancers(client.clone()), missed_pods(client));
+}
+
+/// What plays the nodes can miss a pod that is made while the API server or its store restarts, where a kubelet lists all of its own. Such a
+/// pod is changed, so that it is seen.
+async fn missed_pods(client: Client) {
+    let pods: Api<Pod> = Api::all(client.clone());
+    let pending = ListParams::default().fields("status.phase=Pending");
+    let is_untouched = |pod: &Pod| {
+        let on_a_node = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+        on_a_node
+            && pod.metadata.deletion_timestamp.is_none()
+            && pod.status.as_ref().is_none_or(|status| status.container_statuses.is_none())
+    };
+    let mut before = BTreeSet::new();
+    loop {
+        tokio::time::sleep(MISSED).await;
+        let Ok(listed) = pods.list(&pending).await else { continue };
+        let untouched: Vec<Pod> = listed.items.into_iter().filter(is_untouched).collect();
+        for pod in untouched.iter().filter(|pod| before.contains(&pod.uid())) {
+            let reminder = json!({"metadata": {"annotations": {"testbed/reminder": pod.resource_version()}}});
+            let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
+            // One that has gone meanwhile needs none.
+            _ = pods.patch_metadata(&pod.name_any(), &PatchParams::default(), &Patch::Merge(reminder)).await;
+        }
+        before = untouched.iter().map(kube::ResourceExt::uid).collect();
+    }
 }
 
 async fn claims(client: Client) {

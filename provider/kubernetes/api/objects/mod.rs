@@ -54,6 +54,14 @@ pub async fn fetch(api: &Api, object: &ObjectRef) -> Result<Option<Value>, Error
     }
 }
 
+/// Reads an object. `None` also when its namespace or the definition of its kind does not exist.
+pub async fn find(api: &Api, object: &ObjectRef) -> Result<Option<Value>, Error> {
+    match fetch(api, object).await {
+        Err(error) if error.is_absent() => Ok(None),
+        found => found,
+    }
+}
+
 /// Makes the object that a manifest describes, unless one of its name is there: then it fails with [`Error::AlreadyExists`]
 /// and changes nothing. Of two that make the same object at the same time one succeeds.
 pub async fn create(api: &Api, manifest: &Value) -> Result<Value, Error> {

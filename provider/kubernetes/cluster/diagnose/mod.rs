@@ -251,8 +251,8 @@ fn template_of<'c>(claim: &'c Claim, suffix: &str) -> &'c str {
     claim.metadata.name().strip_suffix(suffix).unwrap_or_default()
 }
 
-/// The property that says the class of the claims of a template.
-fn class_property(template: &str, of_keeper: bool) -> &'static str {
+/// The property that says the class of the claims of a template: an override where no input does.
+pub(crate) fn class_property(template: &str, of_keeper: bool) -> &'static str {
     match (of_keeper, template) {
         (false, "data") => "storage.storageClass",
         (false, "logs") => "storage.logs.storageClass",

@@ -11,7 +11,7 @@ use crate::kubernetes::client::Session;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{Event, Service};
 use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
-use crate::kubernetes::watch::{Scope, SharedWatches as Hub, Snapshot, Subscription};
+use crate::kubernetes::watch::{Scope, SharedWatches, Snapshot, Subscription};
 use crate::resource::{Context, FailureKind};
 
 /// How long a changed load balancer may show its former address before that counts as the one that it keeps.
@@ -32,7 +32,7 @@ pub async fn await_load_balancer(
     // Taken before the watch starts, so that its first list is newer.
     let started = Instant::now();
     let mut watching = Watching {
-        service: Hub::subscribe(session, Kind::Service, Some(namespace), &Scope::Ours(name.to_owned())),
+        service: SharedWatches::subscribe(session, Kind::Service, Some(namespace), &Scope::Ours(name.to_owned())),
         events: None,
         name: name.to_owned(),
         former: former.map(str::to_owned),
@@ -41,7 +41,7 @@ pub async fn await_load_balancer(
     loop {
         match wait(ctx, deadline, &mut watching).await? {
             Step::Address(address) => return Ok(address),
-            Step::Search => watching.events = Some(Hub::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings)),
+            Step::Search => watching.events = Some(SharedWatches::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings)),
         }
     }
 }

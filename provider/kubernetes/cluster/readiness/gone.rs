@@ -8,7 +8,7 @@ use crate::kubernetes::client::Session;
 use crate::kubernetes::meta::{Kind, ObjectRef};
 use crate::kubernetes::observe::Parting;
 use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
-use crate::kubernetes::watch::{Scope, SharedWatches as Hub, Snapshot, Subscription};
+use crate::kubernetes::watch::{Scope, SharedWatches, Snapshot, Subscription};
 use crate::resource::Context;
 
 /// After how long a finalizer that does not go has the operator looked for.
@@ -39,7 +39,7 @@ pub async fn await_gone(session: &Session, ctx: &Context, deadline: Instant, lea
         // Of Secrets and namespaces the others are nobody's business.
         let of_kind = if matches!(leaving.object.kind, Kind::Secret | Kind::Namespace) { Scope::Only } else { Scope::Name };
         let scope = of_kind(leaving.object.name.clone());
-        let subscription = Hub::subscribe(session, leaving.object.kind, leaving.object.namespace.as_deref(), &scope);
+        let subscription = SharedWatches::subscribe(session, leaving.object.kind, leaving.object.namespace.as_deref(), &scope);
         Each { leaving, subscription, moved: None }
     });
     let mut watching = Watching { each: each.collect(), started, operator: None };

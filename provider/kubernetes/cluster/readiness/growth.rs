@@ -13,7 +13,7 @@ use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{Claim, ClaimStatus, Event};
 use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
-use crate::kubernetes::watch::{Scope, SharedWatches as Hub, Snapshot, Subscription};
+use crate::kubernetes::watch::{Scope, SharedWatches, Snapshot, Subscription};
 use crate::resource::{Context, FailureKind};
 
 /// How long a state that won't mend itself may last: a claim that still asks for the old size though the operator is done, growth that
@@ -72,7 +72,7 @@ pub async fn await_growth(
         return Ok(());
     }
     let mut watching = Watching {
-        claims: Hub::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), &owner.children()),
+        claims: SharedWatches::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), &owner.children()),
         events: None,
         judge: Judge { wanted, since: HashMap::new() },
     };
@@ -88,7 +88,7 @@ pub async fn await_growth(
                 ctx.report.warn(&format!("whether the volumes have grown is not known: {trouble}"));
                 return Ok(());
             }
-            Step::Search => watching.events = Some(Hub::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings)),
+            Step::Search => watching.events = Some(SharedWatches::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings)),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{KeeperInstallation, Pod, StatefulSet};
 use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
-use crate::kubernetes::watch::{Scope, SharedWatches as Hub, Subscription};
+use crate::kubernetes::watch::{Scope, SharedWatches, Subscription};
 use crate::resource::{Context, FailureKind};
 
 /// How long a Keeper's status may stay `InProgress` without any move before the operator counts as away.
@@ -23,7 +23,7 @@ const LEAVING: Duration = Duration::from_secs(60);
 /// when one is deleted whose members it still asks for. Gives up with a word when its status does not move for 90 seconds.
 pub async fn await_keeper_idle(session: &Session, ctx: &Context, deadline: Instant, namespace: &str, name: &str) -> Result<(), NotReady> {
     let mut watching = Idle {
-        keeper: Hub::subscribe(session, Kind::KeeperInstallation, Some(namespace), &Scope::Name(name.to_owned())),
+        keeper: SharedWatches::subscribe(session, Kind::KeeperInstallation, Some(namespace), &Scope::Name(name.to_owned())),
         name: name.to_owned(),
         moved: None,
     };
@@ -106,8 +106,8 @@ pub async fn await_keeper_left(
 ) -> Result<(), NotReady> {
     let scope = Scope::OfKeeper(name.to_owned());
     let mut watching = Left {
-        sets: Hub::subscribe(session, Kind::StatefulSet, Some(namespace), &scope),
-        pods: Hub::subscribe(session, Kind::Pod, Some(namespace), &scope),
+        sets: SharedWatches::subscribe(session, Kind::StatefulSet, Some(namespace), &scope),
+        pods: SharedWatches::subscribe(session, Kind::Pod, Some(namespace), &scope),
         name: name.to_owned(),
         uid: uid.map(str::to_owned),
     };

@@ -14,7 +14,7 @@ use crate::kubernetes::client::Session;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::wait::{NotReady, wait};
-use crate::kubernetes::watch::{Scope, SharedWatches as Hub};
+use crate::kubernetes::watch::{Scope, SharedWatches};
 use crate::resource::Context;
 
 /// What a change is to lead to. Printed as the installation's kind and name.
@@ -74,8 +74,8 @@ where
     // Taken before the watches start, so that their first list is newer.
     let started = Instant::now();
     let mut watching = Watching {
-        object: Hub::subscribe(session, Kind::Installation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
-        sets: Hub::subscribe(session, Kind::StatefulSet, Some(&expect.namespace), &children),
+        object: SharedWatches::subscribe(session, Kind::Installation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
+        sets: SharedWatches::subscribe(session, Kind::StatefulSet, Some(&expect.namespace), &children),
         search: None,
         judge: Judge::new(expect.clone(), Limits { search_by: deadline.checked_sub(QUIET * 2), ..Limits::default() }, started),
     };

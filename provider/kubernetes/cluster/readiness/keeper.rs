@@ -14,7 +14,7 @@ use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{KeeperInstallation, KeeperStatus, Normalized};
 use crate::kubernetes::wait::{NotReady, Pending, Verdict, wait};
-use crate::kubernetes::watch::{Scope, SharedWatches as Hub};
+use crate::kubernetes::watch::{Scope, SharedWatches};
 use crate::resource::{Context, FailureKind};
 
 /// How long all members must have been ready before a change that the operator has taken up counts as done although the operator does
@@ -65,8 +65,8 @@ pub async fn await_keeper(session: &Session, ctx: &Context, deadline: Instant, e
     // Taken before the watches start, so that their first list is newer.
     let started = Instant::now();
     let mut watching = Watching {
-        object: Hub::subscribe(session, Kind::KeeperInstallation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
-        sets: Hub::subscribe(session, Kind::StatefulSet, Some(&expect.namespace), &children),
+        object: SharedWatches::subscribe(session, Kind::KeeperInstallation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
+        sets: SharedWatches::subscribe(session, Kind::StatefulSet, Some(&expect.namespace), &children),
         search: None,
         judge: Judge::new(expect.clone(), started),
     };

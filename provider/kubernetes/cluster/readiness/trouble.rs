@@ -9,9 +9,9 @@ use tokio::task::JoinSet;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::cluster::diagnose::{Ended, Evidence, Finding, Stage, Words, ended, findings, lacks_claim, telling};
 use crate::kubernetes::meta::{Kind, ObjectRef};
-use crate::kubernetes::objects as apply;
+use crate::kubernetes::objects;
 use crate::kubernetes::observe::{Claim, Event, Observed, Pod, Quota, StatefulSet};
-use crate::kubernetes::watch::{Scope, SharedWatches as Hub, Subscription};
+use crate::kubernetes::watch::{Scope, SharedWatches, Subscription};
 
 /// Pods and volumes of one installation, and the namespace's warnings. What may not be read stays empty: the wait goes on without.
 pub(super) struct Search {
@@ -27,9 +27,9 @@ impl Search {
     pub(super) fn start(api: Api, namespace: &str, children: &Scope) -> Self {
         let session = api.session();
         Self {
-            pods: Hub::subscribe(session, Kind::Pod, Some(namespace), children),
-            claims: Hub::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), children),
-            events: Hub::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings),
+            pods: SharedWatches::subscribe(session, Kind::Pod, Some(namespace), children),
+            claims: SharedWatches::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), children),
+            events: SharedWatches::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings),
             quotas: None,
             logs: Logs { api, namespace: namespace.to_owned(), asked: HashSet::new(), reading: JoinSet::new(), words: Words::new() },
         }
@@ -39,7 +39,8 @@ impl Search {
         let (pods, claims) = (self.pods.snapshot().objects, self.claims.snapshot().objects);
         self.logs.ask(&pods);
         if self.quotas.is_none() && pods.iter().any(|pod| lacks_claim(pod)) {
-            self.quotas = Some(Hub::subscribe(self.logs.api.session(), Kind::ResourceQuota, Some(&self.logs.namespace), &Scope::All));
+            self.quotas =
+                Some(SharedWatches::subscribe(self.logs.api.session(), Kind::ResourceQuota, Some(&self.logs.namespace), &Scope::All));
         }
         let quotas = self.quotas.as_mut().map(|quotas| quotas.snapshot().objects).unwrap_or_default();
         let names = sets.iter().map(|set| set.metadata.name());
@@ -82,7 +83,7 @@ impl Logs {
             if self.asked.insert(end.clone()) {
                 let (api, pod) = (self.api.clone(), ObjectRef::new(Kind::Pod, &self.namespace, &end.pod));
                 self.reading.spawn(async move {
-                    let log = apply::end_of_log(&api, &pod, &end.container).await?;
+                    let log = objects::end_of_log(&api, &pod, &end.container).await?;
                     Some((end, telling(&log)?))
                 });
             }

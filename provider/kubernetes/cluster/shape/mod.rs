@@ -273,8 +273,7 @@ impl Host {
 
 impl Claim {
     fn settle(&mut self, found: Option<&Value>) {
-        let has_volume = |claim: &&Value| claim["status"]["phase"] != "Pending" || claim["spec"]["volumeName"].is_string();
-        let Some(found) = found.filter(has_volume) else {
+        let Some(found) = found.filter(|found| has_volume(found)) else {
             self.existence = Existence::Unmade;
             return;
         };
@@ -354,6 +353,11 @@ impl Configuration {
         let changes = keys.into_iter().map(|at| Change { part: at.0, key: &at.2, old: self.0.get(at), new: new.0.get(at) });
         changes.filter(|change| change.old != change.new)
     }
+}
+
+/// Whether a volume claim ever got a volume.
+pub(super) fn has_volume(claim: &Value) -> bool {
+    claim["status"]["phase"] != "Pending" || claim["spec"]["volumeName"].is_string()
 }
 
 /// Whether a word of the operator's says yes.
