@@ -8,6 +8,7 @@
     reason = "the testbed plays the cluster's controllers: the provider's rule for its own writes does not bind them"
 )]
 
+pub mod cargo;
 pub mod cloud;
 pub mod control_plane;
 pub mod crds;

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use crate::cargo::cargo;
 use crate::tools::{self, Tool};
 
 /// What installing and compiling leave in the folders of the SDKs; git ignores it too.
@@ -17,8 +18,7 @@ const LEFT_BY_TOOLS: [&str; 5] = ["node_modules", "bin", "build", "__pycache__",
 /// Fails when a type can't be expressed, or when the schema does not bind without a warning.
 pub fn generate() -> Result<()> {
     let root = tools::workspace_directory();
-    let mut schema = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    schema.args(["test", "--quiet", "--package", "pulumi-resource-clickhouse", "--test", "it", "schema_json"]).current_dir(root);
+    let mut schema = cargo(&["test", "--quiet", "--package", "pulumi-resource-clickhouse", "--test", "it", "schema_json"]);
     tools::run(schema.env("UPDATE", "1"), "writing schema.json")?;
     generate_into(&root.join("sdk"))
 }

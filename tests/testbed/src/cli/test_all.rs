@@ -1,9 +1,10 @@
 //! Everything that is tested, in order, to its end whatever fails.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
+use testbed::cargo::cargo;
 use testbed::tools::{self, Tool};
 
 use super::{complain, heading, say};
@@ -25,10 +26,10 @@ pub(crate) fn run() -> ExitCode {
         }
         passed
     };
-    step("format", &mut || cargo(&["fmt", "--all", "--check"]));
-    step("lints", &mut || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]));
-    step("unit and integration tests", &mut || cargo(&["test", "--workspace", "--exclude", "testbed", "--quiet"]));
-    step("the testbed's own tests", &mut || cargo(&["test", "--package", "testbed", "--lib", "--bins", "--quiet"]));
+    step("format", &mut || passes(&["fmt", "--all", "--check"]));
+    step("lints", &mut || passes(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]));
+    step("unit and integration tests", &mut || passes(&["test", "--workspace", "--exclude", "testbed", "--quiet"]));
+    step("the testbed's own tests", &mut || passes(&["test", "--package", "testbed", "--lib", "--bins", "--quiet"]));
     let built = step("tools", &mut || {
         for tool in [Tool::ControlPlane, Tool::Pulumi, Tool::SdkGenerator] {
             tools::build(tool)?;
@@ -44,21 +45,15 @@ pub(crate) fn run() -> ExitCode {
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn cargo(arguments: &[&str]) -> Result<bool> {
-    Ok(cargo_command(arguments).status()?.success())
+fn passes(arguments: &[&str]) -> Result<bool> {
+    Ok(cargo(arguments).status()?.success())
 }
 
 /// One process, so that all suites share one control plane. Its tests wait more than they compute.
 fn end_to_end() -> Result<bool> {
-    let mut command = cargo_command(&["test", "--package", "testbed", "--test", "e2e"]);
+    let mut command = cargo(&["test", "--package", "testbed", "--test", "e2e"]);
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         command.env("RUST_TEST_THREADS", "8");
     }
     Ok(command.status()?.success())
-}
-
-fn cargo_command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments).current_dir(tools::workspace_directory());
-    command
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use testbed::pulumi::Pulumi;
 use testbed::requests::Requests;
-use testbed::{Operator, Testbed, tools};
+use testbed::{Operator, Testbed, cargo};
 
 use self::machine::Busy;
 use self::operations::{Cost, Operation, Wall};
@@ -36,7 +36,7 @@ const AWAITED: usize = 10;
 pub(crate) async fn run() -> Result<ExitCode> {
     let busy = Busy::begin()?;
     let began = Instant::now();
-    let path = tools::dist_plugin()?;
+    let path = cargo::dist_plugin()?;
     say("→ a control plane");
     let testbed = Testbed::alone(Operator::StandIn).await?;
     let mut counted = testbed.counted().await?;
