@@ -42,9 +42,14 @@ pub fn plugin() -> Result<PathBuf> {
 
 /// The plugin as it is released: as small as it gets, which takes minutes to build.
 pub fn dist_plugin() -> Result<PathBuf> {
+    build_plugin(&target_directory()?.join("dist"), "dist", &[])
+}
+
+/// Cargo's target folder, in which the running program was built.
+pub fn target_directory() -> Result<PathBuf> {
     let running = std::env::current_exe()?;
     let target = running.ancestors().find(|directory| directory.join("CACHEDIR.TAG").exists());
-    build_plugin(&target.context("failed to find cargo's target folder above the running program")?.join("dist"), "dist", &[])
+    Ok(target.context("failed to find cargo's target folder above the running program")?.to_owned())
 }
 
 /// Builds the plugin in a profile, whose folder is `directory`.

@@ -19,7 +19,7 @@ use self::machine::Busy;
 use self::operations::{Cost, Operation, Wall};
 use self::plugin::{Binary, Plugin, pb};
 use self::table::{Table, median, time};
-use super::{heading, say};
+use crate::terminal::{heading, say};
 
 /// How often the plugin is started.
 const STARTS: usize = 25;

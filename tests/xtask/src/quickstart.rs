@@ -14,7 +14,7 @@ use testbed::pulumi::Pulumi;
 use testbed::tools::{self, Tool};
 use testbed::{cargo, cloud, crds, operator};
 
-use super::{heading, say};
+use crate::terminal::{heading, say};
 
 const STACK: &str = "quickstart";
 const EXAMPLE: &str = "examples/quickstart/yaml/Pulumi.yaml";

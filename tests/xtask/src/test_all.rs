@@ -7,7 +7,7 @@ use anyhow::Result;
 use testbed::cargo::cargo;
 use testbed::tools::{self, Tool};
 
-use super::{complain, heading, say};
+use crate::terminal::{complain, heading, say};
 
 /// Runs it. The exit code says whether all of it passed.
 pub(crate) fn run() -> ExitCode {
@@ -28,8 +28,8 @@ pub(crate) fn run() -> ExitCode {
     };
     step("format", &mut || passes(&["fmt", "--all", "--check"]));
     step("lints", &mut || passes(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]));
-    step("unit and integration tests", &mut || passes(&["test", "--workspace", "--exclude", "testbed", "--quiet"]));
-    step("the testbed's own tests", &mut || passes(&["test", "--package", "testbed", "--lib", "--bins", "--quiet"]));
+    step("unit and integration tests", &mut || passes(&["test", "--package", "pulumi-resource-clickhouse", "--quiet"]));
+    step("the testbed's unit tests", &mut || passes(&["test", "--package", "testbed", "--lib", "--quiet"]));
     let built = step("tools", &mut || {
         for tool in [Tool::ControlPlane, Tool::Pulumi, Tool::SdkGenerator] {
             tools::build(tool)?;
@@ -37,7 +37,8 @@ pub(crate) fn run() -> ExitCode {
         Ok(true)
     });
     if built {
-        step("end-to-end tests", &mut end_to_end);
+        step("the testbed itself", &mut || on_a_control_plane("itself"));
+        step("end-to-end tests", &mut || on_a_control_plane("e2e"));
     }
     let passed = failed.is_empty();
     let took = format!("{:.0} s", started.elapsed().as_secs_f64());
@@ -49,9 +50,9 @@ fn passes(arguments: &[&str]) -> Result<bool> {
     Ok(cargo(arguments).status()?.success())
 }
 
-/// One process, so that all suites share one control plane. Its tests wait more than they compute.
-fn end_to_end() -> Result<bool> {
-    let mut command = cargo(&["test", "--package", "testbed", "--test", "e2e"]);
+/// One of the testbed's suites: a process whose tests share one control plane. They wait more than they compute.
+fn on_a_control_plane(suite: &str) -> Result<bool> {
+    let mut command = cargo(&["test", "--package", "testbed", "--test", suite]);
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         command.env("RUST_TEST_THREADS", "8");
     }
