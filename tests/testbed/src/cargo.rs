@@ -32,12 +32,10 @@ fn describes_a_program(variable: &str) -> bool {
 
 /// The provider's plugin, built by cargo in the profile of the running program, and fresh.
 pub fn plugin() -> Result<PathBuf> {
-    let running = std::env::current_exe()?;
-    let profile = running.ancestors().skip(1).find(|directory| directory.file_name().is_some_and(|name| name != "deps"));
-    let profile = profile.context("failed to find cargo's target folder from the running program's path")?;
+    let profile = profile_directory()?;
     // With the testbed selected too, dependencies have the features that they have in all tests: nothing is compiled twice.
     let testbed = ["--package", env!("CARGO_PKG_NAME")];
-    build_plugin(profile, if profile.file_name() == Some(OsStr::new("release")) { "release" } else { "dev" }, &testbed)
+    build_plugin(&profile, if profile.file_name() == Some(OsStr::new("release")) { "release" } else { "dev" }, &testbed)
 }
 
 /// The plugin as it is released: as small as it gets, which takes minutes to build.
@@ -47,9 +45,15 @@ pub fn dist_plugin() -> Result<PathBuf> {
 
 /// Cargo's target folder, in which the running program was built.
 pub fn target_directory() -> Result<PathBuf> {
+    let profile = profile_directory()?;
+    Ok(profile.parent().context("cargo's folder of a profile has a parent")?.to_owned())
+}
+
+/// The folder of the running program's profile in cargo's target folder; tests are a folder deeper than programs.
+fn profile_directory() -> Result<PathBuf> {
     let running = std::env::current_exe()?;
-    let target = running.ancestors().find(|directory| directory.join("CACHEDIR.TAG").exists());
-    Ok(target.context("failed to find cargo's target folder above the running program")?.to_owned())
+    let profile = running.ancestors().skip(1).find(|directory| directory.file_name().is_some_and(|name| name != "deps"));
+    Ok(profile.context("failed to find cargo's target folder from the running program's path")?.to_owned())
 }
 
 /// Builds the plugin in a profile, whose folder is `directory`.
