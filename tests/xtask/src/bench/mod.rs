@@ -11,13 +11,14 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use fake_engine::pb;
 use testbed::pulumi::Pulumi;
 use testbed::requests::Requests;
 use testbed::{Operator, Testbed, cargo};
 
 use self::machine::Busy;
 use self::operations::{Cost, Operation, Wall};
-use self::plugin::{Binary, Plugin, pb};
+use self::plugin::{Binary, shake_hands};
 use self::table::{Table, median, time};
 use crate::terminal::{heading, say};
 
@@ -82,11 +83,11 @@ async fn starts(binary: &Binary, table: &mut Table) -> Result<()> {
     let (mut memory, mut length) = (0, 0);
     let busy = Busy::begin()?;
     for _ in 0..STARTS {
-        let plugin = Plugin::start(binary).await?;
-        ports.push(plugin.to_port);
-        let (mut client, shaken) = plugin.handshake().await?;
-        handshakes.push(shaken);
-        memory = plugin.memory()?.now;
+        let plugin = binary.start()?;
+        ports.push(plugin.until_port);
+        let mut client = shake_hands(&plugin).await?;
+        handshakes.push(plugin.started.elapsed());
+        memory = machine::memory(plugin.id())?.now;
         let asked = Instant::now();
         let schema = client.get_schema(pb::GetSchemaRequest::default()).await?.into_inner().schema;
         schemas.push(asked.elapsed());
