@@ -98,8 +98,8 @@ async fn a_lost_change_for_which_hosts_restart_restarts_them_once() {
 
 #[tokio::test]
 async fn pods_that_never_get_ready_are_the_reason_at_the_deadline_and_the_next_up_goes_on() {
-    let (namespace, stack) = faulty_stack("completed-not-ready", &json!({"name": "db"}), 6).await;
-    let parts = ["gave up waiting after 6 seconds", "0/1 ready", POD];
+    let (namespace, stack) = faulty_stack("completed-not-ready", &json!({"name": "db"}), 15).await;
+    let parts = ["gave up waiting after 15 seconds", "0/1 ready", POD];
     fails_and_goes_on(&namespace, &stack, &parts, &json!({"name": "db"})).await;
 }
 
