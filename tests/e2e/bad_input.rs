@@ -51,11 +51,6 @@ async fn all_problems_are_told_at_once_with_path_and_remedy() {
     );
 }
 
-#[tokio::test]
-async fn replicas_without_coordination_are_refused() {
-    assert_told(&preview(&json!({"replicas": 2, "coordination": {"type": "None"}})).await, &["replicas", "coordination"]);
-}
-
 /// A stack whose cluster comes from an explicit provider with `configuration`.
 async fn with_provider(configuration: &Value) -> Stack {
     let testbed = Testbed::shared().await;

@@ -7,9 +7,8 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret, Service};
 use kube::api::{Api, DynamicObject, ListParams};
 use serde_json::json;
+use testbed::programs::{Language, Output, Program};
 use testbed::{Namespace, Testbed, operator};
-
-use crate::programs::{Language, Output, Program};
 
 /// What an example makes.
 struct Example {

@@ -3,16 +3,14 @@
 use std::process::Command;
 
 use anyhow::Result;
-use testbed::{sdks, tools};
-
-use crate::programs;
+use testbed::{programs, sdks, tools};
 
 const EXAMPLES: [&str; 2] = ["quickstart", "production"];
 
 #[test]
 fn the_committed_sdks_are_what_the_generators_make_of_the_schema() -> Result<()> {
     let stale = sdks::stale()?;
-    assert!(stale.is_empty(), "generate them anew with `cargo sdks`: {stale:?}");
+    assert!(stale.is_empty(), "generate them with `cargo sdks`: {stale:?}");
     Ok(())
 }
 
@@ -47,7 +45,7 @@ fn the_python_sdk_and_the_examples_pass_a_type_checker() -> Result<()> {
 #[test]
 fn the_go_sdk_and_the_examples_pass_go_vet() -> Result<()> {
     let root = tools::workspace_directory();
-    for module in ["sdk/go", "examples/quickstart/go", "examples/production/go", "tests/e2e/automation/go"] {
+    for module in ["sdk/go", "examples/quickstart/go", "examples/production/go", "tests/testbed/automation/go"] {
         let mut vet = Command::new("go");
         tools::run(vet.args(["vet", "./..."]).current_dir(root.join(module)), &format!("vetting {module}"))?;
     }

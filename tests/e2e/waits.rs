@@ -1,11 +1,14 @@
 //! When `pulumi up` says that a cluster serves, what it shows until then, and why it gives up: by the faults of the operator's
 //! stand-in and of the pods.
+//!
+//! What a wait makes of each state is tested beside its code. Here is what that can't show: that the terminal and the state say the
+//! same, that the next run goes on, and what the real engine, scheduler and API server have to do with it.
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
-use kube::api::{ListParams, PostParams};
-use kube::{Api, ResourceExt as _};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 use testbed::Namespace;
 use testbed::pulumi::{Run, Stack};
@@ -64,15 +67,6 @@ async fn fails_and_goes_on(namespace: &Namespace, stack: &Stack, parts: &[&str],
 }
 
 #[tokio::test]
-async fn a_completed_of_the_change_before_is_not_believed() {
-    let (namespace, stack) = serving("stale-completed:2").await;
-    stack.set_program(&program(namespace.name(), &changed())).unwrap();
-    stack.up().await.unwrap().succeeded().unwrap();
-    let (_, started, completed) = task(&namespace).await;
-    assert!(started && completed);
-}
-
-#[tokio::test]
 async fn a_change_that_was_recorded_but_not_made_is_sent_once_more() {
     let (namespace, stack) = serving("finalize-race").await;
     let (first, ..) = task(&namespace).await;
@@ -103,17 +97,9 @@ async fn a_lost_change_for_which_hosts_restart_restarts_them_once() {
 }
 
 #[tokio::test]
-async fn a_completed_with_pods_that_are_not_ready_is_waited_for() {
-    let (namespace, stack) = faulty_stack("completed-not-ready:2", &json!({"name": "db"}), 60).await;
-    stack.up().await.unwrap().succeeded().unwrap();
-    let ready = pods(&namespace).await[0].status.clone().unwrap().conditions.unwrap();
-    assert!(ready.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"));
-}
-
-#[tokio::test]
 async fn pods_that_never_get_ready_are_the_reason_at_the_deadline_and_the_next_up_goes_on() {
-    let (namespace, stack) = faulty_stack("completed-not-ready", &json!({"name": "db"}), 6).await;
-    let parts = ["gave up waiting after 6 seconds", "0/1 ready", POD];
+    let (namespace, stack) = faulty_stack("completed-not-ready", &json!({"name": "db"}), 15).await;
+    let parts = ["gave up waiting after 15 seconds", "0/1 ready", POD];
     fails_and_goes_on(&namespace, &stack, &parts, &json!({"name": "db"})).await;
 }
 
@@ -137,14 +123,6 @@ async fn an_operator_that_gave_up_is_told_with_its_error_and_the_next_up_goes_on
 }
 
 #[tokio::test]
-async fn an_operator_that_gives_up_and_recovers_is_waited_for() {
-    let (namespace, stack) = serving("aborted-recovers:1").await;
-    stack.set_program(&program(namespace.name(), &changed())).unwrap();
-    stack.up().await.unwrap().succeeded().unwrap();
-    assert!(task(&namespace).await.2);
-}
-
-#[tokio::test]
 async fn a_keeper_that_serves_is_believed_though_its_status_sticks() {
     let properties = json!({"name": "db", "coordination": {"type": "Keeper", "keeper": {"replicas": 1}}});
     let (namespace, stack) = faulty_stack("keeper-stuck", &properties, 60).await;
@@ -152,16 +130,6 @@ async fn a_keeper_that_serves_is_believed_though_its_status_sticks() {
     // How many members are ready is shown only when they take longer than the row's pace.
     assert_says(&up.text(), &["asking the API server how the Keeper is"]);
     assert_eq!(namespace.keepers().get("db").await.unwrap().data["status"]["status"], "InProgress");
-}
-
-#[tokio::test]
-async fn an_operator_that_takes_nothing_up_is_warned_of_and_is_the_reason_at_the_deadline() {
-    let (namespace, stack) = faulty_stack("silent", &json!({"name": "db"}), 17).await;
-    let watches = format!("does not watch namespace `{}`", namespace.name());
-    let parts =
-        ["warning: ", "a clickhouse-operator is installed in namespace `kube-system`", &watches, "gave up waiting after 17 seconds"];
-    let failed = fails_and_goes_on(&namespace, &stack, &parts, &json!({"name": "db"})).await;
-    assert!(failed.elapsed < Duration::from_secs(40), "{:?}", failed.elapsed);
 }
 
 #[tokio::test]
@@ -207,43 +175,11 @@ async fn a_suspended_cluster_is_changed_without_a_wait_and_can_be_deleted() {
 }
 
 #[tokio::test]
-async fn a_crash_loop_is_shown_with_its_exit_code() {
-    let image = json!({"repository": "example/crash", "tag": "1"});
-    let (namespace, stack) = faulty_stack("none", &json!({"name": "db", "image": image}), 35).await;
-    let parts = [POD, "CrashLoopBackOff of container `clickhouse`, exit code 1", "gave up waiting after 35 seconds"];
-    fails_and_goes_on(&namespace, &stack, &parts, &json!({"name": "db"})).await;
-}
-
-#[tokio::test]
 async fn a_pod_that_no_node_takes_is_shown_in_the_schedulers_words() {
     let large = json!({"requests": {"memory": "100Ti"}, "limits": {"memory": "100Ti"}});
     let (namespace, stack) = faulty_stack("none", &json!({"name": "db", "resources": large}), 8).await;
     let parts = [POD, "Pending, 0/3 nodes are available: 3 Insufficient memory"];
     fails_and_goes_on(&namespace, &stack, &parts, &json!({"name": "db"})).await;
-}
-
-#[tokio::test]
-async fn a_storage_class_that_does_not_exist_ends_the_wait_early() {
-    let (namespace, stack) = stack(&json!({"name": "db", "storage": {"storageClass": "missing"}})).await;
-    let failed = stack.up().await.unwrap().failed().unwrap();
-    assert_says(&failed.text(), &["the storage class `missing` does not exist; correct `storage.storageClass`"]);
-    assert!(failed.elapsed < Duration::from_secs(90), "{:?}", failed.elapsed);
-    assert!(failed_in_state(&namespace, &stack).await.contains("the storage class `missing` does not exist"));
-}
-
-#[tokio::test]
-async fn an_exceeded_quota_ends_the_wait_early_and_a_larger_one_mends_it() {
-    let (namespace, stack) = stack(&json!({"name": "db"})).await;
-    let quotas: Api<ResourceQuota> = namespace.api();
-    let none = json!({"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}});
-    quotas.create(&PostParams::default(), &serde_json::from_value(none).unwrap()).await.unwrap();
-    let failed = stack.up().await.unwrap().failed().unwrap();
-    assert_says(&failed.text(), &["no pod, the namespace's quota is exceeded: ", "pods=1"]);
-    assert!(failed.elapsed < Duration::from_secs(90), "{:?}", failed.elapsed);
-    let made = identity(&namespace).await;
-    quotas.delete("none", &kube::api::DeleteParams::default()).await.unwrap();
-    stack.up().await.unwrap().succeeded().unwrap();
-    assert_eq!(identity(&namespace).await, made);
 }
 
 #[tokio::test]

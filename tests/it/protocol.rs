@@ -1,20 +1,19 @@
 //! Every call of the protocol, against the plugin's process.
 
+use fake_engine::{Client, FakeEngine, LONG, Plugin, pb, strings};
 use prost::Message;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Status};
 
-use crate::support::engine::FakeEngine;
-use crate::support::plugin::{Client, LONG, Plugin};
-use crate::support::{pb, texts};
+use crate::support::start as start_plugin;
 
 const TYPE: &str = "clickhouse:kubernetes:Unheard";
 const URN: &str = "urn:pulumi:dev::proj::clickhouse:kubernetes:Unheard::thing";
 const PROVIDER: &str = "urn:pulumi:dev::proj::pulumi:providers:clickhouse::default";
 
 async fn start() -> (Plugin, Client) {
-    let plugin = Plugin::start(&[]);
-    let client = plugin.client().await;
+    let plugin = start_plugin(&[]);
+    let client = plugin.client().await.unwrap();
     (plugin, client)
 }
 
@@ -32,7 +31,7 @@ async fn it_introduces_itself() {
 #[tokio::test]
 async fn a_configuration_is_checked_compared_and_taken_even_if_no_cluster_can_be_reached() {
     let (_plugin, mut client) = start().await;
-    let news = texts([("kubeconfig", "/nowhere/kubeconfig"), ("deleteUnreachable", "true"), ("version", "0.1.0")]);
+    let news = Some(strings([("kubeconfig", "/nowhere/kubeconfig"), ("deleteUnreachable", "true"), ("version", "0.1.0")]));
     let check = pb::CheckRequest { urn: PROVIDER.into(), news: news.clone(), ..pb::CheckRequest::default() };
     let checked = client.check_config(check).await.unwrap().into_inner();
     assert_eq!(checked.inputs, news);
@@ -47,27 +46,27 @@ async fn a_configuration_is_checked_compared_and_taken_even_if_no_cluster_can_be
 #[tokio::test]
 async fn a_misspelled_setting_is_told_to_the_engine_that_shook_hands() {
     let (_plugin, mut client) = start().await;
-    let mut engine = FakeEngine::start().await;
+    let mut engine = FakeEngine::start().await.unwrap();
     let handshake = pb::ProviderHandshakeRequest { engine_address: engine.address.clone(), ..Default::default() };
     client.handshake(handshake).await.unwrap();
-    let check = pb::CheckRequest { urn: PROVIDER.into(), news: texts([("kubeConfig", "x")]), ..pb::CheckRequest::default() };
+    let check = pb::CheckRequest { urn: PROVIDER.into(), news: Some(strings([("kubeConfig", "x")])), ..pb::CheckRequest::default() };
     client.check_config(check).await.unwrap();
-    let entry = engine.heard(|entry| entry.severity() == pb::LogSeverity::Warning).await;
+    let entry = engine.heard(|entry| entry.severity() == pb::LogSeverity::Warning).await.unwrap();
     assert_eq!(entry.urn, PROVIDER);
     assert!(entry.message.contains("`kubeconfig`"), "{entry:?}");
 }
 
 #[tokio::test]
 async fn the_engine_is_also_told_when_it_is_named_on_the_command_line_or_attaches() {
-    let (mut named, mut attached) = (FakeEngine::start().await, FakeEngine::start().await);
-    let plugin = Plugin::start(&[&named.address]);
-    let mut client = plugin.client().await;
-    let check = |name: &str| pb::CheckRequest { news: texts([(name, "x")]), ..pb::CheckRequest::default() };
+    let (mut named, mut attached) = (FakeEngine::start().await.unwrap(), FakeEngine::start().await.unwrap());
+    let plugin = start_plugin(&[&named.address]);
+    let mut client = plugin.client().await.unwrap();
+    let check = |name: &str| pb::CheckRequest { news: Some(strings([(name, "x")])), ..pb::CheckRequest::default() };
     client.check_config(check("contexts")).await.unwrap();
-    named.heard(|entry| entry.message.contains("`contexts`")).await;
+    named.heard(|entry| entry.message.contains("`contexts`")).await.unwrap();
     client.attach(pb::PluginAttach { address: attached.address.clone() }).await.unwrap();
     client.check_config(check("Context")).await.unwrap();
-    attached.heard(|entry| entry.message.contains("`Context`")).await;
+    attached.heard(|entry| entry.message.contains("`Context`")).await.unwrap();
 }
 
 #[tokio::test]
@@ -115,7 +114,7 @@ fn nested(levels: usize, in_objects: bool, text: &str) -> Vec<u8> {
 }
 
 async fn check_raw(plugin: &Plugin, news: Vec<u8>) -> Result<pb::CheckResponse, Status> {
-    let mut grpc = tonic::client::Grpc::new(plugin.channel().await);
+    let mut grpc = tonic::client::Grpc::new(plugin.channel().await.unwrap());
     grpc.ready().await.expect("it is connected");
     let request = RawCheck { urn: "urn:pulumi:dev::proj::clickhouse:kubernetes:Cluster::db".into(), news };
     let path = PathAndQuery::from_static("/pulumirpc.ResourceProvider/Check");
@@ -128,7 +127,7 @@ async fn check_raw(plugin: &Plugin, news: Vec<u8>) -> Result<pb::CheckResponse, 
 
 #[tokio::test]
 async fn inputs_that_are_nested_too_deeply_or_too_large_are_refused_in_plain_words() {
-    let plugin = Plugin::start(&[]);
+    let plugin = start_plugin(&[]);
     for in_objects in [true, false] {
         assert_eq!(check_raw(&plugin, nested(30, in_objects, "x")).await.unwrap().failures, [], "what an operator may know passes");
         for levels in [35, 60, 1_000, 10_000] {

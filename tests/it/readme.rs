@@ -75,6 +75,6 @@ fn the_tables_are_those_of_the_schema() {
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&file, &made).unwrap();
     } else {
-        assert!(made == committed, "the tables of README.md are stale; write them anew with `UPDATE=1 cargo test readme`");
+        assert!(made == committed, "the tables of README.md are stale; generate them with `UPDATE=1 cargo test --test it readme`");
     }
 }

@@ -75,7 +75,7 @@ async fn the_engine_hears_status_warnings_and_trace_with_the_urn() {
     let mut other = client.clone();
     let waiting = tokio::spawn(async move { other.create(create("wait")).await });
 
-    let entry = |severity: pb::LogSeverity, message: &str, ephemeral| pb::LogRequest {
+    let entry = |severity: pb::LogSeverity, message: &str, ephemeral| fake_engine::pb::LogRequest {
         severity: severity.into(),
         message: message.into(),
         urn: URN.into(),
@@ -101,7 +101,7 @@ async fn a_cancel_is_answered_once_the_engine_has_what_was_said_before() {
     (0..100).for_each(|number| row.warn(&format!("warning {number}")));
     client.cancel(()).await.unwrap();
     for number in 0..100 {
-        assert_eq!(entries.try_recv().expect("it was sent before the answer").message, format!("warning {number}"));
+        assert_eq!(entries.next_at_once().expect("it was sent before the answer").message, format!("warning {number}"));
     }
 }
 

@@ -4,21 +4,19 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use fake_engine::FakeEngine;
 use prost::Message;
 use prost_types::Struct;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Status};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry as Subscribers};
 
 use super::log::{EngineLog, forwards};
 use super::pb::diff_response::DiffChanges;
-use super::pb::engine_server::{Engine, EngineServer};
 use super::pb::list_response::Response as Listed;
 use super::pb::property_diff::Kind;
 use super::pb::resource_provider_client::ResourceProviderClient;
@@ -58,47 +56,13 @@ async fn client() -> Client {
     client_of(EngineLog::default()).await
 }
 
-/// An engine that passes on what it is told.
-struct FakeEngine(mpsc::UnboundedSender<pb::LogRequest>);
-
-#[tonic::async_trait]
-impl Engine for FakeEngine {
-    async fn log(&self, request: Request<pb::LogRequest>) -> Result<Response<()>, Status> {
-        self.0.send(request.into_inner()).unwrap();
-        Ok(Response::new(()))
-    }
-
-    async fn get_root_resource(&self, _: Request<pb::GetRootResourceRequest>) -> Result<Response<pb::GetRootResourceResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn set_root_resource(&self, _: Request<pb::SetRootResourceRequest>) -> Result<Response<pb::SetRootResourceResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn start_debugging(&self, _: Request<pb::StartDebuggingRequest>) -> Result<Response<()>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn require_pulumi_version(
-        &self,
-        _: Request<pb::RequirePulumiVersionRequest>,
-    ) -> Result<Response<pb::RequirePulumiVersionResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
+async fn start_engine() -> (String, FakeEngine) {
+    let engine = FakeEngine::start().await.unwrap();
+    (engine.address.clone(), engine)
 }
 
-async fn start_engine() -> (String, mpsc::UnboundedReceiver<pb::LogRequest>) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let server = tonic::transport::Server::builder().add_service(EngineServer::new(FakeEngine(sender)));
-    tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-    (address, receiver)
-}
-
-async fn heard(receiver: &mut mpsc::UnboundedReceiver<pb::LogRequest>) -> pb::LogRequest {
-    timeout(LONG, receiver.recv()).await.expect("the engine hears something").unwrap()
+async fn heard(engine: &mut FakeEngine) -> fake_engine::pb::LogRequest {
+    engine.next().await.unwrap()
 }
 
 fn map<const N: usize>(entries: [(&str, PropertyValue); N]) -> PropertyMap {

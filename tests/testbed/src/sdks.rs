@@ -12,14 +12,13 @@ use crate::tools::{self, Tool};
 /// What installing and compiling leave in the folders of the SDKs; git ignores it too.
 const LEFT_BY_TOOLS: [&str; 5] = ["node_modules", "bin", "build", "__pycache__", ".mypy_cache"];
 
-/// Writes `schema.json` anew from the types, and from it `sdk/`.
+/// Writes `schema.json` from the Rust types, and `sdk/` from `schema.json`.
 ///
 /// Fails when a type can't be expressed, or when the schema does not bind without a warning.
 pub fn generate() -> Result<()> {
     let root = tools::workspace_directory();
-    let mut schema = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    schema.args(["test", "--quiet", "--package", "pulumi-resource-clickhouse", "--test", "it", "schema_json"]).current_dir(root);
-    tools::run(schema.env("UPDATE", "1"), "writing schema.json")?;
+    let schema = clickhouse_provider::schema().context("a type can't be expressed in Pulumi's schema")?;
+    fs::write(root.join("schema.json"), serde_json::to_string_pretty(&schema)? + "\n").context("failed to write schema.json")?;
     generate_into(&root.join("sdk"))
 }
 

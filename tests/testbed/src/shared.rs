@@ -15,7 +15,7 @@ use crate::operator::faults::{CRASHED, FAULT};
 use crate::pulumi::{Pulumi, Stack};
 use crate::requests::{Counter, Requests};
 use crate::tools::{self, Tool};
-use crate::{cloud, crds, operator};
+use crate::{cargo, cloud, crds, operator};
 
 /// What a started testbed consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl Testbed {
     /// Pulumi with the provider's plugin, built and installed at the first call.
     pub async fn pulumi(&self) -> Result<&Pulumi> {
         let home = self.directory.join("pulumi");
-        let install = || async { tokio::task::spawn_blocking(move || Pulumi::install(&home, &tools::plugin()?)).await? };
+        let install = || async { tokio::task::spawn_blocking(move || Pulumi::install(&home, &cargo::plugin()?)).await? };
         self.pulumi.get_or_try_init(install).await
     }
 

@@ -1,6 +1,5 @@
 //! The tools that the testbed runs, built once from pinned sources and kept outside the clone.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -126,30 +125,6 @@ pub fn python(requirements: &Path) -> Result<PathBuf> {
         fs::write(&whole, "")?;
     }
     Ok(directory.join("bin/python"))
-}
-
-/// The provider's plugin, built by cargo in the profile of the running program, and fresh.
-pub fn plugin() -> Result<PathBuf> {
-    let running = std::env::current_exe()?;
-    let profile = running.ancestors().skip(1).find(|directory| directory.file_name().is_some_and(|name| name != "deps"));
-    let profile = profile.context("failed to tell cargo's target folder from the running program's path")?;
-    build_plugin(profile, if profile.file_name() == Some(OsStr::new("release")) { "release" } else { "dev" })
-}
-
-/// The same as it is given out: as small as it gets, which takes minutes to build.
-pub fn dist_plugin() -> Result<PathBuf> {
-    let running = std::env::current_exe()?;
-    let target = running.ancestors().find(|directory| directory.join("CACHEDIR.TAG").exists());
-    build_plugin(&target.context("failed to find cargo's target folder above the running program")?.join("dist"), "dist")
-}
-
-/// Builds the plugin in a profile, whose folder is `directory`.
-fn build_plugin(directory: &Path, profile: &str) -> Result<PathBuf> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--package", "pulumi-resource-clickhouse", "--bin", "pulumi-resource-clickhouse", "--profile", profile]);
-    command.arg("--target-dir").args(directory.parent()).current_dir(workspace_directory());
-    run(&mut command, "building the provider")?;
-    Ok(directory.join("pulumi-resource-clickhouse"))
 }
 
 /// Where tools and their states are kept: `$XDG_CACHE_HOME` or `~/.cache`, never in the clone.

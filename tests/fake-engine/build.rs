@@ -1,4 +1,4 @@
-//! Compiles the vendored protocol definitions for the benchmark, which talks to the plugin as an engine does.
+//! Compiles the vendored protocol definitions, from which the plugin has its own.
 
 use std::error::Error;
 
@@ -6,11 +6,11 @@ const ROOT: &str = "../../proto";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={ROOT}");
-    let mut descriptors = protox::compile(["../../proto/pulumi/provider.proto"], [ROOT])?;
+    let mut descriptors = protox::compile(["../../proto/pulumi/provider.proto", "../../proto/pulumi/engine.proto"], [ROOT])?;
     // The definitions' comments hold fenced examples, which rustdoc would take for Rust and compile.
     for file in &mut descriptors.file {
         file.source_code_info = None;
     }
-    tonic_prost_build::configure().build_server(false).compile_fds(descriptors)?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())
 }

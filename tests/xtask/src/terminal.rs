@@ -1,10 +1,4 @@
-//! What the `testbed` command does.
-
-pub(crate) mod bench;
-pub(crate) mod quickstart;
-pub(crate) mod sdks;
-pub(crate) mod stand_ins;
-pub(crate) mod test_all;
+//! What the commands print.
 
 use std::io::{IsTerminal as _, Write as _};
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::cli::{heading, say};
+use crate::terminal::{heading, say};
 
 /// What was measured, beside what it may be.
 #[derive(Debug, Default)]

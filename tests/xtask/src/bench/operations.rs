@@ -10,8 +10,8 @@ use testbed::Counted;
 use testbed::pulumi::{Pulumi, Stack};
 use testbed::requests::Requests;
 
-use super::machine::Busy;
-use super::plugin::{Binary, Plugin, TOKEN};
+use super::machine::{self, Busy};
+use super::plugin::{Binary, TOKEN};
 
 /// What an engine is asked for, in the order of a cluster's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,11 +95,16 @@ pub(super) async fn costs(
     let mut stack = pulumi.stack(&program(namespace, clusters), counted.kubeconfig()).await?;
     let mut costs = Vec::new();
     for operation in Operation::ALL {
-        let plugin = Plugin::start(binary).await?;
-        stack.set_environment("PULUMI_DEBUG_PROVIDERS", &format!("clickhouse:{}", plugin.port));
+        let plugin = binary.start()?;
+        stack.set_environment("PULUMI_DEBUG_PROVIDERS", &format!("clickhouse:{}", plugin.port()?));
         counted.take()?;
         run(&stack, operation).await?;
-        costs.push(Cost { operation, cpu: plugin.cpu_time()?, memory: plugin.memory()?.peak, requests: counted.take()? });
+        costs.push(Cost {
+            operation,
+            cpu: machine::cpu_time(plugin.id())?,
+            memory: machine::memory(plugin.id())?.peak,
+            requests: counted.take()?,
+        });
     }
     Ok(costs)
 }

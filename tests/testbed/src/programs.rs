@@ -14,40 +14,47 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
-use testbed::pulumi::Stack;
-use testbed::{Testbed, tools};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
+
+use crate::pulumi::Stack;
+use crate::{Testbed, cargo, tools};
 
 const STACK: &str = "test";
 
 /// A language that programs are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Language {
+pub enum Language {
+    /// On Pulumi's command line.
     Yaml,
+    /// Driven through the Automation API for Node.js.
     TypeScript,
+    /// Driven through the Automation API for Python.
     Python,
+    /// Driven through the Automation API for Go.
     Go,
 }
 
 /// An output of a stack.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(crate) struct Output {
+pub struct Output {
     /// The value, a secret's too.
-    pub(crate) value: Value,
+    pub value: Value,
     /// Whether Pulumi knows that it is one.
-    pub(crate) secret: bool,
+    pub secret: bool,
 }
 
 /// A stack of an example.
-pub(crate) enum Program {
+pub enum Program {
+    /// One that the command line runs.
     Yaml(Stack),
+    /// One that a driver runs.
     Driven(Box<Driver>),
 }
 
 impl Program {
     /// A new, empty stack of `example` in `language`, on the testbed.
-    pub(crate) async fn new(testbed: &Testbed, example: &str, language: Language) -> Result<Self> {
+    pub async fn new(testbed: &Testbed, example: &str, language: Language) -> Result<Self> {
         let example = example.to_owned();
         if language == Language::Yaml {
             let stack = testbed.stack("resources: {}").await?;
@@ -69,7 +76,7 @@ impl Program {
     }
 
     /// `pulumi preview`: how many resources would be created, updated and so on.
-    pub(crate) async fn preview(&mut self) -> Result<Value> {
+    pub async fn preview(&mut self) -> Result<Value> {
         Ok(match self {
             Self::Yaml(stack) => stack.preview_json().await?["changeSummary"].take(),
             Self::Driven(driver) => driver.ask(json!({"command": "preview"})).await?["changes"].take(),
@@ -77,7 +84,7 @@ impl Program {
     }
 
     /// `pulumi up`.
-    pub(crate) async fn up(&mut self) -> Result<()> {
+    pub async fn up(&mut self) -> Result<()> {
         match self {
             Self::Yaml(stack) => stack.up().await?.succeeded().map(drop),
             Self::Driven(driver) => driver.ask(json!({"command": "up"})).await.map(drop),
@@ -85,7 +92,7 @@ impl Program {
     }
 
     /// `pulumi up --expect-no-changes`.
-    pub(crate) async fn up_without_changes(&mut self) -> Result<()> {
+    pub async fn up_without_changes(&mut self) -> Result<()> {
         match self {
             Self::Yaml(stack) => {
                 stack.run(&["up", "--yes", "--skip-preview", "--non-interactive", "--expect-no-changes"]).await?.succeeded().map(drop)
@@ -95,7 +102,7 @@ impl Program {
     }
 
     /// `pulumi refresh --expect-no-changes`.
-    pub(crate) async fn refresh_without_changes(&mut self) -> Result<()> {
+    pub async fn refresh_without_changes(&mut self) -> Result<()> {
         match self {
             Self::Yaml(stack) => {
                 stack.run(&["refresh", "--yes", "--skip-preview", "--non-interactive", "--expect-no-changes"]).await?.succeeded().map(drop)
@@ -105,7 +112,7 @@ impl Program {
     }
 
     /// `pulumi destroy`.
-    pub(crate) async fn destroy(&mut self) -> Result<()> {
+    pub async fn destroy(&mut self) -> Result<()> {
         match self {
             Self::Yaml(stack) => stack.destroy().await?.succeeded().map(drop),
             Self::Driven(driver) => driver.ask(json!({"command": "destroy"})).await.map(drop),
@@ -113,7 +120,7 @@ impl Program {
     }
 
     /// `pulumi config set`.
-    pub(crate) async fn set_config(&mut self, key: &str, value: &str) -> Result<()> {
+    pub async fn set_config(&mut self, key: &str, value: &str) -> Result<()> {
         match self {
             Self::Yaml(stack) => stack.set_config(key, value, false).await,
             Self::Driven(driver) => driver.ask(json!({"command": "config", "key": key, "value": value})).await.map(drop),
@@ -121,7 +128,7 @@ impl Program {
     }
 
     /// The stack's outputs.
-    pub(crate) async fn outputs(&mut self) -> Result<BTreeMap<String, Output>> {
+    pub async fn outputs(&mut self) -> Result<BTreeMap<String, Output>> {
         match self {
             Self::Yaml(stack) => {
                 let hidden = stack.run(&["stack", "output", "--json"]).await?.json()?;
@@ -134,7 +141,7 @@ impl Program {
 }
 
 /// A process that runs a program through the Automation API, and does what it is told line by line.
-pub(crate) struct Driver {
+pub struct Driver {
     /// Ends with this.
     _process: Child,
     requests: ChildStdin,
@@ -178,7 +185,7 @@ fn folder(example: &str, language: &str) -> PathBuf {
 }
 
 fn drivers() -> PathBuf {
-    tools::workspace_directory().join("tests/e2e/automation")
+    tools::workspace_directory().join("tests/testbed/automation")
 }
 
 /// The search path with a program's folder first: the Automation API looks for `pulumi` there.
@@ -213,8 +220,8 @@ fn command(example: &str, language: Language) -> Result<Command> {
     })
 }
 
-/// A Python with Pulumi and a type checker.
-pub(crate) fn python() -> Result<PathBuf> {
+/// The interpreter of a Python environment with Pulumi and a type checker.
+pub fn python() -> Result<PathBuf> {
     tools::python(&tools::workspace_directory().join("tests/testbed/requirements.txt"))
 }
 
@@ -239,7 +246,7 @@ fn python_sdk() -> Result<&'static Path> {
 
 /// An empty folder of this test process, below cargo's target folder.
 fn work_directory(name: &str) -> Result<PathBuf> {
-    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let directory = cargo::target_directory()?.join("tmp").join(format!("{name}-{}", std::process::id()));
     if directory.exists() {
         fs::remove_dir_all(&directory)?;
     }
@@ -247,8 +254,10 @@ fn work_directory(name: &str) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// A folder with the SDK and the examples, compiled; made once by each test process.
-pub(crate) fn typescript() -> Result<&'static Path> {
+/// A folder with the TypeScript SDK and the examples, compiled; made once by each test process.
+///
+/// Fails when the compiler does, with what it says.
+pub fn typescript() -> Result<&'static Path> {
     static WORK: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match WORK.get_or_init(|| compile_typescript().map_err(|error| format!("{error:#}"))) {
         Ok(work) => Ok(work),

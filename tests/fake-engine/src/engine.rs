@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use anyhow::{Context as _, Result};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -9,38 +10,45 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-use super::pb;
-use super::pb::engine_server::{Engine, EngineServer};
-use super::plugin::LONG;
+use crate::pb::engine_server::{Engine, EngineServer};
+use crate::{LONG, pb};
 
 /// An engine that runs until the test ends.
-pub(crate) struct FakeEngine {
+pub struct FakeEngine {
     /// Where it listens.
-    pub(crate) address: String,
+    pub address: String,
     entries: mpsc::UnboundedReceiver<pb::LogRequest>,
 }
 
 impl FakeEngine {
-    pub(crate) async fn start() -> Self {
+    /// Starts it on a free port. It ends with the runtime that it is started on.
+    pub async fn start() -> Result<Self> {
         let (sender, entries) = mpsc::unbounded_channel();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let address = listener.local_addr().expect("an address").to_string();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?.to_string();
         let server = Server::builder().add_service(EngineServer::new(Recorder(sender)));
         tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
-        Self { address, entries }
+        Ok(Self { address, entries })
     }
 
-    /// The first entry from now on that `wanted` takes.
-    pub(crate) async fn heard(&mut self, wanted: impl Fn(&pb::LogRequest) -> bool) -> pb::LogRequest {
-        let search = async {
-            loop {
-                let entry = self.entries.recv().await.expect("the engine runs");
-                if wanted(&entry) {
-                    return entry;
-                }
+    /// The next entry. Fails when none comes for [`LONG`].
+    pub async fn next(&mut self) -> Result<pb::LogRequest> {
+        timeout(LONG, self.entries.recv()).await.context("the engine heard nothing")?.context("the engine ended")
+    }
+
+    /// The next entry, if it is there already.
+    pub fn next_at_once(&mut self) -> Option<pb::LogRequest> {
+        self.entries.try_recv().ok()
+    }
+
+    /// The first entry from now on that `wanted` takes. Fails when none comes for [`LONG`].
+    pub async fn heard(&mut self, wanted: impl Fn(&pb::LogRequest) -> bool) -> Result<pb::LogRequest> {
+        loop {
+            let entry = self.next().await?;
+            if wanted(&entry) {
+                return Ok(entry);
             }
-        };
-        timeout(LONG, search).await.expect("the engine hears of it")
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use testbed::operator::FINALIZER;
 use testbed::watching::{Recording, wait_for, wait_for_status};
 use testbed::{Namespace, Testbed};
 
-use crate::testbed_itself::{INSTALLATION, KEEPER, change, completed, create, installation};
+use crate::{INSTALLATION, KEEPER, change, completed, create, installation};
 
 /// A namespace with a completed installation `db`, and then the fault.
 async fn after_completion(fault: &str) -> Result<Namespace> {

@@ -1,10 +1,15 @@
-//! The `testbed` command, called by the aliases `cargo quickstart`, `cargo test-all`, `cargo bench-up` and `cargo sdks`.
+//! The project's own commands: `cargo quickstart`, `cargo test-all`, `cargo bench-up` and `cargo sdks` are aliases of it.
 
-mod cli;
+mod bench;
+mod quickstart;
+mod sdks;
+mod stand_ins;
+mod terminal;
+mod test_all;
 
 use std::process::ExitCode;
 
-use cli::say;
+use terminal::{complain, say};
 
 const USAGE: &str = "usage:
   cargo quickstart [--context NAME]    a ClickHouse cluster by Pulumi: here, or in a cluster of your kubeconfig
@@ -14,23 +19,23 @@ const USAGE: &str = "usage:
   cargo quickstart down                takes all of it away
   cargo test-all                       everything that is tested
   cargo bench-up                       what it costs, measured
-  cargo sdks                           schema.json and the SDKs, anew";
+  cargo sdks                           schema.json and the SDKs, generated";
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["quickstart"] => cli::quickstart::up(None).await,
-        ["quickstart", "--context", context] => cli::quickstart::up(Some(context)).await,
-        ["quickstart", "status"] => cli::quickstart::status(),
-        ["quickstart", "kubectl", rest @ ..] => cli::quickstart::kubectl(rest),
-        ["quickstart", "pulumi", rest @ ..] => cli::quickstart::pulumi(rest),
-        ["quickstart", "down"] => cli::quickstart::down(),
-        ["stand-ins", kubeconfig] => Box::pin(cli::stand_ins::run(kubeconfig)).await,
-        ["test-all"] => Ok(cli::test_all::run()),
-        ["bench-up"] => Box::pin(cli::bench::run()).await,
-        ["sdks"] => cli::sdks::run(),
+        ["quickstart"] => quickstart::up(None).await,
+        ["quickstart", "--context", context] => quickstart::up(Some(context)).await,
+        ["quickstart", "status"] => quickstart::status(),
+        ["quickstart", "kubectl", rest @ ..] => quickstart::kubectl(rest),
+        ["quickstart", "pulumi", rest @ ..] => quickstart::pulumi(rest),
+        ["quickstart", "down"] => quickstart::down(),
+        ["stand-ins", kubeconfig] => Box::pin(stand_ins::run(kubeconfig)).await,
+        ["test-all"] => Ok(test_all::run()),
+        ["bench-up"] => Box::pin(bench::run()).await,
+        ["sdks"] => sdks::run(),
         _ => {
             say(USAGE);
             return ExitCode::from(2);
@@ -39,7 +44,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            cli::complain(&format!("{error:#}"));
+            complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -12,9 +12,9 @@ use testbed::control_plane::{ControlPlane, Lifetime};
 use testbed::detached::Detached;
 use testbed::pulumi::Pulumi;
 use testbed::tools::{self, Tool};
-use testbed::{cloud, crds, operator};
+use testbed::{cargo, cloud, crds, operator};
 
-use super::{heading, say};
+use crate::terminal::{heading, say};
 
 const STACK: &str = "quickstart";
 const EXAMPLE: &str = "examples/quickstart/yaml/Pulumi.yaml";
@@ -41,7 +41,7 @@ pub(crate) async fn up(context: Option<&str>) -> Result<ExitCode> {
     fs::create_dir_all(directory.join("project"))?;
 
     step("the provider");
-    let plugin = tools::plugin()?;
+    let plugin = cargo::plugin()?;
     step("Pulumi");
     let pulumi = match context.and_then(|_| Pulumi::on_path(&directory.join("pulumi"))) {
         Some(pulumi) => pulumi.with_plugin(&plugin)?,

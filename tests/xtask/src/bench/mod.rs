@@ -11,15 +11,16 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use fake_engine::pb;
 use testbed::pulumi::Pulumi;
 use testbed::requests::Requests;
-use testbed::{Operator, Testbed, tools};
+use testbed::{Operator, Testbed, cargo};
 
 use self::machine::Busy;
 use self::operations::{Cost, Operation, Wall};
-use self::plugin::{Binary, Plugin, pb};
+use self::plugin::{Binary, shake_hands};
 use self::table::{Table, median, time};
-use super::{heading, say};
+use crate::terminal::{heading, say};
 
 /// How often the plugin is started.
 const STARTS: usize = 25;
@@ -36,7 +37,7 @@ const AWAITED: usize = 10;
 pub(crate) async fn run() -> Result<ExitCode> {
     let busy = Busy::begin()?;
     let began = Instant::now();
-    let path = tools::dist_plugin()?;
+    let path = cargo::dist_plugin()?;
     say("→ a control plane");
     let testbed = Testbed::alone(Operator::StandIn).await?;
     let mut counted = testbed.counted().await?;
@@ -82,11 +83,11 @@ async fn starts(binary: &Binary, table: &mut Table) -> Result<()> {
     let (mut memory, mut length) = (0, 0);
     let busy = Busy::begin()?;
     for _ in 0..STARTS {
-        let plugin = Plugin::start(binary).await?;
-        ports.push(plugin.to_port);
-        let (mut client, shaken) = plugin.handshake().await?;
-        handshakes.push(shaken);
-        memory = plugin.memory()?.now;
+        let plugin = binary.start()?;
+        ports.push(plugin.until_port);
+        let mut client = shake_hands(&plugin).await?;
+        handshakes.push(plugin.started.elapsed());
+        memory = machine::memory(plugin.id())?.now;
         let asked = Instant::now();
         let schema = client.get_schema(pb::GetSchemaRequest::default()).await?.into_inner().schema;
         schemas.push(asked.elapsed());

@@ -4,24 +4,25 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use fake_engine::{Client, Plugin, pb, strings};
 use futures::StreamExt as _;
 use kube::ResourceExt as _;
 use kube::runtime::{WatchStreamExt as _, watcher};
-use prost_types::value::Kind;
-use prost_types::{Struct, Value};
+use prost_types::Struct;
 use testbed::{Counted, Namespace};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::plugin::{self, Binary, Client, Plugin, pb};
+use super::machine;
+use super::plugin::{self, Binary, shake_hands};
 
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The memory of a plugin, in KiB, when so many clusters are written and all are waited for. Nothing must serve in `namespace`.
 pub(super) async fn memory(binary: &Binary, counted: &mut Counted<'_>, namespace: &Namespace, clusters: usize) -> Result<u64> {
-    let plugin = Plugin::start(binary).await?;
+    let plugin = binary.start()?;
     let mut client = configured(&plugin).await?;
     counted.take()?;
     let mut waits = JoinSet::new();
@@ -46,14 +47,14 @@ pub(super) async fn memory(binary: &Binary, counted: &mut Counted<'_>, namespace
     timeout(PATIENCE, all_written).await.context("the clusters were not written in time")??;
     // The last answers and events are still on their way.
     sleep(Duration::from_secs(1)).await;
-    let memory = plugin.memory()?.peak;
+    let memory = machine::memory(plugin.id())?.peak;
     client.cancel(()).await?;
     Ok(memory)
 }
 
 /// How long after the operator said `Completed` each of so many creates, one after the other, was answered.
 pub(super) async fn latencies(binary: &Binary, namespace: &Namespace, clusters: usize) -> Result<Vec<Duration>> {
-    let plugin = Plugin::start(binary).await?;
+    let plugin = binary.start()?;
     let mut client = configured(&plugin).await?;
     let mut completed = completions(namespace);
     let mut latencies = Vec::new();
@@ -70,15 +71,13 @@ pub(super) async fn latencies(binary: &Binary, namespace: &Namespace, clusters: 
 }
 
 async fn configured(plugin: &Plugin) -> Result<Client> {
-    let (mut client, _) = plugin.handshake().await?;
+    let mut client = shake_hands(plugin).await?;
     client.configure(pb::ConfigureRequest::default()).await?;
     Ok(client)
 }
 
 fn inputs(namespace: &Namespace, name: &str) -> Struct {
-    let text = |text: &str| Value { kind: Some(Kind::StringValue(text.to_owned())) };
-    let fields = [("name", text(name)), ("namespace", text(namespace.name()))];
-    Struct { fields: fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect() }
+    strings([("name", name), ("namespace", namespace.name())])
 }
 
 /// When each installation of a namespace was first seen completed.

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use testbed::sdks;
 
-use super::say;
+use crate::terminal::say;
 
-/// Writes all of it anew.
+/// Generates all of it.
 pub(crate) fn run() -> Result<ExitCode> {
     sdks::generate()?;
     say("schema.json and sdk/ are up to date");

@@ -1,12 +1,13 @@
 //! Everything that is tested, in order, to its end whatever fails.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
+use testbed::cargo::cargo;
 use testbed::tools::{self, Tool};
 
-use super::{complain, heading, say};
+use crate::terminal::{complain, heading, say};
 
 /// Runs it. The exit code says whether all of it passed.
 pub(crate) fn run() -> ExitCode {
@@ -25,10 +26,10 @@ pub(crate) fn run() -> ExitCode {
         }
         passed
     };
-    step("format", &mut || cargo(&["fmt", "--all", "--check"]));
-    step("lints", &mut || cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]));
-    step("unit and integration tests", &mut || cargo(&["test", "--workspace", "--exclude", "testbed", "--quiet"]));
-    step("the testbed's own tests", &mut || cargo(&["test", "--package", "testbed", "--lib", "--bins", "--quiet"]));
+    step("format", &mut || passes(&["fmt", "--all", "--check"]));
+    step("lints", &mut || passes(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]));
+    step("unit and integration tests", &mut || passes(&["test", "--package", "pulumi-resource-clickhouse", "--quiet"]));
+    step("the testbed's unit tests", &mut || passes(&["test", "--package", "testbed", "--lib", "--quiet"]));
     let built = step("tools", &mut || {
         for tool in [Tool::ControlPlane, Tool::Pulumi, Tool::SdkGenerator] {
             tools::build(tool)?;
@@ -36,7 +37,8 @@ pub(crate) fn run() -> ExitCode {
         Ok(true)
     });
     if built {
-        step("end-to-end tests", &mut end_to_end);
+        step("the testbed itself", &mut || on_a_control_plane("itself"));
+        step("end-to-end tests", &mut || on_a_control_plane("e2e"));
     }
     let passed = failed.is_empty();
     let took = format!("{:.0} s", started.elapsed().as_secs_f64());
@@ -44,21 +46,15 @@ pub(crate) fn run() -> ExitCode {
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn cargo(arguments: &[&str]) -> Result<bool> {
-    Ok(cargo_command(arguments).status()?.success())
+fn passes(arguments: &[&str]) -> Result<bool> {
+    Ok(cargo(arguments).status()?.success())
 }
 
-/// One process, so that all suites share one control plane. Its tests wait more than they compute.
-fn end_to_end() -> Result<bool> {
-    let mut command = cargo_command(&["test", "--package", "testbed", "--test", "e2e"]);
+/// One of the testbed's suites: a process whose tests share one control plane. They wait more than they compute.
+fn on_a_control_plane(suite: &str) -> Result<bool> {
+    let mut command = cargo(&["test", "--package", "testbed", "--test", suite]);
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         command.env("RUST_TEST_THREADS", "8");
     }
     Ok(command.status()?.success())
-}
-
-fn cargo_command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(arguments).current_dir(tools::workspace_directory());
-    command
 }

@@ -6,54 +6,12 @@ use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVo
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use testbed::Testbed;
 use testbed::cloud::{FIXED_SIZE, GROWS_SLOWLY};
 use testbed::operator::FINALIZER;
 use testbed::watching::{Recording, wait_for, wait_for_status};
-use testbed::{Namespace, Testbed};
 
-/// A ClickHouseInstallation as the provider means it.
-pub(crate) fn installation(shards: u32, replicas: u32, task: &str) -> Value {
-    json!({
-        "taskID": task,
-        "defaults": {
-            "storageManagement": {"provisioner": "Operator", "reclaimPolicy": "Retain"},
-            "templates": {"podTemplate": "pod", "dataVolumeClaimTemplate": "data", "shardServiceTemplate": "shard"},
-        },
-        "configuration": {
-            "users": {"default/password_sha256_hex": "ab".repeat(32), "default/networks/ip": ["10.0.0.0/8"]},
-            "clusters": [{"name": "c", "layout": {"shardsCount": shards, "replicasCount": replicas}, "secret": {"auto": "true"}}],
-        },
-        "templates": {
-            "podTemplates": [{"name": "pod", "spec": {"containers": [{"name": "clickhouse", "image": "clickhouse/clickhouse-server:25.8"}]}}],
-            "volumeClaimTemplates": [{
-                "name": "data",
-                "reclaimPolicy": "Retain",
-                "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}},
-            }],
-            "serviceTemplates": [{"name": "shard", "spec": {"ports": [{"name": "http", "port": 8123}], "type": "ClusterIP"}}],
-        },
-    })
-}
-
-pub(crate) async fn create(api: &Api<DynamicObject>, kind: (&str, &str), name: &str, spec: Value) -> Result<DynamicObject> {
-    let manifest = json!({"apiVersion": kind.0, "kind": kind.1, "metadata": {"name": name}, "spec": spec});
-    let object = serde_json::from_value(manifest)?;
-    Ok(api.create(&PostParams { field_manager: Some("test".to_owned()), ..PostParams::default() }, &object).await?)
-}
-
-pub(crate) const INSTALLATION: (&str, &str) = ("clickhouse.altinity.com/v1", "ClickHouseInstallation");
-pub(crate) const KEEPER: (&str, &str) = ("clickhouse-keeper.altinity.com/v1", "ClickHouseKeeperInstallation");
-
-pub(crate) async fn change(api: &Api<DynamicObject>, name: &str, spec: Value) -> Result<()> {
-    api.patch(name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await?;
-    Ok(())
-}
-
-/// Waits until the task is completed in the way that the real operator shows it.
-pub(crate) async fn completed(namespace: &Namespace, name: &str, task: &str) -> Result<Value> {
-    let done = |status: &Value| status["status"] == "Completed" && status["taskID"] == task && status["taskIDsCompleted"][0] == task;
-    wait_for_status(&namespace.installations(), name, &format!("Completed with the task `{task}`"), done).await
-}
+use crate::{INSTALLATION, KEEPER, change, completed, create, installation};
 
 async fn names<K>(api: Api<K>) -> Result<Vec<String>>
 where
