@@ -53,7 +53,9 @@ impl Resources {
         for (part, request, limit) in [("cpu", &requests.cpu, &limits.cpu), ("memory", &requests.memory, &limits.memory)] {
             for (kind, amount) in [("requests", request), ("limits", limit)] {
                 let path = format!("{path}.{kind}.{part}");
-                if part == "memory" { check.bytes(&path, amount.as_ref()) } else { check.quantity(&path, amount.as_ref()) }
+                // A request that follows its limit is wrong with it.
+                let follows = kind == "requests" && request == limit;
+                if part == "memory" && !follows { check.bytes(&path, amount.as_ref()) } else { check.quantity(&path, amount.as_ref()) }
             }
             if let (Some(request), Some(limit)) = (request, limit)
                 && quantity::shrinks(request, limit)

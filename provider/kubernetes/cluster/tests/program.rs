@@ -104,6 +104,6 @@ fn what_is_sound_passes() {
 #[test]
 fn what_is_unknown_passes() {
     let unknown = std::collections::BTreeSet::from(["labels".into()]);
-    let given = Known { value: args(json!({"labels": {"app.kubernetes.io/managed-by": "me"}})), unknown };
+    let given = Known { value: checked(json!({"labels": {"app.kubernetes.io/managed-by": "me"}})), unknown };
     assert_eq!(program_problems(&given, None), Vec::new());
 }

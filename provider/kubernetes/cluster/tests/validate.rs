@@ -3,6 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::cluster::manifest::installations;
+use crate::kubernetes::cluster::validate::program as program_problems;
 use crate::kubernetes::scripted::{Reply, context, server};
 use crate::resource::Resource;
 
@@ -133,7 +134,7 @@ fn contradictions_are_refused() {
         (json!({"image": {"repository": "example.com/ch:25.8"}}), "image.repository"),
         (json!({"image": {"digest": "sha256:12"}}), "image.digest"),
     ] {
-        let found = problems(program.clone());
+        let found = told(program_problems(&Known::all(checked(program.clone())), None));
         assert!(found.len() == 1 && found[0].starts_with(&format!("{path}: ")), "{program}: {found:?}");
     }
 }
