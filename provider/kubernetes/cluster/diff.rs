@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::aspects::{self, ClusterArgs};
-use super::quantity;
+use super::objects::{Row, TABLE};
 use super::state::ClusterState;
+use super::{quantity, validate};
 use crate::property::path::{PropertyPath, Segment};
 use crate::resource::{Change, ChangeKind, Diff, Known, Paths};
 
@@ -29,7 +30,7 @@ pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Kn
         }
     }
     changes.retain(|change| !change.path.top_level().is_some_and(|top| NO_CHANGE.contains(&top)));
-    changes.extend(missing(old, old_state, &new.value));
+    changes.extend(missing(old, old_state, &completed));
     // What is not known yet can't be told from a rename that would lose the data. Only where that is allowed is it one: else the
     // guard refuses it once it is known, and Pulumi must not delete the cluster before.
     let may_rename = new.value.operations.allow_data_loss == Some(true) || is_ephemeral(old);
@@ -46,28 +47,18 @@ fn is_ephemeral(args: &ClusterArgs) -> bool {
     args.storage.as_ref().is_some_and(|storage| storage.ephemeral == Some(true))
 }
 
-/// Objects that a refresh did not find any more: the outputs that stand for them are absent.
+/// Objects that a refresh did not find any more, and those whose removal failed, or waits for an update that is waited for.
 fn missing(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &ClusterArgs) -> Vec<Change> {
     let Some(state) = old_state else { return Vec::new() };
-    let absent = |path: &str| Change::of_output(path, ChangeKind::Add);
-    let mut changes = Vec::new();
-    if state.uids.installation.is_none() {
-        changes.push(absent("uids.installation"));
-    }
-    if state.password.is_some() && state.credentials_secret.is_none() && new.has_secret() {
-        changes.push(absent("credentialsSecret"));
-    }
-    if state.endpoints.is_none() {
-        changes.push(absent("endpoints"));
-    }
-    if state.keeper.is_none() && super::has_keeper(old) {
-        changes.push(absent("keeper"));
-    }
-    if state.uids.keeper.is_some() && !super::has_keeper(new) && super::is_awaited(new) {
-        // Its removal failed, or waits for an update that is waited for.
-        changes.push(Change { kind: ChangeKind::Delete, ..absent("uids.keeper") });
-    }
-    changes
+    let (before, after) = (validate::anyway(&Known::all(old.clone())), validate::anyway(&Known::all(new.clone())));
+    let change = |row: &Row| match (row.is_wanted(&before), row.is_wanted(&after)) {
+        (true, true) if row.is_missing(state) => Some(Change::of_output(row.output().as_str(), ChangeKind::Add)),
+        (_, false) if state.uids[row.part].is_some() && super::is_awaited(new) => {
+            Some(Change::of_output(row.uid_path().as_str(), ChangeKind::Delete))
+        }
+        _ => None,
+    };
+    TABLE.iter().filter(|row| row.is_own()).filter_map(change).collect()
 }
 
 fn to_json(args: &ClusterArgs) -> Value {

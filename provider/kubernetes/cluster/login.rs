@@ -5,9 +5,9 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::aspects::{Credential, ValidatedCluster};
+use super::defaults;
 use super::manifest::{Login, PASSWORD_VERSION_ANNOTATION};
 use super::shape::Shape;
-use super::{defaults, names};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{Kind, ObjectRef};
@@ -69,11 +69,6 @@ pub(super) async fn resolve<S>(api: &Api, cluster: &ValidatedCluster, before: Be
 /// Whether the users in `chiOverrides` give the administrator a credential of their own.
 pub(super) fn is_overridden(cluster: &ValidatedCluster) -> bool {
     Shape::rendered(cluster).users.contains(&cluster.access.username)
-}
-
-/// The Secret that holds the login.
-pub(super) fn secret_of(namespace: &str, name: &str) -> ObjectRef {
-    ObjectRef::new(Kind::Secret, namespace, names::credentials_secret(name))
 }
 
 /// The text under `key` of a Secret; `None` when there is none.

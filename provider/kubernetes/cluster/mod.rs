@@ -19,6 +19,7 @@ mod look;
 mod manifest;
 mod names;
 mod namespace;
+mod objects;
 mod outputs;
 mod overrides;
 mod quantity;
@@ -40,10 +41,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use self::aspects::{ClusterArgs, CoordinationType, Credential, IngressType, ValidatedCluster};
+use self::aspects::{ClusterArgs, Credential, IngressType, Naming, ValidatedCluster};
 use self::live::Live;
 use self::look::There;
 use self::manifest::Login;
+use self::objects::{PerPart, Row, TABLE, is_marked_by};
 use self::outputs::Observed;
 use self::rollout::{Rollout, id, known_password};
 use self::shape::Shape;
@@ -132,7 +134,8 @@ impl Resource for Cluster {
         let (kept, growing) = Box::pin(there.take_over(&api, ctx, &Known::all(new.clone()))).await?;
         let cluster = validated(&kept)?;
         let kubernetes = Box::pin(look::kubernetes(&api, &cluster.naming.namespace, None)).await.map_err(failed)?;
-        let before = login::Before { secret: there.secret.clone(), overridden: login::is_overridden(&cluster), ..login::Before::default() };
+        let before =
+            login::Before { secret: there.secret().cloned(), overridden: login::is_overridden(&cluster), ..login::Before::default() };
         let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
         let rollout = Rollout {
             ctx,
@@ -146,6 +149,7 @@ impl Resource for Cluster {
             incarnation: Some(task::fresh()),
             growing,
             old: None,
+            kept: PerPart::default(),
         };
         let state = rollout.run().await?;
         Ok(Existing { id: id(&cluster), state })
@@ -188,10 +192,10 @@ impl Resource for Cluster {
         let kept = observed(old_state);
         let mut unknown = outputs::unknown_outputs(new);
         let mut observed = Observed { address: kept.address.filter(|_| old.ingress == new.value.ingress), ..kept };
-        if cluster.keeper().is_none() {
-            observed.uids.keeper = None;
+        for row in TABLE.iter().filter(|row| row.is_own() && !row.is_wanted(&cluster)) {
+            observed.uids[row.part] = None;
         }
-        if made_anew(&cluster, &observed.uids) {
+        if observed.uids.lack_any_of(&cluster) {
             unknown.insert("uids".into());
         }
         Ok(foretell(&cluster, &login, &observed, unknown))
@@ -214,34 +218,26 @@ impl Resource for Cluster {
         let here = Box::pin(look::kubernetes(&api, &cluster.naming.namespace, observed.kubernetes.as_ref())).await;
         observed.kubernetes = here.map_err(|error| error.to_failure())?.or(observed.kubernetes);
         // What is there may be more than the inputs of the last run tell: after a change that was half made, or an edit by hand.
-        let live = Box::pin(Live::look(&api, old)).await.map_err(|error| error.to_failure())?;
+        let Naming { namespace, name, .. } = &cluster.naming;
+        let described = live::last(old);
+        let asks = |row: &Row| row.is_wanted(&cluster) || row.is_own() && row.is_wanted(&described);
+        let found = Box::pin(objects::read(&api, namespace, name, false, asks)).await.map_err(|error| error.to_failure())?;
+        let live = Box::pin(Live::among(&api, &described, &found)).await.map_err(|error| error.to_failure())?;
         let (known, to) = (Known::all(new.clone()), Shape::rendered(&cluster));
         refuse(&live.refusals(&to, &known))?;
         Box::pin(survey::expandable(&api, live.shape(), &to, &known)).await?;
         let growing = guard::growing(live.shape(), &to);
-        Box::pin(look::refuse_foreign(&api, ctx, &cluster, &observed.uids)).await?;
-        let password = known_password(old_state);
-        let same_version = same_password(old, new);
-        let secret = if same_version && password.is_some() { None } else { Box::pin(look::credentials(&api, &cluster)).await? };
-        let before = login::Before { password, same_version, secret, overridden: login::is_overridden(&cluster) };
+        look::refuse_foreign(ctx, &cluster, &observed.uids, &found)?;
+        let (password, secret) = (known_password(old_state), found.secret.clone().filter(meta::is_marked));
+        let before = login::Before { password, same_version: same_password(old, new), secret, overridden: login::is_overridden(&cluster) };
         let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
-        if cluster.naming.create_namespace && began_only(&observed.uids) {
-            observed.uids.namespace = Box::pin(look::own_namespace(&api, &ctx.urn, &cluster.naming.namespace)).await?;
+        if cluster.naming.create_namespace && observed.uids.are_of_a_beginning() {
+            observed.uids.namespace = found.namespace.as_ref().filter(|found| is_marked_by(found, &ctx.urn)).and_then(uid);
         }
         let owns_namespace = cluster.naming.create_namespace && observed.uids.namespace.is_some();
-        let removal = removal::Removal {
-            ctx,
-            api: &api,
-            deadline,
-            namespace: &cluster.naming.namespace,
-            name: &cluster.naming.name,
-            args: Some(old),
-            state: old_state,
-        };
+        let removal = removal::Removal { ctx, api: &api, deadline, namespace, name, args: Some(old), state: old_state };
         Box::pin(removal.claims(&live.stale_claims(&to))).await?;
-        // None of it is needed for the wait, and a thousand clusters can change at once.
-        drop((live, known, to));
-        let rollout = Rollout {
+        let mut rollout = Rollout {
             ctx,
             api: &api,
             cluster: &cluster,
@@ -253,14 +249,17 @@ impl Resource for Cluster {
             incarnation: None,
             growing,
             old: Some(old),
+            kept: PerPart::default(),
         };
+        rollout.keep(&found);
+        // None of it is needed for the wait, and a thousand clusters can change at once.
+        drop((live, known, to, found, described));
         let mut state = rollout.run().await?;
         // Hosts that have not been told yet still need it.
-        if cluster.keeper().is_none() && is_awaited(new) && (has_keeper(old) || state.uids.keeper.is_some()) {
-            let (namespace, name) = (cluster.naming.namespace.as_str(), cluster.naming.name.as_str());
-            let removal = removal::Removal { ctx, api: &api, deadline, namespace, name, args: Some(old), state: Some(&state) };
-            Box::pin(removal.keeper()).await.map_err(|failure| failure.leaving(id(&cluster), state.clone()))?;
-            state.uids.keeper = None;
+        if is_awaited(new) {
+            let removal = removal::Removal { state: Some(&state), ..removal };
+            let left = Box::pin(removal.unwanted(&cluster)).await;
+            state.uids = left.map_err(|failure| failure.leaving(id(&cluster), state.clone()))?;
         }
         Ok(state)
     }
@@ -369,10 +368,6 @@ fn deadline(ctx: &Context, default: Duration) -> Instant {
     ctx.started + ctx.timeout.unwrap_or(default)
 }
 
-fn has_keeper(args: &ClusterArgs) -> bool {
-    args.coordination.as_ref().is_some_and(|coordination| coordination.kind == Some(CoordinationType::Keeper))
-}
-
 /// `args` with the version that the cluster runs, where the program names none.
 fn running(args: &ClusterArgs, version: Option<&str>) -> ClusterArgs {
     let mut args = args.clone();
@@ -410,16 +405,6 @@ fn known_login(cluster: &ValidatedCluster, old_state: Option<&ClusterState>) -> 
         Credential::Foreign => Login { password: known_password(old_state), version: None },
         Credential::Generated { version } => Login { password: known_password(old_state), version: Some(version.clone()) },
     }
-}
-
-/// Whether an update makes an object that is not there yet, or not any more.
-fn made_anew(cluster: &ValidatedCluster, uids: &Uids) -> bool {
-    uids.installation.is_none() || uids.service.is_none() || uids.secret.is_none() || (cluster.keeper().is_some() && uids.keeper.is_none())
-}
-
-/// Whether a create was interrupted before the installation was made: what else there is may not be known of.
-fn began_only(uids: &Uids) -> bool {
-    uids.installation.is_none() && uids.namespace.is_none()
 }
 
 /// What the state remembers of the API server.

@@ -1,12 +1,15 @@
 //! From a validated cluster, and the few facts that only the API server knows, to the outputs.
 
 use secrecy::ExposeSecret;
+use serde_json::Value;
 
 use super::aspects::{IngressType, Naming, ValidatedCluster};
 use super::manifest::{Login, USERNAME_KEY};
+use super::objects::{Part, Uids};
 use super::shape::{self, Installation, Shape};
-use super::state::{ClusterState, CredentialsSecret, External, Host, KeeperState, KubernetesCluster, Uids};
+use super::state::{ClusterState, CredentialsSecret, External, Host, KeeperState, KubernetesCluster};
 use super::{address, defaults, names};
+use crate::kubernetes::meta;
 use crate::property::path::PropertyPath;
 use crate::resource::{Known, Paths};
 
@@ -21,6 +24,17 @@ pub(super) struct Observed {
     pub(super) kubernetes: Option<KubernetesCluster>,
     /// The incarnation that the Secret carries.
     pub(super) incarnation: Option<String>,
+}
+
+impl Observed {
+    /// Takes note of an object as the API server has it.
+    pub(super) fn note(&mut self, part: Part, object: &Value) {
+        self.uids[part] = meta::uid(object).map(str::to_owned);
+        if part == Part::Service {
+            let entry = &object["status"]["loadBalancer"]["ingress"][0];
+            self.address = entry["hostname"].as_str().or(entry["ip"].as_str()).map(str::to_owned);
+        }
+    }
 }
 
 /// The outputs of `cluster`.

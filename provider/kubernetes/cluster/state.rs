@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::objects::Uids;
+
 /// What a cluster gives back, besides its inputs. Every field is determined by the declared state or stays what it is:
 /// a pod that restarts changes none of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -69,28 +71,6 @@ impl ClusterState {
     pub fn version_to_run(&self) -> &str {
         self.wanted_version.as_ref().unwrap_or(&self.version)
     }
-}
-
-/// The unique ids of the objects that belong to a cluster, as far as they exist.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schemars(rename = "ClusterUids")]
-pub struct Uids {
-    /// Of the ClickHouseInstallation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub installation: Option<String>,
-    /// Of the ClickHouseKeeperInstallation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub keeper: Option<String>,
-    /// Of the Service.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service: Option<String>,
-    /// Of the Secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret: Option<String>,
-    /// Of the namespace, where this cluster made it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
 }
 
 /// A Kubernetes cluster.

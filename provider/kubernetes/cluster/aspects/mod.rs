@@ -24,7 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::access::{Access, Credential, Source};
-pub use self::access::{AccessArgs, AdminArgs, SecretKey};
+pub use self::access::{AccessArgs, SecretKey};
 pub use self::adopted::Adopted;
 pub(super) use self::check::Checker;
 pub(super) use self::coordination::{Coordination, Keeper};
@@ -172,12 +172,6 @@ aspects! {
 }
 
 impl ClusterArgs {
-    /// Whether the login is this provider's to keep in a Secret.
-    pub(super) fn has_secret(&self) -> bool {
-        let says = |admin: &AdminArgs| admin.password.is_some() || admin.existing_secret.is_some() || admin.password_version.is_some();
-        self.adopted().is_none() || self.access.admin.as_ref().is_some_and(says)
-    }
-
     /// How the cluster's objects are written, where somebody else made it.
     pub(super) fn adopted(&self) -> Option<&Adopted> {
         self.defaults.as_ref()?.adopted.as_ref()
