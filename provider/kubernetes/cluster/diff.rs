@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::aspects::{self, ClusterArgs};
-use super::quantity;
 use super::state::ClusterState;
+use crate::kubernetes::quantity;
 use crate::property::path::{PropertyPath, Segment};
 use crate::resource::{Change, ChangeKind, Diff, Known, Paths};
 

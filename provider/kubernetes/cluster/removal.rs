@@ -4,13 +4,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::aspects::{ClusterArgs, ReclaimPolicy};
-use super::readiness::{self, Leaving};
 use super::state::{ClusterState, Uids};
-use super::{Failed, began_only, field, has_keeper, login, look, namespace, shape, survey};
+use super::{Failed, began_only, field, has_keeper, login, look, namespace, survey};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::kubernetes::objects::{self, DeleteOutcome};
+use crate::kubernetes::observe::is_yes;
+use crate::kubernetes::readiness::{self, Leaving};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::Context;
 
@@ -162,7 +163,7 @@ impl Removal<'_> {
     /// A suspended installation is never finalized: the operator has to look at it again. Only once it is being deleted, so that no
     /// change that was stored meanwhile is carried out first.
     async fn wake(&self, leaving: &Value) -> Result<(), Failed> {
-        if !shape::is_yes(&leaving["spec"]["suspend"]) {
+        if !is_yes(&leaving["spec"]["suspend"]) {
             return Ok(());
         }
         let patch = json!({"metadata": {"uid": meta::uid(leaving)}, "spec": {"suspend": "no"}});

@@ -9,11 +9,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::aspects::{ClusterArgs, IngressType, Naming, ValidatedCluster};
+use super::aspects::{ClusterArgs, HOST_REMEDIES, IngressType, KEEPER_REMEDIES, Naming, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::{Login, Manifests};
 use super::outputs::{Observed, outputs};
-use super::readiness::{self, Expect, ExpectKeeper, NotDone, Owner, Written};
 use super::shape::Shape;
 use super::state::ClusterState;
 use super::{complete, login, manifest, restarts, task, uid};
@@ -21,6 +20,7 @@ use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::kubernetes::objects::{self, Write};
+use crate::kubernetes::readiness::{self, Expect, ExpectKeeper, NotDone, Owner, Written};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::{Context, Failure, FailureKind};
 
@@ -251,7 +251,7 @@ impl Rollout<'_> {
     fn expect_keeper(&self, written: Written) -> Option<ExpectKeeper> {
         let Shape { namespace, name, keeper, .. } = Shape::rendered(self.cluster);
         let hosts = keeper.filter(|keeper| !keeper.suspended)?.names();
-        Some(ExpectKeeper { namespace, name, written, hosts })
+        Some(ExpectKeeper { namespace, name, written, hosts, remedies: KEEPER_REMEDIES })
     }
 
     /// Waits for the hosts. When the operator recorded the task as done without having started it, which can happen between
@@ -294,7 +294,7 @@ impl Rollout<'_> {
     /// What the installation is to come to.
     fn expect(&self, task_id: String, written: Written) -> Expect {
         let Shape { namespace, name, clickhouse, .. } = Shape::rendered(self.cluster);
-        Expect { namespace, name, task_id, written, hosts: clickhouse.names() }
+        Expect { namespace, name, task_id, written, hosts: clickhouse.names(), remedies: HOST_REMEDIES }
     }
 
     /// Sends the installation once more under a fresh task: gives that, and the answer.

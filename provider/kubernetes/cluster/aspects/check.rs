@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::super::{names, quantity};
+use super::super::names;
 use super::adopted::Template;
 use super::{Adopted, ClusterArgs, SecretKey};
 use crate::kubernetes::meta::MANAGED_BY;
+use crate::kubernetes::quantity;
 use crate::property::path::{PropertyPath, Segment};
 use crate::resource::{CheckFailure, Known};
 

@@ -27,7 +27,7 @@ pub(super) use self::access::{Access, Credential, Source};
 pub use self::access::{AccessArgs, AdminArgs, SecretKey};
 pub use self::adopted::Adopted;
 pub(super) use self::check::Checker;
-pub(super) use self::coordination::{Coordination, Keeper};
+pub(super) use self::coordination::{Coordination, KEEPER_REMEDIES, Keeper};
 pub use self::coordination::{CoordinationArgs, CoordinationType};
 pub(super) use self::credentials::credentials;
 pub(super) use self::draft::{Drafts, InstallationDraft, ServiceDraft};
@@ -47,7 +47,7 @@ pub(super) use self::overrides::Overrides;
 pub use self::overrides::{FreeForm, OverridesArgs};
 pub(super) use self::read::Live;
 pub use self::resources::Resources;
-pub(super) use self::storage::Storage;
+pub(super) use self::storage::{HOST_REMEDIES, Storage};
 pub use self::storage::{Provisioner, ReclaimPolicy, StorageArgs};
 use super::defaults::Defaults;
 

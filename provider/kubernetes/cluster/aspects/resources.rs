@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::{defaults, quantity};
+use super::super::defaults;
 use super::read::text;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use crate::kubernetes::quantity;
 
 /// CPU and memory of a container.
 #[serde_with::skip_serializing_none]

@@ -9,11 +9,19 @@ use super::adopted::{ClaimStyle, Template, named as template};
 use super::draft::InstallationDraft;
 use super::read::{named, text};
 use super::{Adopted, Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use crate::kubernetes::diagnose::Remedies;
 
 /// The templates of the volume claims.
 const DATA: &str = "data";
 const LOGS: &str = "logs";
 const DATA_PATH: &str = "/var/lib/clickhouse";
+
+/// The inputs to name where hosts don't come up.
+pub(in super::super) const HOST_REMEDIES: Remedies = Remedies {
+    image: "image",
+    storage_classes: &[(DATA, "storage.storageClass"), (LOGS, "storage.logs.storageClass")],
+    other_storage_class: "chiOverrides.templates.volumeClaimTemplates",
+};
 
 /// The data volume of each host.
 #[serde_with::skip_serializing_none]

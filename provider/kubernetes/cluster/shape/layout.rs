@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Configuration, Host, Installation, cluster_name, clusters, is_yes, list, named, text, volumes};
+use super::{Configuration, Host, Installation, cluster_name, clusters, list, named, text, volumes};
 use crate::kubernetes::cluster::defaults;
+use crate::kubernetes::observe::is_yes;
 
 /// What differs between the two kinds of installations.
 pub(super) struct Kind {

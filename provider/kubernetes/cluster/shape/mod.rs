@@ -360,11 +360,6 @@ pub(super) fn has_volume(claim: &Value) -> bool {
     claim["status"]["phase"] != "Pending" || claim["spec"]["volumeName"].is_string()
 }
 
-/// Whether a word of the operator's says yes.
-pub(super) fn is_yes(word: &Value) -> bool {
-    observe::yes_or_no(text(word)) == Some(true)
-}
-
 /// What a word of the operator's says; `None` when it is another word.
 pub(super) fn yes_or_no(word: &Value) -> Option<bool> {
     observe::yes_or_no(text(word))

@@ -11,6 +11,14 @@ use super::super::read::{container, number, pod};
 use super::super::resources::Resources;
 use super::super::storage::{ClaimTemplate, Provisioner, ReclaimPolicy, Volume};
 use super::super::{Checker, ClusterArgs, Drafts, ValidatedCluster};
+use crate::kubernetes::diagnose::Remedies;
+
+/// The inputs to name where its members don't come up.
+pub(in super::super::super) const KEEPER_REMEDIES: Remedies = Remedies {
+    image: "coordination.keeper.image",
+    storage_classes: &[("data", "coordination.keeper.storage.storageClass")],
+    other_storage_class: "chkOverrides.templates.volumeClaimTemplates",
+};
 
 /// The Keeper that comes with the cluster.
 #[serde_with::skip_serializing_none]

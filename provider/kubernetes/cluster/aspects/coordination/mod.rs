@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 pub(in super::super) use self::external::External;
 pub use self::external::ExternalArgs;
-pub(in super::super) use self::keeper::Keeper;
 pub use self::keeper::KeeperArgs;
+pub(in super::super) use self::keeper::{KEEPER_REMEDIES, Keeper};
 use super::super::{defaults, names};
 use super::storage::ReclaimPolicy;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};

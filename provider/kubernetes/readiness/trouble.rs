@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::task::JoinSet;
 
 use crate::kubernetes::client::Api;
-use crate::kubernetes::cluster::diagnose::{Ended, Evidence, Finding, Stage, Words, ended, findings, lacks_claim, telling};
+use crate::kubernetes::diagnose::{Ended, Evidence, Finding, Remedies, Stage, Words, ended, findings, lacks_claim, telling};
 use crate::kubernetes::meta::{Kind, ObjectRef};
 use crate::kubernetes::objects;
 use crate::kubernetes::observe::{Claim, Event, Observed, Pod, Quota, StatefulSet};
@@ -121,8 +121,9 @@ impl Clues {
         sets: &[Arc<StatefulSet>],
         written: Option<&Time>,
         stage: Stage,
+        remedies: Remedies,
     ) -> Vec<Finding> {
         let Self { pods, claims, events, quotas, words } = self;
-        findings(&Evidence { name, hosts, sets, pods, claims, events, quotas, words, written, stage })
+        findings(&Evidence { name, hosts, sets, pods, claims, events, quotas, words, written, stage, remedies })
     }
 }

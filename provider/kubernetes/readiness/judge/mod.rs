@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::operator::Presence;
 use super::watching::{Judgement, Seen};
 use super::{Expect, Hosts, Layout, QUIET, Written, external, stands, unreached};
-use crate::kubernetes::cluster::diagnose::{Graces, Lasting, Stage};
+use crate::kubernetes::diagnose::{Graces, Lasting, Stage};
 use crate::kubernetes::error::Error;
 use crate::kubernetes::observe::{Installation, InstallationStatus, is_outage};
 use crate::kubernetes::wait::{Pending, Verdict};
@@ -220,7 +220,16 @@ impl Judge {
         let findings = seen
             .clues
             .as_ref()
-            .map(|clues| clues.about(&expect.name, &hosts.unready, &seen.sets.objects, installation.metadata.written.as_ref(), stage))
+            .map(|clues| {
+                clues.about(
+                    &expect.name,
+                    &hosts.unready,
+                    &seen.sets.objects,
+                    installation.metadata.written.as_ref(),
+                    stage,
+                    expect.remedies,
+                )
+            })
             .unwrap_or_default();
         let lasting = self.lasting.judge(&findings, &self.limits.graces, now);
         if !lasting.final_reasons.is_empty() {

@@ -9,7 +9,7 @@ use super::trouble::Search;
 use super::watching::{Judgement, Seen, Watching};
 use super::{Hosts, Layout, QUIET, Written, operator};
 use crate::kubernetes::client::Session;
-use crate::kubernetes::cluster::diagnose::{Graces, Lasting, Stage};
+use crate::kubernetes::diagnose::{Graces, Lasting, Remedies, Stage};
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{KeeperInstallation, KeeperStatus, Normalized};
@@ -45,6 +45,8 @@ pub struct ExpectKeeper {
     pub written: Written,
     /// The StatefulSets that are to be ready, one a member: `chk-<name>-<cluster>-0-<replica>`.
     pub hosts: Vec<String>,
+    /// The inputs to name where hosts don't come up.
+    pub remedies: Remedies,
 }
 
 impl fmt::Display for ExpectKeeper {
@@ -202,7 +204,7 @@ impl Judge {
             return Verdict::Pending(Pending { progress: at_work(), again: Some(since + QUIET), ..Pending::default() });
         };
         let stage = if caught_up { Stage::Done } else { Stage::Working };
-        let findings = clues.about(&self.expect.name, &hosts.unready, sets, keeper.metadata.written.as_ref(), stage);
+        let findings = clues.about(&self.expect.name, &hosts.unready, sets, keeper.metadata.written.as_ref(), stage, self.expect.remedies);
         let lasting = self.lasting.judge(&findings, &Graces::default(), now);
         if !lasting.final_reasons.is_empty() {
             return Verdict::Failed(FailureKind::Precondition, lasting.final_reasons);
