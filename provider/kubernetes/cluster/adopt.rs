@@ -221,7 +221,7 @@ fn transfer(target: &mut Value, before: &Value, after: &Value) {
 
 /// The same of a list: of named things by their names.
 fn transfer_elements(list: &str, target: &mut Vec<Value>, before: &[Value], after: &[Value]) {
-    let key = [&*target, before, after].into_iter().map(|elements| manifest::merge_key(list, elements)).reduce(|one, other| one.and(other));
+    let key = [&*target, before, after].into_iter().map(|elements| manifest::merge_key(list, elements)).reduce(std::option::Option::and);
     let Some(key) = key.flatten() else {
         after.clone_into(target);
         return;

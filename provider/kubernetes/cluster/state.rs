@@ -1,6 +1,7 @@
 //! The computed outputs of a cluster: the single source of the output schema.
 
 use schemars::JsonSchema;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 /// What a cluster gives back, besides its inputs. Every field is determined by the declared state or stays what it is:
@@ -68,6 +69,11 @@ impl ClusterState {
     /// The version that the cluster is to run where its program names none.
     pub fn version_to_run(&self) -> &str {
         self.wanted_version.as_ref().unwrap_or(&self.version)
+    }
+
+    /// The administrator's password, as far as it is known.
+    pub(super) fn secret_password(&self) -> Option<SecretString> {
+        self.password.clone().map(SecretString::from)
     }
 }
 
@@ -209,4 +215,11 @@ pub struct KeeperState {
     pub service: String,
     /// The Keepers' addresses, `host:port`.
     pub endpoints: Vec<String>,
+}
+
+impl Uids {
+    /// Whether a create was interrupted before the installation was made: what else there is may not be known of.
+    pub(super) fn began_only(&self) -> bool {
+        self.installation.is_none() && self.namespace.is_none()
+    }
 }

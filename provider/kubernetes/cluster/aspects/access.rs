@@ -7,9 +7,17 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::super::defaults;
 use super::read::{text, yes};
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+
+/// The administrator's name where the program gives none: ClickHouse's own first user.
+const DEFAULT_USER: &str = "default";
+
+/// The key of the password in a Secret.
+pub(in super::super) const PASSWORD_KEY: &str = "password";
+
+/// From where the administrator may log in: the private ranges (RFC 1918, 6598 and 4193) and the host itself.
+const PRIVATE_NETWORKS: [&str; 7] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "127.0.0.1", "::1"];
 
 /// The operator's own user.
 const OPERATOR: &str = "clickhouse_operator";
@@ -118,17 +126,38 @@ impl fmt::Debug for Credential {
     }
 }
 
+/// What a cluster keeps of its logins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in super::super) struct AccessDefaults {
+    /// From where the administrator may log in.
+    pub(in super::super) networks: Vec<String>,
+}
+
+impl Default for AccessDefaults {
+    fn default() -> Self {
+        Self { networks: PRIVATE_NETWORKS.map(str::to_owned).to_vec() }
+    }
+}
+
 impl Aspect for Access {
     type Args = AccessArgs;
+    type Defaults = AccessDefaults;
+
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[
+        ("admin.username", &["username", "connection"]),
+        ("admin.password", &["password", "connection"]),
+        ("admin.existingSecret", &["password", "connection"]),
+    ];
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
-        args.access.admin.get_or_insert_default().username.get_or_insert_with(|| defaults::USERNAME.to_owned());
+        args.access.admin.get_or_insert_default().username.get_or_insert_with(|| DEFAULT_USER.to_owned());
     }
 
     fn check(check: &mut Checker<'_>) -> Self {
         let AccessArgs { admin, interserver_secret } = check.args().access.clone();
         let AdminArgs { username, password, existing_secret, password_version, networks } = admin.unwrap_or_default();
-        let username = username.unwrap_or_else(|| defaults::USERNAME.to_owned());
+        let username = username.unwrap_or_else(|| DEFAULT_USER.to_owned());
         check_username(check, &username);
         if username.len() > USERNAME {
             let reason = format!("has {} characters, at most {USERNAME} are taken: shorten it", username.len());
@@ -147,7 +176,7 @@ impl Aspect for Access {
             None if check.adopted().is_some() => None,
             None => {
                 let ranges = check.args().ingress.as_ref().and_then(|ingress| ingress.source_ranges.clone()).unwrap_or_default();
-                Some(ranges.into_iter().chain(defaults::of(check.args()).networks).collect())
+                Some(ranges.into_iter().chain(check.args().made_with().access.networks).collect())
             }
         };
         Self { username, credential, networks, interserver: Interserver::check(interserver_secret, check) }
@@ -168,7 +197,7 @@ impl Aspect for Access {
         if let Some(hash) = password_hash.as_ref().filter(|_| !matches!(credential, Credential::Foreign)) {
             say(username, "password_sha256_hex", json!(hash));
             if cluster.adopted.is_none() {
-                say(defaults::USERNAME, "password_sha256_hex", json!(hash));
+                say(DEFAULT_USER, "password_sha256_hex", json!(hash));
             }
         }
         match interserver {
@@ -210,7 +239,7 @@ impl Interserver {
             (false, None) => Self::None,
             (true, None) => Self::Generated,
             (true, Some(secret)) => {
-                let (secret, key) = check.secret_key("interserverSecret.existingSecret", &secret, defaults::PASSWORD_KEY);
+                let (secret, key) = check.secret_key("interserverSecret.existingSecret", &secret, PASSWORD_KEY);
                 Self::Existing { secret, key }
             }
         }
@@ -271,7 +300,7 @@ fn credential(
             if version.is_some() {
                 check.fail(VERSION, "makes a new password, but `admin.existingSecret` holds it: remove one of them");
             }
-            let (secret, key) = check.secret_key("admin.existingSecret", &secret, defaults::PASSWORD_KEY);
+            let (secret, key) = check.secret_key("admin.existingSecret", &secret, PASSWORD_KEY);
             Credential::Existing { secret, key }
         }
         (None, None) if check.adopted().is_some() && version.is_none() => Credential::Foreign,
@@ -323,6 +352,18 @@ impl Source {
 fn administrator(users: &Value) -> String {
     let none = Map::new();
     let managers = || users.as_object().unwrap_or(&none).keys().filter_map(|key| key.strip_suffix("/access_management"));
-    let admin = managers().find(|user| *user == defaults::USERNAME).or_else(|| managers().next());
-    admin.unwrap_or(defaults::USERNAME).to_owned()
+    let admin = managers().find(|user| *user == DEFAULT_USER).or_else(|| managers().next());
+    admin.unwrap_or(DEFAULT_USER).to_owned()
+}
+
+impl ClusterArgs {
+    /// Whether both ask for the same password: a generated one of the same version.
+    pub(in super::super) fn has_password_of(&self, old: &Self) -> bool {
+        let generated = |args: &Self| match &args.access.admin {
+            Some(admin) if admin.password.is_some() || admin.existing_secret.is_some() => None,
+            Some(admin) => Some(admin.password_version.clone().unwrap_or_default()),
+            None => Some(String::new()),
+        };
+        matches!((generated(old), generated(self)), (Some(old), Some(new)) if old == new)
+    }
 }

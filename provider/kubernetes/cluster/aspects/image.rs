@@ -4,12 +4,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::defaults;
+use super::super::state::ClusterState;
 use super::check::dns_problem;
 use super::draft::PodDraft;
 use super::read::text;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 use crate::property::path::PropertyPath;
+
+/// The release that a new cluster gets: ClickHouse's long-term-support line 25.8.
+pub(super) const VERSION: &str = "25.8.30.16";
+/// The official server image.
+pub(super) const SERVER_REPOSITORY: &str = "clickhouse/clickhouse-server";
 
 /// The inputs about what hosts run.
 #[serde_with::skip_serializing_none]
@@ -71,19 +76,36 @@ pub(super) struct ContainerImage {
     pull_secrets: Vec<String>,
 }
 
+/// What a cluster keeps of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in super::super) struct ImageDefaults {
+    /// The version that a program which names none gets: that of the last run.
+    pub(in super::super) version: String,
+    /// Whether the program names none, so that the cluster keeps what it has.
+    pub(in super::super) version_omitted: bool,
+}
+
+impl Default for ImageDefaults {
+    fn default() -> Self {
+        Self { version: VERSION.to_owned(), version_omitted: false }
+    }
+}
+
 impl Aspect for ServerImage {
     type Args = ImageArgs;
+    type Defaults = ImageDefaults;
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
         if args.adopted().is_none() {
-            let version = defaults::of(args).version;
+            let version = args.made_with().image.version;
             args.image.version.get_or_insert(version);
         }
     }
 
     fn check(check: &mut Checker<'_>) -> Self {
         let ImageArgs { version, image } = check.args().image.clone();
-        let default = || check.adopted().is_none().then(|| defaults::VERSION.to_owned());
+        let default = || check.adopted().is_none().then(|| VERSION.to_owned());
         let version = version.or_else(default);
         if let Some(version) = &version {
             check_tag(check, "version", version);
@@ -93,7 +115,7 @@ impl Aspect for ServerImage {
         }
         check.is_for_one_pod_template("version", version.is_some());
         check.is_for_one_pod_template("image", image.is_some());
-        let image = ContainerImage::check("image", image.as_ref(), defaults::SERVER_REPOSITORY, version.as_deref(), check);
+        let image = ContainerImage::check("image", image.as_ref(), SERVER_REPOSITORY, version.as_deref(), check);
         Self { version: version.unwrap_or_default(), image }
     }
 
@@ -102,7 +124,7 @@ impl Aspect for ServerImage {
     }
 
     fn read(live: &Live) -> ImageArgs {
-        let (image, version) = parts(live.container(), live.pod(), defaults::SERVER_REPOSITORY);
+        let (image, version) = parts(live.container(), live.pod(), SERVER_REPOSITORY);
         ImageArgs { version, image }
     }
 }
@@ -178,7 +200,7 @@ fn check_tag(check: &mut Checker<'_>, path: &str, tag: &str) {
     let well_formed = tag.len() <= 128
         && tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && tag.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-    let example = defaults::VERSION;
+    let example = VERSION;
     if tag == "latest" || tag == "head" {
         let reason = format!("`{tag}` is another release each time a node pulls it: name a release, for example `{example}`");
         check.fail(path, reason);
@@ -216,4 +238,20 @@ fn is_repository(text: &str) -> bool {
         _ => text,
     };
     text.len() <= 255 && path.split('/').all(is_component)
+}
+
+impl ClusterArgs {
+    /// The same inputs with the version that the cluster runs, where the program names none.
+    pub(in super::super) fn running(&self, version: Option<&str>) -> Self {
+        let mut args = self.clone();
+        if let Some(version) = version.filter(|version| !version.is_empty() && self.made_with().image.version_omitted) {
+            args.image.version = Some(version.to_owned());
+        }
+        args
+    }
+
+    /// The inputs of the last run with the version that ran: the one that a refresh has found stands in them already.
+    pub(in super::super) fn as_they_ran(&self, state: Option<&ClusterState>) -> Self {
+        self.running(state.filter(|state| state.wanted_version.is_none()).map(|state| state.version.as_str()))
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::address;
 use super::super::shape::MOST_HOSTS;
 use super::read::number;
-use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
 
 /// At most as many shards, or replicas of a shard, are supported.
 const MOST: u32 = 999;
@@ -44,6 +44,10 @@ pub(in super::super) struct Layout {
 
 impl Aspect for Layout {
     type Args = LayoutArgs;
+    type Defaults = NoDefaults;
+
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] =
+        &[("shards", &["hosts", "shardServices"]), ("replicas", &["hosts", "keeper"]), ("perShardServices", &["shardServices"])];
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
         args.layout.shards.get_or_insert(1);

@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::super::defaults;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 
 /// The setting of the level.
@@ -54,14 +53,28 @@ pub(in super::super) struct Logging {
     level: Option<LogLevel>,
 }
 
+/// The log level that the cluster was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in super::super) struct LoggingDefaults {
+    pub(in super::super) log_level: LogLevel,
+}
+
+impl Default for LoggingDefaults {
+    fn default() -> Self {
+        Self { log_level: LogLevel::Information }
+    }
+}
+
 impl Aspect for Logging {
     type Args = Option<LoggingArgs>;
+    type Defaults = LoggingDefaults;
 
     fn complete(_args: &mut ClusterArgs, _had_keeper: bool) {}
 
     fn check(check: &mut Checker<'_>) -> Self {
         let LoggingArgs { level } = check.args().logging.clone().unwrap_or_default();
-        let default = || check.adopted().is_none().then(|| defaults::of(check.args()).log_level);
+        let default = || check.adopted().is_none().then(|| check.args().made_with().logging.log_level);
         Self { level: level.or_else(default) }
     }
 

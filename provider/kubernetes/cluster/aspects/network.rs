@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::address;
 use super::read::{entries, text};
-use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
 
 const EXTERNAL_DNS: &str = "external-dns.alpha.kubernetes.io/hostname";
 /// What each cloud reads as "inside the private network only".
@@ -86,6 +86,9 @@ pub(in super::super) struct Ingress {
 
 impl Aspect for Network {
     type Args = Option<IngressArgs>;
+    type Defaults = NoDefaults;
+
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[("ingress", &["external"])];
 
     fn complete(_args: &mut ClusterArgs, _had_keeper: bool) {}
 

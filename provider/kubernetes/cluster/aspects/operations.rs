@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::draft::yes_no;
 use super::read::{text, yes};
-use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
 
 /// On a pod template: the `restartToken` that it was last written with.
 pub(in super::super) const RESTART_ANNOTATION: &str = "pulumi-clickhouse/restart-token";
@@ -53,6 +53,9 @@ pub(in super::super) struct Operations {
 
 impl Aspect for Operations {
     type Args = OperationsArgs;
+    type Defaults = NoDefaults;
+
+    const NO_CHANGE: &'static [&'static str] = &["allowDataLoss", "skipAwait", "forceConflicts"];
 
     fn complete(_args: &mut ClusterArgs, _had_keeper: bool) {}
 
@@ -97,5 +100,12 @@ impl Aspect for Operations {
             skip_await: None,
             force_conflicts: None,
         }
+    }
+}
+
+impl ClusterArgs {
+    /// Whether an update waits until its change is carried out.
+    pub(in super::super) fn is_awaited(&self) -> bool {
+        self.operations.skip_await != Some(true) && self.operations.suspended != Some(true)
     }
 }

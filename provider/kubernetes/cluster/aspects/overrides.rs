@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
 use crate::property::path::PropertyPath;
 
 /// How deep an override may be; Pulumi's protocol ends at about as many objects in one another.
@@ -43,6 +43,10 @@ pub(in super::super) struct Overrides {
 
 impl Aspect for Overrides {
     type Args = OverridesArgs;
+    type Defaults = NoDefaults;
+
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] =
+        &[("chiOverrides", &["hosts", "shardServices"]), ("chkOverrides", &["keeper"])];
 
     fn complete(_args: &mut ClusterArgs, _had_keeper: bool) {}
 

@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::defaults;
 use super::adopted::{ClaimStyle, Template, named as template};
 use super::draft::InstallationDraft;
 use super::read::{named, text};
@@ -115,14 +114,31 @@ pub(super) struct ClaimTemplate {
     pub(super) reclaim_policy: ReclaimPolicy,
 }
 
+/// The sizes of volumes that the cluster was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in super::super) struct StorageDefaults {
+    pub(in super::super) data_size: String,
+    pub(in super::super) logs_size: String,
+}
+
+impl Default for StorageDefaults {
+    fn default() -> Self {
+        Self { data_size: "50Gi".to_owned(), logs_size: "10Gi".to_owned() }
+    }
+}
+
 impl Aspect for Storage {
     type Args = Option<StorageArgs>;
+    type Defaults = StorageDefaults;
+
+    const QUANTITIES: &'static [&'static str] = &["storage.size", "storage.logs.size"];
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
         if args.adopted().is_some() {
             return;
         }
-        let defaults = defaults::of(args);
+        let defaults = args.made_with().storage;
         let storage = args.storage.get_or_insert_default();
         let reclaim = *storage.reclaim_policy.get_or_insert(ReclaimPolicy::Retain);
         storage.provisioner.get_or_insert(Provisioner::Operator);
@@ -178,12 +194,11 @@ impl Aspect for Storage {
             return;
         }
         draft.manage_storage(*provisioner, *reclaim_policy);
-        match data {
-            Some(data) => draft.claim("dataVolumeClaimTemplate", DATA, data, *provisioner),
-            None => {
-                draft.pod.container.insert("volumeMounts".to_owned(), json!([{"name": DATA, "mountPath": DATA_PATH}]));
-                draft.pod.fields.insert("volumes".to_owned(), json!([{"name": DATA, "emptyDir": {}}]));
-            }
+        if let Some(data) = data {
+            draft.claim("dataVolumeClaimTemplate", DATA, data, *provisioner);
+        } else {
+            draft.pod.container.insert("volumeMounts".to_owned(), json!([{"name": DATA, "mountPath": DATA_PATH}]));
+            draft.pod.fields.insert("volumes".to_owned(), json!([{"name": DATA, "emptyDir": {}}]));
         }
         if let Some(logs) = logs {
             draft.claim("logVolumeClaimTemplate", LOGS, logs, *provisioner);

@@ -6,11 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::super::defaults;
 use super::super::Checker;
 use super::super::check::dns_problem;
 use super::super::draft::yes_no;
 use super::super::read::{number, text, yes};
+use super::COORDINATION_PORT;
 use crate::property::path::PropertyPath;
 
 /// A Keeper or ZooKeeper that is there already.
@@ -195,7 +195,7 @@ impl Node {
     fn render(&self, is_adopted: bool) -> Value {
         let Self { host, port, secure, availability_zone } = self;
         let mut node = json!({"host": host});
-        if let Some(port) = port.or((!is_adopted).then_some(defaults::COORDINATION_PORT)) {
+        if let Some(port) = port.or((!is_adopted).then_some(COORDINATION_PORT)) {
             node["port"] = json!(port);
         }
         if *secure {

@@ -9,10 +9,14 @@ use serde::{Deserialize, Serialize};
 pub(in super::super) use self::external::External;
 pub use self::external::ExternalArgs;
 pub use self::keeper::KeeperArgs;
+use self::keeper::KeeperDefaults;
 pub(in super::super) use self::keeper::{KEEPER_REMEDIES, Keeper};
-use super::super::{defaults, names};
+use super::super::names;
 use super::storage::ReclaimPolicy;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+
+/// The port of a Keeper or ZooKeeper.
+pub(in super::super) const COORDINATION_PORT: u16 = 2181;
 
 /// How replicas agree.
 #[serde_with::skip_serializing_none]
@@ -52,13 +56,24 @@ pub(in super::super) enum Coordination {
 
 impl Aspect for Coordination {
     type Args = Option<CoordinationArgs>;
+    type Defaults = KeeperDefaults;
+
+    const QUANTITIES: &'static [&'static str] = &[
+        "coordination.keeper.resources.requests.cpu",
+        "coordination.keeper.resources.requests.memory",
+        "coordination.keeper.resources.limits.cpu",
+        "coordination.keeper.resources.limits.memory",
+        "coordination.keeper.storage.size",
+    ];
+
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[("coordination", &["keeper"])];
 
     fn complete(args: &mut ClusterArgs, had_keeper: bool) {
         // What somebody else has made agrees as it does.
         if args.adopted().is_some() && args.coordination.is_none() {
             return;
         }
-        let defaults = defaults::of(args);
+        let defaults = args.made_with().coordination;
         let reclaim = args.storage.as_ref().and_then(|storage| storage.reclaim_policy).unwrap_or(ReclaimPolicy::Retain);
         let needs_keeper = args.adopted().is_none() && (args.layout.replicas.unwrap_or(1) > 1 || had_keeper);
         let given = args.coordination.get_or_insert_default();
@@ -134,5 +149,12 @@ impl Aspect for Coordination {
                 CoordinationArgs { kind: Some(CoordinationType::External), keeper: None, external }
             }
         })
+    }
+}
+
+impl ClusterArgs {
+    /// Whether a Keeper comes with the cluster.
+    pub(in super::super) fn has_keeper(&self) -> bool {
+        self.coordination.as_ref().is_some_and(|coordination| coordination.kind == Some(CoordinationType::Keeper))
     }
 }
