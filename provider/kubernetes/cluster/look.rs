@@ -237,7 +237,7 @@ pub(super) async fn credentials(api: &Api, cluster: &ValidatedCluster) -> Result
 /// What is there of a cluster.
 #[derive(Debug, Clone)]
 pub(super) enum There {
-    /// Nothing.
+    /// No messages.
     Nothing,
     /// Its installation does not exist, but other objects of this provider's do: it was not made yet, or was deleted by hand.
     Rest(Rest),

@@ -1,4 +1,4 @@
-//! What hosts run.
+//! The image of the hosts.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,11 +21,12 @@ pub(super) const SERVER_REPOSITORY: &str = "clickhouse/clickhouse-server";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageArgs {
-    /// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned
-    /// long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
+    /// The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default:
+    /// a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a
+    /// rolling upgrade.
     pub version: Option<String>,
 
-    /// The server image, where it is not the official one.
+    /// The server image. Default: the official one.
     pub image: Option<Image>,
 }
 
@@ -37,29 +38,29 @@ pub struct ImageArgs {
 pub struct Image {
     /// The repository, for example `registry.example.com/clickhouse/clickhouse-server`. Default: the official image.
     pub repository: Option<String>,
-    /// The tag. Default: the cluster's `version`; for the Keeper likewise.
+    /// The tag. Default: the cluster's `version`, also for the Keeper.
     pub tag: Option<String>,
-    /// The digest, `sha256:` and 64 hex digits; it wins over the tag.
+    /// The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
     pub digest: Option<String>,
-    /// When the node pulls the image. Default: Kubernetes' own rule.
+    /// The image pull policy. Default: that of Kubernetes.
     pub pull_policy: Option<PullPolicy>,
-    /// Names of the Secrets with which to pull it.
+    /// The names of the image pull Secrets.
     pub pull_secrets: Option<Vec<String>>,
 }
 
-/// When a node pulls an image.
+/// An image pull policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "ClusterImagePullPolicy")]
 pub enum PullPolicy {
-    /// At each start of a container.
+    /// Pull at each start of a container.
     Always,
-    /// When it is not on the node yet.
+    /// Pull only if the node does not have the image.
     IfNotPresent,
-    /// Never: it must be on the node.
+    /// Never pull: the node must have the image.
     Never,
 }
 
-/// What hosts run.
+/// The image of the hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct ServerImage {
     /// The input `version`, or its default; empty where the operator chooses.

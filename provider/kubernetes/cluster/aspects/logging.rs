@@ -1,4 +1,4 @@
-//! What ClickHouse logs.
+//! The logging of ClickHouse.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,44 +9,44 @@ use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 /// The setting of the level.
 const LEVEL: &str = "logger/level";
 
-/// What ClickHouse logs.
+/// The logging of ClickHouse.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterLogging")]
 pub struct LoggingArgs {
-    /// The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+    /// The lowest log level. Default: `information`. A change takes effect without a restart.
     pub level: Option<LogLevel>,
 }
 
-/// The log levels that ClickHouse knows, from nothing to everything.
+/// A log level of ClickHouse, from none to the most verbose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "ClusterLogLevel")]
 pub enum LogLevel {
-    /// Nothing.
+    /// No messages.
     None,
-    /// The server can't go on.
+    /// Fatal errors.
     Fatal,
-    /// Something critical.
+    /// Critical errors.
     Critical,
     /// Errors.
     Error,
     /// Warnings.
     Warning,
-    /// Things worth noticing.
+    /// Notices.
     Notice,
-    /// What happens.
+    /// Informational messages.
     Information,
-    /// For finding faults.
+    /// Debug messages.
     Debug,
-    /// Every step.
+    /// Trace messages.
     Trace,
-    /// More than every step.
+    /// Test messages, the most verbose.
     Test,
 }
 
-/// What ClickHouse logs.
+/// The logging of ClickHouse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Logging {
     /// `None` where ClickHouse's own default is to hold.

@@ -205,22 +205,23 @@ aspects! {
         overrides: OverridesArgs => Overrides,
     }
     below {
-        /// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi.
-        /// A change restarts host by host.
+        /// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs
+        /// and 4Gi. A change is a rolling restart.
         resources: Resources => Resources,
 
-        /// The data volume of each host, and where wanted a volume for its logs.
+        /// The data volume of each host, and optionally a volume for its logs.
         storage: StorageArgs => Storage,
 
-        /// How replicas agree: a Keeper that comes with the cluster, one (or a ZooKeeper) that is there already, or none.
-        /// Default: a Keeper of three as soon as `replicas` is more than 1, else none.
+        /// The coordination service of the replicas: a Keeper of the cluster's own, an existing Keeper or
+        /// ZooKeeper, or none. Default: a Keeper with three members if `replicas` is more than 1, else none.
         coordination: CoordinationArgs => Coordination,
 
-        /// Lets clients in from outside Kubernetes: turns the cluster's Service into a load balancer or node ports.
-        /// Default: none, only reachable inside. A login from outside also needs `admin.networks`, which `sourceRanges` fill.
+        /// Access from outside Kubernetes: the cluster's Service becomes a load balancer or node ports.
+        /// Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which
+        /// `sourceRanges` are added by default.
         ingress: IngressArgs => Network,
 
-        /// What ClickHouse logs.
+        /// The logging of ClickHouse.
         logging: LoggingArgs => Logging,
     }
 }

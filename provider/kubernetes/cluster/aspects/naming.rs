@@ -1,4 +1,4 @@
-//! What a cluster is called, and what is written on its objects.
+//! The names of a cluster, and the labels and annotations of its objects.
 
 use std::collections::BTreeMap;
 
@@ -24,9 +24,9 @@ const OPERATORS_PREFIXES: [&str; 6] = ["clickhouse-", "keeper-", "chi-", "chk-",
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NamingArgs {
-    /// The cluster's name: of the ClickHouseInstallation, and of the Service that is the cluster's address.
-    /// Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters.
-    /// Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
+    /// The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and
+    /// `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the
+    /// resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
     #[schemars(extend("willReplaceOnChanges" = true))]
     pub name: Option<String>,
 
@@ -35,16 +35,16 @@ pub struct NamingArgs {
     #[schemars(extend("willReplaceOnChanges" = true))]
     pub namespace: Option<String>,
 
-    /// Whether to make the namespace if it does not exist. A namespace that exists is used as it is; only one that
-    /// this cluster made, and that is empty by then, is deleted with it. Default: false.
+    /// Whether to create the namespace if it does not exist. It is deleted with the cluster only if the
+    /// cluster created it and nothing else is in it. Default: false.
     pub create_namespace: Option<bool>,
 
-    /// Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one
-    /// after the other, since their pods have them too.
+    /// Labels for every object that the provider creates; the operator copies them to its own. A change is a
+    /// rolling restart, since the pods have them too.
     pub labels: Option<BTreeMap<String, String>>,
 
-    /// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts,
-    /// as one of `labels` does.
+    /// Annotations for every object that the provider creates; the operator copies them to its own. A change
+    /// restarts the hosts, as one of `labels` does.
     pub annotations: Option<BTreeMap<String, String>>,
 
     /// The name of the cluster inside ClickHouse: in `remote_servers` and `ON CLUSTER`. At most 15 lower-case letters,
@@ -56,7 +56,7 @@ pub struct NamingArgs {
     pub cluster_domain: Option<String>,
 }
 
-/// What a cluster is called, and what is written on its objects.
+/// The names of a cluster, and the labels and annotations of its objects.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Naming {
     pub(in super::super) name: String,

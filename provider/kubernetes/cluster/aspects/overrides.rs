@@ -24,13 +24,14 @@ pub type FreeForm = BTreeMap<String, Value>;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OverridesArgs {
-    /// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator
-    /// knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by
-    /// their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one,
-    /// `$patch: delete` removes that.
+    /// Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the
+    /// operator supports. Objects are merged key by key, lists of named items (pod templates, containers,
+    /// volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the
+    /// rendered one, `$patch: delete` removes it.
     pub chi_overrides: Option<FreeForm>,
 
-    /// Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
+    /// Fields of the ClickHouseKeeperInstallation's `spec`, merged over the rendered manifest as
+    /// `chiOverrides` are.
     pub chk_overrides: Option<FreeForm>,
 }
 

@@ -14,13 +14,13 @@ use crate::kubernetes::quantity;
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterResources")]
 pub struct Resources {
-    /// What the scheduler sets aside.
+    /// The requests, which the scheduler reserves.
     pub requests: Option<ResourceAmounts>,
-    /// What the container can't exceed.
+    /// The limits.
     pub limits: Option<ResourceAmounts>,
 }
 
-/// An amount of CPU and of memory.
+/// Amounts of CPU and memory.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

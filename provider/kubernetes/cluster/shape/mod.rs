@@ -45,7 +45,7 @@ pub(super) struct Shape {
 pub(super) struct Installation {
     /// All of them, in the operator's order; none when there are too many of them.
     pub(super) hosts: Vec<Host>,
-    /// How many hosts there are.
+    /// The number of hosts.
     pub(super) count: u64,
     /// The volume claims of the hosts, by name.
     pub(super) claims: BTreeMap<String, Claim>,

@@ -1,4 +1,4 @@
-//! The Keeper that comes with the cluster.
+//! The cluster's own Keeper.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,24 +23,25 @@ pub(in super::super::super) const KEEPER_REMEDIES: Remedies = Remedies {
     other_storage_class: "chkOverrides.templates.volumeClaimTemplates",
 };
 
-/// The Keeper that comes with the cluster.
+/// The cluster's own Keeper.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterKeeper")]
 pub struct KeeperArgs {
-    /// How many Keeper replicas: 1, 3 or 5. Default: 3.
+    /// The number of Keeper members: 1, 3 or 5. Default: 3.
     #[schemars(range(min = 1))]
     pub replicas: Option<u32>,
-    /// The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
+    /// The Keeper image. Default: the official one of the cluster's version. Required with a custom server
+    /// image.
     pub image: Option<Image>,
-    /// CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+    /// CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
     pub resources: Option<Resources>,
-    /// The volume of each Keeper. Default: 10Gi of the default class.
+    /// The volume of each Keeper member. Default: 10Gi of the default storage class.
     pub storage: Option<Volume>,
 }
 
-/// The Keeper that comes with the cluster.
+/// The cluster's own Keeper.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super::super) struct Keeper {
     replicas: u32,

@@ -1,4 +1,4 @@
-//! How replicas agree.
+//! The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 
 mod external;
 mod keeper;
@@ -18,19 +18,19 @@ use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 /// The port of a Keeper or ZooKeeper.
 pub(in super::super) const COORDINATION_PORT: u16 = 2181;
 
-/// How replicas agree.
+/// The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterCoordination")]
 pub struct CoordinationArgs {
-    /// Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given,
-    /// else `None`.
+    /// The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if
+    /// `external` is given, else `None`.
     #[serde(rename = "type")]
     pub kind: Option<CoordinationType>,
-    /// The Keeper that comes with the cluster, made before it and deleted after it.
+    /// The cluster's own Keeper, created before it and deleted after it.
     pub keeper: Option<KeeperArgs>,
-    /// A Keeper or ZooKeeper that is there already.
+    /// An existing Keeper or ZooKeeper.
     pub external: Option<ExternalArgs>,
 }
 
@@ -38,15 +38,15 @@ pub struct CoordinationArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "ClusterCoordinationType")]
 pub enum CoordinationType {
-    /// A Keeper that comes with the cluster.
+    /// A Keeper of the cluster's own.
     Keeper,
-    /// A Keeper or ZooKeeper that is there already.
+    /// An existing Keeper or ZooKeeper.
     External,
-    /// None: no replicas, no `ON CLUSTER`.
+    /// No coordination: no replicas, no `ON CLUSTER`.
     None,
 }
 
-/// How replicas agree.
+/// The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) enum Coordination {
     None,
