@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::aspects::{self, ClusterArgs, FreeForm, Live};
 use super::manifest::{self, Login};
 use super::objects::Objects;
-use super::{defaults, shape, validate};
+use super::{defaults, validate};
+use crate::kubernetes::observe::is_yes;
 use crate::resource::{Autonaming, Known, Urn};
 
 /// The inputs that render `live`.
@@ -159,8 +160,8 @@ fn difference(rendered: &Value, live: &Value) -> Option<FreeForm> {
     };
     let (rendered, mut live) = (spec(rendered), spec(live));
     for field in ["stop", "suspend"] {
-        if let (Some(says_no), Value::Object(live)) = (rendered.get(field).filter(|value| !shape::is_yes(value)), &mut live)
-            && live.get(field).is_none_or(|value| !shape::is_yes(value))
+        if let (Some(says_no), Value::Object(live)) = (rendered.get(field).filter(|value| !is_yes(value)), &mut live)
+            && live.get(field).is_none_or(|value| !is_yes(value))
         {
             live.insert(field.to_owned(), says_no.clone());
         }
@@ -206,7 +207,7 @@ fn transfer(target: &mut Value, before: &Value, after: &Value) {
 
 /// The same of a list: of named things by their names.
 fn transfer_elements(list: &str, target: &mut Vec<Value>, before: &[Value], after: &[Value]) {
-    let key = [&*target, before, after].into_iter().map(|elements| manifest::merge_key(list, elements)).reduce(|one, other| one.and(other));
+    let key = [&*target, before, after].into_iter().map(|elements| manifest::merge_key(list, elements)).reduce(std::option::Option::and);
     let Some(key) = key.flatten() else {
         after.clone_into(target);
         return;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::aspects::{ClusterArgs, FreeForm, OverridesArgs, Provisioner, ReclaimPolicy};
 use super::shape::{Claim, Ensemble, Existence, Holds, Host, Installation, MOST_HOSTS, Shape};
-use super::{quantity, validate};
+use super::validate;
+use crate::kubernetes::quantity;
 use crate::property::path::PropertyPath;
 use crate::resource::{CheckFailure, Known};
 

@@ -7,15 +7,15 @@ use futures::future::try_join_all;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::aspects::{self, ClusterArgs, Naming, ValidatedCluster};
+use super::aspects::{ClusterArgs, Naming, ValidatedCluster};
 use super::objects::{self, Objects, Row, Whose};
-use super::readiness::Owner;
 use super::shape::{self, Shape};
 use super::{guard, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::objects::list;
+use crate::kubernetes::readiness::Owner;
 use crate::resource::{CheckFailure, Known};
 
 /// How long Check looks before it judges by the inputs alone.
@@ -33,7 +33,7 @@ pub(super) struct Live {
 impl Live {
     /// Looks at the cluster that `old` describes. Where its installation is gone, or never was, its volumes alone are what is live.
     pub(super) async fn look(api: &Api, old: &ClusterArgs) -> Result<Self, Error> {
-        let rendered = last(old);
+        let rendered = validate::last_anyway(old);
         let Naming { namespace, name, .. } = &rendered.naming;
         let is_guarded = |row: &Row| row.whose == Whose::Labelled && row.is_wanted(&rendered);
         let found = objects::read(api, namespace, name, false, is_guarded).await?;
@@ -84,11 +84,6 @@ pub(super) async fn reconsider(api: &Api, old: &ClusterArgs, new: &Known<Cluster
         Ok(Ok(live)) => live.refusals(&Shape::rendered(&validate::anyway(new)), new),
         _ => refusals,
     }
-}
-
-/// The cluster that inputs described, whether they are still sound or not.
-pub(super) fn last(old: &ClusterArgs) -> ValidatedCluster {
-    validate::anyway(&Known::all(aspects::complete(old.clone(), false)))
 }
 
 /// The shape with the volumes that it really has, and the volume claims of this cluster. Where these may not be read, the volumes are

@@ -4,20 +4,20 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::adopt;
-use super::aspects::{self, ClusterArgs, Live, Naming, Source, ValidatedCluster};
+use super::aspects::{self, ClusterArgs, Live, Naming, PASSWORD_KEY, Source, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::{Login, sha256_hex};
 use super::objects::{self, Objects, Part, Row, TABLE, Uids, Whose, is_marked_by};
 use super::outputs::{Observed, outputs};
 use super::shape::Shape;
 use super::state::{ClusterState, KubernetesCluster};
-use super::{Failed, defaults, effects, field, guard, live, login, survey, uid, validate};
+use super::{Failed, defaults, effects, guard, live, login, survey, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::identity::{Identity, identify, namespace_uid};
-use crate::kubernetes::meta::{Kind, ObjectRef, incarnation, is_managed, is_marked, owner_urn};
+use crate::kubernetes::meta::{self, Kind, ObjectRef, incarnation, is_managed, is_marked, owner_urn};
 use crate::kubernetes::objects::fetch;
-use crate::resource::{Context, Failure, FailureKind, Found, Known, Paths, Urn};
+use crate::resource::{CheckFailure, Context, Failure, FailureKind, Found, Known, Paths, Urn};
 
 /// What is there before a cluster is made.
 #[derive(Debug, Clone, Default)]
@@ -125,9 +125,9 @@ impl Before {
         };
         let live = Live::new(installation, keeper, service, None);
         let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
-        let kept = Known { value: super::running(&new.value, there.image.version.as_deref()), unknown: new.unknown.clone() };
-        let to = Shape::rendered(&super::validated(&kept)?);
-        super::refuse(&guard::refusals(shape, &to, &kept))?;
+        let kept = Known { value: new.value.running(there.image.version.as_deref()), unknown: new.unknown.clone() };
+        let to = Shape::rendered(&validate::validate(&kept)?);
+        CheckFailure::none(guard::refusals(shape, &to, &kept))?;
         Box::pin(survey::expandable(api, shape, &to, &kept)).await?;
         Ok((kept, guard::growing(shape, &to)))
     }
@@ -195,7 +195,7 @@ pub(super) fn refuse_foreign(ctx: &Context, cluster: &ValidatedCluster, uids: &U
 /// What is there of a cluster.
 #[derive(Debug, Clone)]
 pub(super) enum There {
-    /// Nothing.
+    /// No messages.
     Nothing,
     /// Its installation does not exist, but other objects of this provider's do: it was not made yet, or was deleted by hand.
     Rest(Rest),
@@ -226,7 +226,7 @@ pub(super) async fn around(
     old: Option<&ClusterArgs>,
     old_state: Option<&ClusterState>,
 ) -> Result<There, Error> {
-    let described = old.map(|old| validate::anyway(&Known::all(aspects::complete(old.clone(), false))));
+    let described = old.map(validate::last_anyway);
     let may_be = |row: &Row| {
         let is_known = old_state.is_some_and(|state| state.uids[row.part].is_some());
         row.is_own() && (is_known || described.as_ref().is_none_or(|cluster| row.is_wanted(cluster)))
@@ -280,7 +280,7 @@ impl Rest {
 /// The unique id of a namespace that this stack made for its cluster; `None` when there is none, or somebody else made it.
 pub(super) async fn own_namespace(api: &Api, urn: &Urn, namespace: &str) -> Result<Option<String>, Failed> {
     let found = fetch(api, &ObjectRef::global(Kind::Namespace, namespace)).await.map_err(|error| error.to_failure())?;
-    Ok(found.filter(|found| is_marked_by(found, urn)).as_ref().and_then(uid))
+    Ok(found.filter(|found| is_marked_by(found, urn)).as_ref().and_then(meta::owned_uid))
 }
 
 impl Seen {
@@ -301,7 +301,7 @@ impl Seen {
 
     /// Whether the installation is the one that `state` tells of.
     pub(super) fn is_of(&self, state: &ClusterState) -> bool {
-        state.uids.installation.is_none() || state.uids.installation == uid(&self.live.installation)
+        state.uids.installation.is_none() || state.uids.installation == meta::owned_uid(&self.live.installation)
     }
 }
 
@@ -315,10 +315,10 @@ pub(super) fn found(
 ) -> Result<Found<ClusterArgs, ClusterState>, Failed> {
     let (live, secret) = (&seen.live, seen.others.secret.as_ref());
     let written_version = old.and_then(|old| old.image.version.clone());
-    let old = old.map(|old| super::running(old, old_state.map(ClusterState::version_to_run)));
+    let old = old.map(|old| old.running(old_state.map(ClusterState::version_to_run)));
     let old = old.as_ref();
-    let known = super::known_password(old_state);
-    let stored = secret.and_then(|secret| login::decode(secret, defaults::PASSWORD_KEY)).map(SecretString::from);
+    let known = old_state.and_then(ClusterState::secret_password);
+    let stored = secret.and_then(|secret| login::decode(secret, PASSWORD_KEY)).map(SecretString::from);
     let (login, secret_is_sound) = match &live.adopted {
         // Its own Secret, once it has one, holds what was given or made since.
         Some(_) if stored.is_none() => (Login { password: seen.password.clone().or(known), version: None }, true),
@@ -336,7 +336,7 @@ pub(super) fn found(
         }
         None => adopt::inputs(live, &ctx.urn, &login),
     };
-    let namespace = field(&live.installation, "/metadata/namespace").unwrap_or_default();
+    let namespace = meta::field(&live.installation, "/metadata/namespace").unwrap_or_default();
     let filled = defaults::fill(&ctx.urn, &crate::resource::Autonaming::Default, namespace, None, &Known::all(inputs.clone()));
     let cluster =
         filled.map_err(|failure| vec![failure]).and_then(|args| validate::validate(&Known::all(args))).map_err(|failures| Failure {
@@ -361,7 +361,8 @@ pub(super) fn found(
         observed.uids[*part] = last(*part);
     }
     // One that is not this cluster's is left alone, one that was to be deleted is still known.
-    let is_of_this = |row: &Row, found: &Value| row.is_wanted(&cluster) || last(row.part).is_some_and(|last| uid(found) == Some(last));
+    let is_of_this =
+        |row: &Row, found: &Value| row.is_wanted(&cluster) || last(row.part).is_some_and(|last| meta::uid(found) == Some(last.as_str()));
     for row in TABLE {
         if let Some(found) = seen.object(row.part).filter(|found| is_of_this(row, found)) {
             observed.note(row.part, found);
@@ -383,7 +384,7 @@ pub(super) fn found(
         state.wanted_version = Some(wanted).filter(|wanted| *wanted != state.version);
     }
     let secrets = aspects::credentials(&inputs);
-    Ok(Found { id: super::id(&cluster), inputs, state, secrets })
+    Ok(Found { id: cluster.naming.id(), inputs, state, secrets })
 }
 
 /// The password, and whether the Secret agrees with it. Where state and Secret differ, the installation decides.

@@ -5,13 +5,14 @@ use tokio::time::Instant;
 
 use super::aspects::{ClusterArgs, ReclaimPolicy, ValidatedCluster};
 use super::objects::{Await, Leaves, Part, Row, Uids, Whose, leaving};
-use super::readiness::{self, Leaving, Owner};
 use super::state::ClusterState;
-use super::{Failed, field, live, look, namespace, shape, survey};
+use super::{Failed, look, namespace, survey, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::kubernetes::objects::{self, DeleteOutcome};
+use crate::kubernetes::observe::is_yes;
+use crate::kubernetes::readiness::{self, Leaving, Owner};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::Context;
 
@@ -35,7 +36,7 @@ impl Removal<'_> {
             return Ok(());
         }
         let uids = self.uids();
-        let described = self.args.map(live::last);
+        let described = self.args.map(validate::last_anyway);
         let may_be = |row: &Row| uids[row.part].is_some() || described.as_ref().is_none_or(|cluster| row.is_wanted(cluster));
         for row in leaving().filter(|row| row.is_own() && may_be(row)) {
             if self.part(row).await? == Outcome::NotOurs && row.leaves == Leaves::Hosts {
@@ -49,7 +50,7 @@ impl Removal<'_> {
     /// Deletes what `cluster` is not to have any more, and gives the unique ids of what is left.
     pub(super) async fn unwanted(&self, cluster: &ValidatedCluster) -> Result<Uids, Failed> {
         let mut uids = self.uids();
-        let described = self.args.map(live::last);
+        let described = self.args.map(validate::last_anyway);
         let had = |row: &Row| uids[row.part].is_some() || described.as_ref().is_some_and(|cluster| row.is_wanted(cluster));
         let gone: Vec<_> = leaving().filter(|row| row.is_own() && !row.is_wanted(cluster) && had(row)).collect();
         for row in gone {
@@ -121,7 +122,7 @@ impl Removal<'_> {
     /// Deletes volume claims, and waits until they are gone: the operator makes none where one of the name is still there.
     pub(super) async fn claims(&self, claims: &[&Value]) -> Result<(), Failed> {
         for claim in claims {
-            if let Some(name) = field(claim, "/metadata/name") {
+            if let Some(name) = meta::field(claim, "/metadata/name") {
                 let object = ObjectRef::new(Kind::PersistentVolumeClaim, self.namespace, name);
                 self.delete(&object, meta::uid(claim)).await?;
             }
@@ -173,7 +174,7 @@ impl Removal<'_> {
     /// A suspended installation is never finalized: the operator has to look at it again. Only once it is being deleted, so that no
     /// change that was stored meanwhile is carried out first.
     async fn wake(&self, leaving: &Value) -> Result<(), Failed> {
-        if !shape::is_yes(&leaving["spec"]["suspend"]) {
+        if !is_yes(&leaving["spec"]["suspend"]) {
             return Ok(());
         }
         let patch = json!({"metadata": {"uid": meta::uid(leaving)}, "spec": {"suspend": "no"}});
@@ -186,7 +187,7 @@ impl Removal<'_> {
     /// Deletes the namespace if this cluster made it and nothing is left in it.
     async fn own_namespace(&self, uids: &Uids) -> Result<(), Failed> {
         let interrupted =
-            self.state.is_some() && uids.are_of_a_beginning() && self.args.is_some_and(|args| args.naming.create_namespace == Some(true));
+            self.state.is_some() && uids.began_only() && self.args.is_some_and(|args| args.naming.create_namespace == Some(true));
         let uid = if interrupted { look::own_namespace(self.api, &self.ctx.urn, self.namespace).await? } else { uids.namespace.clone() };
         let Some(uid) = uid else { return Ok(()) };
         if let Some(reason) = Box::pin(namespace::kept_by(self.api, self.namespace)).await.map_err(|error| error.to_failure())? {

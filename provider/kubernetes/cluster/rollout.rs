@@ -5,24 +5,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::aspects::{ClusterArgs, IngressType, Naming, ValidatedCluster};
+use super::aspects::{ClusterArgs, HOST_REMEDIES, IngressType, KEEPER_REMEDIES, Naming, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::Login;
 use super::objects::{Await, Objects, Part, PerPart, Row, Stage, TABLE, is_applied, is_marked_by, is_settled};
 use super::outputs::{Observed, outputs};
-use super::readiness::{self, Expect, ExpectKeeper, NotDone, Owner, Written};
 use super::shape::Shape;
 use super::state::ClusterState;
-use super::{complete, field, login, manifest, restarts, task};
+use super::{login, manifest, restarts, task, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta;
 use crate::kubernetes::objects::{self, Write};
+use crate::kubernetes::readiness::{self, Expect, ExpectKeeper, NotDone, Owner, Written};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::{Context, Failure, FailureKind};
 
@@ -65,7 +64,7 @@ impl Rollout<'_> {
     /// Takes note of the objects that are there as they are to be: these are not written again. An installation whose last task the operator has
     /// not completed is: a fresh task has it go on.
     pub(super) fn keep(&mut self, found: &Objects) {
-        let task = found.installation.as_ref().and_then(|installation| field(installation, "/spec/taskID")).unwrap_or_default();
+        let task = found.installation.as_ref().and_then(|installation| meta::field(installation, "/spec/taskID")).unwrap_or_default();
         let manifests = self.manifests(task);
         for row in TABLE {
             let (Some(manifest), Some(live)) = (&manifests[row.part], &found[row.part]) else { continue };
@@ -89,7 +88,7 @@ impl Rollout<'_> {
         };
         match result {
             Ok(()) => Ok(self.state()),
-            Err(failure) if self.exists => Err(failure.leaving(id(self.cluster), self.state())),
+            Err(failure) if self.exists => Err(failure.leaving(self.cluster.naming.id(), self.state())),
             Err(failure) => Err(failure),
         }
     }
@@ -216,7 +215,7 @@ impl Rollout<'_> {
         let object = Part::Installation.row().object(namespace, name);
         let failed = |error: Error| error.to_failure();
         let Some(managers) = Box::pin(objects::disown(self.api, &object)).await.map_err(failed)? else { return Ok(()) };
-        if let Some(old) = self.old.and_then(complete) {
+        if let Some(old) = self.old.and_then(validate::last) {
             let mut installation = manifest::installations(&old).0;
             if let Some(spec) = installation["spec"].as_object_mut() {
                 spec.remove("taskID");
@@ -258,7 +257,7 @@ impl Rollout<'_> {
     fn expect_keeper(&self, written: Written) -> Option<ExpectKeeper> {
         let Shape { namespace, name, keeper, .. } = Shape::rendered(self.cluster);
         let hosts = keeper.filter(|keeper| !keeper.suspended)?.names();
-        Some(ExpectKeeper { namespace, name, written, hosts })
+        Some(ExpectKeeper { namespace, name, written, hosts, remedies: KEEPER_REMEDIES })
     }
 
     /// Waits for the hosts and their volumes. When the operator recorded the task as done without having started it, which can happen between
@@ -287,7 +286,7 @@ impl Rollout<'_> {
 
     /// Whether the change is one for which the operator restarts the hosts though their pods stay as they are.
     fn restarts(&self) -> bool {
-        let old = self.old.and_then(complete);
+        let old = self.old.and_then(validate::last);
         old.is_some_and(|old| restarts::by_configuration(&Shape::rendered(&old), &Shape::rendered(self.cluster)))
     }
 
@@ -304,7 +303,7 @@ impl Rollout<'_> {
     /// What the installation is to come to.
     fn expect(&self, task_id: String, written: Written) -> Expect {
         let Shape { namespace, name, clickhouse, .. } = Shape::rendered(self.cluster);
-        Expect { namespace, name, task_id, written, hosts: clickhouse.names() }
+        Expect { namespace, name, task_id, written, hosts: clickhouse.names(), remedies: HOST_REMEDIES }
     }
 
     /// Sends the installation once more under a fresh task: gives that, and the answer.
@@ -345,17 +344,7 @@ impl Rollout<'_> {
 
     /// Whether the change may give the load balancer another address.
     fn renews_address(&self) -> bool {
-        let Some(old) = self.old.and_then(complete).and_then(|old| old.ingress.ingress) else { return false };
+        let Some(old) = self.old.and_then(validate::last).and_then(|old| old.ingress.ingress) else { return false };
         self.cluster.ingress.ingress.as_ref().is_some_and(|new| !new.has_the_address_of(&old))
     }
-}
-
-/// Pulumi's id of a cluster.
-pub(super) fn id(cluster: &ValidatedCluster) -> String {
-    format!("{}/{}", cluster.naming.namespace, cluster.naming.name)
-}
-
-/// A password of which the state says that it exists.
-pub(super) fn known_password(state: Option<&ClusterState>) -> Option<SecretString> {
-    state.and_then(|state| state.password.clone()).map(SecretString::from)
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::super::shape::is_yes;
 use crate::kubernetes::meta::{self, FIELD_MANAGER};
+use crate::kubernetes::observe::is_yes;
 
 /// Whether `live` is what this provider would make it by applying `manifest`: each field of it is there with the same value, was applied by
 /// this provider, and so was no other. Where in doubt it is not.

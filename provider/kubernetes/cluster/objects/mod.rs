@@ -124,7 +124,7 @@ macro_rules! objects {
             $($(#[cfg($cfg)])? #[doc = $doc] $part,)*
         }
 
-        /// The unique ids of the objects that belong to a cluster, as far as they exist.
+        /// The uids of the cluster's objects, as far as they exist.
         #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase", default)]
         #[schemars(rename = "ClusterUids")]
@@ -173,7 +173,7 @@ macro_rules! objects {
 }
 
 objects! {
-    /// Of the namespace, where this cluster made it.
+    /// Of the namespace, if this cluster created it.
     Namespace as namespace {
         kind: Kind::Namespace,
         name: |namespace, _| namespace.to_owned(),
@@ -342,7 +342,7 @@ impl Uids {
     pub(super) fn of(objects: &Objects) -> Self {
         let mut uids = Self::default();
         for Row { part, .. } in TABLE {
-            uids[*part] = objects[*part].as_ref().and_then(meta::uid).map(str::to_owned);
+            uids[*part] = objects[*part].as_ref().and_then(meta::owned_uid);
         }
         uids
     }
@@ -353,7 +353,7 @@ impl Uids {
     }
 
     /// Whether a create was interrupted before the installation was made: what else there is may not be known of.
-    pub(super) fn are_of_a_beginning(&self) -> bool {
+    pub(super) fn began_only(&self) -> bool {
         self.installation.is_none() && self.namespace.is_none()
     }
 }

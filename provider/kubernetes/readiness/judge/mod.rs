@@ -7,9 +7,10 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::operator::Presence;
+use super::trouble::About;
 use super::watching::{Judgement, Seen};
 use super::{Expect, Hosts, Layout, QUIET, Written, external, stands, unreached};
-use crate::kubernetes::cluster::diagnose::{Graces, Lasting, Stage};
+use crate::kubernetes::diagnose::{Graces, Lasting, Stage};
 use crate::kubernetes::error::Error;
 use crate::kubernetes::observe::{Installation, InstallationStatus, is_outage};
 use crate::kubernetes::wait::{Pending, Verdict};
@@ -94,6 +95,30 @@ pub(super) struct Judge {
     told: Told,
     pub(super) operator: Option<Presence>,
     lasting: Lasting,
+}
+
+/// Why it isn't done yet.
+struct Why {
+    /// The most telling reason, for the row.
+    row: Option<String>,
+    reasons: Vec<String>,
+    /// When to look again.
+    again: Vec<Option<Instant>>,
+}
+
+impl Why {
+    /// Suspects coordination servers that the operator asks before it makes a host, from the moment `tell` on.
+    fn servers(&mut self, servers: &[&str], now: Instant, tell: Instant) {
+        if servers.is_empty() {
+            return;
+        }
+        self.again.push(Some(tell));
+        if now >= tell {
+            let unreached = unreached(servers);
+            self.reasons.push(format!("{unreached}, which asks it before it makes a host; see whether it answers there"));
+            self.row.get_or_insert(unreached);
+        }
+    }
 }
 
 /// What was warned of already.
@@ -217,50 +242,33 @@ impl Judge {
             (true, Some(_)) => Stage::GaveUp,
             _ => Stage::Working,
         };
-        let findings = seen
-            .clues
-            .as_ref()
-            .map(|clues| clues.about(&expect.name, &hosts.unready, &seen.sets.objects, installation.metadata.written.as_ref(), stage))
-            .unwrap_or_default();
+        let written = installation.metadata.written.as_ref();
+        let about =
+            About { name: &expect.name, hosts: &hosts.unready, sets: &seen.sets.objects, written, stage, remedies: expect.remedies };
+        let findings = seen.clues.as_ref().map(|clues| clues.about(&about)).unwrap_or_default();
         let lasting = self.lasting.judge(&findings, &self.limits.graces, now);
         if !lasting.final_reasons.is_empty() {
             return Verdict::Failed(FailureKind::Precondition, lasting.final_reasons);
         }
-        let mut row = findings.first().map(|finding| finding.row.clone());
-        let mut reasons: Vec<String> = findings.into_iter().map(|finding| finding.text).take(REASONS).collect();
-        let mut again = vec![lasting.again, left_out, seen.clues.is_none().then_some(search_at)];
-        let servers = external(&installation.spec.coordination, &expect.name);
-        if status.status == "InProgress" && seen.sets.objects.is_empty() && !servers.is_empty() {
-            let tell = quiet_since + self.limits.hostless;
-            again.push(Some(tell));
-            if now >= tell {
-                let unreached = unreached(&servers);
-                reasons.push(format!("{unreached}, which asks it before it makes a host; see whether it answers there"));
-                row = row.or(Some(unreached));
-            }
+        let again = vec![lasting.again, left_out, seen.clues.is_none().then_some(search_at)];
+        let mut why = Why { row: findings.first().map(|finding| finding.row.clone()), reasons: Vec::new(), again };
+        why.reasons.extend(findings.into_iter().map(|finding| finding.text).take(REASONS));
+        if status.status == "InProgress" && seen.sets.objects.is_empty() {
+            why.servers(&external(&installation.spec.coordination, &expect.name), now, quiet_since + self.limits.hostless);
         }
         if lost {
-            reasons.push("the clickhouse-operator recorded the change as completed without having started it; run again".to_owned());
+            why.reasons.push("the clickhouse-operator recorded the change as completed without having started it; run again".to_owned());
         }
-        if let Some(error) = aborted {
-            let since = *self.aborted_since.get_or_insert(now);
-            if !self.retasked && was_interrupted(installation, status) {
-                let resend = since + self.limits.interrupted;
-                if now >= resend && seen.object.trouble.is_none() {
-                    return Verdict::Done(Step::FreshTask(NotDone::Interrupted));
+        match aborted {
+            Some(error) => {
+                let may_resend = !self.retasked && seen.object.trouble.is_none();
+                if let Some(verdict) = self.gave_up(&error, was_interrupted(installation, status), may_resend, now, &mut why) {
+                    return verdict;
                 }
-                again.push(Some(resend));
             }
-            let gave_up = format!("the clickhouse-operator gave up: {error}; correct the cause and run again");
-            if now >= since + self.limits.aborted || is_final(&error) {
-                return Verdict::Failed(FailureKind::Precondition, std::iter::once(gave_up).chain(reasons).collect());
-            }
-            row = row.or_else(|| Some(format!("the operator gave up: {error}")));
-            reasons.push(gave_up);
-            again.push(Some(since + self.limits.aborted));
-        } else {
-            self.aborted_since = None;
+            None => self.aborted_since = None,
         }
+        let Why { row, reasons, again } = why;
 
         let verb = if stopped { "stopped" } else { "ready" };
         let counted = format!("{}/{} {verb}", hosts.ready, hosts.wanted);
@@ -272,6 +280,28 @@ impl Judge {
         let so_far = (!reasons.is_empty()).then_some(counted);
         let warn = self.superseded(&task).or_else(|| self.stopped(stopped));
         Verdict::Pending(Pending { progress, reasons, so_far, again: again.into_iter().flatten().min(), warn })
+    }
+
+    /// What to do about an operator that gave up with `error`; `None` to wait on. An outage of the API server is no reason to end:
+    /// the change is sent again once that is over.
+    fn gave_up(&mut self, error: &str, outage: bool, may_resend: bool, now: Instant, why: &mut Why) -> Option<Verdict<Step>> {
+        let since = *self.aborted_since.get_or_insert(now);
+        if outage && !self.retasked {
+            let resend = since + self.limits.interrupted;
+            if now >= resend && may_resend {
+                return Some(Verdict::Done(Step::FreshTask(NotDone::Interrupted)));
+            }
+            why.again.push(Some(resend));
+        }
+        let gave_up = format!("the clickhouse-operator gave up: {error}; correct the cause and run again");
+        if now >= since + self.limits.aborted || is_final(error) {
+            let reasons = std::iter::once(gave_up).chain(std::mem::take(&mut why.reasons)).collect();
+            return Some(Verdict::Failed(FailureKind::Precondition, reasons));
+        }
+        why.row.get_or_insert_with(|| format!("the operator gave up: {error}"));
+        why.reasons.push(gave_up);
+        why.again.push(Some(since + self.limits.aborted));
+        None
     }
 
     /// Remembers since when nothing has moved.

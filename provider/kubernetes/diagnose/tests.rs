@@ -16,6 +16,9 @@ struct Scene {
     stage: Stage,
 }
 
+const REMEDIES: Remedies =
+    Remedies { image: "image", storage_classes: &[("data", "storage.storageClass")], other_storage_class: "overrides.claims" };
+
 impl Scene {
     fn findings(&self) -> Vec<Finding> {
         self.findings_of("h")
@@ -37,6 +40,7 @@ impl Scene {
             words: &self.words,
             written: Some(&written),
             stage: self.stage,
+            remedies: REMEDIES,
         })
     }
 
@@ -155,7 +159,8 @@ fn a_state_must_last_its_grace_without_a_break() {
 
 #[test]
 fn the_remedy_names_the_property_of_the_claims_template() {
-    let told = |host: &str, template: &str| {
+    let told = |template: &str| {
+        let host = "chi-db-cluster-0-0";
         let mut pod = unscheduled("unbound claims");
         pod["metadata"]["name"] = json!(format!("{host}-0"));
         let claim = json!({"metadata": {"name": format!("{template}-{host}-0")}, "spec": {"storageClassName": "gp9"}, "status": {"phase": "Pending"}});
@@ -163,14 +168,8 @@ fn the_remedy_names_the_property_of_the_claims_template() {
         let scene = Scene { pod: Some(pod), claim: Some(claim), event: Some(event), ..Scene::default() };
         scene.findings_of(host).remove(0)
     };
-    for (host, template, property) in [
-        ("chi-db-cluster-0-0", "data", "`storage.storageClass`"),
-        ("chi-db-cluster-0-0", "logs", "`storage.logs.storageClass`"),
-        ("chi-db-cluster-0-0", "cold", "`chiOverrides.templates.volumeClaimTemplates`"),
-        ("chk-db-cluster-0-0", "data", "`coordination.keeper.storage.storageClass`"),
-        ("chk-db-cluster-0-0", "snapshots", "`chkOverrides.templates.volumeClaimTemplates`"),
-    ] {
-        let finding = told(host, template);
+    for (template, property) in [("data", "`storage.storageClass`"), ("cold", "`overrides.claims`")] {
+        let finding = told(template);
         assert!(finding.text.contains(&format!("does not exist; correct {property}")), "{}", finding.text);
         assert_eq!(finding.row, "the storage class `gp9` does not exist (cluster-0-0)");
     }
