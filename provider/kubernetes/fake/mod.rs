@@ -185,12 +185,13 @@ impl Fake {
 
     /// The same, as somebody else does.
     pub(crate) fn put_as(&self, object: &Value, manager: &Manager) {
-        self.put_at(&ObjectRef::of(object).unwrap_or_else(|| panic!("{object}")).path(), object, manager);
+        let path = ObjectRef::of(object).unwrap_or_else(|| panic!("{object}")).path();
+        self.store().put(&path, object, manager);
     }
 
-    /// The same at a path, which says what the object does not say of itself.
-    pub(crate) fn put_at(&self, path: &str, object: &Value, manager: &Manager) {
-        self.store().put(path, object, manager);
+    /// Puts an object at a path, which says what the object does not say of itself.
+    pub(crate) fn put_at(&self, path: &str, object: &Value) {
+        self.store().put(path, object, &Manager::new("kubectl-create", false));
     }
 
     /// Changes an object by hand, as `kubectl edit` does.
