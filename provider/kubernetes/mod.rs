@@ -4,6 +4,8 @@ mod api;
 pub mod cluster;
 mod diagnose;
 pub mod error;
+#[cfg(test)]
+mod fake;
 pub mod identity;
 mod inventory;
 pub mod meta;

@@ -116,7 +116,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::kubernetes::scripted;
+    use crate::kubernetes::fake;
 
     struct Never;
 
@@ -135,7 +135,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_deadline_tells_the_whole_calls_time_and_each_reason_once() {
-        let (ctx, _display) = scripted::context();
+        let (ctx, _display) = fake::context();
         tokio::time::advance(Duration::from_secs(40)).await;
         let late = wait(&ctx, ctx.started + Duration::from_secs(60), &mut Never).await.unwrap_err();
         assert_eq!(late.reasons, ["gave up waiting after 60 seconds: 0/2 hosts ready · pod a: Pending", "pod b: Pending"]);

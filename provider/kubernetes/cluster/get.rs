@@ -108,16 +108,16 @@ impl Function for GetCluster {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::scripted::{Reply, context, server};
+    use crate::kubernetes::fake::{Fake, Reply, context};
 
     #[tokio::test]
     async fn a_name_never_leads_to_other_objects() {
-        let (session, log) = server(|_| Reply::Hang);
-        let function = GetCluster::new(session);
+        let fake = Fake::scripted(|_| Reply::Hang);
+        let function = GetCluster::new(fake.session());
         for (name, namespace) in [("db,app!=x", None), ("", None), ("db", Some("a/b"))] {
             let args = GetClusterArgs { name: name.to_owned(), namespace: namespace.map(str::to_owned) };
             assert_eq!(function.invoke(&context().0, &args).await.unwrap_err().kind, FailureKind::Invalid, "{name}");
         }
-        assert!(log.all().is_empty());
+        assert!(fake.requests().is_empty());
     }
 }

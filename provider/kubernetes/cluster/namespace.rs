@@ -220,7 +220,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kubernetes::scripted::{Reply, Seen, context, server};
+    use crate::kubernetes::fake::{Fake, Reply, Seen, context};
 
     fn kinds() -> Vec<(&'static str, &'static str, &'static str)> {
         vec![
@@ -279,15 +279,15 @@ mod tests {
 
     /// What keeps the namespace `apps`, where `more` says what else is in it.
     async fn kept(more: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> (Option<String>, Vec<String>) {
-        let (session, log) = server(move |seen| {
+        let fake = Fake::scripted(move |seen| {
             more(seen).unwrap_or_else(|| match seen.path.as_str() {
                 "/api" => Reply::Json(200, aggregated(&[""])),
                 "/apis" => Reply::Json(200, aggregated(&groups())),
                 _ => ordinary(seen),
             })
         });
-        let kept = kept_by(&session.api(&context().0), "apps").await.unwrap();
-        (kept, log.all().into_iter().map(|seen| seen.path).collect())
+        let kept = kept_by(&fake.session().api(&context().0), "apps").await.unwrap();
+        (kept, fake.requests().into_iter().map(|seen| seen.path).collect())
     }
 
     #[tokio::test]

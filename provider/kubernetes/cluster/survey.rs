@@ -205,31 +205,26 @@ mod tests {
 
     use super::*;
     use crate::kubernetes::cluster::tests::cluster;
-    use crate::kubernetes::scripted::{Reply, Seen, context, server};
+    use crate::kubernetes::fake::{Fake, Reply, context};
 
     /// A Kubernetes cluster with one storage class, no operator, and the volumes of a cluster `db`.
-    fn answer(seen: &Seen) -> Reply {
-        if seen.query.contains("watch=true") {
-            return Reply::Hang;
-        }
-        let claim = |name: &str, label: &str| json!({"metadata": {"name": name, "labels": {label: "db"}}, "status": {"capacity": {"storage": "120Gi"}}});
-        let items = match seen.path.rsplit('/').next() {
-            Some("storageclasses") => json!([{"metadata": {"name": "standard"}}]),
-            Some("persistentvolumeclaims") if seen.query.contains("keeper") => json!([claim("k", "clickhouse-keeper.altinity.com/chk")]),
-            Some("persistentvolumeclaims") => {
-                json!([claim("a", "clickhouse.altinity.com/chi"), claim("b", "clickhouse.altinity.com/chi")])
-            }
-            _ => json!([]),
+    fn leftovers() -> Fake {
+        let claim = |name: &str, group: &str, owner: &str| {
+            let labels = json!({format!("{group}/app"): "chop", format!("{group}/{owner}"): "db"});
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "apps", "labels": labels},
+                "status": {"capacity": {"storage": "120Gi"}}})
         };
-        Reply::Json(200, json!({"metadata": {"resourceVersion": "1"}, "items": items}))
+        let (chi, chk) = ("clickhouse.altinity.com", "clickhouse-keeper.altinity.com");
+        let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "standard"}});
+        Fake::with([class, claim("a", chi, "chi"), claim("b", chi, "chi"), claim("k", chk, "chk")])
     }
 
     #[tokio::test]
     async fn a_preview_tells_what_is_missing_and_which_volumes_are_taken_up() {
-        let (session, log) = server(answer);
+        let fake = leftovers();
         let (ctx, display) = context();
         let cluster = cluster(json!({"name": "db", "replicas": 2, "storage": {"storageClass": "gp9"}}));
-        before_create(&session.api(&ctx), &ctx, &cluster, false).await;
+        before_create(&fake.session().api(&ctx), &ctx, &cluster, false).await;
         let warnings = display.warnings.lock().unwrap().clone();
         assert_eq!(warnings.len(), 3, "{warnings:?}");
         assert!(warnings[0].starts_with("`storage.storageClass`: there is no storage class `gp9`"), "{warnings:?}");
@@ -242,14 +237,14 @@ mod tests {
                 "finds 1 volume of an earlier Keeper of this name (120Gi) and takes it up"
             ]
         );
-        assert_eq!(log.count("GET", "storageclasses"), 1);
+        assert_eq!(fake.count(http::Method::GET, "storageclasses"), 1);
     }
 
     #[tokio::test]
     async fn a_delete_tells_what_it_kept_and_how_that_is_removed() {
-        let (session, _) = server(answer);
+        let fake = leftovers();
         let (ctx, display) = context();
-        after_delete(&session, &ctx, "apps", "db", true).await;
+        after_delete(&fake.session(), &ctx, "apps", "db", true).await;
         assert_eq!(
             *display.infos.lock().unwrap(),
             [
@@ -261,11 +256,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_may_not_be_read_is_passed_over() {
-        let (session, _) = server(|_| Reply::status(403, "Forbidden", "no"));
+        let fake = Fake::scripted(|_| Reply::status(403, "Forbidden", "no"));
         let (ctx, display) = context();
-        let api = session.api(&ctx);
+        let api = fake.session().api(&ctx);
         before_create(&api, &ctx, &cluster(json!({"name": "db"})), false).await;
-        after_delete(&session, &ctx, "apps", "db", true).await;
+        after_delete(&fake.session(), &ctx, "apps", "db", true).await;
         let (small, large) = (sized("slow", "1Gi"), sized("slow", "2Gi"));
         expandable(&api, &small.0, &large.0, &large.1).await.unwrap();
         assert!(display.infos.lock().unwrap().is_empty() && display.warnings.lock().unwrap().is_empty());
@@ -273,17 +268,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_class_that_does_not_expand_is_refused() {
-        let (session, _) = server(answer);
+        let fake = leftovers();
         let (ctx, _) = context();
         let (small, large) = (sized("standard", "1Gi"), sized("standard", "2Gi"));
-        let refused = expandable(&session.api(&ctx), &small.0, &large.0, &large.1).await.unwrap_err();
+        let refused = expandable(&fake.session().api(&ctx), &small.0, &large.0, &large.1).await.unwrap_err();
         assert!(
             refused.reasons.len() == 1
                 && refused.reasons[0].starts_with("storage.size: volumes of the storage class `standard` can't grow"),
             "{:?}",
             refused.reasons
         );
-        expandable(&session.api(&ctx), &large.0, &small.0, &small.1).await.expect("nothing grows");
+        expandable(&fake.session().api(&ctx), &large.0, &small.0, &small.1).await.expect("nothing grows");
     }
 
     /// A cluster of a storage class whose volumes have a size.

@@ -368,7 +368,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_ends_with_its_deadline_while_a_plugin_hangs() {
         let session = with_plugin("sleep 600");
-        let api = session.api(&crate::kubernetes::scripted::context().0).until(Instant::now() + Duration::from_millis(300));
+        let api = session.api(&crate::kubernetes::fake::context().0).until(Instant::now() + Duration::from_millis(300));
         let namespace = crate::kubernetes::meta::ObjectRef::global(crate::kubernetes::meta::Kind::Namespace, "default");
         let error = crate::kubernetes::objects::fetch(&api, &namespace).await.unwrap_err();
         assert!(error.to_string().contains("did not end within"), "{error}");
@@ -384,7 +384,7 @@ mod tests {
             if was_reached {
                 session.note_reached();
             }
-            let api = session.api(&crate::kubernetes::scripted::context().0).until(Instant::now() + Duration::from_secs(2));
+            let api = session.api(&crate::kubernetes::fake::context().0).until(Instant::now() + Duration::from_secs(2));
             let namespace = crate::kubernetes::meta::ObjectRef::global(crate::kubernetes::meta::Kind::Namespace, "default");
             let error = crate::kubernetes::objects::fetch(&api, &namespace).await.unwrap_err();
             assert_eq!(error.reach(), reach, "nobody listens there, but with credentials it is asked: {error}");

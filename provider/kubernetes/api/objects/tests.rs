@@ -1,10 +1,9 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::*;
-use crate::kubernetes::scripted::{Reply, context, server};
+use crate::kubernetes::fake::{Fake, Manager, Reply, context};
 
 fn secret() -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "prod"}, "stringData": {"password": "hunter2"}})
@@ -14,46 +13,48 @@ fn object() -> ObjectRef {
     ObjectRef::new(Kind::Secret, "prod", "db")
 }
 
-/// A script that gives each of `replies` once, then the last for ever.
-fn in_turn(replies: Vec<fn() -> Reply>) -> impl Fn(&crate::kubernetes::scripted::Seen) -> Reply + Send + Sync {
-    let turn = AtomicUsize::new(0);
-    move |_| replies[turn.fetch_add(1, Ordering::Relaxed).min(replies.len() - 1)]()
+/// A server with that Secret, the next answers of which are these.
+fn answering(replies: impl IntoIterator<Item = Reply>) -> Fake {
+    let fake = Fake::with([secret()]);
+    replies.into_iter().for_each(|reply| fake.next(1, None, "", reply));
+    fake
 }
 
 #[tokio::test]
 async fn an_apply_is_one_strict_server_side_patch() {
-    let (session, log) = server(|seen| Reply::Json(200, seen.body.clone()));
-    let api = session.api(&context().0);
+    let fake = Fake::scripted(|seen| Reply::Json(200, seen.body.clone()));
+    let api = fake.session().api(&context().0);
     let written = apply(&api, &secret(), Write { dry_run: true, ..Write::default() }).await.unwrap();
     assert_eq!(written, secret());
-    let seen = log.all();
+    let seen = fake.requests();
     assert_eq!(seen.len(), 1);
     assert_eq!((seen[0].method.as_str(), seen[0].path.as_str()), ("PATCH", "/api/v1/namespaces/prod/secrets/db"));
     for part in ["fieldManager=pulumi-clickhouse", "fieldValidation=Strict", "force=false", "dryRun=All"] {
         assert!(seen[0].query.contains(part), "{}", seen[0].query);
     }
     apply(&api, &secret(), Write { force: true, ..Write::default() }).await.unwrap();
-    assert!(log.all()[1].query.contains("force=true") && !log.all()[1].query.contains("dryRun"));
+    assert!(fake.requests()[1].query.contains("force=true") && !fake.requests()[1].query.contains("dryRun"));
 }
 
 #[tokio::test]
 async fn what_is_not_there_reads_as_none_but_a_missing_kind_is_an_error() {
-    let (session, _) = server(|_| Reply::status(404, "NotFound", "secrets \"db\" not found"));
-    assert_eq!(fetch(&session.api(&context().0), &object()).await, Ok(None));
-    let (session, _) = server(|_| Reply::Text(404, "404 page not found\n"));
+    let fake = Fake::new();
+    let api = fake.session().api(&context().0);
+    assert_eq!(fetch(&api, &object()).await, Ok(None));
+    fake.on(None, Kind::Installation.plural(), Reply::Text(404, "404 page not found\n"));
     let installation = ObjectRef::new(Kind::Installation, "prod", "db");
-    assert_eq!(fetch(&session.api(&context().0), &installation).await, Err(Error::CrdMissing { kind: Kind::Installation }));
+    assert_eq!(fetch(&api, &installation).await, Err(Error::CrdMissing { kind: Kind::Installation }));
 }
 
 #[tokio::test]
 async fn a_name_never_leads_to_another_path() {
-    let (session, log) = server(|_| Reply::Json(200, json!({})));
-    let api = session.api(&context().0);
+    let fake = Fake::new();
+    let api = fake.session().api(&context().0);
     for name in ["..", "a/b", "a?b", "", "a b"] {
         assert!(matches!(fetch(&api, &ObjectRef::new(Kind::Secret, "prod", name)).await, Err(Error::Invalid { .. })), "{name}");
         assert!(matches!(list_names(&api, Kind::Secret, Some(name), "").await, Err(Error::Invalid { .. })), "{name}");
     }
-    assert!(log.all().is_empty());
+    assert!(fake.requests().is_empty());
 }
 
 #[tokio::test]
@@ -66,10 +67,9 @@ async fn a_delete_names_its_object_by_uid_and_tells_what_came_of_it() {
         (Reply::status(409, "Conflict", "Precondition failed: UID in precondition: u1, UID in object meta: u2"), DeleteOutcome::NotOurs),
     ];
     for (reply, expected) in cases {
-        let reply = std::sync::Mutex::new(Some(reply));
-        let (session, log) = server(move |_| reply.lock().unwrap().take().unwrap());
-        assert_eq!(delete(&session.api(&context().0), &object(), Some("u1")).await, Ok(expected));
-        assert_eq!(log.all()[0].body["preconditions"]["uid"], "u1");
+        let fake = Fake::scripted(move |_| reply.clone());
+        assert_eq!(delete(&fake.session().api(&context().0), &object(), Some("u1")).await, Ok(expected));
+        assert_eq!(fake.requests()[0].body["preconditions"]["uid"], "u1");
     }
 }
 
@@ -78,24 +78,23 @@ async fn a_namespace_that_is_being_emptied_is_still_the_one() {
     let found = |uid: &str| json!({"kind": "Namespace", "metadata": {"uid": uid, "deletionTimestamp": "2026-01-01T00:00:00Z"}});
     let object = ObjectRef::global(Kind::Namespace, "prod");
     for (uid, expected) in [("u1", DeleteOutcome::Deleting(found("u1"))), ("u2", DeleteOutcome::NotOurs)] {
-        let (session, _) = server(move |seen| match seen.method.as_str() {
+        let fake = Fake::scripted(move |seen| match seen.method.as_str() {
             "GET" => Reply::Json(200, found(uid)),
             _ => Reply::status(409, "Conflict", "The system is ensuring all content is removed from this namespace."),
         });
-        assert_eq!(delete(&session.api(&context().0), &object, Some("u1")).await, Ok(expected));
+        assert_eq!(delete(&fake.session().api(&context().0), &object, Some("u1")).await, Ok(expected));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_busy_server_is_tried_again_when_it_said() {
-    let (session, log) =
-        server(in_turn(vec![|| Reply::Busy(7), || Reply::status(503, "ServiceUnavailable", "starting"), || Reply::Json(200, json!({}))]));
+    let fake = answering([Reply::Busy(7), Reply::status(503, "ServiceUnavailable", "starting")]);
     let (ctx, display) = context();
     let started = Instant::now();
-    fetch(&session.api(&ctx), &object()).await.unwrap();
+    fetch(&fake.session().api(&ctx), &object()).await.unwrap();
     assert!(started.elapsed() >= Duration::from_secs(7), "{:?}", started.elapsed());
     assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
-    assert_eq!(log.all().len(), 3);
+    assert_eq!(fake.requests().len(), 3);
     let statuses = display.statuses.lock().unwrap().clone();
     assert!(statuses[0].contains("trying again"), "{statuses:?}");
     assert_eq!(statuses.last().map(String::as_str), Some(""));
@@ -104,8 +103,9 @@ async fn a_busy_server_is_tried_again_when_it_said() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_restarts_is_waited_for() {
     let started = Instant::now();
-    let (session, _) =
-        server(move |_| if started.elapsed() < Duration::from_secs(30) { Reply::Refuse } else { Reply::Json(200, json!({})) });
+    let fake = Fake::new();
+    fake.script(move |_| (started.elapsed() < Duration::from_secs(30)).then_some(Reply::Refuse));
+    let session = fake.session();
     session.note_reached();
     fetch(&session.api(&context().0), &object()).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(36), "{:?}", started.elapsed());
@@ -113,18 +113,18 @@ async fn a_server_that_restarts_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_never_answered_is_told_within_ten_seconds() {
-    let (session, _) = server(|_| Reply::Refuse);
+    let fake = Fake::scripted(|_| Reply::Refuse);
     let started = Instant::now();
-    let error = fetch(&session.api(&context().0), &object()).await.unwrap_err();
+    let error = fetch(&fake.session().api(&context().0), &object()).await.unwrap_err();
     assert!(matches!(&error, Error::Unreachable { cause, .. } if cause.contains("refused")), "{error:?}");
     assert!(started.elapsed() <= Duration::from_secs(10));
 }
 
 #[tokio::test(start_paused = true)]
 async fn tries_end_with_the_operations_deadline() {
-    let (session, _) = server(|_| Reply::status(503, "ServiceUnavailable", "etcd has no leader"));
+    let fake = Fake::scripted(|_| Reply::status(503, "ServiceUnavailable", "etcd has no leader"));
     let started = Instant::now();
-    let api = session.api(&context().0).until(started + Duration::from_secs(300));
+    let api = fake.session().api(&context().0).until(started + Duration::from_secs(300));
     let error = fetch(&api, &object()).await.unwrap_err();
     assert!(matches!(&error, Error::Timeout { message, .. } if message.contains("no leader")), "{error:?}");
     let took = started.elapsed();
@@ -133,9 +133,9 @@ async fn tries_end_with_the_operations_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_call_returns_at_once() {
-    let (session, _) = server(|_| Reply::Hang);
+    let fake = Fake::scripted(|_| Reply::Hang);
     let (ctx, _) = context();
-    let api = session.api(&ctx);
+    let api = fake.session().api(&ctx);
     let started = Instant::now();
     let call = tokio::spawn(async move { fetch(&api, &object()).await });
     tokio::task::yield_now().await;
@@ -146,84 +146,82 @@ async fn a_cancelled_call_returns_at_once() {
 
 #[tokio::test]
 async fn credentials_that_ran_out_are_renewed_once() {
-    let unauthorized: fn() -> Reply = || Reply::status(401, "Unauthorized", "Unauthorized");
-    let (session, _) = server(in_turn(vec![unauthorized, || Reply::Json(200, json!({}))]));
-    assert!(fetch(&session.api(&context().0), &object()).await.is_ok());
-    let (session, log) = server(in_turn(vec![unauthorized]));
-    assert!(matches!(fetch(&session.api(&context().0), &object()).await, Err(Error::Unauthorized { .. })));
-    assert_eq!(log.all().len(), 2);
+    let unauthorized = || Reply::status(401, "Unauthorized", "Unauthorized");
+    let fake = answering([unauthorized()]);
+    assert!(fetch(&fake.session().api(&context().0), &object()).await.is_ok());
+    let fake = answering([unauthorized(), unauthorized()]);
+    assert!(matches!(fetch(&fake.session().api(&context().0), &object()).await, Err(Error::Unauthorized { .. })));
+    assert_eq!(fake.requests().len(), 2);
 }
 
 #[tokio::test]
 async fn refusals_are_not_tried_again() {
     for code in [400, 403, 422] {
-        let (session, log) = server(move |_| Reply::status(code, "", "no: cannot"));
-        fetch(&session.api(&context().0), &object()).await.unwrap_err();
-        assert_eq!(log.all().len(), 1, "{code}");
+        let fake = Fake::scripted(move |_| Reply::status(code, "", "no: cannot"));
+        fetch(&fake.session().api(&context().0), &object()).await.unwrap_err();
+        assert_eq!(fake.requests().len(), 1, "{code}");
     }
 }
 
 #[tokio::test]
 async fn an_unknown_field_is_told_with_the_installed_version() {
-    let (session, _) = server(|seen| match seen.method.as_str() {
+    let fake = Fake::scripted(|seen| match seen.method.as_str() {
         "PATCH" => Reply::status(400, "BadRequest", "strict decoding error: unknown field \"spec.suspend\""),
         _ => Reply::Json(200, json!({"metadata": {"labels": {"clickhouse.altinity.com/chop": "0.23.7"}}})),
     });
     let manifest = json!({"apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallation", "metadata": {"name": "db", "namespace": "prod"}});
-    let error = apply(&session.api(&context().0), &manifest, Write::default()).await.unwrap_err();
+    let error = apply(&fake.session().api(&context().0), &manifest, Write::default()).await.unwrap_err();
     assert!(matches!(&error, Error::UnknownFields { installed: Some(version), .. } if version == "0.23.7"), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_merge_patch_of_ours_or_an_edit_by_kubectl_is_no_conflict_and_another_applier_is() {
-    let conflict = |manager: &str| {
-        let cause = json!({"reason": "FieldManagerConflict", "message": format!("conflict with {manager}"), "field": ".spec.suspend"});
-        Reply::Json(
-            409,
-            json!({"kind": "Status", "reason": "Conflict", "message": "Apply failed", "code": 409, "details": {"causes": [cause]}}),
-        )
+    let edited = |manager: &Manager| {
+        let fake = Fake::new();
+        let mut there = secret();
+        there["stringData"]["password"] = json!("another");
+        fake.put_as(&there, manager);
+        fake
     };
-    for (manager, taken_over) in [
-        ("\"pulumi-clickhouse\" using v1", true),
-        ("\"kubectl-edit\" using v1", true),
-        ("\"kubectl-patch\" using v1", true),
-        ("\"kubectl\" with subresource \"scale\" using v1", true),
-        ("\"kubectl\"", false),
-        ("\"kubectl-client-side-apply\" using v1", false),
-        ("\"argocd-controller\"", false),
-        ("\"helm\" using v1", false),
+    for (manager, applies, taken_over) in [
+        ("pulumi-clickhouse", false, true),
+        ("kubectl-edit", false, true),
+        ("kubectl-patch", false, true),
+        ("kubectl", true, false),
+        ("kubectl-client-side-apply", false, false),
+        ("argocd-controller", true, false),
+        ("helm", false, false),
     ] {
-        let (session, _) =
-            server(move |seen| if seen.query.contains("force=true") { Reply::Json(200, json!({})) } else { conflict(manager) });
-        assert_eq!(apply(&session.api(&context().0), &secret(), Write::default()).await.is_ok(), taken_over, "{manager}");
+        let fake = edited(&Manager::new(manager, applies));
+        assert_eq!(apply(&fake.session().api(&context().0), &secret(), Write::default()).await.is_ok(), taken_over, "{manager}");
     }
+    let cause = json!({"reason": "FieldManagerConflict", "field": ".spec.replicas",
+        "message": "conflict with \"kubectl\" with subresource \"scale\" using v1"});
+    let fake = answering([Reply::failure(409, "Conflict", "Apply failed", json!({"causes": [cause]}))]);
+    apply(&fake.session().api(&context().0), &secret(), Write::default()).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_apply_with_a_uid_makes_nothing_and_changes_no_other_object() {
-    let absent: fn() -> Reply = || Reply::status(409, "Conflict", "uid mismatch: no existing object was found");
-    let another: fn() -> Reply = || {
-        let cause = json!({"reason": "FieldValueInvalid", "message": "field is immutable", "field": "metadata.uid"});
-        Reply::Json(422, json!({"kind": "Status", "reason": "Invalid", "message": "invalid", "code": 422, "details": {"causes": [cause]}}))
-    };
-    for (reply, replaced) in [(absent, false), (another, true)] {
-        let (session, _) = server(move |_| reply());
+    for (fake, replaced) in [(Fake::new(), false), (Fake::with([secret()]), true)] {
+        let before = fake.objects();
         let mut manifest = secret();
         manifest["metadata"]["uid"] = json!("u1");
-        let error = apply(&session.api(&context().0), &manifest, Write::default()).await.unwrap_err();
+        let error = apply(&fake.session().api(&context().0), &manifest, Write::default()).await.unwrap_err();
         assert_eq!(error, Error::NotTheOne { object: "Secret prod/db".into(), replaced });
-        assert!(error.to_string().contains("pulumi refresh"), "{error}");
+        assert!(error.to_string().contains("pulumi refresh") && fake.objects() == before, "{error}");
     }
 }
 
 #[tokio::test]
 async fn names_are_listed_page_by_page() {
-    let (session, log) = server(|seen| {
+    let fake = Fake::scripted(|seen| {
         let (name, next) = if seen.query.ends_with("continue=") { ("a", "t/1") } else { ("b", "") };
         Reply::Json(200, json!({"items": [{"metadata": {"name": name, "namespace": "prod"}}], "metadata": {"continue": next}}))
     });
-    let names = list_names(&session.api(&context().0), Kind::PersistentVolumeClaim, Some("prod"), "app=chop,chi in (db)").await.unwrap();
+    let names =
+        list_names(&fake.session().api(&context().0), Kind::PersistentVolumeClaim, Some("prod"), "app=chop,chi in (db)").await.unwrap();
     assert_eq!(names.iter().map(|object| object.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-    assert!(log.all()[0].query.contains("labelSelector=app%3Dchop%2Cchi%20in%20%28db%29"), "{}", log.all()[0].query);
-    assert!(log.all()[1].query.contains("continue=t%2F1"), "{}", log.all()[1].query);
+    assert!(fake.requests()[0].query.contains("labelSelector=app%3Dchop%2Cchi%20in%20%28db%29"), "{}", fake.requests()[0].query);
+    assert!(fake.requests()[1].query.contains("continue=t%2F1"), "{}", fake.requests()[1].query);
 }

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::lifecycle::{Objects, create, requests, serve};
+use super::lifecycle::{create, requests};
 use super::*;
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::cluster::state::ClusterState;
-use crate::kubernetes::scripted::{Log, context};
+use crate::kubernetes::fake::{Fake, Manager, context};
+use crate::kubernetes::meta::FIELD_MANAGER;
 use crate::resource::Resource as _;
 
 /// What is there of one program's cluster.
@@ -26,11 +27,10 @@ struct Left {
 }
 
 impl Left {
-    fn cluster(&self) -> (Cluster, std::sync::Arc<Log>, Objects) {
-        let objects = Objects::default();
-        objects.lock().unwrap().clone_from(&self.objects);
-        let (session, log) = serve(objects.clone(), |_| None);
-        (Cluster::new(session), log, objects)
+    fn cluster(&self) -> (Cluster, Fake) {
+        let fake = Fake::new();
+        self.objects.values().for_each(|object| fake.put_as(object, &Manager::new(FIELD_MANAGER, true)));
+        (Cluster::new(fake.session()), fake)
     }
 
     fn inputs(&self) -> ClusterArgs {
@@ -64,12 +64,11 @@ async fn this_release_has_recorded_its_states() {
         let mut recorded = BTreeMap::new();
         for (name, Left { program, .. }) in all() {
             let name = name.split(" of ").next().unwrap().to_owned();
-            let objects = Objects::default();
-            let cluster = Cluster::new(serve(objects.clone(), |_| None).0);
+            let fake = Fake::new();
+            let cluster = Cluster::new(fake.session());
             let inputs = checked(program.clone());
             let state = json!(create(&cluster, &inputs).await.unwrap());
-            let objects = objects.lock().unwrap().clone();
-            recorded.insert(name, Left { program, inputs: json!(inputs), state, objects });
+            recorded.insert(name, Left { program, inputs: json!(inputs), state, objects: fake.objects() });
         }
         std::fs::write(&path, serde_json::to_string_pretty(&recorded).unwrap() + "\n").unwrap();
     }
@@ -79,7 +78,7 @@ async fn this_release_has_recorded_its_states() {
 #[tokio::test]
 async fn what_an_earlier_release_made_stays_as_it_is() {
     for (name, left) in all() {
-        let (cluster, log, _) = left.cluster();
+        let (cluster, fake) = left.cluster();
         let (ctx, display) = context();
         let (inputs, state) = (left.inputs(), left.state());
         let program = Known::all(serde_json::from_value(left.program.clone()).unwrap());
@@ -94,15 +93,16 @@ async fn what_an_earlier_release_made_stays_as_it_is() {
         }
         let new = cluster.check(&ctx, &Autonaming::Default, Some(&found.inputs), &program).await.unwrap();
         assert_eq!(cluster.diff(&found.inputs, Some(&found.state), &Known::all(new)).changes, [], "{name}");
-        assert!(requests(&log).iter().all(|request| request.starts_with("GET")), "{name}: {:?}", requests(&log));
-        assert!(display.warnings.lock().unwrap().is_empty(), "{name}");
+        assert!(requests(&fake).iter().all(|request| request.starts_with("GET")), "{name}: {:?}", requests(&fake));
+        assert!(display.warnings().is_empty(), "{name}");
     }
 }
 
 #[tokio::test]
 async fn what_an_earlier_release_made_is_changed_and_deleted() {
     for (name, left) in all() {
-        let (cluster, _, objects) = left.cluster();
+        let (cluster, fake) = left.cluster();
+        let there = fake.objects();
         let (ctx, _) = context();
         let (inputs, state) = (left.inputs(), left.state());
         let mut program = left.program.clone();
@@ -114,17 +114,18 @@ async fn what_an_earlier_release_made_is_changed_and_deleted() {
         assert!(changes.iter().all(|path| path.starts_with("logging")) && changes.len() == 1, "{name}: {changes:?}");
         let updated = cluster.update(&ctx, "apps/db", &inputs, Some(&state), &new).await.unwrap();
         assert_eq!((&updated.password, &updated.uids, &updated.version), (&state.password, &state.uids, &state_version(&left)), "{name}");
-        for (path, object) in &left.objects {
-            let mut now = objects.lock().unwrap()[path].clone();
-            let mut before = object.clone();
+        for path in left.objects.keys() {
+            let mut now = fake.at(path).unwrap();
+            let mut before = there[path].clone();
             for object in [&mut now, &mut before] {
                 object["spec"]["configuration"]["settings"]["logger/level"] = Value::Null;
                 object["spec"]["taskID"] = Value::Null;
+                object["metadata"] = json!({"labels": object["metadata"]["labels"], "annotations": object["metadata"]["annotations"]});
             }
             assert_eq!(now, before, "{path} of {name}");
         }
         cluster.delete(&ctx, "apps/db", Some(&new), Some(&updated)).await.unwrap();
-        assert_eq!(objects.lock().unwrap().len(), 0, "{name}");
+        assert_eq!(fake.paths(), Vec::<String>::new(), "{name}");
     }
 }
 

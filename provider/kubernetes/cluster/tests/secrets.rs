@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::kubernetes::cluster::Cluster;
-use crate::kubernetes::scripted::{Reply, context, server};
+use crate::kubernetes::fake::{Fake, Reply, context};
 use crate::property::json::from_json;
 use crate::property::{PropertyMap, PropertyValue};
 use crate::resource::registry::Registry;
@@ -14,9 +14,9 @@ fn secret(value: Value) -> PropertyValue {
     from_json(&value).into_secret()
 }
 
-fn resource(script: impl Fn() -> Reply + Send + Sync + 'static) -> std::sync::Arc<dyn ErasedResource> {
-    let (session, _) = server(move |_| script());
-    Registry::default().resource(Cluster::new(session)).find_resource(Cluster::TOKEN).unwrap()
+fn resource(reply: Reply) -> std::sync::Arc<dyn ErasedResource> {
+    let fake = Fake::scripted(move |_| reply.clone());
+    Registry::default().resource(Cluster::new(fake.session())).find_resource(Cluster::TOKEN).unwrap()
 }
 
 #[tokio::test]
@@ -29,7 +29,7 @@ async fn wrong_secret_inputs_are_refused_without_their_values() {
         ("admin".to_owned(), secret(json!({"username": "hidden@min", "networks": ["hidden/8"]}))),
         ("shards".to_owned(), secret(json!(70707))),
     ]);
-    let checked = resource(|| Reply::Json(200, json!({}))).check(&context().0, &Autonaming::Default, &PropertyMap::new(), inputs).await;
+    let checked = resource(Reply::Json(200, json!({}))).check(&context().0, &Autonaming::Default, &PropertyMap::new(), inputs).await;
     let told: Vec<_> = checked.unwrap_err().into_iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect();
     assert_eq!(told.len(), 7, "{told:#?}");
     for line in &told {
@@ -55,11 +55,11 @@ async fn values_that_the_api_server_quotes_are_not_repeated() {
     let quoting = r#"spec.x: Invalid value: "hunter 2 \"b\"", at http://u:hunter%202%20%22b%22@db"#;
     for code in [422, 418, 503] {
         let (ctx, display) = context();
-        let failed = resource(move || Reply::status(code, "", quoting)).create(&ctx, &inputs(), false).await.unwrap_err();
+        let failed = resource(Reply::status(code, "", quoting)).create(&ctx, &inputs(), false).await.unwrap_err();
         let told = format!("{:?} {:?} {:?}", failed.reasons, display.statuses.lock().unwrap(), display.warnings.lock().unwrap());
         assert!(told.contains("[secret]") && !told.contains("hunter"), "{told}");
         let (ctx, display) = context();
-        let previewed = resource(move || Reply::status(code, "", quoting)).create(&ctx, &inputs(), true).await;
+        let previewed = resource(Reply::status(code, "", quoting)).create(&ctx, &inputs(), true).await;
         let told = format!("{:?} {:?}", previewed.map_err(|failed| failed.reasons).err(), display.warnings.lock().unwrap());
         assert!(told.contains("[secret]") && !told.contains("hunter"), "{told}");
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::cluster::manifest::installations;
 use crate::kubernetes::cluster::validate::program as program_problems;
-use crate::kubernetes::scripted::{Reply, context, server};
+use crate::kubernetes::fake::{Fake, Reply, context};
 use crate::resource::Resource;
 
 #[test]
@@ -67,7 +67,7 @@ async fn a_check_of_too_many_hosts_is_over_in_a_moment_however_they_are_said() {
     let huge = clusters(json!({"shardsCount": 999, "replicasCount": 999}));
     let listed = clusters(json!({"shards": vec![json!({"replicasCount": 300}); 300]}));
     let (chi, chk) = ("chiOverrides.configuration.clusters", "chkOverrides.configuration.clusters");
-    let cluster = Cluster::new(server(|_| Reply::status(404, "NotFound", "not found")).0);
+    let cluster = Cluster::new(Fake::new().session());
     for (program, path, count) in [
         (json!({"shards": 999, "replicas": 999}), "shards", "998001 hosts"),
         (json!({"shards": 300, "replicas": 300}), "shards", "90000 hosts"),
@@ -92,7 +92,7 @@ async fn a_check_of_too_many_hosts_is_over_in_a_moment_however_they_are_said() {
 #[tokio::test]
 async fn a_check_of_as_many_hosts_as_are_supported_is_over_in_a_moment() {
     let overrides = json!({"configuration": {"clusters": [{"name": "more", "layout": {"shardsCount": 1}}]}});
-    let cluster = Cluster::new(server(|_| Reply::Hang).0);
+    let cluster = Cluster::new(Fake::scripted(|_| Reply::Hang).session());
     let old = checked(json!({"shards": 400, "replicas": 2}));
     let new = args(json!({"shards": 450, "replicas": 2, "storage": {"size": "60Gi"}, "chiOverrides": overrides}));
     let started = std::time::Instant::now();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::fields::Path;
+use crate::kubernetes::fake::apply::Path;
 use crate::property::json::from_json;
 use crate::property::{PropertyMap, PropertyValue};
 

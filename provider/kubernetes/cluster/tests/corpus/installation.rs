@@ -5,13 +5,12 @@
 //! `hush` in it is a credential; so are the hashes of passwords.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::fields::Manager;
 use super::schema::Definitions;
-use super::server::{Shared, Store, with_data};
+use crate::kubernetes::fake::{Fake, Manager, with_data};
 use crate::kubernetes::meta::{FIELD_MANAGER, Kind, ObjectRef};
 
 const KUBECTL: &str = "kubectl-client-side-apply";
@@ -88,31 +87,40 @@ impl Case {
     }
 
     /// An API server that has all of it, as it is once the operator has seen it.
-    pub(super) fn stored(&self, definitions: Option<Arc<Definitions>>) -> Shared {
-        let mut store = Store::new(definitions);
+    pub(super) fn stored(&self, definitions: Option<Arc<Definitions>>) -> Fake {
+        let fake = served(definitions);
         for object in &self.objects {
             let mut made = with_data(object);
             if self.by == Manager::new(KUBECTL, false) {
                 made["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = json!(format!("{made}\n"));
             }
-            store.put(&made, &self.by);
+            fake.put_as(&made, &self.by);
             let place = ObjectRef::of(object).unwrap();
             if place.kind == Kind::Installation {
-                let mut seen = store.get(&place).unwrap().clone();
+                let mut seen = fake.at(&place.path()).unwrap();
                 seen["metadata"]["finalizers"] = json!(["finalizer.clickhouseinstallation.altinity.com"]);
                 seen["status"] = json!({"status": "Completed", "taskID": "auto-1", "chop-version": "0.25.6"});
-                store.put(&seen, &Manager::new("clickhouse-operator", false));
+                fake.put_as(&seen, &Manager::new("clickhouse-operator", false));
             }
             for class in object.pointer("/spec/templates/volumeClaimTemplates").and_then(Value::as_array).into_iter().flatten() {
-                put_class(&mut store, class["spec"]["storageClassName"].as_str().unwrap_or("standard"));
+                put_class(&fake, class["spec"]["storageClassName"].as_str().unwrap_or("standard"));
             }
         }
-        Arc::new(Mutex::new(store))
+        fake
     }
 }
 
-fn put_class(store: &mut Store, name: &str) {
+/// An API server with an operator, which validates by these definitions.
+pub(super) fn served(definitions: Option<Arc<Definitions>>) -> Fake {
+    let fake = Fake::new().with_operator();
+    match definitions {
+        Some(definitions) => fake.validating(move |object| definitions.problems(object)),
+        None => fake,
+    }
+}
+
+fn put_class(fake: &Fake, name: &str) {
     let annotations = json!({"storageclass.kubernetes.io/is-default-class": (name == "standard").to_string()});
     let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name, "annotations": annotations}, "allowVolumeExpansion": true});
-    store.put(&class, &Manager::new("kubectl-create", false));
+    fake.put(&class);
 }

@@ -7,14 +7,12 @@ use serde_json::Value;
 
 use super::compare::{differences, write};
 use super::credentials;
-use super::fields::Manager;
-use super::installation::Case;
+use super::installation::{Case, served};
 use super::meaning::{self, Change, Meaning, Refusal};
 use super::schema::Definitions;
-use super::server::{Shared, Store};
 use crate::kubernetes::cluster::Cluster;
+use crate::kubernetes::fake::{Display, Fake, Manager, context};
 use crate::kubernetes::meta::{Kind, ObjectRef, is_managed, is_marked};
-use crate::kubernetes::scripted::{Display, context, server};
 use crate::property::json::{from_json, strip_marks};
 use crate::property::{PropertyMap, PropertyValue};
 use crate::resource::erased::{ErasedResource, Prior};
@@ -41,7 +39,7 @@ pub(super) enum Outcome {
 /// An installation on an API server of its own, and the resource that is to adopt it.
 struct Life<'a> {
     case: &'a Case,
-    store: Shared,
+    fake: Fake,
     resource: Arc<dyn ErasedResource>,
     credentials: Vec<String>,
     displays: Vec<Arc<Display>>,
@@ -63,11 +61,9 @@ impl From<String> for Stop {
 impl<'a> Life<'a> {
     fn new(case: &'a Case, definitions: Option<&Arc<Definitions>>) -> Self {
         // Definitions of another release know fields that these don't.
-        let store = case.stored(definitions.filter(|_| case.release.is_none()).cloned());
-        let served = store.clone();
-        let (session, _) = server(move |seen| served.lock().unwrap().answer(seen));
-        let resource = Registry::default().resource(Cluster::new(session)).find_resource(Cluster::TOKEN).unwrap();
-        Self { case, store, resource, credentials: credentials::of(case), displays: Vec::new() }
+        let fake = case.stored(definitions.filter(|_| case.release.is_none()).cloned());
+        let resource = Registry::default().resource(Cluster::new(fake.session())).find_resource(Cluster::TOKEN).unwrap();
+        Self { case, fake, resource, credentials: credentials::of(case), displays: Vec::new() }
     }
 
     fn context(&mut self) -> Context {
@@ -103,11 +99,11 @@ impl<'a> Life<'a> {
     }
 
     fn objects(&self) -> BTreeMap<String, Value> {
-        self.store.lock().unwrap().objects().clone()
+        self.fake.objects()
     }
 
     fn installation(&self) -> Value {
-        self.store.lock().unwrap().get(&self.case.place()).cloned().unwrap_or_default()
+        self.fake.at(&self.case.place().path()).unwrap_or_default()
     }
 
     fn keeper(&self) -> Option<ObjectRef> {
@@ -172,18 +168,15 @@ impl<'a> Life<'a> {
 
 /// A cluster that this provider makes of a program.
 pub(super) async fn made(program: Value, definitions: Option<&Arc<Definitions>>) -> Case {
-    let store = Shared::new(Store::new(definitions.cloned()).into());
-    let served = store.clone();
-    let (session, _) = server(move |seen| served.lock().unwrap().answer(seen));
-    let resource = Registry::default().resource(Cluster::new(session)).find_resource(Cluster::TOKEN).unwrap();
+    let fake = served(definitions.cloned());
+    let resource = Registry::default().resource(Cluster::new(fake.session())).find_resource(Cluster::TOKEN).unwrap();
     let mut inputs: PropertyMap = program.as_object().unwrap().iter().map(|(key, value)| (key.clone(), from_json(value))).collect();
     for (name, value) in [("namespace", "apps".into()), ("skipAwait", PropertyValue::Bool(true))] {
         inputs.insert(name.to_owned(), value);
     }
     let checked = resource.check(&context().0, &Autonaming::Default, &PropertyMap::new(), inputs).await.unwrap();
     resource.create(&context().0, &checked, false).await.unwrap();
-    let objects = store.lock().unwrap().objects().values().cloned().collect();
-    Case::of_ours(objects)
+    Case::of_ours(fake.objects().into_values().collect())
 }
 
 /// The program that an import prints.
@@ -222,7 +215,7 @@ pub(super) async fn adopt(case: &Case, definitions: Option<&Arc<Definitions>>) -
     outcomes[3] = right(refreshed(&mut life, &old, checked.ok().as_ref()).await);
     outcomes[4] = right(life.told([&old.inputs, &old.outputs]).and_then(|()| life.password(&old)));
     if life.objects() != there {
-        outcomes[2] = Outcome::Wrong(format!("something was written: {:?}", life.store.lock().unwrap().writes()));
+        outcomes[2] = Outcome::Wrong(format!("something was written: {:?}", life.fake.writes()));
     }
     outcomes[5] = right(destroyed(&mut life, &old).await);
     outcomes
@@ -418,7 +411,7 @@ pub(super) async fn drift(case: &Case, drift: Drift, definitions: Option<&Arc<De
     if drift(&mut edited).is_none() || edited == before {
         return Outcome::Without;
     }
-    life.store.lock().unwrap().put(&edited, &Manager::new("kubectl-edit", false));
+    life.fake.put_as(&edited, &Manager::new("kubectl-edit", false));
     right(drifted(&mut life, &Prior { inputs: new, outputs: old.outputs.clone() }, program_of(&old.inputs)).await)
 }
 

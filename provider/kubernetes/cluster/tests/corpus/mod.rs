@@ -4,13 +4,11 @@
 
 mod compare;
 mod credentials;
-mod fields;
 mod installation;
 mod life;
 mod meaning;
 mod model;
 mod schema;
-mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

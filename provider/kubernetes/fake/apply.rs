@@ -6,32 +6,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 /// Where a field stands: the keys that lead to it.
-pub(super) type Path = Vec<String>;
+pub(crate) type Path = Vec<String>;
 /// A set of fields.
-pub(super) type Fields = BTreeSet<Path>;
+pub(crate) type Fields = BTreeSet<Path>;
 
 /// Who wrote: the name, and whether by server-side apply.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Manager {
-    pub(super) name: String,
-    pub(super) applies: bool,
+pub(crate) struct Manager {
+    pub(crate) name: String,
+    pub(crate) applies: bool,
 }
 
 impl Manager {
-    pub(super) fn new(name: &str, applies: bool) -> Self {
+    pub(crate) fn new(name: &str, applies: bool) -> Self {
         Self { name: name.to_owned(), applies }
     }
 }
 
 /// A field that is to get another value than the one its manager gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Conflict {
-    pub(super) manager: Manager,
-    pub(super) field: Path,
+pub(crate) struct Conflict {
+    pub(crate) manager: Manager,
+    pub(crate) field: Path,
 }
 
 /// The fields of an object that can be owned.
-pub(super) fn of(object: &Value) -> Fields {
+pub(crate) fn of(object: &Value) -> Fields {
     const OF_METADATA: [&str; 4] = ["annotations", "finalizers", "labels", "ownerReferences"];
     let mut fields = Fields::new();
     for (key, value) in object.as_object().into_iter().flatten() {
@@ -64,7 +64,7 @@ fn leaves(value: &Value, path: &mut Path, fields: &mut Fields) {
 }
 
 /// What `metadata.managedFields` of an object say.
-pub(super) fn managers(object: &Value) -> BTreeMap<Manager, Fields> {
+pub(crate) fn managers(object: &Value) -> BTreeMap<Manager, Fields> {
     let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
     let named = entries.filter_map(|entry| {
         let mut fields = Fields::new();
@@ -116,7 +116,7 @@ fn decode(node: &Value, path: &mut Path, fields: &mut Fields) {
 }
 
 /// What stands at a path.
-pub(super) fn get<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
+pub(crate) fn get<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(object, |value, key| value.as_object()?.get(key))
 }
 
@@ -151,7 +151,7 @@ fn overlap(one: &[String], other: &[String]) -> bool {
 }
 
 /// `live` (null where there is nothing) after `manager` has applied `manifest`.
-pub(super) fn apply(live: &Value, manifest: &Value, manager: &Manager, force: bool) -> Result<Value, Vec<Conflict>> {
+pub(crate) fn apply(live: &Value, manifest: &Value, manager: &Manager, force: bool) -> Result<Value, Vec<Conflict>> {
     let (mut result, mut owners) = (live.clone(), managers(live));
     let given = of(manifest);
     let before = owners.remove(manager).unwrap_or_default();
@@ -201,7 +201,7 @@ pub(super) fn apply(live: &Value, manifest: &Value, manager: &Manager, force: bo
 }
 
 /// `new`, which `manager` has put in the place of `live`: it owns what it has changed.
-pub(super) fn update(live: &Value, mut new: Value, manager: &Manager) -> Value {
+pub(crate) fn update(live: &Value, mut new: Value, manager: &Manager) -> Value {
     let mut owners = managers(&new);
     let fields = of(&new);
     let changed: Fields = fields.into_iter().filter(|field| get(live, field) != get(&new, field)).collect();

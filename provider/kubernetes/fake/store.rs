@@ -1,0 +1,335 @@
+//! What an API server keeps, and its own answer to each request: objects with unique ids, revisions, generations and managed fields.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::Seen;
+use super::apply::{self, Conflict, Manager};
+use super::faults::Reply;
+use super::patch;
+use super::select::Selection;
+use super::watch::{self, Events};
+use crate::kubernetes::identity::KUBE_SYSTEM;
+use crate::kubernetes::meta::{Kind, ObjectRef, uid};
+
+const SOME_TIME: &str = "2024-05-01T00:00:00Z";
+
+/// Where a path leads: to a collection, or to one object of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) kind: Kind,
+    /// `None` for all.
+    pub(super) namespace: Option<String>,
+    name: Option<String>,
+}
+
+impl Place {
+    /// `None` for a path that nobody serves.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        Kind::ALL.into_iter().find_map(|kind| {
+            let all = kind.collection_path(None);
+            let (root, plural) = all.rsplit_once('/')?;
+            let rest = path.strip_prefix(root)?.strip_prefix('/')?;
+            let parts: Vec<&str> = rest.split('/').collect();
+            let (namespace, parts) = match parts.as_slice() {
+                ["namespaces", namespace, parts @ ..] if kind.namespaced() => (Some((*namespace).to_owned()), parts),
+                parts => (None, parts),
+            };
+            match parts {
+                [found] if *found == plural => Some(Self { kind, namespace, name: None }),
+                [found, name] if *found == plural => Some(Self { kind, namespace, name: Some((*name).to_owned()) }),
+                _ => None,
+            }
+        })
+    }
+
+    /// The object, with what its path says of it.
+    fn filled(&self, mut object: Value) -> Value {
+        let Some(name) = &self.name else { return object };
+        object["apiVersion"] = json!(self.kind.api_version());
+        object["kind"] = json!(self.kind.name());
+        object["metadata"]["name"] = json!(name);
+        if let Some(namespace) = &self.namespace {
+            object["metadata"]["namespace"] = json!(namespace);
+        }
+        object
+    }
+
+    fn missing(&self) -> Reply {
+        Reply::missing(self.kind.plural(), self.name.as_deref().unwrap_or_default())
+    }
+}
+
+/// What is wrong with an object, by the definition of its kind.
+pub(super) type Validation = Arc<dyn Fn(&Value) -> Vec<String> + Send + Sync>;
+
+/// What an API server keeps.
+#[derive(Default)]
+pub(super) struct Store {
+    objects: BTreeMap<String, Value>,
+    pub(super) revision: u64,
+    pub(super) writes: Vec<String>,
+    pub(super) events: Events,
+    pub(super) validation: Option<Validation>,
+    /// Whether an operator is there that takes its finalizers off whatever is deleted.
+    pub(super) has_operator: bool,
+    /// How often there came to be an object at each path.
+    made: BTreeMap<String, u32>,
+}
+
+impl Store {
+    /// One with a few namespaces.
+    pub(super) fn new() -> Self {
+        let mut store = Self::default();
+        for name in [KUBE_SYSTEM, "default", "apps", "prod"] {
+            store.make_namespace(name);
+        }
+        store
+    }
+
+    fn make_namespace(&mut self, name: &str) {
+        let uid = if name == KUBE_SYSTEM { "here".to_owned() } else { format!("uid of {name}") };
+        let namespace = ObjectRef::global(Kind::Namespace, name);
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "uid": uid}});
+        self.objects.entry(namespace.path()).or_insert(object);
+    }
+
+    /// The objects that were made here, by their paths: not the namespaces that came with them.
+    pub(super) fn objects(&self) -> BTreeMap<String, Value> {
+        let made = self.objects.iter().filter(|(path, _)| self.made.contains_key(*path));
+        made.map(|(path, object)| (path.clone(), object.clone())).collect()
+    }
+
+    pub(super) fn get(&self, path: &str) -> Option<&Value> {
+        self.objects.get(path)
+    }
+
+    /// Puts an object there as `manager` made it; what it says of its generation counts.
+    pub(super) fn put(&mut self, path: &str, object: &Value, manager: &Manager) {
+        let place = Place::of(path).unwrap_or_else(|| panic!("{path}"));
+        place.namespace.iter().for_each(|namespace| self.make_namespace(namespace));
+        let object = place.filled(with_data(object));
+        let live = self.objects.get(path).cloned().unwrap_or_default();
+        let made =
+            if manager.applies { apply::apply(&live, &object, manager, true).unwrap() } else { apply::update(&live, object, manager) };
+        let generation = made["metadata"]["generation"].clone();
+        let mut kept = self.finished(path, made);
+        if !generation.is_null() {
+            kept["metadata"]["generation"] = generation;
+        }
+        self.keep(path, kept);
+    }
+
+    /// Takes an object away, whatever holds it.
+    pub(super) fn remove(&mut self, path: &str) -> Option<Value> {
+        let removed = self.objects.remove(path)?;
+        self.revision += 1;
+        self.events.record(self.revision, Place::of(path)?, Some(removed.clone()), None);
+        Some(removed)
+    }
+
+    /// What the server makes of what is new of an object.
+    fn finished(&self, path: &str, mut object: Value) -> Value {
+        const OF_THE_SERVER: [&str; 4] = ["resourceVersion", "uid", "generation", "creationTimestamp"];
+        let live = self.objects.get(path);
+        if object["kind"] == "Service" && object["spec"].get("clusterIP").is_none() {
+            object["spec"]["clusterIP"] = json!("10.96.7.7");
+        }
+        let changed = live.is_none_or(|live| live["spec"] != object["spec"]);
+        let given = |key: &str| live.unwrap_or(&object)["metadata"].get(key).cloned();
+        let uid = given("uid").unwrap_or_else(|| json!(self.next_uid(path)));
+        let time = given("creationTimestamp").unwrap_or_else(|| json!(SOME_TIME));
+        let generation = live.and_then(|live| live["metadata"]["generation"].as_u64()).unwrap_or_default() + u64::from(changed);
+        let values = [json!((self.revision + 1).to_string()), uid, json!(generation), time];
+        for (key, value) in OF_THE_SERVER.into_iter().zip(values) {
+            object["metadata"][key] = value;
+        }
+        match live {
+            Some(live) if without_revision(live) == without_revision(&object) => live.clone(),
+            _ => object,
+        }
+    }
+
+    /// Another one for each object that comes to be at a path.
+    fn next_uid(&self, path: &str) -> String {
+        match self.made.get(path) {
+            None => format!("uid of {path}"),
+            Some(times) => format!("uid {} of {path}", times + 1),
+        }
+    }
+
+    fn keep(&mut self, path: &str, object: Value) -> Value {
+        let live = self.objects.get(path).cloned();
+        if live.as_ref() == Some(&object) {
+            return object;
+        }
+        if live.is_none() {
+            *self.made.entry(path.to_owned()).or_default() += 1;
+        }
+        let is_free = object["metadata"].get("deletionTimestamp").is_some() && !is_held(&object);
+        if live.is_some() && is_free {
+            self.remove(path);
+            return object;
+        }
+        self.revision += 1;
+        self.objects.insert(path.to_owned(), object.clone());
+        self.events.record(self.revision, Place::of(path).unwrap(), live, Some(object.clone()));
+        object
+    }
+
+    /// The server's answer to a request that is no watch.
+    pub(super) fn answer(&mut self, seen: &Seen) -> Reply {
+        let Some(place) = Place::of(&seen.path) else { return Reply::Text(404, "404 page not found\n") };
+        match seen.method {
+            Method::GET if place.name.is_none() => self.list(&Selection::of(&place, seen)),
+            Method::GET => self.get(&seen.path).map_or_else(|| place.missing(), |found| Reply::Json(200, found.clone())),
+            Method::DELETE => self.delete(&place, seen),
+            Method::POST => self.create(&place, seen),
+            Method::PATCH => self.patch(&place, seen),
+            _ => panic!("{seen:?}"),
+        }
+    }
+
+    /// Opens a watch; the answer where there is none.
+    pub(super) fn watch(&mut self, seen: &Seen) -> Result<(Place, UnboundedReceiver<Value>), Reply> {
+        let place = Place::of(&seen.path).ok_or(Reply::Text(404, "404 page not found\n"))?;
+        let since = seen.parameter("resourceVersion").and_then(|since| since.parse().ok()).unwrap_or_default();
+        let events = self.events.open(Selection::of(&place, seen), since);
+        Ok((place, events))
+    }
+
+    pub(super) fn bookmark(&self, place: &Place) -> Value {
+        watch::bookmark(place, self.revision)
+    }
+
+    fn list(&self, selection: &Selection) -> Reply {
+        let found = self.objects.iter().filter(|(path, object)| Place::of(path).is_some_and(|place| selection.has(&place, object)));
+        let items: Vec<_> = found.map(|(_, object)| object).collect();
+        let metadata = json!({"resourceVersion": self.revision.to_string()});
+        Reply::Json(200, json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}))
+    }
+
+    fn delete(&mut self, place: &Place, seen: &Seen) -> Reply {
+        let Some(live) = self.objects.get(&seen.path).cloned() else { return place.missing() };
+        if seen.body["preconditions"]["uid"].as_str().is_some_and(|wanted| uid(&live) != Some(wanted)) {
+            return Reply::status(409, "Conflict", "the UID in the precondition does not match");
+        }
+        self.writes.push(format!("DELETE {}", seen.path));
+        if is_held(&live) && !self.has_operator {
+            let mut leaving = live;
+            leaving["metadata"]["deletionTimestamp"] = json!(SOME_TIME);
+            let kept = self.finished(&seen.path, leaving);
+            return Reply::Json(200, self.keep(&seen.path, kept));
+        }
+        self.remove(&seen.path);
+        if place.kind == Kind::Namespace {
+            let inside: Vec<_> = self.objects.keys().filter(|path| Place::of(path).unwrap().namespace == place.name).cloned().collect();
+            inside.iter().for_each(|path| _ = self.remove(path));
+        }
+        Reply::Json(200, json!({"kind": "Status", "status": "Success"}))
+    }
+
+    fn create(&mut self, place: &Place, seen: &Seen) -> Reply {
+        let name = seen.body["metadata"]["name"].as_str().unwrap();
+        let path = format!("{}/{name}", seen.path);
+        if self.objects.contains_key(&path) {
+            return Reply::status(409, "AlreadyExists", &format!("{} \"{name}\" already exists", place.kind.plural()));
+        }
+        self.write(place, seen, &path, apply::update(&Value::Null, with_data(&seen.body), &seen.manager(false)))
+    }
+
+    fn patch(&mut self, place: &Place, seen: &Seen) -> Reply {
+        let live = self.objects.get(&seen.path).cloned();
+        if seen.content_type == "application/apply-patch+yaml" {
+            let live = live.unwrap_or_default();
+            if let Some(refused) = refused(&seen.body, &live) {
+                return refused;
+            }
+            let is_forced = seen.parameter("force").as_deref() == Some("true");
+            return match apply::apply(&live, &with_data(&seen.body), &seen.manager(true), is_forced) {
+                Ok(applied) => self.write(place, seen, &seen.path, applied),
+                Err(conflicts) => conflict(&conflicts),
+            };
+        }
+        let Some(live) = live else { return place.missing() };
+        let mut new = live.clone();
+        match seen.content_type.as_str() {
+            "application/merge-patch+json" => patch::merge(&mut new, &seen.body),
+            "application/strategic-merge-patch+json" => patch::strategic(&mut new, &seen.body),
+            other => panic!("a patch of type {other}"),
+        }
+        match refused(&new, &live) {
+            Some(refused) => refused,
+            None => self.write(place, seen, &seen.path, apply::update(&live, new, &seen.manager(false))),
+        }
+    }
+
+    fn write(&mut self, place: &Place, seen: &Seen, path: &str, object: Value) -> Reply {
+        if let Some(name) = place.namespace.as_ref().filter(|name| self.get(&ObjectRef::global(Kind::Namespace, *name).path()).is_none()) {
+            return Reply::missing(Kind::Namespace.plural(), name);
+        }
+        let problems = self.validation.as_ref().map(|problems| problems(&object)).unwrap_or_default();
+        if !problems.is_empty() {
+            let text = problems.join(", ");
+            let (code, reason) = if text.contains("unknown field") { (400, "BadRequest") } else { (422, "Invalid") };
+            return Reply::status(code, reason, &text);
+        }
+        let code = if self.objects.contains_key(path) { 200 } else { 201 };
+        let finished = self.finished(path, object);
+        if seen.is_dry_run() {
+            return Reply::Json(code, finished);
+        }
+        self.writes.push(format!("{} {path}", seen.method));
+        Reply::Json(code, self.keep(path, finished))
+    }
+}
+
+fn without_revision(object: &Value) -> Value {
+    let mut object = object.clone();
+    object["metadata"]["resourceVersion"] = Value::Null;
+    object
+}
+
+fn is_held(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+/// Why an object may not take the place of `live`: it is about another one, or about an earlier revision.
+fn refused(given: &Value, live: &Value) -> Option<Reply> {
+    match (uid(given), uid(live)) {
+        (Some(_), None) => return Some(Reply::status(409, "Conflict", "uid mismatch: no existing object was found")),
+        (Some(wanted), Some(there)) if wanted != there => {
+            let cause = json!({"reason": "FieldValueInvalid", "message": "field is immutable", "field": "metadata.uid"});
+            return Some(Reply::failure(422, "Invalid", "invalid", json!({"causes": [cause]})));
+        }
+        _ => {}
+    }
+    let (wanted, there) = (given["metadata"].get("resourceVersion"), live["metadata"].get("resourceVersion"));
+    (wanted.is_some() && wanted != there).then(|| Reply::status(409, "Conflict", "the object has been modified"))
+}
+
+fn conflict(conflicts: &[Conflict]) -> Reply {
+    let cause = |Conflict { manager, field }: &Conflict| {
+        let using = if manager.applies { "" } else { " using v1" };
+        let message = format!("conflict with \"{}\"{using}", manager.name);
+        json!({"reason": "FieldManagerConflict", "message": message, "field": format!(".{}", field.join("."))})
+    };
+    let causes: Vec<_> = conflicts.iter().map(cause).collect();
+    Reply::failure(409, "Conflict", "Apply failed with conflicts", json!({"causes": causes}))
+}
+
+/// A Secret's texts as the server keeps them.
+pub(crate) fn with_data(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(Value::Object(texts)) = object.as_object_mut().and_then(|object| object.remove("stringData")) {
+        for (key, text) in texts {
+            let bytes = k8s_openapi::ByteString(text.as_str().unwrap().as_bytes().to_vec());
+            object["data"][key] = serde_json::to_value(bytes).unwrap();
+        }
+    }
+    object
+}

@@ -1,0 +1,101 @@
+//! Watches: what happened to objects since a revision, as it happens.
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::select::Selection;
+use super::store::Place;
+
+/// What became of one object.
+struct Event {
+    revision: u64,
+    place: Place,
+    before: Option<Value>,
+    after: Option<Value>,
+}
+
+/// One that is open.
+struct Watch {
+    selection: Selection,
+    lines: UnboundedSender<Value>,
+}
+
+/// Everything that happened, for watches that begin in the past, and who is told what happens.
+#[derive(Default)]
+pub(super) struct Events {
+    history: Vec<Event>,
+    /// The last revision after which everything is remembered.
+    forgotten: u64,
+    open: Vec<Watch>,
+}
+
+impl Event {
+    /// What a watch is told of it: an object that comes into its selection is a new one to it.
+    fn line(&self, selection: &Selection) -> Option<Value> {
+        let had = self.before.as_ref().is_some_and(|object| selection.has(&self.place, object));
+        let has = self.after.as_ref().is_some_and(|object| selection.has(&self.place, object));
+        let (kind, object) = match (had, has) {
+            (false, true) => ("ADDED", self.after.clone()),
+            (true, true) => ("MODIFIED", self.after.clone()),
+            (true, false) => ("DELETED", self.after.clone().or_else(|| self.before.clone())),
+            (false, false) => return None,
+        };
+        let mut line = json!({"type": kind, "object": object});
+        line["object"]["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        Some(line)
+    }
+}
+
+impl Events {
+    pub(super) fn record(&mut self, revision: u64, place: Place, before: Option<Value>, after: Option<Value>) {
+        let event = Event { revision, place, before, after };
+        self.open.retain(|watch| event.line(&watch.selection).is_none_or(|line| watch.lines.send(line).is_ok()));
+        self.history.push(event);
+    }
+
+    /// Opens a watch that begins after `since`.
+    pub(super) fn open(&mut self, selection: Selection, since: u64) -> UnboundedReceiver<Value> {
+        let (lines, events) = unbounded_channel();
+        if since < self.forgotten {
+            lines.send(expired()).unwrap();
+            return events;
+        }
+        let later = self.history.iter().filter(|event| event.revision > since);
+        later.filter_map(|event| event.line(&selection)).for_each(|line| lines.send(line).unwrap());
+        self.open.push(Watch { selection, lines });
+        events
+    }
+
+    /// Ends all watches, after a last line where there is one.
+    pub(super) fn end(&mut self, last: Option<&Value>) {
+        for watch in self.open.drain(..) {
+            if let Some(last) = last {
+                let _ = watch.lines.send(last.clone());
+            }
+        }
+    }
+
+    /// Forgets what happened until now: positions from before it are too old.
+    pub(super) fn forget(&mut self, revision: u64) {
+        self.history.clear();
+        self.forgotten = revision;
+    }
+
+    /// How many watches somebody still reads.
+    pub(super) fn count(&self) -> usize {
+        self.open.iter().filter(|watch| !watch.lines.is_closed()).count()
+    }
+}
+
+/// What a watch is told whose position is too old.
+pub(super) fn expired() -> Value {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "too old", "reason": "Expired", "code": 410});
+    json!({"type": "ERROR", "object": status})
+}
+
+/// What a watch is told now and then, so that it knows where it is.
+pub(super) fn bookmark(place: &Place, revision: u64) -> Value {
+    let object =
+        json!({"kind": place.kind.name(), "apiVersion": place.kind.api_version(), "metadata": {"resourceVersion": revision.to_string()}});
+    json!({"type": "BOOKMARK", "object": object})
+}
