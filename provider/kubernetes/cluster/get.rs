@@ -86,7 +86,7 @@ impl Function for GetCluster {
         let There::Cluster(seen) = seen else { return Err(missing()) };
         let serving = serving.map_err(|error| error.to_failure())?;
         let status = seen.installation()["status"].clone();
-        let found = look::found(ctx, *seen, None, None).map_err(|failure| Failure {
+        let found = look::found(ctx, &seen, None, None).map_err(|failure| Failure {
             kind: failure.kind,
             reasons: failure.reasons,
             partial: None,

@@ -33,11 +33,11 @@ pub(super) async fn before_create(api: &Api, cluster: &ValidatedCluster) -> Resu
     let wanted = |row: &Row| row.is_wanted(cluster);
     let mut found = objects::read(api, namespace, name, true, wanted).await?;
     let Some(installation) = &found.installation else { return Ok(Before { found, shape: None }) };
-    let others = Box::pin(objects::read(api, namespace, name, false, |row| row.is_own() && !wanted(row))).await?;
+    let mut others = Box::pin(objects::read(api, namespace, name, false, |row| row.is_own() && !wanted(row))).await?;
     let shape = Shape::of(installation, found.keeper.as_ref().or(others.keeper.as_ref()));
     let shape = Some(Box::pin(live::settled(api, namespace, name, shape)).await?.0);
     for row in TABLE.iter().filter(|row| !wanted(row)) {
-        found[row.part] = others[row.part].clone();
+        found[row.part] = others[row.part].take();
     }
     Ok(Before { found, shape })
 }
@@ -309,7 +309,7 @@ impl Seen {
 /// the state keeps its inputs except where it drifted.
 pub(super) fn found(
     ctx: &Context,
-    seen: Seen,
+    seen: &Seen,
     old: Option<&ClusterArgs>,
     old_state: Option<&ClusterState>,
 ) -> Result<Found<ClusterArgs, ClusterState>, Failed> {

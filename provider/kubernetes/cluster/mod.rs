@@ -210,47 +210,50 @@ impl Resource for Cluster {
         // An error before the first write leaves the state as it was.
         let here = Box::pin(look::kubernetes(&api, &cluster.naming.namespace, observed.kubernetes.as_ref())).await;
         observed.kubernetes = here.map_err(|error| error.to_failure())?.or(observed.kubernetes);
-        // What is there may be more than the inputs of the last run tell: after a change that was half made, or an edit by hand.
         let Naming { namespace, name, .. } = &cluster.naming;
-        let described = validate::last_anyway(old);
-        let asks = |row: &Row| row.is_wanted(&cluster) || row.is_own() && row.is_wanted(&described);
-        let found = Box::pin(objects::read(&api, namespace, name, false, asks)).await.map_err(|error| error.to_failure())?;
-        let live = Box::pin(Live::among(&api, &described, &found)).await.map_err(|error| error.to_failure())?;
-        let (known, to) = (Known::all(new.clone()), Shape::rendered(&cluster));
-        CheckFailure::none(live.refusals(&to, &known))?;
-        Box::pin(survey::expandable(&api, live.shape(), &to, &known)).await?;
-        let growing = guard::growing(live.shape(), &to);
-        look::refuse_foreign(ctx, &cluster, &observed.uids, &found)?;
-        let before = login::Before {
-            password: old_state.and_then(ClusterState::secret_password),
-            same_version: new.has_password_of(old),
-            secret: found.secret.clone().filter(meta::is_marked),
-            overridden: login::is_overridden(&cluster),
-        };
-        let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
-        if cluster.naming.create_namespace && observed.uids.began_only() {
-            observed.uids.namespace = found.namespace.as_ref().filter(|found| is_marked_by(found, &ctx.urn)).and_then(meta::owned_uid);
-        }
-        let owns_namespace = cluster.naming.create_namespace && observed.uids.namespace.is_some();
         let removal = removal::Removal { ctx, api: &api, deadline, namespace, name, args: Some(old), state: old_state };
-        Box::pin(removal.claims(&live.stale_claims(&to))).await?;
-        let mut rollout = Rollout {
-            ctx,
-            api: &api,
-            cluster: &cluster,
-            login,
-            deadline,
-            observed,
-            owns_namespace,
-            exists: false,
-            incarnation: None,
-            growing,
-            old: Some(old),
-            kept: PerPart::default(),
+        // A future of its own: none of it is needed for the wait, and a thousand clusters can change at once.
+        let prepared = async {
+            // What is there may be more than the inputs of the last run tell: after a change that was half made, or an edit by hand.
+            let described = validate::last_anyway(old);
+            let asks = |row: &Row| row.is_wanted(&cluster) || row.is_own() && row.is_wanted(&described);
+            let found = Box::pin(objects::read(&api, namespace, name, false, asks)).await.map_err(|error| error.to_failure())?;
+            let live = Box::pin(Live::among(&api, &described, &found)).await.map_err(|error| error.to_failure())?;
+            let (known, to) = (Known::all(new.clone()), Shape::rendered(&cluster));
+            CheckFailure::none(live.refusals(&to, &known))?;
+            Box::pin(survey::expandable(&api, live.shape(), &to, &known)).await?;
+            let growing = guard::growing(live.shape(), &to);
+            look::refuse_foreign(ctx, &cluster, &observed.uids, &found)?;
+            let before = login::Before {
+                password: old_state.and_then(ClusterState::secret_password),
+                same_version: new.has_password_of(old),
+                secret: found.secret.clone().filter(meta::is_marked),
+                overridden: login::is_overridden(&cluster),
+            };
+            let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
+            if cluster.naming.create_namespace && observed.uids.began_only() {
+                observed.uids.namespace = found.namespace.as_ref().filter(|found| is_marked_by(found, &ctx.urn)).and_then(meta::owned_uid);
+            }
+            let owns_namespace = cluster.naming.create_namespace && observed.uids.namespace.is_some();
+            Box::pin(removal.claims(&live.stale_claims(&to))).await?;
+            let mut rollout = Rollout {
+                ctx,
+                api: &api,
+                cluster: &cluster,
+                login,
+                deadline,
+                observed,
+                owns_namespace,
+                exists: false,
+                incarnation: None,
+                growing,
+                old: Some(old),
+                kept: PerPart::default(),
+            };
+            rollout.keep(&found);
+            Ok::<_, Failed>(rollout)
         };
-        rollout.keep(&found);
-        // None of it is needed for the wait, and a thousand clusters can change at once.
-        drop((live, known, to, found, described));
+        let rollout = Box::pin(prepared).await?;
         let mut state = rollout.run().await?;
         // Hosts that have not been told yet still need it.
         if new.is_awaited() {
@@ -295,7 +298,7 @@ impl Resource for Cluster {
                 Ok(None)
             }
             Ok(There::Cluster(seen)) => {
-                let mut found = look::found(ctx, *seen, old, old_state)?;
+                let mut found = look::found(ctx, &seen, old, old_state)?;
                 found.state.kubernetes = here.or(found.state.kubernetes);
                 Ok(Some(found))
             }

@@ -135,7 +135,7 @@ mod tests {
             |manifest, _| manifest["spec"]["ports"][1]["targetPort"] = json!("x"),
             |manifest, _| _ = manifest["spec"]["ports"].as_array_mut().unwrap().remove(1),
             |manifest, _| {
-                manifest["spec"]["ports"].as_array_mut().unwrap().push(json!({"name": "theirs", "port": 9363, "protocol": "TCP"}))
+                manifest["spec"]["ports"].as_array_mut().unwrap().push(json!({"name": "theirs", "port": 9363, "protocol": "TCP"}));
             },
             |_, live| live["spec"]["type"] = json!("NodePort"),
             |_, live| live["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"),
