@@ -305,7 +305,7 @@ impl Row {
 
     /// The output that is absent while the object is missing.
     pub(super) fn output(&self) -> String {
-        self.output.as_ref().map_or_else(|| format!("uids.{}", self.field), |output| output.path.to_owned())
+        self.output.as_ref().map_or_else(|| self.uid_path(), |output| output.path.to_owned())
     }
 
     /// Whether the outputs say that it is missing.
