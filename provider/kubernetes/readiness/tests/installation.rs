@@ -114,13 +114,13 @@ async fn a_crash_is_told_with_the_error_of_its_log_where_that_may_be_read() {
         sleep(Duration::from_secs(5)).await;
         assert_eq!(bench.display.last_status(), format!("1/2 ready: CrashLoopBackOff, {expected} (cluster-0-1)"));
         assert_eq!(
-            bench.fake.count(Method::GET, "/pods/chi-db-cluster-0-1-0/log?container=clickhouse&tailLines=100"),
+            bench.fake.count(&Method::GET, "/pods/chi-db-cluster-0-1-0/log?container=clickhouse&tailLines=100"),
             1,
             "once for each end"
         );
         bench.put(Kind::Pod, pod, crashing(2));
         settle().await;
-        assert_eq!(bench.fake.count(Method::GET, "/log?"), 2);
+        assert_eq!(bench.fake.count(&Method::GET, "/log?"), 2);
     }
 }
 

@@ -1,4 +1,5 @@
 //! The waits against an API server whose objects the test sets.
+#![allow(clippy::needless_pass_by_value, reason = "objects are written where they are used")]
 
 mod deletion;
 mod installation;

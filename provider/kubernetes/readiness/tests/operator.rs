@@ -39,7 +39,7 @@ async fn many_waits_look_for_the_operator_once() {
     let _waits: Vec<_> = (0..30).map(|_| bench.wait(expect(), 5)).collect();
     sleep(Duration::from_secs(16)).await;
     assert_eq!(bench.display.warnings().len(), 30);
-    assert_eq!(bench.fake.count(Method::GET, "deployments"), 2, "one for each way to install it");
+    assert_eq!(bench.fake.count(&Method::GET, "deployments"), 2, "one for each way to install it");
 }
 
 #[tokio::test(start_paused = true)]

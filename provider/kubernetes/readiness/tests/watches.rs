@@ -109,6 +109,6 @@ async fn of_secrets_only_the_one_that_leaves_is_watched() {
     bench.delete(Kind::Secret, "db-credentials");
     assert_eq!(waiting.await.unwrap(), Ok(()));
     let (all, one) =
-        (bench.fake.count(Method::GET, "/secrets"), bench.fake.count(Method::GET, "fieldSelector=metadata.name%3Ddb-credentials"));
+        (bench.fake.count(&Method::GET, "/secrets"), bench.fake.count(&Method::GET, "fieldSelector=metadata.name%3Ddb-credentials"));
     assert_eq!((all, one), (2, 2), "a list and a watch");
 }

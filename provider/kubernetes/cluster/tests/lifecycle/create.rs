@@ -31,7 +31,7 @@ async fn what_somebody_else_made_is_refused_with_the_way_to_adopt_it() {
     fake.put_at(SERVICE, &json!({"metadata": {"name": "db"}}));
     let failure = create(&cluster, &program(json!({}))).await.unwrap_err();
     assert!(failure.reasons[0].starts_with("Service apps/db exists already"), "{:?}", failure.reasons);
-    assert_eq!(fake.count(Method::PATCH, ""), 0);
+    assert_eq!(fake.count(&Method::PATCH, ""), 0);
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn stopped_create(method: Method) -> Failure<ClusterState> {
     fake.on(method.clone(), "", Reply::Hang);
     let (ctx, _) = context();
     let stop = async {
-        while fake.count(method.clone(), "") == 0 {
+        while fake.count(&method, "") == 0 {
             tokio::task::yield_now().await;
         }
         ctx.cancel.cancel();
