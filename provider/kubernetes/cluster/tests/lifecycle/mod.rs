@@ -1,5 +1,6 @@
 //! The life cycle against an API server that keeps what it is given. Nothing is awaited here.
 
+mod awaited;
 mod create;
 mod delete;
 mod elsewhere;
@@ -56,4 +57,8 @@ fn claim(class: &str, volume: Option<&str>) -> Value {
     let phase = if volume.is_some() { "Bound" } else { "Pending" };
     json!({"metadata": {"name": "data-chi-db-cluster-1-0-0", "uid": "a claim"}, "status": {"phase": phase, "capacity": {"storage": "50Gi"}},
         "spec": {"volumeName": volume, "storageClassName": class, "resources": {"requests": {"storage": "50Gi"}}}})
+}
+
+fn storage_class(name: &str, expands: bool) -> Value {
+    json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}, "allowVolumeExpansion": expands})
 }
