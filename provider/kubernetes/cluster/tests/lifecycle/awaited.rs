@@ -167,7 +167,6 @@ fn volume(requested: &str, capacity: &str) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn an_update_is_done_when_the_volumes_have_grown() {
-    const VOLUME: &str = "/api/v1/namespaces/apps/persistentvolumeclaims/data-chi-db-cluster-0-0-0";
     let sized = |size: &str| json!({"name": "db", "storage": {"size": size, "storageClass": "standard"}});
     let served = Served::new(sized("1Gi")).await;
     served.fake.put(&storage_class("standard", true));

@@ -35,6 +35,20 @@ async fn what_somebody_else_made_is_refused_with_the_way_to_adopt_it() {
 }
 
 #[tokio::test]
+async fn a_name_that_another_resource_has_taken_comes_with_the_way_to_adopt_it() {
+    let (cluster, fake) = api();
+    create(&cluster, &program(json!({}))).await.unwrap();
+    let before = fake.objects();
+    let ctx = Context { urn: Urn(urn().0.replace("::db", "::second")), ..context().0 };
+    let preview = cluster.preview_create(&ctx, &Known::all(program(json!({})))).await.unwrap_err();
+    let failure = cluster.create(&ctx, &program(json!({}))).await.unwrap_err();
+    for reasons in [preview.reasons, failure.reasons] {
+        assert!(reasons[0].contains("pulumi import clickhouse:kubernetes:Cluster second apps/db"), "{reasons:?}");
+    }
+    assert_eq!(fake.objects(), before);
+}
+
+#[tokio::test]
 async fn of_two_creates_at_once_the_second_is_told_whose_the_cluster_is() {
     let (cluster, fake) = api();
     // It comes between the look and the first write.

@@ -29,6 +29,9 @@ const SECRET: &str = "/api/v1/namespaces/apps/secrets/db-credentials";
 const SERVICE: &str = "/api/v1/namespaces/apps/services/db";
 const CHI: &str = "/apis/clickhouse.altinity.com/v1/namespaces/apps/clickhouseinstallations/db";
 const CHK: &str = "/apis/clickhouse-keeper.altinity.com/v1/namespaces/apps/clickhousekeeperinstallations/db";
+/// The claim of the first host.
+const VOLUME: &str = "/api/v1/namespaces/apps/persistentvolumeclaims/data-chi-db-cluster-0-0-0";
+/// The claim of the second shard's host.
 const CLAIM: &str = "/api/v1/namespaces/apps/persistentvolumeclaims/data-chi-db-cluster-1-0-0";
 
 fn program(more: Value) -> ClusterArgs {
@@ -55,7 +58,7 @@ pub(super) async fn create(cluster: &Cluster, args: &ClusterArgs) -> Result<Clus
 
 fn claim(class: &str, volume: Option<&str>) -> Value {
     let phase = if volume.is_some() { "Bound" } else { "Pending" };
-    json!({"metadata": {"name": "data-chi-db-cluster-1-0-0", "uid": "a claim"}, "status": {"phase": phase, "capacity": {"storage": "50Gi"}},
+    json!({"status": {"phase": phase, "capacity": {"storage": "50Gi"}},
         "spec": {"volumeName": volume, "storageClassName": class, "resources": {"requests": {"storage": "50Gi"}}}})
 }
 

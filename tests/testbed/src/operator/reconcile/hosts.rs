@@ -1,7 +1,5 @@
 //! Brings hosts in line: their StatefulSets, claims and Services.
 
-use std::sync::atomic::Ordering;
-
 use anyhow::Result;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -56,9 +54,6 @@ impl Task {
         wanted["metadata"]["labels"][installation.label(VERSION)] = json!(version);
         let existing = cluster.api::<StatefulSet>().get_opt(&name).await?;
         let current = existing.as_ref().and_then(|set| set.labels().get(&installation.label(VERSION)));
-        if current != Some(&version) {
-            self.changed.store(true, Ordering::Relaxed);
-        }
         let scaled =
             existing.as_ref().and_then(|set| set.spec.as_ref()?.replicas).map(Value::from) != Some(wanted["spec"]["replicas"].clone());
         let changed = current != Some(&version) || scaled;

@@ -7,21 +7,19 @@ mod restarts;
 pub(super) use removal::delete;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::cluster::Cluster;
 use super::faults::{Fault, Switches};
 use super::installation::{Installation, Kind};
 use super::status::Status;
-use super::{OLD_VERSION, Settings, ancestor, event};
+use super::{Settings, ancestor, event};
 
 /// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +39,6 @@ pub(super) struct Task {
     pub(super) switches: Switches,
     pub(super) status: Mutex<Status>,
     pub(super) id: String,
-    /// Whether it has changed a host.
-    pub(super) changed: AtomicBool,
     /// The spec that was completed last.
     pub(super) ancestor: Option<Value>,
 }
@@ -51,13 +47,7 @@ impl Task {
     /// Does all of it.
     pub(super) async fn run(&self) -> Result<End> {
         let installation = &self.installation;
-        self.write(|status| {
-            status.start(installation, &self.id);
-            if self.switches.fault == Some(Fault::OldVersion) {
-                status.written_by(OLD_VERSION);
-            }
-        })
-        .await?;
+        self.write(|status| status.start(installation, &self.id)).await?;
         event(&self.cluster, installation, "ReconcileStarted", "reconcile started").await?;
         if matches!(self.switches.fault, Some(Fault::Aborted | Fault::AbortedRecovers(_))) {
             tokio::time::sleep(self.settings.host_pause).await;
@@ -83,20 +73,8 @@ impl Task {
         if installation.kind == Kind::Keeper {
             tokio::time::sleep(self.settings.keeper_pause).await;
         }
-        if self.switches.fault == Some(Fault::HostLeftOut) && self.changed.load(Ordering::Relaxed) {
-            self.leave_out_the_last_host().await?;
-        }
         self.complete().await?;
         Ok(End::Completed)
-    }
-
-    async fn leave_out_the_last_host(&self) -> Result<()> {
-        if let Some(host) = self.installation.hosts.last() {
-            let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
-            self.cluster.api::<StatefulSet>().patch(&self.installation.host_name(host), &PatchParams::default(), &none).await?;
-            self.cluster.gone::<Pod>(&self.installation.pod_name(host)).await?;
-        }
-        Ok(())
     }
 
     /// Writes what `change` makes of the status, if anything.
