@@ -203,10 +203,7 @@ fn misspelled(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn map<const N: usize>(entries: [(&str, PropertyValue); N]) -> PropertyMap {
-        entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-    }
+    use crate::property::map;
 
     #[test]
     fn values_json_and_plain_texts_say_the_same() {

@@ -12,8 +12,6 @@ pub mod meta;
 pub mod observe;
 mod quantity;
 mod readiness;
-#[cfg(test)]
-mod scripted;
 pub mod wait;
 
 pub use api::{client, objects, watch};

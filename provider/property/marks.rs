@@ -59,11 +59,8 @@ pub fn set_secret(map: &mut PropertyMap, path: &PropertyPath) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::map;
     use super::*;
-
-    fn map<const N: usize>(entries: [(&str, PropertyValue); N]) -> PropertyMap {
-        entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-    }
 
     #[test]
     fn an_unknown_path_makes_the_objects_on_its_way() {

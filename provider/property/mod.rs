@@ -9,4 +9,6 @@ pub mod value;
 
 pub use failure::CheckFailure;
 pub use path::Paths;
+#[cfg(test)]
+pub(crate) use value::map;
 pub use value::{PropertyMap, PropertyValue};

@@ -95,6 +95,12 @@ impl PropertyValue {
     }
 }
 
+/// A map of these entries.
+#[cfg(test)]
+pub(crate) fn map<const N: usize>(entries: [(&str, PropertyValue); N]) -> PropertyMap {
+    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
 /// The value at `path`, looked for through secrets. `None` when nothing stands there, and for the root.
 pub fn get<'a>(map: &'a PropertyMap, path: &PropertyPath) -> Option<&'a PropertyValue> {
     let (first, rest) = path.segments().split_first()?;

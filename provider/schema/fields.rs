@@ -126,6 +126,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
+    use crate::property::map;
 
     #[derive(Serialize, Deserialize, JsonSchema)]
     struct Sample {
@@ -145,10 +146,6 @@ mod tests {
         #[schemars(extend("secret" = true))]
         token: Option<String>,
         plain: Option<String>,
-    }
-
-    fn map<const N: usize>(entries: [(&str, PropertyValue); N]) -> PropertyMap {
-        entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
     fn inner() -> PropertyMap {

@@ -76,30 +76,6 @@ async fn a_wrong_kubeconfig_or_context_is_told_by_name() {
 }
 
 #[tokio::test]
-async fn an_unreachable_server_is_a_warning_in_preview_and_an_error_in_up() {
-    let unreachable = "apiVersion: v1\nkind: Config\ncurrent-context: gone\nclusters: [{name: gone, cluster: {server: 'http://127.0.0.1:9'}}]\n\
-                       contexts: [{name: gone, context: {cluster: gone, user: nobody}}]\nusers: [{name: nobody, user: {}}]\n";
-    let stack = with_provider(&json!({"kubeconfig": unreachable})).await;
-    let preview = stack.preview().await.unwrap().succeeded().unwrap();
-    assert_told(&preview, &["failed to reach the Kubernetes API server at http://127.0.0.1:9"]);
-    let mut limited = stack.run(&["up", "--yes", "--skip-preview"]).await.unwrap().failed().unwrap();
-    limited.stdout.push_str(&limited.stderr.clone());
-    assert_told(&limited, &["failed to reach the Kubernetes API server"]);
-}
-
-#[tokio::test]
-async fn a_name_that_is_taken_comes_with_the_way_to_adopt_it() {
-    let (namespace, stack) = stack(&json!({"name": "db"})).await;
-    stack.up().await.unwrap().succeeded().unwrap();
-    let testbed = Testbed::shared().await;
-    let text = program(namespace.name(), &json!({"name": "db"})).replace("\"db\":{", "\"second\":{").replace("${db", "${second");
-    let other = testbed.stack(&text).await.unwrap();
-    let run = other.preview().await.unwrap().failed().unwrap();
-    assert_told(&run, &[&format!("pulumi import clickhouse:kubernetes:Cluster second {}/db", namespace.name())]);
-    stack.destroy().await.unwrap().succeeded().unwrap();
-}
-
-#[tokio::test]
 async fn a_user_without_rights_is_told_which_are_missing_before_anything_is_changed() {
     let testbed = Testbed::shared().await;
     let stack = with_provider(&json!({"kubeconfig": acting_as(testbed.kubeconfig(), "nobody")})).await;

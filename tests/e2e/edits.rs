@@ -64,36 +64,6 @@ async fn what_was_edited_with_kubectl_is_told_by_a_refresh_and_repaired_by_the_n
 }
 
 #[tokio::test]
-async fn shards_that_were_added_by_hand_are_not_removed_without_a_word() {
-    let (namespace, stack) = stack(&json!({"name": "db"})).await;
-    stack.up().await.unwrap().succeeded().unwrap();
-    let mut configuration = namespace.installations().get("db").await.unwrap().data["spec"]["configuration"].clone();
-    configuration["clusters"][0]["layout"]["shardsCount"] = json!(2);
-    edit(&namespace, "kubectl-patch", json!({"spec": {"configuration": configuration}})).await;
-    let claims: Api<k8s_openapi::api::core::v1::PersistentVolumeClaim> = namespace.api();
-    testbed::watching::wait_for(&claims, "data-chi-db-cluster-1-0-0", "there", |claim| claim.is_some()).await.unwrap();
-
-    // Before anybody has looked, and with leave to take fields over: that is no leave to lose data.
-    let careless = json!({"name": "db", "forceConflicts": true, "annotations": {"example.com/any": "change"}});
-    stack.set_program(&program(namespace.name(), &careless)).unwrap();
-    let refused = stack.up().await.unwrap().failed().unwrap();
-    assert!(refused.text().contains("chi-db-cluster-1-0") && refused.text().contains("allowDataLoss"), "{}", refused.text());
-
-    stack.set_program(&program(namespace.name(), &json!({"name": "db"}))).unwrap();
-    let refresh = stack.run(&REFRESH).await.unwrap().succeeded().unwrap();
-    assert!(refresh.text().contains("shards"), "{}", refresh.text());
-    for command in [vec!["preview"], vec!["up", "--yes", "--skip-preview"]] {
-        let refused = stack.run(&command).await.unwrap().failed().unwrap();
-        assert!(refused.text().contains("chi-db-cluster-1-0") && refused.text().contains("allowDataLoss"), "{}", refused.text());
-    }
-    assert!(claims.get_opt("data-chi-db-cluster-1-0-0").await.unwrap().is_some());
-
-    stack.set_program(&program(namespace.name(), &json!({"name": "db", "shards": 2}))).unwrap();
-    stack.up().await.unwrap().succeeded().unwrap();
-    stack.destroy().await.unwrap().succeeded().unwrap();
-}
-
-#[tokio::test]
 async fn what_another_applier_claims_is_a_conflict_with_its_name() {
     let (namespace, stack) = stack(&json!({"name": "db"})).await;
     stack.up().await.unwrap().succeeded().unwrap();

@@ -11,15 +11,11 @@ use kube::ResourceExt as _;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 use testbed::Namespace;
-use testbed::pulumi::{Run, Stack};
+use testbed::pulumi::Stack;
 
-use crate::support::{failed_in_state, faulty_stack, identity, in_state, program, program_within, stack};
+use crate::support::{failed_in_state, faulty_stack, identity, in_state, program, stack};
 
 const POD: &str = "chi-db-cluster-0-0-0";
-
-fn changed() -> Value {
-    json!({"name": "db", "logging": {"level": "debug"}})
-}
 
 /// A stack with a cluster that serves, and after that the fault.
 async fn serving(fault: &str) -> (Namespace, Stack) {
@@ -27,14 +23,6 @@ async fn serving(fault: &str) -> (Namespace, Stack) {
     stack.up().await.unwrap().succeeded().unwrap();
     namespace.set_fault(fault).await.unwrap();
     (namespace, stack)
-}
-
-/// The installation's task, and whether the operator recorded it as started and as completed.
-async fn task(namespace: &Namespace) -> (String, bool, bool) {
-    let installation = namespace.installations().get("db").await.unwrap();
-    let task = &installation.data["spec"]["taskID"];
-    let has = |list: &str| installation.data["status"][list].as_array().is_some_and(|ids| ids.contains(task));
-    (task.as_str().unwrap().to_owned(), has("taskIDsStarted"), has("taskIDsCompleted"))
 }
 
 async fn pods(namespace: &Namespace) -> Vec<Pod> {
@@ -49,7 +37,7 @@ fn assert_says(text: &str, parts: &[&str]) {
 
 /// Runs `up` to its failure; what it printed is the same as what the state says, and the next `up`, of `next`, makes the cluster
 /// serve: the same one, with the same password.
-async fn fails_and_goes_on(namespace: &Namespace, stack: &Stack, parts: &[&str], next: &Value) -> Run {
+async fn fails_and_goes_on(namespace: &Namespace, stack: &Stack, parts: &[&str], next: &Value) {
     let failed = stack.up().await.unwrap().failed().unwrap();
     assert_says(&failed.text(), parts);
     let reasons = failed_in_state(namespace, stack).await;
@@ -63,21 +51,6 @@ async fn fails_and_goes_on(namespace: &Namespace, stack: &Stack, parts: &[&str],
     assert!(in_state(stack).await.unwrap().get("initErrors").is_none());
     let unchanged = stack.run(&["up", "--yes", "--skip-preview", "--expect-no-changes"]).await.unwrap();
     unchanged.succeeded().unwrap();
-    failed
-}
-
-#[tokio::test]
-async fn a_change_that_was_recorded_but_not_made_is_sent_once_more() {
-    let (namespace, stack) = serving("finalize-race").await;
-    let (first, ..) = task(&namespace).await;
-    stack.set_program(&program(namespace.name(), &changed())).unwrap();
-    stack.up().await.unwrap().succeeded().unwrap();
-    let (last, started, completed) = task(&namespace).await;
-    assert!(started && completed);
-    let installation = namespace.installations().get("db").await.unwrap();
-    let completed = installation.data["status"]["taskIDsCompleted"].as_array().unwrap();
-    assert_eq!(completed.len(), 3, "the first, the one that was lost, the one in its place: {completed:?}");
-    assert_eq!((&completed[0], &completed[2]), (&json!(last), &json!(first)));
 }
 
 #[tokio::test]
@@ -104,42 +77,6 @@ async fn pods_that_never_get_ready_are_the_reason_at_the_deadline_and_the_next_u
 }
 
 #[tokio::test]
-async fn a_host_that_the_operator_left_without_a_pod_gets_another_task() {
-    let (namespace, stack) = serving("host-left-out").await;
-    stack.set_program(&program(namespace.name(), &json!({"name": "db", "restartToken": "1"}))).unwrap();
-    let up = stack.up().await.unwrap().succeeded().unwrap();
-    assert_says(&up.text(), &["0/1 ready: no pod, its StatefulSet is scaled to 0 (cluster-0-0)"]);
-    let installation = namespace.installations().get("db").await.unwrap();
-    assert_eq!(installation.data["status"]["taskIDsCompleted"].as_array().unwrap().len(), 3);
-    assert_eq!(pods(&namespace).await.len(), 1);
-}
-
-#[tokio::test]
-async fn an_operator_that_gave_up_is_told_with_its_error_and_the_next_up_goes_on() {
-    let (namespace, stack) = serving("aborted").await;
-    stack.set_program(&program_within(namespace.name(), &changed(), 5)).unwrap();
-    let parts = ["the clickhouse-operator gave up", "crud error - should abort"];
-    fails_and_goes_on(&namespace, &stack, &parts, &changed()).await;
-}
-
-#[tokio::test]
-async fn a_keeper_that_serves_is_believed_though_its_status_sticks() {
-    let properties = json!({"name": "db", "coordination": {"type": "Keeper", "keeper": {"replicas": 1}}});
-    let (namespace, stack) = faulty_stack("keeper-stuck", &properties, 60).await;
-    let up = stack.up().await.unwrap().succeeded().unwrap();
-    // How many members are ready is shown only when they take longer than the row's pace.
-    assert_says(&up.text(), &["asking the API server how the Keeper is"]);
-    assert_eq!(namespace.keepers().get("db").await.unwrap().data["status"]["status"], "InProgress");
-}
-
-#[tokio::test]
-async fn an_operator_that_is_too_old_is_refused_with_its_version() {
-    let (namespace, stack) = faulty_stack("old-version", &json!({"name": "db"}), 60).await;
-    let parts = ["the clickhouse-operator in this cluster is version 0.23.7", "upgrade it"];
-    fails_and_goes_on(&namespace, &stack, &parts, &json!({"name": "db"})).await;
-}
-
-#[tokio::test]
 async fn stopped_means_no_pod_and_a_restart_token_restarts_once() {
     let (namespace, stack) = stack(&json!({"name": "db"})).await;
     stack.up().await.unwrap().succeeded().unwrap();
@@ -159,19 +96,6 @@ async fn stopped_means_no_pod_and_a_restart_token_restarts_once() {
     assert_eq!(pods(&namespace).await.len(), 0, "{}", stopped.text());
     up(json!({"name": "db", "restartToken": "1"})).await;
     assert_eq!(pods(&namespace).await.len(), 1);
-}
-
-#[tokio::test]
-async fn a_suspended_cluster_is_changed_without_a_wait_and_can_be_deleted() {
-    let (namespace, stack) = stack(&json!({"name": "db"})).await;
-    stack.up().await.unwrap().succeeded().unwrap();
-    let suspended = json!({"name": "db", "suspended": true, "logging": {"level": "debug"}});
-    stack.set_program(&program(namespace.name(), &suspended)).unwrap();
-    let up = stack.up().await.unwrap().succeeded().unwrap();
-    assert_says(&up.text(), &["is suspended: the clickhouse-operator leaves it as it is"]);
-    assert!(!task(&namespace).await.1, "the operator has not taken it up");
-    stack.destroy().await.unwrap().succeeded().unwrap();
-    assert!(namespace.installations().get_opt("db").await.unwrap().is_none());
 }
 
 #[tokio::test]

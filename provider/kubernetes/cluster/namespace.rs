@@ -369,7 +369,7 @@ mod tests {
         assert_eq!(kept(both).await.0.as_deref(), Some("Ingress apps/web is in it"), "what is there says more than what may be");
         let stale = |seen: &Seen| {
             let stale = json!({"kind": "APIGroupDiscoveryList", "items": [{"metadata": {"name": "x.io"}, "versions": [{"version": "v1", "freshness": "Stale"}]}]});
-            (seen.path == "/apis").then(|| Reply::Json(200, stale))
+            (seen.path == "/apis").then_some(Reply::Json(200, stale))
         };
         assert_eq!(kept(stale).await.0.as_deref(), Some("the kinds of x.io/v1 can't be asked for just now"));
         let away = |seen: &Seen| seen.path.ends_with("/certificates").then(|| Reply::status(503, "ServiceUnavailable", "no endpoints"));

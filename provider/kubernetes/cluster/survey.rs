@@ -237,7 +237,7 @@ mod tests {
                 "finds 1 volume of an earlier Keeper of this name (120Gi) and takes it up"
             ]
         );
-        assert_eq!(fake.count(http::Method::GET, "storageclasses"), 1);
+        assert_eq!(fake.count(&http::Method::GET, "storageclasses"), 1);
     }
 
     #[tokio::test]

@@ -230,6 +230,7 @@ fn is_map(object: &Value, path: &[String]) -> bool {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "specs are written where they are used")]
     fn object(spec: Value) -> Value {
         json!({"apiVersion": "v1", "kind": "Thing", "metadata": {"name": "x"}, "spec": spec})
     }

@@ -28,7 +28,7 @@ pub(crate) enum Reply {
 impl Reply {
     /// A failure in the API's own form.
     pub(crate) fn status(code: u16, reason: &str, message: &str) -> Self {
-        Self::failure(code, reason, message, json!({}))
+        Self::failure(code, reason, message, &json!({}))
     }
 
     /// 403.
@@ -38,11 +38,11 @@ impl Reply {
 
     /// 404 about the object of this name.
     pub(crate) fn missing(plural: &str, name: &str) -> Self {
-        Self::failure(404, "NotFound", &format!("{plural} \"{name}\" not found"), json!({"name": name, "kind": plural}))
+        Self::failure(404, "NotFound", &format!("{plural} \"{name}\" not found"), &json!({"name": name, "kind": plural}))
     }
 
     /// A failure with its details.
-    pub(crate) fn failure(code: u16, reason: &str, message: &str, details: Value) -> Self {
+    pub(crate) fn failure(code: u16, reason: &str, message: &str, details: &Value) -> Self {
         Self::Json(
             code,
             json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code,

@@ -142,8 +142,8 @@ impl Fake {
     }
 
     /// How many requests had this method, and `part` in their path or query.
-    pub(crate) fn count(&self, method: Method, part: &str) -> usize {
-        self.requests().iter().filter(|seen| seen.method == method && seen.target().contains(part)).count()
+    pub(crate) fn count(&self, method: &Method, part: &str) -> usize {
+        self.requests().iter().filter(|seen| seen.method == *method && seen.target().contains(part)).count()
     }
 
     /// What requests have written or deleted so far: `PATCH /api/…` each.
@@ -244,14 +244,14 @@ impl Fake {
         *self.faults() = Faults::default();
     }
 
-    /// Ends the watches, after a last line where there is one.
-    pub(crate) fn end_watches(&self, last: Option<&Value>) {
-        self.store().events.end(last);
+    /// Ends the watches: what was connected is not any more.
+    pub(crate) fn end_watches(&self) {
+        self.store().events.end(None);
     }
 
     /// Ends the watches as a server does for which their position is too old.
     pub(crate) fn expire_watches(&self) {
-        self.end_watches(Some(&watch::expired()));
+        self.store().events.end(Some(&watch::expired()));
     }
 
     /// Forgets what happened: a watch can't go on where an earlier one has ended.

@@ -228,7 +228,9 @@ impl Store {
         self.remove(&seen.path);
         if place.kind == Kind::Namespace {
             let inside: Vec<_> = self.objects.keys().filter(|path| Place::of(path).unwrap().namespace == place.name).cloned().collect();
-            inside.iter().for_each(|path| _ = self.remove(path));
+            for path in inside {
+                self.remove(&path);
+            }
         }
         Reply::Json(200, json!({"kind": "Status", "status": "Success"}))
     }
@@ -304,7 +306,7 @@ fn refused(given: &Value, live: &Value) -> Option<Reply> {
         (Some(_), None) => return Some(Reply::status(409, "Conflict", "uid mismatch: no existing object was found")),
         (Some(wanted), Some(there)) if wanted != there => {
             let cause = json!({"reason": "FieldValueInvalid", "message": "field is immutable", "field": "metadata.uid"});
-            return Some(Reply::failure(422, "Invalid", "invalid", json!({"causes": [cause]})));
+            return Some(Reply::failure(422, "Invalid", "invalid", &json!({"causes": [cause]})));
         }
         _ => {}
     }
@@ -319,7 +321,7 @@ fn conflict(conflicts: &[Conflict]) -> Reply {
         json!({"reason": "FieldManagerConflict", "message": message, "field": format!(".{}", field.join("."))})
     };
     let causes: Vec<_> = conflicts.iter().map(cause).collect();
-    Reply::failure(409, "Conflict", "Apply failed with conflicts", json!({"causes": causes}))
+    Reply::failure(409, "Conflict", "Apply failed with conflicts", &json!({"causes": causes}))
 }
 
 /// A Secret's texts as the server keeps them.

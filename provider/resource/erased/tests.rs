@@ -5,9 +5,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::resource::is_taken_back;
 use super::*;
-use crate::property::PropertyValue;
 use crate::property::json::strip_marks;
 use crate::property::path::PropertyPath;
+use crate::property::{PropertyValue, map};
 use crate::resource::registry::Registry;
 use crate::resource::sample::{GetThing, Thing, ThingArgs};
 use crate::resource::{FailureKind, Function, Reporter, Resource, Urn};
@@ -35,10 +35,6 @@ fn urn() -> Urn {
 
 fn ctx() -> Context {
     Context { urn: urn(), cancel: CancellationToken::new(), started: Instant::now(), timeout: None, report: Arc::new(Silent) }
-}
-
-fn map<const N: usize>(entries: [(&str, PropertyValue); N]) -> PropertyMap {
-    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 fn list<const N: usize>(items: [PropertyValue; N]) -> PropertyValue {

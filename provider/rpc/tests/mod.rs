@@ -22,7 +22,7 @@ use super::pb::property_diff::Kind;
 use super::pb::resource_provider_client::ResourceProviderClient;
 use super::{Package, Server, convert, google, pb};
 use crate::config::ProviderArgs;
-use crate::property::{PropertyMap, PropertyValue};
+use crate::property::{PropertyMap, PropertyValue, map};
 use crate::resource::Resource;
 use crate::resource::registry::Registry;
 use crate::resource::sample::{GetThing, Thing};
@@ -63,10 +63,6 @@ async fn start_engine() -> (String, FakeEngine) {
 
 async fn heard(engine: &mut FakeEngine) -> fake_engine::pb::LogRequest {
     engine.next().await.unwrap()
-}
-
-fn map<const N: usize>(entries: [(&str, PropertyValue); N]) -> PropertyMap {
-    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every property map in a request is optional")]

@@ -1,6 +1,5 @@
 //! What a cloud does for a cluster, played by the testbed: volumes for claims, addresses for load
-//! balancers. The classes are `standard` (the default: bound at once, can grow), `never-binds`, `fixed-size` (bound at once, can't grow)
-//! and `grows-slowly`.
+//! balancers. The classes are `standard` (the default: bound at once, can grow) and `never-binds`.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -19,12 +18,6 @@ use serde_json::{Value, json};
 pub const STANDARD: &str = "standard";
 /// A StorageClass whose claims stay Pending.
 pub const NEVER_BINDS: &str = "never-binds";
-/// A StorageClass whose volumes can't grow.
-pub const FIXED_SIZE: &str = "fixed-size";
-/// A StorageClass whose volumes take [`SLOW_GROWTH`] to grow.
-pub const GROWS_SLOWLY: &str = "grows-slowly";
-/// How long a volume of [`GROWS_SLOWLY`] shows its old capacity.
-pub const SLOW_GROWTH: Duration = Duration::from_secs(4);
 /// An annotation (any value) that keeps a Service of type LoadBalancer without an address.
 pub const NO_ADDRESS: &str = "testbed/no-address";
 /// An annotation (any value) that gives a Service of type LoadBalancer a host name for an address.
@@ -39,9 +32,7 @@ const MISSED: Duration = Duration::from_secs(3);
 /// Makes the StorageClasses.
 pub async fn install(client: &Client) -> Result<()> {
     let classes: Api<StorageClass> = Api::all(client.clone());
-    for (name, provisioner) in
-        [(STANDARD, PROVISIONER), (NEVER_BINDS, "nobody.testbed"), (FIXED_SIZE, PROVISIONER), (GROWS_SLOWLY, PROVISIONER)]
-    {
+    for (name, provisioner) in [(STANDARD, PROVISIONER), (NEVER_BINDS, "nobody.testbed")] {
         let default = (name == STANDARD).to_string();
         let class = json!({
             "apiVersion": "storage.k8s.io/v1",
@@ -50,7 +41,7 @@ pub async fn install(client: &Client) -> Result<()> {
             "provisioner": provisioner,
             "volumeBindingMode": "Immediate",
             "reclaimPolicy": "Delete",
-            "allowVolumeExpansion": name != FIXED_SIZE,
+            "allowVolumeExpansion": true,
         });
         classes.patch(name, &PatchParams::apply("testbed"), &Patch::Apply(&class)).await?;
     }
@@ -127,7 +118,7 @@ where
 async fn serve_claim(client: Client, claim: PersistentVolumeClaim) -> Result<()> {
     let (Some(namespace), Some(uid), Some(spec)) = (claim.namespace(), claim.uid(), claim.spec.as_ref()) else { return Ok(()) };
     let class = spec.storage_class_name.as_deref().unwrap_or_default();
-    if ![STANDARD, FIXED_SIZE, GROWS_SLOWLY].contains(&class) || claim.metadata.deletion_timestamp.is_some() {
+    if class != STANDARD || claim.metadata.deletion_timestamp.is_some() {
         return Ok(());
     }
     let requested = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()).and_then(|requests| requests.get("storage"));
@@ -136,9 +127,6 @@ async fn serve_claim(client: Client, claim: PersistentVolumeClaim) -> Result<()>
     let name = format!("pvc-{uid}");
     match status.phase.as_deref() {
         Some("Bound") if status.capacity.as_ref().and_then(|capacity| capacity.get("storage")) != requested => {
-            if class == GROWS_SLOWLY {
-                tokio::time::sleep(SLOW_GROWTH).await;
-            }
             let grown = json!({"spec": {"capacity": {"storage": requested}}});
             volumes.patch(&name, &PatchParams::default(), &Patch::Merge(grown)).await?;
             let shown = json!({"status": {"capacity": {"storage": requested}}});

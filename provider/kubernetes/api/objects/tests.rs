@@ -197,7 +197,7 @@ async fn a_merge_patch_of_ours_or_an_edit_by_kubectl_is_no_conflict_and_another_
     }
     let cause = json!({"reason": "FieldManagerConflict", "field": ".spec.replicas",
         "message": "conflict with \"kubectl\" with subresource \"scale\" using v1"});
-    let fake = answering([Reply::failure(409, "Conflict", "Apply failed", json!({"causes": [cause]}))]);
+    let fake = answering([Reply::failure(409, "Conflict", "Apply failed", &json!({"causes": [cause]}))]);
     apply(&fake.session().api(&context().0), &secret(), Write::default()).await.unwrap();
 }
 

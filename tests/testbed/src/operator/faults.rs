@@ -26,9 +26,6 @@ pub enum Fault {
     FinalizeRace,
     /// `completed-not-ready[:seconds]`: Completed while no pod is ready; they get ready after that time, or never.
     CompletedNotReady(Option<Duration>),
-    /// `host-left-out`: a task that changes hosts ends Completed with the last host's StatefulSet scaled to 0; one that changes none
-    /// brings it back. So does 0.25.6 with a host that did not restart in time when it was told to.
-    HostLeftOut,
     /// `aborted`: each task ends Aborted.
     Aborted,
     /// `aborted-recovers[:seconds]`: the task ends Aborted, and is taken up again after 2 s by itself.
@@ -42,8 +39,6 @@ pub enum Fault {
     Silent,
     /// `finalizer-never-goes`: a deletion stays Terminating as long as this is set.
     FinalizerNeverGoes,
-    /// `old-version`: the status names a version from before there was `suspend`.
-    OldVersion,
 }
 
 impl Fault {
@@ -55,14 +50,12 @@ impl Fault {
             "stale-completed" => Self::StaleCompleted(or_two),
             "finalize-race" => Self::FinalizeRace,
             "completed-not-ready" => Self::CompletedNotReady(seconds),
-            "host-left-out" => Self::HostLeftOut,
             "aborted" => Self::Aborted,
             "aborted-recovers" => Self::AbortedRecovers(or_two),
             "keeper-stuck" => Self::KeeperStuck,
             "keeper-crash" => Self::KeeperCrash,
             "silent" => Self::Silent,
             "finalizer-never-goes" => Self::FinalizerNeverGoes,
-            "old-version" => Self::OldVersion,
             _ => return None,
         })
     }

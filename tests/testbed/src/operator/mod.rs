@@ -16,7 +16,6 @@ mod status;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -40,8 +39,6 @@ use self::status::Status;
 
 /// The version of the operator that is stood in for.
 pub const OPERATOR_VERSION: &str = "0.25.6";
-/// The one of [`faults::Fault::OldVersion`].
-pub const OLD_VERSION: &str = "0.23.7";
 /// The operator's mark on what it must see off.
 pub const FINALIZER: &str = "finalizer.clickhouseinstallation.altinity.com";
 
@@ -343,7 +340,6 @@ impl Actor {
             switches,
             status: Mutex::new(Status::new(object.data.get("status"))),
             id,
-            changed: AtomicBool::new(false),
             ancestor,
         }
     }

@@ -62,11 +62,6 @@ impl Status {
         }
     }
 
-    /// The version of the operator that writes it, where it isn't the usual one.
-    pub(super) fn written_by(&mut self, version: &str) {
-        self.set("chop-version", json!(version));
-    }
-
     /// The layout and the names, and the task where the kind shows it.
     pub(super) fn describe(&mut self, installation: &Installation, task: &str) {
         let endpoint = installation.domain(&installation.service_name());

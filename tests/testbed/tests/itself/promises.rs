@@ -4,10 +4,9 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
 use serde_json::{Value, json};
 use testbed::Testbed;
-use testbed::cloud::{FIXED_SIZE, GROWS_SLOWLY};
 use testbed::operator::FINALIZER;
 use testbed::watching::{Recording, wait_for, wait_for_status};
 
@@ -247,29 +246,6 @@ async fn a_claim_that_no_template_explains_goes_with_its_host_whatever_its_label
     namespace.installations().delete("db", &DeleteParams::default()).await?;
     wait_for(&namespace.installations(), "db", "gone", |object| object.is_none()).await?;
     assert_eq!(names(namespace.api::<PersistentVolumeClaim>()).await?, claims[..2]);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_volume_grows_slowly_or_not_at_all_where_its_class_says_so() -> Result<()> {
-    let namespace = Testbed::shared().await.namespace().await?;
-    let api = namespace.api::<PersistentVolumeClaim>();
-    let capacity = |claim: Option<&PersistentVolumeClaim>| {
-        claim.and_then(|claim| Some(claim.status.as_ref()?.capacity.as_ref()?["storage"].0.clone()))
-    };
-    let request = |size: &str| json!({"spec": {"resources": {"requests": {"storage": size}}}});
-    for class in [FIXED_SIZE, GROWS_SLOWLY] {
-        let mut claim = request("1Gi");
-        claim["metadata"] = json!({"name": class});
-        claim["spec"]["storageClassName"] = json!(class);
-        claim["spec"]["accessModes"] = json!(["ReadWriteOnce"]);
-        api.create(&PostParams::default(), &serde_json::from_value(claim)?).await?;
-        wait_for(&api, class, "bound", |claim| capacity(claim).as_deref() == Some("1Gi")).await?;
-    }
-    assert!(api.patch(FIXED_SIZE, &PatchParams::default(), &Patch::Merge(request("2Gi"))).await.is_err());
-    api.patch(GROWS_SLOWLY, &PatchParams::default(), &Patch::Merge(request("2Gi"))).await?;
-    assert_eq!(capacity(Some(&api.get(GROWS_SLOWLY).await?)).as_deref(), Some("1Gi"));
-    wait_for(&api, GROWS_SLOWLY, "grown", |claim| capacity(claim).as_deref() == Some("2Gi")).await?;
     Ok(())
 }
 

@@ -31,7 +31,21 @@ async fn what_somebody_else_made_is_refused_with_the_way_to_adopt_it() {
     fake.put_at(SERVICE, &json!({"metadata": {"name": "db"}}));
     let failure = create(&cluster, &program(json!({}))).await.unwrap_err();
     assert!(failure.reasons[0].starts_with("Service apps/db exists already"), "{:?}", failure.reasons);
-    assert_eq!(fake.count(Method::PATCH, ""), 0);
+    assert_eq!(fake.count(&Method::PATCH, ""), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_another_resource_has_taken_comes_with_the_way_to_adopt_it() {
+    let (cluster, fake) = api();
+    create(&cluster, &program(json!({}))).await.unwrap();
+    let before = fake.objects();
+    let ctx = Context { urn: Urn(urn().0.replace("::db", "::second")), ..context().0 };
+    let preview = cluster.preview_create(&ctx, &Known::all(program(json!({})))).await.unwrap_err();
+    let failure = cluster.create(&ctx, &program(json!({}))).await.unwrap_err();
+    for reasons in [preview.reasons, failure.reasons] {
+        assert!(reasons[0].contains("pulumi import clickhouse:kubernetes:Cluster second apps/db"), "{reasons:?}");
+    }
+    assert_eq!(fake.objects(), before);
 }
 
 #[tokio::test]
@@ -83,7 +97,7 @@ async fn stopped_create(method: Method) -> Failure<ClusterState> {
     fake.on(method.clone(), "", Reply::Hang);
     let (ctx, _) = context();
     let stop = async {
-        while fake.count(method.clone(), "") == 0 {
+        while fake.count(&method, "") == 0 {
             tokio::task::yield_now().await;
         }
         ctx.cancel.cancel();

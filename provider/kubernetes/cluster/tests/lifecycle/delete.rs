@@ -63,7 +63,7 @@ async fn a_suspended_installation_is_woken_only_once_it_is_being_deleted_and_onl
     });
     let before = fake.requests().len();
     let operator = async {
-        while fake.count(Method::PATCH, CHI) < 2 {
+        while fake.count(&Method::PATCH, CHI) < 2 {
             tokio::task::yield_now().await;
         }
         fake.edit(CHI, |installation| installation["metadata"]["finalizers"] = json!([]));

@@ -1,5 +1,6 @@
 //! The life cycle against an API server that keeps what it is given. Nothing is awaited here.
 
+mod awaited;
 mod create;
 mod delete;
 mod elsewhere;
@@ -28,6 +29,9 @@ const SECRET: &str = "/api/v1/namespaces/apps/secrets/db-credentials";
 const SERVICE: &str = "/api/v1/namespaces/apps/services/db";
 const CHI: &str = "/apis/clickhouse.altinity.com/v1/namespaces/apps/clickhouseinstallations/db";
 const CHK: &str = "/apis/clickhouse-keeper.altinity.com/v1/namespaces/apps/clickhousekeeperinstallations/db";
+/// The claim of the first host.
+const VOLUME: &str = "/api/v1/namespaces/apps/persistentvolumeclaims/data-chi-db-cluster-0-0-0";
+/// The claim of the second shard's host.
 const CLAIM: &str = "/api/v1/namespaces/apps/persistentvolumeclaims/data-chi-db-cluster-1-0-0";
 
 fn program(more: Value) -> ClusterArgs {
@@ -54,6 +58,10 @@ pub(super) async fn create(cluster: &Cluster, args: &ClusterArgs) -> Result<Clus
 
 fn claim(class: &str, volume: Option<&str>) -> Value {
     let phase = if volume.is_some() { "Bound" } else { "Pending" };
-    json!({"metadata": {"name": "data-chi-db-cluster-1-0-0", "uid": "a claim", "labels": {"clickhouse.altinity.com/chi": "db"}}, "status": {"phase": phase, "capacity": {"storage": "50Gi"}},
+    json!({"metadata": {"labels": {"clickhouse.altinity.com/chi": "db"}}, "status": {"phase": phase, "capacity": {"storage": "50Gi"}},
         "spec": {"volumeName": volume, "storageClassName": class, "resources": {"requests": {"storage": "50Gi"}}}})
+}
+
+fn storage_class(name: &str, expands: bool) -> Value {
+    json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}, "allowVolumeExpansion": expands})
 }

@@ -28,11 +28,23 @@ async fn a_preview_warns_of_what_may_still_come_and_fails_for_what_will_not() {
     fake.on(None, "altinity", Reply::Text(404, "404 page not found\n"));
     let (ctx, display) = context();
     cluster.preview_create(&ctx, &Known::all(program(json!({})))).await.expect("the operator may be installed in the same run");
-    assert!(display.warnings().iter().any(|warning| warning.contains("helm install")), "{:?}", display.warnings);
+    assert!(display.warnings().iter().any(|warning| warning.contains("helm install")), "{:?}", display.warnings());
 
     let (cluster, fake) = api();
     let rule = "User \"dev\" cannot patch resource \"services\" in API group \"\" in the namespace \"apps\"";
     fake.on(Method::PATCH, SERVICE, Reply::forbidden(&format!("services \"db\" is forbidden: {rule}")));
     let failure = cluster.preview_create(&context().0, &Known::all(program(json!({})))).await.unwrap_err();
     assert!(failure.kind == FailureKind::Forbidden && failure.reasons[0].contains("services"), "{:?}", failure.reasons);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_nobody_can_connect_to_is_a_warning_in_a_preview_and_an_error_in_a_create() {
+    let (cluster, fake) = api();
+    fake.on(None, "", Reply::Refuse);
+    let (ctx, display) = context();
+    cluster.preview_create(&ctx, &Known::all(program(json!({})))).await.expect("it may come in the same run");
+    assert!(display.warnings()[0].contains("failed to reach the Kubernetes API server"), "{:?}", display.warnings());
+    let failure = create(&cluster, &program(json!({}))).await.unwrap_err();
+    assert!(failure.kind == FailureKind::NoServer && failure.partial.is_none());
+    assert!(failure.reasons[0].contains("failed to reach the Kubernetes API server"), "{:?}", failure.reasons);
 }

@@ -48,7 +48,7 @@ async fn an_update_that_wrote_nothing_leaves_the_state_as_it_was() {
 }
 
 /// The remedies that a failed create names: another class, fewer shards.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_never_made_is_not_guarded_and_what_was_is() {
     let (cluster, fake) = api();
     let old = checked(json!({"name": "db", "shards": 2, "storage": {"storageClass": "gp9"}}));
@@ -96,4 +96,70 @@ async fn an_update_is_guarded_against_what_is_live_and_not_only_what_was_typed()
     for refused in [preview, update] {
         assert!(refused.partial.is_none() && refused.reasons[0].contains("chi-db-cluster-1-0"), "{:?}", refused.reasons);
     }
+}
+
+#[tokio::test]
+async fn shards_that_were_added_by_hand_are_not_removed_without_a_word() {
+    let (cluster, fake) = api();
+    let old = program(json!({}));
+    let state = create(&cluster, &old).await.unwrap();
+    fake.edit(CHI, |chi| chi["spec"]["configuration"]["clusters"][0]["layout"]["shardsCount"] = json!(2));
+    fake.put_at(CLAIM, &claim("standard", Some("pv-1")));
+    let is_refused = |failed: Failure<ClusterState>| {
+        let reason = &failed.reasons[0];
+        assert!(reason.contains("chi-db-cluster-1-0") && reason.contains("allowDataLoss"), "{reason}");
+    };
+    // Before anybody has looked, and with leave to take fields over: that is no leave to lose data.
+    let careless = program(json!({"forceConflicts": true, "annotations": {"example.com/any": "change"}}));
+    is_refused(cluster.update(&context().0, "apps/db", &old, Some(&state), &careless).await.unwrap_err());
+
+    let found = cluster.read(&context().0, "apps/db", Some(&old), Some(&state)).await.unwrap().unwrap();
+    assert_eq!(found.inputs.layout.shards, Some(2));
+    let (inputs, state) = (found.inputs, found.state);
+    let refused = cluster.check(&context().0, &Autonaming::Default, Some(&inputs), &Known::all(args(json!({"name": "db"})))).await;
+    let refused = told(refused.unwrap_err());
+    assert!(refused[0].contains("chi-db-cluster-1-0") && refused[0].contains("allowDataLoss"), "{refused:?}");
+    is_refused(cluster.update(&context().0, "apps/db", &inputs, Some(&state), &old).await.unwrap_err());
+    let both = program(json!({"shards": 2}));
+    let kept = cluster.update(&context().0, "apps/db", &inputs, Some(&state), &both).await.unwrap();
+    assert_eq!((kept.uids, fake.at(CLAIM).is_some()), (state.uids, true));
+}
+
+#[tokio::test]
+async fn a_volume_that_can_not_grow_is_refused_before_anything_is_written() {
+    let (cluster, fake) = api();
+    fake.put(&storage_class("fixed", false));
+    let sized = |size: &str| program(json!({"storage": {"size": size, "storageClass": "fixed"}}));
+    let state = create(&cluster, &sized("50Gi")).await.unwrap();
+    fake.put_at(VOLUME, &claim("fixed", Some("pv-1")));
+    let before = fake.objects();
+    let known = Known::all(sized("60Gi"));
+    let preview = cluster.preview_update(&context().0, "apps/db", &sized("50Gi"), Some(&state), &known).await.unwrap_err();
+    let update = cluster.update(&context().0, "apps/db", &sized("50Gi"), Some(&state), &sized("60Gi")).await.unwrap_err();
+    for refused in [preview, update] {
+        let reason = &refused.reasons[0];
+        assert!(["storage.size", "`fixed`", "allowVolumeExpansion"].iter().all(|part| reason.contains(part)), "{reason}");
+        assert!(refused.partial.is_none());
+    }
+    assert_eq!(fake.objects(), before);
+    assert!(cluster.diff(&sized("50Gi"), Some(&state), &Known::all(sized("50Gi"))).changes.is_empty());
+}
+
+/// A create that may not write the installation is followed by a smaller program.
+#[tokio::test]
+async fn what_a_failed_create_never_made_may_be_taken_back() {
+    let (cluster, fake) = api();
+    fake.on(Method::PATCH, CHI, Reply::forbidden("User \"weak\" cannot patch resource"));
+    let failure = create(&cluster, &program(json!({"shards": 3}))).await.unwrap_err();
+    assert!(failure.reasons[0].contains("not allowed to "), "{:?}", failure.reasons);
+    let left = failure.partial.expect("the Secret comes first, and is in the state").state;
+    let password = stored_password(&fake);
+    fake.heal();
+    let (old, new) = (program(json!({"shards": 3})), args(json!({"name": "db", "skipAwait": true, "shards": 2})));
+    let new = cluster.check(&context().0, &Autonaming::Default, Some(&old), &Known::all(new)).await.unwrap();
+    cluster.preview_update(&context().0, "apps/db", &old, Some(&left), &Known::all(new.clone())).await.unwrap();
+    let state = cluster.update(&context().0, "apps/db", &old, Some(&left), &new).await.unwrap();
+    assert_eq!((state.password.as_deref(), stored_password(&fake).as_str()), (Some(password.as_str()), password.as_str()));
+    cluster.delete(&context().0, "apps/db", Some(&new), Some(&state)).await.unwrap();
+    assert_eq!(fake.paths(), Vec::<String>::new());
 }
