@@ -65,7 +65,8 @@ fn is_named(element: &Value, key: &str) -> bool {
     }
 }
 
-/// Whether the operator has done all that a live installation asks for, or is to do nothing about it. Its hosts may have fallen since.
+/// Whether an operator that is known to do it right has done all that a live installation asks for, or is to do nothing about it. Its hosts
+/// may have fallen since.
 pub(in super::super) fn is_settled(installation: &Value) -> bool {
     let (spec, nothing) = (&installation["spec"], Map::new());
     let status = installation["status"].as_object().unwrap_or(&nothing);
