@@ -27,6 +27,7 @@ mod removal;
 mod restarts;
 mod rollout;
 mod shape;
+mod shared;
 pub mod state;
 mod survey;
 mod task;
@@ -172,6 +173,7 @@ impl Resource for Cluster {
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);
             Box::pin(tryout::update(&api, ctx, &cluster, &login, old_state)).await?;
+            Box::pin(shared::refuse_shared(&api, old, &cluster)).await?;
             match Box::pin(Live::look(&api, old)).await {
                 Ok(live) => {
                     refuse(&live.refusals(&to, new))?;
@@ -220,6 +222,7 @@ impl Resource for Cluster {
         Box::pin(survey::expandable(&api, live.shape(), &to, &known)).await?;
         let growing = guard::growing(live.shape(), &to);
         Box::pin(look::refuse_foreign(&api, ctx, &cluster, &observed.uids)).await?;
+        Box::pin(shared::refuse_shared(&api, old, &cluster)).await?;
         let password = known_password(old_state);
         let same_version = same_password(old, new);
         let secret = if same_version && password.is_some() { None } else { Box::pin(look::credentials(&api, &cluster)).await? };

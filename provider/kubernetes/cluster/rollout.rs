@@ -192,7 +192,7 @@ impl Rollout<'_> {
         let Naming { namespace, name, .. } = &self.cluster.naming;
         let object = ObjectRef::new(Kind::Installation, namespace, name);
         let failed = |error: Error| error.to_failure();
-        let Some(managers) = Box::pin(objects::disown(self.api, &object)).await.map_err(failed)? else { return Ok(()) };
+        let Some(managers) = Box::pin(objects::disown(self.api, &object, self.mode().force)).await.map_err(failed)? else { return Ok(()) };
         if let Some(old) = self.old.and_then(complete) {
             let mut installation = manifest::installations(&old).0;
             if let Some(spec) = installation["spec"].as_object_mut() {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::{names, shape};
-use super::Adopted;
 use super::adopted::{Template, named as template};
+use super::{Adopted, Kept};
 use crate::kubernetes::meta;
 
 /// The objects of one cluster as they are on the API server.
@@ -27,8 +27,11 @@ impl Live {
     pub(in super::super) fn new(installation: Value, keeper: Option<Value>, service: Option<Value>, known: Option<Adopted>) -> Self {
         let is_ours = meta::is_managed(&installation);
         let mut live = Self { installation, keeper, service, adopted: known };
-        if live.adopted.is_none() && !is_ours {
-            live.adopted = Some(Adopted::of(&live));
+        if live.adopted.is_some() || !is_ours {
+            let kept = Kept::take(&mut live.installation["spec"]);
+            if live.adopted.is_none() {
+                live.adopted = Some(Adopted { kept, ..Adopted::of(&live) });
+            }
         }
         live
     }

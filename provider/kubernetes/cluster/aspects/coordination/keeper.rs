@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::super::defaults::{self, Defaults};
 use super::super::super::names;
-use super::super::image::{ContainerImage, Image, parts};
+use super::super::image::{ContainerImage, Image, Reference, parts};
 use super::super::read::{container, number, pod};
 use super::super::resources::Resources;
 use super::super::storage::{ClaimTemplate, Provisioner, ReclaimPolicy, Volume};
@@ -91,9 +91,10 @@ impl Keeper {
             );
             check.fail_newly(path.into(), reason);
         }
+        let default = Reference { repository: defaults::KEEPER_REPOSITORY, version: Some(&version), written: None };
         Self {
             replicas,
-            image: ContainerImage::check(path, image.as_ref(), defaults::KEEPER_REPOSITORY, Some(&version), check),
+            image: ContainerImage::check(path, image.as_ref(), &default, check),
             resources: Resources::check_at("coordination.keeper.resources", resources.as_ref(), check),
             volume: ClaimTemplate::check("coordination.keeper.storage", storage.unwrap_or_default(), check),
         }

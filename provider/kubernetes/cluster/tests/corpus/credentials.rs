@@ -20,8 +20,13 @@ pub(super) fn of(case: &Case) -> Vec<String> {
         }
     }
     found.sort();
-    found.dedup();
-    found
+    // A word that stands elsewhere, too, tells nothing where it is found.
+    let text = serde_json::to_string(&case.objects).unwrap();
+    let is_telling =
+        |credential: &String| text.matches(credential.as_str()).count() <= found.iter().filter(|other| *other == credential).count();
+    let mut telling: Vec<_> = found.iter().filter(|credential| is_telling(credential)).cloned().collect();
+    telling.dedup();
+    telling
 }
 
 fn collect(key: &str, value: &Value, found: &mut Vec<String>) {

@@ -4,7 +4,7 @@
 //! (`, applies`: on the server's side), `# operator: release` which definitions it needs where those in force are too old. Whatever has
 //! `hush` in it is a credential; so are the hashes of passwords.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -27,27 +27,45 @@ pub(super) struct Case {
 
 /// All of them, by name.
 pub(super) fn all() -> Vec<Case> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("provider/kubernetes/cluster/tests/corpus/installations");
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
-    paths.sort();
-    paths.iter().map(|path| Case::new(path.file_stem().unwrap().to_str().unwrap(), &std::fs::read_to_string(path).unwrap())).collect()
+    inside(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("provider/kubernetes/cluster/tests/corpus/installations"))
 }
 
-/// Those with `CORPUS` in their names, where the environment has one; else all.
+/// Those to try: of the folder that `CORPUS_FOLDER` names, else all; with `CORPUS` in their names, where the environment has one.
 pub(super) fn chosen() -> Vec<Case> {
     let part = std::env::var("CORPUS").unwrap_or_default();
-    all().into_iter().filter(|case| case.name.contains(&part)).collect()
+    let cases = std::env::var_os("CORPUS_FOLDER").map_or_else(all, |folder| inside(Path::new(&folder)));
+    cases.into_iter().filter(|case| case.name.contains(&part)).collect()
+}
+
+/// The installations in the files of a folder, by the files' names. A file with several stands for as many, each with all that is no
+/// installation; one with none, or with a template's braces, for none.
+fn inside(folder: &Path) -> Vec<Case> {
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().flat_map(|path| Case::of(path.file_stem().unwrap().to_str().unwrap(), &std::fs::read_to_string(path).unwrap())).collect()
 }
 
 impl Case {
-    fn new(name: &str, text: &str) -> Self {
+    fn of(name: &str, text: &str) -> Vec<Self> {
+        if text.contains("{{") {
+            return Vec::new();
+        }
         let says = |word: &str| text.lines().find_map(|line| line.strip_prefix(&format!("# {word}: ")));
         let by = says("by").map_or_else(
             || Manager::new(KUBECTL, false),
             |by| by.strip_suffix(", applies").map_or_else(|| Manager::new(by, false), |by| Manager::new(by, true)),
         );
-        let objects = serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        Self { name: name.to_owned(), release: says("operator").map(str::to_owned), objects, by }
+        let objects: Vec<Value> = serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let known = objects.into_iter().map(as_stored).filter(|object| Kind::of(object).is_some());
+        let (installations, others): (Vec<_>, Vec<_>) = known.partition(|object| Kind::of(object) == Some(Kind::Installation));
+        let only = installations.len() == 1;
+        let case = |(index, installation): (usize, Value)| Self {
+            name: if only { name.to_owned() } else { format!("{name}-{}", index + 1) },
+            release: says("operator").map(str::to_owned),
+            objects: others.iter().cloned().chain([installation]).collect(),
+            by: by.clone(),
+        };
+        installations.into_iter().enumerate().map(case).collect()
     }
 
     /// What this provider has made itself, as a server has it.
@@ -108,6 +126,19 @@ impl Case {
             }
         }
         Arc::new(Mutex::new(store))
+    }
+}
+
+/// A value as a server gives it back: a number without a fraction as a whole one.
+fn as_stored(value: Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(map.into_iter().map(|(key, value)| (key, as_stored(value))).collect()),
+        Value::Array(items) => Value::Array(items.into_iter().map(as_stored).collect()),
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
+            whole.and_then(|whole| format!("{whole:.0}").parse::<i64>().ok()).map_or(Value::Number(number), Value::from)
+        }
+        value => value,
     }
 }
 
