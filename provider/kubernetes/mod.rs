@@ -2,11 +2,14 @@
 
 mod api;
 pub mod cluster;
+mod diagnose;
 pub mod error;
 pub mod identity;
 mod inventory;
 pub mod meta;
 pub mod observe;
+mod quantity;
+mod readiness;
 #[cfg(test)]
 mod scripted;
 pub mod wait;

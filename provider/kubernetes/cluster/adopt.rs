@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::aspects::{self, ClusterArgs, FreeForm, Kept, Live, ValidatedCluster};
 use super::manifest::{self, Login};
-use super::{defaults, shape, validate};
+use super::{defaults, validate};
+use crate::kubernetes::observe::is_yes;
 use crate::resource::{Autonaming, Known, Urn};
 
 /// The inputs that render `live`.
@@ -237,8 +238,8 @@ fn difference(rendered: &Value, live: &Value) -> Option<FreeForm> {
     };
     let (rendered, mut live) = (spec(rendered), spec(live));
     for field in ["stop", "suspend"] {
-        if let (Some(says_no), Value::Object(live)) = (rendered.get(field).filter(|value| !shape::is_yes(value)), &mut live)
-            && live.get(field).is_none_or(|value| !shape::is_yes(value))
+        if let (Some(says_no), Value::Object(live)) = (rendered.get(field).filter(|value| !is_yes(value)), &mut live)
+            && live.get(field).is_none_or(|value| !is_yes(value))
         {
             live.insert(field.to_owned(), says_no.clone());
         }

@@ -3,15 +3,10 @@
 use serde_json::Value;
 
 use super::aspects::{self, ClusterArgs};
-use super::quantity;
 use super::state::ClusterState;
-use crate::property::path::{PropertyPath, Segment};
+use crate::kubernetes::quantity;
+use crate::property::path::PropertyPath;
 use crate::resource::{Change, ChangeKind, Diff, Known, Paths};
-
-/// Inputs that say how to do things, not what is to be: another value changes nothing on the cluster.
-const NO_CHANGE: [&str; 4] = ["allowDataLoss", "skipAwait", "forceConflicts", "__defaults"];
-/// The last names of paths that hold Kubernetes quantities, which have several spellings.
-const QUANTITIES: [&str; 3] = ["size", "cpu", "memory"];
 
 /// Compares the inputs of the last run with the new ones, and what the last refresh found with what there should be.
 pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Known<ClusterArgs>) -> Diff {
@@ -28,7 +23,7 @@ pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Kn
             changes.push(Change::of_input(unknown.clone(), kind));
         }
     }
-    changes.retain(|change| !change.path.top_level().is_some_and(|top| NO_CHANGE.contains(&top)));
+    changes.retain(|change| !change.path.top_level().is_some_and(aspects::changes_nothing));
     changes.extend(missing(old, old_state, &new.value));
     // What is not known yet can't be told from a rename that would lose the data. Only where that is allowed is it one: else the
     // guard refuses it once it is known, and Pulumi must not delete the cluster before.
@@ -60,10 +55,10 @@ fn missing(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &ClusterArg
     if state.endpoints.is_none() {
         changes.push(absent("endpoints"));
     }
-    if state.keeper.is_none() && super::has_keeper(old) {
+    if state.keeper.is_none() && old.has_keeper() {
         changes.push(absent("keeper"));
     }
-    if state.uids.keeper.is_some() && !super::has_keeper(new) && super::is_awaited(new) {
+    if state.uids.keeper.is_some() && !new.has_keeper() && new.is_awaited() {
         // Its removal failed, or waits for an update that is waited for.
         changes.push(Change { kind: ChangeKind::Delete, ..absent("uids.keeper") });
     }
@@ -129,8 +124,8 @@ fn leaves(path: &PropertyPath, value: &Value, kind: ChangeKind, changes: &mut Ve
 
 fn same(path: &PropertyPath, old: &Value, new: &Value) -> bool {
     old == new
-        || matches!((path.segments().last(), old, new), (Some(Segment::Key(key)), Value::String(old), Value::String(new))
-            if QUANTITIES.contains(&key.as_str()) && !path.top_level().is_some_and(|top| top.ends_with("Overrides")) && quantity::same(old, new))
+        || matches!((old, new), (Value::String(old), Value::String(new))
+            if aspects::is_quantity(&path.to_string()) && quantity::same(old, new))
 }
 
 #[cfg(test)]

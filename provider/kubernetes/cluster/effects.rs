@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::aspects::RESTART_ANNOTATION;
 use super::aspects::{Provisioner, ReclaimPolicy};
+use super::restarts;
 use super::shape::{Ensemble, Holds, Host, Installation, Shape};
-use super::{quantity, restarts};
+use crate::kubernetes::quantity;
 use crate::property::path::PropertyPath;
 use crate::resource::{Context, Known};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::aspects::{self, ClusterArgs, Naming};
+use super::aspects::{ClusterArgs, Naming};
 use super::shape::{self, Shape};
 use super::{guard, validate};
 use crate::kubernetes::client::Api;
@@ -30,7 +30,7 @@ pub(super) struct Live {
 impl Live {
     /// Looks at the cluster that `old` describes. Where its installation is gone, or never was, its volumes alone are what is live.
     pub(super) async fn look(api: &Api, old: &ClusterArgs) -> Result<Self, Error> {
-        let rendered = validate::anyway(&Known::all(aspects::complete(old.clone(), false)));
+        let rendered = validate::last_anyway(old);
         let Naming { namespace, name, .. } = &rendered.naming;
         let object = |kind| ObjectRef::new(kind, namespace, name);
         let (installation, keeper) = futures::join!(async { find(api, &object(Kind::Installation)).await }, async {

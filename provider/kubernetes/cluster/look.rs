@@ -4,19 +4,19 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::adopt;
-use super::aspects::{self, ClusterArgs, Live, Naming, Source, ValidatedCluster};
+use super::aspects::{self, ClusterArgs, Live, Naming, PASSWORD_KEY, Source, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::{Login, sha256_hex};
 use super::outputs::{Observed, outputs};
 use super::shape::Shape;
 use super::state::{ClusterState, KubernetesCluster, Uids};
-use super::{Failed, defaults, effects, field, guard, live, login, survey, uid, validate};
+use super::{Failed, defaults, effects, guard, live, login, survey, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::identity::{Identity, identify, namespace_uid};
-use crate::kubernetes::meta::{Kind, ObjectRef, incarnation, is_managed, is_marked, owner_urn};
+use crate::kubernetes::meta::{self, Kind, ObjectRef, incarnation, is_managed, is_marked, owner_urn};
 use crate::kubernetes::objects::{fetch, find};
-use crate::resource::{Context, Failure, FailureKind, Found, Known, Paths, Urn};
+use crate::resource::{CheckFailure, Context, Failure, FailureKind, Found, Known, Paths, Urn};
 
 /// What is there before a cluster is made.
 #[derive(Debug, Clone, Default)]
@@ -123,7 +123,7 @@ impl Before {
 
     /// The unique ids of what is there.
     pub(super) fn uids(&self) -> Uids {
-        let of = |object: &Option<Value>| object.as_ref().and_then(uid);
+        let of = |object: &Option<Value>| object.as_ref().and_then(meta::owned_uid);
         Uids {
             installation: of(&self.installation),
             keeper: of(&self.keeper),
@@ -151,9 +151,9 @@ impl Before {
         };
         let live = Live::new(installation, self.keeper.clone(), self.service.clone(), None);
         let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
-        let kept = Known { value: super::running(&new.value, there.image.version.as_deref()), unknown: new.unknown.clone() };
-        let to = Shape::rendered(&super::validated(&kept)?);
-        super::refuse(&guard::refusals(shape, &to, &kept))?;
+        let kept = Known { value: new.value.running(there.image.version.as_deref()), unknown: new.unknown.clone() };
+        let to = Shape::rendered(&validate::validate(&kept)?);
+        CheckFailure::none(guard::refusals(shape, &to, &kept))?;
         Box::pin(survey::expandable(api, shape, &to, &kept)).await?;
         Ok((kept, guard::growing(shape, &to)))
     }
@@ -237,7 +237,7 @@ pub(super) async fn credentials(api: &Api, cluster: &ValidatedCluster) -> Result
 /// What is there of a cluster.
 #[derive(Debug, Clone)]
 pub(super) enum There {
-    /// Nothing.
+    /// No messages.
     Nothing,
     /// Its installation does not exist, but other objects of this provider's do: it was not made yet, or was deleted by hand.
     Rest(Rest),
@@ -271,7 +271,7 @@ pub(super) async fn around(
     old: Option<&ClusterArgs>,
     old_state: Option<&ClusterState>,
 ) -> Result<There, Error> {
-    let may_have_keeper = old.is_none_or(super::has_keeper) || old_state.is_some_and(|state| state.uids.keeper.is_some());
+    let may_have_keeper = old.is_none_or(ClusterArgs::has_keeper) || old_state.is_some_and(|state| state.uids.keeper.is_some());
     let object = |kind| ObjectRef::new(kind, namespace, name);
     let (installation, service, secret, keeper) = futures::join!(
         async { find(api, &object(Kind::Installation)).await },
@@ -320,15 +320,15 @@ impl Rest {
     ) -> Option<Found<ClusterArgs, ClusterState>> {
         let (inputs, mut state) = (old?.clone(), old_state?.clone());
         // By its unique id: the mark still names the stack as it was called before.
-        let is_known = state.uids.secret.is_some() && state.uids.secret == uid(&self.secret);
+        let is_known = state.uids.secret.is_some() && state.uids.secret == meta::owned_uid(&self.secret);
         if !is_known && owner_urn(&self.secret) != Some(&ctx.urn.0) {
             return None;
         }
         state.uids = Uids {
             installation: None,
-            keeper: self.keeper.as_ref().and_then(uid),
-            service: self.service.as_ref().and_then(uid),
-            secret: uid(&self.secret),
+            keeper: self.keeper.as_ref().and_then(meta::owned_uid),
+            service: self.service.as_ref().and_then(meta::owned_uid),
+            secret: meta::owned_uid(&self.secret),
             namespace: state.uids.namespace,
         };
         Some(Found { id: id.to_owned(), inputs, state, secrets: Paths::new() })
@@ -338,7 +338,7 @@ impl Rest {
 /// The unique id of a namespace that this stack made for its cluster; `None` when there is none, or somebody else made it.
 pub(super) async fn own_namespace(api: &Api, urn: &Urn, namespace: &str) -> Result<Option<String>, Failed> {
     let found = fetch(api, &ObjectRef::global(Kind::Namespace, namespace)).await.map_err(|error| error.to_failure())?;
-    Ok(found.filter(|found| owner_urn(found) == Some(&urn.0)).as_ref().and_then(uid))
+    Ok(found.filter(|found| owner_urn(found) == Some(&urn.0)).as_ref().and_then(meta::owned_uid))
 }
 
 impl Seen {
@@ -349,7 +349,7 @@ impl Seen {
 
     /// Whether the installation is the one that `state` tells of.
     pub(super) fn is_of(&self, state: &ClusterState) -> bool {
-        state.uids.installation.is_none() || state.uids.installation == uid(&self.live.installation)
+        state.uids.installation.is_none() || state.uids.installation == meta::owned_uid(&self.live.installation)
     }
 }
 
@@ -363,10 +363,10 @@ pub(super) fn found(
 ) -> Result<Found<ClusterArgs, ClusterState>, Failed> {
     let Seen { live, secret, password } = seen;
     let written_version = old.and_then(|old| old.image.version.clone());
-    let old = old.map(|old| super::running(old, old_state.map(ClusterState::version_to_run)));
+    let old = old.map(|old| old.running(old_state.map(ClusterState::version_to_run)));
     let old = old.as_ref();
-    let known = super::known_password(old_state);
-    let stored = secret.as_ref().and_then(|secret| login::decode(secret, defaults::PASSWORD_KEY)).map(SecretString::from);
+    let known = old_state.and_then(ClusterState::secret_password);
+    let stored = secret.as_ref().and_then(|secret| login::decode(secret, PASSWORD_KEY)).map(SecretString::from);
     let (login, secret_is_sound) = match &live.adopted {
         // Its own Secret, once it has one, holds what was given or made since.
         Some(_) if stored.is_none() => (Login { password: password.or(known), version: None }, true),
@@ -384,7 +384,7 @@ pub(super) fn found(
         }
         None => adopt::inputs(&live, &ctx.urn, &login),
     };
-    let namespace = field(&live.installation, "/metadata/namespace").unwrap_or_default();
+    let namespace = meta::field(&live.installation, "/metadata/namespace").unwrap_or_default();
     let filled = defaults::fill(&ctx.urn, &crate::resource::Autonaming::Default, namespace, None, &Known::all(inputs.clone()));
     let cluster =
         filled.map_err(|failure| vec![failure]).and_then(|args| validate::validate(&Known::all(args))).map_err(|failures| Failure {
@@ -397,22 +397,23 @@ pub(super) fn found(
         })?;
     let observed = Observed {
         uids: Uids {
-            installation: uid(&live.installation),
+            installation: meta::owned_uid(&live.installation),
             // One that is not this cluster's is left alone, one that was to be deleted is still known.
             keeper: live
                 .keeper
                 .as_ref()
-                .and_then(uid)
+                .and_then(meta::owned_uid)
                 .filter(|uid| cluster.keeper().is_some() || old_state.and_then(|state| state.uids.keeper.as_ref()) == Some(uid)),
-            service: live.service.as_ref().and_then(uid),
-            secret: secret.as_ref().and_then(uid),
+            service: live.service.as_ref().and_then(meta::owned_uid),
+            secret: secret.as_ref().and_then(meta::owned_uid),
             namespace: old_state.and_then(|state| state.uids.namespace.clone()),
         },
         address: live
             .service
             .as_ref()
             .and_then(|service| {
-                field(service, "/status/loadBalancer/ingress/0/hostname").or_else(|| field(service, "/status/loadBalancer/ingress/0/ip"))
+                meta::field(service, "/status/loadBalancer/ingress/0/hostname")
+                    .or_else(|| meta::field(service, "/status/loadBalancer/ingress/0/ip"))
             })
             .map(str::to_owned),
         kubernetes: old_state.and_then(|state| state.kubernetes.clone()),
@@ -442,7 +443,7 @@ pub(super) fn found(
         (state.endpoints, state.connection, state.external) = (None, None, None);
     }
     let secrets = aspects::credentials(&inputs);
-    Ok(Found { id: super::id(&cluster), inputs, state, secrets })
+    Ok(Found { id: cluster.naming.id(), inputs, state, secrets })
 }
 
 /// The password, and whether the Secret agrees with it. Where state and Secret differ, the installation decides.

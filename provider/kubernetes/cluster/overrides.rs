@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::aspects::{ClusterArgs, OverridesArgs};
 use super::shape::{Shape, yes_or_no};
-use super::{manifest, quantity, validate};
+use super::{manifest, validate};
+use crate::kubernetes::quantity;
 use crate::property::path::{PropertyPath, Segment};
 use crate::resource::{CheckFailure, Known};
 

@@ -4,13 +4,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::aspects::{ClusterArgs, ReclaimPolicy};
-use super::readiness::{self, Leaving};
 use super::state::{ClusterState, Uids};
-use super::{Failed, began_only, field, has_keeper, login, look, namespace, shape, survey};
+use super::{Failed, login, look, namespace, survey};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::kubernetes::objects::{self, DeleteOutcome};
+use crate::kubernetes::observe::is_yes;
+use crate::kubernetes::readiness::{self, Leaving};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::Context;
 
@@ -39,7 +40,7 @@ impl Removal<'_> {
         if self.remove(&self.object(Kind::Installation), uids.installation.as_deref()).await? == Outcome::NotOurs {
             return Ok(());
         }
-        let with_keeper = uids.keeper.is_some() || self.args.is_none_or(has_keeper);
+        let with_keeper = uids.keeper.is_some() || self.args.is_none_or(ClusterArgs::has_keeper);
         if with_keeper {
             self.keeper().await?;
         }
@@ -105,7 +106,7 @@ impl Removal<'_> {
     /// Deletes volume claims, and waits until they are gone: the operator makes none where one of the name is still there.
     pub(super) async fn claims(&self, claims: &[&Value]) -> Result<(), Failed> {
         for claim in claims {
-            if let Some(name) = field(claim, "/metadata/name") {
+            if let Some(name) = meta::field(claim, "/metadata/name") {
                 let object = ObjectRef::new(Kind::PersistentVolumeClaim, self.namespace, name);
                 self.delete(&object, meta::uid(claim)).await?;
             }
@@ -162,7 +163,7 @@ impl Removal<'_> {
     /// A suspended installation is never finalized: the operator has to look at it again. Only once it is being deleted, so that no
     /// change that was stored meanwhile is carried out first.
     async fn wake(&self, leaving: &Value) -> Result<(), Failed> {
-        if !shape::is_yes(&leaving["spec"]["suspend"]) {
+        if !is_yes(&leaving["spec"]["suspend"]) {
             return Ok(());
         }
         let patch = json!({"metadata": {"uid": meta::uid(leaving)}, "spec": {"suspend": "no"}});
@@ -175,7 +176,7 @@ impl Removal<'_> {
     /// Deletes the namespace if this cluster made it and nothing is left in it.
     async fn own_namespace(&self, uids: &Uids) -> Result<(), Failed> {
         let interrupted =
-            self.state.is_some() && began_only(uids) && self.args.is_some_and(|args| args.naming.create_namespace == Some(true));
+            self.state.is_some() && uids.began_only() && self.args.is_some_and(|args| args.naming.create_namespace == Some(true));
         let uid = if interrupted { look::own_namespace(self.api, &self.ctx.urn, self.namespace).await? } else { uids.namespace.clone() };
         let Some(uid) = uid else { return Ok(()) };
         if let Some(reason) = Box::pin(namespace::kept_by(self.api, self.namespace)).await.map_err(|error| error.to_failure())? {

@@ -4,23 +4,22 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::aspects::{ClusterArgs, IngressType, Naming, ValidatedCluster};
+use super::aspects::{ClusterArgs, HOST_REMEDIES, IngressType, KEEPER_REMEDIES, Naming, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::{Login, Manifests};
 use super::outputs::{Observed, outputs};
-use super::readiness::{self, Expect, ExpectKeeper, NotDone, Owner, Written};
 use super::shape::Shape;
 use super::state::ClusterState;
-use super::{complete, login, manifest, restarts, task, uid};
+use super::{login, manifest, restarts, task, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::kubernetes::objects::{self, Write};
+use crate::kubernetes::readiness::{self, Expect, ExpectKeeper, NotDone, Owner, Written};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::{Context, Failure, FailureKind};
 
@@ -63,7 +62,7 @@ impl Rollout<'_> {
         };
         match result {
             Ok(()) => Ok(self.state()),
-            Err(failure) if self.exists => Err(failure.leaving(id(self.cluster), self.state())),
+            Err(failure) if self.exists => Err(failure.leaving(self.cluster.naming.id(), self.state())),
             Err(failure) => Err(failure),
         }
     }
@@ -114,20 +113,20 @@ impl Rollout<'_> {
     async fn write_before_hosts(&mut self, task: &str) -> Result<Option<Written>, Failure<ClusterState>> {
         let Manifests { namespace, secret, service, keeper, .. } = self.manifests(task);
         if let Some(namespace) = namespace.filter(|_| self.owns_namespace) {
-            self.observed.uids.namespace = uid(&self.write(&namespace).await?);
+            self.observed.uids.namespace = meta::owned_uid(&self.write(&namespace).await?);
         }
         // The Secret before all else: from then on an interrupted run finds the password again.
         let claims = self.incarnation.is_some() && self.observed.uids.secret.is_none();
         let secret = if claims { Box::pin(self.claim(task)).await? } else { secret };
         if let Some(secret) = secret {
-            self.observed.uids.secret = uid(&self.write(&secret).await?);
+            self.observed.uids.secret = meta::owned_uid(&self.write(&secret).await?);
         }
         // A load balancer takes minutes and a Keeper must serve before the hosts start: both begin at once.
         let (service, keeper) = futures::join!(self.put_all(service.as_ref()), self.put_all(keeper.as_ref()));
         // What came of the one is noted before the other's failure ends the rollout.
         let service = service.map(|service| service.iter().for_each(|service| self.note_service(service)));
         let keeper = keeper.map(|keeper| {
-            self.observed.uids.keeper = keeper.as_ref().and_then(uid).or(self.observed.uids.keeper.take());
+            self.observed.uids.keeper = keeper.as_ref().and_then(meta::owned_uid).or(self.observed.uids.keeper.take());
             keeper.as_ref().map(Written::of)
         });
         let failed = |error: Error| error.to_failure();
@@ -147,7 +146,7 @@ impl Rollout<'_> {
         match objects::create(self.api, &empty).await {
             Ok(made) => {
                 self.exists = true;
-                self.observed.uids.secret = uid(&made);
+                self.observed.uids.secret = meta::owned_uid(&made);
             }
             Err(Error::AlreadyExists { .. }) => self.join().await?,
             Err(error) => {
@@ -171,7 +170,7 @@ impl Rollout<'_> {
         };
         self.exists = true;
         self.observed.incarnation = meta::incarnation(found).map(str::to_owned);
-        self.observed.uids.secret = uid(found);
+        self.observed.uids.secret = meta::owned_uid(found);
         let before = login::Before { secret: Some(found.clone()), ..login::Before::default() };
         self.login = login::resolve(self.api, self.cluster, before).await?;
         Ok(())
@@ -182,7 +181,7 @@ impl Rollout<'_> {
             self.take_over_fields().await?;
         }
         let written = self.write(&self.manifests(task).installation).await?;
-        self.observed.uids.installation = uid(&written);
+        self.observed.uids.installation = meta::owned_uid(&written);
         Ok(Written::of(&written))
     }
 
@@ -193,7 +192,7 @@ impl Rollout<'_> {
         let object = ObjectRef::new(Kind::Installation, namespace, name);
         let failed = |error: Error| error.to_failure();
         let Some(managers) = Box::pin(objects::disown(self.api, &object, self.mode().force)).await.map_err(failed)? else { return Ok(()) };
-        if let Some(old) = self.old.and_then(complete) {
+        if let Some(old) = self.old.and_then(validate::last) {
             let mut installation = manifest::installations(&old).0;
             if let Some(spec) = installation["spec"].as_object_mut() {
                 spec.remove("taskID");
@@ -237,7 +236,7 @@ impl Rollout<'_> {
     }
 
     fn note_service(&mut self, service: &Value) {
-        self.observed.uids.service = uid(service);
+        self.observed.uids.service = meta::owned_uid(service);
         let entry = &service["status"]["loadBalancer"]["ingress"][0];
         self.observed.address = entry["hostname"].as_str().or(entry["ip"].as_str()).map(str::to_owned);
     }
@@ -251,7 +250,7 @@ impl Rollout<'_> {
     fn expect_keeper(&self, written: Written) -> Option<ExpectKeeper> {
         let Shape { namespace, name, keeper, .. } = Shape::rendered(self.cluster);
         let hosts = keeper.filter(|keeper| !keeper.suspended)?.names();
-        Some(ExpectKeeper { namespace, name, written, hosts })
+        Some(ExpectKeeper { namespace, name, written, hosts, remedies: KEEPER_REMEDIES })
     }
 
     /// Waits for the hosts. When the operator recorded the task as done without having started it, which can happen between
@@ -277,7 +276,7 @@ impl Rollout<'_> {
 
     /// Whether the change is one for which the operator restarts the hosts though their pods stay as they are.
     fn restarts(&self) -> bool {
-        let old = self.old.and_then(complete);
+        let old = self.old.and_then(validate::last);
         old.is_some_and(|old| restarts::by_configuration(&Shape::rendered(&old), &Shape::rendered(self.cluster)))
     }
 
@@ -294,7 +293,7 @@ impl Rollout<'_> {
     /// What the installation is to come to.
     fn expect(&self, task_id: String, written: Written) -> Expect {
         let Shape { namespace, name, clickhouse, .. } = Shape::rendered(self.cluster);
-        Expect { namespace, name, task_id, written, hosts: clickhouse.names() }
+        Expect { namespace, name, task_id, written, hosts: clickhouse.names(), remedies: HOST_REMEDIES }
     }
 
     /// Sends the installation once more under a fresh task: gives that, and the answer.
@@ -335,17 +334,7 @@ impl Rollout<'_> {
 
     /// Whether the change may give the load balancer another address.
     fn renews_address(&self) -> bool {
-        let Some(old) = self.old.and_then(complete).and_then(|old| old.ingress.ingress) else { return false };
+        let Some(old) = self.old.and_then(validate::last).and_then(|old| old.ingress.ingress) else { return false };
         self.cluster.ingress.ingress.as_ref().is_some_and(|new| !new.has_the_address_of(&old))
     }
-}
-
-/// Pulumi's id of a cluster.
-pub(super) fn id(cluster: &ValidatedCluster) -> String {
-    format!("{}/{}", cluster.naming.namespace, cluster.naming.name)
-}
-
-/// A password of which the state says that it exists.
-pub(super) fn known_password(state: Option<&ClusterState>) -> Option<SecretString> {
-    state.and_then(|state| state.password.clone()).map(SecretString::from)
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::aspects::{ClusterArgs, Naming, ValidatedCluster};
 use super::manifest::installations;
-use super::{Failed, complete};
+use super::{Failed, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::meta::{FIELD_MANAGER, Kind, ObjectRef};
 use crate::kubernetes::objects;
@@ -15,7 +15,7 @@ pub(super) async fn refuse_shared(api: &Api, old: &ClusterArgs, new: &ValidatedC
     if new.adopted.is_none() || new.operations.force_conflicts {
         return Ok(());
     }
-    let given_up = complete(old).map(|old| given_up(&installations(&old).0, &installations(new).0)).unwrap_or_default();
+    let given_up = validate::last(old).map(|old| given_up(&installations(&old).0, &installations(new).0)).unwrap_or_default();
     if given_up.is_empty() {
         return Ok(());
     }

@@ -8,20 +8,21 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::aspects::{ClusterArgs, ValidatedCluster};
-use super::diagnose::class_property;
+use super::aspects::{ClusterArgs, HOST_REMEDIES, KEEPER_REMEDIES, ValidatedCluster};
 use super::guard::Growing;
-use super::readiness::Owner;
-use super::readiness::operator::{self, Presence};
 use super::shape::{Installation, Shape};
-use super::{Failed, guard, quantity, refuse};
+use super::{Failed, guard};
 use crate::kubernetes::client::{Api, Session};
+use crate::kubernetes::diagnose::Remedies;
 use crate::kubernetes::error::INSTALL_OPERATOR;
 use crate::kubernetes::inventory::{self, StorageClass};
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::Claim;
+use crate::kubernetes::quantity;
+use crate::kubernetes::readiness::Owner;
+use crate::kubernetes::readiness::operator::{self, Presence};
 use crate::kubernetes::watch::{SharedWatches, Subscription};
-use crate::resource::{Context, Known};
+use crate::resource::{CheckFailure, Context, Known};
 
 /// How long a list of claims is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -93,7 +94,7 @@ pub(super) async fn expandable(api: &Api, from: &Shape, to: &Shape, new: &Known<
         return Ok(());
     }
     let Some(classes) = inventory::storage_classes(api).await else { return Ok(()) };
-    refuse(&guard::stuck(from, to, new, |class| rigid(class, &classes)))
+    Ok(CheckFailure::none(guard::stuck(from, to, new, |class| rigid(class, &classes)))?)
 }
 
 /// Why volumes of a class can't grow.
@@ -114,8 +115,8 @@ fn rigid(class: &str, classes: &[StorageClass]) -> Option<String> {
 /// The classes of the volumes that the cluster comes to, each once, with the property that says it.
 fn wanted(cluster: &ValidatedCluster) -> Vec<Wanted> {
     let Shape { clickhouse, keeper, .. } = Shape::rendered(cluster);
-    let installation = of_claims(&clickhouse, &cluster.overrides.chi, false);
-    let keeper = keeper.map(|keeper| of_claims(&keeper, &cluster.overrides.chk, true)).unwrap_or_default();
+    let installation = of_claims(&clickhouse, &cluster.overrides.chi, HOST_REMEDIES);
+    let keeper = keeper.map(|keeper| of_claims(&keeper, &cluster.overrides.chk, KEEPER_REMEDIES)).unwrap_or_default();
     let mut wanted: Vec<Wanted> = Vec::new();
     for each in installation.into_iter().chain(keeper) {
         if !wanted.iter().any(|known| known.class == each.class) {
@@ -126,14 +127,14 @@ fn wanted(cluster: &ValidatedCluster) -> Vec<Wanted> {
 }
 
 /// The classes of an installation's volumes. An override that names a class is the property that says it.
-fn of_claims(installation: &Installation, overrides: &Value, is_keeper: bool) -> Vec<Wanted> {
+fn of_claims(installation: &Installation, overrides: &Value, remedies: Remedies) -> Vec<Wanted> {
     let overridden = overrides.pointer("/templates/volumeClaimTemplates").and_then(Value::as_array);
     let classes: BTreeSet<_> = installation.claims.values().map(|claim| (&claim.template, &claim.class)).collect();
     let each = classes.into_iter().map(|(template, class)| {
         let names_class = |found: &Value| found["name"] == **template && found.pointer("/spec/storageClassName").is_some();
         let by_override = overridden.is_some_and(|templates| templates.iter().any(names_class));
         // Templates without a name of ours are said by an override only.
-        let property = class_property(if by_override { "" } else { template }, is_keeper);
+        let property = if by_override { remedies.other_storage_class } else { remedies.storage_class(template) };
         Wanted { property: property.to_owned(), class: class.clone() }
     });
     each.collect()

@@ -7,7 +7,7 @@ use super::aspects::ClusterArgs;
 use super::aspects::ValidatedCluster;
 use super::manifest::{self, Login, Manifests};
 use super::state::ClusterState;
-use super::{Failed, look, survey, task, validated};
+use super::{Failed, look, survey, task, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::{Error, Reach};
 use crate::kubernetes::objects::{self, Write};
@@ -26,7 +26,7 @@ pub(super) async fn create(
         Ok(there) => {
             there.refuse_what_is_not_ours(ctx, &cluster)?;
             let (kept, _) = there.take_over(api, ctx, new).await?;
-            cluster = validated(&kept)?;
+            cluster = validate::validate(&kept)?;
             there.tell_effects(ctx, &kept, &cluster);
             survey::before_create(api, ctx, &cluster, there.is_continued()).await;
             incarnation = there.incarnation();

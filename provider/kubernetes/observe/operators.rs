@@ -1,6 +1,7 @@
 //! The operator's own kinds.
 
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::Object;
 
@@ -26,12 +27,12 @@ pub struct InstallationSpec {
 impl InstallationSpec {
     /// Whether the operator leaves it alone.
     pub fn is_suspended(&self) -> bool {
-        self.suspend.as_deref().is_some_and(is_yes)
+        self.suspend.as_deref().and_then(yes_or_no) == Some(true)
     }
 
     /// Whether no host is to run.
     pub fn is_stopped(&self) -> bool {
-        self.stop.as_deref().is_some_and(is_yes)
+        self.stop.as_deref().and_then(yes_or_no) == Some(true)
     }
 }
 
@@ -44,9 +45,9 @@ pub fn yes_or_no(word: &str) -> Option<bool> {
     }
 }
 
-/// Whether the operator takes a word for a yes.
-fn is_yes(word: &str) -> bool {
-    yes_or_no(word) == Some(true)
+/// Whether the operator takes a value for a yes; newer ones take true, too.
+pub fn is_yes(value: &Value) -> bool {
+    value.as_bool().or_else(|| yes_or_no(value.as_str()?)) == Some(true)
 }
 
 #[derive(Deserialize)]

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::shape::{Claim, Holds, Host, Installation, Shape, is_yes};
+use super::super::shape::{Claim, Holds, Host, Installation, Shape};
 use super::draft::{POD, yes_no};
 use super::kept::Kept;
 use super::read::{Live, container, text};
 use super::storage::{DATA, LOGS, Provisioner, ReclaimPolicy};
 use super::{access, image, layout};
+use crate::kubernetes::observe::is_yes;
 
 /// How the installation of an adopted cluster is written. Recorded with its inputs when it is adopted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::{names, shape};
+use super::super::names;
 use super::adopted::{Template, named as template};
 use super::{Adopted, Kept};
 use crate::kubernetes::meta;
+use crate::kubernetes::observe::is_yes;
 
 /// The objects of one cluster as they are on the API server.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -83,7 +84,7 @@ pub(super) fn number<N: TryFrom<u64>>(value: &Value) -> Option<N> {
 
 /// The operator's many spellings of yes; `None` for no, which is the default.
 pub(super) fn yes(value: &Value) -> Option<bool> {
-    shape::is_yes(value).then_some(true)
+    is_yes(value).then_some(true)
 }
 
 /// The template of the pods that a `spec` makes.

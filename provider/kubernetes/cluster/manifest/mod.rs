@@ -334,9 +334,9 @@ fn list_patch(list: &str, from: &[Value], to: &[Value]) -> Vec<Value> {
     if gives(&patch) {
         return patch;
     }
-    let all = to.iter().filter_map(|element| match element[key].as_str().and_then(|name| old.get(name)) {
-        Some(old) => Some(with_name(&element[key], merge_patch(old, element).unwrap_or_else(|| json!({})))),
-        None => Some(element.clone()),
+    let all = to.iter().map(|element| match element[key].as_str().and_then(|name| old.get(name)) {
+        Some(old) => with_name(&element[key], merge_patch(old, element).unwrap_or_else(|| json!({}))),
+        None => element.clone(),
     });
     let deletions = patch.into_iter().filter(|element| says(element, DELETE));
     let all: Vec<_> = deletions.chain(all).collect();

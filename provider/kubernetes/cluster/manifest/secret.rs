@@ -4,8 +4,8 @@ use k8s_openapi::ByteString;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
-use super::super::aspects::ValidatedCluster;
-use super::super::{address, defaults, names};
+use super::super::aspects::{PASSWORD_KEY, ValidatedCluster};
+use super::super::{address, names};
 use super::{Login, PASSWORD_VERSION_ANNOTATION, metadata};
 use crate::resource::Urn;
 
@@ -28,7 +28,7 @@ pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login) -> Val
     put("native-port", &address::NATIVE_PORT.to_string());
     if let Some(password) = &login.password {
         let connection = address::connection(&endpoints, &cluster.access.username, password.expose_secret());
-        put(defaults::PASSWORD_KEY, password.expose_secret());
+        put(PASSWORD_KEY, password.expose_secret());
         put("http-url", &connection.http_url);
         put("native-url", &connection.native_url);
         put("jdbc-url", &connection.jdbc_url);

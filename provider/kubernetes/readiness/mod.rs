@@ -9,7 +9,7 @@ mod idle;
 mod installation;
 mod judge;
 mod keeper;
-pub(in crate::kubernetes::cluster) mod operator;
+pub mod operator;
 mod trouble;
 mod watching;
 
@@ -27,10 +27,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::kubernetes::cluster::shape::is_yes;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta;
-use crate::kubernetes::observe::StatefulSet;
+use crate::kubernetes::observe::{StatefulSet, is_yes};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::FailureKind;
 

@@ -6,7 +6,7 @@ use crate::kubernetes::inventory;
 
 /// Where an operator is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::kubernetes::cluster) enum Presence {
+pub enum Presence {
     /// Nowhere, and nothing shows that there ever was one.
     Absent,
     /// It has been at work here, but has no Deployment that could be found: it may run elsewhere, or be gone by now.
@@ -18,7 +18,7 @@ pub(in crate::kubernetes::cluster) enum Presence {
 }
 
 /// Looks for an operator in all namespaces. `traces`: whether one has been seen at work, for example by a finalizer or a status.
-pub(in crate::kubernetes::cluster) async fn find(api: &Api, traces: bool) -> Presence {
+pub async fn find(api: &Api, traces: bool) -> Presence {
     match inventory::operators(api).await {
         None => Presence::Unknown,
         Some(places) if places.is_empty() => {

@@ -1,31 +1,35 @@
 //! Why a host does not come up: from its pod, its volumes and the events about them, to words. Pure.
 
+mod lasting;
 mod words;
 
+pub use lasting::Graces;
+pub(crate) use lasting::Lasting;
 pub(crate) use words::{Ended, Words, ended, telling};
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tokio::time::Instant;
 
 use self::words::is_quoted;
 use crate::kubernetes::observe::{Claim, Container, Event, Pod, Quota, StatefulSet};
 
-/// How long a state that won't mend itself may last before the wait ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Graces {
-    /// For an image that can't be pulled: registries have bad moments, and the kubelet tries several times within this.
-    pub image: Duration,
-    /// For everything else that only an edit mends.
-    pub other: Duration,
+/// The inputs that mend what keeps hosts from coming up, as the resource that waits for them calls these.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Remedies {
+    /// The image; its pull secrets are `pullSecrets` below it.
+    pub image: &'static str,
+    /// The storage classes, by the claim template that they are of.
+    pub storage_classes: &'static [(&'static str, &'static str)],
+    /// The storage class of every other claim template.
+    pub other_storage_class: &'static str,
 }
 
-impl Default for Graces {
-    fn default() -> Self {
-        Self { image: Duration::from_secs(60), other: Duration::from_secs(30) }
+impl Remedies {
+    /// The property that says the storage class of a template's claims.
+    pub fn storage_class(&self, template: &str) -> &'static str {
+        let known = self.storage_classes.iter().find(|(of, _)| *of == template);
+        known.map_or(self.other_storage_class, |(_, property)| property)
     }
 }
 
@@ -44,6 +48,7 @@ pub(crate) struct Evidence<'a> {
     /// When the change that is waited for was written, by the API server's clock. What is older may be what the change mends.
     pub(crate) written: Option<&'a Time>,
     pub(crate) stage: Stage,
+    pub(crate) remedies: Remedies,
 }
 
 /// How far the operator is with a change.
@@ -87,16 +92,16 @@ fn of_host(evidence: &Evidence<'_>, host: &str) -> Option<Finding> {
     let pod = evidence.pods.iter().find(|pod| pod.metadata.name() == name);
     let (subject, found) = match pod {
         None => (host, not_made(evidence, host)?),
-        Some(pod) => (name.as_str(), of_pod(evidence, host, pod)?),
+        Some(pod) => (name.as_str(), of_pod(evidence, pod)?),
     };
     let row = format!("{} ({})", found.row.as_ref().unwrap_or(&found.text), evidence.short(host));
     Some(Finding { key: format!("{subject}/{}", found.reason), text: format!("{subject}: {}", found.text), row, ends: found.ends })
 }
 
-fn of_pod(evidence: &Evidence<'_>, host: &str, pod: &Pod) -> Option<Found> {
+fn of_pod(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
     let status = pod.status.as_ref()?;
     let fresh = evidence.is_current(pod.metadata.created());
-    let found = unscheduled(evidence, host, pod)
+    let found = unscheduled(evidence, pod)
         .or_else(|| {
             status
                 .init_container_statuses
@@ -195,11 +200,11 @@ fn left_out(evidence: &Evidence<'_>, host: &str) -> Option<Found> {
     Some(Found::new("left out", format!("{what}, though the clickhouse-operator says that it is done; see its log")).row(what))
 }
 
-fn unscheduled(evidence: &Evidence<'_>, host: &str, pod: &Pod) -> Option<Found> {
+fn unscheduled(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
     let message = unscheduled_message(pod)?;
     let suffix = format!("-{}", pod.metadata.name());
     let mut claims = evidence.claims.iter().filter(|claim| claim.metadata.name().ends_with(&suffix));
-    if let Some(found) = claims.find_map(|claim| unbound(evidence, claim, template_of(claim, &suffix), host.starts_with(KEEPERS))) {
+    if let Some(found) = claims.find_map(|claim| unbound(evidence, claim, template_of(claim, &suffix))) {
         return Some(found);
     }
     // The scheduler goes on with what evicting others would not help.
@@ -251,24 +256,13 @@ fn template_of<'c>(claim: &'c Claim, suffix: &str) -> &'c str {
     claim.metadata.name().strip_suffix(suffix).unwrap_or_default()
 }
 
-/// The property that says the class of the claims of a template: an override where no input does.
-pub(crate) fn class_property(template: &str, of_keeper: bool) -> &'static str {
-    match (of_keeper, template) {
-        (false, "data") => "storage.storageClass",
-        (false, "logs") => "storage.logs.storageClass",
-        (false, _) => "chiOverrides.templates.volumeClaimTemplates",
-        (true, "data") => "coordination.keeper.storage.storageClass",
-        (true, _) => "chkOverrides.templates.volumeClaimTemplates",
-    }
-}
-
-fn unbound(evidence: &Evidence<'_>, claim: &Claim, template: &str, of_keeper: bool) -> Option<Found> {
+fn unbound(evidence: &Evidence<'_>, claim: &Claim, template: &str) -> Option<Found> {
     let name = claim.metadata.name();
     let phase = claim.status.as_ref().map_or("Pending", |status| status.phase.as_str());
     if phase == "Bound" {
         return None;
     }
-    let property = class_property(template, of_keeper);
+    let property = evidence.remedies.storage_class(template);
     let class = claim.spec.storage_class_name.as_deref();
     let event = evidence.warning("PersistentVolumeClaim", name).and_then(|event| event.message.as_deref());
     let found = match (class, event) {
@@ -294,15 +288,15 @@ fn of_container(evidence: &Evidence<'_>, pod: &Pod, container: &Container) -> Op
     let waiting = container.state.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
     let message = waiting.message.as_deref().map(|message| format!(": {}", shorten(message))).unwrap_or_default();
-    let (name, image) = (&container.name, &container.image);
+    let (name, image, input) = (&container.name, &container.image, evidence.remedies.image);
     match reason {
         "ErrImagePull" | "ImagePullBackOff" => {
-            let text = format!("{reason}, the image `{image}` can't be pulled{message}; correct `image`, or give `image.pullSecrets`");
+            let text = format!("{reason}, the image `{image}` can't be pulled{message}; correct `{input}`, or give `{input}.pullSecrets`");
             Some(Found::new("Image", text).row(format!("can't pull `{image}`{message}")).ends(Grace::Image))
         }
         "InvalidImageName" => {
             let invalid = format!("`{image}` is not a valid image name");
-            Some(Found::new(reason, format!("{reason}, {invalid}{message}; correct `image`")).row(invalid).ends(Grace::Other))
+            Some(Found::new(reason, format!("{reason}, {invalid}{message}; correct `{input}`")).row(invalid).ends(Grace::Other))
         }
         "CreateContainerConfigError" => {
             let text = format!("{reason} of container `{name}`{message}; create what it refers to, or correct the reference");
@@ -363,38 +357,6 @@ fn shorten(text: &str) -> String {
         return line;
     }
     line.chars().take(LONGEST).chain(['…']).collect()
-}
-
-/// Since when each finding has been there.
-#[derive(Debug, Default)]
-pub(crate) struct Lasting(HashMap<String, Instant>);
-
-/// What findings come to at one moment.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Judged {
-    /// Those that have lasted longer than their grace.
-    pub(crate) final_reasons: Vec<String>,
-    /// When the next one will have.
-    pub(crate) again: Option<Instant>,
-}
-
-impl Lasting {
-    /// Takes note of the findings as of `now`; what isn't found any more is forgotten.
-    pub(crate) fn judge(&mut self, findings: &[Finding], graces: &Graces, now: Instant) -> Judged {
-        self.0.retain(|key, _| findings.iter().any(|finding| finding.key == *key && finding.ends.is_some()));
-        let mut judged = Judged::default();
-        for finding in findings {
-            let Some(ends) = finding.ends else { continue };
-            let since = *self.0.entry(finding.key.clone()).or_insert(now);
-            let until = since + if ends == Grace::Image { graces.image } else { graces.other };
-            if now >= until {
-                judged.final_reasons.push(finding.text.clone());
-            } else {
-                judged.again = Some(judged.again.map_or(until, |again| again.min(until)));
-            }
-        }
-        judged
-    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::trouble::Search;
+use super::trouble::{About, Search};
 use super::watching::{Judgement, Seen, Watching};
 use super::{Hosts, Layout, QUIET, Written, operator};
 use crate::kubernetes::client::Session;
-use crate::kubernetes::cluster::diagnose::{Graces, Lasting, Stage};
+use crate::kubernetes::diagnose::{Graces, Lasting, Remedies, Stage};
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{KeeperInstallation, KeeperStatus, Normalized};
@@ -45,6 +45,8 @@ pub struct ExpectKeeper {
     pub written: Written,
     /// The StatefulSets that are to be ready, one a member: `chk-<name>-<cluster>-0-<replica>`.
     pub hosts: Vec<String>,
+    /// The inputs to name where hosts don't come up.
+    pub remedies: Remedies,
 }
 
 impl fmt::Display for ExpectKeeper {
@@ -202,7 +204,9 @@ impl Judge {
             return Verdict::Pending(Pending { progress: at_work(), again: Some(since + QUIET), ..Pending::default() });
         };
         let stage = if caught_up { Stage::Done } else { Stage::Working };
-        let findings = clues.about(&self.expect.name, &hosts.unready, sets, keeper.metadata.written.as_ref(), stage);
+        let ExpectKeeper { name, remedies, .. } = &self.expect;
+        let written = keeper.metadata.written.as_ref();
+        let findings = clues.about(&About { name, hosts: &hosts.unready, sets, written, stage, remedies: *remedies });
         let lasting = self.lasting.judge(&findings, &Graces::default(), now);
         if !lasting.final_reasons.is_empty() {
             return Verdict::Failed(FailureKind::Precondition, lasting.final_reasons);

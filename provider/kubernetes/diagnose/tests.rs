@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+use tokio::time::Instant;
+
 use super::*;
 
 const WRITTEN: &str = "2026-01-01T12:00:00Z";
@@ -15,6 +17,9 @@ struct Scene {
     words: Words,
     stage: Stage,
 }
+
+const REMEDIES: Remedies =
+    Remedies { image: "image", storage_classes: &[("data", "storage.storageClass")], other_storage_class: "overrides.claims" };
 
 impl Scene {
     fn findings(&self) -> Vec<Finding> {
@@ -37,6 +42,7 @@ impl Scene {
             words: &self.words,
             written: Some(&written),
             stage: self.stage,
+            remedies: REMEDIES,
         })
     }
 
@@ -155,7 +161,8 @@ fn a_state_must_last_its_grace_without_a_break() {
 
 #[test]
 fn the_remedy_names_the_property_of_the_claims_template() {
-    let told = |host: &str, template: &str| {
+    let told = |template: &str| {
+        let host = "chi-db-cluster-0-0";
         let mut pod = unscheduled("unbound claims");
         pod["metadata"]["name"] = json!(format!("{host}-0"));
         let claim = json!({"metadata": {"name": format!("{template}-{host}-0")}, "spec": {"storageClassName": "gp9"}, "status": {"phase": "Pending"}});
@@ -163,14 +170,8 @@ fn the_remedy_names_the_property_of_the_claims_template() {
         let scene = Scene { pod: Some(pod), claim: Some(claim), event: Some(event), ..Scene::default() };
         scene.findings_of(host).remove(0)
     };
-    for (host, template, property) in [
-        ("chi-db-cluster-0-0", "data", "`storage.storageClass`"),
-        ("chi-db-cluster-0-0", "logs", "`storage.logs.storageClass`"),
-        ("chi-db-cluster-0-0", "cold", "`chiOverrides.templates.volumeClaimTemplates`"),
-        ("chk-db-cluster-0-0", "data", "`coordination.keeper.storage.storageClass`"),
-        ("chk-db-cluster-0-0", "snapshots", "`chkOverrides.templates.volumeClaimTemplates`"),
-    ] {
-        let finding = told(host, template);
+    for (template, property) in [("data", "`storage.storageClass`"), ("cold", "`overrides.claims`")] {
+        let finding = told(template);
         assert!(finding.text.contains(&format!("does not exist; correct {property}")), "{}", finding.text);
         assert_eq!(finding.row, "the storage class `gp9` does not exist (cluster-0-0)");
     }

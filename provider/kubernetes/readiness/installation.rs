@@ -11,6 +11,7 @@ use super::trouble::Search;
 use super::watching::Watching;
 use super::{QUIET, Written, operator};
 use crate::kubernetes::client::Session;
+use crate::kubernetes::diagnose::Remedies;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::wait::{NotReady, wait};
@@ -31,6 +32,8 @@ pub struct Expect {
     /// The StatefulSets that are to be ready, one a host: `chi-<name>-<cluster>-<shard>-<replica>`. Besides them all that the operator
     /// names are waited for, and only these when it names its hosts otherwise.
     pub hosts: Vec<String>,
+    /// The inputs to name where hosts don't come up.
+    pub remedies: Remedies,
 }
 
 impl fmt::Display for Expect {

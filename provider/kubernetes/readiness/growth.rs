@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use super::interrupted;
 use super::trouble::changed;
 use crate::kubernetes::client::Session;
-use crate::kubernetes::cluster::quantity::shrinks;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{Claim, ClaimStatus, Event};
+use crate::kubernetes::quantity::shrinks;
 use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
 use crate::kubernetes::watch::{Scope, SharedWatches, Snapshot, Subscription};
 use crate::resource::{Context, FailureKind};
@@ -35,7 +35,7 @@ pub enum Owner {
 
 impl Owner {
     /// Its children among all objects of a kind.
-    pub(in crate::kubernetes::cluster) fn children(&self) -> Scope {
+    pub fn children(&self) -> Scope {
         match self {
             Self::Installation(name) => Scope::OfInstallation(name.clone()),
             Self::Keeper(name) => Scope::OfKeeper(name.clone()),
@@ -43,7 +43,7 @@ impl Owner {
     }
 
     /// The label that its volumes carry.
-    pub(in crate::kubernetes::cluster) fn label(&self) -> String {
+    pub fn label(&self) -> String {
         match self {
             Self::Installation(name) => format!("clickhouse.altinity.com/chi={name}"),
             Self::Keeper(name) => format!("clickhouse-keeper.altinity.com/chk={name}"),

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::kubernetes::cluster::readiness::trouble::Clues;
+use crate::kubernetes::observe::is_outage;
+use crate::kubernetes::readiness::trouble::Clues;
 
 /// An installation as the operator leaves it, with its hosts.
 struct Scene {
@@ -53,6 +54,7 @@ fn expect() -> Expect {
         task_id: "t1".into(),
         written: Written { uid: Some("u1".into()), generation: Some(2), revision: None, ..Written::default() },
         hosts: vec!["h0".into(), "h1".into()],
+        ..Expect::default()
     }
 }
 

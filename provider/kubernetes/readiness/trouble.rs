@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::task::JoinSet;
 
 use crate::kubernetes::client::Api;
-use crate::kubernetes::cluster::diagnose::{Ended, Evidence, Finding, Stage, Words, ended, findings, lacks_claim, telling};
+use crate::kubernetes::diagnose::{Ended, Evidence, Finding, Remedies, Stage, Words, ended, findings, lacks_claim, telling};
 use crate::kubernetes::meta::{Kind, ObjectRef};
 use crate::kubernetes::objects;
 use crate::kubernetes::observe::{Claim, Event, Observed, Pod, Quota, StatefulSet};
@@ -112,17 +112,23 @@ pub(super) struct Clues {
     pub(super) words: Words,
 }
 
+/// Which hosts to find reasons for.
+pub(super) struct About<'a> {
+    /// The installation's name.
+    pub(super) name: &'a str,
+    pub(super) hosts: &'a [&'a str],
+    pub(super) sets: &'a [Arc<StatefulSet>],
+    /// When the change was written.
+    pub(super) written: Option<&'a Time>,
+    pub(super) stage: Stage,
+    pub(super) remedies: Remedies,
+}
+
 impl Clues {
-    /// What is wrong with `hosts` of the installation `name`, after a change written at `written` that is at this `stage`.
-    pub(super) fn about(
-        &self,
-        name: &str,
-        hosts: &[&str],
-        sets: &[Arc<StatefulSet>],
-        written: Option<&Time>,
-        stage: Stage,
-    ) -> Vec<Finding> {
+    /// What is wrong with the hosts.
+    pub(super) fn about(&self, about: &About<'_>) -> Vec<Finding> {
         let Self { pods, claims, events, quotas, words } = self;
-        findings(&Evidence { name, hosts, sets, pods, claims, events, quotas, words, written, stage })
+        let About { name, hosts, sets, written, stage, remedies } = *about;
+        findings(&Evidence { name, hosts, sets, pods, claims, events, quotas, words, written, stage, remedies })
     }
 }

@@ -4,13 +4,13 @@
 const LARGEST: i128 = i64::MAX as i128 * NANOS;
 
 /// Billionths of a unit, the finest that Kubernetes knows.
-pub(super) const NANOS: i128 = 1_000_000_000;
+pub(crate) const NANOS: i128 = 1_000_000_000;
 
 /// The value of a quantity in billionths of its unit, or `None` when the text is not one or is more than Kubernetes knows (8Ei).
 ///
 /// The grammar is that of Kubernetes' resource quantities: a decimal number, then nothing, an exponent, a decimal suffix
 /// (`n u m k M G T P E`) or a binary one (`Ki Mi Gi Ti Pi Ei`). What is finer than a billionth is rounded up.
-pub(super) fn nanos(text: &str) -> Option<i128> {
+pub(crate) fn nanos(text: &str) -> Option<i128> {
     let number_end = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '+' || c == '-')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(number_end);
     let (negative, digits) = match number.strip_prefix('-') {
@@ -71,12 +71,12 @@ fn in_nanos(value: i128, power: i32) -> Option<i128> {
 }
 
 /// Whether two texts say the same quantity (`1Gi` and `1024Mi`); texts that are no quantities are equal only to themselves.
-pub(super) fn same(one: &str, other: &str) -> bool {
+pub(crate) fn same(one: &str, other: &str) -> bool {
     one == other || matches!((nanos(one), nanos(other)), (Some(one), Some(other)) if one == other)
 }
 
 /// Whether `new` is less than `old`; false when one of them is no quantity.
-pub(super) fn shrinks(old: &str, new: &str) -> bool {
+pub(crate) fn shrinks(old: &str, new: &str) -> bool {
     matches!((nanos(old), nanos(new)), (Some(old), Some(new)) if new < old)
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::installation::Served;
 use super::*;
 use crate::kubernetes::client::Session;
+use crate::kubernetes::diagnose::Remedies;
 use crate::kubernetes::meta::{Kind, ObjectRef};
 use crate::kubernetes::scripted::{Display, Log, Reply, Seen, context, server};
 use crate::resource::Context;
@@ -134,6 +135,7 @@ fn expect() -> Expect {
         task_id: "t1".into(),
         written: Written { uid: Some("u1".into()), generation: Some(1), ..Written::default() },
         hosts: vec!["chi-db-cluster-0-0".into(), "chi-db-cluster-0-1".into()],
+        remedies: Remedies { image: "image", ..Remedies::default() },
     }
 }
 
@@ -500,6 +502,7 @@ fn expect_keeper(generation: i64) -> ExpectKeeper {
         name: "db".into(),
         written: Written { uid: Some("k".into()), generation: Some(generation), ..Written::default() },
         hosts: vec![MEMBER.into()],
+        ..ExpectKeeper::default()
     }
 }
 
