@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::super::manifest::merge_key;
+use super::credentials::says_credential;
 
 /// From here on not every whole number has an `f64` of its own, which is what Pulumi carries numbers in.
 const INEXACT: u64 = 1 << 53;
@@ -36,6 +37,10 @@ impl Kept {
     fn take_fields(&mut self, fields: &mut Map<String, Value>, path: &mut Vec<String>) {
         fields.retain(|key, value| {
             path.push(key.clone());
+            // A secret among the overrides is marked as one; in quotes it means the same.
+            if !can_be_carried(value) && value.is_number() && says_credential(&key.to_lowercase()) {
+                *value = Value::String(value.to_string());
+            }
             let is_carried = match value {
                 value if !can_be_carried(value) => {
                     self.0.push((path.clone(), value.to_string()));
@@ -124,6 +129,14 @@ mod tests {
         let stored: Kept = serde_json::from_value(serde_json::to_value(&kept).unwrap()).unwrap();
         stored.restore(&mut taken);
         assert_eq!(taken, spec);
+    }
+
+    #[test]
+    fn a_credential_is_not_kept_but_said_in_quotes() {
+        let mut spec = json!({"users": {"a/password": u64::MAX, "a/quota": u64::MAX}});
+        let kept = Kept::take(&mut spec);
+        assert_eq!(spec, json!({"users": {"a/password": u64::MAX.to_string()}}));
+        assert!(!serde_json::to_string(&kept).unwrap().contains("password"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod manifest;
 mod overrides;
 mod program;
 mod releases;
+mod roundtrip;
 mod secrets;
 mod shape;
 mod troubleshooting;

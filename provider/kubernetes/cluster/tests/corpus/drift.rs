@@ -29,7 +29,7 @@ pub(super) const DRIFTS: [(&str, Drift); 14] = [
         *users.iter_mut().find(|(key, _)| key.ends_with("/networks/ip"))?.1 = json!(["bastion.example.com"]);
         Some(())
     }),
-    ("replicas", |chi| {
+    ("replicas+", |chi| {
         chi["spec"].pointer_mut("/configuration/clusters/0")?["layout"]["replicasCount"] = json!(4);
         Some(())
     }),
@@ -39,7 +39,10 @@ pub(super) const DRIFTS: [(&str, Drift); 14] = [
     }),
     ("setting-", |chi| {
         let settings = chi["spec"].pointer_mut("/configuration/settings")?.as_object_mut()?;
-        settings.remove(&settings.keys().next()?.clone()).map(|_| ())
+        // What Pulumi can't carry is in no program.
+        let is_said = |value: &Value| !value.is_null() && value.as_u64().is_none_or(|number| number < 1 << 53);
+        let key = settings.iter().find(|(_, value)| is_said(value))?.0.clone();
+        settings.remove(&key).map(|_| ())
     }),
     ("setting+", |chi| {
         chi["spec"]["configuration"]["settings"]["by_hand/limit"] = json!(7);

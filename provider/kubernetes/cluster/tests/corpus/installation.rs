@@ -1,7 +1,7 @@
 //! The installations of the corpus, as an API server has them after somebody else has made them.
 //!
 //! A file begins with a line that says what is special about it. `# by: name` tells who made it where it was not `kubectl apply`
-//! (`, applies`: on the server's side), `# operator: release` which definitions it needs where those in force are too old. Whatever has
+//! (`, applies`: on the server's side), `# then: name` who changed all but its clusters after that, `# operator: release` which definitions it needs where those in force are too old. Whatever has
 //! `hush` in it is a credential; so are the hashes of passwords.
 
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ pub(super) struct Case {
     pub(super) release: Option<String>,
     pub(super) objects: Vec<Value>,
     by: Manager,
+    then: Option<Manager>,
 }
 
 /// All of them, by name.
@@ -35,6 +36,11 @@ pub(super) fn chosen() -> Vec<Case> {
     let part = std::env::var("CORPUS").unwrap_or_default();
     let cases = std::env::var_os("CORPUS_FOLDER").map_or_else(all, |folder| inside(Path::new(&folder)));
     cases.into_iter().filter(|case| case.name.contains(&part)).collect()
+}
+
+/// Whether it is the whole corpus that is tried.
+pub(super) fn are_all() -> bool {
+    ["CORPUS", "CORPUS_FOLDER"].into_iter().all(|name| std::env::var_os(name).is_none())
 }
 
 /// The installations in the files of a folder, by the files' names. A file with several stands for as many, each with all that is no
@@ -51,10 +57,9 @@ impl Case {
             return Vec::new();
         }
         let says = |word: &str| text.lines().find_map(|line| line.strip_prefix(&format!("# {word}: ")));
-        let by = says("by").map_or_else(
-            || Manager::new(KUBECTL, false),
-            |by| by.strip_suffix(", applies").map_or_else(|| Manager::new(by, false), |by| Manager::new(by, true)),
-        );
+        let manager = |by: &str| by.strip_suffix(", applies").map_or_else(|| Manager::new(by, false), |by| Manager::new(by, true));
+        let by = says("by").map_or_else(|| Manager::new(KUBECTL, false), manager);
+        let then = says("then").map(manager);
         let objects: Vec<Value> = serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{name}: {error}"));
         let known = objects.into_iter().map(as_stored).filter(|object| Kind::of(object).is_some());
         let (installations, others): (Vec<_>, Vec<_>) = known.partition(|object| Kind::of(object) == Some(Kind::Installation));
@@ -64,13 +69,14 @@ impl Case {
             release: says("operator").map(str::to_owned),
             objects: others.iter().cloned().chain([installation]).collect(),
             by: by.clone(),
+            then: then.clone(),
         };
         installations.into_iter().enumerate().map(case).collect()
     }
 
     /// What this provider has made itself, as a server has it.
     pub(super) fn of_ours(objects: Vec<Value>) -> Self {
-        Self { name: "ours".to_owned(), release: None, objects, by: Manager::new(FIELD_MANAGER, true) }
+        Self { name: "ours".to_owned(), release: None, objects, by: Manager::new(FIELD_MANAGER, true), then: None }
     }
 
     /// The ClickHouseInstallation.
@@ -113,12 +119,23 @@ impl Case {
             if self.by == Manager::new(KUBECTL, false) {
                 made["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = json!(format!("{made}\n"));
             }
-            store.put(&made, &self.by);
             let place = ObjectRef::of(object).unwrap();
+            if let Some(then) = self.then.as_ref().filter(|_| place.kind == Kind::Installation) {
+                let mut first = made.clone();
+                first["spec"] = json!({"configuration": {"clusters": made["spec"]["configuration"]["clusters"]}});
+                store.put(&first, &self.by);
+                let mut live = store.get(&place).unwrap().clone();
+                live["spec"] = made["spec"].clone();
+                store.put(&live, then);
+            } else {
+                store.put(&made, &self.by);
+            }
             if place.kind == Kind::Installation {
                 let mut seen = store.get(&place).unwrap().clone();
                 seen["metadata"]["finalizers"] = json!(["finalizer.clickhouseinstallation.altinity.com"]);
-                seen["status"] = json!({"status": "Completed", "taskID": "auto-1", "chop-version": "0.25.6"});
+                // Older operators keep all of it in the status, too.
+                let normalized = json!({"metadata": seen["metadata"], "spec": seen["spec"]});
+                seen["status"] = json!({"status": "Completed", "taskID": "auto-1", "chop-version": "0.25.6", "normalized": normalized});
                 store.put(&seen, &Manager::new("clickhouse-operator", false));
             }
             for class in object.pointer("/spec/templates/volumeClaimTemplates").and_then(Value::as_array).into_iter().flatten() {

@@ -302,7 +302,8 @@ pub(super) async fn change(case: &Case, change: Change, definitions: Option<&Arc
                         Outcome::Wrong(format!("refused without naming both sides: {reason}"))
                     }
                     Refusal::Unneeded => Outcome::Unneeded(reason),
-                    _ => Outcome::Refused(reason),
+                    Refusal::Needed => Outcome::Right,
+                    Refusal::Allowed => Outcome::Refused(reason),
                 };
             }
         }

@@ -202,8 +202,12 @@ fn pods(spec: &Value, input: &str, value: Value, field: &[&str], is_so: impl Fn(
     let defined = |name: Option<&str>| name.and_then(|name| named(spec, "podTemplates", name)).is_some();
     let mut fields = Vec::new();
     for (index, template) in used.iter().flatten().filter_map(|name| named(spec, "podTemplates", (*name)?)) {
-        let container = container(template).map(|(index, _)| index.to_string()).unwrap_or_default();
-        fields.push(below(&format!("spec.templates.podTemplates.{index}.spec.containers.{container}"), field));
+        let at = |container: usize| format!("spec.templates.podTemplates.{index}.spec.containers.{container}");
+        match container(template) {
+            Some((container, _)) => fields.push(below(&at(container), field)),
+            // Of a container that only the operator adds all has to be said.
+            None => fields.extend([&["name"], &["image"], field].map(|field| below(&at(0), field))),
+        }
     }
     let new = spec["templates"]["podTemplates"].as_array().map_or(0, Vec::len).to_string();
     if !used.iter().flatten().copied().all(defined) {

@@ -24,8 +24,50 @@ use self::meaning::Change;
 use self::schema::Definitions;
 use crate::kubernetes::meta::Kind;
 
-/// Of a hundred changes that can be made, how many are made exactly; the others are refused with the reason.
-const EXACT: usize = 95;
+/// The changes that are refused with the reason, each with the installations: where hosts are written out one by one, or come from several
+/// templates, only the installation's own words tell what is meant.
+const REFUSED: [(&str, &[&str]); 5] = [
+    (
+        "shards",
+        &[
+            "layout-replica-shards",
+            "layout-shard-list",
+            "layout-shard-names",
+            "net-secure",
+            "settings-levels",
+            "storage-by-cluster",
+            "whole-chart-zones",
+        ],
+    ),
+    (
+        "replicas",
+        &[
+            "layout-replica-list",
+            "layout-replica-shards",
+            "layout-shard-list",
+            "layout-shard-names",
+            "layout-zones",
+            "net-secure",
+            "pod-canary",
+            "settings-levels",
+            "whole-chart-zones",
+        ],
+    ),
+    ("version", OF_SEVERAL_TEMPLATES),
+    ("memory", OF_SEVERAL_TEMPLATES),
+    ("size", &["storage-by-cluster"]),
+];
+
+/// The installations whose hosts' pods come from several templates, or from elsewhere.
+const OF_SEVERAL_TEMPLATES: &[&str] = &[
+    "layout-replica-list",
+    "layout-replica-shards",
+    "layout-shard-names",
+    "layout-zones",
+    "pod-canary",
+    "pod-elsewhere",
+    "whole-chart-zones",
+];
 
 /// The rows of a table: what became of each step of each installation.
 type Table = BTreeMap<String, Vec<(&'static str, Outcome)>>;
@@ -87,7 +129,6 @@ async fn every_installation_is_adopted_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "most changes of an adopted installation do more or less than they should yet"]
 async fn every_change_is_made_exactly_or_refused_with_the_reason() {
     let definitions = Definitions::in_force().map(Arc::new);
     let mut table = Table::new();
@@ -99,19 +140,21 @@ async fn every_change_is_made_exactly_or_refused_with_the_reason() {
         table.insert(case.name.clone(), row);
     }
     show(&table);
-    let count = |is: fn(&Outcome) -> bool| cells(&table).filter(|outcome| is(outcome)).count();
-    let made = count(|outcome| matches!(outcome, Outcome::Right | Outcome::Forced));
-    let refused = count(|outcome| matches!(outcome, Outcome::Unneeded(_)));
-    let without = Change::ALL.len() * table.len() - count(|outcome| *outcome != Outcome::Without);
-    assert_eq!(count(|outcome| matches!(outcome, Outcome::Wrong(_))), 0, "see the table");
-    assert!(made * 100 >= EXACT * (made + refused), "{refused} of {} were refused though they can be made", made + refused);
-    // Not everything has an override to take out.
-    assert!(without <= table.len(), "{without} could not be tried");
+    assert!(cells(&table).all(|outcome| !matches!(outcome, Outcome::Wrong(_) | Outcome::Unneeded(_))), "see the table");
+    if installation::are_all() {
+        for (title, expected) in REFUSED {
+            let is_refused = |row: &[(&str, Outcome)]| row.iter().any(|cell| cell.0 == title && matches!(cell.1, Outcome::Refused(_)));
+            let refused: Vec<_> = table.iter().filter(|(_, row)| is_refused(row)).map(|(name, _)| name.as_str()).collect();
+            assert_eq!(refused, expected, "{title}");
+        }
+        // Not everything has an override to take out.
+        let without = cells(&table).filter(|outcome| **outcome == Outcome::Without).count();
+        assert!(without <= table.len() / 2, "{without} could not be tried");
+    }
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "not each drift is told yet"]
-async fn every_drift_is_told_and_none_fails_a_refresh() {
+async fn every_drift_is_told_and_taken_back_and_none_fails_a_refresh() {
     let definitions = Definitions::in_force().map(Arc::new);
     let mut table = Table::new();
     for case in installation::chosen() {
