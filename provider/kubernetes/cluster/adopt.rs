@@ -3,9 +3,9 @@
 //! Whatever has an input of ours is read into it; what has none ends up in `chiOverrides` and `chkOverrides`, which are the
 //! difference between what the inputs render and what is there. So any installation can be adopted, and its next preview is empty.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::aspects::{self, ClusterArgs, FreeForm, Live};
+use super::aspects::{self, ClusterArgs, FreeForm, Kept, Live};
 use super::manifest::{self, Login};
 use super::objects::Objects;
 use super::{defaults, validate};
@@ -28,12 +28,9 @@ pub(super) fn inputs(live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
 /// Leaves out what inputs can't say in the very words of somebody else's installation, and what Check would refuse: it stays in the
 /// overrides.
 fn sift(args: &mut ClusterArgs, live: &Live, urn: &Urn, login: &Login) {
-    /// What every cluster has.
-    const KEPT: [&str; 4] = ["name", "namespace", "clusterName", "__defaults"];
-    let Ok(Value::Object(mut inputs)) = serde_json::to_value(&*args) else { return };
-    let parse = |inputs: &Map<String, Value>| serde_json::from_value::<ClusterArgs>(Value::Object(inputs.clone())).ok();
+    let parse = |inputs: &Value| serde_json::from_value::<ClusterArgs>(inputs.clone()).ok();
     // What is wrong, and how many fields would be written otherwise than they are.
-    let faults = |inputs: &Map<String, Value>| -> Option<(usize, usize)> {
+    let faults = |inputs: &Value| -> Option<(usize, usize)> {
         let args = parse(inputs)?;
         let filled = defaults::fill(urn, &Autonaming::Default, "", None, &Known::all(args.clone())).ok()?;
         let refused = validate::program(&Known::all(filled), None).len();
@@ -41,24 +38,57 @@ fn sift(args: &mut ClusterArgs, live: &Live, urn: &Urn, login: &Login) {
         let others = rendered.map_or(0, |rendered| others(&rendered["spec"], live.spec()));
         Some((refused, others))
     };
+    let Ok(mut inputs) = serde_json::to_value(&*args) else { return };
     let mut worst = faults(&inputs);
     while worst.is_none_or(|worst| worst != (0, 0)) {
-        let candidates = inputs.keys().filter(|key| !KEPT.contains(&key.as_str())).cloned().collect::<Vec<_>>();
-        let without = |key: &String| {
+        let without = |path: Vec<String>| {
             let mut fewer = inputs.clone();
-            fewer.remove(key);
-            Some((faults(&fewer)?, key.clone()))
+            let lost = remove(&mut fewer, &path);
+            Some((faults(&fewer)?, lost, path, fewer))
         };
-        let Some((better, key)) = candidates.iter().filter_map(without).min() else { break };
-        if worst.is_some_and(|worst| better >= worst) {
-            break;
-        }
-        inputs.remove(&key);
-        worst = Some(better);
+        let is_better = |found: &(usize, usize)| worst.is_none_or(|worst| *found < worst);
+        let best = |paths: Vec<Vec<String>>| {
+            let tried = paths.into_iter().filter_map(without).filter(|(found, ..)| is_better(found));
+            tried.min_by(|one, other| (one.0, one.1, &one.2).cmp(&(other.0, other.1, &other.2)))
+        };
+        // A group only goes where none of its parts helps.
+        let [single, groups] = removable(&inputs);
+        let Some((found, _, _, fewer)) = best(single).or_else(|| best(groups)) else { break };
+        (inputs, worst) = (fewer, Some(found));
     }
     if let Some(sifted) = parse(&inputs) {
         *args = sifted;
     }
+}
+
+/// Every input that a cluster can do without, and every group of inputs.
+fn removable(inputs: &Value) -> [Vec<Vec<String>>; 2] {
+    /// What every cluster has.
+    const KEPT: [&str; 4] = ["name", "namespace", "clusterName", "__defaults"];
+    fn collect(inputs: &Value, path: &mut Vec<String>, found: &mut [Vec<Vec<String>>; 2]) {
+        for (key, value) in inputs.as_object().into_iter().flatten() {
+            if path.is_empty() && KEPT.contains(&key.as_str()) {
+                continue;
+            }
+            path.push(key.clone());
+            found[usize::from(value.is_object())].push(path.clone());
+            collect(value, path, found);
+            path.pop();
+        }
+    }
+    let mut found = [Vec::new(), Vec::new()];
+    collect(inputs, &mut Vec::new(), &mut found);
+    found
+}
+
+/// Takes out what stands at `path`, and gives how many inputs that are.
+fn remove(inputs: &mut Value, path: &[String]) -> usize {
+    fn count(value: &Value) -> usize {
+        value.as_object().map_or(1, |fields| fields.values().map(count).sum())
+    }
+    let Some((last, above)) = path.split_last() else { return 0 };
+    let parent = above.iter().try_fold(inputs, |value, key| value.get_mut(key));
+    parent.and_then(|parent| parent.as_object_mut()?.remove(last)).map_or(0, |removed| count(&removed))
 }
 
 /// How many fields of what is rendered are not there, or are others.
@@ -78,6 +108,9 @@ fn others(rendered: &Value, live: &Value) -> usize {
 
 /// The same of a list: of named things by their names.
 fn elements(list: &str, rendered: &[Value], live: &[Value]) -> usize {
+    if manifest::is_sole(list, rendered) && manifest::is_sole(list, live) {
+        return others(&rendered[0], &live[0]);
+    }
     let Some(key) = manifest::merge_key(list, rendered).filter(|_| manifest::merge_key(list, live).is_some()) else {
         return usize::from(rendered != live);
     };
@@ -85,22 +118,25 @@ fn elements(list: &str, rendered: &[Value], live: &[Value]) -> usize {
     rendered.iter().map(|element| others(element, &same(element))).sum()
 }
 
-/// `old` with what has drifted on the API server since `old` was written there: nothing changes in it when nothing has.
+/// `old` with what has drifted on the API server since `old` was written there: nothing changes in it when nothing has. Of a cluster that
+/// this provider made, what others have added is theirs; of an adopted one its program says all.
 pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
     let Some(Objects { installation: Some(installation), keeper, service, .. }) = render(old, urn, login) else { return old.clone() };
     let adopted = old.adopted().cloned();
     let written = Live { installation, keeper, service, adopted: adopted.clone() };
-    let found = Live {
-        adopted: adopted.clone(),
+    let mut found = Live {
+        adopted,
         installation: project(&written.installation, &live.installation),
         keeper: written.keeper.as_ref().zip(live.keeper.as_ref()).map(|(written, live)| project(written, live)),
         service: written.service.as_ref().zip(live.service.as_ref()).map(|(written, live)| project(written, live)),
     };
+    if found.adopted.is_some() {
+        found.installation["spec"] = live.spec().clone();
+    }
     let expected = Live {
-        adopted,
         keeper: found.keeper.as_ref().and(written.keeper.clone()),
         service: found.service.as_ref().and(written.service.clone()),
-        installation: written.installation,
+        ..written
     };
     if same_but_task(&expected.installation, &found.installation)
         && match (&expected.keeper, &found.keeper) {
@@ -113,7 +149,31 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
         return old.clone();
     }
     let (before, after) = (inputs(&expected, urn, login), inputs(&found, urn, login));
-    overlay_difference(old, &before, &after).unwrap_or_else(|| old.clone())
+    let result = overlay_difference(old, &before, &after).unwrap_or_else(|| old.clone());
+    if found.adopted.is_none() || gives(&result, &found, urn, login) { result } else { described_anew(old, after) }
+}
+
+/// Whether inputs are sound and render what is there.
+fn gives(args: &ClusterArgs, found: &Live, urn: &Urn, login: &Login) -> bool {
+    let rendered = render(args, urn, login).and_then(|rendered| rendered.installation);
+    rendered.is_some_and(|rendered| difference(&rendered, &found.installation).is_none())
+}
+
+/// The inputs `found`, with what the objects don't tell as in `old`: said in another place, it would be in the way of what has drifted.
+fn described_anew(old: &ClusterArgs, mut found: ClusterArgs) -> ClusterArgs {
+    let (was, is) = (&old.operations, &mut found.operations);
+    is.allow_data_loss = was.allow_data_loss;
+    is.skip_await = was.skip_await;
+    is.force_conflicts = was.force_conflicts;
+    found.naming.create_namespace = old.naming.create_namespace;
+    found.defaults.clone_from(&old.defaults);
+    if let Some(was) = &old.access.admin {
+        let is = found.access.admin.get_or_insert_default();
+        is.password.clone_from(&was.password);
+        is.existing_secret.clone_from(&was.existing_secret);
+        is.password_version.clone_from(&was.password_version);
+    }
+    found
 }
 
 /// The manifests that inputs come to, as far as they can be understood.
@@ -121,7 +181,11 @@ pub(super) fn render(args: &ClusterArgs, urn: &Urn, login: &Login) -> Option<Obj
     let namespace = args.naming.namespace.clone().unwrap_or_default();
     let filled = defaults::fill(urn, &Autonaming::Default, &namespace, None, &Known::all(args.clone())).ok()?;
     let cluster = validate::validate(&Known::all(filled)).ok()?;
-    Some(manifest::build(&cluster, urn, login, ""))
+    let mut manifests = manifest::build(&cluster, urn, login, "");
+    if let Some(installation) = manifests.installation.as_mut().filter(|_| cluster.adopted.is_some()) {
+        Kept::take(&mut installation["spec"]);
+    }
+    Some(manifests)
 }
 
 /// `live` reduced to the fields that `written` has: others belong to others.
@@ -207,7 +271,12 @@ fn transfer(target: &mut Value, before: &Value, after: &Value) {
 
 /// The same of a list: of named things by their names.
 fn transfer_elements(list: &str, target: &mut Vec<Value>, before: &[Value], after: &[Value]) {
-    let key = [&*target, before, after].into_iter().map(|elements| manifest::merge_key(list, elements)).reduce(std::option::Option::and);
+    if let ([there], [before], [after]) = (&mut **target, before, after)
+        && [&*there, before, after].into_iter().all(|only| manifest::is_sole(list, std::slice::from_ref(only)))
+    {
+        return transfer(there, before, after);
+    }
+    let key = [&*target, before, after].into_iter().map(|elements| manifest::merge_key(list, elements)).reduce(Option::and);
     let Some(key) = key.flatten() else {
         after.clone_into(target);
         return;

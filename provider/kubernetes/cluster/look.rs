@@ -378,7 +378,8 @@ pub(super) fn found(
             row.report_missing(&mut state);
         }
     }
-    if let Some(known) = old_state.filter(|state| !state.version.is_empty()) {
+    // Of an adopted cluster that names no version it is known that it is to run what it ran.
+    if let Some(known) = old_state.filter(|state| !state.version.is_empty() || live.adopted.is_some()) {
         let wanted = known.version_to_run().to_owned();
         state.version = found_version.unwrap_or_else(|| wanted.clone());
         state.wanted_version = Some(wanted).filter(|wanted| *wanted != state.version);

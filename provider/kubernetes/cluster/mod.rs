@@ -25,6 +25,7 @@ mod removal;
 mod restarts;
 mod rollout;
 mod shape;
+mod shared;
 pub mod state;
 mod survey;
 mod task;
@@ -169,8 +170,9 @@ impl Resource for Cluster {
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);
             Box::pin(tryout::update(&api, ctx, &cluster, &login, old_state)).await?;
-            match Box::pin(Live::look(&api, old)).await {
-                Ok(live) => {
+            match Box::pin(Live::look_at_all(&api, old)).await {
+                Ok((live, installation)) => {
+                    shared::refuse_shared(old, &cluster, installation.as_ref())?;
                     CheckFailure::none(live.refusals(&to, new))?;
                     from = live.shape().clone();
                     survey::expandable(&api, &from, &to, new).await?;
@@ -224,6 +226,7 @@ impl Resource for Cluster {
             Box::pin(survey::expandable(&api, live.shape(), &to, &known)).await?;
             let growing = guard::growing(live.shape(), &to);
             look::refuse_foreign(ctx, &cluster, &observed.uids, &found)?;
+            shared::refuse_shared(old, &cluster, found.installation.as_ref())?;
             let before = login::Before {
                 password: old_state.and_then(ClusterState::secret_password),
                 same_version: new.has_password_of(old),

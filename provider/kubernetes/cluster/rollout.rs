@@ -214,7 +214,7 @@ impl Rollout<'_> {
         let Naming { namespace, name, .. } = &self.cluster.naming;
         let object = Part::Installation.row().object(namespace, name);
         let failed = |error: Error| error.to_failure();
-        let Some(managers) = Box::pin(objects::disown(self.api, &object)).await.map_err(failed)? else { return Ok(()) };
+        let Some(managers) = Box::pin(objects::disown(self.api, &object, self.mode().force)).await.map_err(failed)? else { return Ok(()) };
         if let Some(old) = self.old.and_then(validate::last) {
             let mut installation = manifest::installations(&old).0;
             if let Some(spec) = installation["spec"].as_object_mut() {

@@ -45,9 +45,9 @@ pub fn yes_or_no(word: &str) -> Option<bool> {
     }
 }
 
-/// Whether the operator takes a value for a yes.
+/// Whether the operator takes a value for a yes; newer ones take true, too.
 pub fn is_yes(value: &Value) -> bool {
-    value.as_str().and_then(yes_or_no) == Some(true)
+    value.as_bool().or_else(|| yes_or_no(value.as_str()?)) == Some(true)
 }
 
 #[derive(Deserialize)]

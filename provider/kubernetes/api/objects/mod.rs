@@ -108,13 +108,13 @@ pub async fn apply(api: &Api, manifest: &Value, write: Write) -> Result<Value, E
     }
 }
 
-/// Makes nobody the owner of what others have written of an object without an apply, so that what is not written any more goes. Who applies
-/// it, and the operator, keep theirs. Gives the names of those that lost something; `None` when this provider applies the object already, and
+/// Makes nobody the owner of what others have written of an object without an apply, so that what is not written any more goes. The
+/// operator keeps its own, and so does who applies the object, unless told to `force` it. Gives the names of those that lost something; `None` when this provider applies the object already, and
 /// nobody did.
-pub async fn disown(api: &Api, object: &ObjectRef) -> Result<Option<Vec<String>>, Error> {
+pub async fn disown(api: &Api, object: &ObjectRef, force: bool) -> Result<Option<Vec<String>>, Error> {
     let Some(live) = fetch(api, object).await? else { return Ok(None) };
     let entries = live["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
-    let (dropped, mut kept): (Vec<Value>, Vec<Value>) = entries.into_iter().partition(is_foreign_edit);
+    let (dropped, mut kept): (Vec<Value>, Vec<Value>) = entries.into_iter().partition(|entry| is_foreign(entry, force));
     if dropped.is_empty() {
         let is_applied = kept.iter().any(|entry| entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply");
         return Ok((!is_applied).then(Vec::new));
@@ -130,13 +130,13 @@ pub async fn disown(api: &Api, object: &ObjectRef) -> Result<Option<Vec<String>>
     Ok(Some(names))
 }
 
-/// Whether an entry of `managedFields` is of somebody else's, who wrote what we are to write, and not by an apply.
-fn is_foreign_edit(entry: &Value) -> bool {
+/// Whether an entry of `managedFields` is of somebody else's, who wrote what we are to write; by an apply only where that counts, too.
+fn is_foreign(entry: &Value, by_apply: bool) -> bool {
     const OPERATOR: &str = "clickhouse-operator";
     let manager = entry["manager"].as_str().unwrap_or_default();
     let fields = &entry["fieldsV1"];
     let of_ours = ["f:labels", "f:annotations"].into_iter().any(|field| !fields["f:metadata"][field].is_null());
-    entry["operation"] != "Apply"
+    (by_apply || entry["operation"] != "Apply")
         && entry["subresource"].as_str().is_none_or(str::is_empty)
         && manager != FIELD_MANAGER
         && !manager.contains(OPERATOR)

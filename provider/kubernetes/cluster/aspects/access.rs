@@ -1,5 +1,6 @@
 //! Access to ClickHouse.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -7,6 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::check::is_range;
 use super::read::{text, yes};
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 
@@ -21,6 +23,9 @@ const PRIVATE_NETWORKS: [&str; 7] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0
 
 /// The operator's own user.
 const OPERATOR: &str = "clickhouse_operator";
+
+/// The field of a user's networks.
+const NETWORKS: &str = "networks/ip";
 
 /// The longest name of an administrator.
 const USERNAME: usize = 64;
@@ -191,8 +196,10 @@ impl Aspect for Access {
         let Self { username, credential, networks, interserver } = self;
         let Drafts { password_hash, installation, .. } = drafts;
         let mut say = |user: &str, field: &str, value: Value| installation.users.insert(format!("{user}/{field}"), value);
-        if let Some(networks) = networks {
-            say(username, "networks/ip", json!(networks));
+        let written = cluster.adopted.as_ref().and_then(|adopted| adopted.networks.get(&format!("{username}/{NETWORKS}")));
+        let is_same = |written: &&Value| networks.is_none() || addresses(written) == *networks;
+        if let Some(networks) = written.filter(is_same).cloned().or_else(|| networks.as_ref().map(|networks| json!(networks))) {
+            say(username, NETWORKS, networks);
         }
         if cluster.adopted.is_none() {
             say(username, "access_management", json!("1"));
@@ -220,7 +227,7 @@ impl Aspect for Access {
         let user = administrator(users);
         AccessArgs {
             admin: Some(AdminArgs {
-                networks: serde_json::from_value(users[format!("{user}/networks/ip")].clone()).ok(),
+                networks: addresses(&users[format!("{user}/{NETWORKS}")]),
                 username: Some(user),
                 ..AdminArgs::default()
             }),
@@ -349,6 +356,20 @@ impl Source {
         let password = text(password).or_else(|| password.as_number().map(ToString::to_string));
         password.filter(|password| !password.is_empty() && password != "_removed_").map(|password| Self::Text(password.into()))
     }
+}
+
+/// The networks of the administrator, by the field's key, where they are not written as inputs write them.
+pub(super) fn odd_networks(users: &Value) -> BTreeMap<String, Value> {
+    let key = format!("{}/{NETWORKS}", administrator(users));
+    let written = users.get(&key).filter(|written| addresses(written).is_none_or(|networks| json!(networks) != **written)).cloned();
+    written.map(|written| (key, written)).into_iter().collect()
+}
+
+/// The addresses and ranges in a user's networks; `None` where there is anything else, as a host's name.
+fn addresses(written: &Value) -> Option<Vec<String>> {
+    let items = written.as_array().map_or_else(|| std::slice::from_ref(written), Vec::as_slice);
+    let said = items.iter().filter(|item| !item.is_null()).map(|item| text(item).filter(|item| is_range(item)));
+    said.collect::<Option<Vec<_>>>().filter(|networks| !networks.is_empty())
 }
 
 /// The user that may manage users, else ClickHouse's `default`.

@@ -4,13 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::super::shape::{Claim, Holds, Installation, Shape};
-use super::draft::yes_no;
+use super::super::shape::{Claim, Holds, Host, Installation, Shape};
+use super::draft::{POD, yes_no};
+use super::kept::Kept;
 use super::read::{Live, container, text};
-use super::storage::{Provisioner, ReclaimPolicy};
-use crate::kubernetes::observe;
+use super::storage::{DATA, LOGS, Provisioner, ReclaimPolicy};
+use super::{access, image, layout};
+use crate::kubernetes::observe::is_yes;
 
 /// How the installation of an adopted cluster is written. Recorded with its inputs when it is adopted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,18 +20,30 @@ use crate::kubernetes::observe;
 pub struct Adopted {
     /// The template of the hosts' pods.
     pub(super) pod: Template,
-    /// The name of the ClickHouse container in it.
+    /// The name of the ClickHouse container in it; `None` where it has no container.
     pub(super) container: Option<String>,
+    /// The container's image, where inputs don't say all of it.
+    pub(super) image: Option<String>,
     /// The template of the data volumes.
     pub(super) data: ClaimStyle,
     /// The template of the log volumes.
     pub(super) logs: ClaimStyle,
-    /// How many shards and replicas there are, where the layout is written out host by host.
-    pub(super) explicit_layout: Option<(u32, u32)>,
+    /// Names for new templates where the usual ones are taken.
+    pub(super) instead: BTreeMap<String, String>,
+    /// How many shards there are, where they are written out one by one.
+    pub(super) shards: Option<u32>,
+    /// How many replicas there are, where they are written out one by one.
+    pub(super) replicas: Option<u32>,
+    /// Whether the cluster has no name.
+    pub(super) is_nameless: bool,
     /// Fields that say what is the operator's default anyway.
     pub(super) stated: BTreeSet<String>,
     /// The words in which fields say yes or no: the operator knows many.
-    pub(super) words: BTreeMap<String, String>,
+    pub(super) words: BTreeMap<String, Value>,
+    /// From where users may log in, by the field's key, where it is not written as inputs write it.
+    pub(super) networks: BTreeMap<String, Value>,
+    /// What properties can't carry.
+    pub(super) kept: Kept,
 }
 
 /// Which of the templates of a kind the hosts use.
@@ -84,40 +98,49 @@ impl Template {
 }
 
 impl Adopted {
-    /// How a live installation is written.
+    /// How a live installation is written. Of several clusters the first one's hosts count.
     pub(in super::super) fn of(live: &Live) -> Self {
         let spec = live.spec();
         let Shape { clickhouse, .. } = Shape::of(&live.installation, None);
-        let pod = Template::of(clickhouse.pod_template_names());
-        let template = pod.name().and_then(|name| named(&spec["templates"]["podTemplates"], name));
-        let container = template.and_then(|template| text(&container(template, "clickhouse")["name"]));
-        let words = ["stop", "suspend"].into_iter().filter_map(|field| Some((field.to_owned(), text(&spec[field])?)));
-        let words = words.filter(|(_, word)| observe::yes_or_no(word).is_some()).collect();
-        let layout = &live.cluster()["layout"];
-        let counts = ["shardsCount", "replicasCount"].into_iter().filter(|field| layout.get(*field).is_some());
-        let has_list = |field: &str| layout[field].as_array().is_some_and(|list| !list.is_empty());
-        // Without a name it can't be told from another in a list.
-        let is_nameless = live.cluster().is_object() && live.cluster().get("name").is_none();
-        let is_explicit = is_nameless || has_list("shards") || has_list("replicas");
-        let of_first = || clickhouse.hosts.iter().filter(|host| host.cluster == live.cluster_name());
-        let most = |index: fn(&super::super::shape::Host) -> u32| of_first().map(|host| index(host) + 1).max().unwrap_or(1);
+        let hosts: Vec<&Host> = clickhouse.hosts.iter().filter(|host| host.cluster == live.cluster_name()).collect();
+        let pod = Template::of(hosts.iter().map(|host| host.pod_template.as_str()));
+        let templates = &spec["templates"];
+        let template = pod.name().and_then(|name| named(&templates["podTemplates"], name));
+        let container = template.map_or(&Value::Null, |template| container(template, "clickhouse"));
+        let words = ["stop", "suspend"].into_iter().filter_map(|field| Some((field.to_owned(), spec.get(field)?.clone())));
+        let counts = &live.cluster()["layout"];
+        let stated = ["shardsCount", "replicasCount"].into_iter().filter(|field| counts.get(*field).is_some());
+        let is_taken = |(list, name): &(&str, &str)| named(&templates[*list], name).is_some();
+        let usual = [("podTemplates", POD), ("volumeClaimTemplates", DATA), ("volumeClaimTemplates", LOGS)].into_iter().filter(is_taken);
+        let instead = usual.filter_map(|(list, name)| {
+            let other = (2..u32::MAX).map(|number| format!("{name}-{number}")).find(|other| named(&templates[list], other).is_none())?;
+            Some((name.to_owned(), other))
+        });
+        let (shards, replicas) = layout::written_out(counts, &hosts);
         Self {
             // One that is named and not there comes from elsewhere, and can't be written into.
             pod: if template.is_none() && pod != Template::None { Template::Several } else { pod },
-            container,
-            data: ClaimStyle::of(spec, &clickhouse, Holds::Data),
-            logs: ClaimStyle::of(spec, &clickhouse, Holds::Logs),
-            explicit_layout: is_explicit.then(|| (most(|host| host.shard), most(|host| host.replica))),
-            stated: counts.map(str::to_owned).collect(),
-            words,
+            image: image::unsaid(container),
+            container: text(&container["name"]),
+            data: ClaimStyle::of(spec, &clickhouse, &hosts, Holds::Data),
+            logs: ClaimStyle::of(spec, &clickhouse, &hosts, Holds::Logs),
+            instead: instead.collect(),
+            shards,
+            replicas,
+            is_nameless: live.cluster().is_object() && live.cluster().get("name").is_none(),
+            stated: stated.map(str::to_owned).collect(),
+            words: words.collect(),
+            networks: access::odd_networks(&spec["configuration"]["users"]),
+            kept: Kept::default(),
         }
     }
 
     /// How a field is to say yes or no; `None` where it need not.
-    pub(super) fn word(&self, field: &str, says_yes: bool) -> Option<&str> {
+    pub(super) fn word(&self, field: &str, says_yes: bool) -> Option<Value> {
         match self.words.get(field) {
-            Some(word) if observe::yes_or_no(word) == Some(says_yes) => Some(word),
-            known => (says_yes || known.is_some()).then_some(yes_no(says_yes)),
+            Some(word) if is_yes(word) == says_yes => Some(word.clone()),
+            Some(Value::Bool(_)) => Some(json!(says_yes)),
+            known => (says_yes || known.is_some()).then(|| json!(yes_no(says_yes))),
         }
     }
 
@@ -125,19 +148,36 @@ impl Adopted {
     pub(super) fn states(&self, field: &str) -> bool {
         self.stated.contains(field)
     }
+
+    /// What a new template is called whose usual name is `name`.
+    pub(super) fn new_name<'a>(&'a self, name: &'a str) -> &'a str {
+        self.instead.get(name).map_or(name, String::as_str)
+    }
+
+    /// Finishes a `spec` over which the overrides `said` were laid: what is new in a list comes last, and what properties can't carry is
+    /// put back.
+    pub(in super::super) fn finish(&self, spec: &mut Value, said: &Value) {
+        let known = [self.pod.name(), self.data.template.name(), self.logs.template.name()];
+        for list in ["podTemplates", "volumeClaimTemplates"] {
+            let is_new = |template: &Value| {
+                let name = template["name"].as_str();
+                !known.contains(&name) && name.is_none_or(|name| named(&said["templates"][list], name).is_none())
+            };
+            if let Some(templates) = spec.pointer_mut(&format!("/templates/{list}")).and_then(Value::as_array_mut) {
+                templates.sort_by_key(is_new);
+            }
+        }
+        self.kept.restore(spec);
+    }
 }
 
 impl ClaimStyle {
-    fn of(spec: &Value, clickhouse: &Installation, holds: Holds) -> Self {
-        let claims: Vec<&Claim> = clickhouse.claims.values().filter(|claim| claim.holds == holds).collect();
+    fn of(spec: &Value, clickhouse: &Installation, hosts: &[&Host], holds: Holds) -> Self {
+        let is_of = |claim: &&Claim| claim.holds == holds && hosts.iter().any(|host| host.name == claim.host);
         let management = &spec["defaults"]["storageManagement"];
         let said = |field: &str| management[field].clone();
         let default = Self::default();
-        let mut template = Template::of(claims.iter().map(|claim| claim.template.as_str()));
-        // Not every host has one.
-        if claims.len() != clickhouse.hosts.len() && template != Template::None {
-            template = Template::Several;
-        }
+        let template = Template::of(clickhouse.claims.values().filter(is_of).map(|claim| claim.template.as_str()));
         let found = template.name().and_then(|name| named(&spec["templates"]["volumeClaimTemplates"], name));
         let stated = found.map(|found| {
             let own = ["reclaimPolicy", "provisioner"].into_iter().filter(|field| found.get(*field).is_some());

@@ -254,7 +254,7 @@ fn is_qualified_part(part: &str) -> bool {
 }
 
 /// Whether `text` is an address, or an address and a prefix length.
-fn is_range(text: &str) -> bool {
+pub(super) fn is_range(text: &str) -> bool {
     let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
     let Ok(address) = address.parse::<IpAddr>() else { return false };
     let longest = if address.is_ipv4() { 32 } else { 128 };

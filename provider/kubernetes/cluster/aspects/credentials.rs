@@ -55,7 +55,8 @@ fn look_into(key: &str, above: &str, value: &Value, path: &PropertyPath, found: 
     }
 }
 
-fn says_credential(name: &str) -> bool {
+/// Whether a name in lower case is one of a credential.
+pub(super) fn says_credential(name: &str) -> bool {
     WORDS.iter().any(|word| name.contains(word))
 }
 

@@ -6,6 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::{Adopted, ValidatedCluster};
 
+/// The usual name of the template of hosts' pods, and of the container in it.
+pub(super) const POD: &str = "clickhouse";
+/// What the operator runs where nobody says what.
+const OPERATORS_IMAGE: &str = "clickhouse/clickhouse-server:latest";
+
 /// What the aspects say of a cluster's objects.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Drafts {
@@ -53,6 +58,8 @@ pub(super) struct PodDraft {
     name: String,
     /// Whether `references` has to name it: else it is used already.
     is_new: bool,
+    /// Whether somebody else's template has no container, so that the operator adds its own.
+    lacks_container: bool,
     /// Annotations of the pods.
     pub(super) annotations: Map<String, Value>,
     /// The container. With this name the operator takes it for the server's, whatever else the pod holds.
@@ -75,13 +82,13 @@ pub(in super::super) struct ServiceDraft {
 impl Drafts {
     /// Drafts of which nothing is said yet.
     pub(super) fn new(cluster: &ValidatedCluster, password_hash: Option<String>) -> Self {
-        let mut installation = InstallationDraft::new("clickhouse", "clickhouse");
-        if let Some(Adopted { pod, container, .. }) = &cluster.adopted {
+        let mut installation = InstallationDraft::new(POD, POD);
+        if let Some(adopted) = &cluster.adopted {
+            let Adopted { pod, container, .. } = adopted;
             installation.is_adopted = true;
             installation.pod.is_new = pod.name().is_none();
-            if let Some(name) = pod.name() {
-                name.clone_into(&mut installation.pod.name);
-            }
+            installation.pod.lacks_container = container.is_none();
+            pod.name().unwrap_or_else(|| adopted.new_name(POD)).clone_into(&mut installation.pod.name);
             if let Some(name) = container {
                 installation.pod.container.insert("name".to_owned(), json!(name));
             }
@@ -112,7 +119,14 @@ impl InstallationDraft {
             users: Map::new(),
             settings: Map::new(),
             zookeeper: None,
-            pod: PodDraft { name: template.to_owned(), is_new: true, annotations: Map::new(), container, fields: Map::new() },
+            pod: PodDraft {
+                name: template.to_owned(),
+                is_new: true,
+                lacks_container: false,
+                annotations: Map::new(),
+                container,
+                fields: Map::new(),
+            },
             claims: Vec::new(),
             services: Vec::new(),
             is_adopted: false,
@@ -129,7 +143,8 @@ impl InstallationDraft {
             }
             pod.into_template()
         });
-        let clusters = (!is_adopted || cluster.len() > 1).then_some(Value::Object(cluster));
+        let says_something = cluster.keys().any(|key| key != "name");
+        let clusters = (!is_adopted || says_something).then_some(Value::Object(cluster));
         let mut spec = Value::Object(fields);
         let mut put = |path: &[&str], value: Value| {
             let is_empty = value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty);
@@ -156,7 +171,10 @@ impl PodDraft {
     }
 
     fn into_template(self) -> Value {
-        let Self { name, is_new: _, annotations, container, mut fields } = self;
+        let Self { name, is_new: _, lacks_container, annotations, mut container, mut fields } = self;
+        if lacks_container && container.len() > 1 {
+            container.entry("image").or_insert_with(|| json!(OPERATORS_IMAGE));
+        }
         if container.len() > 1 || fields.is_empty() && annotations.is_empty() {
             fields.insert("containers".to_owned(), json!([container]));
         }

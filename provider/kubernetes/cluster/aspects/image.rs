@@ -77,6 +77,16 @@ pub(super) struct ContainerImage {
     pull_secrets: Vec<String>,
 }
 
+/// What an image is where inputs leave it open.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reference<'a> {
+    pub(super) repository: &'a str,
+    /// The tag.
+    pub(super) version: Option<&'a str>,
+    /// What somebody else has written: its tag counts where there is no other, and all of it where its digest is asked for.
+    pub(super) written: Option<&'a str>,
+}
+
 /// What a cluster keeps of the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -114,9 +124,11 @@ impl Aspect for ServerImage {
         if check.adopted().is_some() && version.is_some() && image.as_ref().is_some_and(|image| image.digest.is_some()) {
             check.fail("version", "has no effect beside `image.digest`, which says what runs: remove one of them");
         }
+        let written = check.adopted().and_then(|adopted| adopted.image.as_deref());
         check.is_for_one_pod_template("version", version.is_some());
         check.is_for_one_pod_template("image", image.is_some());
-        let image = ContainerImage::check("image", image.as_ref(), SERVER_REPOSITORY, version.as_deref(), check);
+        let defaults = Reference { repository: SERVER_REPOSITORY, version: version.as_deref(), written };
+        let image = ContainerImage::check("image", image.as_ref(), &defaults, check);
         Self { version: version.unwrap_or_default(), image }
     }
 
@@ -126,14 +138,18 @@ impl Aspect for ServerImage {
 
     fn read(live: &Live) -> ImageArgs {
         let (image, version) = parts(live.container(), live.pod(), SERVER_REPOSITORY);
-        ImageArgs { version, image }
+        // The digest says what runs, and a tag that may be another release tomorrow can't be asked for.
+        let has_digest = image.as_ref().is_some_and(|image| image.digest.is_some());
+        let is_said = |version: &String| live.adopted.is_none() || !has_digest && tag_problem(version).is_none();
+        ImageArgs { version: version.filter(is_said), image }
     }
 }
 
 impl ContainerImage {
-    /// Checks the image whose inputs stand at `path`. Its default tag is `version`; without any there is no image.
-    pub(super) fn check(path: &str, given: Option<&Image>, repository: &str, version: Option<&str>, check: &mut Checker<'_>) -> Self {
+    /// Checks the image whose inputs stand at `path`. Without any tag there is no image.
+    pub(super) fn check(path: &str, given: Option<&Image>, defaults: &Reference<'_>, check: &mut Checker<'_>) -> Self {
         let Image { repository: given, tag, digest, pull_policy, pull_secrets } = given.cloned().unwrap_or_default();
+        let Reference { repository, version, written } = *defaults;
         let repository = given.unwrap_or_else(|| repository.to_owned());
         if !is_repository(&repository) {
             let reason = format!(
@@ -151,9 +167,14 @@ impl ContainerImage {
                     let reason = format!("`{digest}` is not a valid digest: it is `sha256:` and 64 hex digits");
                     check.fail(&format!("{path}.digest"), reason);
                 }
-                Some(format!("{repository}@{digest}"))
+                let same = written.filter(|written| matches!(split(written), (at, _, found) if at == repository && found == Some(digest)));
+                Some(same.map_or_else(|| format!("{repository}@{digest}"), str::to_owned))
             }
-            None => tag.as_deref().or(version).map(|tag| format!("{repository}:{tag}")),
+            None => match (tag.as_deref().or(version), written.map(|written| split(written).1)) {
+                (Some(tag), _) | (None, Some(Some(tag))) => Some(format!("{repository}:{tag}")),
+                (None, Some(None)) => Some(repository.clone()),
+                (None, None) => None,
+            },
         };
         let pull_secrets = pull_secrets.unwrap_or_default();
         for (index, secret) in pull_secrets.iter().enumerate() {
@@ -180,33 +201,51 @@ impl ContainerImage {
 
 /// The parts of a container's image: what differs from the `official` one, and its tag.
 pub(super) fn parts(container: &Value, pod: &Value, official: &str) -> (Option<Image>, Option<String>) {
-    let reference = container["image"].as_str().unwrap_or_default();
-    let (named, digest) = reference.split_once('@').map_or((reference, None), |(named, digest)| (named, Some(digest.to_owned())));
-    let (repository, tag) = match named.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag.to_owned())),
-        _ => (named, None),
-    };
+    let (repository, tag, digest) = split(container["image"].as_str().unwrap_or_default());
     let secrets = pod["spec"]["imagePullSecrets"].as_array();
     let image = Image {
         repository: (repository != official && !repository.is_empty()).then(|| repository.to_owned()),
         tag: None,
-        digest,
+        digest: digest.map(str::to_owned),
         pull_policy: serde_json::from_value(container["imagePullPolicy"].clone()).ok(),
         pull_secrets: secrets.map(|secrets| secrets.iter().filter_map(|secret| text(&secret["name"])).collect()),
     };
-    ((image != Image::default()).then_some(image), tag)
+    ((image != Image::default()).then_some(image), tag.map(str::to_owned))
+}
+
+/// Repository, tag and digest of an image.
+fn split(reference: &str) -> (&str, Option<&str>, Option<&str>) {
+    let (named, digest) = reference.split_once('@').map_or((reference, None), |(named, digest)| (named, Some(digest)));
+    match named.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag), digest),
+        _ => (named, None, digest),
+    }
+}
+
+/// A container's image, where no input says its tag.
+pub(super) fn unsaid(container: &Value) -> Option<String> {
+    let image = text(&container["image"])?;
+    let (_, tag, digest) = split(&image);
+    let is_said = tag.is_none_or(|tag| tag_problem(tag).is_none()) && digest.is_some() != tag.is_some();
+    (!is_said).then_some(image)
 }
 
 fn check_tag(check: &mut Checker<'_>, path: &str, tag: &str) {
+    if let Some(problem) = tag_problem(tag) {
+        check.fail(path, problem);
+    }
+}
+
+/// Why `tag` can't be asked for, or `None`.
+fn tag_problem(tag: &str) -> Option<String> {
     let well_formed = tag.len() <= 128
         && tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && tag.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
     let example = VERSION;
     if tag == "latest" || tag == "head" {
-        let reason = format!("`{tag}` is another release each time a node pulls it: name a release, for example `{example}`");
-        check.fail(path, reason);
-    } else if !well_formed {
-        check.fail(path, format!("`{tag}` is not a valid image tag: name a release, for example `{example}`"));
+        Some(format!("`{tag}` is another release each time a node pulls it: name a release, for example `{example}`"))
+    } else {
+        (!well_formed).then(|| format!("`{tag}` is not a valid image tag: name a release, for example `{example}`"))
     }
 }
 

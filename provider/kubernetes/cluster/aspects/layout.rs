@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::super::address;
-use super::super::shape::MOST_HOSTS;
+use super::super::shape::{Host, MOST_HOSTS};
 use super::read::number;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
 
@@ -67,16 +67,14 @@ impl Aspect for Layout {
             // Whoever goes on all the same has little to go through.
             shards = 1;
         }
-        let explicit = check.adopted().and_then(|adopted| adopted.explicit_layout);
-        for (path, asked, there) in explicit
-            .into_iter()
-            .flat_map(|there| [("shards", shards, there.0), ("replicas", replicas, there.1)])
-            .filter(|(_, asked, there)| asked != there)
-        {
-            let reason = format!(
-                "is {asked}, but the layout is written out host by host and comes to {there}: change it in `chiOverrides.configuration.clusters`"
-            );
-            check.fail(path, reason);
+        let written_out = check.adopted().map(|adopted| (adopted.shards, adopted.replicas)).unwrap_or_default();
+        for (path, asked, there) in [("shards", shards, written_out.0), ("replicas", replicas, written_out.1)] {
+            if let Some(there) = there.filter(|there| *there != asked) {
+                let reason = format!(
+                    "is {asked}, but the {path} are written out one by one and come to {there}: change them in `chiOverrides.configuration.clusters`, in the cluster's `layout`"
+                );
+                check.fail(path, reason);
+            }
         }
         let by_default = check.adopted().is_none() && shards > 1;
         Self { shards, replicas, per_shard_services: per_shard_services.unwrap_or(by_default) }
@@ -85,13 +83,14 @@ impl Aspect for Layout {
     fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
         let Self { shards, replicas, per_shard_services } = self;
         let draft = &mut drafts.installation;
-        let counts = [("shardsCount", *shards), ("replicasCount", *replicas)].into_iter();
-        let is_written = |field: &str, count| match &cluster.adopted {
-            None => true,
-            Some(adopted) => adopted.explicit_layout.is_none() && (count != 1 || adopted.states(field)),
+        let adopted = cluster.adopted.as_ref();
+        let written_out = adopted.map(|adopted| (adopted.shards, adopted.replicas)).unwrap_or_default();
+        let counts = [("shardsCount", *shards, written_out.0), ("replicasCount", *replicas, written_out.1)].into_iter();
+        let is_written = |field: &str, count, written_out: Option<u32>| {
+            adopted.is_none_or(|adopted| written_out.is_none() && (count != 1 || adopted.states(field)))
         };
-        let layout: Map<_, _> =
-            counts.filter(|(field, count)| is_written(field, *count)).map(|(field, count)| (field.to_owned(), json!(count))).collect();
+        let counts = counts.filter(|(field, count, written_out)| is_written(field, *count, *written_out));
+        let layout: Map<_, _> = counts.map(|(field, count, _)| (field.to_owned(), json!(count))).collect();
         if !layout.is_empty() {
             draft.cluster.insert("layout".to_owned(), Value::Object(layout));
         }
@@ -111,12 +110,26 @@ impl Aspect for Layout {
         let (shards, replicas) = (number(&layout["shardsCount"]), number(&layout["replicasCount"]));
         if let Some(adopted) = &live.adopted {
             // Its Services have their own names.
-            let (shards, replicas) = adopted.explicit_layout.unwrap_or((shards.unwrap_or(1), replicas.unwrap_or(1)));
+            let (shards, replicas) = (adopted.shards.or(shards).unwrap_or(1), adopted.replicas.or(replicas).unwrap_or(1));
             return LayoutArgs { shards: Some(shards), replicas: Some(replicas), per_shard_services: None };
         }
         let services = live.spec()["defaults"]["templates"].get("shardServiceTemplate");
         LayoutArgs { shards, replicas, per_shard_services: services.map(|_| true) }
     }
+}
+
+/// How many shards and replicas `hosts` come to, each where `layout` writes them out one by one, so that its count decides nothing.
+pub(super) fn written_out(layout: &Value, hosts: &[&Host]) -> (Option<u32>, Option<u32>) {
+    let list = |field: &str| layout[field].as_array().map(Vec::as_slice).unwrap_or_default();
+    let (shards, replicas) = (list("shards"), list("replicas"));
+    let says =
+        |elements: &[Value], fields: [&str; 2]| elements.iter().any(|element| fields.iter().any(|field| element.get(field).is_some()));
+    let most = |index: fn(&Host) -> u32| hosts.iter().map(|host| index(host) + 1).max().unwrap_or(1);
+    let is_counted = |field: &str, most: u32| number(&layout[field]) == Some(most);
+    let (most_shards, most_replicas) = (most(|host| host.shard), most(|host| host.replica));
+    let has_shards = !shards.is_empty() || says(replicas, ["shards", "shardsCount"]);
+    let has_replicas = says(shards, ["replicas", "replicasCount"]) || !replicas.is_empty() && !is_counted("replicasCount", most_replicas);
+    ((has_shards && !is_counted("shardsCount", most_shards)).then_some(most_shards), has_replicas.then_some(most_replicas))
 }
 
 fn count(check: &mut Checker<'_>, path: &str, given: Option<u32>) -> u32 {

@@ -10,6 +10,7 @@ mod coordination;
 mod credentials;
 mod draft;
 mod image;
+mod kept;
 mod layout;
 mod logging;
 mod naming;
@@ -38,6 +39,7 @@ pub(super) use self::credentials::credentials;
 pub(super) use self::draft::{Drafts, InstallationDraft, ServiceDraft};
 pub use self::image::ImageArgs;
 pub(super) use self::image::ServerImage;
+pub(super) use self::kept::Kept;
 pub(super) use self::layout::Layout;
 pub use self::layout::LayoutArgs;
 #[cfg(test)]

@@ -132,9 +132,12 @@ impl Aspect for Naming {
         }
     }
 
-    fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
+    fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
+        let is_nameless = cluster.adopted.as_ref().is_some_and(|adopted| adopted.is_nameless);
         for draft in drafts.both() {
-            draft.cluster.insert("name".to_owned(), json!(self.cluster_name));
+            if !is_nameless {
+                draft.cluster.insert("name".to_owned(), json!(self.cluster_name));
+            }
             if self.cluster_domain != CLUSTER_DOMAIN {
                 draft.fields.insert("namespaceDomainPattern".to_owned(), json!(format!("%s.svc.{}", self.cluster_domain)));
             }

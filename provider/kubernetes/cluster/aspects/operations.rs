@@ -77,14 +77,14 @@ impl Aspect for Operations {
     fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
         // Said also when it is no: so a cluster that someone else stopped is noticed and started again.
         let word = |field, says_yes| match &cluster.adopted {
-            None => Some(yes_no(says_yes)),
+            None => Some(json!(yes_no(says_yes))),
             Some(adopted) => adopted.word(field, says_yes),
         };
         if let Some(word) = word("stop", self.stopped) {
-            drafts.installation.fields.insert("stop".to_owned(), json!(word));
+            drafts.installation.fields.insert("stop".to_owned(), word);
         }
         if let Some(word) = word("suspend", self.suspended) {
-            drafts.both().for_each(|draft| _ = draft.fields.insert("suspend".to_owned(), json!(word)));
+            drafts.both().for_each(|draft| _ = draft.fields.insert("suspend".to_owned(), word.clone()));
         }
         if let Some(token) = &self.restart_token {
             // A changed pod template rolls every host once; the operator's own `restart` would do so at each reconcile.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::names;
-use super::Adopted;
 use super::adopted::{Template, named as template};
+use super::{Adopted, Kept};
 use crate::kubernetes::meta;
 use crate::kubernetes::observe::is_yes;
 
@@ -28,8 +28,11 @@ impl Live {
     pub(in super::super) fn new(installation: Value, keeper: Option<Value>, service: Option<Value>, known: Option<Adopted>) -> Self {
         let is_ours = meta::is_managed(&installation);
         let mut live = Self { installation, keeper, service, adopted: known };
-        if live.adopted.is_none() && !is_ours {
-            live.adopted = Some(Adopted::of(&live));
+        if live.adopted.is_some() || !is_ours {
+            let kept = Kept::take(&mut live.installation["spec"]);
+            if live.adopted.is_none() {
+                live.adopted = Some(Adopted { kept, ..Adopted::of(&live) });
+            }
         }
         live
     }
@@ -100,13 +103,23 @@ pub(super) fn named<'a>(templates: &'a Value, name: &Value) -> &'a Value {
     all.iter().find(|template| &template["name"] == name).or(all.first()).unwrap_or(&Value::Null)
 }
 
-/// Labels or annotations without the provider's own marks and what kubectl keeps there.
+/// Labels or annotations without the provider's own marks, and without what tools keep there of what they applied: whole manifests,
+/// passwords and all.
 pub(super) fn entries(value: &Value) -> Option<BTreeMap<String, String>> {
+    let is_of_a_tool = |key: &str, value: &str| {
+        let name = key.rsplit('/').next().unwrap_or(key);
+        let is_manifest = value.contains("spec") && value.contains("configuration");
+        key.starts_with("kubectl.kubernetes.io/")
+            || name.starts_with("last-applied")
+            || ["original", "applied"].contains(&name)
+            || is_manifest
+    };
     let kept: BTreeMap<_, _> = value
         .as_object()?
         .iter()
-        .filter(|(key, _)| *key != meta::MANAGED_BY && !key.starts_with("pulumi-clickhouse/") && !key.starts_with("kubectl.kubernetes.io/"))
+        .filter(|(key, _)| *key != meta::MANAGED_BY && !key.starts_with("pulumi-clickhouse/"))
         .filter_map(|(key, value)| Some((key.clone(), text(value)?)))
+        .filter(|(key, value)| !is_of_a_tool(key, value))
         .collect();
     (!kept.is_empty()).then_some(kept)
 }

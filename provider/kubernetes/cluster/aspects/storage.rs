@@ -11,8 +11,8 @@ use super::{Adopted, Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluste
 use crate::kubernetes::diagnose::Remedies;
 
 /// The templates of the volume claims.
-const DATA: &str = "data";
-const LOGS: &str = "logs";
+pub(super) const DATA: &str = "data";
+pub(super) const LOGS: &str = "logs";
 const DATA_PATH: &str = "/var/lib/clickhouse";
 
 /// The inputs to name where hosts don't come up.
@@ -191,7 +191,7 @@ impl Aspect for Storage {
                 [("dataVolumeClaimTemplate", DATA, data, &adopted.data), ("logVolumeClaimTemplate", LOGS, logs, &adopted.logs)]
             {
                 if let Some(claim) = claim.as_ref().filter(|_| style.template != Template::Several) {
-                    draft.adopted_claim(purpose, name, claim, *provisioner, style);
+                    draft.adopted_claim(purpose, adopted.new_name(name), claim, *provisioner, style);
                 }
             }
             return;

@@ -99,6 +99,9 @@ fn of_operator(cluster: &ValidatedCluster, kind: Kind, draft: InstallationDraft,
     let mut spec = draft.into_spec();
     let overrides = if kind == Kind::Installation { &cluster.overrides.chi } else { &cluster.overrides.chk };
     merge(&mut spec, overrides);
+    if let Some(adopted) = cluster.adopted.as_ref().filter(|_| kind == Kind::Installation) {
+        adopted.finish(&mut spec, overrides);
+    }
     if let Some(task) = task {
         spec["taskID"] = json!(task);
     }
@@ -170,6 +173,11 @@ pub(super) fn merge_key(list: &str, elements: &[Value]) -> Option<&'static str> 
     elements.iter().all(|element| element[key].as_str().is_some_and(|name| seen.insert(name))).then_some(key)
 }
 
+/// Whether it is a list of one cluster that nobody has named: it is merged with another such.
+pub(super) fn is_sole(list: &str, elements: &[Value]) -> bool {
+    list == "clusters" && matches!(elements, [only] if only.is_object() && only.get("name").is_none() && !has_directive(only))
+}
+
 /// Whether an object of an override says what becomes of the object that it is laid over.
 pub(super) fn has_directive(element: &Value) -> bool {
     element.get(DIRECTIVE).is_some()
@@ -209,6 +217,12 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
 /// Lays the elements of a list called `list` over `target`. Those that are there keep their places, new ones come last; where all
 /// are named they come in the order in which they are.
 fn merge_list(list: &str, target: &mut Value, elements: &[Value]) {
+    if let (Value::Array(there), [element]) = (&mut *target, elements)
+        && is_sole(list, there)
+        && is_sole(list, elements)
+    {
+        return there.iter_mut().for_each(|there| merge(there, element));
+    }
     let there = target.as_array().map(Vec::as_slice).unwrap_or_default();
     let key = merge_key(list, there).filter(|_| !elements.is_empty() && merge_key(list, elements).is_some());
     let mut merged: Vec<Option<Value>> = there.iter().filter(|_| key.is_some()).cloned().map(Some).collect();
@@ -279,6 +293,9 @@ pub(super) fn merge_patch(from: &Value, to: &Value) -> Option<Value> {
 
 /// The elements that [`merge_list`] turns `from` into `to` with: those that differ; all of them where their order does.
 fn list_patch(list: &str, from: &[Value], to: &[Value]) -> Vec<Value> {
+    if is_sole(list, from) && is_sole(list, to) {
+        return vec![merge_patch(&from[0], &to[0]).unwrap_or_else(|| json!({}))];
+    }
     let Some(key) = merge_key(list, from).filter(|_| merge_key(list, to).is_some()) else { return to.to_vec() };
     let with_name = |name: &Value, mut patch: Value| {
         patch[key] = name.clone();

@@ -85,7 +85,7 @@ pub(super) struct Host {
     /// Its name in the cluster: that of the shard and that of the replica.
     pub(super) part: String,
     /// The name of its pod's template.
-    pod_template: String,
+    pub(super) pod_template: String,
 }
 
 /// A volume of one host.
@@ -236,11 +236,6 @@ impl Installation {
         self.pod_templates.get(&host.pod_template).unwrap_or(&Value::Null)
     }
 
-    /// The templates of the hosts' pods, one for each host; empty where the operator takes its own.
-    pub(super) fn pod_template_names(&self) -> impl Iterator<Item = &str> {
-        self.hosts.iter().map(|host| host.pod_template.as_str())
-    }
-
     /// The names of the clusters, in their order.
     pub(super) fn clusters(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
@@ -361,7 +356,7 @@ pub(super) fn has_volume(claim: &Value) -> bool {
 
 /// What a word of the operator's says; `None` when it is another word.
 pub(super) fn yes_or_no(word: &Value) -> Option<bool> {
-    observe::yes_or_no(text(word))
+    word.as_bool().or_else(|| observe::yes_or_no(text(word)))
 }
 
 /// The clusters of an installation; one where it names none.

@@ -13,6 +13,7 @@ mod overrides;
 mod program;
 mod releases;
 mod rights;
+mod roundtrip;
 mod secrets;
 mod shape;
 mod troubleshooting;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::super::names;
-use super::super::image::{ContainerImage, Image, SERVER_REPOSITORY, VERSION, parts};
+use super::super::image::{ContainerImage, Image, Reference, SERVER_REPOSITORY, VERSION, parts};
 use super::super::read::{container, number, pod};
 use super::super::resources::{Resources, amounts};
 use super::super::storage::{ClaimTemplate, Provisioner, ReclaimPolicy, Volume};
@@ -120,9 +120,10 @@ impl Keeper {
             );
             check.fail_newly(path.into(), reason);
         }
+        let default = Reference { repository: REPOSITORY, version: Some(&version), written: None };
         Self {
             replicas,
-            image: ContainerImage::check(path, image.as_ref(), REPOSITORY, Some(&version), check),
+            image: ContainerImage::check(path, image.as_ref(), &default, check),
             resources: Resources::check_at("coordination.keeper.resources", resources.as_ref(), check),
             volume: ClaimTemplate::check("coordination.keeper.storage", storage.unwrap_or_default(), check),
         }

@@ -26,12 +26,12 @@ fn compare(at: &mut Path, before: Option<&Value>, after: Option<&Value>, found: 
             _ => None,
         }
     };
-    if before == after || before.zip(after).is_some_and(|(before, after)| is_same_number(before, after)) {
+    if before == after {
         return;
     }
     match (entries(before), entries(after)) {
         (was, is)
-            if was.as_ref().or(is.as_ref()).is_some_and(|any| !any.is_empty())
+            if [&was, &is].into_iter().flatten().any(|any| !any.is_empty())
                 && (was.is_some() || before.is_none())
                 && (is.is_some() || after.is_none()) =>
         {
@@ -46,18 +46,18 @@ fn compare(at: &mut Path, before: Option<&Value>, after: Option<&Value>, found: 
     }
 }
 
-/// Whether a number that Pulumi can't carry is written as a string, which the operator takes for the same.
-fn is_same_number(before: &Value, after: &Value) -> bool {
-    before.as_u64().is_some_and(|number| number > 1 << 53 && after.as_str() == Some(&number.to_string()))
-}
-
 /// Writes into a program, or takes out of it; secrets stay around what they are around.
 pub(super) fn write(program: &mut PropertyMap, path: &[String], value: Option<&Value>) {
     let Some((first, rest)) = path.split_first() else { return };
     match (rest.is_empty(), value) {
         (true, Some(value)) => _ = program.insert(first.clone(), from_json(value)),
         (true, None) => _ = program.remove(first),
-        (false, _) => {
+        (false, None) => {
+            if let Some(PropertyValue::Map(below)) = program.get_mut(first).map(PropertyValue::exposed_mut) {
+                write(below, rest, value);
+            }
+        }
+        (false, Some(_)) => {
             let below = program.entry(first.clone()).or_insert_with(|| PropertyMap::new().into()).exposed_mut();
             if !matches!(below, PropertyValue::Map(_)) {
                 *below = PropertyMap::new().into();

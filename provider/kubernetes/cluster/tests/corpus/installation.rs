@@ -1,10 +1,10 @@
 //! The installations of the corpus, as an API server has them after somebody else has made them.
 //!
 //! A file begins with a line that says what is special about it. `# by: name` tells who made it where it was not `kubectl apply`
-//! (`, applies`: on the server's side), `# operator: release` which definitions it needs where those in force are too old. Whatever has
+//! (`, applies`: on the server's side), `# then: name` who changed all but its clusters after that, `# operator: release` which definitions it needs where those in force are too old. Whatever has
 //! `hush` in it is a credential; so are the hashes of passwords.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -22,36 +22,60 @@ pub(super) struct Case {
     pub(super) release: Option<String>,
     pub(super) objects: Vec<Value>,
     by: Manager,
+    then: Option<Manager>,
 }
 
 /// All of them, by name.
 pub(super) fn all() -> Vec<Case> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("provider/kubernetes/cluster/tests/corpus/installations");
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
-    paths.sort();
-    paths.iter().map(|path| Case::new(path.file_stem().unwrap().to_str().unwrap(), &std::fs::read_to_string(path).unwrap())).collect()
+    inside(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("provider/kubernetes/cluster/tests/corpus/installations"))
 }
 
-/// Those with `CORPUS` in their names, where the environment has one; else all.
+/// Those to try: of the folder that `CORPUS_FOLDER` names, else all; with `CORPUS` in their names, where the environment has one.
 pub(super) fn chosen() -> Vec<Case> {
     let part = std::env::var("CORPUS").unwrap_or_default();
-    all().into_iter().filter(|case| case.name.contains(&part)).collect()
+    let cases = std::env::var_os("CORPUS_FOLDER").map_or_else(all, |folder| inside(Path::new(&folder)));
+    cases.into_iter().filter(|case| case.name.contains(&part)).collect()
+}
+
+/// Whether it is the whole corpus that is tried.
+pub(super) fn are_all() -> bool {
+    ["CORPUS", "CORPUS_FOLDER"].into_iter().all(|name| std::env::var_os(name).is_none())
+}
+
+/// The installations in the files of a folder, by the files' names. A file with several stands for as many, each with all that is no
+/// installation; one with none, or with a template's braces, for none.
+fn inside(folder: &Path) -> Vec<Case> {
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().flat_map(|path| Case::of(path.file_stem().unwrap().to_str().unwrap(), &std::fs::read_to_string(path).unwrap())).collect()
 }
 
 impl Case {
-    fn new(name: &str, text: &str) -> Self {
+    fn of(name: &str, text: &str) -> Vec<Self> {
+        if text.contains("{{") {
+            return Vec::new();
+        }
         let says = |word: &str| text.lines().find_map(|line| line.strip_prefix(&format!("# {word}: ")));
-        let by = says("by").map_or_else(
-            || Manager::new(KUBECTL, false),
-            |by| by.strip_suffix(", applies").map_or_else(|| Manager::new(by, false), |by| Manager::new(by, true)),
-        );
-        let objects = serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        Self { name: name.to_owned(), release: says("operator").map(str::to_owned), objects, by }
+        let manager = |by: &str| by.strip_suffix(", applies").map_or_else(|| Manager::new(by, false), |by| Manager::new(by, true));
+        let by = says("by").map_or_else(|| Manager::new(KUBECTL, false), manager);
+        let then = says("then").map(manager);
+        let objects: Vec<Value> = serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let known = objects.into_iter().map(as_stored).filter(|object| Kind::of(object).is_some());
+        let (installations, others): (Vec<_>, Vec<_>) = known.partition(|object| Kind::of(object) == Some(Kind::Installation));
+        let only = installations.len() == 1;
+        let case = |(index, installation): (usize, Value)| Self {
+            name: if only { name.to_owned() } else { format!("{name}-{}", index + 1) },
+            release: says("operator").map(str::to_owned),
+            objects: others.iter().cloned().chain([installation]).collect(),
+            by: by.clone(),
+            then: then.clone(),
+        };
+        installations.into_iter().enumerate().map(case).collect()
     }
 
     /// What this provider has made itself, as a server has it.
     pub(super) fn of_ours(objects: Vec<Value>) -> Self {
-        Self { name: "ours".to_owned(), release: None, objects, by: Manager::new(FIELD_MANAGER, true) }
+        Self { name: "ours".to_owned(), release: None, objects, by: Manager::new(FIELD_MANAGER, true), then: None }
     }
 
     /// The ClickHouseInstallation.
@@ -94,12 +118,23 @@ impl Case {
             if self.by == Manager::new(KUBECTL, false) {
                 made["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = json!(format!("{made}\n"));
             }
-            fake.put_as(&made, &self.by);
             let place = ObjectRef::of(object).unwrap();
+            if let Some(then) = self.then.as_ref().filter(|_| place.kind == Kind::Installation) {
+                let mut first = made.clone();
+                first["spec"] = json!({"configuration": {"clusters": made["spec"]["configuration"]["clusters"]}});
+                fake.put_as(&first, &self.by);
+                let mut live = fake.at(&place.path()).unwrap();
+                live["spec"] = made["spec"].clone();
+                fake.put_as(&live, then);
+            } else {
+                fake.put_as(&made, &self.by);
+            }
             if place.kind == Kind::Installation {
                 let mut seen = fake.at(&place.path()).unwrap();
                 seen["metadata"]["finalizers"] = json!(["finalizer.clickhouseinstallation.altinity.com"]);
-                seen["status"] = json!({"status": "Completed", "taskID": "auto-1", "chop-version": "0.25.6"});
+                // Older operators keep all of it in the status, too.
+                let normalized = json!({"metadata": seen["metadata"], "spec": seen["spec"]});
+                seen["status"] = json!({"status": "Completed", "taskID": "auto-1", "chop-version": "0.25.6", "normalized": normalized});
                 fake.put_as(&seen, &Manager::new("clickhouse-operator", false));
             }
             for class in object.pointer("/spec/templates/volumeClaimTemplates").and_then(Value::as_array).into_iter().flatten() {
@@ -116,6 +151,19 @@ pub(super) fn served(definitions: Option<Arc<Definitions>>) -> Fake {
     match definitions {
         Some(definitions) => fake.validating(move |object| definitions.problems(object)),
         None => fake,
+    }
+}
+
+/// A value as a server gives it back: a number without a fraction as a whole one.
+fn as_stored(value: Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(map.into_iter().map(|(key, value)| (key, as_stored(value))).collect()),
+        Value::Array(items) => Value::Array(items.into_iter().map(as_stored).collect()),
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
+            whole.and_then(|whole| format!("{whole:.0}").parse::<i64>().ok()).map_or(Value::Number(number), Value::from)
+        }
+        value => value,
     }
 }
 

@@ -11,7 +11,7 @@ use super::installation::{Case, served};
 use super::meaning::{self, Change, Meaning, Refusal};
 use super::schema::Definitions;
 use crate::kubernetes::cluster::Cluster;
-use crate::kubernetes::fake::{Display, Fake, Manager, context};
+use crate::kubernetes::fake::{Display, Fake, context};
 use crate::kubernetes::meta::{Kind, ObjectRef, is_managed, is_marked};
 use crate::property::json::{from_json, strip_marks};
 use crate::property::{PropertyMap, PropertyValue};
@@ -37,16 +37,16 @@ pub(super) enum Outcome {
 }
 
 /// An installation on an API server of its own, and the resource that is to adopt it.
-struct Life<'a> {
-    case: &'a Case,
-    fake: Fake,
-    resource: Arc<dyn ErasedResource>,
-    credentials: Vec<String>,
+pub(super) struct Life<'a> {
+    pub(super) case: &'a Case,
+    pub(super) fake: Fake,
+    pub(super) resource: Arc<dyn ErasedResource>,
+    pub(super) credentials: Vec<String>,
     displays: Vec<Arc<Display>>,
 }
 
 /// How a change of the program ended before anything was written.
-enum Stop {
+pub(super) enum Stop {
     Refused(String),
     Conflict,
     Wrong(String),
@@ -59,20 +59,20 @@ impl From<String> for Stop {
 }
 
 impl<'a> Life<'a> {
-    fn new(case: &'a Case, definitions: Option<&Arc<Definitions>>) -> Self {
+    pub(super) fn new(case: &'a Case, definitions: Option<&Arc<Definitions>>) -> Self {
         // Definitions of another release know fields that these don't.
         let fake = case.stored(definitions.filter(|_| case.release.is_none()).cloned());
         let resource = Registry::default().resource(Cluster::new(fake.session())).find_resource(Cluster::TOKEN).unwrap();
         Self { case, fake, resource, credentials: credentials::of(case), displays: Vec::new() }
     }
 
-    fn context(&mut self) -> Context {
+    pub(super) fn context(&mut self) -> Context {
         let (ctx, display) = context();
         self.displays.push(display);
         ctx
     }
 
-    async fn read(&mut self, old: &Prior) -> Result<Prior, String> {
+    pub(super) async fn read(&mut self, old: &Prior) -> Result<Prior, String> {
         let ctx = self.context();
         match self.resource.read(&ctx, &self.case.id(), old).await {
             Ok(Some(read)) if read.id == self.case.id() => Ok(Prior { inputs: read.inputs, outputs: read.outputs }),
@@ -82,7 +82,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    async fn check(&mut self, old: &PropertyMap, program: PropertyMap) -> Result<PropertyMap, String> {
+    pub(super) async fn check(&mut self, old: &PropertyMap, program: PropertyMap) -> Result<PropertyMap, String> {
         let ctx = self.context();
         let checked = self.resource.check(&ctx, &Autonaming::Default, old, program).await;
         checked.map_err(|failures| {
@@ -92,7 +92,7 @@ impl<'a> Life<'a> {
     }
 
     /// The paths that differ, and whether the cluster would be replaced.
-    fn diff(&self, old: &Prior, new: &PropertyMap) -> Result<(Vec<String>, bool), String> {
+    pub(super) fn diff(&self, old: &Prior, new: &PropertyMap) -> Result<(Vec<String>, bool), String> {
         let found = self.resource.diff(old, new, &[]).map_err(|failed| failed.reasons.join("; "))?;
         let replaces = found.changes.iter().any(|change| change.replace);
         Ok((found.changes.iter().map(|change| change.path.to_string()).collect(), replaces))
@@ -102,7 +102,7 @@ impl<'a> Life<'a> {
         self.fake.objects()
     }
 
-    fn installation(&self) -> Value {
+    pub(super) fn installation(&self) -> Value {
         self.fake.at(&self.case.place().path()).unwrap_or_default()
     }
 
@@ -121,7 +121,7 @@ impl<'a> Life<'a> {
     }
 
     /// The first credential that was told: in a bag without a mark, or on the display.
-    fn told(&self, bags: [&PropertyMap; 2]) -> Result<(), String> {
+    pub(super) fn told(&self, bags: [&PropertyMap; 2]) -> Result<(), String> {
         if let Some(place) = bags.into_iter().find_map(|bag| credentials::unmarked(bag, &self.credentials)) {
             return Err(format!("`{place}` has a credential that is not marked secret"));
         }
@@ -136,7 +136,7 @@ impl<'a> Life<'a> {
         Ok(())
     }
 
-    fn silent(&self, text: &str) -> Result<(), String> {
+    pub(super) fn silent(&self, text: &str) -> Result<(), String> {
         match self.credentials.iter().find(|credential| text.contains(credential.as_str())) {
             Some(_) => Err("a credential was displayed".to_owned()),
             None => Ok(()),
@@ -180,11 +180,11 @@ pub(super) async fn made(program: Value, definitions: Option<&Arc<Definitions>>)
 }
 
 /// The program that an import prints.
-fn program_of(inputs: &PropertyMap) -> PropertyMap {
+pub(super) fn program_of(inputs: &PropertyMap) -> PropertyMap {
     inputs.iter().filter(|(key, _)| !key.starts_with("__")).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-fn right(result: Result<(), String>) -> Outcome {
+pub(super) fn right(result: Result<(), String>) -> Outcome {
     result.map_or_else(Outcome::Wrong, |()| Outcome::Right)
 }
 
@@ -238,7 +238,7 @@ async fn refreshed(life: &mut Life<'_>, old: &Prior, checked: Option<&PropertyMa
     Ok(())
 }
 
-fn same(what: &str, before: &PropertyMap, after: &PropertyMap) -> Result<(), String> {
+pub(super) fn same(what: &str, before: &PropertyMap, after: &PropertyMap) -> Result<(), String> {
     let keys = before.keys().chain(after.keys()).filter(|key| before.get(*key) != after.get(*key));
     match keys.min() {
         Some(key) => {
@@ -296,7 +296,8 @@ pub(super) async fn change(case: &Case, change: Change, definitions: Option<&Arc
                         Outcome::Wrong(format!("refused without naming both sides: {reason}"))
                     }
                     Refusal::Unneeded => Outcome::Unneeded(reason),
-                    _ => Outcome::Refused(reason),
+                    Refusal::Needed => Outcome::Right,
+                    Refusal::Allowed => Outcome::Refused(reason),
                 };
             }
         }
@@ -308,8 +309,9 @@ async fn changed(life: &mut Life<'_>, old: &Prior, meaning: &Meaning, force: boo
     let (before, others) = (life.installation(), life.others());
     let keeper = life.keeper().map(|keeper| life.objects()[&keeper.path()]["spec"].clone());
     let mut program = program_of(&old.inputs);
-    let (path, value) = &meaning.program;
-    write(&mut program, path, value.as_ref());
+    for (path, value) in &meaning.program {
+        write(&mut program, path, value.as_ref());
+    }
     for (name, is_set) in [("skipAwait", true), ("forceConflicts", force)] {
         if is_set {
             program.insert(name.to_owned(), PropertyValue::Bool(true));
@@ -366,7 +368,7 @@ async fn changed(life: &mut Life<'_>, old: &Prior, meaning: &Meaning, force: boo
 }
 
 /// Whether what changed is what the change means: the first thing that is not, what is asked of the operator before what is marked.
-fn exact(before: &Value, after: &Value, meaning: &Meaning) -> Result<(), Stop> {
+pub(super) fn exact(before: &Value, after: &Value, meaning: &Meaning) -> Result<(), Stop> {
     let part = |object: &Value, name: &str| {
         let mut part = object[name].clone();
         if let Some(fields) = part.as_object_mut() {
@@ -395,38 +397,5 @@ fn exact(before: &Value, after: &Value, meaning: &Meaning) -> Result<(), Stop> {
         [] => Ok(()),
         [first] => Err(Stop::Wrong(first.clone())),
         [first, more @ ..] => Err(Stop::Wrong(format!("{first} (and {} more)", more.len()))),
-    }
-}
-
-/// What somebody does to the installation by hand; `None` where it can't be done.
-pub(super) type Drift = fn(&mut Value) -> Option<()>;
-
-/// Whether a refresh tells what somebody did by hand, also what no program may say, and the next one tells no more.
-pub(super) async fn drift(case: &Case, drift: Drift, definitions: Option<&Arc<Definitions>>) -> Outcome {
-    let mut life = Life::new(case, definitions);
-    let Ok(old) = life.read(&Prior::default()).await else { return Outcome::Without };
-    let Ok(new) = life.check(&old.inputs, program_of(&old.inputs)).await else { return Outcome::Without };
-    let mut edited = life.installation();
-    let before = edited.clone();
-    if drift(&mut edited).is_none() || edited == before {
-        return Outcome::Without;
-    }
-    life.fake.put_as(&edited, &Manager::new("kubectl-edit", false));
-    right(drifted(&mut life, &Prior { inputs: new, outputs: old.outputs.clone() }, program_of(&old.inputs)).await)
-}
-
-async fn drifted(life: &mut Life<'_>, old: &Prior, program: PropertyMap) -> Result<(), String> {
-    let found = life.read(old).await?;
-    life.told([&found.inputs, &found.outputs])?;
-    if found.inputs == old.inputs {
-        return Err("the refresh does not tell it".to_owned());
-    }
-    let again = life.read(&found).await?;
-    same("inputs of a second refresh", &found.inputs, &again.inputs)?;
-    // Whoever wants what was done by hand may have to say it in another way.
-    match life.check(&found.inputs, program).await {
-        Ok(new) if life.diff(&found, &new)?.0.is_empty() => Err("the next preview does not take it back".to_owned()),
-        Ok(_) => Ok(()),
-        Err(reason) => life.silent(&reason),
     }
 }

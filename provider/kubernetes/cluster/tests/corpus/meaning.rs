@@ -53,8 +53,8 @@ pub(super) enum Refusal {
 
 /// What a change means.
 pub(super) struct Meaning {
-    /// What to write into the program: the property's path and its value; `None` takes it out.
-    pub(super) program: (Path, Option<Value>),
+    /// What to write into the program: the properties' paths and values; `None` takes one out.
+    pub(super) program: Vec<(Path, Option<Value>)>,
     /// The fields that may differ afterwards, or what stands below them.
     pub(super) fields: Vec<Path>,
     /// Whether the installation is as asked for.
@@ -67,7 +67,7 @@ pub(super) struct Meaning {
 const VERSION: &str = "24.3.99.1";
 const MEMORY: &str = "7Gi";
 const SIZE: &str = "800Gi";
-const OVERRIDES: &[&str] = &["chiOverrides", "chkOverrides", "Template", "template", "layout", "users", "settings"];
+const OVERRIDES: &[&str] = &["chiOverrides", "chkOverrides", "Template", "template", "layout", "users", "settings", "image.digest"];
 
 /// A path from its keys with dots between them.
 pub(super) fn path(dotted: &str) -> Path {
@@ -88,7 +88,7 @@ pub(super) fn of(change: Change, chi: &Value, inputs: &Value) -> Option<Meaning>
     match change {
         Change::LogLevel => Some(log_level(&spec)),
         Change::Label => Some(Meaning {
-            program: (path("labels.team"), Some(json!("corpus"))),
+            program: vec![(path("labels.team"), Some(json!("corpus")))],
             fields: vec![path("metadata.labels.team")],
             holds: Box::new(|chi| chi["metadata"]["labels"]["team"] == "corpus"),
             refusal: Refusal::Unneeded,
@@ -96,10 +96,15 @@ pub(super) fn of(change: Change, chi: &Value, inputs: &Value) -> Option<Meaning>
         }),
         Change::Shards => Some(shards(&spec)),
         Change::Replicas => Some(replicas(&spec)),
-        Change::Version => Some(pods(&spec, "version", json!(VERSION), &["image"], move |container| {
-            let now = container["image"].as_str().unwrap_or_default();
-            now == with_version(Some(now), VERSION)
-        })),
+        Change::Version => {
+            let mut meaning = pods(&spec, "version", json!(VERSION), &["image"], move |container| {
+                let now = container["image"].as_str().unwrap_or_default();
+                now == with_version(Some(now), VERSION)
+            });
+            // Who asks for a version does not ask for a digest any more.
+            meaning.program.push((path("image.digest"), None));
+            Some(meaning)
+        }
         Change::Memory => Some(pods(&spec, "resources.limits.memory", json!(MEMORY), &["resources", "limits", "memory"], |container| {
             container["resources"]["limits"]["memory"] == MEMORY
         })),
@@ -107,7 +112,7 @@ pub(super) fn of(change: Change, chi: &Value, inputs: &Value) -> Option<Meaning>
         Change::Stopped => {
             let wanted = !is_yes(&spec["stop"]);
             Some(Meaning {
-                program: (path("stopped"), Some(json!(wanted))),
+                program: vec![(path("stopped"), Some(json!(wanted)))],
                 fields: vec![path("spec.stop")],
                 holds: Box::new(move |chi| is_yes(&chi["spec"]["stop"]) == wanted),
                 refusal: Refusal::Unneeded,
@@ -117,7 +122,7 @@ pub(super) fn of(change: Change, chi: &Value, inputs: &Value) -> Option<Meaning>
         Change::Networks => {
             let key = format!("{}/networks/ip", inputs["admin"]["username"].as_str().unwrap_or("default"));
             Some(Meaning {
-                program: (path("admin.networks"), Some(json!(["10.9.0.0/16"]))),
+                program: vec![(path("admin.networks"), Some(json!(["10.9.0.0/16"])))],
                 fields: vec![below("spec.configuration.users", &[&key])],
                 holds: Box::new(move |chi| chi["spec"]["configuration"]["users"][&key] == json!(["10.9.0.0/16"])),
                 refusal: Refusal::Unneeded,
@@ -132,7 +137,7 @@ fn log_level(spec: &Value) -> Meaning {
     let level = if spec["configuration"]["settings"]["logger/level"] == "error" { "fatal" } else { "error" };
     let elsewhere = serde_json::to_string(&spec["configuration"]["clusters"]).unwrap().contains("logger/level");
     Meaning {
-        program: (path("logging.level"), Some(json!(level))),
+        program: vec![(path("logging.level"), Some(json!(level)))],
         fields: vec![below("spec.configuration.settings", &["logger/level"])],
         holds: Box::new(move |chi| chi["spec"]["configuration"]["settings"]["logger/level"] == level),
         refusal: if elsewhere { Refusal::Allowed } else { Refusal::Unneeded },
@@ -152,7 +157,7 @@ fn shards(spec: &Value) -> Meaning {
         fields.extend(in_first(spec, &[&format!("layout.shards.{}", lists("shards").len())]));
     }
     Meaning {
-        program: (path("shards"), Some(json!(wanted))),
+        program: vec![(path("shards"), Some(json!(wanted)))],
         fields,
         holds: Box::new(move |chi| {
             let clusters = clusters(&chi["spec"]);
@@ -174,7 +179,7 @@ fn replicas(spec: &Value) -> Meaning {
         first["layout"]["shards"].as_array().is_some_and(|shards| shards.iter().any(own)) || first["layout"].get("replicas").is_some();
     let coordinated = is_coordinated(spec, &first);
     Meaning {
-        program: (path("replicas"), Some(json!(wanted))),
+        program: vec![(path("replicas"), Some(json!(wanted)))],
         fields: in_first(spec, if listed { &["layout"] } else { &["layout.replicasCount"] }),
         holds: Box::new(move |chi| {
             let clusters = clusters(&chi["spec"]);
@@ -197,8 +202,12 @@ fn pods(spec: &Value, input: &str, value: Value, field: &[&str], is_so: impl Fn(
     let defined = |name: Option<&str>| name.and_then(|name| named(spec, "podTemplates", name)).is_some();
     let mut fields = Vec::new();
     for (index, template) in used.iter().flatten().filter_map(|name| named(spec, "podTemplates", (*name)?)) {
-        let container = container(template).map(|(index, _)| index.to_string()).unwrap_or_default();
-        fields.push(below(&format!("spec.templates.podTemplates.{index}.spec.containers.{container}"), field));
+        let at = |container: usize| format!("spec.templates.podTemplates.{index}.spec.containers.{container}");
+        match container(template) {
+            Some((container, _)) => fields.push(below(&at(container), field)),
+            // Of a container that only the operator adds all has to be said.
+            None => fields.extend([&["name"], &["image"], field].map(|field| below(&at(0), field))),
+        }
     }
     let new = spec["templates"]["podTemplates"].as_array().map_or(0, Vec::len).to_string();
     if !used.iter().flatten().copied().all(defined) {
@@ -211,7 +220,7 @@ fn pods(spec: &Value, input: &str, value: Value, field: &[&str], is_so: impl Fn(
     }
     let outside = spec.get("useTemplates").is_some() || used.iter().flatten().any(|name| name.is_some() && !defined(*name));
     Meaning {
-        program: (path(input), Some(value)),
+        program: vec![(path(input), Some(value))],
         fields,
         holds: Box::new(move |chi| {
             let spec = &chi["spec"];
@@ -236,7 +245,7 @@ fn size(spec: &Value) -> Meaning {
         _ => Refusal::Allowed,
     };
     Meaning {
-        program: (path("storage.size"), Some(json!(SIZE))),
+        program: vec![(path("storage.size"), Some(json!(SIZE)))],
         fields,
         holds: Box::new(|chi| {
             let spec = &chi["spec"];
@@ -269,7 +278,7 @@ fn without_override(inputs: &Value) -> Option<Meaning> {
     let field: Path = ["spec".to_owned()].into_iter().chain(leaf.iter().cloned()).collect();
     let name = leaf.last().cloned().unwrap_or_default();
     Some(Meaning {
-        program: (["chiOverrides".to_owned()].into_iter().chain(leaf).collect(), None),
+        program: vec![(["chiOverrides".to_owned()].into_iter().chain(leaf).collect(), None)],
         fields: vec![field.clone()],
         holds: Box::new(move |chi| get(chi, &field).is_none()),
         refusal: Refusal::Allowed,

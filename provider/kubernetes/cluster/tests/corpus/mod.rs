@@ -1,9 +1,11 @@
 //! Installations that others have made: each is imported, looked at, changed in one thing, and deleted, and is as it should be after each
 //! step. `CLICKHOUSE_OPERATOR_CRDS` names the operator's definitions, by which objects are validated as by a real API server; `CORPUS` part
-//! of the names of the installations to try, else it is all.
+//! of the names of the installations to try, else it is all; `CORPUS_FOLDER` another folder of YAML files to take them from, each file with
+//! any number of documents, of which those of kinds that the provider knows count.
 
 mod compare;
 mod credentials;
+mod drift;
 mod installation;
 mod life;
 mod meaning;
@@ -20,8 +22,50 @@ use self::meaning::Change;
 use self::schema::Definitions;
 use crate::kubernetes::meta::Kind;
 
-/// Of a hundred changes that can be made, how many are made exactly; the others are refused with the reason.
-const EXACT: usize = 95;
+/// The changes that are refused with the reason, each with the installations: where hosts are written out one by one, or come from several
+/// templates, only the installation's own words tell what is meant.
+const REFUSED: [(&str, &[&str]); 5] = [
+    (
+        "shards",
+        &[
+            "layout-replica-shards",
+            "layout-shard-list",
+            "layout-shard-names",
+            "net-secure",
+            "settings-levels",
+            "storage-by-cluster",
+            "whole-chart-zones",
+        ],
+    ),
+    (
+        "replicas",
+        &[
+            "layout-replica-list",
+            "layout-replica-shards",
+            "layout-shard-list",
+            "layout-shard-names",
+            "layout-zones",
+            "net-secure",
+            "pod-canary",
+            "settings-levels",
+            "whole-chart-zones",
+        ],
+    ),
+    ("version", OF_SEVERAL_TEMPLATES),
+    ("memory", OF_SEVERAL_TEMPLATES),
+    ("size", &["storage-by-cluster"]),
+];
+
+/// The installations whose hosts' pods come from several templates, or from elsewhere.
+const OF_SEVERAL_TEMPLATES: &[&str] = &[
+    "layout-replica-list",
+    "layout-replica-shards",
+    "layout-shard-names",
+    "layout-zones",
+    "pod-canary",
+    "pod-elsewhere",
+    "whole-chart-zones",
+];
 
 /// The rows of a table: what became of each step of each installation.
 type Table = BTreeMap<String, Vec<(&'static str, Outcome)>>;
@@ -71,7 +115,6 @@ fn cells(table: &Table) -> impl Iterator<Item = &Outcome> {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "refresh, secrets and some imports are not as they should be yet"]
 async fn every_installation_is_adopted_as_it_is() {
     let definitions = Definitions::in_force().map(Arc::new);
     let mut table = Table::new();
@@ -84,7 +127,6 @@ async fn every_installation_is_adopted_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "most changes of an adopted installation do more or less than they should yet"]
 async fn every_change_is_made_exactly_or_refused_with_the_reason() {
     let definitions = Definitions::in_force().map(Arc::new);
     let mut table = Table::new();
@@ -96,61 +138,32 @@ async fn every_change_is_made_exactly_or_refused_with_the_reason() {
         table.insert(case.name.clone(), row);
     }
     show(&table);
-    let count = |is: fn(&Outcome) -> bool| cells(&table).filter(|outcome| is(outcome)).count();
-    let made = count(|outcome| matches!(outcome, Outcome::Right | Outcome::Forced));
-    let refused = count(|outcome| matches!(outcome, Outcome::Unneeded(_)));
-    let without = Change::ALL.len() * table.len() - count(|outcome| *outcome != Outcome::Without);
-    assert_eq!(count(|outcome| matches!(outcome, Outcome::Wrong(_))), 0, "see the table");
-    assert!(made * 100 >= EXACT * (made + refused), "{refused} of {} were refused though they can be made", made + refused);
-    // Not everything has an override to take out.
-    assert!(without <= table.len(), "{without} could not be tried");
+    assert!(cells(&table).all(|outcome| !matches!(outcome, Outcome::Wrong(_) | Outcome::Unneeded(_))), "see the table");
+    if installation::are_all() {
+        for (title, expected) in REFUSED {
+            let is_refused = |row: &[(&str, Outcome)]| row.iter().any(|cell| cell.0 == title && matches!(cell.1, Outcome::Refused(_)));
+            let refused: Vec<_> = table.iter().filter(|(_, row)| is_refused(row)).map(|(name, _)| name.as_str()).collect();
+            assert_eq!(refused, expected, "{title}");
+        }
+        // Not everything has an override to take out.
+        let without = cells(&table).filter(|outcome| **outcome == Outcome::Without).count();
+        assert!(without <= table.len() / 2, "{without} could not be tried");
+    }
 }
 
-/// What people do by hand, some of it what no program may say.
-const DRIFTS: [(&str, life::Drift); 6] = [
-    ("latest", |chi| {
-        let container = chi["spec"].pointer_mut("/templates/podTemplates/0/spec/containers/0")?;
-        container["image"] = json!("clickhouse/clickhouse-server:latest");
-        Some(())
-    }),
-    ("host name", |chi| {
-        let users = chi["spec"].pointer_mut("/configuration/users")?.as_object_mut()?;
-        let networks = users.iter_mut().find(|(key, _)| key.ends_with("/networks/ip"))?.1;
-        *networks = json!(["bastion.example.com"]);
-        Some(())
-    }),
-    ("replicas", |chi| {
-        chi["spec"].pointer_mut("/configuration/clusters/0")?["layout"]["replicasCount"] = json!(4);
-        Some(())
-    }),
-    ("stop", |chi| {
-        chi["spec"]["stop"] = json!(if model::is_yes(&chi["spec"]["stop"]) { "no" } else { "yes" });
-        Some(())
-    }),
-    ("setting", |chi| {
-        let settings = chi["spec"].pointer_mut("/configuration/settings")?.as_object_mut()?;
-        settings.remove(&settings.keys().next()?.clone()).map(|_| ())
-    }),
-    ("label", |chi| {
-        let labels = chi["metadata"]["labels"].as_object_mut()?;
-        labels.remove(&labels.keys().next()?.clone()).map(|_| ())
-    }),
-];
-
 #[tokio::test(start_paused = true)]
-#[ignore = "not each drift is told yet"]
-async fn every_drift_is_told_and_none_fails_a_refresh() {
+async fn every_drift_is_told_and_taken_back_and_none_fails_a_refresh() {
     let definitions = Definitions::in_force().map(Arc::new);
     let mut table = Table::new();
     for case in installation::chosen() {
         let mut row = Vec::new();
-        for (title, drift) in DRIFTS {
-            row.push((title, life::drift(&case, drift, definitions.as_ref()).await));
+        for (title, drift) in drift::DRIFTS {
+            row.push((title, Box::pin(drift::drift(&case, drift, definitions.as_ref())).await));
         }
         table.insert(case.name.clone(), row);
     }
     show(&table);
-    assert!(cells(&table).all(|outcome| matches!(outcome, Outcome::Right | Outcome::Without)), "see the table");
+    assert!(cells(&table).all(|outcome| matches!(outcome, Outcome::Right | Outcome::Without | Outcome::Refused(_))), "see the table");
 }
 
 /// What the harness lets pass: a cluster that this provider has made is known through and through.

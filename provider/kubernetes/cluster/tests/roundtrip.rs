@@ -1,0 +1,234 @@
+//! What inputs render is read back as these inputs, and what is read renders the same again: over every input of every aspect. Over the
+//! corpus of installations it is `corpus::every_installation_is_adopted_as_it_is`.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::kubernetes::cluster::adopt::inputs;
+use crate::kubernetes::cluster::aspects::Live;
+use crate::kubernetes::cluster::manifest::build;
+use crate::kubernetes::cluster::objects::Objects;
+use crate::property::path::{PropertyPath, Segment};
+
+/// Every input with some values. A program takes some of them, as far as Check lets them stand together.
+const VALUES: [(&str, &str); 59] = [
+    ("name", r#"["db", "a-1"]"#),
+    ("namespace", r#"["apps", "n-2"]"#),
+    ("createNamespace", "[true]"),
+    ("labels", r#"[{"team": "x"}, {"a.example/b": "c", "d": ""}]"#),
+    ("annotations", r#"[{"a/b": "text: {}"}]"#),
+    ("clusterName", r#"["main", "c-2"]"#),
+    ("clusterDomain", r#"["k8s.example"]"#),
+    ("version", r#"["24.8.1.1", "25.3"]"#),
+    ("image.repository", r#"["example.com:5000/team/ch"]"#),
+    ("image.tag", r#"["25.8-alpine"]"#),
+    ("image.digest", r#"["sha256:1111111111111111111111111111111111111111111111111111111111111111"]"#),
+    ("image.pullPolicy", r#"["Always", "IfNotPresent", "Never"]"#),
+    ("image.pullSecrets", r#"[["one"], ["one", "two"]]"#),
+    ("shards", "[2, 5]"),
+    ("replicas", "[2, 3]"),
+    ("perShardServices", "[true, false]"),
+    ("admin.username", r#"["boss", "a.b-c"]"#),
+    ("admin.password", r#"["hush"]"#),
+    ("admin.existingSecret.name", r#"["given"]"#),
+    ("admin.existingSecret.key", r#"["key"]"#),
+    ("admin.passwordVersion", r#"["2"]"#),
+    ("admin.networks", r#"[["::/0"], ["10.0.0.0/8", "::1"]]"#),
+    ("interserverSecret.enabled", "[true, false]"),
+    ("interserverSecret.existingSecret.name", r#"["trust"]"#),
+    ("interserverSecret.existingSecret.key", r#"["k"]"#),
+    ("stopped", "[true, false]"),
+    ("suspended", "[true, false]"),
+    ("restartToken", r#"["1", "again"]"#),
+    ("allowDataLoss", "[true]"),
+    ("skipAwait", "[true]"),
+    ("forceConflicts", "[true]"),
+    ("chiOverrides", r#"[{"reconcile": {"policy": "wait"}}, {"configuration": {"settings": {"x/y": 1}}}]"#),
+    ("chkOverrides", r#"[{"configuration": {"settings": {"logger/level": "debug"}}}]"#),
+    ("resources.requests.cpu", r#"["100m"]"#),
+    ("resources.requests.memory", r#"["1Gi"]"#),
+    ("resources.limits.cpu", r#"["3"]"#),
+    ("resources.limits.memory", r#"["7Gi"]"#),
+    ("storage.size", r#"["1Ti"]"#),
+    ("storage.storageClass", r#"["fast"]"#),
+    ("storage.accessModes", r#"[["ReadWriteOncePod"], ["ReadWriteMany"]]"#),
+    ("storage.reclaimPolicy", r#"["Retain", "Delete"]"#),
+    ("storage.provisioner", r#"["Operator", "StatefulSet"]"#),
+    ("storage.ephemeral", "[true, false]"),
+    ("storage.logs", r#"[{"size": "3Gi"}, {"storageClass": "slow", "accessModes": ["ReadWriteMany"], "reclaimPolicy": "Delete"}]"#),
+    ("coordination.type", r#"["Keeper", "External", "None"]"#),
+    ("coordination.keeper.replicas", "[1, 5]"),
+    ("coordination.keeper.image", r#"[{"tag": "25.3"}, {"repository": "example.com/k", "tag": "1", "pullPolicy": "Never"}]"#),
+    ("coordination.keeper.resources", r#"[{"limits": {"memory": "2Gi", "cpu": "1"}}, {"requests": {"cpu": "50m", "memory": "64Mi"}}]"#),
+    ("coordination.keeper.storage", r#"[{"size": "2Gi", "storageClass": "fast"}, {"reclaimPolicy": "Delete"}]"#),
+    (
+        "coordination.external",
+        r#"[{"nodes": [{"host": "zk", "port": 2182}], "root": "/a"}, {"nodes": [{"host": "a", "port": 2281, "secure": true, "availabilityZone": "z"}], "identity": "u:p", "timeouts": {"sessionMs": 9, "operationMs": 8}}]"#,
+    ),
+    ("ingress.type", r#"["LoadBalancer", "NodePort"]"#),
+    ("ingress.hostname", r#"["db.example"]"#),
+    ("ingress.annotations", r#"[{"cloud/a": "b"}]"#),
+    ("ingress.labels", r#"[{"l": "m"}]"#),
+    ("ingress.sourceRanges", r#"[["203.0.113.0/24"]]"#),
+    ("ingress.loadBalancerClass", r#"["internal"]"#),
+    ("ingress.externalTrafficPolicy", r#"["Cluster", "Local"]"#),
+    ("ingress.internal", "[true]"),
+    ("logging.level", r#"["none", "debug", "test"]"#),
+];
+
+/// What no object tells: how a run is made, what is only asked for once, where a password comes from. The rest of an ingress is annotations.
+const UNTOLD: [&str; 11] = [
+    "__defaults",
+    "createNamespace",
+    "allowDataLoss",
+    "skipAwait",
+    "forceConflicts",
+    "admin.password",
+    "admin.existingSecret",
+    "admin.passwordVersion",
+    "ingress",
+    "coordination.type",
+    "interserverSecret",
+];
+
+fn set(program: &mut Value, path: &str, value: Value) {
+    let parent = path.split('.').collect::<Vec<_>>();
+    *parent.iter().fold(program, |parent, key| &mut parent[*key]) = value;
+}
+
+/// A program of some of the inputs; what Check refuses beside the others is left out.
+fn programs() -> impl Strategy<Value = Value> {
+    let chosen = prop::collection::vec(prop::option::weighted(0.25, any::<prop::sample::Index>()), VALUES.len());
+    chosen.prop_map(|chosen| {
+        let mut program = json!({"name": "db"});
+        for ((path, values), index) in VALUES.iter().zip(chosen) {
+            let values: Vec<Value> = serde_json::from_str(values).unwrap();
+            if let Some(index) = index {
+                set(&mut program, path, index.get(&values).clone());
+            }
+        }
+        while let Err(failures) = run_validate(&Known::all(checked(program.clone()))) {
+            for failure in failures {
+                leave_out(&mut program, &failure.path);
+            }
+        }
+        program
+    })
+}
+
+/// Takes out what stands at `path`, or the nearest that is there above it.
+fn leave_out(program: &mut Value, path: &PropertyPath) {
+    let keys: Vec<_> =
+        path.segments().iter().map_while(|segment| if let Segment::Key(key) = segment { Some(key.as_str()) } else { None }).collect();
+    for length in (1..=keys.len()).rev() {
+        let parent = keys[..length - 1].iter().try_fold(&mut *program, |parent, key| parent.get_mut(key));
+        if parent.and_then(|parent| parent.as_object_mut()?.remove(keys[length - 1])).is_some() {
+            return;
+        }
+    }
+    panic!("{path} is refused, and not there: {program}");
+}
+
+fn built(args: &ClusterArgs) -> Objects {
+    let filled = fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(args.clone())).unwrap();
+    let cluster = run_validate(&Known::all(filled)).unwrap_or_else(|failures| panic!("{failures:?}"));
+    build(&cluster, &urn(), &login(), "")
+}
+
+fn live(manifests: &Objects) -> Live {
+    let Objects { installation, keeper, service, .. } = manifests.clone();
+    Live::new(installation.unwrap(), keeper, service, None)
+}
+
+/// The leaves of inputs by their paths, without what no object tells; an empty object counts as none.
+fn leaves(value: &Value, path: &str, found: &mut Vec<(String, Value)>) {
+    if UNTOLD.contains(&path) {
+        return;
+    }
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                leaves(value, &if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, found);
+            }
+        }
+        // What is left out.
+        Value::Bool(false) => {}
+        value => found.push((path.to_owned(), value.clone())),
+    }
+}
+
+/// Whether an input has no effect beside others: a version beside a tag or digest, an override of a Keeper that there is not.
+fn is_outdone(path: &str, args: &ClusterArgs) -> bool {
+    let inputs = serde_json::to_value(args).unwrap();
+    let has = |pointer: &str| inputs.pointer(pointer).is_some();
+    path == "image.tag"
+        || path == "version" && (has("/image/tag") || has("/image/digest"))
+        || path.starts_with("chkOverrides") && !has("/coordination/keeper")
+}
+
+fn told_leaves(args: &ClusterArgs) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    leaves(&serde_json::to_value(args).unwrap(), "", &mut found);
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    #[test]
+    fn what_inputs_render_is_read_back_and_renders_the_same(program in programs()) {
+        let args = checked(program);
+        let made = built(&args);
+        let read = inputs(&live(&made), &urn(), &login());
+        let again = built(&read);
+        prop_assert_eq!(&again.installation, &made.installation);
+        let spec = |object: &Option<Value>| object.as_ref().map(|object| object["spec"].clone());
+        prop_assert_eq!(spec(&again.keeper), spec(&made.keeper));
+        prop_assert_eq!(spec(&again.service), spec(&made.service));
+        let told = told_leaves(&fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(read.clone())).unwrap());
+        for leaf in told_leaves(&args).into_iter().filter(|(path, _)| !is_outdone(path, &args)) {
+            prop_assert!(told.contains(&leaf), "{leaf:?} is not in {told:?}");
+        }
+        prop_assert_eq!(inputs(&live(&again), &urn(), &login()), read);
+    }
+
+    #[test]
+    fn what_somebody_else_has_made_of_the_same_fields_renders_the_same(program in programs()) {
+        let Objects { installation, keeper, .. } = built(&checked(program));
+        let mut installation = installation.unwrap();
+        installation["metadata"]["labels"].as_object_mut().unwrap().remove("app.kubernetes.io/managed-by");
+        let there = Live::new(installation.clone(), keeper, None, None);
+        let nobody = Login { password: None, version: None };
+        let read = inputs(&there, &urn(), &nobody);
+        let filled = fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(read)).unwrap();
+        let cluster = run_validate(&Known::all(filled)).unwrap_or_else(|failures| panic!("{failures:?}"));
+        prop_assert_eq!(&build(&cluster, &urn(), &nobody, "").installation.unwrap()["spec"], &installation["spec"]);
+    }
+}
+
+#[test]
+fn no_input_is_forgotten() {
+    let schema = serde_json::to_value(schemars::schema_for!(ClusterArgs)).unwrap();
+    let mut known = BTreeSet::new();
+    properties(&schema, &schema, "", &mut known);
+    let covered = |path: &&String| VALUES.iter().any(|(covered, _)| *covered == path.as_str() || path.starts_with(&format!("{covered}.")));
+    assert!(known.len() >= 70, "{known:?}");
+    assert_eq!(known.iter().filter(|path| !covered(path)).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// The inputs that hold no others, by their paths.
+fn properties(schema: &Value, node: &Value, path: &str, found: &mut BTreeSet<String>) {
+    let node = node["anyOf"].as_array().and_then(|choices| choices.iter().find(|choice| choice["type"] != "null")).unwrap_or(node);
+    let node = node["$ref"].as_str().and_then(|place| schema.pointer(place.trim_start_matches('#'))).unwrap_or(node);
+    match node["properties"].as_object() {
+        Some(below) => {
+            for (key, node) in below {
+                properties(schema, node, &if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, found);
+            }
+        }
+        None => _ = found.insert(path.to_owned()),
+    }
+}
