@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, FIELD_MANAGER};
 use crate::kubernetes::observe::is_yes;
 
@@ -65,8 +64,7 @@ fn is_named(element: &Value, key: &str) -> bool {
     }
 }
 
-/// Whether an operator that is known to do it right has done all that a live installation asks for, or is to do nothing about it. Its hosts
-/// may have fallen since.
+/// Whether the operator says that it has done all that a live installation asks for, or is to do nothing about it. Its hosts may not serve.
 pub(in super::super) fn is_settled(installation: &Value) -> bool {
     let (spec, nothing) = (&installation["spec"], Map::new());
     let status = installation["status"].as_object().unwrap_or(&nothing);
@@ -75,8 +73,7 @@ pub(in super::super) fn is_settled(installation: &Value) -> bool {
         tasks.is_some_and(|tasks| tasks.contains(&spec["taskID"]))
     };
     let is_done = status.get("status").is_some_and(|word| word == "Completed") && has("taskIDsStarted") && has("taskIDsCompleted");
-    let is_too_old = status.get("chop-version").and_then(Value::as_str).and_then(Error::for_operator).is_some();
-    is_yes(&spec["suspend"]) || is_done && !is_too_old
+    is_yes(&spec["suspend"]) || is_done
 }
 
 #[cfg(test)]
@@ -159,9 +156,6 @@ mod tests {
         {
             assert!(!of(other.clone()), "{other}");
         }
-        let mut by_an_old_one = status("Completed", "t", "t");
-        by_an_old_one["chop-version"] = json!("0.23.7");
-        assert!(!of(by_an_old_one));
         assert!(!is_settled(&json!({"spec": {"taskID": "t"}})) && is_settled(&json!({"spec": {"suspend": "yes"}})));
     }
 }
