@@ -28,6 +28,9 @@ use crate::resource::{Context, Failure, FailureKind};
 /// How long the last write of a run that was stopped may take.
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
+/// How long hosts to which nothing was sent may take to show that they serve.
+const GLANCE: Duration = Duration::from_secs(5);
+
 /// One rollout of one cluster.
 pub(super) struct Rollout<'a> {
     pub(super) ctx: &'a Context,
@@ -58,6 +61,8 @@ pub(super) struct Sent {
     written: Written,
     /// The installation's task in it.
     task: String,
+    /// Whether it was there already.
+    is_kept: bool,
 }
 
 impl Rollout<'_> {
@@ -70,7 +75,7 @@ impl Rollout<'_> {
             let (Some(manifest), Some(live)) = (&manifests[row.part], &found[row.part]) else { continue };
             if is_applied(manifest, live) && (row.awaited != Await::Hosts || is_settled(live)) {
                 self.observed.note(row.part, live);
-                self.kept[row.part] = Some(Sent { written: Written::of(live), task: task.to_owned() });
+                self.kept[row.part] = Some(Sent { written: Written::of(live), task: task.to_owned(), is_kept: true });
             }
         }
     }
@@ -154,7 +159,7 @@ impl Rollout<'_> {
                 Ok(object) => {
                     self.exists = true;
                     self.observed.note(row.part, &object);
-                    sent.push((row, Sent { written: Written::of(&object), task: task.clone() }));
+                    sent.push((row, Sent { written: Written::of(&object), task: task.clone(), is_kept: false }));
                 }
                 Err(error) => {
                     // What is on its way when the user stops the run, or the answer is lost, may well arrive.
@@ -266,9 +271,21 @@ impl Rollout<'_> {
     ///
     /// The operator has taken what was never rolled out for what was there before, and would not restart the hosts for it: where it has to, it is told
     /// so, and that is taken back when it is done, since the order would be carried out at each later change too.
-    async fn await_hosts(&mut self, Sent { written, task }: Sent) -> Result<(), Failure<ClusterState>> {
+    async fn await_hosts(&mut self, Sent { mut written, mut task, is_kept }: Sent) -> Result<(), Failure<ClusterState>> {
         if written.suspended {
             self.growing.hosts.clear();
+        }
+        if is_kept {
+            // The operator says that it is done. Where the hosts don't serve all the same it is to look at them again.
+            let soon = self.deadline.min(Instant::now() + GLANCE);
+            match self.await_task(soon, task, written, |_| self.send(false)).await {
+                Ok(()) => return self.await_volumes().await,
+                Err(failure) if failure.kind == FailureKind::Cancelled => return Err(failure),
+                Err(_) => {
+                    let (fresh, answer) = self.send(false).await.map_err(|error| error.to_failure())?;
+                    (task, written) = (fresh, Written::of(&answer));
+                }
+            }
         }
         let restarted = AtomicBool::new(false);
         let again = |not_done| {
@@ -276,10 +293,10 @@ impl Rollout<'_> {
             restarted.store(restart, Ordering::Relaxed);
             self.send(restart)
         };
-        self.await_task(task, written, again).await?;
+        self.await_task(self.deadline, task, written, again).await?;
         if restarted.into_inner() {
             let (task, answer) = self.send(false).await.map_err(|error| error.to_failure())?;
-            Box::pin(self.await_task(task, Written::of(&answer), |_| self.send(false))).await?;
+            Box::pin(self.await_task(self.deadline, task, Written::of(&answer), |_| self.send(false))).await?;
         }
         self.await_volumes().await
     }
@@ -290,13 +307,13 @@ impl Rollout<'_> {
         old.is_some_and(|old| restarts::by_configuration(&Shape::rendered(&old), &Shape::rendered(self.cluster)))
     }
 
-    async fn await_task<F, Fut>(&self, task_id: String, written: Written, again: F) -> Result<(), Failure<ClusterState>>
+    async fn await_task<F, Fut>(&self, deadline: Instant, task_id: String, written: Written, again: F) -> Result<(), Failure<ClusterState>>
     where
         F: FnOnce(NotDone) -> Fut + Send,
         Fut: Future<Output = Result<(String, Value), Error>> + Send,
     {
         let expect = self.expect(task_id, written);
-        let served = readiness::await_installation(self.api.session(), self.ctx, self.deadline, expect, again).await;
+        let served = readiness::await_installation(self.api.session(), self.ctx, deadline, expect, again).await;
         served.map(drop).map_err(NotReady::to_failure)
     }
 

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, FIELD_MANAGER};
 use crate::kubernetes::observe::is_yes;
 
@@ -65,8 +64,7 @@ fn is_named(element: &Value, key: &str) -> bool {
     }
 }
 
-/// Whether an operator that is known to do it right has done all that a live installation asks for, or is to do nothing about it. Its hosts
-/// may have fallen since.
+/// Whether the operator says that it has done all that a live installation asks for, or is to do nothing about it. Its hosts may not serve.
 pub(in super::super) fn is_settled(installation: &Value) -> bool {
     let (spec, nothing) = (&installation["spec"], Map::new());
     let status = installation["status"].as_object().unwrap_or(&nothing);
