@@ -19,8 +19,8 @@ const ALIKE: f64 = 0.8;
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProviderArgs {
-    /// The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service
-    /// account of the pod that Pulumi runs in.
+    /// The contents or the path of a kubeconfig. Default: `KUBECONFIG`, else `~/.kube/config`, else the
+    /// service account of the pod that Pulumi runs in.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("secret" = true))]
     pub kubeconfig: Option<String>,
@@ -30,13 +30,15 @@ pub struct ProviderArgs {
     /// The kubeconfig's cluster to use. Default: the context's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    /// The namespace of resources that name none. Default: the context's, else `default`.
+    /// The default namespace of resources. Default: the context's, else `default`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the
-    /// connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing.
-    /// Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain
-    /// `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
+    /// Whether a refresh or delete drops resources from Pulumi's state when their Kubernetes cluster is
+    /// unreachable. Unreachable means that the connection is refused or times out, or that the host name does
+    /// not resolve; failed logins, certificates and missing rights drop nothing. Default: the environment
+    /// variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` (`true` or `false`), else false. A plain `pulumi
+    /// refresh` or `pulumi destroy` reads the configuration from the state: use the variable there, or
+    /// `--run-program`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delete_unreachable: Option<bool>,
 }

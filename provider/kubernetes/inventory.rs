@@ -53,7 +53,7 @@ pub(crate) async fn operators(api: &Api) -> Option<Vec<String>> {
 
 /// The storage classes, by name. One request.
 pub(crate) async fn storage_classes(api: &Api) -> Option<Vec<StorageClass>> {
-    let lookup = async { objects::list(api, Kind::StorageClass, None, storage_class).await.ok() };
+    let lookup = async { objects::list(api, Kind::StorageClass, None, "", storage_class).await.ok() };
     api.session().kept::<Inventory>().classes.get(Box::pin(lookup)).await
 }
 

@@ -220,6 +220,16 @@ pub fn incarnation(object: &Value) -> Option<&str> {
     object.pointer("/metadata/annotations")?.get(INCARNATION_ANNOTATION)?.as_str()
 }
 
+/// The unique id that Kubernetes gave to an object, to keep.
+pub fn owned_uid(object: &Value) -> Option<String> {
+    uid(object).map(str::to_owned)
+}
+
+/// A string field of an object.
+pub fn field<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
+    object.pointer(pointer)?.as_str()
+}
+
 /// The unique id that Kubernetes gave to an object.
 pub fn uid(object: &Value) -> Option<&str> {
     text(object, "/metadata/uid")

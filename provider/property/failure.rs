@@ -16,4 +16,9 @@ impl CheckFailure {
     pub fn new(path: impl Into<PropertyPath>, reason: impl Into<String>) -> Self {
         Self { path: path.into(), reason: reason.into() }
     }
+
+    /// Fails with what was found, if anything was.
+    pub fn none(found: Vec<Self>) -> Result<(), Vec<Self>> {
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    }
 }

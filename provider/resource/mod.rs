@@ -110,6 +110,13 @@ pub struct Context {
     pub report: Arc<dyn Reporter>,
 }
 
+impl Context {
+    /// When the call is to end: as long after its start as the user lets it take, or `default`.
+    pub fn deadline(&self, default: Duration) -> Instant {
+        self.started + self.timeout.unwrap_or(default)
+    }
+}
+
 /// How a property changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
@@ -205,6 +212,13 @@ pub struct Failure<S> {
     /// What exists on the API after the call: Pulumi keeps it in state, and the next `up` goes on
     /// from there. `None` only when nothing was made or changed.
     pub partial: Option<Box<Existing<S>>>,
+}
+
+impl<S> From<Vec<CheckFailure>> for Failure<S> {
+    fn from(failures: Vec<CheckFailure>) -> Self {
+        let reasons = failures.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect();
+        Self { kind: FailureKind::Invalid, reasons, partial: None }
+    }
 }
 
 impl<S> Failure<S> {

@@ -89,6 +89,31 @@ async fn one_watch_of_each_kind_serves_all_clusters_that_are_waited_for() {
     assert_eq!(destroy.of("watch", "clickhouseinstallations"), 1, "{destroy}");
 }
 
+#[tokio::test]
+async fn an_update_reads_each_object_once_and_writes_only_what_differs() {
+    let testbed = Testbed::shared().await;
+    let mut counted = testbed.counted().await.unwrap();
+    let namespace = testbed.namespace().await.unwrap();
+    let stack = stack(&counted, &namespace, &json!({"ingress": {"type": "NodePort"}})).await;
+    stack.up().await.unwrap().succeeded().unwrap();
+    counted.take().unwrap();
+    let noted = json!({"type": "NodePort", "annotations": {"example.com/a": "b"}});
+    let changes =
+        [("services", json!({"ingress": noted})), ("clickhouseinstallations", json!({"ingress": noted, "logging": {"level": "debug"}}))];
+    for (written, properties) in changes {
+        stack.set_program(&program(&namespace, &properties)).unwrap();
+        stack.run(&["up", "--yes", "--skip-preview", "--non-interactive"]).await.unwrap().succeeded().unwrap();
+        let update = counted.take().unwrap();
+        one_each(&update, "get");
+        for object in OBJECTS {
+            assert_eq!(update.of("patch", object), if object == written { CLUSTERS } else { 0 }, "patch {object}: {update}");
+        }
+        // The claims of each cluster, by its label.
+        assert_eq!(update.of("list", CLAIMS), CLUSTERS, "{update}");
+    }
+    stack.destroy().await.unwrap().succeeded().unwrap();
+}
+
 /// Asserts that there was one watch, and one list for it to begin with, of a kind at most.
 fn shared_watches(requests: &Requests) {
     for (request, count) in &requests.0 {

@@ -5,8 +5,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::aspects::{self, ClusterArgs, FreeForm, Live, ValidatedCluster};
+use super::aspects::{self, ClusterArgs, FreeForm, Live};
 use super::manifest::{self, Login};
+use super::objects::Objects;
 use super::{defaults, validate};
 use crate::kubernetes::observe::is_yes;
 use crate::resource::{Autonaming, Known, Urn};
@@ -18,9 +19,9 @@ pub(super) fn inputs(live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
         sift(&mut args, live, urn, login);
     }
     let Some(rendered) = render(&args, urn, login) else { return args };
-    args.overrides.chi_overrides = difference(&rendered.installation, &live.installation);
-    args.overrides.chk_overrides =
-        rendered.keeper.as_ref().zip(live.keeper.as_ref()).and_then(|(rendered, live)| difference(rendered, live));
+    let override_of = |rendered: Option<Value>, live: Option<&Value>| difference(&rendered?, live?);
+    args.overrides.chi_overrides = override_of(rendered.installation, Some(&live.installation));
+    args.overrides.chk_overrides = override_of(rendered.keeper, live.keeper.as_ref());
     args
 }
 
@@ -36,7 +37,8 @@ fn sift(args: &mut ClusterArgs, live: &Live, urn: &Urn, login: &Login) {
         let args = parse(inputs)?;
         let filled = defaults::fill(urn, &Autonaming::Default, "", None, &Known::all(args.clone())).ok()?;
         let refused = validate::program(&Known::all(filled), None).len();
-        let others = render(&args, urn, login).map_or(0, |rendered| others(&rendered.installation["spec"], live.spec()));
+        let rendered = render(&args, urn, login).and_then(|rendered| rendered.installation);
+        let others = rendered.map_or(0, |rendered| others(&rendered["spec"], live.spec()));
         Some((refused, others))
     };
     let mut worst = faults(&inputs);
@@ -85,9 +87,9 @@ fn elements(list: &str, rendered: &[Value], live: &[Value]) -> usize {
 
 /// `old` with what has drifted on the API server since `old` was written there: nothing changes in it when nothing has.
 pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
-    let Some(written) = render(old, urn, login) else { return old.clone() };
+    let Some(Objects { installation: Some(installation), keeper, service, .. }) = render(old, urn, login) else { return old.clone() };
     let adopted = old.adopted().cloned();
-    let written = Live { installation: written.installation, keeper: written.keeper, service: written.service, adopted: adopted.clone() };
+    let written = Live { installation, keeper, service, adopted: adopted.clone() };
     let found = Live {
         adopted: adopted.clone(),
         installation: project(&written.installation, &live.installation),
@@ -114,24 +116,8 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
     overlay_difference(old, &before, &after).unwrap_or_else(|| old.clone())
 }
 
-/// Whether the Service lost what no input speaks of: its selector or its ports.
-pub(super) fn service_is_damaged(cluster: &ValidatedCluster, urn: &Urn, login: &Login, service: &Value) -> bool {
-    let Some(written) = manifest::build(cluster, urn, login, "").service else { return false };
-    let ports = |service: &'_ Value| service["spec"]["ports"].as_array().cloned().unwrap_or_default();
-    let there = ports(service);
-    // Ports that others have added are theirs.
-    let has = |port: &Value| there.iter().any(|found| project(port, found) == *port);
-    written["spec"]["selector"] != project(&written, service)["spec"]["selector"] || !ports(&written).iter().all(has)
-}
-
-/// Whether the Secret lost, or has otherwise, a key or label of those that the inputs `old` give it.
-pub(super) fn secret_is_damaged(old: &ClusterArgs, urn: &Urn, login: &Login, secret: &Value) -> bool {
-    let Some(written) = render(old, urn, login).and_then(|manifests| manifests.secret) else { return false };
-    let found = project(&written, secret);
-    written["data"] != found["data"] || written["metadata"]["labels"] != found["metadata"]["labels"]
-}
-
-fn render(args: &ClusterArgs, urn: &Urn, login: &Login) -> Option<manifest::Manifests> {
+/// The manifests that inputs come to, as far as they can be understood.
+pub(super) fn render(args: &ClusterArgs, urn: &Urn, login: &Login) -> Option<Objects> {
     let namespace = args.naming.namespace.clone().unwrap_or_default();
     let filled = defaults::fill(urn, &Autonaming::Default, &namespace, None, &Known::all(args.clone())).ok()?;
     let cluster = validate::validate(&Known::all(filled)).ok()?;
@@ -221,7 +207,7 @@ fn transfer(target: &mut Value, before: &Value, after: &Value) {
 
 /// The same of a list: of named things by their names.
 fn transfer_elements(list: &str, target: &mut Vec<Value>, before: &[Value], after: &[Value]) {
-    let key = [&*target, before, after].into_iter().map(|elements| manifest::merge_key(list, elements)).reduce(|one, other| one.and(other));
+    let key = [&*target, before, after].into_iter().map(|elements| manifest::merge_key(list, elements)).reduce(std::option::Option::and);
     let Some(key) = key.flatten() else {
         after.clone_into(target);
         return;

@@ -3,15 +3,12 @@
 use serde_json::Value;
 
 use super::aspects::{self, ClusterArgs};
+use super::objects::{Row, TABLE};
 use super::state::ClusterState;
+use super::validate;
 use crate::kubernetes::quantity;
-use crate::property::path::{PropertyPath, Segment};
+use crate::property::path::PropertyPath;
 use crate::resource::{Change, ChangeKind, Diff, Known, Paths};
-
-/// Inputs that say how to do things, not what is to be: another value changes nothing on the cluster.
-const NO_CHANGE: [&str; 4] = ["allowDataLoss", "skipAwait", "forceConflicts", "__defaults"];
-/// The last names of paths that hold Kubernetes quantities, which have several spellings.
-const QUANTITIES: [&str; 3] = ["size", "cpu", "memory"];
 
 /// Compares the inputs of the last run with the new ones, and what the last refresh found with what there should be.
 pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Known<ClusterArgs>) -> Diff {
@@ -28,8 +25,8 @@ pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Kn
             changes.push(Change::of_input(unknown.clone(), kind));
         }
     }
-    changes.retain(|change| !change.path.top_level().is_some_and(|top| NO_CHANGE.contains(&top)));
-    changes.extend(missing(old, old_state, &new.value));
+    changes.retain(|change| !change.path.top_level().is_some_and(aspects::changes_nothing));
+    changes.extend(missing(old, old_state, &completed));
     // What is not known yet can't be told from a rename that would lose the data. Only where that is allowed is it one: else the
     // guard refuses it once it is known, and Pulumi must not delete the cluster before.
     let may_rename = new.value.operations.allow_data_loss == Some(true) || is_ephemeral(old);
@@ -46,28 +43,18 @@ fn is_ephemeral(args: &ClusterArgs) -> bool {
     args.storage.as_ref().is_some_and(|storage| storage.ephemeral == Some(true))
 }
 
-/// Objects that a refresh did not find any more: the outputs that stand for them are absent.
+/// Objects that a refresh did not find any more, and those whose removal failed, or waits for an update that is waited for.
 fn missing(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &ClusterArgs) -> Vec<Change> {
     let Some(state) = old_state else { return Vec::new() };
-    let absent = |path: &str| Change::of_output(path, ChangeKind::Add);
-    let mut changes = Vec::new();
-    if state.uids.installation.is_none() {
-        changes.push(absent("uids.installation"));
-    }
-    if state.password.is_some() && state.credentials_secret.is_none() && new.has_secret() {
-        changes.push(absent("credentialsSecret"));
-    }
-    if state.endpoints.is_none() {
-        changes.push(absent("endpoints"));
-    }
-    if state.keeper.is_none() && super::has_keeper(old) {
-        changes.push(absent("keeper"));
-    }
-    if state.uids.keeper.is_some() && !super::has_keeper(new) && super::is_awaited(new) {
-        // Its removal failed, or waits for an update that is waited for.
-        changes.push(Change { kind: ChangeKind::Delete, ..absent("uids.keeper") });
-    }
-    changes
+    let (before, after) = (validate::anyway(&Known::all(old.clone())), validate::anyway(&Known::all(new.clone())));
+    let change = |row: &Row| match (row.is_wanted(&before), row.is_wanted(&after)) {
+        (true, true) if row.is_missing(state) => Some(Change::of_output(row.output().as_str(), ChangeKind::Add)),
+        (_, false) if state.uids[row.part].is_some() && new.is_awaited() => {
+            Some(Change::of_output(row.uid_path().as_str(), ChangeKind::Delete))
+        }
+        _ => None,
+    };
+    TABLE.iter().filter(|row| row.is_own()).filter_map(change).collect()
 }
 
 fn to_json(args: &ClusterArgs) -> Value {
@@ -129,8 +116,8 @@ fn leaves(path: &PropertyPath, value: &Value, kind: ChangeKind, changes: &mut Ve
 
 fn same(path: &PropertyPath, old: &Value, new: &Value) -> bool {
     old == new
-        || matches!((path.segments().last(), old, new), (Some(Segment::Key(key)), Value::String(old), Value::String(new))
-            if QUANTITIES.contains(&key.as_str()) && !path.top_level().is_some_and(|top| top.ends_with("Overrides")) && quantity::same(old, new))
+        || matches!((old, new), (Value::String(old), Value::String(new))
+            if aspects::is_quantity(&path.to_string()) && quantity::same(old, new))
 }
 
 #[cfg(test)]

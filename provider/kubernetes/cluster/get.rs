@@ -23,7 +23,7 @@ pub struct GetClusterArgs {
     pub namespace: Option<String>,
 }
 
-/// What a cluster is like: the outputs of the resource, and what the operator says about it at the moment.
+/// An existing cluster: the outputs of the resource, and its current status as the operator reports it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "GetClusterResult")]
@@ -31,20 +31,20 @@ pub struct GetClusterResult {
     /// The outputs of the resource.
     #[serde(flatten)]
     pub state: ClusterState,
-    /// What the operator is doing with the cluster: `InProgress`, `Completed`, `Aborted`, `Terminating`, or empty while it has
-    /// not looked at it yet.
+    /// The operator's status of the cluster: `InProgress`, `Completed`, `Aborted`, `Terminating`, or empty
+    /// before it has reconciled it.
     pub phase: String,
-    /// How many hosts are in rotation: ready, and not being worked on.
+    /// The number of hosts that are ready and not being reconciled.
     pub hosts_ready: u32,
-    /// How many hosts the cluster has.
+    /// The number of hosts of the cluster.
     pub hosts_total: u32,
-    /// The version of the operator that was last at work. Absent while none was.
+    /// The version of the operator that last reconciled the cluster. Absent before that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator_version: Option<String>,
-    /// What went wrong lately, in the operator's words. Not empty on clusters in good health too: it also tells of what it
-    /// tried again with success.
+    /// The operator's latest error messages. Healthy clusters may have some too: errors that a retry resolved
+    /// are listed as well.
     pub errors: Vec<String>,
-    /// The last task that the operator finished. Absent while it finished none.
+    /// The last task that the operator completed. Absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_task: Option<String>,
 }
@@ -86,7 +86,7 @@ impl Function for GetCluster {
         let There::Cluster(seen) = seen else { return Err(missing()) };
         let serving = serving.map_err(|error| error.to_failure())?;
         let status = seen.installation()["status"].clone();
-        let found = look::found(ctx, *seen, None, None).map_err(|failure| Failure {
+        let found = look::found(ctx, &seen, None, None).map_err(|failure| Failure {
             kind: failure.kind,
             reasons: failure.reasons,
             partial: None,

@@ -9,18 +9,19 @@ use crate::kubernetes::objects;
 use crate::resource::list::{List, Listed};
 use crate::resource::{Context, Failure};
 
-/// Which clusters to list.
+/// Filters of a list of clusters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ListClustersArgs")]
 pub struct ListClustersArgs {
-    /// The namespace to look in. Default: the provider's `namespace`, else the kubeconfig context's, else `default`.
+    /// The namespace to list. Default: the provider's `namespace`, else the kubeconfig context's, else
+    /// `default`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Looks in all namespaces instead. Default: false.
+    /// Whether to list all namespaces. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub all_namespaces: Option<bool>,
-    /// Only clusters with these labels, as `kubectl --selector` takes them.
+    /// A label selector, in the syntax of `kubectl --selector`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label_selector: Option<String>,
 }

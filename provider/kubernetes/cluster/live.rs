@@ -3,16 +3,19 @@
 
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::aspects::{self, ClusterArgs, Naming};
+use super::aspects::{ClusterArgs, Naming, ValidatedCluster};
+use super::objects::{self, Objects, Row, Whose};
 use super::shape::{self, Shape};
 use super::{guard, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
-use crate::kubernetes::meta::{Kind, ObjectRef};
-use crate::kubernetes::objects::{self, find};
+use crate::kubernetes::meta::Kind;
+use crate::kubernetes::objects::list;
+use crate::kubernetes::readiness::Owner;
 use crate::resource::{CheckFailure, Known};
 
 /// How long Check looks before it judges by the inputs alone.
@@ -23,24 +26,28 @@ const GLANCE: Duration = Duration::from_secs(5);
 pub(super) struct Live {
     /// Its hosts and volumes.
     shape: Shape,
-    /// The volume claims of its namespace.
+    /// Its volume claims.
     claims: Vec<Value>,
 }
 
 impl Live {
     /// Looks at the cluster that `old` describes. Where its installation is gone, or never was, its volumes alone are what is live.
     pub(super) async fn look(api: &Api, old: &ClusterArgs) -> Result<Self, Error> {
-        let rendered = validate::anyway(&Known::all(aspects::complete(old.clone(), false)));
+        let rendered = validate::last_anyway(old);
         let Naming { namespace, name, .. } = &rendered.naming;
-        let object = |kind| ObjectRef::new(kind, namespace, name);
-        let (installation, keeper) = futures::join!(async { find(api, &object(Kind::Installation)).await }, async {
-            if rendered.keeper().is_some() { find(api, &object(Kind::KeeperInstallation)).await } else { Ok(None) }
-        });
-        let shape = match (installation?, keeper?) {
-            (Some(installation), keeper) => Shape::of(&installation, keeper.as_ref()),
-            (None, _) => Shape::rendered(&rendered),
+        let is_guarded = |row: &Row| row.whose == Whose::Labelled && row.is_wanted(&rendered);
+        let found = objects::read(api, namespace, name, false, is_guarded).await?;
+        Self::among(api, &rendered, &found).await
+    }
+
+    /// The same, of the cluster that `rendered` was, whose objects have been read.
+    pub(super) async fn among(api: &Api, rendered: &ValidatedCluster, found: &Objects) -> Result<Self, Error> {
+        let Naming { namespace, name, .. } = &rendered.naming;
+        let shape = match &found.installation {
+            Some(installation) => Shape::of(installation, found.keeper.as_ref().filter(|_| rendered.keeper().is_some())),
+            None => Shape::rendered(rendered),
         };
-        let (shape, claims) = settled(api, namespace, shape).await?;
+        let (shape, claims) = settled(api, namespace, name, shape).await?;
         Ok(Self { shape, claims })
     }
 
@@ -79,13 +86,18 @@ pub(super) async fn reconsider(api: &Api, old: &ClusterArgs, new: &Known<Cluster
     }
 }
 
-/// The shape with the volumes that it really has, and the volume claims of its namespace. Where these may not be read, the volumes are
+/// The shape with the volumes that it really has, and the volume claims of this cluster. Where these may not be read, the volumes are
 /// taken to be as the shape says.
-pub(super) async fn settled(api: &Api, namespace: &str, mut shape: Shape) -> Result<(Shape, Vec<Value>), Error> {
-    match objects::list(api, Kind::PersistentVolumeClaim, Some(namespace), |claim| Some(claim.clone())).await {
+pub(super) async fn settled(api: &Api, namespace: &str, name: &str, mut shape: Shape) -> Result<(Shape, Vec<Value>), Error> {
+    let owners = [Some(Owner::Installation(name.to_owned())), shape.keeper.as_ref().map(|_| Owner::Keeper(name.to_owned()))];
+    let each = owners.into_iter().flatten().map(|owner| async move {
+        let selector = owner.label();
+        list(api, Kind::PersistentVolumeClaim, Some(namespace), &selector, |claim| Some(claim.clone())).await
+    });
+    match try_join_all(each).await {
         Err(Error::Forbidden { .. }) => Ok((shape, Vec::new())),
         claims => {
-            let claims = claims?;
+            let claims = claims?.concat();
             shape.settle(&claims);
             Ok((shape, claims))
         }

@@ -4,10 +4,10 @@ use rand::RngExt;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::aspects::{Credential, ValidatedCluster};
+use super::aspects::{Credential, PASSWORD_KEY, ValidatedCluster};
 use super::manifest::{Login, PASSWORD_VERSION_ANNOTATION};
 use super::shape::Shape;
-use super::{defaults, names};
+use super::state::ClusterState;
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{Kind, ObjectRef};
@@ -55,7 +55,7 @@ pub(super) async fn resolve<S>(api: &Api, cluster: &ValidatedCluster, before: Be
             let stored = || {
                 let secret = before.secret.as_ref()?;
                 let made_for = secret["metadata"]["annotations"][PASSWORD_VERSION_ANNOTATION].as_str();
-                (made_for == Some(version)).then(|| decode(secret, defaults::PASSWORD_KEY)).flatten().map(SecretString::from)
+                (made_for == Some(version)).then(|| decode(secret, PASSWORD_KEY)).flatten().map(SecretString::from)
             };
             let known = before.password.clone().filter(|_| before.same_version).or_else(stored);
             if known.is_none() && before.overridden && before.password.is_none() {
@@ -71,11 +71,6 @@ pub(super) fn is_overridden(cluster: &ValidatedCluster) -> bool {
     Shape::rendered(cluster).users.contains(&cluster.access.username)
 }
 
-/// The Secret that holds the login.
-pub(super) fn secret_of(namespace: &str, name: &str) -> ObjectRef {
-    ObjectRef::new(Kind::Secret, namespace, names::credentials_secret(name))
-}
-
 /// The text under `key` of a Secret; `None` when there is none.
 pub(super) fn decode(secret: &Value, key: &str) -> Option<String> {
     let bytes: k8s_openapi::ByteString = serde_json::from_value(secret["data"].get(key)?.clone()).ok()?;
@@ -85,6 +80,17 @@ pub(super) fn decode(secret: &Value, key: &str) -> Option<String> {
 fn generate() -> SecretString {
     let mut rng = rand::rng();
     (0..LENGTH).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect::<String>().into()
+}
+
+/// The login as far as it is known without asking anybody.
+pub(super) fn known(cluster: &ValidatedCluster, state: Option<&ClusterState>) -> Login {
+    let password = || state.and_then(ClusterState::secret_password);
+    match &cluster.access.credential {
+        Credential::Given(password) => Login { password: Some(password.clone()), version: None },
+        Credential::Existing { .. } => Login { password: None, version: None },
+        Credential::Foreign => Login { password: password(), version: None },
+        Credential::Generated { version } => Login { password: password(), version: Some(version.clone()) },
+    }
 }
 
 #[cfg(test)]

@@ -4,62 +4,42 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::adopt;
-use super::aspects::{self, ClusterArgs, Live, Naming, Source, ValidatedCluster};
+use super::aspects::{self, ClusterArgs, Live, Naming, PASSWORD_KEY, Source, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::{Login, sha256_hex};
+use super::objects::{self, Objects, Part, Row, TABLE, Uids, Whose, is_marked_by};
 use super::outputs::{Observed, outputs};
 use super::shape::Shape;
-use super::state::{ClusterState, KubernetesCluster, Uids};
-use super::{Failed, defaults, effects, field, guard, live, login, survey, uid, validate};
+use super::state::{ClusterState, KubernetesCluster};
+use super::{Failed, defaults, effects, guard, live, login, survey, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::identity::{Identity, identify, namespace_uid};
-use crate::kubernetes::meta::{Kind, ObjectRef, incarnation, is_managed, is_marked, owner_urn};
-use crate::kubernetes::objects::{fetch, find};
-use crate::resource::{Context, Failure, FailureKind, Found, Known, Paths, Urn};
+use crate::kubernetes::meta::{self, Kind, ObjectRef, incarnation, is_managed, is_marked, owner_urn};
+use crate::kubernetes::objects::fetch;
+use crate::resource::{CheckFailure, Context, Failure, FailureKind, Found, Known, Paths, Urn};
 
 /// What is there before a cluster is made.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Before {
-    namespace: Option<Value>,
-    pub(super) secret: Option<Value>,
-    service: Option<Value>,
-    installation: Option<Value>,
-    keeper: Option<Value>,
+    found: Objects,
     /// What the installation and the Keeper come to, with the volumes that they have.
     shape: Option<Shape>,
 }
 
-/// Reads what a create could collide with. The Keeper also where the cluster is to have none: the one that is there may lose it.
+/// Reads what a create could collide with; where its installation is there, also what the cluster is to have no more.
 pub(super) async fn before_create(api: &Api, cluster: &ValidatedCluster) -> Result<Before, Error> {
-    let object = |kind| ObjectRef::new(kind, &cluster.naming.namespace, &cluster.naming.name);
-    let (installation, service, secret, keeper, namespace) = futures::join!(
-        fetch_owned(api, object(Kind::Installation)),
-        fetch_owned(api, object(Kind::Service)),
-        fetch_owned(api, login::secret_of(&cluster.naming.namespace, &cluster.naming.name)),
-        async { if cluster.keeper().is_some() { fetch_owned(api, object(Kind::KeeperInstallation)).await } else { Ok(None) } },
-        async {
-            if cluster.naming.create_namespace {
-                fetch_owned(api, ObjectRef::global(Kind::Namespace, &cluster.naming.namespace)).await
-            } else {
-                Ok(None)
-            }
-        },
-    );
-    let (installation, mut keeper) = (installation?, keeper?);
-    if installation.is_some() && keeper.is_none() && cluster.keeper().is_none() {
-        keeper = match fetch(api, &object(Kind::KeeperInstallation)).await {
-            Err(Error::CrdMissing { .. }) => None,
-            found => found?,
-        };
+    let Naming { namespace, name, .. } = &cluster.naming;
+    let wanted = |row: &Row| row.is_wanted(cluster);
+    let mut found = objects::read(api, namespace, name, true, wanted).await?;
+    let Some(installation) = &found.installation else { return Ok(Before { found, shape: None }) };
+    let mut others = Box::pin(objects::read(api, namespace, name, false, |row| row.is_own() && !wanted(row))).await?;
+    let shape = Shape::of(installation, found.keeper.as_ref().or(others.keeper.as_ref()));
+    let shape = Some(Box::pin(live::settled(api, namespace, name, shape)).await?.0);
+    for row in TABLE.iter().filter(|row| !wanted(row)) {
+        found[row.part] = others[row.part].take();
     }
-    let shape = match &installation {
-        Some(installation) => {
-            Some(Box::pin(live::settled(api, &cluster.naming.namespace, Shape::of(installation, keeper.as_ref()))).await?.0)
-        }
-        None => None,
-    };
-    Ok(Before { namespace: namespace?, secret: secret?, service: service?, installation, keeper, shape })
+    Ok(Before { found, shape })
 }
 
 /// The Kubernetes cluster that `api` leads to, when it is the one of the state: the recorded one, or that of today where none is
@@ -104,14 +84,10 @@ pub(super) fn whereabouts_unknown(api: &Api, urn: &Urn, namespace: &str, name: &
     }
 }
 
-async fn fetch_owned(api: &Api, object: ObjectRef) -> Result<Option<Value>, Error> {
-    fetch(api, &object).await
-}
-
 impl Before {
     /// Whether a run of this stack has made the cluster, or was interrupted while it did.
     pub(super) fn is_continued(&self) -> bool {
-        self.secret.is_some()
+        self.found.secret.is_some()
     }
 
     /// Says what taking the cluster over does to its hosts.
@@ -121,21 +97,19 @@ impl Before {
         }
     }
 
-    /// The unique ids of what is there.
+    /// The unique ids of what is there. Whether the namespace is the cluster's, only the write tells.
     pub(super) fn uids(&self) -> Uids {
-        let of = |object: &Option<Value>| object.as_ref().and_then(uid);
-        Uids {
-            installation: of(&self.installation),
-            keeper: of(&self.keeper),
-            service: of(&self.service),
-            secret: of(&self.secret),
-            namespace: None,
-        }
+        Uids { namespace: None, ..Uids::of(&self.found) }
+    }
+
+    /// The Secret that is there.
+    pub(super) fn secret(&self) -> Option<&Value> {
+        self.found.secret.as_ref()
     }
 
     /// The incarnation that is there.
     pub(super) fn incarnation(&self) -> Option<String> {
-        self.secret.as_ref().and_then(incarnation).map(str::to_owned)
+        self.secret().and_then(incarnation).map(str::to_owned)
     }
 
     /// What a create has to do with the cluster that is there already, of this stack's making: it keeps its version where the program
@@ -146,52 +120,50 @@ impl Before {
         ctx: &Context,
         new: &Known<ClusterArgs>,
     ) -> Result<(Known<ClusterArgs>, Growing), Failed> {
-        let (Some(installation), Some(shape)) = (self.installation.clone(), &self.shape) else {
+        let (Objects { installation: Some(installation), keeper, service, .. }, Some(shape)) = (self.found.clone(), &self.shape) else {
             return Ok((new.clone(), Growing::default()));
         };
-        let live = Live::new(installation, self.keeper.clone(), self.service.clone(), None);
+        let live = Live::new(installation, keeper, service, None);
         let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
-        let kept = Known { value: super::running(&new.value, there.image.version.as_deref()), unknown: new.unknown.clone() };
-        let to = Shape::rendered(&super::validated(&kept)?);
-        super::refuse(&guard::refusals(shape, &to, &kept))?;
+        let kept = Known { value: new.value.running(there.image.version.as_deref()), unknown: new.unknown.clone() };
+        let to = Shape::rendered(&validate::validate(&kept)?);
+        CheckFailure::none(guard::refusals(shape, &to, &kept))?;
         Box::pin(survey::expandable(api, shape, &to, &kept)).await?;
         Ok((kept, guard::growing(shape, &to)))
     }
 
     /// Whether the namespace is this cluster's to make, or was made by it in a run that was interrupted.
     pub(super) fn owns_namespace(&self, urn: &Urn, cluster: &ValidatedCluster) -> bool {
-        cluster.naming.create_namespace && self.namespace.as_ref().is_none_or(|namespace| owner_urn(namespace) == Some(&urn.0))
+        cluster.naming.create_namespace && self.found.namespace.as_ref().is_none_or(|namespace| is_marked_by(namespace, urn))
     }
 
     /// Fails when something of the cluster's name is there that this stack did not make.
     ///
     /// The Secret is written before all else and carries the stack's mark: a cluster without it is somebody else's.
     pub(super) fn refuse_what_is_not_ours(&self, ctx: &Context, cluster: &ValidatedCluster) -> Result<(), Failed> {
-        let is_ours = |object: &Option<Value>| object.as_ref().is_none_or(|object| owner_urn(object) == Some(&ctx.urn.0));
-        let marked = self.secret.is_some() && is_ours(&self.secret);
+        let marked = self.secret().is_some_and(|secret| is_marked_by(secret, &ctx.urn));
         let (namespace, name) = (&cluster.naming.namespace, &cluster.naming.name);
-        let existing = ObjectRef::new(Kind::Installation, namespace, name);
-        if self.installation.as_ref().is_some_and(|found| !(marked && is_managed(found))) {
+        if self.found.installation.as_ref().is_some_and(|found| !(marked && is_managed(found))) {
+            let existing = Part::Installation.row().object(namespace, name);
             let import = format!("pulumi import clickhouse:kubernetes:Cluster {} {namespace}/{name}", ctx.urn.name());
             let reason =
                 format!("{existing} exists already and was not made by this stack; to adopt it run `{import}`, else choose another `name`");
             return Err(Failure::new(FailureKind::AlreadyExists, reason));
         }
-        let keeper_is_ours = self.keeper.is_none() || marked;
-        let others = [
-            (is_ours(&self.secret), login::secret_of(namespace, name)),
-            (is_ours(&self.service), ObjectRef::new(Kind::Service, namespace, name)),
-            (keeper_is_ours, ObjectRef::new(Kind::KeeperInstallation, namespace, name)),
-        ];
+        let is_ours = |row: &Row, found: &Value| match row.whose {
+            Whose::Anybodys => true,
+            Whose::Marked => is_marked_by(found, &ctx.urn),
+            Whose::Labelled => marked,
+        };
+        let others = TABLE.iter().filter(|row| self.found[row.part].as_ref().is_some_and(|found| !is_ours(row, found)));
         let taken: Vec<_> = others
-            .into_iter()
-            .filter(|(ours, _)| !ours)
-            .map(|(_, object)| format!("{object} exists already and was not made by this stack; choose another `name`, or delete it"))
+            .map(|row| row.object(namespace, name))
+            .map(|object| format!("{object} exists already and was not made by this stack; choose another `name`, or delete it"))
             .collect();
         if !taken.is_empty() {
             return Err(Failure { kind: FailureKind::AlreadyExists, reasons: taken, partial: None });
         }
-        if self.installation.is_some() {
+        if self.found.installation.is_some() {
             ctx.report.info(&format!(
                 "{namespace}/{name} of this stack is there already: it is taken over as it is, with its password and volumes"
             ));
@@ -202,42 +174,28 @@ impl Before {
     }
 }
 
-/// Refuses to write over what somebody else has made under the name of one of the cluster's objects. Only objects that the state does not
-/// know are looked for: after an adoption, or when one was lost.
-pub(super) async fn refuse_foreign(api: &Api, ctx: &Context, cluster: &ValidatedCluster, uids: &Uids) -> Result<(), Failed> {
+/// Refuses to write over what somebody else has made under the name of one of the cluster's objects: after an adoption, or when one was lost.
+/// What has a unique id in the state is not judged.
+pub(super) fn refuse_foreign(ctx: &Context, cluster: &ValidatedCluster, uids: &Uids, found: &Objects) -> Result<(), Failed> {
     let Naming { namespace, name, .. } = &cluster.naming;
-    let object = |kind| ObjectRef::new(kind, namespace, name);
-    let wanted = [
-        (cluster.has_secret() && uids.secret.is_none(), login::secret_of(namespace, name)),
-        (cluster.has_service() && uids.service.is_none(), object(Kind::Service)),
-        (cluster.keeper().is_some() && uids.keeper.is_none(), object(Kind::KeeperInstallation)),
-    ];
-    let mut reasons = Vec::new();
-    for (_, object) in wanted.into_iter().filter(|(is_wanted, _)| *is_wanted) {
-        let found = match fetch(api, &object).await {
-            // The write tells it.
-            Err(error) if error.is_premature() => None,
-            found => found.map_err(|error| error.to_failure())?,
-        };
-        let is_ours = |found: &Value| owner_urn(found).map_or_else(|| is_managed(found), |owner| owner == ctx.urn.0);
-        if found.is_some_and(|found| !is_ours(&found)) {
-            reasons.push(format!("{object} exists already and was not made by this stack; it is left alone: rename or delete it"));
-        }
-    }
+    let is_ours = |found: &Value| owner_urn(found).map_or_else(|| is_managed(found), |owner| owner == ctx.urn.0);
+    let is_foreign = |row: &&Row| {
+        let unknown = row.is_own() && row.is_wanted(cluster) && uids[row.part].is_none();
+        unknown && found[row.part].as_ref().is_some_and(|found| !is_ours(found))
+    };
+    let reasons: Vec<_> = TABLE
+        .iter()
+        .filter(is_foreign)
+        .map(|row| row.object(namespace, name))
+        .map(|object| format!("{object} exists already and was not made by this stack; it is left alone: rename or delete it"))
+        .collect();
     if reasons.is_empty() { Ok(()) } else { Err(Failure { kind: FailureKind::AlreadyExists, reasons, partial: None }) }
-}
-
-/// The Secret with the login, when it is one of this provider's.
-pub(super) async fn credentials(api: &Api, cluster: &ValidatedCluster) -> Result<Option<Value>, Failed> {
-    let secret =
-        fetch(api, &login::secret_of(&cluster.naming.namespace, &cluster.naming.name)).await.map_err(|error| error.to_failure())?;
-    Ok(secret.filter(is_marked))
 }
 
 /// What is there of a cluster.
 #[derive(Debug, Clone)]
 pub(super) enum There {
-    /// Nothing.
+    /// No messages.
     Nothing,
     /// Its installation does not exist, but other objects of this provider's do: it was not made yet, or was deleted by hand.
     Rest(Rest),
@@ -247,23 +205,20 @@ pub(super) enum There {
 
 /// The objects of a cluster without its installation.
 #[derive(Debug, Clone)]
-pub(super) struct Rest {
-    secret: Value,
-    service: Option<Value>,
-    keeper: Option<Value>,
-}
+pub(super) struct Rest(Objects);
 
 /// A cluster as it is there.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     live: Live,
-    secret: Option<Value>,
+    /// The objects that no input is read from.
+    others: Objects,
     /// The administrator's password of a cluster that somebody else made, where that can be read.
     password: Option<SecretString>,
 }
 
-/// Reads a cluster's objects; a Service or Secret of the same name that this provider did not make is not one of them. The Keeper is
-/// read where inputs or outputs have one, or where nothing is known.
+/// Reads a cluster's objects; one with its mark that this provider did not make is not one of them. What inputs and outputs don't have is
+/// not looked for, unless nothing is known.
 pub(super) async fn around(
     api: &Api,
     namespace: &str,
@@ -271,30 +226,22 @@ pub(super) async fn around(
     old: Option<&ClusterArgs>,
     old_state: Option<&ClusterState>,
 ) -> Result<There, Error> {
-    let may_have_keeper = old.is_none_or(super::has_keeper) || old_state.is_some_and(|state| state.uids.keeper.is_some());
-    let object = |kind| ObjectRef::new(kind, namespace, name);
-    let (installation, service, secret, keeper) = futures::join!(
-        async { find(api, &object(Kind::Installation)).await },
-        fetch_owned(api, object(Kind::Service)),
-        fetch_owned(api, login::secret_of(namespace, name)),
-        async { if may_have_keeper { fetch_owned(api, object(Kind::KeeperInstallation)).await } else { Ok(None) } },
-    );
-    let installation = installation?;
-    let keeper = match keeper {
-        Err(Error::CrdMissing { .. }) => None,
-        result => result?,
+    let described = old.map(validate::last_anyway);
+    let may_be = |row: &Row| {
+        let is_known = old_state.is_some_and(|state| state.uids[row.part].is_some());
+        row.is_own() && (is_known || described.as_ref().is_none_or(|cluster| row.is_wanted(cluster)))
     };
-    let (service, secret) = (service?.filter(is_marked), secret?.filter(is_marked));
-    Ok(match (installation, secret) {
-        (Some(installation), secret) => {
-            let adopted = old.and_then(ClusterArgs::adopted).cloned();
-            let live = Live::new(installation, keeper, service, adopted);
-            let password = if live.adopted.is_some() { Box::pin(foreign_password(api, namespace, live.spec())).await } else { None };
-            There::Cluster(Box::new(Seen { live, secret, password }))
-        }
-        (None, Some(secret)) => There::Rest(Rest { secret, service, keeper }),
-        (None, None) => There::Nothing,
-    })
+    let mut found = objects::read(api, namespace, name, false, may_be).await?;
+    for row in TABLE.iter().filter(|row| row.whose == Whose::Marked) {
+        found[row.part].take_if(|found| !is_marked(found));
+    }
+    let Some(installation) = found.installation.take() else {
+        return Ok(if found.secret.is_some() { There::Rest(Rest(found)) } else { There::Nothing });
+    };
+    let adopted = old.and_then(ClusterArgs::adopted).cloned();
+    let live = Live::new(installation, found.keeper.take(), found.service.take(), adopted);
+    let password = if live.adopted.is_some() { Box::pin(foreign_password(api, namespace, live.spec())).await } else { None };
+    Ok(There::Cluster(Box::new(Seen { live, others: found, password })))
 }
 
 /// The administrator's password, from where an installation of somebody else's has it.
@@ -320,17 +267,12 @@ impl Rest {
     ) -> Option<Found<ClusterArgs, ClusterState>> {
         let (inputs, mut state) = (old?.clone(), old_state?.clone());
         // By its unique id: the mark still names the stack as it was called before.
-        let is_known = state.uids.secret.is_some() && state.uids.secret == uid(&self.secret);
-        if !is_known && owner_urn(&self.secret) != Some(&ctx.urn.0) {
+        let (found, secret) = (Uids::of(&self.0), self.0.secret.as_ref()?);
+        let is_known = state.uids.secret.is_some() && state.uids.secret == found.secret;
+        if !is_known && !is_marked_by(secret, &ctx.urn) {
             return None;
         }
-        state.uids = Uids {
-            installation: None,
-            keeper: self.keeper.as_ref().and_then(uid),
-            service: self.service.as_ref().and_then(uid),
-            secret: uid(&self.secret),
-            namespace: state.uids.namespace,
-        };
+        state.uids = Uids { namespace: state.uids.namespace, ..found };
         Some(Found { id: id.to_owned(), inputs, state, secrets: Paths::new() })
     }
 }
@@ -338,10 +280,20 @@ impl Rest {
 /// The unique id of a namespace that this stack made for its cluster; `None` when there is none, or somebody else made it.
 pub(super) async fn own_namespace(api: &Api, urn: &Urn, namespace: &str) -> Result<Option<String>, Failed> {
     let found = fetch(api, &ObjectRef::global(Kind::Namespace, namespace)).await.map_err(|error| error.to_failure())?;
-    Ok(found.filter(|found| owner_urn(found) == Some(&urn.0)).as_ref().and_then(uid))
+    Ok(found.filter(|found| is_marked_by(found, urn)).as_ref().and_then(meta::owned_uid))
 }
 
 impl Seen {
+    /// One of its objects.
+    fn object(&self, part: Part) -> Option<&Value> {
+        match part {
+            Part::Installation => Some(&self.live.installation),
+            Part::Keeper => self.live.keeper.as_ref(),
+            Part::Service => self.live.service.as_ref(),
+            other => self.others[other].as_ref(),
+        }
+    }
+
     /// The ClickHouseInstallation.
     pub(super) fn installation(&self) -> &Value {
         &self.live.installation
@@ -349,7 +301,7 @@ impl Seen {
 
     /// Whether the installation is the one that `state` tells of.
     pub(super) fn is_of(&self, state: &ClusterState) -> bool {
-        state.uids.installation.is_none() || state.uids.installation == uid(&self.live.installation)
+        state.uids.installation.is_none() || state.uids.installation == meta::owned_uid(&self.live.installation)
     }
 }
 
@@ -357,34 +309,34 @@ impl Seen {
 /// the state keeps its inputs except where it drifted.
 pub(super) fn found(
     ctx: &Context,
-    seen: Seen,
+    seen: &Seen,
     old: Option<&ClusterArgs>,
     old_state: Option<&ClusterState>,
 ) -> Result<Found<ClusterArgs, ClusterState>, Failed> {
-    let Seen { live, secret, password } = seen;
+    let (live, secret) = (&seen.live, seen.others.secret.as_ref());
     let written_version = old.and_then(|old| old.image.version.clone());
-    let old = old.map(|old| super::running(old, old_state.map(ClusterState::version_to_run)));
+    let old = old.map(|old| old.running(old_state.map(ClusterState::version_to_run)));
     let old = old.as_ref();
-    let known = super::known_password(old_state);
-    let stored = secret.as_ref().and_then(|secret| login::decode(secret, defaults::PASSWORD_KEY)).map(SecretString::from);
+    let known = old_state.and_then(ClusterState::secret_password);
+    let stored = secret.and_then(|secret| login::decode(secret, PASSWORD_KEY)).map(SecretString::from);
     let (login, secret_is_sound) = match &live.adopted {
         // Its own Secret, once it has one, holds what was given or made since.
-        Some(_) if stored.is_none() => (Login { password: password.or(known), version: None }, true),
-        _ => settle(&live, known, stored),
+        Some(_) if stored.is_none() => (Login { password: seen.password.clone().or(known), version: None }, true),
+        _ => settle(live, known, stored),
     };
     let mut found_version = None;
     let inputs = match old {
         Some(old) => {
-            let mut inputs = adopt::drifted(old, &live, &ctx.urn, &login);
+            let mut inputs = adopt::drifted(old, live, &ctx.urn, &login);
             found_version.clone_from(&inputs.image.version);
             if inputs.image.version == old.image.version {
                 inputs.image.version.clone_from(&written_version);
             }
             inputs
         }
-        None => adopt::inputs(&live, &ctx.urn, &login),
+        None => adopt::inputs(live, &ctx.urn, &login),
     };
-    let namespace = field(&live.installation, "/metadata/namespace").unwrap_or_default();
+    let namespace = meta::field(&live.installation, "/metadata/namespace").unwrap_or_default();
     let filled = defaults::fill(&ctx.urn, &crate::resource::Autonaming::Default, namespace, None, &Known::all(inputs.clone()));
     let cluster =
         filled.map_err(|failure| vec![failure]).and_then(|args| validate::validate(&Known::all(args))).map_err(|failures| Failure {
@@ -395,53 +347,44 @@ pub(super) fn found(
                 .collect(),
             partial: None,
         })?;
-    let observed = Observed {
-        uids: Uids {
-            installation: uid(&live.installation),
-            // One that is not this cluster's is left alone, one that was to be deleted is still known.
-            keeper: live
-                .keeper
-                .as_ref()
-                .and_then(uid)
-                .filter(|uid| cluster.keeper().is_some() || old_state.and_then(|state| state.uids.keeper.as_ref()) == Some(uid)),
-            service: live.service.as_ref().and_then(uid),
-            secret: secret.as_ref().and_then(uid),
-            namespace: old_state.and_then(|state| state.uids.namespace.clone()),
-        },
-        address: live
-            .service
-            .as_ref()
-            .and_then(|service| {
-                field(service, "/status/loadBalancer/ingress/0/hostname").or_else(|| field(service, "/status/loadBalancer/ingress/0/ip"))
-            })
-            .map(str::to_owned),
+    let last = |part| old_state.and_then(|state: &ClusterState| state.uids[part].clone());
+    let mut observed = Observed {
+        uids: Uids::default(),
+        address: None,
         kubernetes: old_state.and_then(|state| state.kubernetes.clone()),
         incarnation: match old_state {
             Some(state) => state.incarnation.clone(),
-            None => secret.as_ref().and_then(incarnation).map(str::to_owned),
+            None => secret.and_then(incarnation).map(str::to_owned),
         },
     };
-    let mut state = outputs(&cluster, &login, &observed);
-    let damaged = |secret: &Value| old.is_some_and(|old| adopt::secret_is_damaged(old, &ctx.urn, &login, secret));
-    if cluster.has_secret() && (!secret_is_sound || secret.as_ref().is_none_or(damaged)) {
-        // A refresh reports it as missing, so that the next update mends it.
-        state.credentials_secret = None;
+    for Row { part, .. } in TABLE.iter().filter(|row| !row.is_own()) {
+        observed.uids[*part] = last(*part);
     }
-    if live.keeper.is_none() {
-        state.keeper = None;
+    // One that is not this cluster's is left alone, one that was to be deleted is still known.
+    let is_of_this =
+        |row: &Row, found: &Value| row.is_wanted(&cluster) || last(row.part).is_some_and(|last| meta::uid(found) == Some(last.as_str()));
+    for row in TABLE {
+        if let Some(found) = seen.object(row.part).filter(|found| is_of_this(row, found)) {
+            observed.note(row.part, found);
+        }
+    }
+    let mut state = outputs(&cluster, &login, &observed);
+    let written = old.and_then(|old| adopt::render(old, &ctx.urn, &login)).unwrap_or_default();
+    let is_damaged = |row: &Row, found: &Value| written[row.part].as_ref().is_some_and(|written| row.is_damaged(written, found));
+    for row in TABLE.iter().filter(|row| row.is_own() && row.is_wanted(&cluster)) {
+        let is_whole = seen.object(row.part).is_some_and(|found| !is_damaged(row, found));
+        if !is_whole || row.part == Part::Secret && !secret_is_sound {
+            // A refresh tells it, so that the next update mends it.
+            row.report_missing(&mut state);
+        }
     }
     if let Some(known) = old_state.filter(|state| !state.version.is_empty()) {
         let wanted = known.version_to_run().to_owned();
         state.version = found_version.unwrap_or_else(|| wanted.clone());
         state.wanted_version = Some(wanted).filter(|wanted| *wanted != state.version);
     }
-    let damaged = |service: &Value| old.is_some() && adopt::service_is_damaged(&cluster, &ctx.urn, &login, service);
-    if cluster.has_service() && live.service.as_ref().is_none_or(damaged) {
-        // A refresh reports the address as missing, so that the next update mends it.
-        (state.endpoints, state.connection, state.external) = (None, None, None);
-    }
     let secrets = aspects::credentials(&inputs);
-    Ok(Found { id: super::id(&cluster), inputs, state, secrets })
+    Ok(Found { id: cluster.naming.id(), inputs, state, secrets })
 }
 
 /// The password, and whether the Secret agrees with it. Where state and Secret differ, the installation decides.

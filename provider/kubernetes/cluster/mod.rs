@@ -18,6 +18,7 @@ mod look;
 mod manifest;
 mod names;
 mod namespace;
+mod objects;
 mod outputs;
 mod overrides;
 mod removal;
@@ -34,22 +35,19 @@ mod validate;
 
 use std::time::Duration;
 
-use serde_json::Value;
-use tokio::time::Instant;
-
-use self::aspects::{ClusterArgs, CoordinationType, Credential, IngressType, ValidatedCluster};
+use self::aspects::{ClusterArgs, Naming};
 use self::live::Live;
 use self::look::There;
-use self::manifest::Login;
+use self::objects::{PerPart, Row, TABLE, is_marked_by};
 use self::outputs::Observed;
-use self::rollout::{Rollout, id, known_password};
+use self::rollout::Rollout;
 use self::shape::Shape;
 use self::state::{ClusterState, Uids};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::error::{Error, Reach};
 use crate::kubernetes::meta;
 use crate::property::path::PropertyPath;
-use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource};
+use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Preview, Resource};
 
 /// How long a create or an update takes at most, when `customTimeouts` say nothing.
 const ROLLOUT_TIMEOUT: Duration = Duration::from_secs(20 * 60);
@@ -106,30 +104,31 @@ impl Resource for Cluster {
     }
 
     async fn preview_create(&self, ctx: &Context, new: &Known<ClusterArgs>) -> Result<Preview<ClusterState>, Failed> {
-        let mut cluster = validated(new)?;
+        let mut cluster = validate::validate(new)?;
         if new.unknown.is_empty() {
             cluster = Box::pin(tryout::create(&self.session.api(ctx), ctx, new, cluster)).await?;
         }
         for risk in effects::risks(&Shape::rendered(&cluster)) {
             ctx.report.warn(&risk);
         }
-        let mut unknown = outputs::unknown_outputs(new);
+        let mut unknown = aspects::unknown_outputs(new);
         unknown.extend(["uids", "kubernetes", "incarnation"].map(PropertyPath::from));
-        Ok(foretell(&cluster, &known_login(&cluster, None), &Observed::default(), unknown))
+        Ok(outputs::preview(&cluster, &login::known(&cluster, None), &Observed::default(), unknown))
     }
 
     async fn create(&self, ctx: &Context, new: &ClusterArgs) -> Result<Existing<ClusterState>, Failed> {
-        let cluster = validated(&Known::all(new.clone()))?;
-        let deadline = deadline(ctx, ROLLOUT_TIMEOUT);
+        let cluster = validate::validate(&Known::all(new.clone()))?;
+        let deadline = ctx.deadline(ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
         // Boxed, so that it takes no room while a thousand clusters wait: several calls at once are large.
         let failed = |error: Error| error.to_failure();
         let there = Box::pin(look::before_create(&api, &cluster)).await.map_err(failed)?;
         there.refuse_what_is_not_ours(ctx, &cluster)?;
         let (kept, growing) = Box::pin(there.take_over(&api, ctx, &Known::all(new.clone()))).await?;
-        let cluster = validated(&kept)?;
+        let cluster = validate::validate(&kept)?;
         let kubernetes = Box::pin(look::kubernetes(&api, &cluster.naming.namespace, None)).await.map_err(failed)?;
-        let before = login::Before { secret: there.secret.clone(), overridden: login::is_overridden(&cluster), ..login::Before::default() };
+        let before =
+            login::Before { secret: there.secret().cloned(), overridden: login::is_overridden(&cluster), ..login::Before::default() };
         let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
         let rollout = Rollout {
             ctx,
@@ -143,9 +142,10 @@ impl Resource for Cluster {
             incarnation: Some(task::fresh()),
             growing,
             old: None,
+            kept: PerPart::default(),
         };
         let state = rollout.run().await?;
-        Ok(Existing { id: id(&cluster), state })
+        Ok(Existing { id: cluster.naming.id(), state })
     }
 
     async fn preview_update(
@@ -157,10 +157,10 @@ impl Resource for Cluster {
         new: &Known<ClusterArgs>,
     ) -> Result<Preview<ClusterState>, Failed> {
         let version = old_state.map(ClusterState::version_to_run);
-        let old = &last_ran(old, old_state);
-        let new = &Known { value: running(&new.value, version), unknown: new.unknown.clone() };
-        let cluster = validated(new)?;
-        let login = known_login(&cluster, old_state.filter(|_| same_password(old, &new.value)));
+        let old = &old.as_they_ran(old_state);
+        let new = &Known { value: new.value.running(version), unknown: new.unknown.clone() };
+        let cluster = validate::validate(new)?;
+        let login = login::known(&cluster, old_state.filter(|_| new.value.has_password_of(old)));
         if ["name", "namespace", "clusterName"].iter().any(|path| new.unknown.contains(&PropertyPath::from(*path))) {
             ctx.report.info("the name, namespace or clusterName is not known yet; should it be another one than now, the update is refused, since the data would stay behind");
         }
@@ -171,7 +171,7 @@ impl Resource for Cluster {
             Box::pin(tryout::update(&api, ctx, &cluster, &login, old_state)).await?;
             match Box::pin(Live::look(&api, old)).await {
                 Ok(live) => {
-                    refuse(&live.refusals(&to, new))?;
+                    CheckFailure::none(live.refusals(&to, new))?;
                     from = live.shape().clone();
                     survey::expandable(&api, &from, &to, new).await?;
                 }
@@ -182,16 +182,16 @@ impl Resource for Cluster {
         for warning in guard::warnings(&from, &to, new) {
             ctx.report.warn(&warning);
         }
-        let kept = observed(old_state);
-        let mut unknown = outputs::unknown_outputs(new);
+        let kept = Observed::recorded(old_state);
+        let mut unknown = aspects::unknown_outputs(new);
         let mut observed = Observed { address: kept.address.filter(|_| old.ingress == new.value.ingress), ..kept };
-        if cluster.keeper().is_none() {
-            observed.uids.keeper = None;
+        for row in TABLE.iter().filter(|row| row.is_own() && !row.is_wanted(&cluster)) {
+            observed.uids[row.part] = None;
         }
-        if made_anew(&cluster, &observed.uids) {
+        if observed.uids.lack_any_of(&cluster) {
             unknown.insert("uids".into());
         }
-        Ok(foretell(&cluster, &login, &observed, unknown))
+        Ok(outputs::preview(&cluster, &login, &observed, unknown))
     }
 
     async fn update(
@@ -202,62 +202,64 @@ impl Resource for Cluster {
         old_state: Option<&ClusterState>,
         new: &ClusterArgs,
     ) -> Result<ClusterState, Failed> {
-        let (old, new) = (&last_ran(old, old_state), &running(new, old_state.map(ClusterState::version_to_run)));
-        let cluster = validated(&Known::all(new.clone()))?;
-        let deadline = deadline(ctx, ROLLOUT_TIMEOUT);
+        let (old, new) = (&old.as_they_ran(old_state), &new.running(old_state.map(ClusterState::version_to_run)));
+        let cluster = validate::validate(&Known::all(new.clone()))?;
+        let deadline = ctx.deadline(ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
-        let mut observed = Observed { address: None, ..observed(old_state) };
+        let mut observed = Observed { address: None, ..Observed::recorded(old_state) };
         // An error before the first write leaves the state as it was.
         let here = Box::pin(look::kubernetes(&api, &cluster.naming.namespace, observed.kubernetes.as_ref())).await;
         observed.kubernetes = here.map_err(|error| error.to_failure())?.or(observed.kubernetes);
-        // What is there may be more than the inputs of the last run tell: after a change that was half made, or an edit by hand.
-        let live = Box::pin(Live::look(&api, old)).await.map_err(|error| error.to_failure())?;
-        let (known, to) = (Known::all(new.clone()), Shape::rendered(&cluster));
-        refuse(&live.refusals(&to, &known))?;
-        Box::pin(survey::expandable(&api, live.shape(), &to, &known)).await?;
-        let growing = guard::growing(live.shape(), &to);
-        Box::pin(look::refuse_foreign(&api, ctx, &cluster, &observed.uids)).await?;
-        let password = known_password(old_state);
-        let same_version = same_password(old, new);
-        let secret = if same_version && password.is_some() { None } else { Box::pin(look::credentials(&api, &cluster)).await? };
-        let before = login::Before { password, same_version, secret, overridden: login::is_overridden(&cluster) };
-        let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
-        if cluster.naming.create_namespace && began_only(&observed.uids) {
-            observed.uids.namespace = Box::pin(look::own_namespace(&api, &ctx.urn, &cluster.naming.namespace)).await?;
-        }
-        let owns_namespace = cluster.naming.create_namespace && observed.uids.namespace.is_some();
-        let removal = removal::Removal {
-            ctx,
-            api: &api,
-            deadline,
-            namespace: &cluster.naming.namespace,
-            name: &cluster.naming.name,
-            args: Some(old),
-            state: old_state,
+        let Naming { namespace, name, .. } = &cluster.naming;
+        let removal = removal::Removal { ctx, api: &api, deadline, namespace, name, args: Some(old), state: old_state };
+        // A future of its own: none of it is needed for the wait, and a thousand clusters can change at once.
+        let prepared = async {
+            // What is there may be more than the inputs of the last run tell: after a change that was half made, or an edit by hand.
+            let described = validate::last_anyway(old);
+            let asks = |row: &Row| row.is_wanted(&cluster) || row.is_own() && row.is_wanted(&described);
+            let found = Box::pin(objects::read(&api, namespace, name, false, asks)).await.map_err(|error| error.to_failure())?;
+            let live = Box::pin(Live::among(&api, &described, &found)).await.map_err(|error| error.to_failure())?;
+            let (known, to) = (Known::all(new.clone()), Shape::rendered(&cluster));
+            CheckFailure::none(live.refusals(&to, &known))?;
+            Box::pin(survey::expandable(&api, live.shape(), &to, &known)).await?;
+            let growing = guard::growing(live.shape(), &to);
+            look::refuse_foreign(ctx, &cluster, &observed.uids, &found)?;
+            let before = login::Before {
+                password: old_state.and_then(ClusterState::secret_password),
+                same_version: new.has_password_of(old),
+                secret: found.secret.clone().filter(meta::is_marked),
+                overridden: login::is_overridden(&cluster),
+            };
+            let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
+            if cluster.naming.create_namespace && observed.uids.began_only() {
+                observed.uids.namespace = found.namespace.as_ref().filter(|found| is_marked_by(found, &ctx.urn)).and_then(meta::owned_uid);
+            }
+            let owns_namespace = cluster.naming.create_namespace && observed.uids.namespace.is_some();
+            Box::pin(removal.claims(&live.stale_claims(&to))).await?;
+            let mut rollout = Rollout {
+                ctx,
+                api: &api,
+                cluster: &cluster,
+                login,
+                deadline,
+                observed,
+                owns_namespace,
+                exists: false,
+                incarnation: None,
+                growing,
+                old: Some(old),
+                kept: PerPart::default(),
+            };
+            rollout.keep(&found);
+            Ok::<_, Failed>(rollout)
         };
-        Box::pin(removal.claims(&live.stale_claims(&to))).await?;
-        // None of it is needed for the wait, and a thousand clusters can change at once.
-        drop((live, known, to));
-        let rollout = Rollout {
-            ctx,
-            api: &api,
-            cluster: &cluster,
-            login,
-            deadline,
-            observed,
-            owns_namespace,
-            exists: false,
-            incarnation: None,
-            growing,
-            old: Some(old),
-        };
+        let rollout = Box::pin(prepared).await?;
         let mut state = rollout.run().await?;
         // Hosts that have not been told yet still need it.
-        if cluster.keeper().is_none() && is_awaited(new) && (has_keeper(old) || state.uids.keeper.is_some()) {
-            let (namespace, name) = (cluster.naming.namespace.as_str(), cluster.naming.name.as_str());
-            let removal = removal::Removal { ctx, api: &api, deadline, namespace, name, args: Some(old), state: Some(&state) };
-            Box::pin(removal.keeper()).await.map_err(|failure| failure.leaving(id(&cluster), state.clone()))?;
-            state.uids.keeper = None;
+        if new.is_awaited() {
+            let removal = removal::Removal { state: Some(&state), ..removal };
+            let left = Box::pin(removal.unwanted(&cluster)).await;
+            state.uids = left.map_err(|failure| failure.leaving(cluster.naming.id(), state.clone()))?;
         }
         Ok(state)
     }
@@ -269,7 +271,7 @@ impl Resource for Cluster {
         old: Option<&ClusterArgs>,
         old_state: Option<&ClusterState>,
     ) -> Result<Option<Found<ClusterArgs, ClusterState>>, Failed> {
-        let (namespace, name) = self.place(id)?;
+        let (namespace, name) = names::place(id, || self.session.default_namespace())?;
         let api = self.session.api(ctx);
         let recorded = old_state.and_then(|state| state.kubernetes.as_ref());
         let looked = async {
@@ -296,7 +298,7 @@ impl Resource for Cluster {
                 Ok(None)
             }
             Ok(There::Cluster(seen)) => {
-                let mut found = look::found(ctx, *seen, old, old_state)?;
+                let mut found = look::found(ctx, &seen, old, old_state)?;
                 found.state.kubernetes = here.or(found.state.kubernetes);
                 Ok(Some(found))
             }
@@ -309,8 +311,8 @@ impl Resource for Cluster {
     }
 
     async fn delete(&self, ctx: &Context, id: &str, old: Option<&ClusterArgs>, old_state: Option<&ClusterState>) -> Result<(), Failed> {
-        let (namespace, name) = self.place(id)?;
-        let deadline = deadline(ctx, DELETE_TIMEOUT);
+        let (namespace, name) = names::place(id, || self.session.default_namespace())?;
+        let deadline = ctx.deadline(DELETE_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
         let removal = removal::Removal { ctx, api: &api, deadline, namespace: &namespace, name: &name, args: old, state: old_state };
         match removal.run().await {
@@ -322,136 +324,4 @@ impl Resource for Cluster {
             result => result,
         }
     }
-}
-
-impl Cluster {
-    /// Namespace and name of an id: `namespace/name`, or `name` in the default namespace.
-    fn place(&self, id: &str) -> Result<(String, String), Failed> {
-        let (namespace, name) = match id.split_once('/') {
-            Some((namespace, name)) => (namespace.to_owned(), name),
-            None => (self.session.default_namespace(), id),
-        };
-        if namespace.is_empty() || name.is_empty() || name.contains('/') {
-            return Err(Failure::new(
-                FailureKind::Invalid,
-                format!("`{id}` is no id of a cluster: write `namespace/name`, or `name` for the default namespace"),
-            ));
-        }
-        Ok((namespace, name.to_owned()))
-    }
-}
-
-/// The cluster that checked inputs describe.
-fn validated(args: &Known<ClusterArgs>) -> Result<ValidatedCluster, Failed> {
-    validate::validate(args).map_err(|failures| refusal(&failures))
-}
-
-/// Fails when anything is refused.
-fn refuse(refusals: &[CheckFailure]) -> Result<(), Failed> {
-    if refusals.is_empty() { Ok(()) } else { Err(refusal(refusals)) }
-}
-
-/// What is wrong with inputs, as a failed call.
-fn refusal(failures: &[CheckFailure]) -> Failed {
-    let reasons = failures.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect();
-    Failure { kind: FailureKind::Invalid, reasons, partial: None }
-}
-
-/// The cluster of the last run, as far as its inputs can still be understood.
-fn complete(old: &ClusterArgs) -> Option<ValidatedCluster> {
-    validate::validate(&Known::all(aspects::complete(old.clone(), false))).ok()
-}
-
-fn deadline(ctx: &Context, default: Duration) -> Instant {
-    ctx.started + ctx.timeout.unwrap_or(default)
-}
-
-fn has_keeper(args: &ClusterArgs) -> bool {
-    args.coordination.as_ref().is_some_and(|coordination| coordination.kind == Some(CoordinationType::Keeper))
-}
-
-/// `args` with the version that the cluster runs, where the program names none.
-fn running(args: &ClusterArgs, version: Option<&str>) -> ClusterArgs {
-    let mut args = args.clone();
-    if let Some(version) = version.filter(|version| !version.is_empty() && defaults::of(&args).version_omitted) {
-        args.image.version = Some(version.to_owned());
-    }
-    args
-}
-
-/// The inputs of the last run with the version that ran: the one that a refresh has found stands in them already.
-fn last_ran(old: &ClusterArgs, state: Option<&ClusterState>) -> ClusterArgs {
-    running(old, state.filter(|state| state.wanted_version.is_none()).map(|state| state.version.as_str()))
-}
-
-/// Whether an update waits until its change is carried out.
-fn is_awaited(args: &ClusterArgs) -> bool {
-    args.operations.skip_await != Some(true) && args.operations.suspended != Some(true)
-}
-
-/// Whether both inputs ask for the same password: a generated one of the same version.
-fn same_password(old: &ClusterArgs, new: &ClusterArgs) -> bool {
-    let generated = |args: &ClusterArgs| match &args.access.admin {
-        Some(admin) if admin.password.is_some() || admin.existing_secret.is_some() => None,
-        Some(admin) => Some(admin.password_version.clone().unwrap_or_default()),
-        None => Some(String::new()),
-    };
-    matches!((generated(old), generated(new)), (Some(old), Some(new)) if old == new)
-}
-
-/// The login as far as it is known without asking anybody.
-fn known_login(cluster: &ValidatedCluster, old_state: Option<&ClusterState>) -> Login {
-    match &cluster.access.credential {
-        Credential::Given(password) => Login { password: Some(password.clone()), version: None },
-        Credential::Existing { .. } => Login { password: None, version: None },
-        Credential::Foreign => Login { password: known_password(old_state), version: None },
-        Credential::Generated { version } => Login { password: known_password(old_state), version: Some(version.clone()) },
-    }
-}
-
-/// Whether an update makes an object that is not there yet, or not any more.
-fn made_anew(cluster: &ValidatedCluster, uids: &Uids) -> bool {
-    uids.installation.is_none() || uids.service.is_none() || uids.secret.is_none() || (cluster.keeper().is_some() && uids.keeper.is_none())
-}
-
-/// Whether a create was interrupted before the installation was made: what else there is may not be known of.
-fn began_only(uids: &Uids) -> bool {
-    uids.installation.is_none() && uids.namespace.is_none()
-}
-
-/// What the state remembers of the API server.
-fn observed(state: Option<&ClusterState>) -> Observed {
-    let state = state.cloned().unwrap_or_default();
-    Observed {
-        uids: state.uids,
-        address: state.external.and_then(|external| external.address),
-        kubernetes: state.kubernetes,
-        incarnation: state.incarnation,
-    }
-}
-
-/// The outputs of a preview: a password that is not there yet, and an address that nobody has given yet, are unknown.
-fn foretell(cluster: &ValidatedCluster, login: &Login, observed: &Observed, mut unknown: Paths) -> Preview<ClusterState> {
-    if login.password.is_none() {
-        unknown.extend(["password", "connection"].map(PropertyPath::from));
-    }
-    let state = outputs::outputs(cluster, login, observed);
-    let waits_for_address = cluster.ingress.ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer);
-    if waits_for_address && observed.address.is_none() {
-        unknown.insert("external.address".into());
-        if cluster.ingress.ingress.as_ref().is_some_and(|ingress| ingress.hostname.is_none()) {
-            unknown.insert("external.endpoints".into());
-        }
-    }
-    Preview { state, unknown }
-}
-
-/// The unique id that Kubernetes gave to an object.
-fn uid(object: &Value) -> Option<String> {
-    meta::uid(object).map(str::to_owned)
-}
-
-/// A text field of an object.
-fn field<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
-    object.pointer(pointer)?.as_str()
 }

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::resource::Urn;
+use crate::resource::{Failure, FailureKind, Urn};
 
 /// At most as many characters have `name` and `clusterName` together: the operator's longest derived label value,
 /// `chi-<name>-<clusterName>-S-R` and a revision hash, must fit into 63 for each of as many hosts as are supported.
@@ -68,6 +68,19 @@ pub(super) fn keeper_service(name: &str) -> String {
 /// The DNS name of a Service.
 pub(super) fn fqdn(service: &str, namespace: &str, domain: &str) -> String {
     format!("{service}.{namespace}.svc.{domain}")
+}
+
+/// Namespace and name of an id: `namespace/name`, or `name` in the default namespace.
+pub(super) fn place<S>(id: &str, default_namespace: impl FnOnce() -> String) -> Result<(String, String), Failure<S>> {
+    let (namespace, name) = match id.split_once('/') {
+        Some((namespace, name)) => (namespace.to_owned(), name),
+        None => (default_namespace(), id),
+    };
+    if namespace.is_empty() || name.is_empty() || name.contains('/') {
+        let reason = format!("`{id}` is not a valid id of a cluster: write `namespace/name`, or `name` for the default namespace");
+        return Err(Failure::new(FailureKind::Invalid, reason));
+    }
+    Ok((namespace, name.to_owned()))
 }
 
 #[cfg(test)]

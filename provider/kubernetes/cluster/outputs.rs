@@ -1,14 +1,17 @@
 //! From a validated cluster, and the few facts that only the API server knows, to the outputs.
 
 use secrecy::ExposeSecret;
+use serde_json::Value;
 
-use super::aspects::{IngressType, Naming, ValidatedCluster};
+use super::aspects::{COORDINATION_PORT, IngressType, Naming, PASSWORD_KEY, ValidatedCluster};
 use super::manifest::{Login, USERNAME_KEY};
+use super::objects::{Part, Uids};
 use super::shape::{self, Installation, Shape};
-use super::state::{ClusterState, CredentialsSecret, External, Host, KeeperState, KubernetesCluster, Uids};
-use super::{address, defaults, names};
+use super::state::{ClusterState, CredentialsSecret, External, Host, KeeperState, KubernetesCluster};
+use super::{address, names};
+use crate::kubernetes::meta;
 use crate::property::path::PropertyPath;
-use crate::resource::{Known, Paths};
+use crate::resource::{Paths, Preview};
 
 /// What only the API server can tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +26,28 @@ pub(super) struct Observed {
     pub(super) incarnation: Option<String>,
 }
 
+impl Observed {
+    /// What the state remembers of the API server.
+    pub(super) fn recorded(state: Option<&ClusterState>) -> Self {
+        let state = state.cloned().unwrap_or_default();
+        Self {
+            uids: state.uids,
+            address: state.external.and_then(|external| external.address),
+            kubernetes: state.kubernetes,
+            incarnation: state.incarnation,
+        }
+    }
+
+    /// Takes note of an object as the API server has it.
+    pub(super) fn note(&mut self, part: Part, object: &Value) {
+        self.uids[part] = meta::owned_uid(object);
+        if part == Part::Service {
+            let entry = &object["status"]["loadBalancer"]["ingress"][0];
+            self.address = entry["hostname"].as_str().or(entry["ip"].as_str()).map(str::to_owned);
+        }
+    }
+}
+
 /// The outputs of `cluster`.
 pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Observed) -> ClusterState {
     let Naming { name, namespace, cluster_name, cluster_domain, .. } = &cluster.naming;
@@ -32,7 +57,7 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
     let service = if cluster.has_service() { name } else { &clickhouse.service };
     let hostname = names::fqdn(service, namespace, cluster_domain);
     let endpoints = address::endpoints(&hostname);
-    let connection = login.password.as_ref().map(|password| address::connection(&endpoints, &username, password.expose_secret()));
+    let connection = login.password.as_ref().map(|password| address::connection(&endpoints, username, password.expose_secret()));
     ClusterState {
         wanted_version: None,
         name: name.clone(),
@@ -43,7 +68,7 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
         credentials_secret: cluster.has_secret().then(|| CredentialsSecret {
             name: names::credentials_secret(name),
             username_key: USERNAME_KEY.to_owned(),
-            password_key: defaults::PASSWORD_KEY.to_owned(),
+            password_key: PASSWORD_KEY.to_owned(),
         }),
         endpoints: Some(endpoints),
         connection,
@@ -52,11 +77,7 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
         shard_services,
         keeper: keeper.map(|keeper| KeeperState {
             name: name.clone(),
-            endpoints: keeper
-                .hosts
-                .iter()
-                .map(|member| format!("{}:{}", keeper.fqdn(&member.service), defaults::COORDINATION_PORT))
-                .collect(),
+            endpoints: keeper.hosts.iter().map(|member| format!("{}:{}", keeper.fqdn(&member.service), COORDINATION_PORT)).collect(),
             service: keeper.service,
         }),
         port_forward_command: format!(
@@ -84,40 +105,18 @@ fn host(installation: &Installation, host: &shape::Host) -> Host {
     Host { name: host.name.clone(), shard: host.shard, replica: host.replica, fqdn: installation.fqdn(&host.service), pod: host.pod() }
 }
 
-/// Which outputs a preview can't tell, besides those it says itself: those that follow from unknown inputs.
-pub(super) fn unknown_outputs<T>(args: &Known<T>) -> Paths {
-    const FOLLOW: [(&str, &[&str]); 14] = [
-        (
-            "name",
-            &[
-                "name",
-                "credentialsSecret",
-                "endpoints",
-                "connection",
-                "hosts",
-                "shardServices",
-                "keeper",
-                "portForwardCommand",
-                "internalHostname",
-            ],
-        ),
-        ("namespace", &["namespace", "endpoints", "connection", "hosts", "keeper", "portForwardCommand", "internalHostname"]),
-        ("clusterName", &["clusterName", "hosts", "shardServices", "keeper"]),
-        ("clusterDomain", &["endpoints", "connection", "hosts", "keeper", "internalHostname"]),
-        ("shards", &["hosts", "shardServices"]),
-        ("replicas", &["hosts", "keeper"]),
-        ("coordination", &["keeper"]),
-        ("perShardServices", &["shardServices"]),
-        ("chiOverrides", &["hosts", "shardServices"]),
-        ("chkOverrides", &["keeper"]),
-        ("username", &["username", "connection"]),
-        ("admin.password", &["password", "connection"]),
-        ("admin.existingSecret", &["password", "connection"]),
-        ("ingress", &["external"]),
-    ];
-    FOLLOW
-        .iter()
-        .filter(|(input, _)| args.is_unknown(&PropertyPath::from(*input)))
-        .flat_map(|(_, outputs)| outputs.iter().map(|output| PropertyPath::from(*output)))
-        .collect()
+/// The outputs of a preview: a password that is not there yet, and an address that nobody has given yet, are unknown.
+pub(super) fn preview(cluster: &ValidatedCluster, login: &Login, observed: &Observed, mut unknown: Paths) -> Preview<ClusterState> {
+    if login.password.is_none() {
+        unknown.extend(["password", "connection"].map(PropertyPath::from));
+    }
+    let state = outputs(cluster, login, observed);
+    let waits_for_address = cluster.ingress.ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer);
+    if waits_for_address && observed.address.is_none() {
+        unknown.insert("external.address".into());
+        if cluster.ingress.ingress.as_ref().is_some_and(|ingress| ingress.hostname.is_none()) {
+            unknown.insert("external.endpoints".into());
+        }
+    }
+    Preview { state, unknown }
 }

@@ -3,15 +3,16 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::aspects::{ClusterArgs, ReclaimPolicy};
-use super::state::{ClusterState, Uids};
-use super::{Failed, began_only, field, has_keeper, login, look, namespace, survey};
+use super::aspects::{ClusterArgs, ReclaimPolicy, ValidatedCluster};
+use super::objects::{Await, Leaves, Part, Row, Uids, Whose, leaving};
+use super::state::ClusterState;
+use super::{Failed, look, namespace, survey, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::kubernetes::objects::{self, DeleteOutcome};
 use crate::kubernetes::observe::is_yes;
-use crate::kubernetes::readiness::{self, Leaving};
+use crate::kubernetes::readiness::{self, Leaving, Owner};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::Context;
 
@@ -29,24 +30,34 @@ pub(super) struct Removal<'a> {
 }
 
 impl Removal<'_> {
-    /// Service first, so that no client meets a dying host; the installation while its Keeper can still be told; the Secret last,
-    /// since as long as it is there an interrupted removal is known for ours.
+    /// One object after the other, in their order. Of those that the inputs don't have only what the state knows goes.
     pub(super) async fn run(&self) -> Result<(), Failed> {
         if !self.is_ours().await? {
             return Ok(());
         }
         let uids = self.uids();
-        self.remove(&self.object(Kind::Service), uids.service.as_deref()).await?;
-        if self.remove(&self.object(Kind::Installation), uids.installation.as_deref()).await? == Outcome::NotOurs {
-            return Ok(());
+        let described = self.args.map(validate::last_anyway);
+        let may_be = |row: &Row| uids[row.part].is_some() || described.as_ref().is_none_or(|cluster| row.is_wanted(cluster));
+        for row in leaving().filter(|row| row.is_own() && may_be(row)) {
+            if self.part(row).await? == Outcome::NotOurs && row.leaves == Leaves::Hosts {
+                return Ok(());
+            }
         }
-        let with_keeper = uids.keeper.is_some() || self.args.is_none_or(has_keeper);
-        if with_keeper {
-            self.keeper().await?;
-        }
-        self.remove(&login::secret_of(self.namespace, self.name), uids.secret.as_deref()).await?;
-        survey::after_delete(self.api.session(), self.ctx, self.namespace, self.name, with_keeper).await;
+        survey::after_delete(self.api.session(), self.ctx, self.namespace, self.name, may_be(Part::Keeper.row())).await;
         self.own_namespace(&uids).await
+    }
+
+    /// Deletes what `cluster` is not to have any more, and gives the unique ids of what is left.
+    pub(super) async fn unwanted(&self, cluster: &ValidatedCluster) -> Result<Uids, Failed> {
+        let mut uids = self.uids();
+        let described = self.args.map(validate::last_anyway);
+        let had = |row: &Row| uids[row.part].is_some() || described.as_ref().is_some_and(|cluster| row.is_wanted(cluster));
+        let gone: Vec<_> = leaving().filter(|row| row.is_own() && !row.is_wanted(cluster) && had(row)).collect();
+        for row in gone {
+            self.part(row).await?;
+            uids[row.part] = None;
+        }
+        Ok(uids)
     }
 
     /// Whether the cluster is still this resource's: in the Kubernetes cluster of the state, and not taken over by a later create.
@@ -54,12 +65,12 @@ impl Removal<'_> {
         let Some(state) = self.state else { return Ok(true) };
         let failed = |error: Error| error.to_failure();
         let here = look::kubernetes(self.api, self.namespace, state.kubernetes.as_ref()).await.map_err(failed)?;
-        let secret = objects::find(self.api, &login::secret_of(self.namespace, self.name)).await.map_err(failed)?;
+        let secret = objects::find(self.api, &Part::Secret.row().object(self.namespace, self.name)).await.map_err(failed)?;
         if here.is_none() && state.uids != Uids::default() {
             // One object of ours tells as much.
             let mut seen = secret.as_ref().and_then(meta::uid) == state.uids.secret.as_deref() && secret.is_some();
             if !seen {
-                let installation = objects::fetch(self.api, &self.object(Kind::Installation)).await;
+                let installation = objects::fetch(self.api, &Part::Installation.row().object(self.namespace, self.name)).await;
                 seen = installation.is_ok_and(|found| found.is_some_and(|found| meta::uid(&found) == state.uids.installation.as_deref()));
             }
             if !seen {
@@ -80,13 +91,18 @@ impl Removal<'_> {
         Ok(!taken_over)
     }
 
-    /// Deletes the Keeper, and its volumes where they are to go: the operator keeps them always.
-    pub(super) async fn keeper(&self) -> Result<(), Failed> {
-        let (session, uid) = (self.api.session(), self.uids().keeper);
+    /// Deletes an object; a Keeper with its members, and with its volumes where they are to go: the operator keeps them always.
+    async fn part(&self, row: &Row) -> Result<Outcome, Failed> {
+        let (object, uid) = (row.object(self.namespace, self.name), self.uids()[row.part].take());
+        if row.awaited != Await::Members {
+            return self.remove(row, &object, uid.as_deref()).await;
+        }
+        let session = self.api.session();
         let idle = readiness::await_keeper_idle(session, self.ctx, self.deadline, self.namespace, self.name).await;
         idle.map_err(NotReady::to_failure)?;
-        if self.remove(&self.object(Kind::KeeperInstallation), uid.as_deref()).await? == Outcome::NotOurs {
-            return Ok(());
+        let outcome = self.remove(row, &object, uid.as_deref()).await?;
+        if outcome == Outcome::NotOurs {
+            return Ok(outcome);
         }
         let left = readiness::await_keeper_left(session, self.ctx, self.deadline, self.namespace, self.name, uid.as_deref()).await;
         left.map_err(NotReady::to_failure)?;
@@ -94,19 +110,19 @@ impl Removal<'_> {
         let policy = keeper.and_then(|keeper| keeper.storage.as_ref()).and_then(|storage| storage.reclaim_policy);
         if policy == Some(ReclaimPolicy::Delete) {
             // Those of members that went earlier, too.
-            let selector = format!("clickhouse-keeper.altinity.com/chk={}", self.name);
+            let selector = Owner::Keeper(self.name.to_owned()).label();
             let claims = objects::list_names(self.api, Kind::PersistentVolumeClaim, Some(self.namespace), &selector).await;
             for claim in claims.map_err(|error| error.to_failure())? {
                 self.delete(&claim, None).await?;
             }
         }
-        Ok(())
+        Ok(outcome)
     }
 
     /// Deletes volume claims, and waits until they are gone: the operator makes none where one of the name is still there.
     pub(super) async fn claims(&self, claims: &[&Value]) -> Result<(), Failed> {
         for claim in claims {
-            if let Some(name) = field(claim, "/metadata/name") {
+            if let Some(name) = meta::field(claim, "/metadata/name") {
                 let object = ObjectRef::new(Kind::PersistentVolumeClaim, self.namespace, name);
                 self.delete(&object, meta::uid(claim)).await?;
             }
@@ -118,15 +134,10 @@ impl Removal<'_> {
         self.state.map(|state| state.uids.clone()).unwrap_or_default()
     }
 
-    /// The object of a kind that has the cluster's name.
-    fn object(&self, kind: Kind) -> ObjectRef {
-        ObjectRef::new(kind, self.namespace, self.name)
-    }
-
     /// Deletes one of the cluster's objects: that of the unique id in the state, or else one that carries the provider's mark. Without any
     /// state the user has named the installation, and it goes with its Keeper whoever made them.
-    async fn remove(&self, object: &ObjectRef, uid: Option<&str>) -> Result<Outcome, Failed> {
-        let named = self.state.is_none() && matches!(object.kind, Kind::Installation | Kind::KeeperInstallation);
+    async fn remove(&self, row: &Row, object: &ObjectRef, uid: Option<&str>) -> Result<Outcome, Failed> {
+        let named = self.state.is_none() && row.whose == Whose::Labelled;
         let outcome = if uid.is_some() || named {
             self.delete(object, uid).await?
         } else {
@@ -167,7 +178,7 @@ impl Removal<'_> {
             return Ok(());
         }
         let patch = json!({"metadata": {"uid": meta::uid(leaving)}, "spec": {"suspend": "no"}});
-        match objects::merge(self.api, &self.object(Kind::Installation), &patch).await {
+        match objects::merge(self.api, &Part::Installation.row().object(self.namespace, self.name), &patch).await {
             Err(error) if !error.is_absent() => Err(error.to_failure()),
             _ => Ok(()),
         }
@@ -176,14 +187,14 @@ impl Removal<'_> {
     /// Deletes the namespace if this cluster made it and nothing is left in it.
     async fn own_namespace(&self, uids: &Uids) -> Result<(), Failed> {
         let interrupted =
-            self.state.is_some() && began_only(uids) && self.args.is_some_and(|args| args.naming.create_namespace == Some(true));
+            self.state.is_some() && uids.began_only() && self.args.is_some_and(|args| args.naming.create_namespace == Some(true));
         let uid = if interrupted { look::own_namespace(self.api, &self.ctx.urn, self.namespace).await? } else { uids.namespace.clone() };
         let Some(uid) = uid else { return Ok(()) };
         if let Some(reason) = Box::pin(namespace::kept_by(self.api, self.namespace)).await.map_err(|error| error.to_failure())? {
             self.ctx.report.info(&format!("namespace `{}` stays, because {reason}", self.namespace));
             return Ok(());
         }
-        self.delete(&ObjectRef::global(Kind::Namespace, self.namespace), Some(&uid)).await.map(drop)
+        self.delete(&Part::Namespace.row().object(self.namespace, self.name), Some(&uid)).await.map(drop)
     }
 }
 

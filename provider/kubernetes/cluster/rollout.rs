@@ -4,21 +4,22 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use secrecy::SecretString;
+use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::aspects::{ClusterArgs, HOST_REMEDIES, IngressType, KEEPER_REMEDIES, Naming, ValidatedCluster};
 use super::guard::Growing;
-use super::manifest::{Login, Manifests};
+use super::manifest::Login;
+use super::objects::{Await, Objects, Part, PerPart, Row, Stage, TABLE, is_applied, is_marked_by, is_settled};
 use super::outputs::{Observed, outputs};
 use super::shape::Shape;
 use super::state::ClusterState;
-use super::{complete, login, manifest, restarts, task, uid};
+use super::{login, manifest, restarts, task, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
-use crate::kubernetes::meta::{self, Kind, ObjectRef};
+use crate::kubernetes::meta;
 use crate::kubernetes::objects::{self, Write};
 use crate::kubernetes::readiness::{self, Expect, ExpectKeeper, NotDone, Owner, Written};
 use crate::kubernetes::wait::NotReady;
@@ -47,10 +48,34 @@ pub(super) struct Rollout<'a> {
     pub(super) growing: Growing,
     /// The inputs of the last run, where there was one.
     pub(super) old: Option<&'a ClusterArgs>,
+    /// The objects that are there as they are to be.
+    pub(super) kept: PerPart<Option<Sent>>,
+}
+
+/// A write, of this rollout or an earlier one.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    written: Written,
+    /// The installation's task in it.
+    task: String,
 }
 
 impl Rollout<'_> {
-    /// Writes everything and, unless told not to, waits until the cluster serves. A failure carries what exists by then.
+    /// Takes note of the objects that are there as they are to be: these are not written again. An installation whose last task the operator has
+    /// not completed is: a fresh task has it go on.
+    pub(super) fn keep(&mut self, found: &Objects) {
+        let task = found.installation.as_ref().and_then(|installation| meta::field(installation, "/spec/taskID")).unwrap_or_default();
+        let manifests = self.manifests(task);
+        for row in TABLE {
+            let (Some(manifest), Some(live)) = (&manifests[row.part], &found[row.part]) else { continue };
+            if is_applied(manifest, live) && (row.awaited != Await::Hosts || is_settled(live)) {
+                self.observed.note(row.part, live);
+                self.kept[row.part] = Some(Sent { written: Written::of(live), task: task.to_owned() });
+            }
+        }
+    }
+
+    /// Writes everything that is not kept and, unless told not to, waits until the cluster serves. A failure carries what exists by then.
     pub(super) async fn run(mut self) -> Result<ClusterState, Failure<ClusterState>> {
         let result = self.steps().await;
         let result = match Box::pin(self.renew()).await {
@@ -63,7 +88,7 @@ impl Rollout<'_> {
         };
         match result {
             Ok(()) => Ok(self.state()),
-            Err(failure) if self.exists => Err(failure.leaving(id(self.cluster), self.state())),
+            Err(failure) if self.exists => Err(failure.leaving(self.cluster.naming.id(), self.state())),
             Err(failure) => Err(failure),
         }
     }
@@ -89,57 +114,63 @@ impl Rollout<'_> {
     /// Between the steps nothing of the manifests and the answers is held, nor the room for several calls at once: a thousand clusters
     /// can wait at once.
     async fn steps(&mut self) -> Result<(), Failure<ClusterState>> {
+        let mut has_address = false;
+        for stage in Stage::ALL {
+            let sent = Box::pin(self.write_stage(stage)).await?;
+            for (row, sent) in sent.into_iter().filter(|_| !self.cluster.operations.skip_await) {
+                match row.awaited {
+                    Await::Nothing => {}
+                    Await::Address => has_address = true,
+                    Await::Members => self.await_keeper(sent.written).await?,
+                    Await::Hosts => self.await_hosts(sent).await?,
+                }
+            }
+        }
+        if has_address { self.await_address().await } else { Ok(()) }
+    }
+
+    /// Writes the objects of a stage, all but those that are as they are to be already, and gives all of them.
+    async fn write_stage(&mut self, stage: Stage) -> Result<Vec<(&'static Row, Sent)>, Failure<ClusterState>> {
+        if stage == Stage::Claim && self.incarnation.is_some() && self.observed.uids.secret.is_none() {
+            Box::pin(self.claim()).await?;
+        }
         let task = task::fresh();
-        let keeper = Box::pin(self.write_before_hosts(&task)).await?;
-        // What is suspended does not grow.
-        if keeper.as_ref().is_none_or(|written| written.suspended) {
-            self.growing.keeper.clear();
+        let manifests = self.manifests(&task);
+        let rows = TABLE.iter().filter(|row| row.stage == stage && manifests[row.part].is_some());
+        let (kept, due): (Vec<_>, Vec<_>) = rows.partition(|row| self.kept[row.part].is_some());
+        self.exists |= !kept.is_empty();
+        let mut sent: Vec<_> = kept.into_iter().filter_map(|row| Some((row, self.kept[row.part].take()?))).collect();
+        if self.cluster.adopted.is_some() && due.iter().any(|row| row.part == Part::Installation) {
+            self.take_over_fields().await?;
         }
-        if let Some(keeper) = keeper.filter(|_| !self.cluster.operations.skip_await) {
-            self.await_keeper(keeper).await?;
-        }
-        let written = Box::pin(self.write_installation(&task)).await?;
-        if self.cluster.operations.skip_await {
-            return Ok(());
-        }
-        if written.suspended {
-            self.growing.hosts.clear();
-        }
-        self.await_hosts(task, written).await?;
-        self.await_volumes().await?;
-        self.await_address().await
-    }
-
-    /// Writes all but the installation; the Keeper's answer, where there is one.
-    async fn write_before_hosts(&mut self, task: &str) -> Result<Option<Written>, Failure<ClusterState>> {
-        let Manifests { namespace, secret, service, keeper, .. } = self.manifests(task);
-        if let Some(namespace) = namespace.filter(|_| self.owns_namespace) {
-            self.observed.uids.namespace = uid(&self.write(&namespace).await?);
-        }
-        // The Secret before all else: from then on an interrupted run finds the password again.
-        let claims = self.incarnation.is_some() && self.observed.uids.secret.is_none();
-        let secret = if claims { Box::pin(self.claim(task)).await? } else { secret };
-        if let Some(secret) = secret {
-            self.observed.uids.secret = uid(&self.write(&secret).await?);
-        }
-        // A load balancer takes minutes and a Keeper must serve before the hosts start: both begin at once.
-        let (service, keeper) = futures::join!(self.put_all(service.as_ref()), self.put_all(keeper.as_ref()));
+        let stopped = self.ctx.cancel.is_cancelled();
+        let writes = due.into_iter().filter_map(|row| Some((row, manifests[row.part].as_ref()?)));
+        let this = &*self;
+        let answers = join_all(writes.map(|(row, manifest)| async move { (row, this.put(manifest).await) })).await;
+        let mut failed = None;
         // What came of the one is noted before the other's failure ends the rollout.
-        let service = service.map(|service| service.iter().for_each(|service| self.note_service(service)));
-        let keeper = keeper.map(|keeper| {
-            self.observed.uids.keeper = keeper.as_ref().and_then(uid).or(self.observed.uids.keeper.take());
-            keeper.as_ref().map(Written::of)
-        });
-        let failed = |error: Error| error.to_failure();
-        service.map_err(failed)?;
-        keeper.map_err(failed)
+        for (row, answer) in answers {
+            match answer {
+                Ok(object) => {
+                    self.exists = true;
+                    self.observed.note(row.part, &object);
+                    sent.push((row, Sent { written: Written::of(&object), task: task.clone() }));
+                }
+                Err(error) => {
+                    // What is on its way when the user stops the run, or the answer is lost, may well arrive.
+                    self.exists |= !stopped && error.leaves_open();
+                    failed = failed.or(Some(error.to_failure()));
+                }
+            }
+        }
+        failed.map_or(Ok(sent), Err)
     }
 
-    /// Makes the Secret with nothing but the marks of this stack and create, and gives the whole one to be written over it. Of two programs that
-    /// make a cluster of one name at the same time, the other is told whose it is.
-    async fn claim(&mut self, task: &str) -> Result<Option<Value>, Failure<ClusterState>> {
+    /// Makes the Secret with nothing but the marks of this stack and create, to be written over at once. Of two programs that make a cluster of
+    /// one name at the same time, the other is told whose it is.
+    async fn claim(&mut self) -> Result<(), Failure<ClusterState>> {
         self.observed.incarnation.clone_from(&self.incarnation);
-        let Some(mut empty) = self.manifests(task).secret else { return Ok(None) };
+        let Some(mut empty) = self.manifests("").secret else { return Ok(()) };
         if let Some(secret) = empty.as_object_mut() {
             secret.remove("data");
         }
@@ -147,53 +178,44 @@ impl Rollout<'_> {
         match objects::create(self.api, &empty).await {
             Ok(made) => {
                 self.exists = true;
-                self.observed.uids.secret = uid(&made);
+                self.observed.note(Part::Secret, &made);
+                Ok(())
             }
-            Err(Error::AlreadyExists { .. }) => self.join().await?,
+            Err(Error::AlreadyExists { .. }) => self.join().await,
             Err(error) => {
                 self.exists |= !stopped && error.leaves_open();
-                return Err(error.to_failure());
+                Err(error.to_failure())
             }
         }
-        Ok(self.manifests(task).secret)
     }
 
     /// Somebody made the Secret since it was looked for: goes on when it was this stack, or this very create, whose answer was lost.
     async fn join(&mut self) -> Result<(), Failure<ClusterState>> {
         let Naming { namespace, name, .. } = &self.cluster.naming;
-        let object = login::secret_of(namespace, name);
+        let object = Part::Secret.row().object(namespace, name);
         let found = objects::fetch(self.api, &object).await.map_err(|error| error.to_failure())?;
-        let owner = found.as_ref().and_then(meta::owner_urn);
-        let (Some(found), true) = (&found, owner == Some(&self.ctx.urn.0)) else {
+        let Some(found) = found.as_ref().filter(|found| is_marked_by(found, &self.ctx.urn)) else {
+            let owner = found.as_ref().and_then(meta::owner_urn);
             let whose = owner.map_or_else(|| "somebody else".to_owned(), |urn| format!("the resource {urn}"));
             let reason = format!("{object} was made at the same time by {whose}; choose another `name`");
             return Err(Failure::new(FailureKind::AlreadyExists, reason));
         };
         self.exists = true;
         self.observed.incarnation = meta::incarnation(found).map(str::to_owned);
-        self.observed.uids.secret = uid(found);
+        self.observed.note(Part::Secret, found);
         let before = login::Before { secret: Some(found.clone()), ..login::Before::default() };
         self.login = login::resolve(self.api, self.cluster, before).await?;
         Ok(())
-    }
-
-    async fn write_installation(&mut self, task: &str) -> Result<Written, Failure<ClusterState>> {
-        if self.cluster.adopted.is_some() {
-            self.take_over_fields().await?;
-        }
-        let written = self.write(&self.manifests(task).installation).await?;
-        self.observed.uids.installation = uid(&written);
-        Ok(Written::of(&written))
     }
 
     /// What others have written of an adopted installation would stay when the program does not say it any more: so first the program says
     /// all of it, as it is.
     async fn take_over_fields(&self) -> Result<(), Failure<ClusterState>> {
         let Naming { namespace, name, .. } = &self.cluster.naming;
-        let object = ObjectRef::new(Kind::Installation, namespace, name);
+        let object = Part::Installation.row().object(namespace, name);
         let failed = |error: Error| error.to_failure();
         let Some(managers) = Box::pin(objects::disown(self.api, &object)).await.map_err(failed)? else { return Ok(()) };
-        if let Some(old) = self.old.and_then(complete) {
+        if let Some(old) = self.old.and_then(validate::last) {
             let mut installation = manifest::installations(&old).0;
             if let Some(spec) = installation["spec"].as_object_mut() {
                 spec.remove("taskID");
@@ -208,9 +230,10 @@ impl Rollout<'_> {
         Ok(())
     }
 
-    fn manifests(&self, task: &str) -> Manifests {
-        let manifests = manifest::build(self.cluster, &self.ctx.urn, &self.login, task);
-        manifests.identified(&self.observed.uids, self.observed.incarnation.as_deref())
+    fn manifests(&self, task: &str) -> Objects {
+        let mut manifests = manifest::build(self.cluster, &self.ctx.urn, &self.login, task);
+        manifests.namespace.take_if(|_| !self.owns_namespace);
+        manifest::identified(manifests, &self.observed.uids, self.observed.incarnation.as_deref())
     }
 
     async fn put(&self, manifest: &Value) -> Result<Value, Error> {
@@ -221,28 +244,11 @@ impl Rollout<'_> {
         Write { dry_run: false, force: self.cluster.operations.force_conflicts, adopt: self.cluster.adopted.is_some() }
     }
 
-    async fn put_all(&self, manifest: Option<&Value>) -> Result<Option<Value>, Error> {
-        match manifest {
-            Some(manifest) => self.put(manifest).await.map(Some),
-            None => Ok(None),
+    async fn await_keeper(&mut self, written: Written) -> Result<(), Failure<ClusterState>> {
+        // What is suspended does not grow.
+        if written.suspended {
+            self.growing.keeper.clear();
         }
-    }
-
-    async fn write(&mut self, manifest: &Value) -> Result<Value, Failure<ClusterState>> {
-        let stopped = self.ctx.cancel.is_cancelled();
-        let written = self.put(manifest).await;
-        // What is on its way when the user stops the run, or the answer is lost, may well arrive.
-        self.exists |= written.as_ref().map_or_else(|error| !stopped && error.leaves_open(), |_| true);
-        written.map_err(|error| error.to_failure())
-    }
-
-    fn note_service(&mut self, service: &Value) {
-        self.observed.uids.service = uid(service);
-        let entry = &service["status"]["loadBalancer"]["ingress"][0];
-        self.observed.address = entry["hostname"].as_str().or(entry["ip"].as_str()).map(str::to_owned);
-    }
-
-    async fn await_keeper(&self, written: Written) -> Result<(), Failure<ClusterState>> {
         let Some(expect) = self.expect_keeper(written) else { return Ok(()) };
         readiness::await_keeper(self.api.session(), self.ctx, self.deadline, expect).await.map_err(NotReady::to_failure)
     }
@@ -254,13 +260,16 @@ impl Rollout<'_> {
         Some(ExpectKeeper { namespace, name, written, hosts, remedies: KEEPER_REMEDIES })
     }
 
-    /// Waits for the hosts. When the operator recorded the task as done without having started it, which can happen between
+    /// Waits for the hosts and their volumes. When the operator recorded the task as done without having started it, which can happen between
     /// two quick changes, the change was never rolled out; when it left a host without a pod, it lost its way. In both cases the change is
     /// sent again under a fresh task, once.
     ///
     /// The operator has taken what was never rolled out for what was there before, and would not restart the hosts for it: where it has to, it is told
     /// so, and that is taken back when it is done, since the order would be carried out at each later change too.
-    async fn await_hosts(&self, task: String, written: Written) -> Result<(), Failure<ClusterState>> {
+    async fn await_hosts(&mut self, Sent { written, task }: Sent) -> Result<(), Failure<ClusterState>> {
+        if written.suspended {
+            self.growing.hosts.clear();
+        }
         let restarted = AtomicBool::new(false);
         let again = |not_done| {
             let restart = not_done == NotDone::All && self.restarts();
@@ -272,12 +281,12 @@ impl Rollout<'_> {
             let (task, answer) = self.send(false).await.map_err(|error| error.to_failure())?;
             Box::pin(self.await_task(task, Written::of(&answer), |_| self.send(false))).await?;
         }
-        Ok(())
+        self.await_volumes().await
     }
 
     /// Whether the change is one for which the operator restarts the hosts though their pods stay as they are.
     fn restarts(&self) -> bool {
-        let old = self.old.and_then(complete);
+        let old = self.old.and_then(validate::last);
         old.is_some_and(|old| restarts::by_configuration(&Shape::rendered(&old), &Shape::rendered(self.cluster)))
     }
 
@@ -300,7 +309,7 @@ impl Rollout<'_> {
     /// Sends the installation once more under a fresh task: gives that, and the answer.
     async fn send(&self, restart: bool) -> Result<(String, Value), Error> {
         let task = task::fresh();
-        let mut installation = self.manifests(&task).installation;
+        let mut installation = self.manifests(&task).installation.unwrap_or_default();
         if restart {
             installation["spec"]["restart"] = json!("RollingUpdate");
         }
@@ -335,17 +344,7 @@ impl Rollout<'_> {
 
     /// Whether the change may give the load balancer another address.
     fn renews_address(&self) -> bool {
-        let Some(old) = self.old.and_then(complete).and_then(|old| old.ingress.ingress) else { return false };
+        let Some(old) = self.old.and_then(validate::last).and_then(|old| old.ingress.ingress) else { return false };
         self.cluster.ingress.ingress.as_ref().is_some_and(|new| !new.has_the_address_of(&old))
     }
-}
-
-/// Pulumi's id of a cluster.
-pub(super) fn id(cluster: &ValidatedCluster) -> String {
-    format!("{}/{}", cluster.naming.namespace, cluster.naming.name)
-}
-
-/// A password of which the state says that it exists.
-pub(super) fn known_password(state: Option<&ClusterState>) -> Option<SecretString> {
-    state.and_then(|state| state.password.clone()).map(SecretString::from)
 }

@@ -1,7 +1,10 @@
 //! The computed outputs of a cluster: the single source of the output schema.
 
 use schemars::JsonSchema;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+
+pub use super::objects::Uids;
 
 /// What a cluster gives back, besides its inputs. Every field is determined by the declared state or stays what it is:
 /// a pod that restarts changes none of them.
@@ -17,11 +20,11 @@ pub struct ClusterState {
     pub cluster_name: String,
     /// The administrator's name.
     pub username: String,
-    /// The administrator's password. Absent for an adopted cluster whose password nobody told.
+    /// The administrator's password. Absent for an adopted cluster whose password is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("secret" = true, "alwaysPresent" = true))]
     pub password: Option<String>,
-    /// The Secret with the login and the addresses. Absent while it does not exist.
+    /// The Secret with the login and the addresses. Absent as long as it does not exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("alwaysPresent" = true))]
     pub credentials_secret: Option<CredentialsSecret>,
@@ -38,29 +41,31 @@ pub struct ClusterState {
     pub external: Option<External>,
     /// The ClickHouse hosts, by shard and replica.
     pub hosts: Vec<Host>,
-    /// The Services of the single shards, where asked for.
+    /// The names of the per-shard Services, if there are any.
     pub shard_services: Vec<String>,
-    /// The Keeper that came with the cluster.
+    /// The cluster's own Keeper.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keeper: Option<KeeperState>,
-    /// A command that makes the cluster's ports reachable on one's own machine.
+    /// A command that forwards the cluster's ports to your machine.
     pub port_forward_command: String,
     /// The cluster's DNS name inside Kubernetes.
     pub internal_hostname: String,
-    /// The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
+    /// The ClickHouse version: the input, or else the version that the cluster was created with.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub version: String,
     /// The version that it is to run, where a refresh has found another one.
     #[serde(rename = "__version", skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     pub wanted_version: Option<String>,
-    /// The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+    /// The Kubernetes cluster that this cluster runs in. An update, refresh or delete against another one
+    /// fails and changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<KubernetesCluster>,
-    /// A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+    /// A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a
+    /// later create has taken over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<String>,
-    /// The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
+    /// The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.
     pub uids: Uids,
 }
 
@@ -69,28 +74,11 @@ impl ClusterState {
     pub fn version_to_run(&self) -> &str {
         self.wanted_version.as_ref().unwrap_or(&self.version)
     }
-}
 
-/// The unique ids of the objects that belong to a cluster, as far as they exist.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schemars(rename = "ClusterUids")]
-pub struct Uids {
-    /// Of the ClickHouseInstallation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub installation: Option<String>,
-    /// Of the ClickHouseKeeperInstallation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub keeper: Option<String>,
-    /// Of the Service.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service: Option<String>,
-    /// Of the Secret.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret: Option<String>,
-    /// Of the namespace, where this cluster made it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
+    /// The administrator's password, as far as it is known.
+    pub(super) fn secret_password(&self) -> Option<SecretString> {
+        self.password.clone().map(SecretString::from)
+    }
 }
 
 /// A Kubernetes cluster.
@@ -98,11 +86,11 @@ pub struct Uids {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterKubernetes")]
 pub struct KubernetesCluster {
-    /// The unique id by which it is known, that of one of its namespaces.
+    /// The uid of one of its namespaces, which identifies it.
     pub uid: String,
-    /// The namespace: `kube-system`, or the cluster's own where that may not be read.
+    /// That namespace: `kube-system`, or the cluster's own if `kube-system` may not be read.
     pub namespace: String,
-    /// The URL of its API server when the cluster was made. It may change.
+    /// The URL of its API server when the cluster was created. It may change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
 }
@@ -152,7 +140,7 @@ pub struct Endpoint {
     pub url: String,
 }
 
-/// Addresses that hold the login.
+/// Connection strings with the login.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterConnection")]
@@ -170,13 +158,13 @@ pub struct Connection {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterExternal")]
 pub struct External {
-    /// The DNS name that was asked for.
+    /// The requested DNS name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
-    /// The address that the load balancer got. Absent for node ports.
+    /// The address of the load balancer. Absent for node ports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// The addresses by protocol: the host name, else the load balancer's address.
+    /// The addresses by protocol, at the host name or else the load balancer's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Endpoints>,
 }
@@ -186,7 +174,7 @@ pub struct External {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterHost")]
 pub struct Host {
-    /// Its name, which is its StatefulSet's and its own Service's.
+    /// Its name: that of its StatefulSet and its Service.
     pub name: String,
     /// The shard's number, from 0.
     pub shard: u32,
@@ -198,7 +186,7 @@ pub struct Host {
     pub pod: String,
 }
 
-/// The Keeper that came with the cluster.
+/// The cluster's own Keeper.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterKeeperState")]
@@ -207,6 +195,6 @@ pub struct KeeperState {
     pub name: String,
     /// The Service's name.
     pub service: String,
-    /// The Keepers' addresses, `host:port`.
+    /// The addresses of the Keeper members, as `host:port`.
     pub endpoints: Vec<String>,
 }

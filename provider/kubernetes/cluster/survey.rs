@@ -9,12 +9,11 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::aspects::{ClusterArgs, HOST_REMEDIES, KEEPER_REMEDIES, ValidatedCluster};
-use crate::kubernetes::diagnose::Remedies;
-
 use super::guard::Growing;
 use super::shape::{Installation, Shape};
-use super::{Failed, guard, refuse};
+use super::{Failed, guard};
 use crate::kubernetes::client::{Api, Session};
+use crate::kubernetes::diagnose::Remedies;
 use crate::kubernetes::error::INSTALL_OPERATOR;
 use crate::kubernetes::inventory::{self, StorageClass};
 use crate::kubernetes::meta::Kind;
@@ -23,7 +22,7 @@ use crate::kubernetes::quantity;
 use crate::kubernetes::readiness::Owner;
 use crate::kubernetes::readiness::operator::{self, Presence};
 use crate::kubernetes::watch::{SharedWatches, Subscription};
-use crate::resource::{Context, Known};
+use crate::resource::{CheckFailure, Context, Known};
 
 /// How long a list of claims is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -95,7 +94,7 @@ pub(super) async fn expandable(api: &Api, from: &Shape, to: &Shape, new: &Known<
         return Ok(());
     }
     let Some(classes) = inventory::storage_classes(api).await else { return Ok(()) };
-    refuse(&guard::stuck(from, to, new, |class| rigid(class, &classes)))
+    Ok(CheckFailure::none(guard::stuck(from, to, new, |class| rigid(class, &classes)))?)
 }
 
 /// Why volumes of a class can't grow.

@@ -3,11 +3,11 @@
 
 use futures::future::join_all;
 
-use super::aspects::ClusterArgs;
-use super::aspects::ValidatedCluster;
-use super::manifest::{self, Login, Manifests};
+use super::aspects::{ClusterArgs, Naming, ValidatedCluster};
+use super::manifest::{self, Login};
+use super::objects::{Row, TABLE, read};
 use super::state::ClusterState;
-use super::{Failed, look, survey, task, validated};
+use super::{Failed, look, survey, task, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::{Error, Reach};
 use crate::kubernetes::objects::{self, Write};
@@ -26,7 +26,7 @@ pub(super) async fn create(
         Ok(there) => {
             there.refuse_what_is_not_ours(ctx, &cluster)?;
             let (kept, _) = there.take_over(api, ctx, new).await?;
-            cluster = validated(&kept)?;
+            cluster = validate::validate(&kept)?;
             there.tell_effects(ctx, &kept, &cluster);
             survey::before_create(api, ctx, &cluster, there.is_continued()).await;
             incarnation = there.incarnation();
@@ -63,24 +63,29 @@ pub(super) async fn update(
         _ => {}
     }
     let uids = state.map(|state| state.uids.clone()).unwrap_or_default();
-    Box::pin(look::refuse_foreign(api, ctx, cluster, &uids)).await?;
+    let Naming { namespace, name, .. } = &cluster.naming;
+    let unknown = |row: &Row| row.is_own() && row.is_wanted(cluster) && uids[row.part].is_none();
+    match Box::pin(read(api, namespace, name, true, unknown)).await {
+        // The dry run tells it.
+        Err(error) if error.is_premature() => {}
+        found => look::refuse_foreign(ctx, cluster, &uids, &found.map_err(|error| error.to_failure())?)?,
+    }
     dry_run(api, ctx, cluster, login, state).await
 }
 
 async fn dry_run(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &Login, state: Option<&ClusterState>) -> Result<(), Failed> {
     let nothing = ClusterState::default();
     let state = state.unwrap_or(&nothing);
-    let manifests = manifest::build(cluster, &ctx.urn, login, &task::fresh()).identified(&state.uids, state.incarnation.as_deref());
-    let Manifests { namespace, secret, service, keeper, installation } = manifests;
-    let makes_namespace = namespace.is_some();
+    let mut manifests = manifest::build(cluster, &ctx.urn, login, &task::fresh());
+    manifests = manifest::identified(manifests, &state.uids, state.incarnation.as_deref());
     let write = Write { dry_run: true, force: cluster.operations.force_conflicts, adopt: cluster.adopted.is_some() };
-    let manifests: Vec<_> = [namespace, secret, service, keeper, Some(installation)].into_iter().flatten().collect();
-    let results = join_all(manifests.iter().map(|manifest| objects::apply(api, manifest, write))).await;
+    let each = TABLE.iter().filter_map(|row| manifests[row.part].as_ref());
+    let results = join_all(each.map(|manifest| objects::apply(api, manifest, write))).await;
     let mut told: Vec<String> = Vec::new();
     let mut reasons: Vec<Error> = Vec::new();
     for error in results.into_iter().filter_map(Result::err) {
         match error {
-            Error::NamespaceMissing { .. } if makes_namespace => {}
+            Error::NamespaceMissing { .. } if manifests.namespace.is_some() => {}
             error if error.is_premature() => {
                 let text = error.to_string();
                 if !told.contains(&text) {

@@ -24,3 +24,13 @@ pub(super) fn program(args: &Known<ClusterArgs>, old: Option<&ClusterArgs>) -> V
 pub(super) fn anyway(args: &Known<ClusterArgs>) -> ValidatedCluster {
     aspects::check(&mut Checker::new(args))
 }
+
+/// The cluster of the last run, as far as its inputs can still be understood.
+pub(super) fn last(old: &ClusterArgs) -> Option<ValidatedCluster> {
+    validate(&Known::all(aspects::complete(old.clone(), false))).ok()
+}
+
+/// The same, whether they can or not: it must not be built.
+pub(super) fn last_anyway(old: &ClusterArgs) -> ValidatedCluster {
+    anyway(&Known::all(aspects::complete(old.clone(), false)))
+}

@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+use tokio::time::Instant;
+
 use super::*;
 
 const WRITTEN: &str = "2026-01-01T12:00:00Z";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::trouble::Search;
+use super::trouble::{About, Search};
 use super::watching::{Judgement, Seen, Watching};
 use super::{Hosts, Layout, QUIET, Written, operator};
 use crate::kubernetes::client::Session;
@@ -204,7 +204,9 @@ impl Judge {
             return Verdict::Pending(Pending { progress: at_work(), again: Some(since + QUIET), ..Pending::default() });
         };
         let stage = if caught_up { Stage::Done } else { Stage::Working };
-        let findings = clues.about(&self.expect.name, &hosts.unready, sets, keeper.metadata.written.as_ref(), stage, self.expect.remedies);
+        let ExpectKeeper { name, remedies, .. } = &self.expect;
+        let written = keeper.metadata.written.as_ref();
+        let findings = clues.about(&About { name, hosts: &hosts.unready, sets, written, stage, remedies: *remedies });
         let lasting = self.lasting.judge(&findings, &Graces::default(), now);
         if !lasting.final_reasons.is_empty() {
             return Verdict::Failed(FailureKind::Precondition, lasting.final_reasons);

@@ -112,18 +112,23 @@ pub(super) struct Clues {
     pub(super) words: Words,
 }
 
+/// Which hosts to find reasons for.
+pub(super) struct About<'a> {
+    /// The installation's name.
+    pub(super) name: &'a str,
+    pub(super) hosts: &'a [&'a str],
+    pub(super) sets: &'a [Arc<StatefulSet>],
+    /// When the change was written.
+    pub(super) written: Option<&'a Time>,
+    pub(super) stage: Stage,
+    pub(super) remedies: Remedies,
+}
+
 impl Clues {
-    /// What is wrong with `hosts` of the installation `name`, after a change written at `written` that is at this `stage`.
-    pub(super) fn about(
-        &self,
-        name: &str,
-        hosts: &[&str],
-        sets: &[Arc<StatefulSet>],
-        written: Option<&Time>,
-        stage: Stage,
-        remedies: Remedies,
-    ) -> Vec<Finding> {
+    /// What is wrong with the hosts.
+    pub(super) fn about(&self, about: &About<'_>) -> Vec<Finding> {
         let Self { pods, claims, events, quotas, words } = self;
+        let About { name, hosts, sets, written, stage, remedies } = *about;
         findings(&Evidence { name, hosts, sets, pods, claims, events, quotas, words, written, stage, remedies })
     }
 }

@@ -133,7 +133,7 @@ impl<R: Resource> ErasedResource for TypedResource<R> {
     fn diff(&self, old: &Prior, new: &PropertyMap, ignored: &[Pattern]) -> Result<DiffResult, ErasedFailure> {
         let known = self.checked(new).or_else(|failure| {
             // In a refresh these are the inputs of the state, which an earlier version may have written otherwise.
-            let value = decode::stored(&self.args, new).ok_or(failure)?;
+            let Some(value) = decode::stored(&self.args, new) else { return Err(failure) };
             Ok(Known { value, unknown: strip_marks(new).unknown })
         })?;
         let Some(old_args) = self.old_args(old).or_else(decode::empty) else {

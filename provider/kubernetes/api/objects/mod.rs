@@ -212,9 +212,15 @@ pub async fn list_names(api: &Api, kind: Kind, namespace: Option<&str>, selector
     .await
 }
 
-/// Every object of a kind, what `read` makes of each, in a namespace or in all. A page of 500 is one request.
-pub async fn list<T>(api: &Api, kind: Kind, namespace: Option<&str>, read: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, Error> {
-    list_as(api, kind, namespace, "", JSON, read).await
+/// The objects of a kind that a label selector matches, what `read` makes of each, in a namespace or in all. A page of 500 is one request.
+pub async fn list<T>(
+    api: &Api,
+    kind: Kind,
+    namespace: Option<&str>,
+    selector: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Result<Vec<T>, Error> {
+    list_as(api, kind, namespace, selector, JSON, read).await
 }
 
 async fn list_as<T>(

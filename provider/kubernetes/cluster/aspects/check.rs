@@ -20,8 +20,10 @@ const LEAST_BYTES: i128 = 1 << 20;
 pub(in super::super) struct Checker<'a> {
     known: &'a Known<ClusterArgs>,
     failures: Vec<CheckFailure>,
-    /// The inputs of the last run; `None` where nothing is asked of what is new.
-    old: Option<Option<&'a ClusterArgs>>,
+    /// Whether more is asked of what is new to the cluster than of what it has.
+    asks_of_new: bool,
+    /// The inputs of the last run.
+    old: Option<&'a ClusterArgs>,
     /// What is only wrong where it is new.
     new_failures: Vec<CheckFailure>,
 }
@@ -29,21 +31,21 @@ pub(in super::super) struct Checker<'a> {
 impl<'a> Checker<'a> {
     /// Nothing is found yet. What is unknown is neither checked nor guessed at.
     pub(in super::super) fn new(known: &'a Known<ClusterArgs>) -> Self {
-        Self { known, failures: Vec::new(), old: None, new_failures: Vec::new() }
+        Self { known, failures: Vec::new(), asks_of_new: false, old: None, new_failures: Vec::new() }
     }
 
     /// The same for a program: more is asked of what is new to the cluster than of what it has already in the same place.
     pub(in super::super) fn of_program(known: &'a Known<ClusterArgs>, old: Option<&'a ClusterArgs>) -> Self {
-        Self { old: Some(old), ..Self::new(known) }
+        Self { asks_of_new: true, old, ..Self::new(known) }
     }
 
     /// What is wrong, the first thing of each property.
     pub(in super::super) fn into_failures(self) -> Vec<CheckFailure> {
-        let Self { known, mut failures, old, new_failures } = self;
+        let Self { known, mut failures, asks_of_new: _, old, new_failures } = self;
         if new_failures.is_empty() {
             return failures;
         }
-        let (old, new) = (old.flatten().and_then(|old| serde_json::to_value(old).ok()), serde_json::to_value(&known.value));
+        let (old, new) = (old.and_then(|old| serde_json::to_value(old).ok()), serde_json::to_value(&known.value));
         let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
         for failure in new_failures {
             let there = at(&old, &failure.path);
@@ -57,12 +59,12 @@ impl<'a> Checker<'a> {
 
     /// Whether the cluster has an input of the last run that `is_there`.
     pub(super) fn had(&self, is_there: impl Fn(&ClusterArgs) -> bool) -> bool {
-        self.old.flatten().is_some_and(is_there)
+        self.old.is_some_and(is_there)
     }
 
     /// Of a value that a cluster may have, but not get.
     pub(super) fn fail_newly(&mut self, path: PropertyPath, reason: impl Into<String>) {
-        if self.old.is_some() && !self.known.is_unknown(&path) {
+        if self.asks_of_new && !self.known.is_unknown(&path) {
             self.new_failures.push(CheckFailure { path, reason: reason.into() });
         }
     }

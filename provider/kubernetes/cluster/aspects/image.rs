@@ -1,26 +1,32 @@
-//! What hosts run.
+//! The image of the hosts.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::defaults;
+use super::super::state::ClusterState;
 use super::check::dns_problem;
 use super::draft::PodDraft;
 use super::read::text;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 use crate::property::path::PropertyPath;
 
+/// The release that a new cluster gets: ClickHouse's long-term-support line 25.8.
+pub(super) const VERSION: &str = "25.8.30.16";
+/// The official server image.
+pub(super) const SERVER_REPOSITORY: &str = "clickhouse/clickhouse-server";
+
 /// The inputs about what hosts run.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageArgs {
-    /// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned
-    /// long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
+    /// The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default:
+    /// a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a
+    /// rolling upgrade.
     pub version: Option<String>,
 
-    /// The server image, where it is not the official one.
+    /// The server image. Default: the official one.
     pub image: Option<Image>,
 }
 
@@ -32,29 +38,29 @@ pub struct ImageArgs {
 pub struct Image {
     /// The repository, for example `registry.example.com/clickhouse/clickhouse-server`. Default: the official image.
     pub repository: Option<String>,
-    /// The tag. Default: the cluster's `version`; for the Keeper likewise.
+    /// The tag. Default: the cluster's `version`, also for the Keeper.
     pub tag: Option<String>,
-    /// The digest, `sha256:` and 64 hex digits; it wins over the tag.
+    /// The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
     pub digest: Option<String>,
-    /// When the node pulls the image. Default: Kubernetes' own rule.
+    /// The image pull policy. Default: that of Kubernetes.
     pub pull_policy: Option<PullPolicy>,
-    /// Names of the Secrets with which to pull it.
+    /// The names of the image pull Secrets.
     pub pull_secrets: Option<Vec<String>>,
 }
 
-/// When a node pulls an image.
+/// An image pull policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "ClusterImagePullPolicy")]
 pub enum PullPolicy {
-    /// At each start of a container.
+    /// Pull at each start of a container.
     Always,
-    /// When it is not on the node yet.
+    /// Pull only if the node does not have the image.
     IfNotPresent,
-    /// Never: it must be on the node.
+    /// Never pull: the node must have the image.
     Never,
 }
 
-/// What hosts run.
+/// The image of the hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct ServerImage {
     /// The input `version`, or its default; empty where the operator chooses.
@@ -71,19 +77,36 @@ pub(super) struct ContainerImage {
     pull_secrets: Vec<String>,
 }
 
+/// What a cluster keeps of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in super::super) struct ImageDefaults {
+    /// The version that a program which names none gets: that of the last run.
+    pub(in super::super) version: String,
+    /// Whether the program names none, so that the cluster keeps what it has.
+    pub(in super::super) version_omitted: bool,
+}
+
+impl Default for ImageDefaults {
+    fn default() -> Self {
+        Self { version: VERSION.to_owned(), version_omitted: false }
+    }
+}
+
 impl Aspect for ServerImage {
     type Args = ImageArgs;
+    type Defaults = ImageDefaults;
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
         if args.adopted().is_none() {
-            let version = defaults::of(args).version;
+            let version = args.made_with().image.version;
             args.image.version.get_or_insert(version);
         }
     }
 
     fn check(check: &mut Checker<'_>) -> Self {
         let ImageArgs { version, image } = check.args().image.clone();
-        let default = || check.adopted().is_none().then(|| defaults::VERSION.to_owned());
+        let default = || check.adopted().is_none().then(|| VERSION.to_owned());
         let version = version.or_else(default);
         if let Some(version) = &version {
             check_tag(check, "version", version);
@@ -93,7 +116,7 @@ impl Aspect for ServerImage {
         }
         check.is_for_one_pod_template("version", version.is_some());
         check.is_for_one_pod_template("image", image.is_some());
-        let image = ContainerImage::check("image", image.as_ref(), defaults::SERVER_REPOSITORY, version.as_deref(), check);
+        let image = ContainerImage::check("image", image.as_ref(), SERVER_REPOSITORY, version.as_deref(), check);
         Self { version: version.unwrap_or_default(), image }
     }
 
@@ -102,7 +125,7 @@ impl Aspect for ServerImage {
     }
 
     fn read(live: &Live) -> ImageArgs {
-        let (image, version) = parts(live.container(), live.pod(), defaults::SERVER_REPOSITORY);
+        let (image, version) = parts(live.container(), live.pod(), SERVER_REPOSITORY);
         ImageArgs { version, image }
     }
 }
@@ -178,7 +201,7 @@ fn check_tag(check: &mut Checker<'_>, path: &str, tag: &str) {
     let well_formed = tag.len() <= 128
         && tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && tag.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-    let example = defaults::VERSION;
+    let example = VERSION;
     if tag == "latest" || tag == "head" {
         let reason = format!("`{tag}` is another release each time a node pulls it: name a release, for example `{example}`");
         check.fail(path, reason);
@@ -216,4 +239,20 @@ fn is_repository(text: &str) -> bool {
         _ => text,
     };
     text.len() <= 255 && path.split('/').all(is_component)
+}
+
+impl ClusterArgs {
+    /// The same inputs with the version that the cluster runs, where the program names none.
+    pub(in super::super) fn running(&self, version: Option<&str>) -> Self {
+        let mut args = self.clone();
+        if let Some(version) = version.filter(|version| !version.is_empty() && self.made_with().image.version_omitted) {
+            args.image.version = Some(version.to_owned());
+        }
+        args
+    }
+
+    /// The inputs of the last run with the version that ran: the one that a refresh has found stands in them already.
+    pub(in super::super) fn as_they_ran(&self, state: Option<&ClusterState>) -> Self {
+        self.running(state.filter(|state| state.wanted_version.is_none()).map(|state| state.version.as_str()))
+    }
 }

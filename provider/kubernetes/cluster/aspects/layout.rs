@@ -1,4 +1,4 @@
-//! How many hosts there are.
+//! The number of hosts.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::address;
 use super::super::shape::MOST_HOSTS;
 use super::read::number;
-use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
 
 /// At most as many shards, or replicas of a shard, are supported.
 const MOST: u32 = 999;
@@ -19,21 +19,22 @@ const SHARD_SERVICE: &str = "shard";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LayoutArgs {
-    /// How many shards the data is spread over. Default: 1. Fewer shards than before lose the data of those that go,
-    /// which needs `allowDataLoss`. ClickHouse does not spread existing data over new shards.
+    /// The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which
+    /// needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
     #[schemars(range(min = 1))]
     pub shards: Option<u32>,
 
-    /// How many copies each shard has. Default: 1. More than one needs coordination, which is a Keeper of three unless
-    /// `coordination` says otherwise. Fewer replicas than before need `allowDataLoss`.
+    /// The number of replicas of each shard. Default: 1. More than one needs coordination: by default a
+    /// Keeper with three members. Fewer replicas than before need `allowDataLoss`.
     #[schemars(range(min = 1))]
     pub replicas: Option<u32>,
 
-    /// Whether each shard gets a Service of its own, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
+    /// Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than
+    /// one shard.
     pub per_shard_services: Option<bool>,
 }
 
-/// How many hosts there are.
+/// The number of hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Layout {
     pub(in super::super) shards: u32,
@@ -44,6 +45,10 @@ pub(in super::super) struct Layout {
 
 impl Aspect for Layout {
     type Args = LayoutArgs;
+    type Defaults = NoDefaults;
+
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] =
+        &[("shards", &["hosts", "shardServices"]), ("replicas", &["hosts", "keeper"]), ("perShardServices", &["shardServices"])];
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
         args.layout.shards.get_or_insert(1);

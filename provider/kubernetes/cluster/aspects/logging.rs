@@ -1,67 +1,80 @@
-//! What ClickHouse logs.
+//! The logging of ClickHouse.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::super::defaults;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 
 /// The setting of the level.
 const LEVEL: &str = "logger/level";
 
-/// What ClickHouse logs.
+/// The logging of ClickHouse.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterLogging")]
 pub struct LoggingArgs {
-    /// The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+    /// The lowest log level. Default: `information`. A change takes effect without a restart.
     pub level: Option<LogLevel>,
 }
 
-/// The log levels that ClickHouse knows, from nothing to everything.
+/// A log level of ClickHouse, from none to the most verbose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "ClusterLogLevel")]
 pub enum LogLevel {
-    /// Nothing.
+    /// No messages.
     None,
-    /// The server can't go on.
+    /// Fatal errors.
     Fatal,
-    /// Something critical.
+    /// Critical errors.
     Critical,
     /// Errors.
     Error,
     /// Warnings.
     Warning,
-    /// Things worth noticing.
+    /// Notices.
     Notice,
-    /// What happens.
+    /// Informational messages.
     Information,
-    /// For finding faults.
+    /// Debug messages.
     Debug,
-    /// Every step.
+    /// Trace messages.
     Trace,
-    /// More than every step.
+    /// Test messages, the most verbose.
     Test,
 }
 
-/// What ClickHouse logs.
+/// The logging of ClickHouse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Logging {
     /// `None` where ClickHouse's own default is to hold.
     level: Option<LogLevel>,
 }
 
+/// The log level that the cluster was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in super::super) struct LoggingDefaults {
+    pub(in super::super) log_level: LogLevel,
+}
+
+impl Default for LoggingDefaults {
+    fn default() -> Self {
+        Self { log_level: LogLevel::Information }
+    }
+}
+
 impl Aspect for Logging {
     type Args = Option<LoggingArgs>;
+    type Defaults = LoggingDefaults;
 
     fn complete(_args: &mut ClusterArgs, _had_keeper: bool) {}
 
     fn check(check: &mut Checker<'_>) -> Self {
         let LoggingArgs { level } = check.args().logging.clone().unwrap_or_default();
-        let default = || check.adopted().is_none().then(|| defaults::of(check.args()).log_level);
+        let default = || check.adopted().is_none().then(|| check.args().made_with().logging.log_level);
         Self { level: level.or_else(default) }
     }
 

@@ -23,22 +23,29 @@ mod storage;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::access::{Access, Credential, Source};
-pub use self::access::{AccessArgs, AdminArgs, SecretKey};
+use crate::property::path::PropertyPath;
+use crate::resource::{Known, Paths};
+
+pub(super) use self::access::{Access, Credential, PASSWORD_KEY, Source};
+pub use self::access::{AccessArgs, SecretKey};
 pub use self::adopted::Adopted;
 pub(super) use self::check::Checker;
-pub(super) use self::coordination::{Coordination, KEEPER_REMEDIES, Keeper};
-pub use self::coordination::{CoordinationArgs, CoordinationType};
+pub use self::coordination::CoordinationArgs;
+#[cfg(test)]
+pub use self::coordination::CoordinationType;
+pub(super) use self::coordination::{COORDINATION_PORT, Coordination, KEEPER_REMEDIES, Keeper};
 pub(super) use self::credentials::credentials;
 pub(super) use self::draft::{Drafts, InstallationDraft, ServiceDraft};
 pub use self::image::ImageArgs;
 pub(super) use self::image::ServerImage;
 pub(super) use self::layout::Layout;
 pub use self::layout::LayoutArgs;
+#[cfg(test)]
+pub use self::logging::LogLevel;
 pub(super) use self::logging::Logging;
-pub use self::logging::{LogLevel, LoggingArgs};
-pub(super) use self::naming::Naming;
+pub use self::logging::LoggingArgs;
 pub use self::naming::NamingArgs;
+pub(super) use self::naming::{CLUSTER_DOMAIN, Naming};
 pub(super) use self::network::Network;
 pub use self::network::{IngressArgs, IngressType};
 pub use self::operations::OperationsArgs;
@@ -49,12 +56,23 @@ pub(super) use self::read::Live;
 pub use self::resources::Resources;
 pub(super) use self::storage::{HOST_REMEDIES, Storage};
 pub use self::storage::{Provisioner, ReclaimPolicy, StorageArgs};
-use super::defaults::Defaults;
 
 /// One aspect of a cluster: all that follows from a few inputs that belong together.
 pub(super) trait Aspect: Sized {
     /// The inputs.
     type Args;
+
+    /// Those defaults of the inputs that a later release may change: a cluster keeps what it was made with.
+    type Defaults: Default;
+
+    /// Inputs that say how a change is made, not what is to be: another value changes nothing on the cluster.
+    const NO_CHANGE: &'static [&'static str] = &[];
+
+    /// Inputs that are Kubernetes quantities, which have several spellings.
+    const QUANTITIES: &'static [&'static str] = &[];
+
+    /// Which outputs can't be told as long as an input is not known.
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[];
 
     /// Fills in what the inputs leave out. `had_keeper` says whether the cluster has a Keeper already. Called in the order of
     /// [`aspects!`]: an aspect finds the inputs of those above it completed.
@@ -69,6 +87,13 @@ pub(super) trait Aspect: Sized {
     /// The inputs that the live objects stand for.
     fn read(live: &Live) -> Self::Args;
 }
+
+/// The defaults of an aspect that has none that a release could change.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct NoDefaults {}
+
+/// Under which name the inputs hold the defaults that the cluster was made with.
+const DEFAULTS: &str = "__defaults";
 
 /// Lists the aspects: an aspect whose inputs stand beside the others' (`flat`), or below a name of their own (`below`).
 macro_rules! aspects {
@@ -95,6 +120,35 @@ macro_rules! aspects {
             #[serde(rename = "__defaults")]
             #[schemars(skip)]
             pub defaults: Option<Defaults>,
+        }
+
+        /// The defaults that a later release may change. A cluster keeps those that it was made with: they are recorded with its inputs,
+        /// where neither a refresh nor another release changes them.
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "camelCase", default)]
+        pub struct Defaults {
+            $(#[serde(flatten)] pub(super) $flat: <$flat_aspect as Aspect>::Defaults,)*
+            $(#[serde(flatten)] pub(super) $below: <$below_aspect as Aspect>::Defaults,)*
+            /// How the cluster's objects are written, where somebody else made it.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub(super) adopted: Option<Adopted>,
+        }
+
+        /// Whether another value of an input changes nothing on the cluster.
+        pub(super) fn changes_nothing(input: &str) -> bool {
+            input == DEFAULTS || [$(<$flat_aspect as Aspect>::NO_CHANGE,)* $(<$below_aspect as Aspect>::NO_CHANGE),*].concat().contains(&input)
+        }
+
+        /// Whether an input is a Kubernetes quantity.
+        pub(super) fn is_quantity(input: &str) -> bool {
+            [$(<$flat_aspect as Aspect>::QUANTITIES,)* $(<$below_aspect as Aspect>::QUANTITIES),*].concat().contains(&input)
+        }
+
+        /// Which outputs can't be told as long as what is unknown of the inputs is not known.
+        pub(super) fn unknown_outputs(args: &Known<ClusterArgs>) -> Paths {
+            let follow = [$(<$flat_aspect as Aspect>::FOLLOW,)* $(<$below_aspect as Aspect>::FOLLOW),*].concat();
+            let unknown = follow.into_iter().filter(|(input, _)| args.is_unknown(&PropertyPath::from(*input)));
+            unknown.flat_map(|(_, outputs)| outputs.iter().map(|output| PropertyPath::from(*output))).collect()
         }
 
         /// A cluster whose every value is known and sound: what the manifests are built from.
@@ -151,31 +205,31 @@ aspects! {
         overrides: OverridesArgs => Overrides,
     }
     below {
-        /// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi.
-        /// A change restarts host by host.
+        /// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs
+        /// and 4Gi. A change is a rolling restart.
         resources: Resources => Resources,
 
-        /// The data volume of each host, and where wanted a volume for its logs.
+        /// The data volume of each host, and optionally a volume for its logs.
         storage: StorageArgs => Storage,
 
-        /// How replicas agree: a Keeper that comes with the cluster, one (or a ZooKeeper) that is there already, or none.
-        /// Default: a Keeper of three as soon as `replicas` is more than 1, else none.
+        /// The coordination service of the replicas: a Keeper of the cluster's own, an existing Keeper or
+        /// ZooKeeper, or none. Default: a Keeper with three members if `replicas` is more than 1, else none.
         coordination: CoordinationArgs => Coordination,
 
-        /// Lets clients in from outside Kubernetes: turns the cluster's Service into a load balancer or node ports.
-        /// Default: none, only reachable inside. A login from outside also needs `admin.networks`, which `sourceRanges` fill.
+        /// Access from outside Kubernetes: the cluster's Service becomes a load balancer or node ports.
+        /// Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which
+        /// `sourceRanges` are added by default.
         ingress: IngressArgs => Network,
 
-        /// What ClickHouse logs.
+        /// The logging of ClickHouse.
         logging: LoggingArgs => Logging,
     }
 }
 
 impl ClusterArgs {
-    /// Whether the login is this provider's to keep in a Secret.
-    pub(super) fn has_secret(&self) -> bool {
-        let says = |admin: &AdminArgs| admin.password.is_some() || admin.existing_secret.is_some() || admin.password_version.is_some();
-        self.adopted().is_none() || self.access.admin.as_ref().is_some_and(says)
+    /// The defaults that the cluster was made with; this release's where none are recorded.
+    pub(super) fn made_with(&self) -> Defaults {
+        self.defaults.clone().unwrap_or_default()
     }
 
     /// How the cluster's objects are written, where somebody else made it.

@@ -1,4 +1,4 @@
-//! What a cluster is called, and what is written on its objects.
+//! The names of a cluster, and the labels and annotations of its objects.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::super::{defaults, names};
+use super::super::names;
 use super::check::{label_problem, name_problem};
 use super::read::{entries, text};
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+
+/// The DNS domain of a Kubernetes cluster that has no other.
+pub(in super::super) const CLUSTER_DOMAIN: &str = "cluster.local";
 
 /// Clusters that the operator itself puts into `remote_servers`.
 const OPERATORS_CLUSTERS: [&str; 3] = ["all-replicated", "all-sharded", "all-clusters"];
@@ -21,9 +24,9 @@ const OPERATORS_PREFIXES: [&str; 6] = ["clickhouse-", "keeper-", "chi-", "chk-",
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NamingArgs {
-    /// The cluster's name: of the ClickHouseInstallation, and of the Service that is the cluster's address.
-    /// Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters.
-    /// Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
+    /// The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and
+    /// `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the
+    /// resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
     #[schemars(extend("willReplaceOnChanges" = true))]
     pub name: Option<String>,
 
@@ -32,16 +35,16 @@ pub struct NamingArgs {
     #[schemars(extend("willReplaceOnChanges" = true))]
     pub namespace: Option<String>,
 
-    /// Whether to make the namespace if it does not exist. A namespace that exists is used as it is; only one that
-    /// this cluster made, and that is empty by then, is deleted with it. Default: false.
+    /// Whether to create the namespace if it does not exist. It is deleted with the cluster only if the
+    /// cluster created it and nothing else is in it. Default: false.
     pub create_namespace: Option<bool>,
 
-    /// Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one
-    /// after the other, since their pods have them too.
+    /// Labels for every object that the provider creates; the operator copies them to its own. A change is a
+    /// rolling restart, since the pods have them too.
     pub labels: Option<BTreeMap<String, String>>,
 
-    /// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts,
-    /// as one of `labels` does.
+    /// Annotations for every object that the provider creates; the operator copies them to its own. A change
+    /// restarts the hosts, as one of `labels` does.
     pub annotations: Option<BTreeMap<String, String>>,
 
     /// The name of the cluster inside ClickHouse: in `remote_servers` and `ON CLUSTER`. At most 15 lower-case letters,
@@ -53,7 +56,7 @@ pub struct NamingArgs {
     pub cluster_domain: Option<String>,
 }
 
-/// What a cluster is called, and what is written on its objects.
+/// The names of a cluster, and the labels and annotations of its objects.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Naming {
     pub(in super::super) name: String,
@@ -65,12 +68,41 @@ pub(in super::super) struct Naming {
     pub(in super::super) cluster_domain: String,
 }
 
+/// What a cluster keeps of its naming.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in super::super) struct NamingDefaults {
+    /// The namespace of the last run.
+    pub(in super::super) namespace: Option<String>,
+}
+
 impl Aspect for Naming {
     type Args = NamingArgs;
+    type Defaults = NamingDefaults;
+
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[
+        (
+            "name",
+            &[
+                "name",
+                "credentialsSecret",
+                "endpoints",
+                "connection",
+                "hosts",
+                "shardServices",
+                "keeper",
+                "portForwardCommand",
+                "internalHostname",
+            ],
+        ),
+        ("namespace", &["namespace", "endpoints", "connection", "hosts", "keeper", "portForwardCommand", "internalHostname"]),
+        ("clusterName", &["clusterName", "hosts", "shardServices", "keeper"]),
+        ("clusterDomain", &["endpoints", "connection", "hosts", "keeper", "internalHostname"]),
+    ];
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
         args.naming.cluster_name.get_or_insert_with(|| names::DEFAULT_CLUSTER_NAME.to_owned());
-        args.naming.cluster_domain.get_or_insert_with(|| defaults::CLUSTER_DOMAIN.to_owned());
+        args.naming.cluster_domain.get_or_insert_with(|| CLUSTER_DOMAIN.to_owned());
     }
 
     fn check(check: &mut Checker<'_>) -> Self {
@@ -87,7 +119,7 @@ impl Aspect for Naming {
         }
         check.labels("labels", labels.as_ref());
         check.annotations("annotations", annotations.as_ref());
-        let cluster_domain = cluster_domain.unwrap_or_else(|| defaults::CLUSTER_DOMAIN.to_owned());
+        let cluster_domain = cluster_domain.unwrap_or_else(|| CLUSTER_DOMAIN.to_owned());
         check.dns_name("clusterDomain", Some(&cluster_domain));
         Self {
             name,
@@ -103,7 +135,7 @@ impl Aspect for Naming {
     fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
         for draft in drafts.both() {
             draft.cluster.insert("name".to_owned(), json!(self.cluster_name));
-            if self.cluster_domain != defaults::CLUSTER_DOMAIN {
+            if self.cluster_domain != CLUSTER_DOMAIN {
                 draft.fields.insert("namespaceDomainPattern".to_owned(), json!(format!("%s.svc.{}", self.cluster_domain)));
             }
         }
@@ -150,5 +182,12 @@ fn names_together(check: &mut Checker<'_>, name: &str, cluster_name: &str) {
             names::NAME_BUDGET
         );
         check.fail("name", reason);
+    }
+}
+
+impl Naming {
+    /// Pulumi's id of the cluster.
+    pub(in super::super) fn id(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
     }
 }

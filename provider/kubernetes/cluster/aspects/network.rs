@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::address;
 use super::read::{entries, text};
-use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
 
 const EXTERNAL_DNS: &str = "external-dns.alpha.kubernetes.io/hostname";
 /// What each cloud reads as "inside the private network only".
@@ -19,7 +19,7 @@ const INTERNAL: [(&str, &str); 4] = [
     ("service.beta.kubernetes.io/azure-load-balancer-internal", "true"),
 ];
 
-/// How clients get in from outside Kubernetes.
+/// Access from outside Kubernetes.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -28,39 +28,42 @@ pub struct IngressArgs {
     /// A load balancer or node ports. Default: `LoadBalancer`.
     #[serde(rename = "type")]
     pub kind: Option<IngressType>,
-    /// The DNS name that external-dns shall give to the load balancer.
+    /// The DNS name that external-dns assigns to the load balancer.
     pub hostname: Option<String>,
-    /// Annotations for the Service, as the cloud's load balancer reads them.
+    /// Annotations of the Service, for example for the cloud's load balancer.
     pub annotations: Option<BTreeMap<String, String>>,
-    /// Labels for the Service.
+    /// Labels of the Service.
     pub labels: Option<BTreeMap<String, String>>,
-    /// The ranges that the load balancer lets in, like `203.0.113.0/24`. They may log in too, unless `admin.networks` is given.
+    /// The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless
+    /// `admin.networks` is given.
     pub source_ranges: Option<Vec<String>>,
-    /// The load balancer's class, where the Kubernetes cluster has several.
+    /// The load balancer class, if the Kubernetes cluster has several.
     pub load_balancer_class: Option<String>,
-    /// Whether traffic may go over a second node (`Cluster`) or the client's address is kept (`Local`). Default: `Cluster`.
+    /// Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps
+    /// the client's address (`Local`). Default: `Cluster`.
     pub external_traffic_policy: Option<ExternalTrafficPolicy>,
-    /// Asks the cloud (AWS, Azure, Google) for a load balancer inside its private network. Default: false.
+    /// Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default:
+    /// false.
     pub internal: Option<bool>,
 }
 
-/// How the Service is reached from outside.
+/// The type of the Service for clients from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "ClusterIngressType")]
 pub enum IngressType {
-    /// By a load balancer of the cloud.
+    /// A load balancer of the cloud.
     LoadBalancer,
-    /// By a port of every node.
+    /// A port of every node.
     NodePort,
 }
 
-/// Over which nodes traffic from outside may go.
+/// The external traffic policy of the Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "ClusterExternalTrafficPolicy")]
 pub enum ExternalTrafficPolicy {
-    /// Over any node.
+    /// Traffic may enter through any node.
     Cluster,
-    /// Only over a node that runs a host: the client's address is kept.
+    /// Traffic enters only through nodes that run a host: the client's address is kept.
     Local,
 }
 
@@ -86,6 +89,9 @@ pub(in super::super) struct Ingress {
 
 impl Aspect for Network {
     type Args = Option<IngressArgs>;
+    type Defaults = NoDefaults;
+
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[("ingress", &["external"])];
 
     fn complete(_args: &mut ClusterArgs, _had_keeper: bool) {}
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::draft::yes_no;
 use super::read::{text, yes};
-use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
 
 /// On a pod template: the `restartToken` that it was last written with.
 pub(in super::super) const RESTART_ANNOTATION: &str = "pulumi-clickhouse/restart-token";
@@ -16,31 +16,32 @@ pub(in super::super) const RESTART_ANNOTATION: &str = "pulumi-clickhouse/restart
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OperationsArgs {
-    /// Stops the cluster: no host runs, volumes and settings stay. Default: false.
+    /// Stops the cluster: no host runs; volumes and settings are kept. Default: false.
     pub stopped: Option<bool>,
 
-    /// Tells the operator to leave the cluster alone: changes are stored and carried out once this is false again.
+    /// Suspends the operator's reconciliation: changes are stored, and applied once this is false again.
     /// Default: false.
     pub suspended: Option<bool>,
 
-    /// Any text; a change of it restarts the hosts once, one after the other.
+    /// An arbitrary string; changing it triggers one rolling restart.
     pub restart_token: Option<String>,
 
-    /// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster
-    /// with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of
-    /// the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default:
-    /// false.
+    /// Allows this update to lose data: fewer shards, replicas or Keeper members, another `name`, `namespace`
+    /// or `clusterName` of a cluster with volumes, a volume that is no longer used, `Retain` changed to
+    /// `Delete`, or another or no coordination, by an input or an override. Without it the preview refuses
+    /// such a change; with it, it warns of what is lost. Default: false.
     pub allow_data_loss: Option<bool>,
 
-    /// Whether to return as soon as everything is stored on the API server, without waiting until it serves. Default: false.
+    /// Whether to return once the API server has stored all objects, without waiting until the cluster is
+    /// ready. Default: false.
     pub skip_await: Option<bool>,
 
-    /// Whether to take over fields that another program has written to the cluster's objects. Without it such a conflict is
-    /// an error that names the program and the fields. Default: false.
+    /// Whether to take over fields of the cluster's objects that another field manager owns. Without it such
+    /// a conflict is an error that names the manager and the fields. Default: false.
     pub force_conflicts: Option<bool>,
 }
 
-/// How a cluster is operated.
+/// The operation of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an input of its own, and none excludes another")]
 pub(in super::super) struct Operations {
@@ -53,6 +54,9 @@ pub(in super::super) struct Operations {
 
 impl Aspect for Operations {
     type Args = OperationsArgs;
+    type Defaults = NoDefaults;
+
+    const NO_CHANGE: &'static [&'static str] = &["allowDataLoss", "skipAwait", "forceConflicts"];
 
     fn complete(_args: &mut ClusterArgs, _had_keeper: bool) {}
 
@@ -97,5 +101,12 @@ impl Aspect for Operations {
             skip_await: None,
             force_conflicts: None,
         }
+    }
+}
+
+impl ClusterArgs {
+    /// Whether an update waits until its change is carried out.
+    pub(in super::super) fn is_awaited(&self) -> bool {
+        self.operations.skip_await != Some(true) && self.operations.suspended != Some(true)
     }
 }

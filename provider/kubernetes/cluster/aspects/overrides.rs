@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
 use crate::property::path::PropertyPath;
 
 /// How deep an override may be; Pulumi's protocol ends at about as many objects in one another.
@@ -24,13 +24,14 @@ pub type FreeForm = BTreeMap<String, Value>;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OverridesArgs {
-    /// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator
-    /// knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by
-    /// their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one,
-    /// `$patch: delete` removes that.
+    /// Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the
+    /// operator supports. Objects are merged key by key, lists of named items (pod templates, containers,
+    /// volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the
+    /// rendered one, `$patch: delete` removes it.
     pub chi_overrides: Option<FreeForm>,
 
-    /// Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
+    /// Fields of the ClickHouseKeeperInstallation's `spec`, merged over the rendered manifest as
+    /// `chiOverrides` are.
     pub chk_overrides: Option<FreeForm>,
 }
 
@@ -43,6 +44,10 @@ pub(in super::super) struct Overrides {
 
 impl Aspect for Overrides {
     type Args = OverridesArgs;
+    type Defaults = NoDefaults;
+
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] =
+        &[("chiOverrides", &["hosts", "shardServices"]), ("chkOverrides", &["keeper"])];
 
     fn complete(_args: &mut ClusterArgs, _had_keeper: bool) {}
 

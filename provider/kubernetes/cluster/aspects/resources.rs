@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::defaults;
 use super::read::text;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 use crate::kubernetes::quantity;
@@ -15,13 +14,13 @@ use crate::kubernetes::quantity;
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterResources")]
 pub struct Resources {
-    /// What the scheduler sets aside.
+    /// The requests, which the scheduler reserves.
     pub requests: Option<ResourceAmounts>,
-    /// What the container can't exceed.
+    /// The limits.
     pub limits: Option<ResourceAmounts>,
 }
 
-/// An amount of CPU and of memory.
+/// Amounts of CPU and memory.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -74,12 +73,35 @@ impl Resources {
     }
 }
 
+/// CPU and memory that a host of the cluster was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in super::super) struct ResourcesDefaults {
+    /// Requests and limits, each of CPU and of memory.
+    pub(in super::super) resources: [[String; 2]; 2],
+}
+
+impl Default for ResourcesDefaults {
+    fn default() -> Self {
+        Self { resources: amounts([["500m", "1Gi"], ["2", "4Gi"]]) }
+    }
+}
+
+/// Requests and limits as they are recorded.
+pub(super) fn amounts(of: [[&str; 2]; 2]) -> [[String; 2]; 2] {
+    of.map(|pair| pair.map(str::to_owned))
+}
+
 impl Aspect for Resources {
     type Args = Option<Self>;
+    type Defaults = ResourcesDefaults;
+
+    const QUANTITIES: &'static [&'static str] =
+        &["resources.requests.cpu", "resources.requests.memory", "resources.limits.cpu", "resources.limits.memory"];
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
         if args.adopted().is_none() {
-            args.resources = Some(Self::complete(args.resources.take(), &defaults::of(args).resources));
+            args.resources = Some(Self::complete(args.resources.take(), &args.made_with().resources.resources));
         }
     }
 

@@ -1,10 +1,9 @@
-//! Where the data lives.
+//! The storage of the data.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::defaults;
 use super::adopted::{ClaimStyle, Template, named as template};
 use super::draft::InstallationDraft;
 use super::read::{named, text};
@@ -29,22 +28,25 @@ pub(in super::super) const HOST_REMEDIES: Remedies = Remedies {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterStorage")]
 pub struct StorageArgs {
-    /// The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`;
-    /// it can't shrink.
+    /// The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the
+    /// provisioner `Operator`, but not reduced.
     pub size: Option<String>,
-    /// The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
+    /// The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing
+    /// volumes keep theirs.
     pub storage_class: Option<String>,
     /// The access modes. Default: `ReadWriteOnce`.
     pub access_modes: Option<Vec<AccessMode>>,
-    /// What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
+    /// The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
     pub reclaim_policy: Option<ReclaimPolicy>,
-    /// Who makes the volume claims. Default: `Operator`, which grows them without a restart.
+    /// The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
     pub provisioner: Option<Provisioner>,
-    /// Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
+    /// Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default:
+    /// false.
     pub ephemeral: Option<bool>,
-    /// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it
-    /// the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without
-    /// access to the Internet must have that.
+    /// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the
+    /// data volume. With it the operator adds a container with the image
+    /// `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must
+    /// have that image.
     pub logs: Option<Volume>,
 }
 
@@ -54,13 +56,13 @@ pub struct StorageArgs {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterVolume")]
 pub struct Volume {
-    /// The size, for example `10Gi`. Default: `10Gi`. It can grow, not shrink.
+    /// The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
     pub size: Option<String>,
     /// The storage class. Default: the Kubernetes cluster's default class.
     pub storage_class: Option<String>,
     /// The access modes. Default: `ReadWriteOnce`.
     pub access_modes: Option<Vec<AccessMode>>,
-    /// What becomes of the volume when the cluster is deleted. Default: that of the data volume.
+    /// The reclaim policy of the volume. Default: that of the data volume.
     pub reclaim_policy: Option<ReclaimPolicy>,
 }
 
@@ -68,35 +70,35 @@ pub struct Volume {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "ClusterAccessMode")]
 pub enum AccessMode {
-    /// By one node, for reading and writing.
+    /// Read and write by one node.
     ReadWriteOnce,
-    /// By one pod, for reading and writing.
+    /// Read and write by one pod.
     ReadWriteOncePod,
-    /// By many nodes, for reading and writing.
+    /// Read and write by many nodes.
     ReadWriteMany,
 }
 
-/// What becomes of a volume when its cluster is deleted.
+/// The reclaim policy of a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "ClusterReclaimPolicy")]
 pub enum ReclaimPolicy {
-    /// It stays; a later cluster with the same names finds its data.
+    /// Keep the volume; a later cluster of the same names finds its data.
     Retain,
-    /// It is deleted, with all data.
+    /// Delete the volume with all data.
     Delete,
 }
 
-/// Who makes the volume claims.
+/// The provisioner of the volume claims.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "ClusterProvisioner")]
 pub enum Provisioner {
-    /// The operator: volumes grow without a restart.
+    /// The operator: volumes can be resized without a restart.
     Operator,
-    /// Kubernetes, from the StatefulSet's template: a host restarts when its volume grows.
+    /// Kubernetes, from the StatefulSet's template: resizing a volume restarts its host.
     StatefulSet,
 }
 
-/// Where the data lives.
+/// The storage of the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Storage {
     /// `None` when it lives in the pod, or as somebody else has said.
@@ -115,14 +117,31 @@ pub(super) struct ClaimTemplate {
     pub(super) reclaim_policy: ReclaimPolicy,
 }
 
+/// The sizes of volumes that the cluster was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in super::super) struct StorageDefaults {
+    pub(in super::super) data_size: String,
+    pub(in super::super) logs_size: String,
+}
+
+impl Default for StorageDefaults {
+    fn default() -> Self {
+        Self { data_size: "50Gi".to_owned(), logs_size: "10Gi".to_owned() }
+    }
+}
+
 impl Aspect for Storage {
     type Args = Option<StorageArgs>;
+    type Defaults = StorageDefaults;
+
+    const QUANTITIES: &'static [&'static str] = &["storage.size", "storage.logs.size"];
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
         if args.adopted().is_some() {
             return;
         }
-        let defaults = defaults::of(args);
+        let defaults = args.made_with().storage;
         let storage = args.storage.get_or_insert_default();
         let reclaim = *storage.reclaim_policy.get_or_insert(ReclaimPolicy::Retain);
         storage.provisioner.get_or_insert(Provisioner::Operator);
@@ -178,12 +197,11 @@ impl Aspect for Storage {
             return;
         }
         draft.manage_storage(*provisioner, *reclaim_policy);
-        match data {
-            Some(data) => draft.claim("dataVolumeClaimTemplate", DATA, data, *provisioner),
-            None => {
-                draft.pod.container.insert("volumeMounts".to_owned(), json!([{"name": DATA, "mountPath": DATA_PATH}]));
-                draft.pod.fields.insert("volumes".to_owned(), json!([{"name": DATA, "emptyDir": {}}]));
-            }
+        if let Some(data) = data {
+            draft.claim("dataVolumeClaimTemplate", DATA, data, *provisioner);
+        } else {
+            draft.pod.container.insert("volumeMounts".to_owned(), json!([{"name": DATA, "mountPath": DATA_PATH}]));
+            draft.pod.fields.insert("volumes".to_owned(), json!([{"name": DATA, "emptyDir": {}}]));
         }
         if let Some(logs) = logs {
             draft.claim("logVolumeClaimTemplate", LOGS, logs, *provisioner);

@@ -4,7 +4,8 @@
 mod secret;
 mod service;
 
-pub(super) use self::secret::USERNAME_KEY;
+pub(super) use self::secret::{USERNAME_KEY, secret};
+pub(super) use self::service::service;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,27 +14,12 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::aspects::{self, Drafts, InstallationDraft, ValidatedCluster};
-use super::state::Uids;
-use crate::kubernetes::meta;
+use super::objects::{Objects, Row, TABLE, Uids};
+use crate::kubernetes::meta::{self, Kind};
 use crate::resource::Urn;
 
 /// On the Secret: the `passwordVersion` that a generated password was made for.
 pub(super) const PASSWORD_VERSION_ANNOTATION: &str = "pulumi-clickhouse/password-version";
-
-/// The objects of a cluster. Destructured without `..` where they are applied, so that a new one can't be forgotten there.
-#[derive(Debug, Clone)]
-pub(super) struct Manifests {
-    /// The namespace, where the cluster is to make it.
-    pub(super) namespace: Option<Value>,
-    /// The login and the addresses, where the login is this provider's.
-    pub(super) secret: Option<Value>,
-    /// The cluster's address, where the cluster is this provider's, or is to be reached from outside.
-    pub(super) service: Option<Value>,
-    /// The Keeper, where one comes with the cluster.
-    pub(super) keeper: Option<Value>,
-    /// The ClickHouseInstallation.
-    pub(super) installation: Value,
-}
 
 /// The administrator's password, as far as it is known.
 #[derive(Debug, Clone)]
@@ -42,29 +28,6 @@ pub(super) struct Login {
     pub(super) password: Option<SecretString>,
     /// Of a generated password: which `passwordVersion` it was made for.
     pub(super) version: Option<String>,
-}
-
-impl Manifests {
-    /// The same manifests for the very objects of `uids`, where they are known: no other object is changed, and none is made
-    /// in the place of one that is gone. The Secret carries the `incarnation`.
-    pub(super) fn identified(mut self, uids: &Uids, incarnation: Option<&str>) -> Self {
-        let Self { namespace, secret, service, keeper, installation } = &mut self;
-        for (manifest, uid) in [
-            (namespace.as_mut(), &uids.namespace),
-            (secret.as_mut(), &uids.secret),
-            (service.as_mut(), &uids.service),
-            (keeper.as_mut(), &uids.keeper),
-            (Some(installation), &uids.installation),
-        ] {
-            if let (Some(manifest), Some(uid)) = (manifest, uid) {
-                manifest["metadata"]["uid"] = json!(uid);
-            }
-        }
-        if let (Some(incarnation), Some(secret)) = (incarnation, secret) {
-            secret["metadata"]["annotations"][meta::INCARNATION_ANNOTATION] = json!(incarnation);
-        }
-        self
-    }
 }
 
 impl Login {
@@ -79,58 +42,79 @@ pub(super) fn sha256_hex(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
-/// Builds all objects. `task` names this write: the operator reports it when it is done with it.
-pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login, task: &str) -> Manifests {
-    let Drafts { installation, keeper, service, .. } = aspects::render(cluster, login.hash());
-    Manifests {
-        namespace: cluster.naming.create_namespace.then(|| namespace(cluster, urn)),
-        secret: cluster.has_secret().then(|| secret::build(cluster, urn, login)),
-        service: cluster.has_service().then(|| service::build(cluster, service, urn)),
-        keeper: keeper.map(|keeper| self::keeper(cluster, keeper)),
-        installation: self::installation(cluster, installation, task),
+/// What an object is rendered from.
+pub(super) struct Source<'a> {
+    pub(super) cluster: &'a ValidatedCluster,
+    pub(super) urn: &'a Urn,
+    login: &'a Login,
+    task: &'a str,
+    drafts: Drafts,
+}
+
+/// Builds all objects that the cluster is to have. `task` names this write: the operator reports it when it is done with it.
+pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login, task: &str) -> Objects {
+    let mut source = Source { cluster, urn, login, task, drafts: aspects::render(cluster, login.hash()) };
+    let mut objects = Objects::default();
+    for row in TABLE {
+        objects[row.part] = row.manifest(&mut source);
     }
+    objects
+}
+
+/// The same manifests for the very objects of `uids`, where they are known: no other object is changed, and none is made in the place of one
+/// that is gone. The Secret carries the `incarnation`.
+pub(super) fn identified(mut manifests: Objects, uids: &Uids, incarnation: Option<&str>) -> Objects {
+    for Row { part, .. } in TABLE {
+        if let (Some(manifest), Some(uid)) = (&mut manifests[*part], &uids[*part]) {
+            manifest["metadata"]["uid"] = json!(uid);
+        }
+    }
+    if let (Some(incarnation), Some(secret)) = (incarnation, &mut manifests.secret) {
+        secret["metadata"]["annotations"][meta::INCARNATION_ANNOTATION] = json!(incarnation);
+    }
+    manifests
 }
 
 /// The ClickHouseInstallation and the Keeper, as far as they do not depend on the login.
 pub(super) fn installations(cluster: &ValidatedCluster) -> (Value, Option<Value>) {
     let Drafts { installation, keeper, .. } = aspects::render(cluster, None);
-    (self::installation(cluster, installation, ""), keeper.map(|keeper| self::keeper(cluster, keeper)))
+    (
+        of_operator(cluster, Kind::Installation, installation, Some("")),
+        keeper.map(|keeper| of_operator(cluster, Kind::KeeperInstallation, keeper, None)),
+    )
 }
 
-fn installation(cluster: &ValidatedCluster, draft: InstallationDraft, task: &str) -> Value {
-    let mut spec = draft.into_spec();
-    merge(&mut spec, &cluster.overrides.chi);
-    spec["taskID"] = json!(task);
-    json!({
-        "apiVersion": "clickhouse.altinity.com/v1",
-        "kind": "ClickHouseInstallation",
-        "metadata": metadata(cluster, &cluster.naming.name, None),
-        "spec": spec,
-    })
+pub(super) fn installation(source: &mut Source<'_>) -> Value {
+    of_operator(source.cluster, Kind::Installation, source.drafts.installation.clone(), Some(source.task))
 }
 
 /// Carries no task id: the operator records none for a Keeper, and a new one would have it roll an unchanged Keeper at each
 /// change of the cluster.
-fn keeper(cluster: &ValidatedCluster, draft: InstallationDraft) -> Value {
-    let mut spec = draft.into_spec();
-    merge(&mut spec, &cluster.overrides.chk);
-    json!({
-        "apiVersion": "clickhouse-keeper.altinity.com/v1",
-        "kind": "ClickHouseKeeperInstallation",
-        "metadata": metadata(cluster, &cluster.naming.name, None),
-        "spec": spec,
-    })
+pub(super) fn keeper(source: &mut Source<'_>) -> Value {
+    source.drafts.keeper.take().map(|draft| of_operator(source.cluster, Kind::KeeperInstallation, draft, None)).unwrap_or_default()
 }
 
-fn namespace(cluster: &ValidatedCluster, urn: &Urn) -> Value {
-    let mut metadata = metadata(cluster, &cluster.naming.namespace, Some(urn));
+/// An object of one of the operator's kinds.
+fn of_operator(cluster: &ValidatedCluster, kind: Kind, draft: InstallationDraft, task: Option<&str>) -> Value {
+    let mut spec = draft.into_spec();
+    let overrides = if kind == Kind::Installation { &cluster.overrides.chi } else { &cluster.overrides.chk };
+    merge(&mut spec, overrides);
+    if let Some(task) = task {
+        spec["taskID"] = json!(task);
+    }
+    let metadata = metadata(cluster, &cluster.naming.name, None);
+    json!({"apiVersion": kind.api_version(), "kind": kind.name(), "metadata": metadata, "spec": spec})
+}
+
+pub(super) fn namespace(source: &mut Source<'_>) -> Value {
+    let mut metadata = metadata(source.cluster, &source.cluster.naming.namespace, Some(source.urn));
     metadata.remove("namespace");
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 }
 
 /// The metadata that all objects have. The mark of the making stack goes only on objects whose annotations stay their own:
 /// those of the operator's objects come back on every pod, which would restart when the mark changes.
-fn metadata(cluster: &ValidatedCluster, name: &str, urn: Option<&Urn>) -> Map<String, Value> {
+pub(super) fn metadata(cluster: &ValidatedCluster, name: &str, urn: Option<&Urn>) -> Map<String, Value> {
     let mut labels = cluster.naming.labels.clone();
     // The operator hands the labels of its objects on to the pods: those of somebody else's would restart for the mark.
     if cluster.adopted.is_none() || urn.is_some() {
@@ -317,9 +301,9 @@ fn list_patch(list: &str, from: &[Value], to: &[Value]) -> Vec<Value> {
     if gives(&patch) {
         return patch;
     }
-    let all = to.iter().filter_map(|element| match element[key].as_str().and_then(|name| old.get(name)) {
-        Some(old) => Some(with_name(&element[key], merge_patch(old, element).unwrap_or_else(|| json!({})))),
-        None => Some(element.clone()),
+    let all = to.iter().map(|element| match element[key].as_str().and_then(|name| old.get(name)) {
+        Some(old) => with_name(&element[key], merge_patch(old, element).unwrap_or_else(|| json!({}))),
+        None => element.clone(),
     });
     let deletions = patch.into_iter().filter(|element| says(element, DELETE));
     let all: Vec<_> = deletions.chain(all).collect();

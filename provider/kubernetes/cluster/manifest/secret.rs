@@ -4,15 +4,15 @@ use k8s_openapi::ByteString;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
-use super::super::aspects::ValidatedCluster;
-use super::super::{address, defaults, names};
-use super::{Login, PASSWORD_VERSION_ANNOTATION, metadata};
-use crate::resource::Urn;
+use super::super::aspects::PASSWORD_KEY;
+use super::super::{address, names};
+use super::{PASSWORD_VERSION_ANNOTATION, Source, metadata};
 
 /// The key of the administrator's name.
 pub(in crate::kubernetes::cluster) const USERNAME_KEY: &str = "username";
 
-pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login) -> Value {
+pub(in crate::kubernetes::cluster) fn secret(source: &mut Source<'_>) -> Value {
+    let Source { cluster, urn, login, .. } = *source;
     let mut metadata = metadata(cluster, &names::credentials_secret(&cluster.naming.name), Some(urn));
     if let (Some(version), Some(annotations)) = (&login.version, metadata.get_mut("annotations")) {
         // Which rotation this password belongs to, so that one that was interrupted is not done twice.
@@ -28,7 +28,7 @@ pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login) -> Val
     put("native-port", &address::NATIVE_PORT.to_string());
     if let Some(password) = &login.password {
         let connection = address::connection(&endpoints, &cluster.access.username, password.expose_secret());
-        put(defaults::PASSWORD_KEY, password.expose_secret());
+        put(PASSWORD_KEY, password.expose_secret());
         put("http-url", &connection.http_url);
         put("native-url", &connection.native_url);
         put("jdbc-url", &connection.jdbc_url);

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::aspects::{ServiceDraft, ValidatedCluster};
-use super::metadata;
-use crate::resource::Urn;
+use super::super::aspects::ServiceDraft;
+use super::{Source, metadata};
 
-pub(super) fn build(cluster: &ValidatedCluster, draft: ServiceDraft, urn: &Urn) -> Value {
-    let ServiceDraft { annotations, labels, spec } = draft;
+pub(in crate::kubernetes::cluster) fn service(source: &mut Source<'_>) -> Value {
+    let Source { cluster, urn, .. } = *source;
+    let ServiceDraft { annotations, labels, spec } = std::mem::take(&mut source.drafts.service);
     let mut metadata = metadata(cluster, &cluster.naming.name, Some(urn));
     for (field, entries) in [("annotations", annotations), ("labels", labels)] {
         if let Value::Object(map) = metadata.entry(field).or_insert_with(|| Value::Object(Map::new())) {

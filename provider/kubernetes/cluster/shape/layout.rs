@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Configuration, Host, Installation, cluster_name, clusters, list, named, text, volumes};
-use crate::kubernetes::cluster::defaults;
+use crate::kubernetes::cluster::aspects::CLUSTER_DOMAIN;
 use crate::kubernetes::observe::is_yes;
 
 /// What differs between the two kinds of installations.
@@ -305,7 +305,7 @@ fn service(kind: &Kind, spec: &Value, name: &str, namespace: &str) -> String {
 fn domain(spec: &Value, namespace: &str) -> String {
     let pattern = text(&spec["namespaceDomainPattern"]);
     if pattern.is_empty() || pattern.matches("%s").count() > 1 {
-        return format!("{namespace}.svc.{}", defaults::CLUSTER_DOMAIN);
+        return format!("{namespace}.svc.{CLUSTER_DOMAIN}");
     }
     pattern.replacen("%s", namespace, 1)
 }

@@ -10,10 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::aspects::{self, ClusterArgs, Provisioner, ReclaimPolicy, ValidatedCluster};
-use super::{defaults, manifest, names, validate};
+use super::aspects::{COORDINATION_PORT, ClusterArgs, Provisioner, ReclaimPolicy, ValidatedCluster};
+use super::{manifest, names, validate};
 use crate::kubernetes::observe;
-use crate::resource::Known;
 
 /// More hosts than these are counted, but not looked at one by one.
 pub(super) const MOST_HOSTS: u64 = 1000;
@@ -46,7 +45,7 @@ pub(super) struct Shape {
 pub(super) struct Installation {
     /// All of them, in the operator's order; none when there are too many of them.
     pub(super) hosts: Vec<Host>,
-    /// How many hosts there are.
+    /// The number of hosts.
     pub(super) count: u64,
     /// The volume claims of the hosts, by name.
     pub(super) claims: BTreeMap<String, Claim>,
@@ -206,7 +205,7 @@ impl Shape {
 
     /// The shape that the inputs of the last run rendered, as far as they can still be understood.
     pub(super) fn last(old: &ClusterArgs) -> Self {
-        Self::rendered(&validate::anyway(&Known::all(aspects::complete(old.clone(), false))))
+        Self::rendered(&validate::last_anyway(old))
     }
 
     /// Takes note of the volume claims that exist in the namespace: those that don't, or never got a volume, are nothing to lose;
@@ -313,7 +312,7 @@ impl Coordination {
         let mut said = zookeeper.clone();
         for node in said.get_mut("nodes").and_then(Value::as_array_mut).into_iter().flatten() {
             if let Value::Object(node) = node {
-                node.entry("port").or_insert_with(|| defaults::COORDINATION_PORT.into());
+                node.entry("port").or_insert_with(|| COORDINATION_PORT.into());
             }
         }
         Self { ensemble, root: text(&zookeeper["root"]).trim_end_matches('/').to_owned(), said }

@@ -8,7 +8,7 @@ use crate::kubernetes::cluster::manifest::build;
 /// What the API server has after `program` was applied: the manifests, and what others add to them.
 pub(super) fn live(program: Value) -> Live {
     let built = build(&cluster(program), &urn(), &login(), "pulumi-1");
-    let mut installation = built.installation;
+    let mut installation = built.installation.unwrap();
     installation["metadata"]["uid"] = json!("1");
     installation["metadata"]["finalizers"] = json!(["x"]);
     installation["status"] = json!({"status": "Completed"});
@@ -36,7 +36,7 @@ fn rendered(args: ClusterArgs) -> Live {
     let filled = fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(args)).unwrap();
     let cluster = run_validate(&Known::all(filled)).unwrap_or_else(|failures| panic!("{failures:?}"));
     let built = build(&cluster, &urn(), &login(), "pulumi-1");
-    Live::new(built.installation, built.keeper, built.service, None)
+    Live::new(built.installation.unwrap(), built.keeper, built.service, None)
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn any_installation_can_be_adopted() {
     assert_eq!((args.naming.cluster_name.as_deref(), args.image.version.as_deref()), (Some("other"), None), "no host uses the template");
     let filled = fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(args)).unwrap();
     let cluster = run_validate(&Known::all(filled)).unwrap_or_else(|failures| panic!("{failures:?}"));
-    let mut again = build(&cluster, &urn(), &Login { password: None, version: None }, "").installation["spec"].clone();
+    let mut again = build(&cluster, &urn(), &Login { password: None, version: None }, "").installation.unwrap()["spec"].clone();
     // Said where it was only implied.
     for field in ["taskID", "suspend"] {
         again.as_object_mut().unwrap().remove(field);

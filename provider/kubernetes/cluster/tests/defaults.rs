@@ -53,13 +53,13 @@ fn a_cluster_keeps_its_namespace_whoever_runs_pulumi() {
 fn a_cluster_keeps_every_default_it_was_made_with() {
     let mut old = checked(json!({"replicas": 2, "storage": {"logs": {}}}));
     let mut earlier = old.defaults.take().unwrap();
-    earlier.version = "24.8.1.1".into();
-    (earlier.data_size, earlier.logs_size, earlier.keeper_size) = ("20Gi".into(), "5Gi".into(), "6Gi".into());
-    earlier.keeper_replicas = 5;
-    earlier.resources[1] = ["1".into(), "2Gi".into()];
-    earlier.keeper_resources[0][1] = "512Mi".into();
-    earlier.networks = vec!["10.0.0.0/8".into()];
-    earlier.log_level = LogLevel::Warning;
+    earlier.image.version = "24.8.1.1".into();
+    (earlier.storage.data_size, earlier.storage.logs_size, earlier.coordination.keeper_size) = ("20Gi".into(), "5Gi".into(), "6Gi".into());
+    earlier.coordination.keeper_replicas = 5;
+    earlier.resources.resources[1] = ["1".into(), "2Gi".into()];
+    earlier.coordination.keeper_resources[0][1] = "512Mi".into();
+    earlier.access.networks = vec!["10.0.0.0/8".into()];
+    earlier.logging.log_level = LogLevel::Warning;
     let program = Known::all(args(json!({"replicas": 2, "storage": {"logs": {}}})));
     let made =
         fill(&urn(), &Autonaming::Default, "apps", Some(&ClusterArgs { defaults: Some(earlier), ..ClusterArgs::default() }), &program);

@@ -6,7 +6,7 @@ use crate::kubernetes::cluster::manifest::{build, merge, merge_patch, sha256_hex
 
 const TASK: &str = "pulumi-1";
 
-fn manifests(program: Value) -> crate::kubernetes::cluster::manifest::Manifests {
+fn manifests(program: Value) -> crate::kubernetes::cluster::objects::Objects {
     build(&cluster(program), &urn(), &login(), TASK)
 }
 
@@ -14,10 +14,10 @@ fn manifests(program: Value) -> crate::kubernetes::cluster::manifest::Manifests 
 fn the_installation_holds_the_passwords_hash_and_never_the_password() {
     for program in [json!({}), json!({"admin": {"username": "boss"}}), json!({"replicas": 2, "ingress": {"hostname": "db.example"}})] {
         let built = manifests(program);
-        let users = &built.installation["spec"]["configuration"]["users"];
+        let users = &built.installation.as_ref().unwrap()["spec"]["configuration"]["users"];
         // Also where the administrator is another user: `default` would have no password at all.
         assert_eq!(users["default/password_sha256_hex"], json!(sha256_hex("correct horse")));
-        for manifest in [Some(built.installation), built.service, built.keeper, built.namespace].into_iter().flatten() {
+        for manifest in [built.installation, built.service, built.keeper, built.namespace].into_iter().flatten() {
             assert!(!manifest.to_string().contains("correct horse"));
         }
     }
@@ -26,7 +26,7 @@ fn the_installation_holds_the_passwords_hash_and_never_the_password() {
 #[test]
 fn a_clustered_program_renders_layout_keeper_nodes_and_references_to_every_template() {
     let built = manifests(json!({"name": "db", "shards": 3, "replicas": 2, "storage": {"logs": {}, "storageClass": "fast"}}));
-    let spec = &built.installation["spec"];
+    let spec = &built.installation.as_ref().unwrap()["spec"];
     assert_eq!(
         spec["configuration"]["clusters"],
         json!([{"name": "cluster", "layout": {"shardsCount": 3, "replicasCount": 2}, "secret": {"auto": "true"}}])
@@ -64,7 +64,7 @@ fn no_label_of_the_operators_is_on_our_own_objects() {
 
 #[test]
 fn an_ephemeral_cluster_claims_no_volume() {
-    let spec = manifests(json!({"storage": {"ephemeral": true}})).installation["spec"].clone();
+    let spec = manifests(json!({"storage": {"ephemeral": true}})).installation.unwrap()["spec"].clone();
     assert!(
         spec["templates"].get("volumeClaimTemplates").is_none() && spec["defaults"]["templates"].get("dataVolumeClaimTemplate").is_none()
     );
@@ -91,7 +91,7 @@ fn an_ingress_turns_the_service_and_leaves_its_ports() {
 #[test]
 fn overrides_are_laid_over_last_but_never_over_the_task() {
     let overrides = json!({"taskID": "mine", "reconcile": {"policy": "wait"}, "configuration": {"settings": {"logger/level": null, "max_connections": 9}}});
-    let spec = manifests(json!({"chiOverrides": overrides})).installation["spec"].clone();
+    let spec = manifests(json!({"chiOverrides": overrides})).installation.unwrap()["spec"].clone();
     assert_eq!((&spec["taskID"], &spec["reconcile"]["policy"]), (&json!(TASK), &json!("wait")));
     assert_eq!(spec["configuration"]["settings"], json!({"max_connections": 9}));
 }
@@ -127,11 +127,11 @@ fn a_merge_patch_leads_from_one_value_to_the_other() {
 #[test]
 fn named_things_in_lists_are_merged_by_their_names() {
     let pods = |overrides: Value| {
-        let spec = manifests(json!({"chiOverrides": {"templates": {"podTemplates": overrides}}})).installation["spec"].clone();
+        let spec = manifests(json!({"chiOverrides": {"templates": {"podTemplates": overrides}}})).installation.unwrap()["spec"].clone();
         spec["templates"]["podTemplates"].clone()
     };
     let rendered = pods(json!([{"name": "clickhouse"}]));
-    assert_eq!(rendered, manifests(json!({})).installation["spec"]["templates"]["podTemplates"]);
+    assert_eq!(rendered, manifests(json!({})).installation.unwrap()["spec"]["templates"]["podTemplates"]);
     // What is said is added to what the inputs render, the rest stays (lifecycle H1).
     let placed = pods(json!([
         {"name": "clickhouse", "spec": {"nodeSelector": {"a": "b"}, "containers": [{"name": "clickhouse", "env": [{"name": "X", "value": "1"}]}, {"name": "sidecar"}]}},

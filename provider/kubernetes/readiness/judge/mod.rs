@@ -1,57 +1,28 @@
 //! Whether an installation serves: the judgement over what is seen. Pure; time comes in as an argument.
 
+mod limits;
+mod status;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
+pub(super) use self::limits::Limits;
+use self::status::{hosts, is_final, is_too_old, newest_error, rolling_out, was_interrupted};
 use super::operator::Presence;
+use super::trouble::About;
 use super::watching::{Judgement, Seen};
-use super::{Expect, Hosts, Layout, QUIET, Written, external, stands, unreached};
-use crate::kubernetes::diagnose::{Graces, Lasting, Stage};
+use super::{Expect, Hosts, QUIET, Written, external, unreached};
+use crate::kubernetes::diagnose::{Lasting, Stage};
 use crate::kubernetes::error::Error;
-use crate::kubernetes::observe::{Installation, InstallationStatus, is_outage};
+use crate::kubernetes::observe::{Installation, InstallationStatus};
 use crate::kubernetes::wait::{Pending, Verdict};
 use crate::kubernetes::watch::Snapshot;
 use crate::resource::FailureKind;
 
-/// Errors of the operator that only an edit mends: what its newest error then begins with.
-const FINAL_ERRORS: [&str; 5] =
-    ["[FIPSValidationFailed", "[RootCAConflict", "[RootCASecretUnresolved", "[FIPSImagePolicyViolation", "[RemovedSecretRefSyntax"];
-
 /// How many reasons are told.
 const REASONS: usize = 6;
-
-/// How long states may last.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// States of pods and volumes that only an edit mends.
-    pub(super) graces: Graces,
-    /// A new installation that nobody has touched.
-    pub(super) untouched: Duration,
-    /// A change that the operator, known to have worked on it before, has not taken up.
-    pub(super) unanswered: Duration,
-    /// `Aborted`, which newer operators leave by themselves.
-    pub(super) aborted: Duration,
-    /// A host without a pod though the operator is done.
-    pub(super) left_out: Duration,
-    /// `Aborted` for an outage of the API server, before the change is sent again.
-    pub(super) interrupted: Duration,
-    /// A rollout that has made no host yet, before a coordination server is suspected.
-    pub(super) hostless: Duration,
-    /// When reasons are looked for at the latest, so that they are known at the deadline.
-    pub(super) search_by: Option<Instant>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let (untouched, unanswered) = (Duration::from_secs(15), Duration::from_secs(60));
-        let (aborted, left_out) = (Duration::from_secs(120), Duration::from_secs(30));
-        let (interrupted, hostless) = (Duration::from_secs(10), Duration::from_secs(30));
-        Self { graces: Graces::default(), untouched, unanswered, aborted, left_out, interrupted, hostless, search_by: None }
-    }
-}
 
 /// How long before its absence is told the operator is looked for.
 const LOOK_AHEAD: Duration = Duration::from_secs(3);
@@ -94,6 +65,30 @@ pub(super) struct Judge {
     told: Told,
     pub(super) operator: Option<Presence>,
     lasting: Lasting,
+}
+
+/// Why it isn't done yet.
+struct Why {
+    /// The most telling reason, for the row.
+    row: Option<String>,
+    reasons: Vec<String>,
+    /// When to look again.
+    again: Vec<Option<Instant>>,
+}
+
+impl Why {
+    /// Suspects coordination servers that the operator asks before it makes a host, from the moment `tell` on.
+    fn servers(&mut self, servers: &[&str], now: Instant, tell: Instant) {
+        if servers.is_empty() {
+            return;
+        }
+        self.again.push(Some(tell));
+        if now >= tell {
+            let unreached = unreached(servers);
+            self.reasons.push(format!("{unreached}, which asks it before it makes a host; see whether it answers there"));
+            self.row.get_or_insert(unreached);
+        }
+    }
 }
 
 /// What was warned of already.
@@ -217,59 +212,33 @@ impl Judge {
             (true, Some(_)) => Stage::GaveUp,
             _ => Stage::Working,
         };
-        let findings = seen
-            .clues
-            .as_ref()
-            .map(|clues| {
-                clues.about(
-                    &expect.name,
-                    &hosts.unready,
-                    &seen.sets.objects,
-                    installation.metadata.written.as_ref(),
-                    stage,
-                    expect.remedies,
-                )
-            })
-            .unwrap_or_default();
+        let written = installation.metadata.written.as_ref();
+        let about =
+            About { name: &expect.name, hosts: &hosts.unready, sets: &seen.sets.objects, written, stage, remedies: expect.remedies };
+        let findings = seen.clues.as_ref().map(|clues| clues.about(&about)).unwrap_or_default();
         let lasting = self.lasting.judge(&findings, &self.limits.graces, now);
         if !lasting.final_reasons.is_empty() {
             return Verdict::Failed(FailureKind::Precondition, lasting.final_reasons);
         }
-        let mut row = findings.first().map(|finding| finding.row.clone());
-        let mut reasons: Vec<String> = findings.into_iter().map(|finding| finding.text).take(REASONS).collect();
-        let mut again = vec![lasting.again, left_out, seen.clues.is_none().then_some(search_at)];
-        let servers = external(&installation.spec.coordination, &expect.name);
-        if status.status == "InProgress" && seen.sets.objects.is_empty() && !servers.is_empty() {
-            let tell = quiet_since + self.limits.hostless;
-            again.push(Some(tell));
-            if now >= tell {
-                let unreached = unreached(&servers);
-                reasons.push(format!("{unreached}, which asks it before it makes a host; see whether it answers there"));
-                row = row.or(Some(unreached));
-            }
+        let again = vec![lasting.again, left_out, seen.clues.is_none().then_some(search_at)];
+        let mut why = Why { row: findings.first().map(|finding| finding.row.clone()), reasons: Vec::new(), again };
+        why.reasons.extend(findings.into_iter().map(|finding| finding.text).take(REASONS));
+        if status.status == "InProgress" && seen.sets.objects.is_empty() {
+            why.servers(&external(&installation.spec.coordination, &expect.name), now, quiet_since + self.limits.hostless);
         }
         if lost {
-            reasons.push("the clickhouse-operator recorded the change as completed without having started it; run again".to_owned());
+            why.reasons.push("the clickhouse-operator recorded the change as completed without having started it; run again".to_owned());
         }
-        if let Some(error) = aborted {
-            let since = *self.aborted_since.get_or_insert(now);
-            if !self.retasked && was_interrupted(installation, status) {
-                let resend = since + self.limits.interrupted;
-                if now >= resend && seen.object.trouble.is_none() {
-                    return Verdict::Done(Step::FreshTask(NotDone::Interrupted));
+        match aborted {
+            Some(error) => {
+                let may_resend = !self.retasked && seen.object.trouble.is_none();
+                if let Some(verdict) = self.gave_up(&error, was_interrupted(installation, status), may_resend, now, &mut why) {
+                    return verdict;
                 }
-                again.push(Some(resend));
             }
-            let gave_up = format!("the clickhouse-operator gave up: {error}; correct the cause and run again");
-            if now >= since + self.limits.aborted || is_final(&error) {
-                return Verdict::Failed(FailureKind::Precondition, std::iter::once(gave_up).chain(reasons).collect());
-            }
-            row = row.or_else(|| Some(format!("the operator gave up: {error}")));
-            reasons.push(gave_up);
-            again.push(Some(since + self.limits.aborted));
-        } else {
-            self.aborted_since = None;
+            None => self.aborted_since = None,
         }
+        let Why { row, reasons, again } = why;
 
         let verb = if stopped { "stopped" } else { "ready" };
         let counted = format!("{}/{} {verb}", hosts.ready, hosts.wanted);
@@ -281,6 +250,28 @@ impl Judge {
         let so_far = (!reasons.is_empty()).then_some(counted);
         let warn = self.superseded(&task).or_else(|| self.stopped(stopped));
         Verdict::Pending(Pending { progress, reasons, so_far, again: again.into_iter().flatten().min(), warn })
+    }
+
+    /// What to do about an operator that gave up with `error`; `None` to wait on. An outage of the API server is no reason to end:
+    /// the change is sent again once that is over.
+    fn gave_up(&mut self, error: &str, outage: bool, may_resend: bool, now: Instant, why: &mut Why) -> Option<Verdict<Step>> {
+        let since = *self.aborted_since.get_or_insert(now);
+        if outage && !self.retasked {
+            let resend = since + self.limits.interrupted;
+            if now >= resend && may_resend {
+                return Some(Verdict::Done(Step::FreshTask(NotDone::Interrupted)));
+            }
+            why.again.push(Some(resend));
+        }
+        let gave_up = format!("the clickhouse-operator gave up: {error}; correct the cause and run again");
+        if now >= since + self.limits.aborted || is_final(error) {
+            let reasons = std::iter::once(gave_up).chain(std::mem::take(&mut why.reasons)).collect();
+            return Some(Verdict::Failed(FailureKind::Precondition, reasons));
+        }
+        why.row.get_or_insert_with(|| format!("the operator gave up: {error}"));
+        why.reasons.push(gave_up);
+        why.again.push(Some(since + self.limits.aborted));
+        None
     }
 
     /// Remembers since when nothing has moved.
@@ -329,55 +320,6 @@ impl Judge {
             self.expect
         ))
     }
-}
-
-/// What goes on while every host is ready: of the change before, or of this one.
-fn rolling_out(status: &InstallationStatus) -> String {
-    match status.hosts_completed {
-        0 => "the operator works on the change".to_owned(),
-        done => format!("{done}/{} rolled out", status.hosts),
-    }
-}
-
-fn is_too_old(status: &InstallationStatus) -> bool {
-    status.chop_version.as_deref().and_then(Error::for_operator).is_some()
-}
-
-/// Whether the operator gave up because the API server was away, and not for something that it had met before this change.
-fn was_interrupted(installation: &Installation, status: &InstallationStatus) -> bool {
-    /// By how much the clocks of the operator and the API server may differ, in seconds.
-    const SKEW: i64 = 60;
-    if status.error.as_deref().is_some_and(is_outage) {
-        return true;
-    }
-    let at = status.errors.outage.as_deref().and_then(|error| error.split(' ').next()?.parse::<Timestamp>().ok());
-    let written = installation.metadata.written.as_ref();
-    at.is_some_and(|at| written.is_none_or(|written| at.as_second() + SKEW >= written.0.as_second()))
-}
-
-/// How many hosts are as they should be: ready, or stopped.
-fn hosts<'a>(expect: &'a Expect, seen: &'a Seen<Installation>, status: &'a InstallationStatus, stopped: bool) -> Hosts<'a> {
-    let sets = &seen.sets.objects;
-    let uid = expect.written.uid.as_deref();
-    if !stopped {
-        let planned = usize::try_from(status.hosts).unwrap_or_default();
-        return Hosts::count(sets, Layout { uid, expected: &expect.hosts, pods: &status.pods, planned });
-    }
-    let of_this = sets.iter().filter(|set| set.metadata.is_controlled_by(uid));
-    let unready: Vec<_> = of_this.clone().filter(|set| !stands(set)).map(|set| set.metadata.name()).collect();
-    let wanted = of_this.count().max(1);
-    // An installation that was stopped from birth may have no StatefulSet at all.
-    Hosts { wanted, ready: wanted - unready.len(), unready }
-}
-
-fn newest_error(status: &InstallationStatus) -> String {
-    status.error.clone().or_else(|| status.errors.newest.clone()).unwrap_or_else(|| "it names no reason; see its log".to_owned())
-}
-
-/// Whether an error names a reason that only an edit mends. The list of errors puts a time before each.
-fn is_final(error: &str) -> bool {
-    let untimed = error.split_once(' ').map_or(error, |(_, rest)| rest);
-    FINAL_ERRORS.iter().any(|start| error.starts_with(start) || untimed.starts_with(start))
 }
 
 fn waiting<T>(progress: &str) -> Verdict<T> {

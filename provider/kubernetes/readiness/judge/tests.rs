@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::kubernetes::observe::is_outage;
 use crate::kubernetes::readiness::trouble::Clues;
 
 /// An installation as the operator leaves it, with its hosts.

@@ -1,4 +1,4 @@
-//! A Keeper or ZooKeeper that is there already.
+//! An existing Keeper or ZooKeeper.
 
 use std::net::IpAddr;
 
@@ -6,27 +6,27 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::super::defaults;
 use super::super::Checker;
 use super::super::check::dns_problem;
 use super::super::draft::yes_no;
 use super::super::read::{number, text, yes};
+use super::COORDINATION_PORT;
 use crate::property::path::PropertyPath;
 
-/// A Keeper or ZooKeeper that is there already.
+/// An existing Keeper or ZooKeeper.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterExternalCoordination")]
 pub struct ExternalArgs {
-    /// Its nodes. A text `host:port` in the place of a node, or in its `host`, is taken apart.
+    /// Its nodes. A string `host:port` can stand for a node.
     pub nodes: Option<Vec<ExternalNode>>,
-    /// The path below which this cluster keeps its entries, beginning with `/`. Default: `/`.
+    /// The path under which this cluster keeps its entries, beginning with `/`. Default: `/`.
     pub root: Option<String>,
-    /// `user:password` for a server that asks for it. It is stored readable in the ClickHouseInstallation.
+    /// `user:password`, if the servers need a login. The ClickHouseInstallation holds it in plain text.
     #[schemars(extend("secret" = true))]
     pub identity: Option<String>,
-    /// How long to wait for the servers.
+    /// The timeouts of the servers.
     pub timeouts: Option<ExternalTimeouts>,
 }
 
@@ -40,9 +40,9 @@ pub struct ExternalNode {
     pub host: Option<String>,
     /// The port. Default: 2181.
     pub port: Option<u16>,
-    /// Whether to speak TLS. Default: false.
+    /// Whether to use TLS. Default: false.
     pub secure: Option<bool>,
-    /// The availability zone it stands in, for hosts that prefer a near one.
+    /// The availability zone of the node, for hosts that prefer a nearby one.
     pub availability_zone: Option<String>,
 }
 
@@ -70,19 +70,19 @@ impl<'de> Deserialize<'de> for ExternalNode {
     }
 }
 
-/// How long ClickHouse waits for the coordination servers.
+/// Timeouts of the coordination servers.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterExternalTimeouts")]
 pub struct ExternalTimeouts {
-    /// Of a session, in milliseconds. Default: ClickHouse's own.
+    /// The timeout of a session, in milliseconds. Default: ClickHouse's own.
     pub session_ms: Option<u32>,
-    /// Of one operation, in milliseconds. Default: ClickHouse's own.
+    /// The timeout of an operation, in milliseconds. Default: ClickHouse's own.
     pub operation_ms: Option<u32>,
 }
 
-/// A Keeper or ZooKeeper that is there already.
+/// An existing Keeper or ZooKeeper.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super::super) struct External {
     nodes: Vec<Node>,
@@ -195,7 +195,7 @@ impl Node {
     fn render(&self, is_adopted: bool) -> Value {
         let Self { host, port, secure, availability_zone } = self;
         let mut node = json!({"host": host});
-        if let Some(port) = port.or((!is_adopted).then_some(defaults::COORDINATION_PORT)) {
+        if let Some(port) = port.or((!is_adopted).then_some(COORDINATION_PORT)) {
             node["port"] = json!(port);
         }
         if *secure {

@@ -1,17 +1,20 @@
-//! The Keeper that comes with the cluster.
+//! The cluster's own Keeper.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::super::defaults::{self, Defaults};
 use super::super::super::names;
-use super::super::image::{ContainerImage, Image, parts};
+use super::super::image::{ContainerImage, Image, SERVER_REPOSITORY, VERSION, parts};
 use super::super::read::{container, number, pod};
-use super::super::resources::Resources;
+use super::super::resources::{Resources, amounts};
 use super::super::storage::{ClaimTemplate, Provisioner, ReclaimPolicy, Volume};
 use super::super::{Checker, ClusterArgs, Drafts, ValidatedCluster};
+use super::COORDINATION_PORT;
 use crate::kubernetes::diagnose::Remedies;
+
+/// The official Keeper image.
+const REPOSITORY: &str = "clickhouse/clickhouse-keeper";
 
 /// The inputs to name where its members don't come up.
 pub(in super::super::super) const KEEPER_REMEDIES: Remedies = Remedies {
@@ -20,24 +23,25 @@ pub(in super::super::super) const KEEPER_REMEDIES: Remedies = Remedies {
     other_storage_class: "chkOverrides.templates.volumeClaimTemplates",
 };
 
-/// The Keeper that comes with the cluster.
+/// The cluster's own Keeper.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterKeeper")]
 pub struct KeeperArgs {
-    /// How many Keeper replicas: 1, 3 or 5. Default: 3.
+    /// The number of Keeper members: 1, 3 or 5. Default: 3.
     #[schemars(range(min = 1))]
     pub replicas: Option<u32>,
-    /// The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
+    /// The Keeper image. Default: the official one of the cluster's version. Required with a custom server
+    /// image.
     pub image: Option<Image>,
-    /// CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+    /// CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
     pub resources: Option<Resources>,
-    /// The volume of each Keeper. Default: 10Gi of the default class.
+    /// The volume of each Keeper member. Default: 10Gi of the default storage class.
     pub storage: Option<Volume>,
 }
 
-/// The Keeper that comes with the cluster.
+/// The cluster's own Keeper.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super::super) struct Keeper {
     replicas: u32,
@@ -46,9 +50,26 @@ pub(in super::super::super) struct Keeper {
     volume: ClaimTemplate,
 }
 
+/// What a Keeper of the cluster was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(in super::super::super) struct KeeperDefaults {
+    pub(in super::super::super) keeper_replicas: u32,
+    /// Requests and limits, each of CPU and of memory.
+    pub(in super::super::super) keeper_resources: [[String; 2]; 2],
+    pub(in super::super::super) keeper_size: String,
+}
+
+impl Default for KeeperDefaults {
+    fn default() -> Self {
+        let keeper_resources = amounts([["100m", "256Mi"], ["500m", "1Gi"]]);
+        Self { keeper_replicas: 3, keeper_resources, keeper_size: "10Gi".to_owned() }
+    }
+}
+
 impl KeeperArgs {
     /// What is left out filled in. `reclaim` is the policy of the data.
-    pub(super) fn complete(self, defaults: &Defaults, reclaim: ReclaimPolicy) -> Self {
+    pub(super) fn complete(self, defaults: &KeeperDefaults, reclaim: ReclaimPolicy) -> Self {
         Self {
             replicas: Some(self.replicas.unwrap_or(defaults.keeper_replicas)),
             image: self.image,
@@ -62,7 +83,7 @@ impl KeeperArgs {
         let spec = &keeper["spec"];
         let pod = pod(spec);
         let container = container(pod, "clickhouse-keeper");
-        let (image, tag) = parts(container, pod, defaults::KEEPER_REPOSITORY);
+        let (image, tag) = parts(container, pod, REPOSITORY);
         let image = Image { tag, ..image.unwrap_or_default() };
         Self {
             replicas: number(&spec["configuration"]["clusters"][0]["layout"]["replicasCount"]),
@@ -81,7 +102,7 @@ impl Keeper {
             let reason = format!("is {replicas}, but a Keeper needs a majority: it has 1, 3 or 5 replicas");
             check.fail("coordination.keeper.replicas", reason);
         }
-        let version = check.args().image.version.clone().unwrap_or_else(|| defaults::VERSION.to_owned());
+        let version = check.args().image.version.clone().unwrap_or_else(|| VERSION.to_owned());
         let path = "coordination.keeper.image";
         let names_none = |image: &Option<Image>| {
             image.as_ref().is_none_or(|image| image.repository.is_none() && image.tag.is_none() && image.digest.is_none())
@@ -90,10 +111,10 @@ impl Keeper {
         let lacks_image = |args: &ClusterArgs| {
             let keeper = args.coordination.as_ref().and_then(|coordination| coordination.keeper.as_ref());
             let server = args.image.image.as_ref().and_then(|image| image.repository.as_deref());
-            server.is_some_and(|server| server != defaults::SERVER_REPOSITORY) && keeper.is_some_and(|keeper| names_none(&keeper.image))
+            server.is_some_and(|server| server != SERVER_REPOSITORY) && keeper.is_some_and(|keeper| names_none(&keeper.image))
         };
         if lacks_image(check.args()) && !check.had(lacks_image) {
-            let official = defaults::SERVER_REPOSITORY;
+            let official = SERVER_REPOSITORY;
             let reason = format!(
                 "must be given with a server image of one's own: only for the official one, `{official}`, is the Keeper's of the same version known"
             );
@@ -101,7 +122,7 @@ impl Keeper {
         }
         Self {
             replicas,
-            image: ContainerImage::check(path, image.as_ref(), defaults::KEEPER_REPOSITORY, Some(&version), check),
+            image: ContainerImage::check(path, image.as_ref(), REPOSITORY, Some(&version), check),
             resources: Resources::check_at("coordination.keeper.resources", resources.as_ref(), check),
             volume: ClaimTemplate::check("coordination.keeper.storage", storage.unwrap_or_default(), check),
         }
@@ -113,7 +134,7 @@ impl Keeper {
         let Self { replicas, image, resources, volume } = self;
         let (name, cluster_name) = (&cluster.naming.name, &cluster.naming.cluster_name);
         let host = |replica| names::keeper_host(name, cluster_name, replica);
-        let nodes: Vec<_> = (0..*replicas).map(|replica| json!({"host": host(replica), "port": defaults::COORDINATION_PORT})).collect();
+        let nodes: Vec<_> = (0..*replicas).map(|replica| json!({"host": host(replica), "port": COORDINATION_PORT})).collect();
         drafts.installation.zookeeper = Some(json!({"nodes": nodes}));
         let Some(draft) = &mut drafts.keeper else { return };
         draft.cluster.insert("layout".to_owned(), json!({"replicasCount": replicas}));

@@ -1,4 +1,4 @@
-//! How replicas agree.
+//! The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 
 mod external;
 mod keeper;
@@ -9,24 +9,28 @@ use serde::{Deserialize, Serialize};
 pub(in super::super) use self::external::External;
 pub use self::external::ExternalArgs;
 pub use self::keeper::KeeperArgs;
+use self::keeper::KeeperDefaults;
 pub(in super::super) use self::keeper::{KEEPER_REMEDIES, Keeper};
-use super::super::{defaults, names};
+use super::super::names;
 use super::storage::ReclaimPolicy;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 
-/// How replicas agree.
+/// The port of a Keeper or ZooKeeper.
+pub(in super::super) const COORDINATION_PORT: u16 = 2181;
+
+/// The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterCoordination")]
 pub struct CoordinationArgs {
-    /// Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given,
-    /// else `None`.
+    /// The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if
+    /// `external` is given, else `None`.
     #[serde(rename = "type")]
     pub kind: Option<CoordinationType>,
-    /// The Keeper that comes with the cluster, made before it and deleted after it.
+    /// The cluster's own Keeper, created before it and deleted after it.
     pub keeper: Option<KeeperArgs>,
-    /// A Keeper or ZooKeeper that is there already.
+    /// An existing Keeper or ZooKeeper.
     pub external: Option<ExternalArgs>,
 }
 
@@ -34,15 +38,15 @@ pub struct CoordinationArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "ClusterCoordinationType")]
 pub enum CoordinationType {
-    /// A Keeper that comes with the cluster.
+    /// A Keeper of the cluster's own.
     Keeper,
-    /// A Keeper or ZooKeeper that is there already.
+    /// An existing Keeper or ZooKeeper.
     External,
-    /// None: no replicas, no `ON CLUSTER`.
+    /// No coordination: no replicas, no `ON CLUSTER`.
     None,
 }
 
-/// How replicas agree.
+/// The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) enum Coordination {
     None,
@@ -52,13 +56,24 @@ pub(in super::super) enum Coordination {
 
 impl Aspect for Coordination {
     type Args = Option<CoordinationArgs>;
+    type Defaults = KeeperDefaults;
+
+    const QUANTITIES: &'static [&'static str] = &[
+        "coordination.keeper.resources.requests.cpu",
+        "coordination.keeper.resources.requests.memory",
+        "coordination.keeper.resources.limits.cpu",
+        "coordination.keeper.resources.limits.memory",
+        "coordination.keeper.storage.size",
+    ];
+
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[("coordination", &["keeper"])];
 
     fn complete(args: &mut ClusterArgs, had_keeper: bool) {
         // What somebody else has made agrees as it does.
         if args.adopted().is_some() && args.coordination.is_none() {
             return;
         }
-        let defaults = defaults::of(args);
+        let defaults = args.made_with().coordination;
         let reclaim = args.storage.as_ref().and_then(|storage| storage.reclaim_policy).unwrap_or(ReclaimPolicy::Retain);
         let needs_keeper = args.adopted().is_none() && (args.layout.replicas.unwrap_or(1) > 1 || had_keeper);
         let given = args.coordination.get_or_insert_default();
@@ -134,5 +149,12 @@ impl Aspect for Coordination {
                 CoordinationArgs { kind: Some(CoordinationType::External), keeper: None, external }
             }
         })
+    }
+}
+
+impl ClusterArgs {
+    /// Whether a Keeper comes with the cluster.
+    pub(in super::super) fn has_keeper(&self) -> bool {
+        self.coordination.as_ref().is_some_and(|coordination| coordination.kind == Some(CoordinationType::Keeper))
     }
 }

@@ -58,7 +58,7 @@ pub(super) async fn create(cluster: &Cluster, args: &ClusterArgs) -> Result<Clus
 
 fn claim(class: &str, volume: Option<&str>) -> Value {
     let phase = if volume.is_some() { "Bound" } else { "Pending" };
-    json!({"status": {"phase": phase, "capacity": {"storage": "50Gi"}},
+    json!({"metadata": {"name": "data-chi-db-cluster-1-0-0", "uid": "a claim", "labels": {"clickhouse.altinity.com/chi": "db"}}, "status": {"phase": phase, "capacity": {"storage": "50Gi"}},
         "spec": {"volumeName": volume, "storageClassName": class, "resources": {"requests": {"storage": "50Gi"}}}})
 }
 

@@ -1,0 +1,386 @@
+//! The objects of a cluster, one row each. All that is done with them walks the rows: the dry run, the rollout, the refresh, what is
+//! missing, the removal, the unique ids, the rights that README asks for.
+//!
+//! A new object is a row here and a renderer in `manifest/`. A column that a row leaves out does not compile; `tests/objects.rs` has a
+//! row of its own to show that no other line is needed.
+
+mod applied;
+
+pub(super) use self::applied::{is_applied, is_settled};
+
+use std::ops::{Index, IndexMut};
+
+use futures::future::join_all;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::aspects::ValidatedCluster;
+use super::manifest::{self, Source};
+use super::names;
+use super::state::ClusterState;
+use crate::kubernetes::client::Api;
+use crate::kubernetes::error::Error;
+use crate::kubernetes::meta::{self, Kind, ObjectRef};
+use crate::kubernetes::objects::fetch;
+use crate::resource::Urn;
+
+/// An object of a cluster: what it is, and what becomes of it.
+pub(super) struct Row {
+    /// Which one it is.
+    pub(super) part: Part,
+    /// What it is called among the outputs' `uids`.
+    field: &'static str,
+    kind: Kind,
+    /// Its name, by the cluster's namespace and name.
+    name: fn(&str, &str) -> String,
+    /// Whether a cluster is to have it.
+    wanted: fn(&ValidatedCluster) -> bool,
+    /// Its manifest, where it is wanted.
+    render: fn(&mut Source<'_>) -> Value,
+    /// When it is written.
+    pub(super) stage: Stage,
+    /// By what it is known for this provider's.
+    pub(super) whose: Whose,
+    /// What is waited for once it is written.
+    pub(super) awaited: Await,
+    /// When it is deleted.
+    pub(super) leaves: Leaves,
+    /// Where in the manifest that stands which no input speaks of: a refresh that finds it otherwise takes the object for missing.
+    vital: &'static [&'static str],
+    /// The output that is absent while the object is missing; without one it is its unique id.
+    output: Option<Output>,
+}
+
+/// When an object is written. All of one stage are written at once, and the next stage begins when what they need has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// Before what lives in it.
+    Namespace,
+    /// The first object of the cluster's own: from then on an interrupted run is continued by the next one.
+    Claim,
+    /// What takes its time, or is needed by hosts.
+    BeforeHosts,
+    /// The hosts.
+    Hosts,
+}
+
+impl Stage {
+    pub(super) const ALL: [Self; 4] = [Self::Namespace, Self::Claim, Self::BeforeHosts, Self::Hosts];
+}
+
+/// By what an object is known for this provider's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// It may be anybody's, and is used as it is; only one that the cluster has made is the cluster's.
+    Anybodys,
+    /// By the URN that it carries.
+    Marked,
+    /// By a label alone, since the operator hands its annotations on to pods; that it is this stack's, the Secret beside it tells.
+    Labelled,
+}
+
+/// What is waited for once an object is written, or was found as it is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Await {
+    /// Nothing.
+    Nothing,
+    /// Its members, before the next stage.
+    Members,
+    /// The hosts and their volumes.
+    Hosts,
+    /// Its address, when all else has come.
+    Address,
+}
+
+/// When an object is deleted, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Leaves {
+    /// Before the hosts, so that no client meets a dying one.
+    First,
+    /// With the hosts. Where that is somebody else's, all the rest is, too.
+    Hosts,
+    /// When no host needs it any more.
+    AfterHosts,
+    /// After all else: as long as it is there an interrupted removal is known for this stack's.
+    Last,
+    /// At the very end, if the cluster made it and nothing else is in it.
+    IfEmpty,
+}
+
+/// An output that tells that an object is there.
+pub(super) struct Output {
+    path: &'static str,
+    is_absent: fn(&ClusterState) -> bool,
+    remove: fn(&mut ClusterState),
+}
+
+/// Makes all that has a place for each row.
+macro_rules! objects {
+    ($($(#[cfg($cfg:meta)])? #[doc = $doc:literal] $part:ident as $field:ident { $($columns:tt)* })*) => {
+        /// One of the objects of a cluster.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Part {
+            $($(#[cfg($cfg)])? #[doc = $doc] $part,)*
+        }
+
+        /// The uids of the cluster's objects, as far as they exist.
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "camelCase", default)]
+        #[schemars(rename = "ClusterUids")]
+        pub struct Uids {
+            $(
+                $(#[cfg($cfg)])?
+                #[doc = $doc]
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $field: Option<String>,
+            )*
+        }
+
+        /// Something for each object.
+        #[derive(Debug, Clone, Default)]
+        pub(super) struct PerPart<T> {
+            $($(#[cfg($cfg)])? #[doc = $doc] pub(super) $field: T,)*
+        }
+
+        /// The rows, in the order in which the objects are told of.
+        pub(super) static TABLE: &[Row] = &[
+            $($(#[cfg($cfg)])? Row { part: Part::$part, field: stringify!($field), $($columns)* },)*
+        ];
+
+        objects!(@index Uids, Option<String>, (), $($(#[cfg($cfg)])? $part $field)*);
+        objects!(@index PerPart<T>, T, (T), $($(#[cfg($cfg)])? $part $field)*);
+    };
+    (@index $map:ty, $value:ty, ($($parameter:ident)?), $($(#[cfg($cfg:meta)])? $part:ident $field:ident)*) => {
+        impl$(<$parameter>)? Index<Part> for $map {
+            type Output = $value;
+
+            fn index(&self, part: Part) -> &$value {
+                match part {
+                    $($(#[cfg($cfg)])? Part::$part => &self.$field,)*
+                }
+            }
+        }
+
+        impl$(<$parameter>)? IndexMut<Part> for $map {
+            fn index_mut(&mut self, part: Part) -> &mut $value {
+                match part {
+                    $($(#[cfg($cfg)])? Part::$part => &mut self.$field,)*
+                }
+            }
+        }
+    };
+}
+
+objects! {
+    /// Of the namespace, if this cluster created it.
+    Namespace as namespace {
+        kind: Kind::Namespace,
+        name: |namespace, _| namespace.to_owned(),
+        wanted: |cluster| cluster.naming.create_namespace,
+        render: manifest::namespace,
+        stage: Stage::Namespace,
+        whose: Whose::Anybodys,
+        awaited: Await::Nothing,
+        leaves: Leaves::IfEmpty,
+        vital: &[],
+        output: None,
+    }
+    /// Of the Secret.
+    Secret as secret {
+        kind: Kind::Secret,
+        name: |_, name| names::credentials_secret(name),
+        wanted: ValidatedCluster::has_secret,
+        render: manifest::secret,
+        stage: Stage::Claim,
+        whose: Whose::Marked,
+        awaited: Await::Nothing,
+        leaves: Leaves::Last,
+        vital: &["/data", "/metadata/labels"],
+        output: Some(Output {
+            path: "credentialsSecret",
+            is_absent: |state| state.password.is_some() && state.credentials_secret.is_none(),
+            remove: |state| state.credentials_secret = None,
+        }),
+    }
+    /// Of the Service.
+    Service as service {
+        kind: Kind::Service,
+        name: |_, name| name.to_owned(),
+        wanted: ValidatedCluster::has_service,
+        render: manifest::service,
+        stage: Stage::BeforeHosts,
+        whose: Whose::Marked,
+        awaited: Await::Address,
+        leaves: Leaves::First,
+        vital: &["/spec/selector", "/spec/ports"],
+        output: Some(Output {
+            path: "endpoints",
+            is_absent: |state| state.endpoints.is_none(),
+            remove: |state| (state.endpoints, state.connection, state.external) = (None, None, None),
+        }),
+    }
+    /// Of the ClickHouseKeeperInstallation.
+    Keeper as keeper {
+        kind: Kind::KeeperInstallation,
+        name: |_, name| name.to_owned(),
+        wanted: |cluster| cluster.keeper().is_some(),
+        render: manifest::keeper,
+        stage: Stage::BeforeHosts,
+        whose: Whose::Labelled,
+        awaited: Await::Members,
+        leaves: Leaves::AfterHosts,
+        vital: &[],
+        output: Some(Output {
+            path: "keeper",
+            is_absent: |state| state.keeper.is_none(),
+            remove: |state| state.keeper = None,
+        }),
+    }
+    /// Of the ClickHouseInstallation.
+    Installation as installation {
+        kind: Kind::Installation,
+        name: |_, name| name.to_owned(),
+        wanted: |_| true,
+        render: manifest::installation,
+        stage: Stage::Hosts,
+        whose: Whose::Labelled,
+        awaited: Await::Hosts,
+        leaves: Leaves::Hosts,
+        vital: &[],
+        output: None,
+    }
+    #[cfg(test)]
+    /// Of an object that a program of a test asks for by an annotation.
+    Quota as quota {
+        kind: Kind::ResourceQuota,
+        name: |_, name| format!("{name}-quota"),
+        wanted: |cluster| cluster.naming.annotations.contains_key(super::tests::objects::PODS),
+        render: super::tests::objects::quota,
+        stage: Stage::BeforeHosts,
+        whose: Whose::Marked,
+        awaited: Await::Nothing,
+        leaves: Leaves::AfterHosts,
+        vital: &["/spec"],
+        output: None,
+    }
+}
+
+/// Objects as far as there are any.
+pub(super) type Objects = PerPart<Option<Value>>;
+
+impl Part {
+    /// Its row.
+    pub(super) fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+}
+
+impl Row {
+    /// The object, of a cluster of this name.
+    pub(super) fn object(&self, namespace: &str, name: &str) -> ObjectRef {
+        ObjectRef::new(self.kind, namespace, (self.name)(namespace, name))
+    }
+
+    /// Whether a cluster is to have it.
+    pub(super) fn is_wanted(&self, cluster: &ValidatedCluster) -> bool {
+        (self.wanted)(cluster)
+    }
+
+    /// Whether it is the cluster's alone, so that it goes when the cluster is not to have it any more, and nobody else's may be in its place.
+    pub(super) fn is_own(&self) -> bool {
+        self.whose != Whose::Anybodys
+    }
+
+    /// Its manifest, where the cluster is to have it.
+    pub(super) fn manifest(&self, source: &mut Source<'_>) -> Option<Value> {
+        self.is_wanted(source.cluster).then(|| (self.render)(source))
+    }
+
+    /// Whether a live object lost something of `written` that no input speaks of, or has it otherwise. What others have added is theirs.
+    pub(super) fn is_damaged(&self, written: &Value, live: &Value) -> bool {
+        let is_whole = |path| written.pointer(path).is_none_or(|written| live.pointer(path).is_some_and(|live| contains(live, written)));
+        !self.vital.iter().copied().all(is_whole)
+    }
+
+    /// The output that is absent while the object is missing.
+    pub(super) fn output(&self) -> String {
+        self.output.as_ref().map_or_else(|| self.uid_path(), |output| output.path.to_owned())
+    }
+
+    /// Whether the outputs say that it is missing.
+    pub(super) fn is_missing(&self, state: &ClusterState) -> bool {
+        self.output.as_ref().map_or_else(|| state.uids[self.part].is_none(), |output| (output.is_absent)(state))
+    }
+
+    /// Has the outputs say so.
+    pub(super) fn report_missing(&self, state: &mut ClusterState) {
+        match &self.output {
+            Some(output) => (output.remove)(state),
+            None => state.uids[self.part] = None,
+        }
+    }
+
+    /// The path of its unique id among the outputs.
+    pub(super) fn uid_path(&self) -> String {
+        format!("uids.{}", self.field)
+    }
+}
+
+fn contains(live: &Value, written: &Value) -> bool {
+    match (live, written) {
+        (Value::Object(live), Value::Object(written)) => {
+            written.iter().all(|(key, written)| live.get(key).is_some_and(|live| contains(live, written)))
+        }
+        (Value::Array(live), Value::Array(written)) => written.iter().all(|written| live.iter().any(|live| contains(live, written))),
+        (live, written) => live == written,
+    }
+}
+
+impl Uids {
+    /// Those of objects.
+    pub(super) fn of(objects: &Objects) -> Self {
+        let mut uids = Self::default();
+        for Row { part, .. } in TABLE {
+            uids[*part] = objects[*part].as_ref().and_then(meta::owned_uid);
+        }
+        uids
+    }
+
+    /// Whether an object that the cluster is to have is not there, as far as is known.
+    pub(super) fn lack_any_of(&self, cluster: &ValidatedCluster) -> bool {
+        TABLE.iter().any(|row| row.is_own() && row.is_wanted(cluster) && self[row.part].is_none())
+    }
+
+    /// Whether a create was interrupted before the installation was made: what else there is may not be known of.
+    pub(super) fn began_only(&self) -> bool {
+        self.installation.is_none() && self.namespace.is_none()
+    }
+}
+
+/// The rows in the order in which their objects are deleted.
+pub(super) fn leaving() -> impl Iterator<Item = &'static Row> {
+    let mut rows: Vec<&Row> = TABLE.iter().collect();
+    rows.sort_by_key(|row| row.leaves);
+    rows.into_iter()
+}
+
+/// Reads the objects of a cluster that are asked for, one request each, all at once. An absent definition of a kind is an absent object,
+/// where it is not `demanded`.
+pub(super) async fn read(api: &Api, namespace: &str, name: &str, demanded: bool, asks: impl Fn(&Row) -> bool) -> Result<Objects, Error> {
+    let each = TABLE.iter().filter(|row| asks(row)).map(|row| async { (row.part, fetch(api, &row.object(namespace, name)).await) });
+    let mut objects = Objects::default();
+    // What is said of the last ones says most.
+    for (part, found) in join_all(each).await.into_iter().rev() {
+        objects[part] = match found {
+            Err(error) if error.is_absent() && !demanded => None,
+            found => found?,
+        };
+    }
+    Ok(objects)
+}
+
+/// Whether an object carries the mark of this resource.
+pub(super) fn is_marked_by(object: &Value, urn: &Urn) -> bool {
+    meta::owner_urn(object) == Some(&urn.0)
+}

@@ -1,0 +1,55 @@
+//! How long findings have lasted, and when that ends a wait. Pure; time comes in as an argument.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Finding, Grace};
+
+/// How long a state that won't mend itself may last before the wait ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Graces {
+    /// For an image that can't be pulled: registries have bad moments, and the kubelet tries several times within this.
+    pub image: Duration,
+    /// For everything else that only an edit mends.
+    pub other: Duration,
+}
+
+impl Default for Graces {
+    fn default() -> Self {
+        Self { image: Duration::from_secs(60), other: Duration::from_secs(30) }
+    }
+}
+
+/// Since when each finding has been there.
+#[derive(Debug, Default)]
+pub(crate) struct Lasting(HashMap<String, Instant>);
+
+/// What findings come to at one moment.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Judged {
+    /// Those that have lasted longer than their grace.
+    pub(crate) final_reasons: Vec<String>,
+    /// When the next one will have.
+    pub(crate) again: Option<Instant>,
+}
+
+impl Lasting {
+    /// Takes note of the findings as of `now`; what isn't found any more is forgotten.
+    pub(crate) fn judge(&mut self, findings: &[Finding], graces: &Graces, now: Instant) -> Judged {
+        self.0.retain(|key, _| findings.iter().any(|finding| finding.key == *key && finding.ends.is_some()));
+        let mut judged = Judged::default();
+        for finding in findings {
+            let Some(ends) = finding.ends else { continue };
+            let since = *self.0.entry(finding.key.clone()).or_insert(now);
+            let until = since + if ends == Grace::Image { graces.image } else { graces.other };
+            if now >= until {
+                judged.final_reasons.push(finding.text.clone());
+            } else {
+                judged.again = Some(judged.again.map_or(until, |again| again.min(until)));
+            }
+        }
+        judged
+    }
+}
