@@ -143,7 +143,7 @@ impl Fake {
 
     /// How many requests had this method, and `part` in their path or query.
     pub(crate) fn count(&self, method: &Method, part: &str) -> usize {
-        self.requests().iter().filter(|seen| seen.method == *method && seen.target().contains(part)).count()
+        self.0.seen.lock().unwrap().iter().filter(|seen| seen.method == *method && seen.target().contains(part)).count()
     }
 
     /// What requests have written or deleted so far: `PATCH /api/…` each.

@@ -30,21 +30,15 @@ pub(super) struct Place {
 impl Place {
     /// `None` for a path that nobody serves.
     pub(super) fn of(path: &str) -> Option<Self> {
-        Kind::ALL.into_iter().find_map(|kind| {
-            let all = kind.collection_path(None);
-            let (root, plural) = all.rsplit_once('/')?;
-            let rest = path.strip_prefix(root)?.strip_prefix('/')?;
-            let parts: Vec<&str> = rest.split('/').collect();
-            let (namespace, parts) = match parts.as_slice() {
-                ["namespaces", namespace, parts @ ..] if kind.namespaced() => (Some((*namespace).to_owned()), parts),
-                parts => (None, parts),
-            };
-            match parts {
-                [found] if *found == plural => Some(Self { kind, namespace, name: None }),
-                [found, name] if *found == plural => Some(Self { kind, namespace, name: Some((*name).to_owned()) }),
-                _ => None,
-            }
-        })
+        let mut parts = path.split('/').skip(1);
+        let group = if parts.next()? == "apis" { parts.next()? } else { "" };
+        let version = parts.next()?;
+        let mut rest: Vec<&str> = parts.collect();
+        let namespace = (rest.len() > 2 && rest[0] == "namespaces").then(|| rest.drain(..2).nth(1)).flatten();
+        let served = |kind: &Kind| (kind.group(), kind.version(), kind.plural()) == (group, version, rest[0]);
+        let kind = Kind::ALL.into_iter().find(served).filter(|kind| kind.namespaced() || namespace.is_none())?;
+        let name = rest.get(1).map(|name| (*name).to_owned());
+        (rest.len() <= 2).then(|| Self { kind, namespace: namespace.map(str::to_owned), name })
     }
 
     /// The object, with what its path says of it.
@@ -149,7 +143,7 @@ impl Store {
             object["metadata"][key] = value;
         }
         match live {
-            Some(live) if without_revision(live) == without_revision(&object) => live.clone(),
+            Some(live) if is_same(live, &object) => live.clone(),
             _ => object,
         }
     }
@@ -290,10 +284,16 @@ impl Store {
     }
 }
 
-fn without_revision(object: &Value) -> Value {
-    let mut object = object.clone();
-    object["metadata"]["resourceVersion"] = Value::Null;
-    object
+/// Whether two states of an object differ in nothing but their revision.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return false };
+    let apart = |key: &&String| key.as_str() != "metadata";
+    let metadata = |object: &serde_json::Map<String, Value>| {
+        let mut metadata = object["metadata"].clone();
+        metadata["resourceVersion"] = Value::Null;
+        metadata
+    };
+    one.len() == other.len() && one.keys().filter(apart).all(|key| one.get(key) == other.get(key)) && metadata(one) == metadata(other)
 }
 
 fn is_held(object: &Value) -> bool {
