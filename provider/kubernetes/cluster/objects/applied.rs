@@ -73,9 +73,7 @@ pub(in super::super) fn is_settled(installation: &Value) -> bool {
         tasks.is_some_and(|tasks| tasks.contains(&spec["taskID"]))
     };
     let is_done = status.get("status").is_some_and(|word| word == "Completed") && has("taskIDsStarted") && has("taskIDsCompleted");
-    // One that is too old may have been replaced by now, and only a task shows which one answers.
-    let is_too_old = status.get("chop-version").and_then(Value::as_str).and_then(Error::for_operator).is_some();
-    is_yes(&spec["suspend"]) || (is_done && !is_too_old)
+    is_yes(&spec["suspend"]) || is_done
 }
 
 #[cfg(test)]
@@ -158,9 +156,6 @@ mod tests {
         {
             assert!(!of(other.clone()), "{other}");
         }
-        let mut old = status("Completed", "t", "t");
-        old["chop-version"] = json!("0.23.7");
-        assert!(!of(old), "by an operator that is too old");
         assert!(!is_settled(&json!({"spec": {"taskID": "t"}})) && is_settled(&json!({"spec": {"suspend": "yes"}})));
     }
 }
