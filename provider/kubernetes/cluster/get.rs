@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::look::{self, There};
+use super::read::{self, LiveState};
 use super::state::ClusterState;
 use crate::kubernetes::client::Session;
 use crate::kubernetes::meta::Kind;
@@ -78,15 +78,15 @@ impl Function for GetCluster {
         let api = self.session.api(ctx);
         let selector = format!("clickhouse.altinity.com/chi={},clickhouse.altinity.com/ready=yes", args.name);
         let (seen, serving) = futures::join!(
-            Box::pin(look::around(&api, &namespace, &args.name, None, None)),
+            Box::pin(read::live_state(&api, &namespace, &args.name, None, None)),
             objects::list_names(&api, Kind::Pod, Some(&namespace), &selector),
         );
         let seen = seen.map_err(|error| error.to_failure())?;
         let missing = || Failure::new(FailureKind::Invalid, format!("there is no cluster `{}` in namespace `{namespace}`", args.name));
-        let There::Cluster(seen) = seen else { return Err(missing()) };
+        let LiveState::Present(seen) = seen else { return Err(missing()) };
         let serving = serving.map_err(|error| error.to_failure())?;
         let status = seen.installation()["status"].clone();
-        let found = look::found(ctx, &seen, None, None).map_err(|failure| Failure {
+        let found = read::found(ctx, &seen, None, None).map_err(|failure| Failure {
             kind: failure.kind,
             reasons: failure.reasons,
             partial: None,

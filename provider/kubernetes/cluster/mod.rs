@@ -9,18 +9,20 @@ pub mod aspects;
 mod defaults;
 mod diff;
 mod effects;
+mod existing;
 pub mod get;
 mod guard;
+mod kube_context;
 pub mod list;
 mod live;
 mod login;
-mod look;
 mod manifest;
 mod names;
 mod namespace;
 mod objects;
 mod outputs;
 mod overrides;
+mod read;
 mod removal;
 mod restarts;
 mod rollout;
@@ -38,9 +40,9 @@ use std::time::Duration;
 
 use self::aspects::{ClusterArgs, Naming};
 use self::live::Live;
-use self::look::There;
 use self::objects::{PerPart, Row, TABLE, is_marked_by};
 use self::outputs::Observed;
+use self::read::LiveState;
 use self::rollout::Rollout;
 use self::shape::Shape;
 use self::state::{ClusterState, Uids};
@@ -123,11 +125,11 @@ impl Resource for Cluster {
         let api = self.session.api(ctx).until(deadline);
         // Boxed, so that it takes no room while a thousand clusters wait: several calls at once are large.
         let failed = |error: Error| error.to_failure();
-        let there = Box::pin(look::before_create(&api, &cluster)).await.map_err(failed)?;
-        there.refuse_what_is_not_ours(ctx, &cluster)?;
+        let there = Box::pin(existing::read(&api, &cluster)).await.map_err(failed)?;
+        there.refuse_unowned(ctx, &cluster)?;
         let (kept, growing) = Box::pin(there.take_over(&api, ctx, &Known::all(new.clone()))).await?;
         let cluster = validate::validate(&kept)?;
-        let kubernetes = Box::pin(look::kubernetes(&api, &cluster.naming.namespace, None)).await.map_err(failed)?;
+        let kubernetes = Box::pin(kube_context::verified(&api, &cluster.naming.namespace, None)).await.map_err(failed)?;
         let before =
             login::Before { secret: there.secret().cloned(), overridden: login::is_overridden(&cluster), ..login::Before::default() };
         let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
@@ -210,7 +212,7 @@ impl Resource for Cluster {
         let api = self.session.api(ctx).until(deadline);
         let mut observed = Observed { address: None, ..Observed::recorded(old_state) };
         // An error before the first write leaves the state as it was.
-        let here = Box::pin(look::kubernetes(&api, &cluster.naming.namespace, observed.kubernetes.as_ref())).await;
+        let here = Box::pin(kube_context::verified(&api, &cluster.naming.namespace, observed.kubernetes.as_ref())).await;
         observed.kubernetes = here.map_err(|error| error.to_failure())?.or(observed.kubernetes);
         let Naming { namespace, name, .. } = &cluster.naming;
         let removal = removal::Removal { ctx, api: &api, deadline, namespace, name, args: Some(old), state: old_state };
@@ -225,7 +227,7 @@ impl Resource for Cluster {
             CheckFailure::none(live.refusals(&to, &known))?;
             Box::pin(survey::expandable(&api, live.shape(), &to, &known)).await?;
             let growing = guard::growing(live.shape(), &to);
-            look::refuse_foreign(ctx, &cluster, &observed.uids, &found)?;
+            existing::refuse_foreign(ctx, &cluster, &observed.uids, &found)?;
             shared::refuse_shared(old, &cluster, found.installation.as_ref())?;
             let before = login::Before {
                 password: old_state.and_then(ClusterState::secret_password),
@@ -278,20 +280,20 @@ impl Resource for Cluster {
         let api = self.session.api(ctx);
         let recorded = old_state.and_then(|state| state.kubernetes.as_ref());
         let looked = async {
-            let here = look::kubernetes(&api, &namespace, recorded).await?;
-            let there = look::around(&api, &namespace, &name, old, old_state).await?;
+            let here = kube_context::verified(&api, &namespace, recorded).await?;
+            let there = read::live_state(&api, &namespace, &name, old, old_state).await?;
             match (&there, &here) {
-                (There::Nothing, None) if old_state.is_some_and(|state| state.uids != Uids::default()) => {
-                    Err(look::whereabouts_unknown(&api, &ctx.urn, &namespace, &name, recorded))
+                (LiveState::Absent, None) if old_state.is_some_and(|state| state.uids != Uids::default()) => {
+                    Err(kube_context::undetermined(&api, &ctx.urn, &namespace, &name, recorded))
                 }
                 _ => Ok((there, here)),
             }
         };
         let (there, here) = Box::pin(looked).await.map_or_else(|error| (Err(error), None), |(there, here)| (Ok(there), here));
         match there {
-            Ok(There::Nothing) => Ok(None),
-            Ok(There::Rest(rest)) => Ok(rest.found(ctx, id, old, old_state)),
-            Ok(There::Cluster(seen)) if old_state.is_some_and(|state| !seen.is_of(state)) => {
+            Ok(LiveState::Absent) => Ok(None),
+            Ok(LiveState::WithoutInstallation(rest)) => Ok(rest.found(ctx, id, old, old_state)),
+            Ok(LiveState::Present(seen)) if old_state.is_some_and(|state| !seen.matches(state)) => {
                 ctx.report.warn(&format!(
                     "ClickHouseInstallation {namespace}/{name} is another one than this stack made, so the cluster counts as gone; to adopt that one run \
                      `pulumi import {} {} {namespace}/{name}`",
@@ -300,8 +302,8 @@ impl Resource for Cluster {
                 ));
                 Ok(None)
             }
-            Ok(There::Cluster(seen)) => {
-                let mut found = look::found(ctx, &seen, old, old_state)?;
+            Ok(LiveState::Present(seen)) => {
+                let mut found = read::found(ctx, &seen, old, old_state)?;
                 found.state.kubernetes = here.or(found.state.kubernetes);
                 Ok(Some(found))
             }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::aspects::{ClusterArgs, ReclaimPolicy, ValidatedCluster};
 use super::objects::{Await, Leaves, Part, Row, Uids, Whose, leaving};
 use super::state::ClusterState;
-use super::{Failed, look, namespace, survey, validate};
+use super::{Failed, existing, kube_context, namespace, survey, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
@@ -64,7 +64,7 @@ impl Removal<'_> {
     async fn is_ours(&self) -> Result<bool, Failed> {
         let Some(state) = self.state else { return Ok(true) };
         let failed = |error: Error| error.to_failure();
-        let here = look::kubernetes(self.api, self.namespace, state.kubernetes.as_ref()).await.map_err(failed)?;
+        let here = kube_context::verified(self.api, self.namespace, state.kubernetes.as_ref()).await.map_err(failed)?;
         let secret = objects::find(self.api, &Part::Secret.row().object(self.namespace, self.name)).await.map_err(failed)?;
         if here.is_none() && state.uids != Uids::default() {
             // One object of ours tells as much.
@@ -75,7 +75,7 @@ impl Removal<'_> {
             }
             if !seen {
                 let recorded = state.kubernetes.as_ref();
-                return Err(failed(look::whereabouts_unknown(self.api, &self.ctx.urn, self.namespace, self.name, recorded)));
+                return Err(failed(kube_context::undetermined(self.api, &self.ctx.urn, self.namespace, self.name, recorded)));
             }
         }
         let taken_over =
@@ -188,7 +188,8 @@ impl Removal<'_> {
     async fn own_namespace(&self, uids: &Uids) -> Result<(), Failed> {
         let interrupted =
             self.state.is_some() && uids.began_only() && self.args.is_some_and(|args| args.naming.create_namespace == Some(true));
-        let uid = if interrupted { look::own_namespace(self.api, &self.ctx.urn, self.namespace).await? } else { uids.namespace.clone() };
+        let uid =
+            if interrupted { existing::own_namespace(self.api, &self.ctx.urn, self.namespace).await? } else { uids.namespace.clone() };
         let Some(uid) = uid else { return Ok(()) };
         if let Some(reason) = Box::pin(namespace::kept_by(self.api, self.namespace)).await.map_err(|error| error.to_failure())? {
             self.ctx.report.info(&format!("namespace `{}` stays, because {reason}", self.namespace));

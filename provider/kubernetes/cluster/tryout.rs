@@ -7,7 +7,7 @@ use super::aspects::{ClusterArgs, Naming, ValidatedCluster};
 use super::manifest::{self, Login};
 use super::objects::{Row, TABLE, read};
 use super::state::ClusterState;
-use super::{Failed, look, survey, task, validate};
+use super::{Failed, existing, kube_context, survey, task, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::{Error, Reach};
 use crate::kubernetes::objects::{self, Write};
@@ -22,9 +22,9 @@ pub(super) async fn create(
     mut cluster: ValidatedCluster,
 ) -> Result<ValidatedCluster, Failed> {
     let mut incarnation = None;
-    match Box::pin(look::before_create(api, &cluster)).await {
+    match Box::pin(existing::read(api, &cluster)).await {
         Ok(there) => {
-            there.refuse_what_is_not_ours(ctx, &cluster)?;
+            there.refuse_unowned(ctx, &cluster)?;
             let (kept, _) = there.take_over(api, ctx, new).await?;
             cluster = validate::validate(&kept)?;
             there.tell_effects(ctx, &kept, &cluster);
@@ -54,7 +54,7 @@ pub(super) async fn update(
     state: Option<&ClusterState>,
 ) -> Result<(), Failed> {
     let recorded = state.and_then(|state| state.kubernetes.as_ref());
-    match look::kubernetes(api, &cluster.naming.namespace, recorded).await {
+    match kube_context::verified(api, &cluster.naming.namespace, recorded).await {
         Err(error) if error.is_unreachable() => {
             warn(ctx, &error.to_string());
             return Ok(());
@@ -68,7 +68,7 @@ pub(super) async fn update(
     match Box::pin(read(api, namespace, name, true, unknown)).await {
         // The dry run tells it.
         Err(error) if error.is_premature() => {}
-        found => look::refuse_foreign(ctx, cluster, &uids, &found.map_err(|error| error.to_failure())?)?,
+        found => existing::refuse_foreign(ctx, cluster, &uids, &found.map_err(|error| error.to_failure())?)?,
     }
     dry_run(api, ctx, cluster, login, state).await
 }

@@ -165,7 +165,7 @@ pub(super) enum Work {
     Terminating,
     /// It is still at an earlier change.
     Changing,
-    /// No messages.
+    /// Nothing.
     None,
 }
 
