@@ -52,7 +52,7 @@ pub fn ended(engine: Option<String>) -> io::Result<impl Future<Output = ()>> {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            () = orphaned(engine) => tracing::info!("the engine is gone"),
+            () = orphaned(engine) => tracing::info!("the engine has exited"),
         }
     })
 }
@@ -69,7 +69,7 @@ fn signals() -> io::Result<(tokio::signal::windows::CtrlC, tokio::signal::window
     Ok((ctrl_c()?, ctrl_break()?))
 }
 
-/// Returns when the engine is gone. An engine that dies sends no signal, but our standard input ends with it; since that can
+/// Returns when the engine has exited. An engine that dies sends no signal, but our standard input ends with it; since that can
 /// also be empty from the start, only an engine that does not answer any more either is gone.
 async fn orphaned(engine: Option<String>) {
     let Some(engine) = engine else { return std::future::pending().await };

@@ -2,7 +2,7 @@
 
 mod api;
 pub mod cluster;
-mod diagnose;
+mod diagnosis;
 pub mod error;
 #[cfg(test)]
 mod fake;

@@ -39,7 +39,7 @@ pub trait Condition: Send {
     type Met: Send;
 
     /// Looks at everything as of now. Time comes in only here.
-    fn look(&mut self, now: Instant) -> Verdict<Self::Met>;
+    fn evaluate(&mut self, now: Instant) -> Verdict<Self::Met>;
 
     /// Comes back when what is looked at may have changed since the last look.
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
@@ -72,7 +72,7 @@ pub async fn wait<C: Condition>(ctx: &Context, deadline: Instant, condition: &mu
     let mut shown = String::new();
     loop {
         let now = Instant::now();
-        let pending = match condition.look(now) {
+        let pending = match condition.evaluate(now) {
             Verdict::Done(met) => return Ok(met),
             Verdict::Failed(kind, reasons) => return Err(NotReady { kind, reasons }),
             Verdict::Pending(pending) => pending,
@@ -123,7 +123,7 @@ mod tests {
     impl Condition for Never {
         type Met = ();
 
-        fn look(&mut self, _: Instant) -> Verdict<()> {
+        fn evaluate(&mut self, _: Instant) -> Verdict<()> {
             let reasons = vec!["pod a: Pending".to_owned(), "pod b: Pending".to_owned()];
             Verdict::Pending(Pending { progress: "0/2 hosts ready · pod a: Pending".to_owned(), reasons, ..Pending::default() })
         }

@@ -32,7 +32,7 @@ pub(super) fn get_schema(server: &Server, request: &pb::GetSchemaRequest) -> Res
     }
     match (server.package.schema)() {
         Ok(schema) => Ok(pb::GetSchemaResponse { schema: schema.to_string() }),
-        Err(error) => Err(Status::internal(format!("failed to make the schema: {error}"))),
+        Err(error) => Err(Status::internal(format!("failed to generate the schema: {error}"))),
     }
 }
 

@@ -39,7 +39,7 @@ fn in_plain_words(response: http::Response<Body>) -> http::Response<Body> {
     match Status::from_header_map(response.headers()) {
         Some(status) if status.message().ends_with(TOO_DEEP) => Status::invalid_argument(
             "the properties are nested too deeply: Pulumi's protocol carries about 30 objects or lists in one another, and in `chiOverrides` and `chkOverrides` \
-             the operator knows fewer; look for a value that holds itself, or for a wrong indentation",
+             the operator knows fewer; look for a value that contains itself, or for a wrong indentation",
         )
         .into_http(),
         _ => response,

@@ -14,7 +14,7 @@ async fn a_cluster_is_made_found_unchanged_scaled_and_destroyed() {
     stack.preview().await.unwrap().succeeded().unwrap();
     assert_eq!(namespace.installations().list(&ListParams::default()).await.unwrap().items.len(), 0);
     let up = stack.up().await.unwrap().succeeded().unwrap();
-    assert!(up.text().contains("asking the API server how the cluster is"), "{}", up.text());
+    assert!(up.text().contains("reading the cluster's status"), "{}", up.text());
     for unchanged in
         [["up", "--yes", "--skip-preview", "--expect-no-changes"], ["refresh", "--yes", "--skip-preview", "--expect-no-changes"]]
     {

@@ -64,7 +64,7 @@ async fn another_ones_installation_of_the_same_name_is_left_alone() {
     .unwrap();
     let uid = installations.create(&PostParams::default(), &others).await.unwrap().uid();
     let destroyed = stack.destroy().await.unwrap().succeeded().unwrap();
-    assert!(destroyed.text().contains("is another one than this stack made; it is left alone"), "{}", destroyed.text());
+    assert!(destroyed.text().contains("was not created by this stack; it stays untouched"), "{}", destroyed.text());
     assert_eq!(installations.get("db").await.unwrap().uid(), uid);
 }
 

@@ -184,12 +184,12 @@ async fn a_wait_survives_the_restarts_of_the_api_server_and_of_its_store() {
         });
         assert!(found.await.unwrap_or(false), "`{text}` is not in:\n{printed}");
     };
-    says("waiting for the operator to take up the change").await;
+    says("waiting for the operator to start the change").await;
     let mut control_plane = testbed.control_plane().await;
     control_plane.kill(Component::ApiServer);
     says("waiting for the API server: failed to reach the Kubernetes API server").await;
     control_plane.restart(Component::ApiServer).await.unwrap();
-    says("waiting for the operator to take up the change").await;
+    says("waiting for the operator to start the change").await;
     control_plane.restart(Component::Etcd).await.unwrap();
     drop(control_plane);
     namespace.clear_fault().await.unwrap();

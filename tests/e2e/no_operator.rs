@@ -36,7 +36,7 @@ async fn an_absent_operator_is_told_and_missing_definitions_stop_before_the_firs
     let preview = stack.preview().await.unwrap().succeeded().unwrap();
     assert!(preview.text().contains("its definitions are not installed"), "{}", preview.text());
     let refused = stack.up().await.unwrap().failed().unwrap();
-    for part in ["the cluster does not know the kind ClickHouseInstallation", "install them with `helm install "] {
+    for part in ["the Kubernetes cluster does not have the kind ClickHouseInstallation", "install them with `helm install "] {
         assert!(refused.text().contains(part), "`{part}` is not in:\n{}", refused.text());
     }
     let secrets = namespace.api::<Secret>().list(&ListParams::default()).await.unwrap();

@@ -32,7 +32,7 @@ pub(super) fn fill(
     args.naming.namespace.get_or_insert(namespace);
     args.defaults = Some(made_with);
     let had_keeper = old.is_some_and(ClusterArgs::has_keeper);
-    let mut args = aspects::complete(args, had_keeper);
+    let mut args = aspects::with_defaults(args, had_keeper);
     if args.naming.name.is_none() && !new.is_unknown(&PropertyPath::from("name")) {
         let cluster_name = args.naming.cluster_name.as_deref().unwrap_or_default();
         args.naming.name = Some(match old_value(|old| &old.naming.name) {

@@ -14,8 +14,8 @@ use crate::resource::{Change, ChangeKind, Diff, Known, Paths};
 pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Known<ClusterArgs>) -> Diff {
     let mut changes = Vec::new();
     // Inputs as an import or an earlier release of the provider left them: what they don't say is the default there, too.
-    let old = &aspects::complete(old.clone(), false);
-    let completed = aspects::complete(new.value.clone(), false);
+    let old = &aspects::with_defaults(old.clone(), false);
+    let completed = aspects::with_defaults(new.value.clone(), false);
     let (old_json, new_json) = (to_json(old), to_json(&completed));
     compare(&PropertyPath::root(), &old_json, &new_json, new, &mut changes);
     for unknown in &new.unknown {
@@ -43,7 +43,7 @@ fn is_ephemeral(args: &ClusterArgs) -> bool {
     args.storage.as_ref().is_some_and(|storage| storage.ephemeral == Some(true))
 }
 
-/// Objects that a refresh did not find any more, and those whose removal failed, or waits for an update that is waited for.
+/// Objects that a refresh did not find any more, and those whose deletion failed, or waits for an update that is waited for.
 fn missing(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &ClusterArgs) -> Vec<Change> {
     let Some(state) = old_state else { return Vec::new() };
     let (before, after) = (validate::anyway(&Known::all(old.clone())), validate::anyway(&Known::all(new.clone())));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn paths(old: Value, new: Value) -> Vec<(String, ChangeKind, bool)> {
-        let new = aspects::complete(args(new), false);
+        let new = aspects::with_defaults(args(new), false);
         let diff = diff(&args(old), None, &Known::all(new)).mark_replacing(&Fields::of_inputs::<ClusterArgs>());
         diff.changes.into_iter().map(|change| (change.path.to_string(), change.kind, change.replace)).collect()
     }
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn an_unknown_name_replaces_only_where_data_may_be_lost() {
         let replaces = |old: Value, new: Value| {
-            let known = Known { value: aspects::complete(args(new), false), unknown: ["name".into()].into() };
+            let known = Known { value: aspects::with_defaults(args(new), false), unknown: ["name".into()].into() };
             diff(&args(old), None, &known).mark_replacing(&Fields::of_inputs::<ClusterArgs>()).changes.iter().any(|change| change.replace)
         };
         assert!(!replaces(json!({"name": "a"}), json!({})));
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn an_unknown_value_counts_as_changed() {
-        let known = Known { value: aspects::complete(args(json!({"shards": 1})), false), unknown: ["labels.team".into()].into() };
+        let known = Known { value: aspects::with_defaults(args(json!({"shards": 1})), false), unknown: ["labels.team".into()].into() };
         let diff = diff(&args(json!({"shards": 1, "labels": {"team": "x"}})), None, &known);
         assert_eq!(diff.changes, [Change::of_input("labels.team", ChangeKind::Update)]);
     }
@@ -206,7 +206,7 @@ mod tests {
     fn a_missing_service_or_secret_is_a_change_of_outputs() {
         let uids = Uids { installation: Some("u".into()), ..Uids::default() };
         let state = ClusterState { password: Some("x".into()), uids, ..ClusterState::default() };
-        let found = diff(&args(json!({})), Some(&state), &Known::all(aspects::complete(args(json!({})), false))).changes;
+        let found = diff(&args(json!({})), Some(&state), &Known::all(aspects::with_defaults(args(json!({})), false))).changes;
         assert_eq!(found.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["credentialsSecret", "endpoints"]);
         assert!(found.iter().all(|change| !change.of_inputs && !change.replace));
     }

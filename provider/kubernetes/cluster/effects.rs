@@ -84,7 +84,7 @@ pub(super) fn effects<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String
     let (old, now) = (&from.clickhouse, &to.clickhouse);
     let mut told = Vec::new();
     match (old.stopped, now.stopped) {
-        (false, true) => told.push("stops all hosts; volumes and settings stay".to_owned()),
+        (false, true) => told.push("stops all hosts; volumes and settings are kept".to_owned()),
         (true, false) => told.push("starts all hosts".to_owned()),
         (true, true) => {}
         (false, false) => told.extend(restart(from, to, is_unknown)),
@@ -119,7 +119,7 @@ pub(super) fn warnings<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<Strin
     for (input, (old, now)) in std::iter::once(("version", (&from.clickhouse, &to.clickhouse))).chain(keepers) {
         let downgrade = kept(old, now).find_map(|(before, after)| downgrade(image(old.pod(before)), image(now.pod(after))));
         if let Some((older, newer)) = downgrade.filter(|_| is_known("version") && is_known("image") && is_known(input)) {
-            told.push(format!("{input}: `{newer}` is older than `{older}`, and may not be able to read what that has written"));
+            told.push(format!("{input}: `{newer}` is older than `{older}`, and may not be able to read its data"));
         }
     }
     let with_logs = |installation: &Installation| -> BTreeSet<String> {
@@ -129,8 +129,7 @@ pub(super) fn warnings<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<Strin
     if is_known("storage") && kept(&from.clickhouse, &to.clickhouse).any(|(host, _)| !had.contains(&host.name) && have.contains(&host.name))
     {
         told.push(
-            "storage.logs: the operator can take a volume that is new to a host with tables for a lost one, make the StatefulSet again and \
-             create the tables again; have a backup of what is not replicated"
+            "storage.logs: the operator can mistake a new volume of a host with tables for a lost one and recreate the StatefulSet and the tables; back up what is not replicated"
                 .to_owned(),
         );
     }
@@ -142,8 +141,7 @@ pub(super) fn risks(shape: &Shape) -> Vec<String> {
     let has = |installation: &Installation, policy| installation.claims.values().any(|claim| claim.policy == policy);
     let outlived =
         shape.keeper.as_ref().is_some_and(|keeper| has(keeper, ReclaimPolicy::Delete) && has(&shape.clickhouse, ReclaimPolicy::Retain));
-    let reason = "coordination.keeper.storage.reclaimPolicy: `Delete` while the data is retained: when the cluster is deleted, what the Keeper knows of replicated \
-                  tables goes, and on the volumes that stay these are read-only";
+    let reason = "coordination.keeper.storage.reclaimPolicy: `Delete` while the data is retained: when the cluster is deleted, the Keeper's metadata of replicated tables is deleted, and on the retained volumes these are read-only";
     outlived.then(|| reason.to_owned()).into_iter().collect()
 }
 
@@ -196,7 +194,7 @@ fn restart(from: &Shape, to: &Shape, is_unknown: impl Fn(&[&str]) -> bool) -> Op
         old.hosts.iter().filter(|other| (&other.cluster, &other.shard_name) == (&host.cluster, &host.shard_name)).count() == 1
     };
     let order = if affected.iter().any(alone) {
-        "one after the other; with one replica its shard is away meanwhile"
+        "one after the other; a shard with one replica is unavailable during its restart"
     } else {
         "one after the other, so each shard keeps serving"
     };
@@ -312,8 +310,8 @@ fn growth(old: &Installation, new: &Installation) -> Option<String> {
     let added: usize = clusters.iter().map(|cluster| shards(new, cluster).saturating_sub(shards(old, cluster))).sum();
     match added {
         0 => None,
-        1 => Some("adds 1 shard; ClickHouse does not spread existing data over it".to_owned()),
-        added => Some(format!("adds {added} shards; ClickHouse does not spread existing data over them")),
+        1 => Some("adds 1 shard; ClickHouse does not move existing data to it".to_owned()),
+        added => Some(format!("adds {added} shards; ClickHouse does not move existing data to them")),
     }
 }
 
@@ -327,7 +325,7 @@ fn left_behind(from: &Shape, to: &Shape) -> Option<String> {
     let mut gone = old.hosts.iter().filter(gone).peekable();
     let first = gone.peek()?;
     let example =
-        format!("keeps the volumes of the hosts that go: a later host of the same name (`{}`) comes up with their rows", first.name);
+        format!("keeps the volumes of the removed hosts: a later host of the same name (`{}`) starts with their rows", first.name);
     let replicated =
         gone.any(|host| from.coordination.get(&host.cluster).is_some_and(|coordination| coordination.ensemble != Ensemble::None));
     let registered =
@@ -341,5 +339,5 @@ fn access_modes(old: &Installation, new: &Installation) -> Option<String> {
         (!new.access_modes.is_empty() && *old != new.access_modes).then(|| new.access_modes.join(", "))
     };
     let modes = new.claims.iter().find_map(differs)?;
-    Some(format!("volumes that exist keep their access modes; only new ones get `{modes}`"))
+    Some(format!("existing volumes keep their access modes; only new ones get `{modes}`"))
 }

@@ -101,7 +101,7 @@ impl ExistingObjects {
             let existing = Part::Installation.row().object(namespace, name);
             let import = format!("pulumi import clickhouse:kubernetes:Cluster {} {namespace}/{name}", ctx.urn.name());
             let reason =
-                format!("{existing} exists already and was not made by this stack; to adopt it run `{import}`, else choose another `name`");
+                format!("{existing} already exists and was not created by this stack; to adopt it run `{import}`, else choose another `name`");
             return Err(Failure::new(FailureKind::AlreadyExists, reason));
         }
         let is_ours = |row: &Row, found: &Value| match row.whose {
@@ -112,17 +112,17 @@ impl ExistingObjects {
         let others = TABLE.iter().filter(|row| self.found[row.part].as_ref().is_some_and(|found| !is_ours(row, found)));
         let taken: Vec<_> = others
             .map(|row| row.object(namespace, name))
-            .map(|object| format!("{object} exists already and was not made by this stack; choose another `name`, or delete it"))
+            .map(|object| format!("{object} already exists and was not created by this stack; choose another `name`, or delete it"))
             .collect();
         if !taken.is_empty() {
             return Err(Failure { kind: FailureKind::AlreadyExists, reasons: taken, partial: None });
         }
         if self.found.installation.is_some() {
             ctx.report.info(&format!(
-                "{namespace}/{name} of this stack is there already: it is taken over as it is, with its password and volumes"
+                "{namespace}/{name} of this stack already exists: it is taken over as it is, with its password and volumes"
             ));
         } else if self.is_continued() {
-            ctx.report.info(&format!("continuing {namespace}/{name}, which an interrupted run of this stack began"));
+            ctx.report.info(&format!("resuming the interrupted create of {namespace}/{name}"));
         }
         Ok(())
     }
@@ -141,7 +141,7 @@ pub(super) fn refuse_foreign(ctx: &Context, cluster: &ValidatedCluster, uids: &U
         .iter()
         .filter(is_foreign)
         .map(|row| row.object(namespace, name))
-        .map(|object| format!("{object} exists already and was not made by this stack; it is left alone: rename or delete it"))
+        .map(|object| format!("{object} already exists and was not created by this stack; it stays untouched: rename or delete it"))
         .collect();
     if reasons.is_empty() { Ok(()) } else { Err(Failure { kind: FailureKind::AlreadyExists, reasons, partial: None }) }
 }

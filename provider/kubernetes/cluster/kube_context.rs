@@ -18,8 +18,7 @@ pub(super) async fn verified(api: &Api, namespace: &str, recorded: Option<&Kuber
         Some(uid) if uid == recorded.uid => Ok(Some(recorded.clone())),
         Some(uid) => Err(Error::Elsewhere {
             message: format!(
-                "the kubeconfig{context} leads to another Kubernetes cluster than this stack's state: to {here}, where namespace `{namespace}` has the \
-                 unique id {uid}, and the state tells of {there}, where it has {recorded}; nothing was changed; choose the kubeconfig or context of the state's",
+                "the kubeconfig{context} points to another Kubernetes cluster than this stack's state: to {here}, where namespace `{namespace}` has the uid {uid}; the state has {there}, where it has {recorded}; nothing was changed; use the kubeconfig or context of that one",
                 context = api.session().context().map(|context| format!("'s context `{context}`")).unwrap_or_default(),
                 here = server.as_deref().unwrap_or("an unknown address"),
                 there = recorded.server.as_deref().unwrap_or("an unknown address"),
@@ -37,8 +36,7 @@ pub(super) fn undetermined(api: &Api, urn: &Urn, namespace: &str, name: &str, re
     let read = recorded.map_or(namespace, |recorded| &recorded.namespace);
     Error::Elsewhere {
         message: format!(
-            "nothing of {namespace}/{name} is there, and whether this is the Kubernetes cluster that it was made in ({server}) can't be told, since namespace `{read}` can't be read in the one that the \
-             kubeconfig leads to ({here}); choose the right kubeconfig or context, or ask for `get` on that namespace; when the cluster is gone for good run `pulumi state delete '{urn}'`",
+            "nothing of {namespace}/{name} is there, and whether this is the Kubernetes cluster that it was created in ({server}) is not known, since namespace `{read}` can't be read in the one that the kubeconfig points to ({here}); use the right kubeconfig or context, or request `get` on that namespace; if the cluster no longer exists run `pulumi state delete '{urn}'`",
             here = api.session().server().as_deref().unwrap_or("an unknown address"),
         ),
     }

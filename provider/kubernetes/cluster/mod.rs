@@ -23,7 +23,7 @@ mod objects;
 mod outputs;
 mod overrides;
 mod read;
-mod removal;
+mod delete;
 mod restarts;
 mod rollout;
 mod shape;
@@ -33,7 +33,7 @@ mod survey;
 mod task;
 #[cfg(test)]
 mod tests;
-mod tryout;
+mod dry_run;
 mod validate;
 
 use std::time::Duration;
@@ -41,7 +41,7 @@ use std::time::Duration;
 use self::aspects::{ClusterArgs, Naming};
 use self::live::Live;
 use self::objects::{PerPart, Row, TABLE, is_marked_by};
-use self::outputs::Observed;
+use self::outputs::ServerFacts;
 use self::read::LiveState;
 use self::rollout::Rollout;
 use self::shape::Shape;
@@ -109,14 +109,14 @@ impl Resource for Cluster {
     async fn preview_create(&self, ctx: &Context, new: &Known<ClusterArgs>) -> Result<Preview<ClusterState>, Failed> {
         let mut cluster = validate::validate(new)?;
         if new.unknown.is_empty() {
-            cluster = Box::pin(tryout::create(&self.session.api(ctx), ctx, new, cluster)).await?;
+            cluster = Box::pin(dry_run::create(&self.session.api(ctx), ctx, new, cluster)).await?;
         }
         for risk in effects::risks(&Shape::rendered(&cluster)) {
             ctx.report.warn(&risk);
         }
         let mut unknown = aspects::unknown_outputs(new);
         unknown.extend(["uids", "kubernetes", "incarnation"].map(PropertyPath::from));
-        Ok(outputs::preview(&cluster, &login::known(&cluster, None), &Observed::default(), unknown))
+        Ok(outputs::preview(&cluster, &login::known(&cluster, None), &ServerFacts::default(), unknown))
     }
 
     async fn create(&self, ctx: &Context, new: &ClusterArgs) -> Result<Existing<ClusterState>, Failed> {
@@ -139,10 +139,10 @@ impl Resource for Cluster {
             cluster: &cluster,
             login,
             deadline,
-            observed: Observed { uids: there.uids(), address: None, kubernetes, incarnation: there.incarnation() },
+            facts: ServerFacts { uids: there.uids(), address: None, kubernetes, incarnation: there.incarnation() },
             owns_namespace: there.owns_namespace(&ctx.urn, &cluster),
             exists: there.is_continued(),
-            incarnation: Some(task::fresh()),
+            incarnation: Some(task::new_id()),
             growing,
             old: None,
             kept: PerPart::default(),
@@ -165,13 +165,13 @@ impl Resource for Cluster {
         let cluster = validate::validate(new)?;
         let login = login::known(&cluster, old_state.filter(|_| new.value.has_password_of(old)));
         if ["name", "namespace", "clusterName"].iter().any(|path| new.unknown.contains(&PropertyPath::from(*path))) {
-            ctx.report.info("the name, namespace or clusterName is not known yet; should it be another one than now, the update is refused, since the data would stay behind");
+            ctx.report.info("the name, namespace or clusterName is not known yet; if it changes, the update is refused, since the data would be left behind");
         }
         let (mut from, to) = (Shape::last(old), Shape::rendered(&cluster));
         effects::tell(ctx, &from, &to, new);
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);
-            Box::pin(tryout::update(&api, ctx, &cluster, &login, old_state)).await?;
+            Box::pin(dry_run::update(&api, ctx, &cluster, &login, old_state)).await?;
             match Box::pin(Live::look_at_all(&api, old)).await {
                 Ok((live, installation)) => {
                     shared::refuse_shared(old, &cluster, installation.as_ref())?;
@@ -186,16 +186,16 @@ impl Resource for Cluster {
         for warning in guard::warnings(&from, &to, new) {
             ctx.report.warn(&warning);
         }
-        let kept = Observed::recorded(old_state);
+        let kept = ServerFacts::recorded(old_state);
         let mut unknown = aspects::unknown_outputs(new);
-        let mut observed = Observed { address: kept.address.filter(|_| old.ingress == new.value.ingress), ..kept };
+        let mut facts = ServerFacts { address: kept.address.filter(|_| old.ingress == new.value.ingress), ..kept };
         for row in TABLE.iter().filter(|row| row.is_own() && !row.is_wanted(&cluster)) {
-            observed.uids[row.part] = None;
+            facts.uids[row.part] = None;
         }
-        if observed.uids.lack_any_of(&cluster) {
+        if facts.uids.lack_any_of(&cluster) {
             unknown.insert("uids".into());
         }
-        Ok(outputs::preview(&cluster, &login, &observed, unknown))
+        Ok(outputs::preview(&cluster, &login, &facts, unknown))
     }
 
     async fn update(
@@ -210,12 +210,12 @@ impl Resource for Cluster {
         let cluster = validate::validate(&Known::all(new.clone()))?;
         let deadline = ctx.deadline(ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
-        let mut observed = Observed { address: None, ..Observed::recorded(old_state) };
+        let mut facts = ServerFacts { address: None, ..ServerFacts::recorded(old_state) };
         // An error before the first write leaves the state as it was.
-        let here = Box::pin(kube_context::verified(&api, &cluster.naming.namespace, observed.kubernetes.as_ref())).await;
-        observed.kubernetes = here.map_err(|error| error.to_failure())?.or(observed.kubernetes);
+        let here = Box::pin(kube_context::verified(&api, &cluster.naming.namespace, facts.kubernetes.as_ref())).await;
+        facts.kubernetes = here.map_err(|error| error.to_failure())?.or(facts.kubernetes);
         let Naming { namespace, name, .. } = &cluster.naming;
-        let removal = removal::Removal { ctx, api: &api, deadline, namespace, name, args: Some(old), state: old_state };
+        let deletion = delete::Deletion { ctx, api: &api, deadline, namespace, name, args: Some(old), state: old_state };
         // A future of its own: none of it is needed for the wait, and a thousand clusters can change at once.
         let prepared = async {
             // What is there may be more than the inputs of the last run tell: after a change that was half made, or an edit by hand.
@@ -227,7 +227,7 @@ impl Resource for Cluster {
             CheckFailure::none(live.refusals(&to, &known))?;
             Box::pin(survey::expandable(&api, live.shape(), &to, &known)).await?;
             let growing = guard::growing(live.shape(), &to);
-            existing::refuse_foreign(ctx, &cluster, &observed.uids, &found)?;
+            existing::refuse_foreign(ctx, &cluster, &facts.uids, &found)?;
             shared::refuse_shared(old, &cluster, found.installation.as_ref())?;
             let before = login::Before {
                 password: old_state.and_then(ClusterState::secret_password),
@@ -236,18 +236,18 @@ impl Resource for Cluster {
                 overridden: login::is_overridden(&cluster),
             };
             let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
-            if cluster.naming.create_namespace && observed.uids.began_only() {
-                observed.uids.namespace = found.namespace.as_ref().filter(|found| is_marked_by(found, &ctx.urn)).and_then(meta::owned_uid);
+            if cluster.naming.create_namespace && facts.uids.create_interrupted() {
+                facts.uids.namespace = found.namespace.as_ref().filter(|found| is_marked_by(found, &ctx.urn)).and_then(meta::owned_uid);
             }
-            let owns_namespace = cluster.naming.create_namespace && observed.uids.namespace.is_some();
-            Box::pin(removal.claims(&live.stale_claims(&to))).await?;
+            let owns_namespace = cluster.naming.create_namespace && facts.uids.namespace.is_some();
+            Box::pin(deletion.claims(&live.stale_claims(&to))).await?;
             let mut rollout = Rollout {
                 ctx,
                 api: &api,
                 cluster: &cluster,
                 login,
                 deadline,
-                observed,
+                facts,
                 owns_namespace,
                 exists: false,
                 incarnation: None,
@@ -262,8 +262,8 @@ impl Resource for Cluster {
         let mut state = rollout.run().await?;
         // Hosts that have not been told yet still need it.
         if new.is_awaited() {
-            let removal = removal::Removal { state: Some(&state), ..removal };
-            let left = Box::pin(removal.unwanted(&cluster)).await;
+            let deletion = delete::Deletion { state: Some(&state), ..deletion };
+            let left = Box::pin(deletion.unwanted(&cluster)).await;
             state.uids = left.map_err(|failure| failure.leaving(cluster.naming.id(), state.clone()))?;
         }
         Ok(state)
@@ -295,7 +295,7 @@ impl Resource for Cluster {
             Ok(LiveState::WithoutInstallation(rest)) => Ok(rest.found(ctx, id, old, old_state)),
             Ok(LiveState::Present(seen)) if old_state.is_some_and(|state| !seen.matches(state)) => {
                 ctx.report.warn(&format!(
-                    "ClickHouseInstallation {namespace}/{name} is another one than this stack made, so the cluster counts as gone; to adopt that one run \
+                    "ClickHouseInstallation {namespace}/{name} was not created by this stack, so the cluster counts as deleted; to adopt it run \
                      `pulumi import {} {} {namespace}/{name}`",
                     Self::TOKEN,
                     ctx.urn.name()
@@ -319,8 +319,8 @@ impl Resource for Cluster {
         let (namespace, name) = names::place(id, || self.session.default_namespace())?;
         let deadline = ctx.deadline(DELETE_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
-        let removal = removal::Removal { ctx, api: &api, deadline, namespace: &namespace, name: &name, args: old, state: old_state };
-        match removal.run().await {
+        let deletion = delete::Deletion { ctx, api: &api, deadline, namespace: &namespace, name: &name, args: old, state: old_state };
+        match deletion.run().await {
             Err(failure) if failure.kind == FailureKind::NoServer && self.session.is_given_up().await => {
                 ctx.report
                     .warn(&format!("{}; `deleteUnreachable` is set, so the cluster is dropped from the state", failure.reasons.join("; ")));

@@ -38,14 +38,14 @@ const EVERYWHERE: [(&str, &str); 4] = [
 pub(super) async fn kept_by(api: &Api, namespace: &str) -> Result<Option<String>, Error> {
     let api = &api.clone().until(Instant::now() + PATIENCE);
     match look(api, namespace).await {
-        Err(error) if error.reach() == Reach::Busy || is_forbidden(&error) => Ok(Some(format!("what is in it can't be told: {error}"))),
+        Err(error) if error.reach() == Reach::Busy || is_forbidden(&error) => Ok(Some(format!("its contents are not known: {error}"))),
         result => result,
     }
 }
 
 async fn look(api: &Api, namespace: &str) -> Result<Option<String>, Error> {
     let discovered = discover(api, namespace).await?;
-    let unavailable = discovered.unavailable.first().map(|group| format!("the kinds of {group} can't be asked for just now"));
+    let unavailable = discovered.unavailable.first().map(|group| format!("the kinds of {group} can't be listed at the moment"));
     let owners = &discovered.owners;
     // The session sends only so many at once.
     let found = join_all(discovered.kinds.iter().map(|kind| first_of(api, namespace, kind, owners))).await;
@@ -55,7 +55,7 @@ async fn look(api: &Api, namespace: &str) -> Result<Option<String>, Error> {
             Ok(None) => {}
             Ok(Some(name)) => return Ok(Some(format!("{} {namespace}/{name} is in it", kind.kind))),
             Err(error) if is_forbidden(&error) => {
-                forbidden.get_or_insert_with(|| format!("listing {} is not allowed, so there may be some in it", kind.qualified()));
+                forbidden.get_or_insert_with(|| format!("listing {} is not allowed, so it may contain some", kind.qualified()));
             }
             Err(error) => return Err(error),
         }
@@ -362,7 +362,7 @@ mod tests {
             |seen: &Seen| seen.path.ends_with("/roles").then(|| Reply::status(403, "Forbidden", "x is forbidden: User \"u\" cannot list"));
         assert_eq!(
             kept(forbid).await.0.as_deref(),
-            Some("listing roles.rbac.authorization.k8s.io is not allowed, so there may be some in it")
+            Some("listing roles.rbac.authorization.k8s.io is not allowed, so it may contain some")
         );
         let both =
             move |seen: &Seen| forbid(seen).or_else(|| seen.path.ends_with("/ingresses").then(|| items(vec![json!({"name": "web"})])));
@@ -371,8 +371,8 @@ mod tests {
             let stale = json!({"kind": "APIGroupDiscoveryList", "items": [{"metadata": {"name": "x.io"}, "versions": [{"version": "v1", "freshness": "Stale"}]}]});
             (seen.path == "/apis").then_some(Reply::Json(200, stale))
         };
-        assert_eq!(kept(stale).await.0.as_deref(), Some("the kinds of x.io/v1 can't be asked for just now"));
+        assert_eq!(kept(stale).await.0.as_deref(), Some("the kinds of x.io/v1 can't be listed at the moment"));
         let away = |seen: &Seen| seen.path.ends_with("/certificates").then(|| Reply::status(503, "ServiceUnavailable", "no endpoints"));
-        assert!(kept(away).await.0.unwrap().starts_with("what is in it can't be told: "));
+        assert!(kept(away).await.0.unwrap().starts_with("its contents are not known: "));
     }
 }

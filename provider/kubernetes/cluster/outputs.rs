@@ -15,7 +15,7 @@ use crate::resource::{Paths, Preview};
 
 /// What only the API server can tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Observed {
+pub(super) struct ServerFacts {
     /// The unique ids of the objects that are there. A namespace has one only where this cluster made it.
     pub(super) uids: Uids,
     /// The load balancer's host name or address.
@@ -26,7 +26,7 @@ pub(super) struct Observed {
     pub(super) incarnation: Option<String>,
 }
 
-impl Observed {
+impl ServerFacts {
     /// What the state remembers of the API server.
     pub(super) fn recorded(state: Option<&ClusterState>) -> Self {
         let state = state.cloned().unwrap_or_default();
@@ -49,7 +49,7 @@ impl Observed {
 }
 
 /// The outputs of `cluster`.
-pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Observed) -> ClusterState {
+pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, facts: &ServerFacts) -> ClusterState {
     let Naming { name, namespace, cluster_name, cluster_domain, .. } = &cluster.naming;
     let username = &cluster.access.username;
     let Shape { clickhouse, keeper, shard_services, .. } = Shape::rendered(cluster);
@@ -72,7 +72,7 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
         }),
         endpoints: Some(endpoints),
         connection,
-        external: external(cluster, observed),
+        external: external(cluster, facts),
         hosts: clickhouse.hosts.iter().map(|host| self::host(&clickhouse, host)).collect(),
         shard_services,
         keeper: keeper.map(|keeper| KeeperState {
@@ -87,15 +87,15 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, observed: &Obse
         ),
         internal_hostname: hostname,
         version: cluster.image.version.clone(),
-        kubernetes: observed.kubernetes.clone(),
-        incarnation: observed.incarnation.clone(),
-        uids: observed.uids.clone(),
+        kubernetes: facts.kubernetes.clone(),
+        incarnation: facts.incarnation.clone(),
+        uids: facts.uids.clone(),
     }
 }
 
-fn external(cluster: &ValidatedCluster, observed: &Observed) -> Option<External> {
+fn external(cluster: &ValidatedCluster, facts: &ServerFacts) -> Option<External> {
     let ingress = cluster.ingress.ingress.as_ref()?;
-    let address = observed.address.clone().filter(|_| ingress.kind == IngressType::LoadBalancer);
+    let address = facts.address.clone().filter(|_| ingress.kind == IngressType::LoadBalancer);
     // A node port's number and the nodes' addresses are the cluster's business: nothing here would stay true.
     let reachable_as = ingress.hostname.clone().or_else(|| address.clone());
     Some(External { hostname: ingress.hostname.clone(), address, endpoints: reachable_as.map(|host| address::endpoints(&host)) })
@@ -106,13 +106,13 @@ fn host(installation: &Installation, host: &shape::Host) -> Host {
 }
 
 /// The outputs of a preview: a password that is not there yet, and an address that nobody has given yet, are unknown.
-pub(super) fn preview(cluster: &ValidatedCluster, login: &Login, observed: &Observed, mut unknown: Paths) -> Preview<ClusterState> {
+pub(super) fn preview(cluster: &ValidatedCluster, login: &Login, facts: &ServerFacts, mut unknown: Paths) -> Preview<ClusterState> {
     if login.password.is_none() {
         unknown.extend(["password", "connection"].map(PropertyPath::from));
     }
-    let state = outputs(cluster, login, observed);
+    let state = outputs(cluster, login, facts);
     let waits_for_address = cluster.ingress.ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer);
-    if waits_for_address && observed.address.is_none() {
+    if waits_for_address && facts.address.is_none() {
         unknown.insert("external.address".into());
         if cluster.ingress.ingress.as_ref().is_some_and(|ingress| ingress.hostname.is_none()) {
             unknown.insert("external.endpoints".into());

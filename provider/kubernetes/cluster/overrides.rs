@@ -107,7 +107,7 @@ fn of_password(given: &Known<ClusterArgs>, filled: &ClusterArgs, overridden: &Va
     let (path, _) = inputs.into_iter().find(|(path, known)| is_given(path, *known))?;
     let has_own = Shape::of(&overridden["chiOverrides"], None).users.contains(username);
     (has_own && !given.is_unknown(&PropertyPath::from("admin.username"))).then(|| {
-        CheckFailure::new(path, format!("`chiOverrides.configuration.users` gives `{username}` a password of its own: remove one of them"))
+        CheckFailure::new(path, format!("`chiOverrides.configuration.users` gives `{username}` another password: remove one of them"))
     })
 }
 

@@ -7,7 +7,7 @@ use super::adopt;
 use super::aspects::{self, ClusterArgs, Live, PASSWORD_KEY, Source};
 use super::manifest::{Login, sha256_hex};
 use super::objects::{self, Objects, Part, Row, TABLE, Uids, Whose, is_marked_by};
-use super::outputs::{Observed, outputs};
+use super::outputs::{ServerFacts, outputs};
 use super::state::ClusterState;
 use super::{Failed, defaults, login, validate};
 use crate::kubernetes::client::Api;
@@ -166,7 +166,7 @@ pub(super) fn found(
             partial: None,
         })?;
     let last = |part| old_state.and_then(|state: &ClusterState| state.uids[part].clone());
-    let mut observed = Observed {
+    let mut facts = ServerFacts {
         uids: Uids::default(),
         address: None,
         kubernetes: old_state.and_then(|state| state.kubernetes.clone()),
@@ -176,17 +176,17 @@ pub(super) fn found(
         },
     };
     for Row { part, .. } in TABLE.iter().filter(|row| !row.is_own()) {
-        observed.uids[*part] = last(*part);
+        facts.uids[*part] = last(*part);
     }
     // One that is not this cluster's is left alone, one that was to be deleted is still known.
     let is_of_this =
         |row: &Row, found: &Value| row.is_wanted(&cluster) || last(row.part).is_some_and(|last| meta::uid(found) == Some(last.as_str()));
     for row in TABLE {
         if let Some(found) = seen.object(row.part).filter(|found| is_of_this(row, found)) {
-            observed.note(row.part, found);
+            facts.note(row.part, found);
         }
     }
-    let mut state = outputs(&cluster, &login, &observed);
+    let mut state = outputs(&cluster, &login, &facts);
     let written = old.and_then(|old| adopt::render(old, &ctx.urn, &login)).unwrap_or_default();
     let is_damaged = |row: &Row, found: &Value| written[row.part].as_ref().is_some_and(|written| row.is_damaged(written, found));
     for row in TABLE.iter().filter(|row| row.is_own() && row.is_wanted(&cluster)) {

@@ -13,7 +13,7 @@ use super::aspects::{ClusterArgs, HOST_REMEDIES, IngressType, KEEPER_REMEDIES, N
 use super::guard::Growing;
 use super::manifest::Login;
 use super::objects::{Await, Objects, Part, PerPart, Row, Stage, TABLE, is_applied, is_marked_by, is_settled};
-use super::outputs::{Observed, outputs};
+use super::outputs::{ServerFacts, outputs};
 use super::shape::Shape;
 use super::state::ClusterState;
 use super::{login, manifest, restarts, task, validate};
@@ -21,7 +21,7 @@ use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta;
 use crate::kubernetes::objects::{self, Write};
-use crate::kubernetes::readiness::{self, Expect, ExpectKeeper, NotDone, Owner, Written};
+use crate::kubernetes::readiness::{self, Expect, ExpectKeeper, Incomplete, Owner, Written};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::{Context, Failure, FailureKind};
 
@@ -40,7 +40,7 @@ pub(super) struct Rollout<'a> {
     /// When the waiting ends.
     pub(super) deadline: Instant,
     /// What is known before the first write; filled as the objects come.
-    pub(super) observed: Observed,
+    pub(super) facts: ServerFacts,
     /// Whether the namespace is this cluster's to write.
     pub(super) owns_namespace: bool,
     /// Whether anything of the cluster is on the API server already.
@@ -74,7 +74,7 @@ impl Rollout<'_> {
         for row in TABLE {
             let (Some(manifest), Some(live)) = (&manifests[row.part], &found[row.part]) else { continue };
             if is_applied(manifest, live) && (row.awaited != Await::Hosts || is_settled(live)) {
-                self.observed.note(row.part, live);
+                self.facts.note(row.part, live);
                 self.kept[row.part] = Some(Sent { written: Written::of(live), task: task.to_owned(), is_kept: true });
             }
         }
@@ -102,10 +102,10 @@ impl Rollout<'_> {
     /// then an interrupted run leaves the cluster to the earlier one.
     async fn renew(&mut self) -> Result<(), Failure<ClusterState>> {
         let Some(incarnation) = self.incarnation.take_if(|_| self.exists) else { return Ok(()) };
-        if self.observed.incarnation.as_ref() == Some(&incarnation) {
+        if self.facts.incarnation.as_ref() == Some(&incarnation) {
             return Ok(());
         }
-        self.observed.incarnation = Some(incarnation);
+        self.facts.incarnation = Some(incarnation);
         let Some(secret) = self.manifests("").secret else { return Ok(()) };
         // A run that the user stops has still to say whose the cluster is.
         let api = Api { cancel: CancellationToken::new(), ..self.api.clone() }.until(Instant::now() + LAST_WRITE);
@@ -113,7 +113,7 @@ impl Rollout<'_> {
     }
 
     fn state(&self) -> ClusterState {
-        outputs(self.cluster, &self.login, &self.observed)
+        outputs(self.cluster, &self.login, &self.facts)
     }
 
     /// Between the steps nothing of the manifests and the answers is held, nor the room for several calls at once: a thousand clusters
@@ -136,10 +136,10 @@ impl Rollout<'_> {
 
     /// Writes the objects of a stage, all but those that are as they are to be already, and gives all of them.
     async fn write_stage(&mut self, stage: Stage) -> Result<Vec<(&'static Row, Sent)>, Failure<ClusterState>> {
-        if stage == Stage::Claim && self.incarnation.is_some() && self.observed.uids.secret.is_none() {
+        if stage == Stage::Claim && self.incarnation.is_some() && self.facts.uids.secret.is_none() {
             Box::pin(self.claim()).await?;
         }
-        let task = task::fresh();
+        let task = task::new_id();
         let manifests = self.manifests(&task);
         let rows = TABLE.iter().filter(|row| row.stage == stage && manifests[row.part].is_some());
         let (kept, due): (Vec<_>, Vec<_>) = rows.partition(|row| self.kept[row.part].is_some());
@@ -158,7 +158,7 @@ impl Rollout<'_> {
             match answer {
                 Ok(object) => {
                     self.exists = true;
-                    self.observed.note(row.part, &object);
+                    self.facts.note(row.part, &object);
                     sent.push((row, Sent { written: Written::of(&object), task: task.clone(), is_kept: false }));
                 }
                 Err(error) => {
@@ -174,7 +174,7 @@ impl Rollout<'_> {
     /// Makes the Secret with nothing but the marks of this stack and create, to be written over at once. Of two programs that make a cluster of
     /// one name at the same time, the other is told whose it is.
     async fn claim(&mut self) -> Result<(), Failure<ClusterState>> {
-        self.observed.incarnation.clone_from(&self.incarnation);
+        self.facts.incarnation.clone_from(&self.incarnation);
         let Some(mut empty) = self.manifests("").secret else { return Ok(()) };
         if let Some(secret) = empty.as_object_mut() {
             secret.remove("data");
@@ -183,7 +183,7 @@ impl Rollout<'_> {
         match objects::create(self.api, &empty).await {
             Ok(made) => {
                 self.exists = true;
-                self.observed.note(Part::Secret, &made);
+                self.facts.note(Part::Secret, &made);
                 Ok(())
             }
             Err(Error::AlreadyExists { .. }) => self.join().await,
@@ -202,12 +202,12 @@ impl Rollout<'_> {
         let Some(found) = found.as_ref().filter(|found| is_marked_by(found, &self.ctx.urn)) else {
             let owner = found.as_ref().and_then(meta::owner_urn);
             let whose = owner.map_or_else(|| "somebody else".to_owned(), |urn| format!("the resource {urn}"));
-            let reason = format!("{object} was made at the same time by {whose}; choose another `name`");
+            let reason = format!("{object} was created at the same time by {whose}; choose another `name`");
             return Err(Failure::new(FailureKind::AlreadyExists, reason));
         };
         self.exists = true;
-        self.observed.incarnation = meta::incarnation(found).map(str::to_owned);
-        self.observed.note(Part::Secret, found);
+        self.facts.incarnation = meta::incarnation(found).map(str::to_owned);
+        self.facts.note(Part::Secret, found);
         let before = login::Before { secret: Some(found.clone()), ..login::Before::default() };
         self.login = login::resolve(self.api, self.cluster, before).await?;
         Ok(())
@@ -225,12 +225,12 @@ impl Rollout<'_> {
             if let Some(spec) = installation["spec"].as_object_mut() {
                 spec.remove("taskID");
             }
-            installation["metadata"]["uid"] = json!(self.observed.uids.installation);
+            installation["metadata"]["uid"] = json!(self.facts.uids.installation);
             Box::pin(self.put(&installation)).await.map_err(failed)?;
         }
         if !managers.is_empty() {
             let names = managers.iter().map(|manager| format!("`{manager}`")).collect::<Vec<_>>().join(", ");
-            self.ctx.report.info(&format!("takes over what {names} wrote of {object}; from now on this program says it"));
+            self.ctx.report.info(&format!("takes over the fields of {object} that {names} owns; from now on this program sets them"));
         }
         Ok(())
     }
@@ -238,7 +238,7 @@ impl Rollout<'_> {
     fn manifests(&self, task: &str) -> Objects {
         let mut manifests = manifest::build(self.cluster, &self.ctx.urn, &self.login, task);
         manifests.namespace.take_if(|_| !self.owns_namespace);
-        manifest::identified(manifests, &self.observed.uids, self.observed.incarnation.as_deref())
+        manifest::identified(manifests, &self.facts.uids, self.facts.incarnation.as_deref())
     }
 
     async fn put(&self, manifest: &Value) -> Result<Value, Error> {
@@ -288,8 +288,8 @@ impl Rollout<'_> {
             }
         }
         let restarted = AtomicBool::new(false);
-        let again = |not_done| {
-            let restart = not_done == NotDone::All && self.restarts();
+        let again = |incomplete| {
+            let restart = incomplete == Incomplete::Everything && self.restarts();
             restarted.store(restart, Ordering::Relaxed);
             self.send(restart)
         };
@@ -309,7 +309,7 @@ impl Rollout<'_> {
 
     async fn await_task<F, Fut>(&self, deadline: Instant, task_id: String, written: Written, again: F) -> Result<(), Failure<ClusterState>>
     where
-        F: FnOnce(NotDone) -> Fut + Send,
+        F: FnOnce(Incomplete) -> Fut + Send,
         Fut: Future<Output = Result<(String, Value), Error>> + Send,
     {
         let expect = self.expect(task_id, written);
@@ -325,7 +325,7 @@ impl Rollout<'_> {
 
     /// Sends the installation once more under a fresh task: gives that, and the answer.
     async fn send(&self, restart: bool) -> Result<(String, Value), Error> {
-        let task = task::fresh();
+        let task = task::new_id();
         let mut installation = self.manifests(&task).installation.unwrap_or_default();
         if restart {
             installation["spec"]["restart"] = json!("RollingUpdate");
@@ -349,12 +349,12 @@ impl Rollout<'_> {
         let Naming { namespace, name, .. } = &self.cluster.naming;
         let ingress = &self.cluster.ingress.ingress;
         let wanted = ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer);
-        let is_due = self.observed.address.is_none() || self.renews_address();
+        let is_due = self.facts.address.is_none() || self.renews_address();
         if wanted && is_due && !Shape::rendered(self.cluster).clickhouse.stopped {
-            let former = self.observed.address.take();
+            let former = self.facts.address.take();
             let session = self.api.session();
             let address = readiness::await_load_balancer(session, self.ctx, self.deadline, namespace, name, former.as_deref()).await;
-            self.observed.address = Some(address.map_err(NotReady::to_failure)?);
+            self.facts.address = Some(address.map_err(NotReady::to_failure)?);
         }
         Ok(())
     }

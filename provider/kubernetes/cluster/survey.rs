@@ -13,7 +13,7 @@ use super::guard::Growing;
 use super::shape::{Installation, Shape};
 use super::{Failed, guard};
 use crate::kubernetes::client::{Api, Session};
-use crate::kubernetes::diagnose::Remedies;
+use crate::kubernetes::diagnosis::Remedies;
 use crate::kubernetes::error::INSTALL_OPERATOR;
 use crate::kubernetes::inventory::{self, StorageClass};
 use crate::kubernetes::meta::Kind;
@@ -54,13 +54,13 @@ pub(super) async fn before_create(api: &Api, ctx: &Context, cluster: &ValidatedC
     }
     if presence == Presence::Absent {
         ctx.report.warn(&format!(
-            "no Deployment of a clickhouse-operator was found in this Kubernetes cluster: without one nothing comes up; install it with `{INSTALL_OPERATOR}`"
+            "no Deployment of a clickhouse-operator was found in this Kubernetes cluster: without one the cluster does not start; install it with `{INSTALL_OPERATOR}`"
         ));
     }
     for (owner, claims) in found.iter().filter(|(_, claims)| !claims.is_empty()) {
         let of = if matches!(owner, Owner::Keeper(_)) { "Keeper" } else { "cluster" };
         let them = if claims.len() == 1 { "it" } else { "them" };
-        ctx.report.info(&format!("finds {} of an earlier {of} of this name ({}) and takes {them} up", count(claims), total(claims)));
+        ctx.report.info(&format!("finds {} of an earlier {of} of this name ({}) and uses {them}", count(claims), total(claims)));
     }
 }
 
@@ -102,11 +102,10 @@ fn rigid(class: &str, classes: &[StorageClass]) -> Option<String> {
     match classes.iter().find(|found| found.name == class) {
         Some(found) if found.expands => None,
         Some(_) => Some(format!(
-            "volumes of the storage class `{class}` can't grow, because its `allowVolumeExpansion` is not true; where its provisioner can do \
-             it, set that (`kubectl patch storageclass {class} --patch '{{\"allowVolumeExpansion\": true}}'`), else keep the size"
+            "volumes of the storage class `{class}` can't be resized, because its `allowVolumeExpansion` is not true; if its provisioner supports it, set it (`kubectl patch storageclass {class} --patch '{{\"allowVolumeExpansion\": true}}'`), else keep the size"
         )),
         None => Some(format!(
-            "the volumes can't grow, because their storage class `{class}` does not exist any more; create it again with \
+            "the volumes can't be resized, because their storage class `{class}` no longer exists; create it again with \
              `allowVolumeExpansion: true`, or keep the size"
         )),
     }
@@ -152,12 +151,12 @@ fn missing(wanted: &[Wanted], classes: &[StorageClass]) -> Vec<String> {
         Some("") => None,
         Some(class) if classes.iter().any(|found| found.name == class) => None,
         Some(class) => Some(format!(
-            "`{property}`: there is no storage class `{class}`, so that volumes come up only if someone has made them; the cluster has {}",
+            "`{property}`: there is no storage class `{class}`, so volumes are only bound if they already exist; the cluster has {}",
             names(true)
         )),
         None if classes.iter().any(|found| found.is_default) => None,
         None => Some(format!(
-            "no storage class is the default one, so that no volume comes up; set `{property}` to one of the cluster's: {}",
+            "no storage class is the default, so no volume is provisioned; set `{property}` to one of the cluster's: {}",
             names(false)
         )),
     };
@@ -233,8 +232,8 @@ mod tests {
         assert_eq!(
             *display.infos.lock().unwrap(),
             [
-                "finds 2 volumes of an earlier cluster of this name (240Gi) and takes them up",
-                "finds 1 volume of an earlier Keeper of this name (120Gi) and takes it up"
+                "finds 2 volumes of an earlier cluster of this name (240Gi) and uses them",
+                "finds 1 volume of an earlier Keeper of this name (120Gi) and uses it"
             ]
         );
         assert_eq!(fake.count(&http::Method::GET, "storageclasses"), 1);
@@ -274,7 +273,7 @@ mod tests {
         let refused = expandable(&fake.session().api(&ctx), &small.0, &large.0, &large.1).await.unwrap_err();
         assert!(
             refused.reasons.len() == 1
-                && refused.reasons[0].starts_with("storage.size: volumes of the storage class `standard` can't grow"),
+                && refused.reasons[0].starts_with("storage.size: volumes of the storage class `standard` can't be resized"),
             "{:?}",
             refused.reasons
         );
@@ -301,14 +300,14 @@ mod tests {
         let wanted = [want("storage.storageClass", Some("gp9")), want("storage.logs.storageClass", None), want("x", Some("fast"))];
         assert_eq!(
             missing(&wanted, &classes),
-            ["`storage.storageClass`: there is no storage class `gp9`, so that volumes come up only if someone has made them; \
+            ["`storage.storageClass`: there is no storage class `gp9`, so volumes are only bound if they already exist; \
               the cluster has `fast`, `slow` (default)"]
         );
         let told = missing(&wanted[1..2], &classes[..1]);
         assert_eq!(
             told,
             [
-                "no storage class is the default one, so that no volume comes up; set `storage.logs.storageClass` to one of the cluster's: `fast`"
+                "no storage class is the default, so no volume is provisioned; set `storage.logs.storageClass` to one of the cluster's: `fast`"
             ]
         );
     }
@@ -328,8 +327,8 @@ mod tests {
         let classes = [class("fast", false, true), class("slow", true, false)];
         assert_eq!(rigid("fast", &classes), None);
         let told = rigid("slow", &classes).unwrap();
-        assert!(told.starts_with("volumes of the storage class `slow` can't grow") && told.contains("kubectl patch"), "{told}");
-        assert!(rigid("gone", &classes).unwrap().contains("does not exist any more"));
+        assert!(told.starts_with("volumes of the storage class `slow` can't be resized") && told.contains("kubectl patch"), "{told}");
+        assert!(rigid("gone", &classes).unwrap().contains("no longer exists"));
     }
 
     #[test]

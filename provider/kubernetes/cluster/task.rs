@@ -3,7 +3,7 @@
 use rand::RngExt;
 
 /// An id that was never used before. Every write of an installation carries one.
-pub(super) fn fresh() -> String {
+pub(super) fn new_id() -> String {
     let random: u128 = rand::rng().random();
     format!("pulumi-{random:032x}")
 }

@@ -27,10 +27,10 @@ pub(super) fn anyway(args: &Known<ClusterArgs>) -> ValidatedCluster {
 
 /// The cluster of the last run, as far as its inputs can still be understood.
 pub(super) fn last(old: &ClusterArgs) -> Option<ValidatedCluster> {
-    validate(&Known::all(aspects::complete(old.clone(), false))).ok()
+    validate(&Known::all(aspects::with_defaults(old.clone(), false))).ok()
 }
 
 /// The same, whether they can or not: it must not be built.
 pub(super) fn last_anyway(old: &ClusterArgs) -> ValidatedCluster {
-    anyway(&Known::all(aspects::complete(old.clone(), false)))
+    anyway(&Known::all(aspects::with_defaults(old.clone(), false)))
 }

@@ -146,7 +146,7 @@ pub enum Error {
         conflicts: Vec<FieldConflict>,
     },
     /// The object changed, or was replaced, between two calls.
-    #[error("failed to {verb} {object}: it was changed or replaced by someone else meanwhile; run again")]
+    #[error("failed to {verb} {object}: it was changed or replaced by another client; run again")]
     Outdated {
         /// What was tried.
         verb: Verb,
@@ -155,7 +155,7 @@ pub enum Error {
     },
     /// The object that was to be changed is not there, or another one has its name.
     #[error(
-        "{object} is not the one that this stack's state tells of ({}); run `pulumi refresh` and then this again, and see that the kubeconfig leads to the right Kubernetes cluster",
+        "{object} is not the one in this stack's state ({}); run `pulumi refresh` and then this again, and check that the kubeconfig points to the right Kubernetes cluster",
         if *.replaced {"another one has its name now"} else {"it does not exist"}
     )]
     NotTheOne {
@@ -164,7 +164,7 @@ pub enum Error {
         /// Whether another one has its name.
         replaced: bool,
     },
-    /// The kubeconfig leads to another Kubernetes cluster than the one in the state, or to one that can't be told from it.
+    /// The kubeconfig points to another Kubernetes cluster than the one in the state, or to one that can't be told from it.
     #[error("{message}")]
     Elsewhere {
         /// Both clusters, and the remedy.
@@ -348,19 +348,19 @@ impl Error {
 }
 
 fn crd_missing(kind: Kind) -> String {
-    let missing = format!("the cluster does not know the kind {} ({})", kind.name(), kind.api_version());
+    let missing = format!("the Kubernetes cluster does not have the kind {} ({})", kind.name(), kind.api_version());
     match kind {
         Kind::Installation | Kind::KeeperInstallation => {
             format!("{missing}: the clickhouse-operator and its definitions are not installed; install them with `{INSTALL_OPERATOR}`")
         }
-        _ => format!("{missing}: this Kubernetes is too old"),
+        _ => format!("{missing}: this version of Kubernetes is too old"),
     }
 }
 
 fn forbidden(verb: &str, resource: &str, namespace: Option<&str>, message: &str) -> String {
     let scope = namespace.map_or_else(|| "--all-namespaces".to_owned(), |namespace| format!("--namespace {namespace}"));
     format!(
-        "not allowed to {verb} {resource}: {message}; ask for the right (`kubectl auth can-i {verb} {resource} {scope}` tells whether it is there)"
+        "not allowed to {verb} {resource}: {message}; request the permission (`kubectl auth can-i {verb} {resource} {scope}` shows whether you have it)"
     )
 }
 

@@ -185,7 +185,7 @@ fn credentials(error: &kube::Error, causes: &[String]) -> Option<String> {
             return Some(match auth {
                 AuthError::AuthExecRun { cmd, out } => {
                     format!(
-                        "failed to get credentials: `{}` of the kubeconfig ended with {}; run it by hand to see why",
+                        "failed to get credentials: `{}` of the kubeconfig ended with {}; run it by hand to find out why",
                         first_word(cmd),
                         out.status
                     )

@@ -26,7 +26,7 @@ const OWNER_LABELS: [&str; 2] = ["clickhouse.altinity.com/chi", "clickhouse-keep
 pub struct Object<S, T> {
     /// What it is called, and what happens to it. Without managed fields, annotations and most labels.
     #[serde(deserialize_with = "slim")]
-    pub metadata: Slim,
+    pub metadata: TrimmedMeta,
     /// Its spec.
     #[serde(default)]
     pub spec: S,
@@ -41,7 +41,7 @@ fn none<T>() -> Option<T> {
 
 /// The part of an object's metadata that is kept.
 #[derive(Debug, Clone, Default)]
-pub struct Slim {
+pub struct TrimmedMeta {
     meta: ObjectMeta,
     /// When this provider last wrote it, by the API server's clock.
     pub written: Option<Time>,
@@ -49,7 +49,7 @@ pub struct Slim {
     controller: Option<String>,
 }
 
-impl Slim {
+impl TrimmedMeta {
     /// Its name.
     pub fn name(&self) -> &str {
         self.meta.name.as_deref().unwrap_or_default()
@@ -126,7 +126,7 @@ struct Manager {
     time: Option<Time>,
 }
 
-fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Slim, D::Error> {
+fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TrimmedMeta, D::Error> {
     let mut raw = RawMeta::deserialize(deserializer)?;
     raw.labels.retain(|key, _| OWNER_LABELS.contains(&key.as_str()));
     let ours = raw.managed_fields.into_iter().filter(|entry| entry.manager == FIELD_MANAGER);
@@ -143,11 +143,11 @@ fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Slim, D::Error> {
         ..ObjectMeta::default()
     };
     let controller = raw.owner_references.into_iter().find(|owner| owner.controller).map(|owner| owner.uid);
-    Ok(Slim { meta, written: ours.filter_map(|entry| entry.time).max(), controller })
+    Ok(TrimmedMeta { meta, written: ours.filter_map(|entry| entry.time).max(), controller })
 }
 
 /// An object on its way out: of its status only what an operator says of it, and of its spec only what keeps the operator.
-pub type Parting = Object<InstallationSpec, Phase>;
+pub type TerminatingObject = Object<InstallationSpec, Phase>;
 
 /// The operator's word for what it does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -159,12 +159,12 @@ pub struct Phase {
 
 /// Fields that nobody asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Nothing {}
+pub struct Ignored {}
 
 /// What can be watched: the client library asks for metadata and, for each kind, for its path.
-pub(crate) trait Observed: kube::Resource<DynamicType = Kind, Scope = DynamicResourceScope> {
+pub(crate) trait Watched: kube::Resource<DynamicType = Kind, Scope = DynamicResourceScope> {
     /// The kept metadata.
-    fn slim(&self) -> &Slim;
+    fn slim(&self) -> &TrimmedMeta;
 
     /// The name of the object that it tells something about.
     fn about(&self) -> &str {
@@ -208,14 +208,14 @@ macro_rules! observed {
 observed!(<S, T> Object<S, T>);
 observed!(<> Event);
 
-impl<S, T> Observed for Object<S, T> {
-    fn slim(&self) -> &Slim {
+impl<S, T> Watched for Object<S, T> {
+    fn slim(&self) -> &TrimmedMeta {
         &self.metadata
     }
 }
 
-impl Observed for Event {
-    fn slim(&self) -> &Slim {
+impl Watched for Event {
+    fn slim(&self) -> &TrimmedMeta {
         &self.metadata
     }
 

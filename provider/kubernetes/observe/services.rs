@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Deserialize;
 
-use super::{Object, Slim, slim};
+use super::{Object, TrimmedMeta, slim};
 
 /// A Service.
 pub type Service = Object<ServiceSpec, ServiceStatus>;
@@ -49,7 +49,7 @@ pub struct Ingress {
 pub struct Event {
     /// The event's own.
     #[serde(deserialize_with = "slim")]
-    pub metadata: Slim,
+    pub metadata: TrimmedMeta,
     /// Whom it happened to.
     #[serde(default)]
     pub involved_object: Involved,

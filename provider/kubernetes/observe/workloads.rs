@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Nothing, Object};
+use super::{Ignored, Object};
 
 /// A StatefulSet: one host.
 pub type StatefulSet = Object<SetSpec, SetStatus>;
@@ -173,7 +173,7 @@ pub struct ClaimStatus {
 }
 
 /// A `ResourceQuota`.
-pub type Quota = Object<Nothing, QuotaStatus>;
+pub type Quota = Object<Ignored, QuotaStatus>;
 
 /// What a namespace may have and has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

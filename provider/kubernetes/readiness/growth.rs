@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::interrupted;
-use super::trouble::changed;
+use super::watch_trouble;
+use super::evidence::changed;
 use crate::kubernetes::client::Session;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
@@ -74,18 +74,18 @@ pub async fn await_growth(
     let mut watching = Watching {
         claims: SharedWatches::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), &owner.children()),
         events: None,
-        judge: Judge { wanted, since: HashMap::new() },
+        condition: GrowthCondition { wanted, since: HashMap::new() },
     };
     loop {
         match wait(ctx, deadline, &mut watching).await? {
             Step::Grown(unfinished) => {
                 for claim in unfinished {
-                    ctx.report.info(&format!("volume {claim} has grown; its file system follows when its pod is started the next time"));
+                    ctx.report.info(&format!("volume {claim} was resized; its file system follows at the next start of its pod"));
                 }
                 return Ok(());
             }
             Step::Unseen(trouble) => {
-                ctx.report.warn(&format!("whether the volumes have grown is not known: {trouble}"));
+                ctx.report.warn(&format!("whether the volumes were resized is not known: {trouble}"));
                 return Ok(());
             }
             Step::Search => watching.events = Some(SharedWatches::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings)),
@@ -97,14 +97,14 @@ struct Watching {
     claims: Subscription<Claim>,
     /// Watched once something does not grow at once.
     events: Option<Subscription<Event>>,
-    judge: Judge,
+    condition: GrowthCondition,
 }
 
 impl Condition for Watching {
     type Met = Step;
 
-    fn look(&mut self, now: Instant) -> Verdict<Step> {
-        let names = self.judge.wanted.iter().map(|(claim, _)| claim.as_str());
+    fn evaluate(&mut self, now: Instant) -> Verdict<Step> {
+        let names = self.condition.wanted.iter().map(|(claim, _)| claim.as_str());
         let events = self.events.as_mut().map(|events| events.about(names));
         let newest = events.map(|events| {
             let mut events: Vec<_> = events.into_iter().filter(|event| event.involved_object.kind == "PersistentVolumeClaim").collect();
@@ -112,7 +112,7 @@ impl Condition for Watching {
             let told = events.iter().filter_map(|event| Some((event.involved_object.name.clone(), event.message.clone()?)));
             told.collect::<HashMap<_, _>>()
         });
-        self.judge.judge(&self.claims.snapshot(), newest.as_ref(), now)
+        self.condition.judge(&self.claims.snapshot(), newest.as_ref(), now)
     }
 
     async fn changed(&mut self) {
@@ -133,7 +133,7 @@ enum Step {
     Search,
 }
 
-struct Judge {
+struct GrowthCondition {
     wanted: Vec<(String, String)>,
     /// Since when each volume that has not grown is in its state.
     since: HashMap<String, (State, Instant)>,
@@ -152,15 +152,15 @@ enum State {
     Growing,
 }
 
-impl Judge {
+impl GrowthCondition {
     fn judge(&mut self, claims: &Snapshot<Claim>, events: Option<&HashMap<String, String>>, now: Instant) -> Verdict<Step> {
         match &claims.trouble {
             Some(trouble @ Error::Forbidden { .. }) => return Verdict::Done(Step::Unseen(trouble.to_string())),
-            Some(trouble) => return Verdict::Pending(Pending { progress: interrupted(trouble), ..Pending::default() }),
+            Some(trouble) => return Verdict::Pending(Pending { progress: watch_trouble(trouble), ..Pending::default() }),
             None => {}
         }
         if claims.listed.is_none() {
-            return Verdict::Pending(Pending { progress: "asking the API server how the volumes are".to_owned(), ..Pending::default() });
+            return Verdict::Pending(Pending { progress: "reading the volumes' status".to_owned(), ..Pending::default() });
         }
         let (mut reasons, mut rows, mut stuck, mut unfinished, mut again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (name, wanted) in &self.wanted {
@@ -176,8 +176,8 @@ impl Judge {
                     unfinished.push(name.clone());
                     continue;
                 }
-                State::FileSystem => (FILE_SYSTEM, Some("its file system grows".to_owned())),
-                State::Unasked => (STUCK, Some("the clickhouse-operator has not asked for it; see its log".to_owned())),
+                State::FileSystem => (FILE_SYSTEM, Some("its file system is being resized".to_owned())),
+                State::Unasked => (STUCK, Some("the clickhouse-operator has not requested it; see its log".to_owned())),
                 State::Infeasible => (STUCK, Some("Kubernetes calls it infeasible".to_owned())),
                 State::Growing => (Duration::ZERO, None),
             };
@@ -266,8 +266,8 @@ mod tests {
         claims(&whole)
     }
 
-    fn judge() -> Judge {
-        Judge { wanted: vec![("data-a".into(), "100Gi".into())], since: HashMap::new() }
+    fn judge() -> GrowthCondition {
+        GrowthCondition { wanted: vec![("data-a".into(), "100Gi".into())], since: HashMap::new() }
     }
 
     fn after(seconds: u64) -> Duration {
@@ -297,7 +297,7 @@ mod tests {
         let none = HashMap::new();
         let infeasible = json!({"allocatedResourceStatuses": {"storage": "ControllerResizeInfeasible"}});
         for (seen, told) in [
-            (claim("50Gi", "50Gi", &json!({})), "has not asked for it"),
+            (claim("50Gi", "50Gi", &json!({})), "has not requested it"),
             (claim("100Gi", "50Gi", &infeasible), "Kubernetes calls it infeasible"),
         ] {
             let (started, mut judge) = (Instant::now(), judge());

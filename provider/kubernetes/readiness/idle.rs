@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{hopeless, interrupted};
+use super::{permanent_error, watch_trouble};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
@@ -54,7 +54,7 @@ struct Idle {
 impl Condition for Idle {
     type Met = Step;
 
-    fn look(&mut self, now: Instant) -> Verdict<Step> {
+    fn evaluate(&mut self, now: Instant) -> Verdict<Step> {
         let snapshot = self.keeper.snapshot();
         match &snapshot.trouble {
             Some(trouble) if trouble.is_absent() => return Verdict::Done(Step::Idle),
@@ -84,9 +84,9 @@ impl Condition for Idle {
 }
 
 fn no_news<T>(trouble: &Error) -> Verdict<T> {
-    match hopeless(Some(trouble)) {
+    match permanent_error(Some(trouble)) {
         Some((kind, reasons)) => Verdict::Failed(kind, reasons),
-        None => Verdict::Pending(Pending { progress: interrupted(trouble), ..Pending::default() }),
+        None => Verdict::Pending(Pending { progress: watch_trouble(trouble), ..Pending::default() }),
     }
 }
 
@@ -127,7 +127,7 @@ struct Left {
 impl Condition for Left {
     type Met = ();
 
-    fn look(&mut self, _: Instant) -> Verdict<()> {
+    fn evaluate(&mut self, _: Instant) -> Verdict<()> {
         let (sets, pods) = (self.sets.snapshot(), self.pods.snapshot());
         match sets.trouble.as_ref().or(pods.trouble.as_ref()) {
             Some(trouble) if trouble.is_absent() => return Verdict::Done(()),
@@ -139,7 +139,7 @@ impl Condition for Left {
         if sets.listed.is_some() && pods.listed.is_some() && left == 0 {
             return Verdict::Done(());
         }
-        let progress = format!("Keeper {}: {left} members are going", self.name);
+        let progress = format!("Keeper {}: {left} members are terminating", self.name);
         Verdict::Pending(Pending { progress, ..Pending::default() })
     }
 

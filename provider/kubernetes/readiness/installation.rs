@@ -6,12 +6,12 @@ use std::future::Future;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::judge::{Judge, Limits, NotDone, Step};
-use super::trouble::Search;
+use super::judge::{InstallationCondition, Limits, Incomplete, Step};
+use super::evidence::EvidenceWatch;
 use super::watching::Watching;
 use super::{QUIET, Written, operator};
 use crate::kubernetes::client::Session;
-use crate::kubernetes::diagnose::Remedies;
+use crate::kubernetes::diagnosis::Remedies;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::wait::{NotReady, wait};
@@ -64,11 +64,11 @@ pub async fn await_installation<F, Fut>(
     fresh_task: F,
 ) -> Result<Served, NotReady>
 where
-    F: FnOnce(NotDone) -> Fut + Send,
+    F: FnOnce(Incomplete) -> Fut + Send,
     Fut: Future<Output = Result<(String, Value), Error>> + Send,
 {
     if expect.written.suspended {
-        ctx.report.info(&format!("{expect} is suspended: the clickhouse-operator leaves it as it is, so nothing was waited for"));
+        ctx.report.info(&format!("{expect} is suspended: the clickhouse-operator does not reconcile it, so nothing was awaited"));
         return Ok(Served::Suspended);
     }
     let api = session.api(ctx).until(deadline);
@@ -80,25 +80,25 @@ where
         object: SharedWatches::subscribe(session, Kind::Installation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
         sets: SharedWatches::subscribe(session, Kind::StatefulSet, Some(&expect.namespace), &children),
         search: None,
-        judge: Judge::new(expect.clone(), Limits { search_by: deadline.checked_sub(QUIET * 2), ..Limits::default() }, started),
+        condition: InstallationCondition::new(expect.clone(), Limits { search_by: deadline.checked_sub(QUIET * 2), ..Limits::default() }, started),
     };
     loop {
         match wait(ctx, deadline, &mut watching).await? {
             Step::Ready => return Ok(Served::Ready),
-            Step::Search => watching.search = Some(Search::start(api.clone(), &expect.namespace, &children)),
+            Step::Search => watching.search = Some(EvidenceWatch::start(api.clone(), &expect.namespace, &children)),
             Step::FindOperator => {
                 let traces = watching.object.any(|found| found.status.is_some() || !found.metadata.finalizers().is_empty());
-                watching.judge.operator = Some(operator::find(&api, traces).await);
+                watching.condition.operator = Some(operator::find(&api, traces).await);
             }
-            Step::FreshTask(not_done) => {
+            Step::Resubmit(incomplete) => {
                 let Some(send) = fresh_task.take() else { continue };
-                if not_done == NotDone::Interrupted {
+                if incomplete == Incomplete::Interrupted {
                     ctx.report.info(&format!(
-                        "{expect}: the clickhouse-operator gave up because it could not reach the API server; the change is sent to it once more"
+                        "{expect}: the clickhouse-operator gave up because it could not reach the API server; the change is sent again"
                     ));
                 }
-                let (task_id, answer) = send(not_done).await?;
-                watching.judge.retask(task_id, Written::of(&answer), Instant::now());
+                let (task_id, answer) = send(incomplete).await?;
+                watching.condition.resubmit(task_id, Written::of(&answer), Instant::now());
             }
         }
     }

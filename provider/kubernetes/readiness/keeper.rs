@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::trouble::{About, Search};
-use super::watching::{Judgement, Seen, Watching};
+use super::evidence::{About, EvidenceWatch};
+use super::watching::{Evaluate, Seen, Watching};
 use super::{Hosts, Layout, QUIET, Written, operator};
 use crate::kubernetes::client::Session;
-use crate::kubernetes::diagnose::{Graces, Lasting, Remedies, Stage};
+use crate::kubernetes::diagnosis::{GracePeriods, FindingAges, Remedies, Stage};
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{KeeperInstallation, KeeperStatus, Normalized};
@@ -59,7 +59,7 @@ impl fmt::Display for ExpectKeeper {
 /// waited for.
 pub async fn await_keeper(session: &Session, ctx: &Context, deadline: Instant, expect: ExpectKeeper) -> Result<(), NotReady> {
     if expect.written.suspended {
-        ctx.report.info(&format!("{expect} is suspended: the clickhouse-operator leaves it as it is, so nothing was waited for"));
+        ctx.report.info(&format!("{expect} is suspended: the clickhouse-operator does not reconcile it, so nothing was awaited"));
         return Ok(());
     }
     let api = session.api(ctx).until(deadline);
@@ -70,23 +70,23 @@ pub async fn await_keeper(session: &Session, ctx: &Context, deadline: Instant, e
         object: SharedWatches::subscribe(session, Kind::KeeperInstallation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
         sets: SharedWatches::subscribe(session, Kind::StatefulSet, Some(&expect.namespace), &children),
         search: None,
-        judge: Judge::new(expect.clone(), started),
+        condition: KeeperCondition::new(expect.clone(), started),
     };
     loop {
         match wait(ctx, deadline, &mut watching).await? {
             Step::Ready => return Ok(()),
             Step::PassedOver => {
                 ctx.report.warn(&format!(
-                    "{}: the clickhouse-operator has not taken up the change for {} minutes; going on, since all members serve",
-                    watching.judge.expect,
+                    "{}: the clickhouse-operator has not reconciled the change for {} minutes; continuing, since all members are ready",
+                    watching.condition.expect,
                     PASSED_OVER.as_secs() / 60
                 ));
                 return Ok(());
             }
-            Step::Search => watching.search = Some(Search::start(api.clone(), &expect.namespace, &children)),
+            Step::Search => watching.search = Some(EvidenceWatch::start(api.clone(), &expect.namespace, &children)),
             Step::FindOperator => {
                 let traces = watching.object.any(|keeper| keeper.status.is_some());
-                watching.judge.operator = Some(operator::find(&api, traces).await);
+                watching.condition.operator = Some(operator::find(&api, traces).await);
             }
         }
     }
@@ -101,29 +101,29 @@ pub(super) enum Step {
     FindOperator,
 }
 
-pub(super) struct Judge {
+pub(super) struct KeeperCondition {
     expect: ExpectKeeper,
     started: Instant,
     seen_once: bool,
-    /// How many are ready and whether the operator works on the change, and since when that is so.
+    /// How many are ready and whether the operator is applying the change, and since when that is so.
     moved: Option<((usize, bool), Instant)>,
     pub(super) operator: Option<operator::Presence>,
     warned: bool,
-    lasting: Lasting,
+    ages: FindingAges,
 }
 
-impl Judgement<KeeperInstallation> for Judge {
+impl Evaluate<KeeperInstallation> for KeeperCondition {
     type Step = Step;
 
     fn judge(&mut self, seen: &Seen<KeeperInstallation>, now: Instant) -> Verdict<Step> {
         let pending = |progress: &str| Verdict::Pending(Pending { progress: progress.to_owned(), ..Pending::default() });
         if seen.object.listed.is_none() || seen.sets.listed.is_none() {
-            return pending("asking the API server how the Keeper is");
+            return pending("reading the Keeper's status");
         }
         let gone = |what: &str| Verdict::Failed(FailureKind::Precondition, vec![format!("{} {what}", self.expect)]);
         let Some(keeper) = seen.object.named(&self.expect.name) else {
             if self.seen_once || seen.object.is_newer_than(self.started, self.expect.written.revision) {
-                return gone("was deleted by someone else meanwhile");
+                return gone("was deleted by another client");
             }
             return pending("waiting for the API server to show the Keeper");
         };
@@ -132,10 +132,10 @@ impl Judgement<KeeperInstallation> for Judge {
             if !seen.object.is_newer_than(self.started, self.expect.written.revision) {
                 return pending("waiting for the API server to show the Keeper");
             }
-            return gone("was deleted and made anew by someone else meanwhile");
+            return gone("was recreated by another client");
         }
         if keeper.metadata.is_deleting() {
-            return gone("is being deleted by someone else");
+            return gone("is being deleted by another client");
         }
         if self.expect.written.generation.is_some_and(|generation| keeper.metadata.generation() < generation) {
             return pending("waiting for the API server to show the Keeper");
@@ -145,9 +145,9 @@ impl Judgement<KeeperInstallation> for Judge {
     }
 }
 
-impl Judge {
+impl KeeperCondition {
     pub(super) fn new(expect: ExpectKeeper, started: Instant) -> Self {
-        Self { expect, started, seen_once: false, moved: None, operator: None, warned: false, lasting: Lasting::default() }
+        Self { expect, started, seen_once: false, moved: None, operator: None, warned: false, ages: FindingAges::default() }
     }
 
     fn progress(&mut self, keeper: &KeeperInstallation, seen: &Seen<KeeperInstallation>, now: Instant) -> Verdict<Step> {
@@ -177,7 +177,7 @@ impl Judge {
         }
         if keeper.spec.is_suspended() {
             let reason = format!(
-                "{} was suspended by someone else meanwhile: the clickhouse-operator leaves it as it is until `spec.suspend` is `no` again",
+                "{} was suspended by another client: the clickhouse-operator does not reconcile it until `spec.suspend` is `no` again",
                 self.expect
             );
             return Verdict::Failed(FailureKind::Precondition, vec![reason]);
@@ -193,11 +193,11 @@ impl Judge {
             return self.not_taken_up(&counted, self.started + UNANSWERED, now);
         }
         if hosts.all_ready() {
-            let progress = format!("{counted}: the operator finishes the change");
+            let progress = format!("{counted}: the operator is finishing the change");
             return Verdict::Pending(Pending { progress, again: Some(stuck), ..Pending::default() });
         }
-        let at_work = || format!("{counted}: the operator starts its members");
-        let Some(clues) = &seen.clues else {
+        let at_work = || format!("{counted}: the operator is starting its members");
+        let Some(evidence) = &seen.evidence else {
             if now >= since + QUIET {
                 return Verdict::Done(Step::Search);
             }
@@ -206,15 +206,15 @@ impl Judge {
         let stage = if caught_up { Stage::Done } else { Stage::Working };
         let ExpectKeeper { name, remedies, .. } = &self.expect;
         let written = keeper.metadata.written.as_ref();
-        let findings = clues.about(&About { name, hosts: &hosts.unready, sets, written, stage, remedies: *remedies });
-        let lasting = self.lasting.judge(&findings, &Graces::default(), now);
-        if !lasting.final_reasons.is_empty() {
-            return Verdict::Failed(FailureKind::Precondition, lasting.final_reasons);
+        let findings = evidence.about(&About { name, hosts: &hosts.unready, sets, written, stage, remedies: *remedies });
+        let ages = self.ages.judge(&findings, &GracePeriods::default(), now);
+        if !ages.reasons.is_empty() {
+            return Verdict::Failed(FailureKind::Precondition, ages.reasons);
         }
         let progress = findings.first().map_or_else(at_work, |finding| format!("{counted}: {}", finding.row));
         let reasons: Vec<String> = findings.into_iter().map(|finding| finding.text).collect();
         let so_far = (!reasons.is_empty()).then_some(counted);
-        Verdict::Pending(Pending { progress, reasons, so_far, again: lasting.again, warn: None })
+        Verdict::Pending(Pending { progress, reasons, so_far, again: ages.again, warn: None })
     }
 
     /// Nobody has taken up the change yet; from `tell` on that is told.

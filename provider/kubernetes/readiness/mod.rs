@@ -2,23 +2,23 @@
 //!
 //! What is observed goes into pure judgements; watches and time are outside of them.
 
-mod balancer;
-mod gone;
+mod load_balancer;
+mod deletion;
 mod growth;
 mod idle;
 mod installation;
 mod judge;
 mod keeper;
 pub mod operator;
-mod trouble;
+mod evidence;
 mod watching;
 
-pub use balancer::await_load_balancer;
-pub use gone::{Leaving, await_gone};
+pub use load_balancer::await_load_balancer;
+pub use deletion::{DeletedObject, await_deletion};
 pub use growth::{Owner, await_growth};
 pub use idle::{await_keeper_idle, await_keeper_left};
 pub use installation::{Expect, await_installation};
-pub use judge::NotDone;
+pub use judge::Incomplete;
 pub use keeper::{ExpectKeeper, await_keeper};
 
 use std::collections::{HashMap, HashSet};
@@ -72,7 +72,7 @@ impl From<Error> for NotReady {
 
 /// A watch that is not allowed will never say anything. Other trouble passes: also that with credentials, since each wait follows a call
 /// that was answered.
-fn hopeless(trouble: Option<&Error>) -> Option<(FailureKind, Vec<String>)> {
+fn permanent_error(trouble: Option<&Error>) -> Option<(FailureKind, Vec<String>)> {
     trouble
         .filter(|error| matches!(error, Error::Forbidden { .. } | Error::CrdMissing { .. }))
         .map(|error| (error.kind(), vec![error.to_string()]))
@@ -95,7 +95,7 @@ fn unreached(servers: &[&str]) -> String {
 }
 
 /// What to show while a watch gets no news.
-fn interrupted(trouble: &Error) -> String {
+fn watch_trouble(trouble: &Error) -> String {
     format!("waiting for the API server: {trouble}")
 }
 
@@ -139,7 +139,7 @@ impl<'a> Hosts<'a> {
         let expected: HashSet<&str> = hosts.iter().copied().collect();
         hosts.extend(others.into_iter().filter(|host| !expected.contains(host)));
         let wanted = layout.planned.max(hosts.len());
-        let is_ready = |host: &str| live.get(host).is_some_and(|set| serves(set));
+        let is_ready = |host: &str| live.get(host).is_some_and(|set| is_ready(set));
         let unready: Vec<&str> = hosts.iter().copied().filter(|host| !is_ready(host)).collect();
         Self { wanted, ready: hosts.len() - unready.len(), unready }
     }
@@ -156,7 +156,7 @@ impl<'a> Hosts<'a> {
 }
 
 /// Whether a StatefulSet's pod is there, of the newest revision, and ready.
-fn serves(set: &StatefulSet) -> bool {
+fn is_ready(set: &StatefulSet) -> bool {
     let wanted = set.spec.replicas.unwrap_or(1);
     set.status.as_ref().is_some_and(|status| {
         let newest =
@@ -170,7 +170,7 @@ fn serves(set: &StatefulSet) -> bool {
 }
 
 /// Whether a StatefulSet has no pod and is to have none.
-fn stands(set: &StatefulSet) -> bool {
+fn is_scaled_to_zero(set: &StatefulSet) -> bool {
     set.spec.replicas == Some(0)
         && set.status.as_ref().is_none_or(|status| status.observed_generation >= set.metadata.generation() && status.replicas == 0)
 }

@@ -38,23 +38,23 @@ impl Presence {
         match self {
             Self::Absent => format!("no clickhouse-operator runs in this Kubernetes cluster; install it with `{INSTALL_OPERATOR}`"),
             Self::Traces => format!(
-                "the clickhouse-operator that has worked here has not taken it up: it is busy, down, or removed (no Deployment of it was found); \
-                 see whether it runs and what it logs, or install it with `{INSTALL_OPERATOR}`"
+                "the clickhouse-operator that has worked here has not reconciled it: it is busy, down, or removed (no Deployment of it was found); \
+                 check that it runs, and its log, or install it with `{INSTALL_OPERATOR}`"
             ),
             Self::In(places) if places.iter().any(|place| place == namespace) => {
                 format!(
-                    "the clickhouse-operator of namespace `{namespace}` has not taken it up; see whether it runs (`kubectl get pods --namespace {namespace}`) and what it logs"
+                    "the clickhouse-operator of namespace `{namespace}` has not reconciled it; see whether it runs (`kubectl get pods --namespace {namespace}`) and its log"
                 )
             }
             Self::In(places) => {
                 let places = places.iter().map(|place| format!("`{place}`")).collect::<Vec<_>>().join(", ");
                 format!(
-                    "a clickhouse-operator is installed in namespace {places}, but has not taken it up: it is busy or down, or it does not watch namespace \
+                    "a clickhouse-operator is installed in namespace {places}, but has not reconciled it: it is busy or down, or it does not watch namespace \
                      `{namespace}` (outside of kube-system it watches only its own unless its configuration or WATCH_NAMESPACES says otherwise)"
                 )
             }
             Self::Unknown => format!(
-                "no clickhouse-operator has taken it up: none runs, none watches namespace `{namespace}`, or it is busy; install one with \
+                "no clickhouse-operator has reconciled it: none runs, none watches namespace `{namespace}`, or it is busy; install one with \
                  `{INSTALL_OPERATOR}` where there is none"
             ),
         }

@@ -2,9 +2,9 @@
 
 use tokio::time::Instant;
 
-use super::trouble::{Clues, Search};
-use super::{hopeless, interrupted};
-use crate::kubernetes::observe::{Observed, StatefulSet};
+use super::evidence::{EvidenceSnapshot, EvidenceWatch};
+use super::{permanent_error, watch_trouble};
+use crate::kubernetes::observe::{Watched, StatefulSet};
 use crate::kubernetes::wait::{Condition, Verdict};
 use crate::kubernetes::watch::{Snapshot, Subscription};
 
@@ -13,26 +13,26 @@ pub(super) struct Seen<K> {
     pub(super) object: Snapshot<K>,
     pub(super) sets: Snapshot<StatefulSet>,
     /// `None` while nobody looks for reasons.
-    pub(super) clues: Option<Clues>,
+    pub(super) evidence: Option<EvidenceSnapshot>,
 }
 
 /// Says of what is seen whether it serves. Pure; time comes in as an argument.
-pub(super) trait Judgement<K>: Send {
+pub(super) trait Evaluate<K>: Send {
     /// What is to be done next.
     type Step: Send;
 
     /// Judges what a server that answers has said.
     fn judge(&mut self, seen: &Seen<K>, now: Instant) -> Verdict<Self::Step>;
 
-    /// The same, also while the server does not answer: it is waited for, unless that is hopeless.
+    /// The same, also while the server does not answer: it is waited for, unless it never will.
     fn look(&mut self, seen: &Seen<K>, now: Instant) -> Verdict<Self::Step> {
         let trouble = seen.object.trouble.as_ref().or(seen.sets.trouble.as_ref());
-        if let Some((kind, reasons)) = hopeless(trouble) {
+        if let Some((kind, reasons)) = permanent_error(trouble) {
             return Verdict::Failed(kind, reasons);
         }
         let mut verdict = self.judge(seen, now);
         if let (Verdict::Pending(pending), Some(trouble)) = (&mut verdict, trouble) {
-            pending.progress = interrupted(trouble);
+            pending.progress = watch_trouble(trouble);
         }
         verdict
     }
@@ -42,17 +42,17 @@ pub(super) trait Judgement<K>: Send {
 pub(super) struct Watching<K, J> {
     pub(super) object: Subscription<K>,
     pub(super) sets: Subscription<StatefulSet>,
-    pub(super) search: Option<Search>,
-    pub(super) judge: J,
+    pub(super) search: Option<EvidenceWatch>,
+    pub(super) condition: J,
 }
 
-impl<K: Observed + Send + Sync, J: Judgement<K>> Condition for Watching<K, J> {
+impl<K: Watched + Send + Sync, J: Evaluate<K>> Condition for Watching<K, J> {
     type Met = J::Step;
 
-    fn look(&mut self, now: Instant) -> Verdict<J::Step> {
+    fn evaluate(&mut self, now: Instant) -> Verdict<J::Step> {
         let (object, sets) = (self.object.snapshot(), self.sets.snapshot());
-        let clues = self.search.as_mut().map(|search| search.clues(&sets.objects));
-        self.judge.look(&Seen { object, sets, clues }, now)
+        let evidence = self.search.as_mut().map(|search| search.evidence(&sets.objects));
+        self.condition.look(&Seen { object, sets, evidence }, now)
     }
 
     async fn changed(&mut self) {

@@ -48,11 +48,11 @@ pub(super) async fn log_in(user: &mut AuthInfo, deadline: Instant) -> Result<Opt
     let started = Instant::now();
     let Ok(printed) = timeout_at(deadline, run(&plugin, &command)).await else {
         let waited = started.elapsed().as_secs();
-        return Err(failed(&format!("`{command}` of the kubeconfig did not end within {waited} seconds; log in with it first, by hand")));
+        return Err(failed(&format!("`{command}` of the kubeconfig did not end within {waited} seconds; run it by hand to log in first")));
     };
     // JSON is YAML, and some plugins print the latter.
     let credential: Option<ExecCredential> = serde_saphyr::from_slice(&printed?).ok();
-    let gave_none = || failed(&format!("`{command}` of the kubeconfig printed no ExecCredential; log in with it first, by hand"));
+    let gave_none = || failed(&format!("`{command}` of the kubeconfig printed no ExecCredential; run it by hand to log in first"));
     let status = credential.and_then(|credential| credential.status).ok_or_else(gave_none)?;
     match (status.token, status.client_certificate_data, status.client_key_data) {
         (_, Some(certificate), Some(key)) => {
@@ -99,7 +99,7 @@ async fn run(plugin: &ExecConfig, command: &str) -> Result<Vec<u8>, Error> {
     };
     let ended = read.await.map_err(|cause| failed(&format!("`{command}` of the kubeconfig can't be waited for: {cause}")))?;
     if !ended.success() {
-        return Err(failed(&format!("`{command}` of the kubeconfig ended with {ended}; run it by hand to see why")));
+        return Err(failed(&format!("`{command}` of the kubeconfig ended with {ended}; run it by hand to find out why")));
     }
     Ok(printed)
 }

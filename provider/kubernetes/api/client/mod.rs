@@ -118,7 +118,7 @@ impl Session {
         let Ok(mut slot) = timeout_at(deadline, self.0.client.lock()).await else {
             let problem = kubeconfig::plugin(&self.0.settings)
                 .map_or_else(|| "the kubeconfig gives none".to_owned(), |command| format!("`{command}` of the kubeconfig has not ended"));
-            return Err(Error::Kubeconfig { message: format!("failed to get credentials: {problem}; log in with it first, by hand") });
+            return Err(Error::Kubeconfig { message: format!("failed to get credentials: {problem}; run it by hand to log in first") });
         };
         if let Some(connected) = slot.as_ref().filter(|connected| connected.renew.is_none_or(|renew| Instant::now() < renew)) {
             return Ok(connected.client.clone());

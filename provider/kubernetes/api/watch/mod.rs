@@ -25,7 +25,7 @@ use super::backoff::Backoff;
 use super::client::{Session, request};
 use crate::kubernetes::error::{Error, Subject, Verb};
 use crate::kubernetes::meta::{FIELD_MANAGER, Kind, MANAGED_BY};
-use crate::kubernetes::observe::Observed;
+use crate::kubernetes::observe::Watched;
 use store::Store;
 
 /// How long a watch without subscribers goes on: one wait often follows another.
@@ -83,7 +83,7 @@ impl Scope {
     }
 
     /// The group that an object seen by a watch of this scope belongs to.
-    fn key_of<'a, K: Observed>(&self, object: &'a K) -> &'a str {
+    fn key_of<'a, K: Watched>(&self, object: &'a K) -> &'a str {
         match self {
             Self::Name(_) | Self::Ours(_) | Self::Only(_) => object.slim().name(),
             Self::OfInstallation(_) | Self::OfKeeper(_) => object.slim().owner().unwrap_or_default(),
@@ -110,7 +110,7 @@ impl SharedWatches {
     /// Joins the watch of `kind` in `namespace` (`None` for kinds without one), or starts it.
     pub(crate) fn subscribe<K>(session: &Session, kind: Kind, namespace: Option<&str>, scope: &Scope) -> Subscription<K>
     where
-        K: Observed + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K: Watched + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
         let key = Key {
             fields: TypeId::of::<K>(),
@@ -150,7 +150,7 @@ pub(crate) struct Subscription<K> {
     changed: watch::Receiver<()>,
 }
 
-impl<K: Observed> Subscription<K> {
+impl<K: Watched> Subscription<K> {
     /// What is known now.
     pub(crate) fn snapshot(&mut self) -> Snapshot<K> {
         self.changed.mark_unchanged();
@@ -188,7 +188,7 @@ impl<K> Drop for Subscription<K> {
 
 async fn run<K>(session: Session, key: Key, scope: Scope, shared: Arc<Shared<K>>)
 where
-    K: Observed + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Watched + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let following = async {
         let mut backoff = Backoff::default();
@@ -229,7 +229,7 @@ async fn left_alone<K>(session: &Session, key: &Key, shared: &Shared<K>) {
 /// back even when nothing has changed there.
 async fn follow<K>(session: &Session, key: &Key, scope: &Scope, shared: &Shared<K>, backoff: &mut Backoff) -> Error
 where
-    K: Observed + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Watched + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let config = watcher::Config {
         label_selector: key.selector.clone(),

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{EVERYBODY, Scope};
 use crate::kubernetes::error::Error;
-use crate::kubernetes::observe::Observed;
+use crate::kubernetes::observe::Watched;
 
 /// All objects that a watch knows, in the groups that subscribers are told about.
 pub(super) struct Store<K> {
@@ -31,7 +31,7 @@ pub(super) struct Group<K> {
     pub(super) changed: watch::Sender<()>,
 }
 
-impl<K: Observed> Store<K> {
+impl<K: Watched> Store<K> {
     pub(super) fn group(&mut self, name: &str) -> &mut Group<K> {
         self.groups.entry(name.to_owned()).or_insert_with(|| Group { objects: BTreeMap::new(), changed: watch::Sender::new(()) })
     }
@@ -106,7 +106,7 @@ pub(crate) struct Snapshot<K> {
     pub(crate) trouble: Option<Error>,
 }
 
-impl<K: Observed> Snapshot<K> {
+impl<K: Watched> Snapshot<K> {
     /// The object of this name.
     pub(crate) fn named(&self, name: &str) -> Option<&K> {
         self.objects.iter().find(|object| object.slim().name() == name).map(AsRef::as_ref)

@@ -168,7 +168,7 @@ impl Aspect for Access {
         let username = username.unwrap_or_else(|| DEFAULT_USER.to_owned());
         check_username(check, &username);
         if username.len() > USERNAME {
-            let reason = format!("has {} characters, at most {USERNAME} are taken: shorten it", username.len());
+            let reason = format!("has {} characters, at most {USERNAME} are allowed: shorten it", username.len());
             check.fail_newly("admin.username".into(), reason);
         }
         if networks.as_ref().is_some_and(Vec::is_empty) {
@@ -299,16 +299,16 @@ fn credential(
         }
         (Some(password), None) => {
             if password.is_empty() {
-                check.fail("admin.password", "must not be empty; leave it out to have one made");
+                check.fail("admin.password", "must not be empty; leave it out to have one generated");
             }
             if version.is_some() {
-                check.fail(VERSION, "makes a new password, but `admin.password` is given: remove one of them");
+                check.fail(VERSION, "generates a new password, but `admin.password` is given: remove one of them");
             }
             Credential::Given(password.into())
         }
         (None, Some(secret)) => {
             if version.is_some() {
-                check.fail(VERSION, "makes a new password, but `admin.existingSecret` holds it: remove one of them");
+                check.fail(VERSION, "generates a new password, but `admin.existingSecret` holds it: remove one of them");
             }
             let (secret, key) = check.secret_key("admin.existingSecret", &secret, PASSWORD_KEY);
             Credential::Existing { secret, key }

@@ -102,7 +102,7 @@ impl<'a> Checker<'a> {
     pub(super) fn is_for_one_pod_template(&mut self, path: &str, is_given: bool) {
         if is_given && self.adopted().is_some_and(|adopted| adopted.pod == Template::Several) {
             let reason =
-                "the hosts' pods don't come from one template of this installation: say it in `chiOverrides.templates.podTemplates`";
+                "the hosts' pods don't come from one template of this installation: set it in `chiOverrides.templates.podTemplates`";
             self.fail(path, reason);
         }
     }
@@ -110,7 +110,7 @@ impl<'a> Checker<'a> {
     /// Refuses an input of volumes that come from several templates of somebody else's.
     pub(super) fn is_for_one_claim_template(&mut self, path: &str, template: &Template, is_given: bool) {
         if is_given && *template == Template::Several {
-            let reason = "not all hosts have the same volumes: say it in `chiOverrides.templates.volumeClaimTemplates`";
+            let reason = "not all hosts have the same volumes: set it in `chiOverrides.templates.volumeClaimTemplates`";
             self.fail(path, reason);
         }
     }
@@ -190,7 +190,7 @@ impl<'a> Checker<'a> {
         let is_operators = |prefix: &str| prefix.ends_with("clickhouse.altinity.com") || prefix.ends_with("clickhouse-keeper.altinity.com");
         let path = PropertyPath::from(path).key(key);
         if key == MANAGED_BY || key.starts_with("pulumi-clickhouse/") {
-            let reason = format!("`{key}` is what this provider knows its own objects by: choose another key");
+            let reason = format!("`{key}` is reserved for this provider: choose another key");
             self.fail_newly(path.clone(), reason);
         }
         if !sound {
@@ -199,7 +199,7 @@ impl<'a> Checker<'a> {
                 format!("`{key}` is not a valid key: letters, digits, `-`, `_` and `.`, after a DNS name and `/` where wanted"),
             );
         } else if prefix.is_some_and(is_operators) {
-            self.fail_at(path, format!("`{key}` is the operator's own: it would take the object for one of its making and delete it"));
+            self.fail_at(path, format!("`{key}` is reserved for the operator, which would take the object for its own and delete it"));
         }
     }
 }
@@ -214,7 +214,7 @@ fn at<'a>(value: &'a Value, path: &PropertyPath) -> Option<&'a Value> {
 /// Why `name` is not a valid name for the operator, or `None`.
 pub(super) fn name_problem(name: &str, longest: usize) -> Option<String> {
     if name.len() > longest {
-        return Some(format!("`{name}` has {} characters, at most {longest} fit: shorten it", name.len()));
+        return Some(format!("`{name}` has {} characters, at most {longest} are allowed: shorten it", name.len()));
     }
     let sound = name.starts_with(|c: char| c.is_ascii_lowercase())
         && !name.ends_with('-')

@@ -243,7 +243,7 @@ fn tag_problem(tag: &str) -> Option<String> {
         && tag.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
     let example = VERSION;
     if tag == "latest" || tag == "head" {
-        Some(format!("`{tag}` is another release each time a node pulls it: name a release, for example `{example}`"))
+        Some(format!("`{tag}` is not a fixed release: name a release, for example `{example}`"))
     } else {
         (!well_formed).then(|| format!("`{tag}` is not a valid image tag: name a release, for example `{example}`"))
     }

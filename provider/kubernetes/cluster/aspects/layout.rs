@@ -61,7 +61,7 @@ impl Aspect for Layout {
         let hosts = u64::from(shards) * u64::from(replicas);
         if hosts > MOST_HOSTS {
             let reason = format!(
-                "{shards} shards of {replicas} replicas are {hosts} hosts, at most {MOST_HOSTS} are supported: ask for fewer, or make several clusters"
+                "{shards} shards of {replicas} replicas are {hosts} hosts, at most {MOST_HOSTS} are supported: use fewer, or several clusters"
             );
             check.fail("shards", reason);
             // Whoever goes on all the same has little to go through.

@@ -163,7 +163,7 @@ macro_rules! aspects {
         }
 
         /// `args` with the defaults that depend on nothing else; `had_keeper` says whether the cluster has a Keeper already.
-        pub(super) fn complete(mut args: ClusterArgs, had_keeper: bool) -> ClusterArgs {
+        pub(super) fn with_defaults(mut args: ClusterArgs, had_keeper: bool) -> ClusterArgs {
             $(<$flat_aspect as Aspect>::complete(&mut args, had_keeper);)*
             $(<$below_aspect as Aspect>::complete(&mut args, had_keeper);)*
             args

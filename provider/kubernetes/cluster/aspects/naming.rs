@@ -167,7 +167,7 @@ fn names_together(check: &mut Checker<'_>, name: &str, cluster_name: &str) {
     if let Some(prefix) = OPERATORS_PREFIXES.into_iter().find(|prefix| name.starts_with(prefix)) {
         let rest = &name[prefix.len()..];
         let reason = format!(
-            "`{name}` is the name that the operator gives to a Service of a cluster `{rest}`, which would take over this cluster's own: leave out `{prefix}`, or put it \
+            "`{name}` is the name that the operator gives to a Service of a cluster `{rest}`, which would replace this cluster's own: leave out `{prefix}`, or put it \
              at the end"
         );
         check.fail_newly("name".into(), reason);

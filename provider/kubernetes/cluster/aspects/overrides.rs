@@ -86,12 +86,12 @@ fn check_free_form(name: &str, given: Option<&FreeForm>, check: &mut Checker<'_>
 fn look_into(value: &Value, path: &PropertyPath, depth: usize, check: &mut Checker<'_>) {
     match value {
         Value::Object(_) | Value::Array(_) if depth > DEEPEST => {
-            check.fail_newly(path.clone(), format!("is nested too deeply: at most {DEEPEST} levels are taken"));
+            check.fail_newly(path.clone(), format!("is nested too deeply: at most {DEEPEST} levels are allowed"));
         }
         Value::Object(map) => map.iter().for_each(|(key, value)| look_into(value, &path.key(key), depth + 1, check)),
         Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| look_into(item, &path.index(index), depth + 1, check)),
         Value::Number(number) if number.as_f64().is_some_and(|number| number.fract() == 0.0 && number.abs() >= INEXACT) => {
-            let reason = "is a whole number that Pulumi can't carry exactly (9007199254740991 is the largest): write it in quotes";
+            let reason = "is an integer that Pulumi can't represent exactly (the largest is 9007199254740991): write it in quotes";
             check.fail_newly(path.clone(), reason);
         }
         _ => {}

@@ -8,7 +8,7 @@ use super::adopted::{ClaimStyle, Template, named as template};
 use super::draft::InstallationDraft;
 use super::read::{named, text};
 use super::{Adopted, Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
-use crate::kubernetes::diagnose::Remedies;
+use crate::kubernetes::diagnosis::Remedies;
 
 /// The templates of the volume claims.
 pub(super) const DATA: &str = "data";
@@ -162,7 +162,7 @@ impl Aspect for Storage {
         let ephemeral = ephemeral.unwrap_or_default();
         let of_volumes = [("size", size.is_some()), ("storageClass", storage_class.is_some()), ("accessModes", access_modes.is_some())];
         for (field, _) in of_volumes.into_iter().filter(|(_, is_given)| ephemeral && *is_given) {
-            let reason = "has no meaning with `ephemeral: true`, where there is no volume: remove one of them";
+            let reason = "has no effect with `ephemeral: true`, where there is no volume: remove one of them";
             check.fail(&format!("storage.{field}"), reason);
         }
         let says_something = size.is_some() || storage_class.is_some() || access_modes.is_some();

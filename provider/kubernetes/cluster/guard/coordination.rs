@@ -11,7 +11,7 @@ const ZOOKEEPER: &str = "chiOverrides.configuration.zookeeper";
 
 /// What replicas know together and lose sight of.
 pub(super) fn losses(from: &Shape, to: &Shape) -> Vec<Finding> {
-    const READ_ONLY: &str = "what it knows of replicated tables: they become read-only";
+    const READ_ONLY: &str = "the metadata of replicated tables: they become read-only";
     let mut found = Vec::new();
     for (cluster, old) in &from.coordination {
         let Some(new) = to.coordination.get(cluster) else { continue };
@@ -20,10 +20,10 @@ pub(super) fn losses(from: &Shape, to: &Shape) -> Vec<Finding> {
         let keeper_goes = from.keeper.is_some() && to.keeper.is_none();
         match &old.ensemble {
             Ensemble::Keeper if !old.ensemble.is_same(&new.ensemble) || keeper_goes => {
-                lose("coordination", format!("the Keeper goes, and with it {READ_ONLY}"));
+                lose("coordination", format!("the Keeper is removed, and with it {READ_ONLY}"));
             }
             Ensemble::Servers(servers) if !old.ensemble.is_same(&new.ensemble) => {
-                lose("coordination", format!("{} is left, and with it {READ_ONLY}", cut(servers.iter().map(String::as_str))));
+                lose("coordination", format!("{} is no longer used, and with it {READ_ONLY}", cut(servers.iter().map(String::as_str))));
             }
             Ensemble::Keeper | Ensemble::Servers(_) if old.root != new.root => {
                 let name = |root: &str| if root.is_empty() { "/".to_owned() } else { root.to_owned() };
@@ -51,7 +51,7 @@ pub(super) fn keeper(from: &Shape, to: &Shape) -> Vec<Finding> {
         lose(
             None,
             &[KEEPER_CLUSTERS, "chkOverrides.templates.podTemplates"],
-            format!("the Keeper's members {gone} go and empty ones come: replicated tables become read-only"),
+            format!("the Keeper's members {gone} are replaced by empty ones: replicated tables become read-only"),
         );
         return found;
     }
@@ -73,7 +73,7 @@ pub(super) fn keeper(from: &Shape, to: &Shape) -> Vec<Finding> {
     let dropped: Vec<_> = dropped.collect();
     if !dropped.is_empty() {
         let reason = format!(
-            "the Keeper does not use {} any more, and with it what it knows of replicated tables: they become read-only",
+            "the Keeper no longer uses {}, and loses its metadata of replicated tables: they become read-only",
             cut(dropped)
         );
         lose(None, &KEEPER_VOLUMES, reason);

@@ -60,7 +60,7 @@ pub(super) fn losses(from: &Shape, to: &Shape) -> Vec<Finding> {
             .partition(|host| lasting.contains_key(&(cluster, host.part.as_str())));
         if after.is_empty() {
             if !gone.is_empty() {
-                lose(None, &[CLUSTERS], format!("the cluster `{cluster}` goes, and with it all data of {}", listed(&gone)));
+                lose(None, &[CLUSTERS], format!("the cluster `{cluster}` is removed, and with it all data of {}", listed(&gone)));
             }
             continue;
         }
@@ -68,14 +68,14 @@ pub(super) fn losses(from: &Shape, to: &Shape) -> Vec<Finding> {
         if !of_shards.is_empty() {
             let what = match (old_shards.len(), new_shards.len()) {
                 (old, new) if new < old => format!("{old} shards become {new}"),
-                _ => "shards go or are renamed".to_owned(),
+                _ => "shards are removed or renamed".to_owned(),
             };
             lose(Some("shards"), &[CLUSTERS], format!("{what}, which loses all data of {}", listed(&of_shards)));
         }
         if !of_replicas.is_empty() {
             let what = match (replicas(&before), replicas(&after)) {
                 (old, new) if new < old => format!("{old} replicas become {new}"),
-                _ => "replicas go or are renamed".to_owned(),
+                _ => "replicas are removed or renamed".to_owned(),
             };
             // Where nobody of a shard stays, nobody has its data.
             let stays = |host: &&Host| kept.iter().any(|kept| kept.shard_name == host.shard_name);

@@ -55,7 +55,7 @@ pub(super) fn overridden_hosts(old: Option<&ClusterArgs>, filled: &Known<Cluster
     let installations = places.into_iter().zip([Some(clickhouse), keeper]);
     let failures = installations.filter_map(|((path, _), installation)| {
         let count = installation.filter(Installation::is_too_large)?.count;
-        let reason = format!("makes {count} hosts, at most {MOST_HOSTS} are supported: ask for fewer, or make several clusters");
+        let reason = format!("makes {count} hosts, at most {MOST_HOSTS} are supported: use fewer, or several clusters");
         Some(CheckFailure::new(format!("{path}.configuration.clusters").as_str(), reason))
     });
     failures.filter(|failure| !filled.is_unknown(&failure.path)).collect()
@@ -68,7 +68,7 @@ pub(super) fn refusals(from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Ve
     if new.value.operations.allow_data_loss != Some(true) {
         refusals.extend(at_their_paths(losses, from, to, new).into_iter().map(|CheckFailure { path, reason }| CheckFailure {
             path,
-            reason: format!("{reason}; to do it all the same set `allowDataLoss: true`"),
+            reason: format!("{reason}; to do it anyway set `allowDataLoss: true`"),
         }));
     }
     refusals
@@ -82,7 +82,7 @@ pub(super) fn warnings(from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Ve
     let lost = at_their_paths(losses, from, to, new);
     if lost.is_empty() && new.unknown.is_empty() {
         let reason =
-            "`allowDataLoss: true` is set, though this change loses nothing: remove it, or a later change that does is not refused";
+            "`allowDataLoss: true` is set, though this change loses nothing: remove it, or a later change that loses data is not refused";
         return vec![reason.to_owned()];
     }
     lost.into_iter().map(|CheckFailure { path, reason }| format!("{path}: {reason}; `allowDataLoss` is set, so it is done")).collect()
@@ -142,8 +142,7 @@ fn impossible(from: &Shape, to: &Shape) -> Vec<Finding> {
         if let Some((old, new)) = group.of_another_class() {
             let name = |class: &Option<String>| class.as_ref().map_or_else(|| "the default class".to_owned(), |class| format!("`{class}`"));
             let reason = format!(
-                "volumes that exist keep their class, so it can't change from {} to {}: make a second cluster of the new class and move the data; where there \
-                 is none yet, destroy this one, delete its claims (`kubectl delete pvc`) and make it again",
+                "existing volumes keep their class, so it can't change from {} to {}: create a second cluster with the new class and move the data; if there is no data yet, destroy this one, delete its claims (`kubectl delete pvc`) and create it again",
                 name(old),
                 name(new)
             );

@@ -88,15 +88,15 @@ pub(super) fn losses(from: &Shape, to: &Shape) -> Vec<Finding> {
             Holds::Data if moves => (
                 None,
                 format!(
-                    "the data of the volume template `{template}` is not used any more: hosts begin with empty volumes, and {fate} {names}"
+                    "the data of the volume template `{template}` is no longer used: hosts begin with empty volumes, and {fate} {names}"
                 ),
             ),
             Holds::Data => {
                 let all = volumes_of(claims.len());
                 (Some("storage.ephemeral"), format!("the data moves to another place, which loses what is on {all}: {fate} {names}"))
             }
-            Holds::Logs => (Some("storage.logs"), format!("the volumes of the logs are not used any more, and {fate} {names}")),
-            Holds::Other => (None, format!("the volumes of the template `{template}` are not used any more, and {fate} {names}")),
+            Holds::Logs => (Some("storage.logs"), format!("the volumes of the logs are no longer used, and {fate} {names}")),
+            Holds::Other => (None, format!("the volumes of the template `{template}` are no longer used, and {fate} {names}")),
         };
         found.push(Finding { input, overrides: &VOLUMES, about: template.to_owned(), reason });
     }
@@ -145,7 +145,7 @@ pub(super) fn policies(from: &Shape, to: &Shape) -> Vec<Finding> {
             overrides,
             about: group.template.clone(),
             reason: format!(
-                "`Operator` becomes `StatefulSet`, a way back that the operator does not promise to keep the data on: {}",
+                "`Operator` becomes `StatefulSet`, which the operator does not promise to do without data loss: {}",
                 cut(group.claims.iter().map(|(name, ..)| *name))
             ),
         });

@@ -1,5 +1,5 @@
 //! The objects of a cluster, one row each. All that is done with them walks the rows: the dry run, the rollout, the refresh, what is
-//! missing, the removal, the unique ids, the rights that README asks for.
+//! missing, the deletion, the unique ids, the rights that README asks for.
 //!
 //! A new object is a row here and a renderer in `manifest/`. A column that a row leaves out does not compile; `tests/objects.rs` has a
 //! row of its own to show that no other line is needed.
@@ -102,7 +102,7 @@ pub(super) enum Leaves {
     Hosts,
     /// When no host needs it any more.
     AfterHosts,
-    /// After all else: as long as it is there an interrupted removal is known for this stack's.
+    /// After all else: as long as it is there an interrupted deletion is known for this stack's.
     Last,
     /// At the very end, if the cluster made it and nothing else is in it.
     IfEmpty,
@@ -353,7 +353,7 @@ impl Uids {
     }
 
     /// Whether a create was interrupted before the installation was made: what else there is may not be known of.
-    pub(super) fn began_only(&self) -> bool {
+    pub(super) fn create_interrupted(&self) -> bool {
         self.installation.is_none() && self.namespace.is_none()
     }
 }

@@ -33,7 +33,7 @@ fn what_hosts_do_not_notice_is_not_told() {
 
 #[test]
 fn restarts_are_told_with_their_reasons() {
-    let alone = "one after the other; with one replica its shard is away meanwhile";
+    let alone = "one after the other; a shard with one replica is unavailable during its restart";
     for (new, reasons) in [
         (
             json!({"version": "25.9.1.1", "restartToken": "2"}),
@@ -63,14 +63,14 @@ fn the_keepers_restart_is_told_and_is_none_of_the_hosts() {
 
 #[test]
 fn stopping_and_growing_are_told() {
-    assert_eq!(told_of(json!({}), json!({"stopped": true})), ["stops all hosts; volumes and settings stay"]);
+    assert_eq!(told_of(json!({}), json!({"stopped": true})), ["stops all hosts; volumes and settings are kept"]);
     let grown = told_of(json!({}), json!({"shards": 3}));
-    assert_eq!(grown, ["adds 2 shards; ClickHouse does not spread existing data over them"]);
-    assert_eq!(told_of(json!({}), json!({"shards": 2})), ["adds 1 shard; ClickHouse does not spread existing data over it"]);
+    assert_eq!(grown, ["adds 2 shards; ClickHouse does not move existing data to them"]);
+    assert_eq!(told_of(json!({}), json!({"shards": 2})), ["adds 1 shard; ClickHouse does not move existing data to it"]);
     assert_eq!(told_of(json!({"stopped": true}), json!({"version": "25.9.1.1"})), ["starts all hosts"]);
     assert_eq!(told_of(json!({"stopped": true}), json!({"stopped": true, "version": "25.9.1.1"})), [""; 0]);
     let by_override = json!({"chiOverrides": {"configuration": {"clusters": [{"name": "cluster", "layout": {"shards": [{}, {}]}}]}}});
-    assert_eq!(told_of(json!({}), by_override), ["adds 1 shard; ClickHouse does not spread existing data over it"]);
+    assert_eq!(told_of(json!({}), by_override), ["adds 1 shard; ClickHouse does not move existing data to it"]);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn an_override_that_is_for_some_hosts_restarts_these() {
     let small = json!({"configuration": {"clusters": [{"name": "cluster", "layout": {"shards": [{}, {"templates": {"podTemplate": "small"}}]}}]},
         "templates": {"podTemplates": [{"name": "small", "spec": {"containers": [{"name": "clickhouse", "image": "clickhouse/clickhouse-server:25.9.1.1"}]}}]}});
     let told = told_of(json!({"shards": 2}), json!({"shards": 2, "chiOverrides": small}));
-    assert!(told.len() == 1 && told[0].starts_with("restarts 1 of 2 hosts one after the other; with one replica"), "{told:?}");
+    assert!(told.len() == 1 && told[0].starts_with("restarts 1 of 2 hosts one after the other; a shard with one replica"), "{told:?}");
     assert!(
         told[0].ends_with("(image `clickhouse/clickhouse-server:25.8.30.16` → `clickhouse/clickhouse-server:25.9.1.1`, resources)"),
         "{told:?}"
@@ -103,7 +103,7 @@ fn an_override_that_is_for_some_hosts_restarts_these() {
 #[test]
 fn what_is_not_known_yet_may_restart_the_hosts_and_no_more_is_said() {
     // Lifecycle L18.
-    let alone = "one after the other; with one replica its shard is away meanwhile";
+    let alone = "one after the other; a shard with one replica is unavailable during its restart";
     let told = |program: Value, paths: &[&str]| {
         let new = unknown(named(program), paths);
         effects(
@@ -127,7 +127,7 @@ fn what_stays_of_hosts_that_go_is_told() {
     let told = told_of(json!({"replicas": 2, "shards": 2}), json!({"replicas": 2}));
     assert!(told.len() == 1 && told[0].contains("`chi-db-cluster-1-0`") && told[0].contains("SYSTEM DROP REPLICA"), "{told:?}");
     let alone = told_of(json!({"shards": 2}), json!({}));
-    assert!(alone.len() == 1 && alone[0].contains("comes up with their rows") && !alone[0].contains("SYSTEM"), "{alone:?}");
+    assert!(alone.len() == 1 && alone[0].contains("starts with their rows") && !alone[0].contains("SYSTEM"), "{alone:?}");
     let deleted = json!({"reclaimPolicy": "Delete"});
     assert_eq!(told_of(json!({"shards": 2, "storage": deleted}), json!({"storage": deleted})), [""; 0]);
 }
@@ -135,7 +135,7 @@ fn what_stays_of_hosts_that_go_is_told() {
 #[test]
 fn what_existing_volumes_and_clients_do_not_take_over_is_told() {
     let told = told_of(json!({}), json!({"storage": {"accessModes": ["ReadWriteOncePod"]}}));
-    assert_eq!(told, ["volumes that exist keep their access modes; only new ones get `ReadWriteOncePod`"]);
+    assert_eq!(told, ["existing volumes keep their access modes; only new ones get `ReadWriteOncePod`"]);
     let told = told_of(json!({}), json!({"clusterDomain": "k8s.example"}));
     assert_eq!(told, ["gives the hosts other DNS names (`*.apps.svc.k8s.example`); clients have to use these"]);
 }
@@ -146,7 +146,7 @@ fn a_downgrade_and_new_volumes_for_logs_are_warned_of() {
     let warned = |old: Value, new: Value| warnings(&shape(old), &shape(new.clone()), &Known::all(checked(named(new))));
     let version = |version: &str| json!({"version": version});
     let told = warned(version("25.8.30.16"), version("24.8.1.1.altinitystable"));
-    assert_eq!(told, ["version: `24.8.1.1.altinitystable` is older than `25.8.30.16`, and may not be able to read what that has written"]);
+    assert_eq!(told, ["version: `24.8.1.1.altinitystable` is older than `25.8.30.16`, and may not be able to read its data"]);
     let keeper = |tag: &str| json!({"replicas": 2, "coordination": {"keeper": {"image": {"tag": tag}}}});
     assert!(warned(keeper("25.8.1"), keeper("25.3"))[0].starts_with("coordination.keeper.image: "));
     for (old, new) in [("25.8", "25.8.30.16"), ("25.8.9", "25.8.10"), ("25.8", "mine")] {

@@ -119,8 +119,8 @@ fn every_volume_and_the_coordination_are_guarded() {
     each_is_refused(
         &base,
         vec![
-            (json!({"coordination": {}}), "coordination", "`a.zoo`, `b.zoo` is left"),
-            (json!({"coordination": external(&["c.zoo"], "/one")}), "coordination", "`a.zoo`, `b.zoo` is left"),
+            (json!({"coordination": {}}), "coordination", "`a.zoo`, `b.zoo` is no longer used"),
+            (json!({"coordination": external(&["c.zoo"], "/one")}), "coordination", "`a.zoo`, `b.zoo` is no longer used"),
             (json!({"coordination": external(&["a.zoo"], "/two")}), "coordination.external.root", "`/one` becomes `/two`"),
         ],
     );

@@ -64,7 +64,7 @@ fn a_keepers_image_is_only_derived_from_the_official_servers() {
     };
     let lacking = own(json!({"replicas": 2}));
     let found = told_of(None, lacking.clone());
-    assert!(found.len() == 1 && found[0].starts_with("coordination.keeper.image: must be given"), "{found:?}");
+    assert!(found.len() == 1 && found[0].starts_with("coordination.keeper.image: is required"), "{found:?}");
     for program in [
         own(json!({})),
         own(json!({"replicas": 2, "coordination": {"external": {"nodes": ["zk"]}}})),

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::kubernetes::cluster::aspects::{Provisioner, ReclaimPolicy};
 use crate::kubernetes::cluster::login::is_overridden;
-use crate::kubernetes::cluster::outputs::{Observed, outputs};
+use crate::kubernetes::cluster::outputs::{ServerFacts, outputs};
 use crate::kubernetes::cluster::shape::{Claim, Ensemble, Existence, Holds, Installation, Shape};
 
 fn shape(spec: Value) -> Shape {
@@ -273,7 +273,7 @@ fn outputs_and_the_login_follow_overrides() {
     let of = |overrides: Value| {
         let cluster = cluster(json!({"name": "db", "replicas": 2, "chiOverrides": overrides}));
         let overridden = is_overridden(&cluster);
-        (outputs(&cluster, &login(), &Observed::default()), overridden)
+        (outputs(&cluster, &login(), &ServerFacts::default()), overridden)
     };
     let layout = |layout: Value| json!({"configuration": {"clusters": [{"name": "cluster", "layout": layout}, {"name": "two"}]}});
     let (state, overridden) = of(layout(json!({"shards": [{"name": "a"}, {"name": "b", "replicasCount": 1}]})));
@@ -305,7 +305,7 @@ fn outputs_and_the_login_follow_overrides() {
     ] {
         assert_eq!(of(json!({"configuration": {"users": users}})).1, expected, "{users}");
     }
-    let services = |program: Value| outputs(&cluster(program), &login(), &Observed::default()).shard_services;
+    let services = |program: Value| outputs(&cluster(program), &login(), &ServerFacts::default()).shard_services;
     assert_eq!(services(json!({"name": "db", "shards": 2})), ["shard-db-cluster-0", "shard-db-cluster-1"]);
     assert_eq!(services(json!({"name": "db", "shards": 2, "perShardServices": false})), [""; 0]);
 }

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 pub(super) use self::limits::Limits;
 use self::status::{hosts, is_final, is_too_old, newest_error, rolling_out, was_interrupted};
 use super::operator::Presence;
-use super::trouble::About;
-use super::watching::{Judgement, Seen};
+use super::evidence::About;
+use super::watching::{Evaluate, Seen};
 use super::{Expect, Hosts, QUIET, Written, external, unreached};
-use crate::kubernetes::diagnose::{Lasting, Stage};
+use crate::kubernetes::diagnosis::{FindingAges, Stage};
 use crate::kubernetes::error::Error;
 use crate::kubernetes::observe::{Installation, InstallationStatus};
 use crate::kubernetes::wait::{Pending, Verdict};
@@ -33,7 +33,7 @@ pub(super) enum Step {
     /// It serves.
     Ready,
     /// Send another task: the operator says that it is done with ours, but it is not.
-    FreshTask(NotDone),
+    Resubmit(Incomplete),
     /// Look at pods, volumes and events too.
     Search,
     /// Find out whether an operator runs.
@@ -42,17 +42,17 @@ pub(super) enum Step {
 
 /// What the operator has not done of a task that it says is completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotDone {
+pub enum Incomplete {
     /// Anything: the task never started, and the change counts as made.
-    All,
+    Everything,
     /// A host was left without a pod.
-    AHost,
+    OneHost,
     /// What was left when it gave up because it could not reach the API server.
     Interrupted,
 }
 
 /// What a judgement remembers from look to look.
-pub(super) struct Judge {
+pub(super) struct InstallationCondition {
     expect: Arc<Expect>,
     limits: Limits,
     started: Instant,
@@ -61,10 +61,10 @@ pub(super) struct Judge {
     seen_once: bool,
     aborted_since: Option<Instant>,
     /// Whether this is a second task already.
-    retasked: bool,
+    resubmitted: bool,
     told: Told,
     pub(super) operator: Option<Presence>,
-    lasting: Lasting,
+    ages: FindingAges,
 }
 
 /// Why it isn't done yet.
@@ -85,7 +85,7 @@ impl Why {
         self.again.push(Some(tell));
         if now >= tell {
             let unreached = unreached(servers);
-            self.reasons.push(format!("{unreached}, which asks it before it makes a host; see whether it answers there"));
+            self.reasons.push(format!("{unreached}, which it needs to create a host; check that it is reachable from there"));
             self.row.get_or_insert(unreached);
         }
     }
@@ -101,12 +101,12 @@ struct Told {
 
 type Facts = (String, Option<String>, u32, usize, usize);
 
-impl Judgement<Installation> for Judge {
+impl Evaluate<Installation> for InstallationCondition {
     type Step = Step;
 
     fn judge(&mut self, seen: &Seen<Installation>, now: Instant) -> Verdict<Step> {
         if seen.object.listed.is_none() || seen.sets.listed.is_none() {
-            return waiting("asking the API server how the cluster is");
+            return waiting("reading the cluster's status");
         }
         let found = seen.object.objects.iter().find(|object| object.metadata.name() == self.expect.name);
         let Some(installation) = found else { return self.absent(&seen.object) };
@@ -121,7 +121,7 @@ impl Judgement<Installation> for Judge {
     }
 }
 
-impl Judge {
+impl InstallationCondition {
     pub(super) fn new(expect: Expect, limits: Limits, started: Instant) -> Self {
         Self {
             expect: Arc::new(expect),
@@ -130,25 +130,25 @@ impl Judge {
             moved: None,
             seen_once: false,
             aborted_since: None,
-            retasked: false,
+            resubmitted: false,
             told: Told::default(),
             operator: None,
-            lasting: Lasting::default(),
+            ages: FindingAges::default(),
         }
     }
 
     /// Goes on with another task in the place of the first.
-    pub(super) fn retask(&mut self, task_id: String, written: Written, now: Instant) {
+    pub(super) fn resubmit(&mut self, task_id: String, written: Written, now: Instant) {
         self.expect = Arc::new(Expect { task_id, written, ..Expect::clone(&self.expect) });
         self.started = now;
         (self.moved, self.aborted_since) = (None, None);
-        self.retasked = true;
+        self.resubmitted = true;
     }
 
     /// The installation is not in the watch: deleted, or not there yet.
     fn absent(&self, snapshot: &Snapshot<Installation>) -> Verdict<Step> {
         if self.seen_once || snapshot.is_newer_than(self.started, self.expect.written.revision) {
-            return failed(format!("{} was deleted by someone else meanwhile", self.expect));
+            return failed(format!("{} was deleted by another client", self.expect));
         }
         waiting("waiting for the API server to show the change")
     }
@@ -160,9 +160,9 @@ impl Judge {
             if !snapshot.is_newer_than(self.started, self.expect.written.revision) {
                 return Some(waiting("waiting for the API server to show the change"));
             }
-            return Some(failed(format!("{} was deleted and made anew by someone else meanwhile", self.expect)));
+            return Some(failed(format!("{} was recreated by another client", self.expect)));
         }
-        installation.metadata.is_deleting().then(|| failed(format!("{} is being deleted by someone else", self.expect)))
+        installation.metadata.is_deleting().then(|| failed(format!("{} is being deleted by another client", self.expect)))
     }
 
     fn progress(&mut self, installation: &Installation, seen: &Seen<Installation>, now: Instant) -> Verdict<Step> {
@@ -180,8 +180,7 @@ impl Judge {
         }
         if installation.spec.is_suspended() {
             return failed(format!(
-                "{expect} was suspended by someone else meanwhile: the clickhouse-operator leaves it as it is until `spec.suspend` is `no` again; \
-                 run `pulumi up` to have it go on"
+                "{expect} was suspended by another client: the clickhouse-operator does not reconcile it until `spec.suspend` is `no` again; run `pulumi up` to resume it"
             ));
         }
         if !begun && status.task_id.as_ref() != Some(&task) {
@@ -191,21 +190,21 @@ impl Judge {
             return Verdict::Failed(error.kind(), vec![error.to_string()]);
         }
         let lost = completed && ended && !begun;
-        if lost && !self.retasked {
-            return Verdict::Done(Step::FreshTask(NotDone::All));
+        if lost && !self.resubmitted {
+            return Verdict::Done(Step::Resubmit(Incomplete::Everything));
         }
 
         let quiet_since = self.note_facts(status, &hosts, now);
         let aborted = (status.status == "Aborted").then(|| newest_error(status));
         let search_at = self.limits.search_by.map_or(quiet_since + QUIET, |by| by.min(quiet_since + QUIET));
-        if seen.clues.is_none() && !stopped && !hosts.all_ready() && (aborted.is_some() || now >= search_at) {
+        if seen.evidence.is_none() && !stopped && !hosts.all_ready() && (aborted.is_some() || now >= search_at) {
             return Verdict::Done(Step::Search);
         }
 
-        let left_out = (completed && ended && !stopped && !self.retasked && hosts.leave_out(&seen.sets.objects))
+        let left_out = (completed && ended && !stopped && !self.resubmitted && hosts.leave_out(&seen.sets.objects))
             .then_some(quiet_since + self.limits.left_out);
         if left_out.is_some_and(|until| now >= until) {
-            return Verdict::Done(Step::FreshTask(NotDone::AHost));
+            return Verdict::Done(Step::Resubmit(Incomplete::OneHost));
         }
         let stage = match (ended, &aborted) {
             (true, None) if completed => Stage::Done,
@@ -215,12 +214,12 @@ impl Judge {
         let written = installation.metadata.written.as_ref();
         let about =
             About { name: &expect.name, hosts: &hosts.unready, sets: &seen.sets.objects, written, stage, remedies: expect.remedies };
-        let findings = seen.clues.as_ref().map(|clues| clues.about(&about)).unwrap_or_default();
-        let lasting = self.lasting.judge(&findings, &self.limits.graces, now);
-        if !lasting.final_reasons.is_empty() {
-            return Verdict::Failed(FailureKind::Precondition, lasting.final_reasons);
+        let findings = seen.evidence.as_ref().map(|evidence| evidence.about(&about)).unwrap_or_default();
+        let ages = self.ages.judge(&findings, &self.limits.grace_periods, now);
+        if !ages.reasons.is_empty() {
+            return Verdict::Failed(FailureKind::Precondition, ages.reasons);
         }
-        let again = vec![lasting.again, left_out, seen.clues.is_none().then_some(search_at)];
+        let again = vec![ages.again, left_out, seen.evidence.is_none().then_some(search_at)];
         let mut why = Why { row: findings.first().map(|finding| finding.row.clone()), reasons: Vec::new(), again };
         why.reasons.extend(findings.into_iter().map(|finding| finding.text).take(REASONS));
         if status.status == "InProgress" && seen.sets.objects.is_empty() {
@@ -231,7 +230,7 @@ impl Judge {
         }
         match aborted {
             Some(error) => {
-                let may_resend = !self.retasked && seen.object.trouble.is_none();
+                let may_resend = !self.resubmitted && seen.object.trouble.is_none();
                 if let Some(verdict) = self.gave_up(&error, was_interrupted(installation, status), may_resend, now, &mut why) {
                     return verdict;
                 }
@@ -256,10 +255,10 @@ impl Judge {
     /// the change is sent again once that is over.
     fn gave_up(&mut self, error: &str, outage: bool, may_resend: bool, now: Instant, why: &mut Why) -> Option<Verdict<Step>> {
         let since = *self.aborted_since.get_or_insert(now);
-        if outage && !self.retasked {
-            let resend = since + self.limits.interrupted;
+        if outage && !self.resubmitted {
+            let resend = since + self.limits.watch_trouble;
             if now >= resend && may_resend {
-                return Some(Verdict::Done(Step::FreshTask(NotDone::Interrupted)));
+                return Some(Verdict::Done(Step::Resubmit(Incomplete::Interrupted)));
             }
             why.again.push(Some(resend));
         }
@@ -290,7 +289,7 @@ impl Judge {
         let untouched = installation.metadata.finalizers().is_empty() && installation.status.is_none();
         let limit = if untouched { self.limits.untouched } else { self.limits.unanswered };
         let (look, tell) = (self.started + limit.saturating_sub(LOOK_AHEAD), self.started + limit);
-        let pending = Pending { progress: "waiting for the operator to take up the change".to_owned(), ..Pending::default() };
+        let pending = Pending { progress: "waiting for the operator to start the change".to_owned(), ..Pending::default() };
         if now < look {
             return Verdict::Pending(Pending { again: Some(look), ..pending });
         }
@@ -308,7 +307,7 @@ impl Judge {
         if !stopped || self.expect.written.stopped || std::mem::replace(&mut self.told.stopped, true) {
             return None;
         }
-        Some(format!("{} was stopped by someone else meanwhile; waiting until its hosts are down", self.expect))
+        Some(format!("{} was stopped by another client; waiting until its hosts are down", self.expect))
     }
 
     fn superseded(&mut self, task: &str) -> Option<String> {
@@ -316,7 +315,7 @@ impl Judge {
             return None;
         }
         Some(format!(
-            "{} was changed by someone else meanwhile (task `{task}`); waiting for that change, which includes this one",
+            "{} was changed by another client (task `{task}`); waiting for that change, which includes this one",
             self.expect
         ))
     }

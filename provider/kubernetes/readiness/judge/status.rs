@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::super::watching::Seen;
-use super::super::{Expect, Hosts, Layout, stands};
+use super::super::{Expect, Hosts, Layout, is_scaled_to_zero};
 use crate::kubernetes::error::Error;
 use crate::kubernetes::observe::{Installation, InstallationStatus, is_outage};
 
@@ -14,7 +14,7 @@ const FINAL_ERRORS: [&str; 5] =
 /// What goes on while every host is ready: of the change before, or of this one.
 pub(super) fn rolling_out(status: &InstallationStatus) -> String {
     match status.hosts_completed {
-        0 => "the operator works on the change".to_owned(),
+        0 => "the operator is applying the change".to_owned(),
         done => format!("{done}/{} rolled out", status.hosts),
     }
 }
@@ -44,7 +44,7 @@ pub(super) fn hosts<'a>(expect: &'a Expect, seen: &'a Seen<Installation>, status
         return Hosts::count(sets, Layout { uid, expected: &expect.hosts, pods: &status.pods, planned });
     }
     let of_this = sets.iter().filter(|set| set.metadata.is_controlled_by(uid));
-    let unready: Vec<_> = of_this.clone().filter(|set| !stands(set)).map(|set| set.metadata.name()).collect();
+    let unready: Vec<_> = of_this.clone().filter(|set| !is_scaled_to_zero(set)).map(|set| set.metadata.name()).collect();
     let wanted = of_this.count().max(1);
     // An installation that was stopped from birth may have no StatefulSet at all.
     Hosts { wanted, ready: wanted - unready.len(), unready }

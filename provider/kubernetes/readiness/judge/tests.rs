@@ -2,13 +2,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::kubernetes::observe::is_outage;
-use crate::kubernetes::readiness::trouble::Clues;
+use crate::kubernetes::readiness::evidence::EvidenceSnapshot;
 
 /// An installation as the operator leaves it, with its hosts.
 struct Scene {
     installation: Value,
     hosts: Vec<(&'static str, Value)>,
-    clues: Option<Clues>,
+    evidence: Option<EvidenceSnapshot>,
 }
 
 impl Scene {
@@ -16,7 +16,7 @@ impl Scene {
         let mut installation =
             json!({"metadata": {"name": "db", "uid": "u1", "generation": 2, "finalizers": ["f"]}, "spec": {"taskID": "t1"}});
         installation["status"] = status;
-        Self { installation, hosts: vec![("h0", set(1, 1)), ("h1", set(1, 1))], clues: None }
+        Self { installation, hosts: vec![("h0", set(1, 1)), ("h1", set(1, 1))], evidence: None }
     }
 
     fn seen(&self) -> Seen<Installation> {
@@ -25,7 +25,7 @@ impl Scene {
             set["metadata"]["name"] = json!(name);
             set
         });
-        Seen { object: listed([self.installation.clone()]), sets: listed(hosts), clues: self.clues.clone() }
+        Seen { object: listed([self.installation.clone()]), sets: listed(hosts), evidence: self.evidence.clone() }
     }
 }
 
@@ -58,8 +58,8 @@ fn expect() -> Expect {
     }
 }
 
-fn judge(now: Instant) -> Judge {
-    Judge::new(expect(), Limits::default(), now)
+fn judge(now: Instant) -> InstallationCondition {
+    InstallationCondition::new(expect(), Limits::default(), now)
 }
 
 fn first_look(scene: &Scene) -> Verdict<Step> {
@@ -136,8 +136,8 @@ fn a_task_that_ended_without_beginning_is_sent_again_once() {
     let now = Instant::now();
     let mut judge = judge(now);
     let raced = Scene::new(status("Completed", &["t0"], &["t1", "t0"]));
-    assert!(matches!(judge.look(&raced.seen(), now), Verdict::Done(Step::FreshTask(NotDone::All))));
-    judge.retask("t1".into(), expect().written, now);
+    assert!(matches!(judge.look(&raced.seen(), now), Verdict::Done(Step::Resubmit(Incomplete::Everything))));
+    judge.resubmit("t1".into(), expect().written, now);
     let told = progress(&judge.look(&raced.seen(), now));
     assert!(told.contains("recorded the change as completed without having started it; run again"), "{told}");
 }
@@ -148,15 +148,15 @@ fn a_host_that_the_operator_left_without_a_pod_gets_another_task_once() {
         let started = Instant::now();
         let mut judge = judge(started);
         let mut scene = Scene::new(done());
-        scene.clues = Some(Clues::default());
+        scene.evidence = Some(EvidenceSnapshot::default());
         scene.hosts.pop();
         scene.hosts.extend(left.clone().map(|set| ("h1", set)));
         let what = if left.is_some() { "no pod, its StatefulSet is scaled to 0" } else { "no StatefulSet" };
         let told = progress(&judge.look(&scene.seen(), started));
         assert_eq!(told, format!("1/2 ready: {what} (h1)"));
         assert!(matches!(judge.look(&scene.seen(), started + after(29)), Verdict::Pending(_)));
-        assert!(matches!(judge.look(&scene.seen(), started + after(30)), Verdict::Done(Step::FreshTask(NotDone::AHost))));
-        judge.retask("t1".into(), expect().written, started + after(30));
+        assert!(matches!(judge.look(&scene.seen(), started + after(30)), Verdict::Done(Step::Resubmit(Incomplete::OneHost))));
+        judge.resubmit("t1".into(), expect().written, started + after(30));
         assert!(matches!(judge.look(&scene.seen(), started + after(90)), Verdict::Pending(_)));
     }
 }
@@ -169,7 +169,7 @@ fn giving_up_is_final_when_it_lasts_and_not_when_it_passes() {
     aborted.installation["status"]["error"] = json!("update of StatefulSet h1 failed");
     aborted.hosts[1].1 = set(1, 0);
     assert!(matches!(judge.look(&aborted.seen(), started), Verdict::Done(Step::Search)));
-    aborted.clues = Some(Clues::default());
+    aborted.evidence = Some(EvidenceSnapshot::default());
     for seconds in [0, 60, 119] {
         let verdict = judge.look(&aborted.seen(), started + after(seconds));
         assert!(progress(&verdict).contains("the operator gave up: update of StatefulSet h1 failed"), "{seconds}: {verdict:?}");
@@ -178,10 +178,10 @@ fn giving_up_is_final_when_it_lasts_and_not_when_it_passes() {
     assert!(matches!(&verdict, Verdict::Failed(FailureKind::Precondition, reasons) if reasons[0].contains("h1 failed")), "{verdict:?}");
 
     // Healed in between: the time starts anew.
-    let mut judge = Judge::new(expect(), Limits::default(), started);
+    let mut judge = InstallationCondition::new(expect(), Limits::default(), started);
     judge.look(&aborted.seen(), started);
     let mut healing = Scene::new(status("InProgress", &["t1"], &["t1"]));
-    healing.clues = Some(Clues::default());
+    healing.evidence = Some(EvidenceSnapshot::default());
     judge.look(&healing.seen(), started + after(100));
     assert!(matches!(judge.look(&aborted.seen(), started + after(130)), Verdict::Pending(_)));
 }
@@ -189,7 +189,7 @@ fn giving_up_is_final_when_it_lasts_and_not_when_it_passes() {
 #[test]
 fn an_error_that_only_an_edit_mends_is_final_at_once() {
     let mut scene = Scene::new(status("Aborted", &["t1"], &["t1"]));
-    scene.clues = Some(Clues::default());
+    scene.evidence = Some(EvidenceSnapshot::default());
     scene.installation["status"]["errors"] = json!(["2026-01-01T00:00:00Z [RemovedSecretRefSyntax] use valueFrom", "older"]);
     assert!(matches!(first_look(&scene), Verdict::Failed(..)));
 }
@@ -198,13 +198,13 @@ fn an_error_that_only_an_edit_mends_is_final_at_once() {
 fn errors_of_a_healthy_run_are_not_shown() {
     let mut scene = Scene::new(status("InProgress", &["t1"], &[]));
     scene.installation["status"]["error"] = json!("Update Service failed: just recreate the service");
-    assert_eq!(progress(&first_look(&scene)), "2/2 ready, the operator works on the change");
+    assert_eq!(progress(&first_look(&scene)), "2/2 ready, the operator is applying the change");
 }
 
 #[test]
 fn what_others_did_meanwhile_ends_the_wait() {
     let cases: [(&str, &str, Value); 2] =
-        [("/metadata/uid", "made anew", json!("u2")), ("/metadata/deletionTimestamp", "being deleted", json!("2026-01-01T00:00:00Z"))];
+        [("/metadata/uid", "recreated by", json!("u2")), ("/metadata/deletionTimestamp", "being deleted", json!("2026-01-01T00:00:00Z"))];
     for (pointer, told, value) in cases {
         let mut scene = Scene::new(done());
         scene.installation["metadata"][pointer.trim_start_matches("/metadata/")] = value;
@@ -268,7 +268,7 @@ fn reasons_are_only_looked_for_when_nothing_moves() {
 #[test]
 fn reasons_are_known_at_the_deadline_though_something_moved_just_before() {
     let started = Instant::now();
-    let mut judge = Judge::new(expect(), Limits { search_by: Some(started + after(1)), ..Limits::default() }, started);
+    let mut judge = InstallationCondition::new(expect(), Limits { search_by: Some(started + after(1)), ..Limits::default() }, started);
     let mut scene = Scene::new(status("InProgress", &["t1"], &[]));
     scene.hosts = vec![("h0", set(1, 0))];
     let Verdict::Pending(pending) = judge.look(&scene.seen(), started) else { panic!("not pending") };
@@ -282,7 +282,7 @@ fn a_change_that_a_known_operator_does_not_take_up_is_told_later_than_a_new_clus
     let mut judge = judge(started);
     judge.operator = Some(Presence::Unknown);
     let scene = Scene::new(json!({"status": "Completed", "taskID": "t0", "taskIDsStarted": ["t0"], "taskIDsCompleted": ["t0"]}));
-    let warned = |judge: &mut Judge, seconds| match judge.look(&scene.seen(), started + after(seconds)) {
+    let warned = |judge: &mut InstallationCondition, seconds| match judge.look(&scene.seen(), started + after(seconds)) {
         Verdict::Pending(pending) => pending.warn.is_some(),
         _ => false,
     };
@@ -353,7 +353,7 @@ fn an_installation_that_somebody_suspends_is_not_waited_for() {
     scene.installation["spec"]["suspend"] = json!("yes");
     let verdict = first_look(&scene);
     assert!(
-        matches!(&verdict, Verdict::Failed(_, reasons) if reasons[0].contains("was suspended by someone else meanwhile")),
+        matches!(&verdict, Verdict::Failed(_, reasons) if reasons[0].contains("was suspended by another client")),
         "{verdict:?}"
     );
     let mut served = Scene::new(done());
@@ -366,14 +366,14 @@ fn an_installation_that_somebody_stops_is_ready_when_it_is_down_and_that_is_told
     let now = Instant::now();
     let mut scene = Scene::new(done());
     scene.installation["spec"]["stop"] = json!("yes");
-    let warned = |judge: &mut Judge| match judge.look(&scene.seen(), now) {
-        Verdict::Pending(pending) => pending.warn.is_some_and(|warning| warning.contains("was stopped by someone else")),
+    let warned = |judge: &mut InstallationCondition| match judge.look(&scene.seen(), now) {
+        Verdict::Pending(pending) => pending.warn.is_some_and(|warning| warning.contains("was stopped by another client")),
         other => panic!("{other:?}"),
     };
     let mut by_other = judge(now);
     assert!(warned(&mut by_other) && !warned(&mut by_other));
     let written = Written { stopped: true, ..expect().written };
-    assert!(!warned(&mut Judge::new(Expect { written, ..expect() }, Limits::default(), now)));
+    assert!(!warned(&mut InstallationCondition::new(Expect { written, ..expect() }, Limits::default(), now)));
     scene.hosts = vec![("h0", set(0, 0)), ("h1", set(0, 0))];
     assert!(matches!(by_other.look(&scene.seen(), now), Verdict::Done(Step::Ready)));
 }
@@ -386,8 +386,8 @@ fn a_change_that_an_outage_of_the_api_server_ended_is_sent_again_once() {
     let mut judge = judge(started);
     let mut aborted = Scene::new(status("Aborted", &["t1"], &["t1"]));
     aborted.hosts.pop();
-    aborted.clues = Some(Clues::default());
-    let look = |judge: &mut Judge, scene: &Scene, seconds| judge.look(&scene.seen(), started + after(seconds));
+    aborted.evidence = Some(EvidenceSnapshot::default());
+    let look = |judge: &mut InstallationCondition, scene: &Scene, seconds| judge.look(&scene.seen(), started + after(seconds));
 
     aborted.installation["status"]["error"] = json!("FAILED to reconcile CR prod/db, err: crud error - should abort");
     let Verdict::Pending(pending) = look(&mut judge, &aborted, 0) else { panic!("not pending") };
@@ -398,9 +398,9 @@ fn a_change_that_an_outage_of_the_api_server_ended_is_sent_again_once() {
     aborted.installation["metadata"]["managedFields"] = json!([{"manager": "pulumi-clickhouse", "time": "2026-01-01T13:00:00Z"}]);
     assert!(matches!(look(&mut judge, &aborted, 15), Verdict::Pending(_)), "that was before the change");
     aborted.installation["metadata"]["managedFields"] = json!([{"manager": "pulumi-clickhouse", "time": "2026-01-01T11:59:59Z"}]);
-    assert!(matches!(look(&mut judge, &aborted, 15), Verdict::Done(Step::FreshTask(NotDone::Interrupted))));
+    assert!(matches!(look(&mut judge, &aborted, 15), Verdict::Done(Step::Resubmit(Incomplete::Interrupted))));
 
-    judge.retask("t1".into(), expect().written, started + after(15));
+    judge.resubmit("t1".into(), expect().written, started + after(15));
     aborted.installation["status"]["error"] = json!(OUTAGE);
     assert!(matches!(look(&mut judge, &aborted, 16), Verdict::Pending(_)));
     assert!(matches!(look(&mut judge, &aborted, 140), Verdict::Failed(..)), "once");
@@ -417,7 +417,7 @@ fn a_coordination_server_that_may_be_out_of_reach_is_the_reason_when_no_host_com
     let started = Instant::now();
     let mut scene = Scene::new(status("InProgress", &["t1"], &[]));
     scene.hosts.clear();
-    scene.clues = Some(Clues::default());
+    scene.evidence = Some(EvidenceSnapshot::default());
     let told = |scene: &Scene| {
         let mut judge = judge(started);
         judge.look(&scene.seen(), started);

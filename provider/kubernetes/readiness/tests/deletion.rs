@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn leaving() -> Leaving {
-    Leaving { object: ObjectRef::new(Kind::Installation, "prod", "db"), uid: Some("u1".into()), revision: None }
+fn leaving() -> DeletedObject {
+    DeletedObject { object: ObjectRef::new(Kind::Installation, "prod", "db"), uid: Some("u1".into()), revision: None }
 }
 
 #[tokio::test(start_paused = true)]
@@ -11,7 +11,7 @@ async fn a_deleted_object_is_waited_for_and_another_of_its_name_is_not() {
     let bench = Bench::new();
     bench.installation(completed("t1"));
     let (session, ctx) = (bench.session.clone(), bench.ctx.clone());
-    let waiting = tokio::spawn(async move { await_gone(&session, &ctx, Instant::now() + Duration::from_secs(600), vec![leaving()]).await });
+    let waiting = tokio::spawn(async move { await_deletion(&session, &ctx, Instant::now() + Duration::from_secs(600), vec![leaving()]).await });
     settle().await;
     assert!(!waiting.is_finished());
     bench.delete(Kind::Installation, "db");
@@ -23,11 +23,11 @@ async fn a_deleted_object_is_waited_for_and_another_of_its_name_is_not() {
 async fn a_hanging_finalizer_is_explained() {
     let bench = Bench::new();
     bench.installation(completed("t1"));
-    let failed = await_gone(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), vec![leaving()]).await.unwrap_err();
+    let failed = await_deletion(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), vec![leaving()]).await.unwrap_err();
     assert_eq!(failed.kind, FailureKind::Timeout);
     let told = failed.reasons.join("\n");
     assert!(told.contains("`finalizer.clickhouseinstallation.altinity.com`"), "{told}");
-    assert!(told.contains("the clickhouse-operator that has worked here has not taken it up"), "{told}");
+    assert!(told.contains("the clickhouse-operator that has worked here has not reconciled it"), "{told}");
     assert!(told.contains("is never removed by this provider") && !told.contains("no clickhouse-operator runs"), "{told}");
 }
 
@@ -35,7 +35,7 @@ async fn a_hanging_finalizer_is_explained() {
 async fn an_operator_that_takes_its_time_over_a_deletion_is_not_called_absent() {
     let bench = Bench::new();
     bench.installation(json!({"status": "Terminating"}));
-    let failed = await_gone(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), vec![leaving()]).await.unwrap_err();
+    let failed = await_deletion(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), vec![leaving()]).await.unwrap_err();
     assert_eq!(failed.reasons.len(), 1, "{failed:?}");
     assert!(
         failed.reasons[0].ends_with("`finalizer.clickhouseinstallation.altinity.com` · the clickhouse-operator is at work on it"),
@@ -50,7 +50,7 @@ async fn a_deletion_that_hangs_on_a_coordination_server_names_it() {
         let mut object = installation("t1", json!({"status": status}));
         object["spec"]["configuration"] = json!({"zookeeper": {"nodes": [{"host": "zoo.example", "port": 2181}]}});
         bench.put(Kind::Installation, "db", object);
-        let failed = await_gone(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), vec![leaving()]).await.unwrap_err();
+        let failed = await_deletion(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), vec![leaving()]).await.unwrap_err();
         let told = failed.reasons.join("\n");
         assert!(told.contains("the coordination server `zoo.example:2181` may be out of the operator's reach"), "{status}: {told}");
         assert!(!told.contains("install it with"), "{status}: {told}");
@@ -64,7 +64,7 @@ async fn a_deletion_of_a_suspended_installation_tells_that_it_is() {
     let mut object = installation("t1", completed("t1"));
     object["spec"]["suspend"] = json!("yes");
     bench.put(Kind::Installation, "db", object);
-    let failed = await_gone(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), vec![leaving()]).await.unwrap_err();
+    let failed = await_deletion(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), vec![leaving()]).await.unwrap_err();
     assert!(failed.reasons.iter().any(|reason| reason.starts_with("it is suspended")), "{failed:?}");
 }
 

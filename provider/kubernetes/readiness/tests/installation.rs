@@ -51,7 +51,7 @@ async fn an_installation_that_vanishes_ends_the_wait() {
     settle().await;
     bench.delete(Kind::Installation, "db");
     let failed = waiting.await.unwrap().unwrap_err();
-    assert_eq!(failed.reasons, ["ClickHouseInstallation prod/db was deleted by someone else meanwhile"]);
+    assert_eq!(failed.reasons, ["ClickHouseInstallation prod/db was deleted by another client"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,6 +126,6 @@ async fn a_crash_is_told_with_the_error_of_its_log_where_that_may_be_read() {
 
 #[test]
 fn credentials_that_fail_during_a_wait_do_not_end_it() {
-    assert_eq!(hopeless(Some(&Error::Kubeconfig { message: "the plugin ended with exit status: 1".to_owned() })), None);
-    assert_eq!(hopeless(Some(&Error::Unauthorized { message: "expired".to_owned() })), None);
+    assert_eq!(permanent_error(Some(&Error::Kubeconfig { message: "the plugin ended with exit status: 1".to_owned() })), None);
+    assert_eq!(permanent_error(Some(&Error::Unauthorized { message: "expired".to_owned() })), None);
 }

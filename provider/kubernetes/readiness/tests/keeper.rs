@@ -61,7 +61,7 @@ async fn the_members_of_a_keeper_that_was_there_before_do_not_count() {
     let waiting =
         tokio::spawn(async move { await_keeper(&session, &ctx, Instant::now() + Duration::from_secs(600), expect_keeper(1)).await });
     settle().await;
-    assert_eq!(bench.display.last_status(), "Keeper 0/1 ready: the operator starts its members");
+    assert_eq!(bench.display.last_status(), "Keeper 0/1 ready: the operator is starting its members");
     bench.put(Kind::StatefulSet, MEMBER, member("k"));
     assert_eq!(waiting.await.unwrap(), Ok(()));
 }
@@ -94,7 +94,7 @@ async fn a_keepers_change_that_the_operator_passes_over_is_gone_on_with_after_a_
     let started = Instant::now();
     await_keeper(&bench.session, &bench.ctx, started + Duration::from_secs(1200), expect_keeper(2)).await.unwrap();
     assert_eq!(started.elapsed().as_secs(), 300);
-    assert!(bench.display.warnings()[1].ends_with("for 5 minutes; going on, since all members serve"), "{:?}", bench.display.warnings());
+    assert!(bench.display.warnings()[1].ends_with("for 5 minutes; continuing, since all members are ready"), "{:?}", bench.display.warnings());
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +143,7 @@ async fn the_members_of_a_deleted_keeper_are_waited_for_a_minute_at_most() {
         settle().await;
         bench.delete(Kind::StatefulSet, MEMBER);
         sleep(Duration::from_secs(5)).await;
-        assert_eq!(bench.display.last_status(), "Keeper db: 1 members are going");
+        assert_eq!(bench.display.last_status(), "Keeper db: 1 members are terminating");
         if !stays {
             bench.delete(Kind::Pod, "chk-db-cluster-0-0-0");
         }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::installation::Served;
 use super::*;
 use crate::kubernetes::client::Session;
-use crate::kubernetes::diagnose::Remedies;
+use crate::kubernetes::diagnosis::Remedies;
 use crate::kubernetes::fake::{Display, Fake, Reply, context};
 use crate::kubernetes::meta::{Kind, ObjectRef};
 use crate::resource::Context;

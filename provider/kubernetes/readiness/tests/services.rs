@@ -68,5 +68,5 @@ async fn where_claims_may_not_be_read_growth_is_not_waited_for() {
     let wanted = vec![("data-a".to_owned(), "1Gi".to_owned())];
     let owner = Owner::Keeper("db".to_owned());
     await_growth(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), "prod", &owner, wanted).await.unwrap();
-    assert!(bench.display.warnings()[0].contains("whether the volumes have grown is not known"), "{:?}", bench.display.warnings());
+    assert!(bench.display.warnings()[0].contains("whether the volumes were resized is not known"), "{:?}", bench.display.warnings());
 }

@@ -11,7 +11,7 @@ use super::super::resources::{Resources, amounts};
 use super::super::storage::{ClaimTemplate, Provisioner, ReclaimPolicy, Volume};
 use super::super::{Checker, ClusterArgs, Drafts, ValidatedCluster};
 use super::COORDINATION_PORT;
-use crate::kubernetes::diagnose::Remedies;
+use crate::kubernetes::diagnosis::Remedies;
 
 /// The official Keeper image.
 const REPOSITORY: &str = "clickhouse/clickhouse-keeper";
@@ -116,7 +116,7 @@ impl Keeper {
         if lacks_image(check.args()) && !check.had(lacks_image) {
             let official = SERVER_REPOSITORY;
             let reason = format!(
-                "must be given with a server image of one's own: only for the official one, `{official}`, is the Keeper's of the same version known"
+                "is required with a custom server image: the matching Keeper image is only known for the official one, `{official}`"
             );
             check.fail_newly(path.into(), reason);
         }

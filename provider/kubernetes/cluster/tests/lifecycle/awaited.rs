@@ -154,7 +154,7 @@ async fn a_suspended_cluster_is_changed_without_a_wait() {
     updated.unwrap();
     assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
     let infos = display.infos();
-    assert!(infos.iter().any(|info| info.contains("is suspended: the clickhouse-operator leaves it as it is")), "{infos:?}");
+    assert!(infos.iter().any(|info| info.contains("is suspended: the clickhouse-operator does not reconcile it")), "{infos:?}");
     assert_eq!(served.fake.at(CHI).unwrap()["spec"]["configuration"]["settings"]["logger/level"], "debug");
 }
 

@@ -30,7 +30,7 @@ async fn what_somebody_else_made_is_refused_with_the_way_to_adopt_it() {
     fake.remove(CHI);
     fake.put_at(SERVICE, &json!({"metadata": {"name": "db"}}));
     let failure = create(&cluster, &program(json!({}))).await.unwrap_err();
-    assert!(failure.reasons[0].starts_with("Service apps/db exists already"), "{:?}", failure.reasons);
+    assert!(failure.reasons[0].starts_with("Service apps/db already exists"), "{:?}", failure.reasons);
     assert_eq!(fake.count(&Method::PATCH, ""), 0);
 }
 

@@ -35,7 +35,7 @@ async fn another_installation_of_the_same_name_is_never_deleted() {
     let (ctx, display) = context();
     cluster.delete(&ctx, "apps/db", Some(&args), Some(&state)).await.unwrap();
     assert!(fake.at(CHI).is_some() && fake.at(SECRET).is_some());
-    assert!(display.warnings()[0].contains("left alone"));
+    assert!(display.warnings()[0].contains("stays untouched"));
 }
 
 #[tokio::test]

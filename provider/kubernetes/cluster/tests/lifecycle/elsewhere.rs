@@ -1,4 +1,4 @@
-//! A kubeconfig that leads to another Kubernetes cluster.
+//! A kubeconfig that points to another Kubernetes cluster.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ async fn where_the_kubernetes_cluster_can_not_be_told_an_empty_one_is_no_proof_o
         empty.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap_err(),
     ] {
         assert!(
-            failure.reasons[0].contains("can't be told") && failure.reasons[0].contains("pulumi state delete"),
+            failure.reasons[0].contains("is not known, since") && failure.reasons[0].contains("pulumi state delete"),
             "{:?}",
             failure.reasons
         );

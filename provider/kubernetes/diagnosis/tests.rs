@@ -14,7 +14,7 @@ struct Scene {
     claim: Option<Value>,
     event: Option<Value>,
     quota: Option<Value>,
-    words: Words,
+    words: CrashLogs,
     stage: Stage,
 }
 
@@ -99,12 +99,12 @@ fn each_state_of_a_host_has_its_words_and_its_grace() {
                 Some(event("PersistentVolumeClaim", "data-h-0", "storageclass.storage.k8s.io \"fast\" not found")),
             ),
             "the storage class `fast` does not exist",
-            Some(Grace::Other),
+            Some(GracePeriod::Other),
         ),
-        (with(unscheduled("unbound claims"), Some(claim(None)), None), "no default storage class", Some(Grace::Other)),
-        (with(waiting("ImagePullBackOff", "not found"), None, None), "the image `i:1` can't be pulled: not found", Some(Grace::Image)),
-        (with(waiting("InvalidImageName", ""), None, None), "`i:1` is not a valid image name", Some(Grace::Other)),
-        (with(waiting("CreateContainerConfigError", "secret \"x\" not found"), None, None), "secret \"x\" not found", Some(Grace::Other)),
+        (with(unscheduled("unbound claims"), Some(claim(None)), None), "no default storage class", Some(GracePeriod::Other)),
+        (with(waiting("ImagePullBackOff", "not found"), None, None), "the image `i:1` can't be pulled: not found", Some(GracePeriod::Image)),
+        (with(waiting("InvalidImageName", ""), None, None), "`i:1` is not a valid image name", Some(GracePeriod::Other)),
+        (with(waiting("CreateContainerConfigError", "secret \"x\" not found"), None, None), "secret \"x\" not found", Some(GracePeriod::Other)),
         (with(crash, None, None), "CrashLoopBackOff of container `clickhouse`, exit code 137 (OOMKilled), started 5 times", None),
         (
             with(waiting("ContainerCreating", ""), None, Some(event("Pod", "h-0", "MountVolume.SetUp failed"))),
@@ -126,7 +126,7 @@ fn a_quota_that_lets_no_pod_in_is_told_and_ends_the_wait() {
         "create Pod h-0 in StatefulSet h failed error: pods \"h-0\" is forbidden: exceeded quota: small, requested: cpu=2, limited: cpu=1";
     let finding = Scene { event: Some(event("StatefulSet", "h", message)), ..Scene::default() }.one();
     assert!(finding.text.starts_with("h: no pod, the namespace's quota is exceeded: small, requested"), "{}", finding.text);
-    assert_eq!(finding.ends, Some(Grace::Other));
+    assert_eq!(finding.ends, Some(GracePeriod::Other));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn what_the_change_may_still_mend_does_not_end_the_wait() {
     let mut scene = Scene { pod: Some(old), ..Scene::default() };
     assert_eq!(scene.one().ends, None);
     scene.stage = Stage::GaveUp;
-    assert_eq!(scene.one().ends, Some(Grace::Image));
+    assert_eq!(scene.one().ends, Some(GracePeriod::Image));
 }
 
 #[test]
@@ -146,17 +146,17 @@ fn a_host_without_news_has_no_finding() {
 
 #[test]
 fn a_state_must_last_its_grace_without_a_break() {
-    let graces = Graces::default();
+    let grace_periods = GracePeriods::default();
     let started = Instant::now();
     let pulling = Scene { pod: Some(waiting("ErrImagePull", "a")), ..Scene::default() }.findings();
     let backing_off = Scene { pod: Some(waiting("ImagePullBackOff", "b")), ..Scene::default() }.findings();
-    let mut lasting = Lasting::default();
-    assert_eq!(lasting.judge(&pulling, &graces, started).again, Some(started + graces.image));
-    assert!(lasting.judge(&backing_off, &graces, started + graces.image / 2).final_reasons.is_empty());
-    assert_eq!(lasting.judge(&backing_off, &graces, started + graces.image).final_reasons.len(), 1);
+    let mut ages = FindingAges::default();
+    assert_eq!(ages.judge(&pulling, &grace_periods, started).again, Some(started + grace_periods.image));
+    assert!(ages.judge(&backing_off, &grace_periods, started + grace_periods.image / 2).reasons.is_empty());
+    assert_eq!(ages.judge(&backing_off, &grace_periods, started + grace_periods.image).reasons.len(), 1);
 
-    lasting.judge(&[], &graces, started + graces.image);
-    assert!(lasting.judge(&pulling, &graces, started + 2 * graces.image).final_reasons.is_empty());
+    ages.judge(&[], &grace_periods, started + grace_periods.image);
+    assert!(ages.judge(&pulling, &grace_periods, started + 2 * grace_periods.image).reasons.is_empty());
 }
 
 #[test]
@@ -184,10 +184,10 @@ fn a_storage_quota_is_named_where_a_volume_was_not_made() {
     let mut scene = Scene { pod: Some(pod), quota: Some(quota), ..Scene::default() };
     let finding = scene.one();
     assert_eq!(finding.row, "storage quota: small: 0 of requests.storage=1Gi is used (h)");
-    assert!(finding.text.contains("the namespace's storage quota may not let it be made"), "{}", finding.text);
+    assert!(finding.text.contains("the namespace's storage quota may not allow it"), "{}", finding.text);
     assert_eq!(finding.ends, None);
     scene.stage = Stage::Done;
-    assert_eq!(scene.one().ends, Some(Grace::Other), "nobody makes it any more");
+    assert_eq!(scene.one().ends, Some(GracePeriod::Other), "nobody makes it any more");
     scene.quota = None;
     assert!(scene.one().text.ends_with("persistentvolumeclaim \"data-h-0\" not found"), "{}", scene.one().text);
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::trouble::changed;
-use super::{QUIET, hopeless, interrupted};
+use super::evidence::changed;
+use super::{QUIET, permanent_error, watch_trouble};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{Event, Service};
@@ -57,7 +57,7 @@ struct Watching {
 impl Condition for Watching {
     type Met = Step;
 
-    fn look(&mut self, now: Instant) -> Verdict<Step> {
+    fn evaluate(&mut self, now: Instant) -> Verdict<Step> {
         let events = self.events.as_mut().map(|events| events.about(std::iter::once(self.name.as_str())));
         judge(&self.name, self.former.as_deref(), &self.service.snapshot(), events.as_deref(), self.started, now)
     }
@@ -84,7 +84,7 @@ pub(super) fn judge(
     started: Instant,
     now: Instant,
 ) -> Verdict<Step> {
-    if let Some((kind, reasons)) = hopeless(services.trouble.as_ref()) {
+    if let Some((kind, reasons)) = permanent_error(services.trouble.as_ref()) {
         return Verdict::Failed(kind, reasons);
     }
     let service = services.named(name);
@@ -98,15 +98,15 @@ pub(super) fn judge(
             return Verdict::Pending(Pending { progress, again: Some(started + FORMER), ..Pending::default() });
         }
         if service.spec.kind != "LoadBalancer" {
-            let reason = format!("Service {name} is of type {} and gets no address; someone else changed its type", service.spec.kind);
+            let reason = format!("Service {name} is of type {} and gets no address; another client changed its type", service.spec.kind);
             return Verdict::Failed(FailureKind::Precondition, vec![reason]);
         }
     } else if services.is_newer_than(started, None) {
-        return Verdict::Failed(FailureKind::Precondition, vec![format!("Service {name} was deleted by someone else meanwhile")]);
+        return Verdict::Failed(FailureKind::Precondition, vec![format!("Service {name} was deleted by another client")]);
     }
     let waiting = format!("waiting for the load balancer's address of Service {name}");
     if let Some(trouble) = &services.trouble {
-        return Verdict::Pending(Pending { progress: interrupted(trouble), ..Pending::default() });
+        return Verdict::Pending(Pending { progress: watch_trouble(trouble), ..Pending::default() });
     }
     let Some(events) = events else {
         if now >= started + QUIET {

@@ -12,12 +12,12 @@ use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef};
 use crate::kubernetes::objects::{self, DeleteOutcome};
 use crate::kubernetes::observe::is_yes;
-use crate::kubernetes::readiness::{self, Leaving, Owner};
+use crate::kubernetes::readiness::{self, DeletedObject, Owner};
 use crate::kubernetes::wait::NotReady;
 use crate::resource::Context;
 
-/// The removal of one cluster.
-pub(super) struct Removal<'a> {
+/// The deletion of one cluster.
+pub(super) struct Deletion<'a> {
     pub(super) ctx: &'a Context,
     pub(super) api: &'a Api,
     pub(super) deadline: Instant,
@@ -29,7 +29,7 @@ pub(super) struct Removal<'a> {
     pub(super) state: Option<&'a ClusterState>,
 }
 
-impl Removal<'_> {
+impl Deletion<'_> {
     /// One object after the other, in their order. Of those that the inputs don't have only what the state knows goes.
     pub(super) async fn run(&self) -> Result<(), Failed> {
         if !self.is_ours().await? {
@@ -82,8 +82,7 @@ impl Removal<'_> {
             secret.as_ref().is_some_and(|secret| meta::is_marked(secret) && meta::incarnation(secret) != state.incarnation.as_deref());
         if taken_over {
             self.ctx.report.warn(&format!(
-                "{namespace}/{name} was taken over by a later create of this resource, so all of it is left alone; should nothing manage it any more, \
-                 remove it with `kubectl delete chi {name} --namespace {namespace}`",
+                "{namespace}/{name} was taken over by a later create of this resource, so it stays untouched; if nothing manages it any longer, remove it with `kubectl delete chi {name} --namespace {namespace}`",
                 namespace = self.namespace,
                 name = self.name
             ));
@@ -148,7 +147,7 @@ impl Removal<'_> {
             }
         };
         if outcome == Outcome::NotOurs {
-            self.ctx.report.warn(&format!("{object} is another one than this stack made; it is left alone"));
+            self.ctx.report.warn(&format!("{object} was not created by this stack; it stays untouched"));
         }
         Ok(outcome)
     }
@@ -159,13 +158,13 @@ impl Removal<'_> {
             DeleteOutcome::Gone => Ok(Outcome::Gone),
             DeleteOutcome::NotOurs => Ok(Outcome::NotOurs),
             DeleteOutcome::Deleting(left) => {
-                let leaving = Leaving { object: object.clone(), uid: meta::uid(&left).map(str::to_owned), revision: meta::revision(&left) };
+                let leaving = DeletedObject { object: object.clone(), uid: meta::uid(&left).map(str::to_owned), revision: meta::revision(&left) };
                 if object.kind == Kind::Installation {
                     self.wake(&left).await?;
                 }
                 // It is not needed for the wait, and a thousand clusters can go at once.
                 drop(left);
-                let gone = readiness::await_gone(self.api.session(), self.ctx, self.deadline, vec![leaving]).await;
+                let gone = readiness::await_deletion(self.api.session(), self.ctx, self.deadline, vec![leaving]).await;
                 gone.map(|()| Outcome::Gone).map_err(NotReady::to_failure)
             }
         }
@@ -187,12 +186,12 @@ impl Removal<'_> {
     /// Deletes the namespace if this cluster made it and nothing is left in it.
     async fn own_namespace(&self, uids: &Uids) -> Result<(), Failed> {
         let interrupted =
-            self.state.is_some() && uids.began_only() && self.args.is_some_and(|args| args.naming.create_namespace == Some(true));
+            self.state.is_some() && uids.create_interrupted() && self.args.is_some_and(|args| args.naming.create_namespace == Some(true));
         let uid =
             if interrupted { existing::own_namespace(self.api, &self.ctx.urn, self.namespace).await? } else { uids.namespace.clone() };
         let Some(uid) = uid else { return Ok(()) };
         if let Some(reason) = Box::pin(namespace::kept_by(self.api, self.namespace)).await.map_err(|error| error.to_failure())? {
-            self.ctx.report.info(&format!("namespace `{}` stays, because {reason}", self.namespace));
+            self.ctx.report.info(&format!("namespace `{}` is kept, because {reason}", self.namespace));
             return Ok(());
         }
         self.delete(&Part::Namespace.row().object(self.namespace, self.name), Some(&uid)).await.map(drop)

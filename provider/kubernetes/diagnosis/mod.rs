@@ -1,17 +1,17 @@
 //! Why a host does not come up: from its pod, its volumes and the events about them, to words. Pure.
 
-mod lasting;
-mod words;
+mod ages;
+mod crash_logs;
 
-pub use lasting::Graces;
-pub(crate) use lasting::Lasting;
-pub(crate) use words::{Ended, Words, ended, telling};
+pub use ages::GracePeriods;
+pub(crate) use ages::FindingAges;
+pub(crate) use crash_logs::{ContainerExit, CrashLogs, ended, relevant_line};
 
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use self::words::is_quoted;
+use self::crash_logs::is_quoted;
 use crate::kubernetes::observe::{Claim, Container, Event, Pod, Quota, StatefulSet};
 
 /// The inputs that mend what keeps hosts from coming up, as the resource that waits for them calls these.
@@ -44,7 +44,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) claims: &'a [Arc<Claim>],
     pub(crate) events: &'a [Arc<Event>],
     pub(crate) quotas: &'a [Arc<Quota>],
-    pub(crate) words: &'a Words,
+    pub(crate) words: &'a CrashLogs,
     /// When the change that is waited for was written, by the API server's clock. What is older may be what the change mends.
     pub(crate) written: Option<&'a Time>,
     pub(crate) stage: Stage,
@@ -73,11 +73,11 @@ pub(crate) struct Finding {
     /// The same for a row of few characters, the most telling first: `0/3 nodes are available: 3 Insufficient memory (cluster-1-0)`.
     pub(crate) row: String,
     /// Whether it lasts until someone edits something, and how long it is given nevertheless.
-    ends: Option<Grace>,
+    ends: Option<GracePeriod>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Grace {
+enum GracePeriod {
     Image,
     Other,
 }
@@ -123,7 +123,7 @@ struct Found {
     text: String,
     /// In fewer words, where these are too many for a row.
     row: Option<String>,
-    ends: Option<Grace>,
+    ends: Option<GracePeriod>,
 }
 
 impl Found {
@@ -135,7 +135,7 @@ impl Found {
         Self { row: Some(row.into()), ..self }
     }
 
-    fn ends(self, grace: Grace) -> Self {
+    fn ends(self, grace: GracePeriod) -> Self {
         Self { ends: Some(grace), ..self }
     }
 }
@@ -163,7 +163,7 @@ impl Evidence<'_> {
             return format!(", started {} times", container.restart_count + 1);
         };
         let reason = ended.reason.as_deref().filter(|reason| *reason != "Error").map(|reason| format!(" ({reason})")).unwrap_or_default();
-        let end = Ended { pod: pod.metadata.name().to_owned(), container: container.name.clone(), restarts: container.restart_count };
+        let end = ContainerExit { pod: pod.metadata.name().to_owned(), container: container.name.clone(), restarts: container.restart_count };
         let message = ended.message.as_deref().filter(|_| is_quoted(container));
         let words = message.map(shorten).or_else(|| self.words.get(&end).cloned());
         let words = words.map(|words| format!(": {words}")).unwrap_or_default();
@@ -183,7 +183,7 @@ fn not_made(evidence: &Evidence<'_>, host: &str) -> Option<Found> {
     };
     let quota = shorten(quota);
     let found = Found::new("no pod", format!("no pod, the namespace's quota is exceeded: {quota}")).row(format!("quota exceeded: {quota}"));
-    Some(if evidence.is_current(event.at()) { found.ends(Grace::Other) } else { found })
+    Some(if evidence.is_current(event.at()) { found.ends(GracePeriod::Other) } else { found })
 }
 
 /// A host for which the operator runs no pod, though it says that it is done.
@@ -197,7 +197,7 @@ fn left_out(evidence: &Evidence<'_>, host: &str) -> Option<Found> {
         Some(set) if set.spec.replicas == Some(0) => "no pod, its StatefulSet is scaled to 0",
         Some(_) => return None,
     };
-    Some(Found::new("left out", format!("{what}, though the clickhouse-operator says that it is done; see its log")).row(what))
+    Some(Found::new("left out", format!("{what}, though the clickhouse-operator reports completion; see its log")).row(what))
 }
 
 fn unscheduled(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
@@ -214,9 +214,9 @@ fn unscheduled(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
         return Some(Found::new("Unscheduled", format!("Pending, {message}")).row(message));
     }
     let quotas = quotas.join("; ");
-    let text = format!("Pending, {message}: the namespace's storage quota may not let it be made ({quotas}); raise it, or ask for less");
+    let text = format!("Pending, {message}: the namespace's storage quota may not allow it ({quotas}); raise it, or ask for less");
     let found = Found::new("Storage quota", text).row(format!("storage quota: {quotas}"));
-    Some(if evidence.stage == Stage::Working { found } else { found.ends(Grace::Other) })
+    Some(if evidence.stage == Stage::Working { found } else { found.ends(GracePeriod::Other) })
 }
 
 /// Why no node takes a pod, in the scheduler's words.
@@ -268,11 +268,11 @@ fn unbound(evidence: &Evidence<'_>, claim: &Claim, template: &str) -> Option<Fou
     let found = match (class, event) {
         (None, _) => {
             let text = format!("volume {name} is {phase}: the cluster has no default storage class; set `{property}`");
-            Found::new("No class", text).row("no default storage class").ends(Grace::Other)
+            Found::new("No class", text).row("no default storage class").ends(GracePeriod::Other)
         }
         (Some(class), Some(message)) if message.contains("storageclass") && message.contains("not found") => {
             let text = format!("volume {name} is {phase}: the storage class `{class}` does not exist; correct `{property}`, or create it");
-            Found::new("No class", text).row(format!("the storage class `{class}` does not exist")).ends(Grace::Other)
+            Found::new("No class", text).row(format!("the storage class `{class}` does not exist")).ends(GracePeriod::Other)
         }
         (Some(_), Some(message)) => {
             let message = shorten(message);
@@ -292,15 +292,15 @@ fn of_container(evidence: &Evidence<'_>, pod: &Pod, container: &Container) -> Op
     match reason {
         "ErrImagePull" | "ImagePullBackOff" => {
             let text = format!("{reason}, the image `{image}` can't be pulled{message}; correct `{input}`, or give `{input}.pullSecrets`");
-            Some(Found::new("Image", text).row(format!("can't pull `{image}`{message}")).ends(Grace::Image))
+            Some(Found::new("Image", text).row(format!("can't pull `{image}`{message}")).ends(GracePeriod::Image))
         }
         "InvalidImageName" => {
             let invalid = format!("`{image}` is not a valid image name");
-            Some(Found::new(reason, format!("{reason}, {invalid}{message}; correct `{input}`")).row(invalid).ends(Grace::Other))
+            Some(Found::new(reason, format!("{reason}, {invalid}{message}; correct `{input}`")).row(invalid).ends(GracePeriod::Other))
         }
         "CreateContainerConfigError" => {
             let text = format!("{reason} of container `{name}`{message}; create what it refers to, or correct the reference");
-            Some(Found::new(reason, text).row(format!("{reason}{message}")).ends(Grace::Other))
+            Some(Found::new(reason, text).row(format!("{reason}{message}")).ends(GracePeriod::Other))
         }
         "CrashLoopBackOff" => {
             let ending = evidence.ending(pod, container);
@@ -336,7 +336,7 @@ fn unready(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
     let status = pod.status.as_ref()?;
     if let Some(container) = status.container_statuses.iter().find(|container| container.state.terminated.is_some()) {
         let ending = evidence.ending(pod, container);
-        return Some(Found::new("Ended", format!("container `{}` ended{ending}", container.name)).row(format!("ended{ending}")));
+        return Some(Found::new("ContainerExit", format!("container `{}` ended{ending}", container.name)).row(format!("ended{ending}")));
     }
     let container = status.container_statuses.iter().find(|container| !container.ready)?;
     let runs = format!("container `{}` runs but is not ready", container.name);

@@ -76,7 +76,7 @@ pub(super) async fn update(
 async fn dry_run(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &Login, state: Option<&ClusterState>) -> Result<(), Failed> {
     let nothing = ClusterState::default();
     let state = state.unwrap_or(&nothing);
-    let mut manifests = manifest::build(cluster, &ctx.urn, login, &task::fresh());
+    let mut manifests = manifest::build(cluster, &ctx.urn, login, &task::new_id());
     manifests = manifest::identified(manifests, &state.uids, state.incarnation.as_deref());
     let write = Write { dry_run: true, force: cluster.operations.force_conflicts, adopt: cluster.adopted.is_some() };
     let each = TABLE.iter().filter_map(|row| manifests[row.part].as_ref());
@@ -104,5 +104,5 @@ async fn dry_run(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &L
 }
 
 fn warn(ctx: &Context, text: &str) {
-    ctx.report.warn(&format!("the preview could not be tried out on the API server: {text}"));
+    ctx.report.warn(&format!("server-side dry run skipped: {text}"));
 }

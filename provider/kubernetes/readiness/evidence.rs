@@ -7,14 +7,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::task::JoinSet;
 
 use crate::kubernetes::client::Api;
-use crate::kubernetes::diagnose::{Ended, Evidence, Finding, Remedies, Stage, Words, ended, findings, lacks_claim, telling};
+use crate::kubernetes::diagnosis::{ContainerExit, Evidence, Finding, Remedies, Stage, CrashLogs, ended, findings, lacks_claim, relevant_line};
 use crate::kubernetes::meta::{Kind, ObjectRef};
 use crate::kubernetes::objects;
-use crate::kubernetes::observe::{Claim, Event, Observed, Pod, Quota, StatefulSet};
+use crate::kubernetes::observe::{Claim, Event, Watched, Pod, Quota, StatefulSet};
 use crate::kubernetes::watch::{Scope, SharedWatches, Subscription};
 
 /// Pods and volumes of one installation, and the namespace's warnings. What may not be read stays empty: the wait goes on without.
-pub(super) struct Search {
+pub(super) struct EvidenceWatch {
     pods: Subscription<Pod>,
     claims: Subscription<Claim>,
     events: Subscription<Event>,
@@ -23,7 +23,7 @@ pub(super) struct Search {
     logs: Logs,
 }
 
-impl Search {
+impl EvidenceWatch {
     pub(super) fn start(api: Api, namespace: &str, children: &Scope) -> Self {
         let session = api.session();
         Self {
@@ -31,11 +31,11 @@ impl Search {
             claims: SharedWatches::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), children),
             events: SharedWatches::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings),
             quotas: None,
-            logs: Logs { api, namespace: namespace.to_owned(), asked: HashSet::new(), reading: JoinSet::new(), words: Words::new() },
+            logs: Logs { api, namespace: namespace.to_owned(), asked: HashSet::new(), reading: JoinSet::new(), words: CrashLogs::new() },
         }
     }
 
-    pub(super) fn clues(&mut self, sets: &[Arc<StatefulSet>]) -> Clues {
+    pub(super) fn evidence(&mut self, sets: &[Arc<StatefulSet>]) -> EvidenceSnapshot {
         let (pods, claims) = (self.pods.snapshot().objects, self.claims.snapshot().objects);
         self.logs.ask(&pods);
         if self.quotas.is_none() && pods.iter().any(|pod| lacks_claim(pod)) {
@@ -46,7 +46,7 @@ impl Search {
         let names = sets.iter().map(|set| set.metadata.name());
         let names = names.chain(pods.iter().map(|pod| pod.metadata.name())).chain(claims.iter().map(|claim| claim.metadata.name()));
         let events = self.events.about(names);
-        Clues { pods, claims, events, quotas, words: self.logs.words.clone() }
+        EvidenceSnapshot { pods, claims, events, quotas, words: self.logs.words.clone() }
     }
 
     pub(super) async fn changed(&mut self) {
@@ -61,7 +61,7 @@ impl Search {
 }
 
 /// Comes back when a watch that there may be has news.
-pub(super) async fn changed<K: Observed>(watch: Option<&mut Subscription<K>>) {
+pub(super) async fn changed<K: Watched>(watch: Option<&mut Subscription<K>>) {
     match watch {
         Some(watch) => watch.changed().await,
         None => std::future::pending().await,
@@ -72,9 +72,9 @@ pub(super) async fn changed<K: Observed>(watch: Option<&mut Subscription<K>>) {
 struct Logs {
     api: Api,
     namespace: String,
-    asked: HashSet<Ended>,
-    reading: JoinSet<Option<(Ended, String)>>,
-    words: Words,
+    asked: HashSet<ContainerExit>,
+    reading: JoinSet<Option<(ContainerExit, String)>>,
+    words: CrashLogs,
 }
 
 impl Logs {
@@ -84,7 +84,7 @@ impl Logs {
                 let (api, pod) = (self.api.clone(), ObjectRef::new(Kind::Pod, &self.namespace, &end.pod));
                 self.reading.spawn(async move {
                     let log = objects::end_of_log(&api, &pod, &end.container).await?;
-                    Some((end, telling(&log)?))
+                    Some((end, relevant_line(&log)?))
                 });
             }
         }
@@ -104,12 +104,12 @@ impl Logs {
 
 /// What a search has found so far.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Clues {
+pub(super) struct EvidenceSnapshot {
     pub(super) pods: Vec<Arc<Pod>>,
     pub(super) claims: Vec<Arc<Claim>>,
     pub(super) events: Vec<Arc<Event>>,
     pub(super) quotas: Vec<Arc<Quota>>,
-    pub(super) words: Words,
+    pub(super) words: CrashLogs,
 }
 
 /// Which hosts to find reasons for.
@@ -124,7 +124,7 @@ pub(super) struct About<'a> {
     pub(super) remedies: Remedies,
 }
 
-impl Clues {
+impl EvidenceSnapshot {
     /// What is wrong with the hosts.
     pub(super) fn about(&self, about: &About<'_>) -> Vec<Finding> {
         let Self { pods, claims, events, quotas, words } = self;

@@ -3,10 +3,10 @@
 use tokio::time::Instant;
 
 use super::operator::{self, Presence};
-use super::{external, hopeless, interrupted, unreached};
+use super::{external, permanent_error, watch_trouble, unreached};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::meta::{Kind, ObjectRef};
-use crate::kubernetes::observe::Parting;
+use crate::kubernetes::observe::TerminatingObject;
 use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
 use crate::kubernetes::watch::{Scope, SharedWatches, Snapshot, Subscription};
 use crate::resource::Context;
@@ -22,7 +22,7 @@ const OPERATORS_FINALIZER: &str = "finalizer.clickhouseinstallation.altinity.com
 
 /// An object that was deleted and may still be held back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leaving {
+pub struct DeletedObject {
     /// Which one.
     pub object: ObjectRef,
     /// Its unique id; another object of the same name is not waited for.
@@ -33,7 +33,7 @@ pub struct Leaving {
 
 /// Waits until none of `leaving` exists. A finalizer that hangs is named in the status line, and as the reason at the deadline,
 /// together with who has to act on it. It is never removed.
-pub async fn await_gone(session: &Session, ctx: &Context, deadline: Instant, leaving: Vec<Leaving>) -> Result<(), NotReady> {
+pub async fn await_deletion(session: &Session, ctx: &Context, deadline: Instant, leaving: Vec<DeletedObject>) -> Result<(), NotReady> {
     let started = Instant::now();
     let each = leaving.into_iter().map(|leaving| {
         // Of Secrets and namespaces the others are nobody's business.
@@ -59,8 +59,8 @@ enum Step {
 }
 
 struct Each {
-    leaving: Leaving,
-    subscription: Subscription<Parting>,
+    leaving: DeletedObject,
+    subscription: Subscription<TerminatingObject>,
     /// Once it was seen while it leaves: its revision, and since when it is that.
     moved: Option<(u64, Instant)>,
 }
@@ -74,21 +74,21 @@ struct Watching {
 impl Condition for Watching {
     type Met = Step;
 
-    fn look(&mut self, now: Instant) -> Verdict<Step> {
+    fn evaluate(&mut self, now: Instant) -> Verdict<Step> {
         let mut left = Vec::new();
         let (mut row, mut held) = (None, None);
         for Each { leaving, subscription, moved } in &mut self.each {
             let snapshot = subscription.snapshot();
-            if let Some((kind, reasons)) = hopeless(snapshot.trouble.as_ref()).filter(|_| !is_kind_missing(&snapshot)) {
+            if let Some((kind, reasons)) = permanent_error(snapshot.trouble.as_ref()).filter(|_| !is_kind_missing(&snapshot)) {
                 return Verdict::Failed(kind, reasons);
             }
             match standing(leaving, &snapshot, moved.is_some(), self.started) {
-                Standing::Gone => {}
-                Standing::Unknown => {
-                    let trouble = snapshot.trouble.as_ref().map(interrupted);
-                    left.push(trouble.unwrap_or_else(|| format!("waiting for {} to go", leaving.object)));
+                DeletionState::Gone => {}
+                DeletionState::Unknown => {
+                    let trouble = snapshot.trouble.as_ref().map(watch_trouble);
+                    left.push(trouble.unwrap_or_else(|| format!("waiting for {} to be deleted", leaving.object)));
                 }
-                Standing::There { revision, finalizers, work, suspended, servers } => {
+                DeletionState::There { revision, finalizers, work, suspended, servers } => {
                     let since = match *moved {
                         Some((known, since)) if known == revision => since,
                         _ => moved.insert((revision, now)).1,
@@ -118,16 +118,16 @@ impl Condition for Watching {
         let why = match held {
             Held::ByServers(servers) => {
                 let servers: Vec<_> = servers.iter().map(String::as_str).collect();
-                format!("{}, which asks it before it removes a host; see whether it answers there", unreached(&servers))
+                format!("{}, which it needs to remove a host; check that it is reachable from there", unreached(&servers))
             }
             Held::Suspended => {
-                "it is suspended, so that the clickhouse-operator leaves it as it is; set its `spec.suspend` to `no`".to_owned()
+                "it is suspended, so the clickhouse-operator does not reconcile it; set its `spec.suspend` to `no`".to_owned()
             }
             Held::Unattended => {
                 let Some(operator) = &self.operator else { return Verdict::Done(Step::FindOperator) };
                 let namespace = self.each.iter().find_map(|each| each.leaving.object.namespace.as_deref()).unwrap_or_default();
                 format!(
-                    "the finalizer is the clickhouse-operator's, and is never removed by this provider: {}; the deletion goes on when the operator runs",
+                    "the finalizer is the clickhouse-operator's, and is never removed by this provider: {}; the deletion continues when the operator runs",
                     operator.explain(namespace)
                 )
             }
@@ -143,7 +143,7 @@ impl Condition for Watching {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum DeletionState {
     Gone,
     There {
         revision: u64,
@@ -178,13 +178,13 @@ enum Held {
 }
 
 /// Whether an object is still there, as far as a watch can tell.
-pub(super) fn standing(leaving: &Leaving, snapshot: &Snapshot<Parting>, seen: bool, started: Instant) -> Standing {
+pub(super) fn standing(leaving: &DeletedObject, snapshot: &Snapshot<TerminatingObject>, seen: bool, started: Instant) -> DeletionState {
     if is_kind_missing(snapshot) {
-        return Standing::Gone;
+        return DeletionState::Gone;
     }
     let found = snapshot.named(&leaving.object.name);
     match found.filter(|object| leaving.uid.as_deref().is_none_or(|uid| uid == object.metadata.uid())) {
-        Some(object) => Standing::There {
+        Some(object) => DeletionState::There {
             revision: object.metadata.revision(),
             finalizers: object.metadata.finalizers().to_vec(),
             work: match object.status.as_ref().map(|status| status.status.as_str()) {
@@ -196,13 +196,13 @@ pub(super) fn standing(leaving: &Leaving, snapshot: &Snapshot<Parting>, seen: bo
             servers: external(&object.spec.coordination, &leaving.object.name).into_iter().map(str::to_owned).collect(),
         },
         // Another one of the name means that ours is gone.
-        None if found.is_some() || seen || snapshot.is_newer_than(started, leaving.revision) => Standing::Gone,
-        None => Standing::Unknown,
+        None if found.is_some() || seen || snapshot.is_newer_than(started, leaving.revision) => DeletionState::Gone,
+        None => DeletionState::Unknown,
     }
 }
 
 /// Whether even the kind is gone, and all its objects with it.
-fn is_kind_missing(snapshot: &Snapshot<Parting>) -> bool {
+fn is_kind_missing(snapshot: &Snapshot<TerminatingObject>) -> bool {
     matches!(snapshot.trouble, Some(crate::kubernetes::error::Error::CrdMissing { .. }))
 }
 

@@ -7,7 +7,7 @@ use crate::kubernetes::observe::{Container, Pod};
 
 /// One end of one container.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Ended {
+pub(crate) struct ContainerExit {
     pub(crate) pod: String,
     pub(crate) container: String,
     /// How often it had been started again by then.
@@ -15,17 +15,17 @@ pub(crate) struct Ended {
 }
 
 /// What containers said before they ended, as far as their logs may be read.
-pub(crate) type Words = HashMap<Ended, String>;
+pub(crate) type CrashLogs = HashMap<ContainerExit, String>;
 
 /// The containers of a pod that have ended and do not run now, of those that may be quoted.
-pub(crate) fn ended(pod: &Pod) -> impl Iterator<Item = Ended> {
+pub(crate) fn ended(pod: &Pod) -> impl Iterator<Item = ContainerExit> {
     let status = pod.status.as_ref();
     let containers = status.into_iter().flat_map(|status| status.init_container_statuses.iter().chain(&status.container_statuses));
     let down = containers.filter(|container| is_quoted(container)).filter(|container| {
         let crashed = container.state.waiting.as_ref().is_some_and(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff"));
         crashed || container.state.terminated.as_ref().is_some_and(|ended| ended.exit_code != 0)
     });
-    down.map(|container| Ended {
+    down.map(|container| ContainerExit {
         pod: pod.metadata.name().to_owned(),
         container: container.name.clone(),
         restarts: container.restart_count,
@@ -38,7 +38,7 @@ pub(super) fn is_quoted(container: &Container) -> bool {
 }
 
 /// The line of a log's end that tells most: the last error in ClickHouse's words, else the last line that is not empty.
-pub(crate) fn telling(log: &str) -> Option<String> {
+pub(crate) fn relevant_line(log: &str) -> Option<String> {
     let lines = || log.lines().rev().map(str::trim).filter(|line| !line.is_empty());
     let of_level = |level: &str| lines().find_map(|line| Some(line.split_once(level)?.1.trim())).filter(|text| !text.is_empty());
     let exception = || lines().find(|line| line.contains("Exception: "));
@@ -56,10 +56,10 @@ mod tests {
         let log = "2026.01.01 12:00:00.1 [ 1 ] {} <Information> Application: starting up\n\
             2026.01.01 12:00:00.2 [ 1 ] {} <Error> Application: Code: 36. DB::Exception: no such disk `s3`\n\
             0. DB::Exception::Exception() @ 0x0\n1. main @ 0x1\n\n";
-        assert_eq!(telling(log).as_deref(), Some("Application: Code: 36. DB::Exception: no such disk `s3`"));
-        assert_eq!(telling("Poco::Exception: not found\n  at main\n").as_deref(), Some("Poco::Exception: not found"));
-        assert_eq!(telling("first\nlast words \n\n").as_deref(), Some("last words"));
-        assert_eq!(telling(" \n"), None);
+        assert_eq!(relevant_line(log).as_deref(), Some("Application: Code: 36. DB::Exception: no such disk `s3`"));
+        assert_eq!(relevant_line("Poco::Exception: not found\n  at main\n").as_deref(), Some("Poco::Exception: not found"));
+        assert_eq!(relevant_line("first\nlast words \n\n").as_deref(), Some("last words"));
+        assert_eq!(relevant_line(" \n"), None);
     }
 
     #[test]
