@@ -18,7 +18,7 @@ pub(super) fn inputs(live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
     if live.adopted.is_some() {
         sift(&mut args, live, urn, login);
     }
-    let Some(rendered) = render(&args, urn, login) else { return args };
+    let Some(rendered) = pruned(&args, urn, login) else { return args };
     let override_of = |rendered: Option<Value>, live: Option<&Value>| difference(&rendered?, live?);
     args.overrides.chi_overrides = override_of(rendered.installation, Some(&live.installation));
     args.overrides.chk_overrides = override_of(rendered.keeper, live.keeper.as_ref());
@@ -34,7 +34,7 @@ fn sift(args: &mut ClusterArgs, live: &Live, urn: &Urn, login: &Login) {
         let args = parse(inputs)?;
         let filled = defaults::fill(urn, &Autonaming::Default, "", None, &Known::all(args.clone())).ok()?;
         let refused = validate::program(&Known::all(filled), None).len();
-        let rendered = render(&args, urn, login).and_then(|rendered| rendered.installation);
+        let rendered = pruned(&args, urn, login).and_then(|rendered| rendered.installation);
         let others = rendered.map_or(0, |rendered| others(&rendered["spec"], live.spec()));
         Some((refused, others))
     };
@@ -121,7 +121,7 @@ fn elements(list: &str, rendered: &[Value], live: &[Value]) -> usize {
 /// `old` with what has drifted on the API server since `old` was written there: nothing changes in it when nothing has. Of a cluster that
 /// this provider made, what others have added is theirs; of an adopted one its program says all.
 pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
-    let Some(Objects { installation: Some(installation), keeper, service, .. }) = render(old, urn, login) else { return old.clone() };
+    let Some(Objects { installation: Some(installation), keeper, service, .. }) = pruned(old, urn, login) else { return old.clone() };
     let adopted = old.adopted().cloned();
     let written = Live { installation, keeper, service, adopted: adopted.clone() };
     let mut found = Live {
@@ -155,7 +155,7 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
 
 /// Whether inputs are sound and render what is there.
 fn gives(args: &ClusterArgs, found: &Live, urn: &Urn, login: &Login) -> bool {
-    let rendered = render(args, urn, login).and_then(|rendered| rendered.installation);
+    let rendered = pruned(args, urn, login).and_then(|rendered| rendered.installation);
     rendered.is_some_and(|rendered| difference(&rendered, &found.installation).is_none())
 }
 
@@ -176,16 +176,21 @@ fn described_anew(old: &ClusterArgs, mut found: ClusterArgs) -> ClusterArgs {
     found
 }
 
+/// The same without what properties can't carry.
+fn pruned(args: &ClusterArgs, urn: &Urn, login: &Login) -> Option<Objects> {
+    let mut rendered = render(args, urn, login)?;
+    if let Some(installation) = rendered.installation.as_mut().filter(|_| args.adopted().is_some()) {
+        Kept::take(&mut installation["spec"]);
+    }
+    Some(rendered)
+}
+
 /// The manifests that inputs come to, as far as they can be understood.
 pub(super) fn render(args: &ClusterArgs, urn: &Urn, login: &Login) -> Option<Objects> {
     let namespace = args.naming.namespace.clone().unwrap_or_default();
     let filled = defaults::fill(urn, &Autonaming::Default, &namespace, None, &Known::all(args.clone())).ok()?;
     let cluster = validate::validate(&Known::all(filled)).ok()?;
-    let mut manifests = manifest::build(&cluster, urn, login, "");
-    if let Some(installation) = manifests.installation.as_mut().filter(|_| cluster.adopted.is_some()) {
-        Kept::take(&mut installation["spec"]);
-    }
-    Some(manifests)
+    Some(manifest::build(&cluster, urn, login, ""))
 }
 
 /// `live` reduced to the fields that `written` has: others belong to others.

@@ -158,7 +158,8 @@ impl Deletion<'_> {
             DeleteOutcome::Gone => Ok(Outcome::Gone),
             DeleteOutcome::NotOurs => Ok(Outcome::NotOurs),
             DeleteOutcome::Deleting(left) => {
-                let leaving = DeletedObject { object: object.clone(), uid: meta::uid(&left).map(str::to_owned), revision: meta::revision(&left) };
+                let leaving =
+                    DeletedObject { object: object.clone(), uid: meta::uid(&left).map(str::to_owned), revision: meta::revision(&left) };
                 if object.kind == Kind::Installation {
                     self.wake(&left).await?;
                 }

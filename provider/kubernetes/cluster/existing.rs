@@ -100,8 +100,9 @@ impl ExistingObjects {
         if self.found.installation.as_ref().is_some_and(|found| !(marked && is_managed(found))) {
             let existing = Part::Installation.row().object(namespace, name);
             let import = format!("pulumi import clickhouse:kubernetes:Cluster {} {namespace}/{name}", ctx.urn.name());
-            let reason =
-                format!("{existing} already exists and was not created by this stack; to adopt it run `{import}`, else choose another `name`");
+            let reason = format!(
+                "{existing} already exists and was not created by this stack; to adopt it run `{import}`, else choose another `name`"
+            );
             return Err(Failure::new(FailureKind::AlreadyExists, reason));
         }
         let is_ours = |row: &Row, found: &Value| match row.whose {

@@ -7,7 +7,9 @@ mod address;
 mod adopt;
 pub mod aspects;
 mod defaults;
+mod delete;
 mod diff;
+mod dry_run;
 mod effects;
 mod existing;
 pub mod get;
@@ -23,7 +25,6 @@ mod objects;
 mod outputs;
 mod overrides;
 mod read;
-mod delete;
 mod restarts;
 mod rollout;
 mod shape;
@@ -33,7 +34,6 @@ mod survey;
 mod task;
 #[cfg(test)]
 mod tests;
-mod dry_run;
 mod validate;
 
 use std::time::Duration;

@@ -360,10 +360,7 @@ mod tests {
     async fn what_may_not_or_can_not_be_looked_at_keeps_it() {
         let forbid =
             |seen: &Seen| seen.path.ends_with("/roles").then(|| Reply::status(403, "Forbidden", "x is forbidden: User \"u\" cannot list"));
-        assert_eq!(
-            kept(forbid).await.0.as_deref(),
-            Some("listing roles.rbac.authorization.k8s.io is not allowed, so it may contain some")
-        );
+        assert_eq!(kept(forbid).await.0.as_deref(), Some("listing roles.rbac.authorization.k8s.io is not allowed, so it may contain some"));
         let both =
             move |seen: &Seen| forbid(seen).or_else(|| seen.path.ends_with("/ingresses").then(|| items(vec![json!({"name": "web"})])));
         assert_eq!(kept(both).await.0.as_deref(), Some("Ingress apps/web is in it"), "what is there says more than what may be");

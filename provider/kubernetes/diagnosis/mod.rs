@@ -3,8 +3,8 @@
 mod ages;
 mod crash_logs;
 
-pub use ages::GracePeriods;
 pub(crate) use ages::FindingAges;
+pub use ages::GracePeriods;
 pub(crate) use crash_logs::{ContainerExit, CrashLogs, ended, relevant_line};
 
 use std::sync::Arc;
@@ -163,7 +163,8 @@ impl Evidence<'_> {
             return format!(", started {} times", container.restart_count + 1);
         };
         let reason = ended.reason.as_deref().filter(|reason| *reason != "Error").map(|reason| format!(" ({reason})")).unwrap_or_default();
-        let end = ContainerExit { pod: pod.metadata.name().to_owned(), container: container.name.clone(), restarts: container.restart_count };
+        let end =
+            ContainerExit { pod: pod.metadata.name().to_owned(), container: container.name.clone(), restarts: container.restart_count };
         let message = ended.message.as_deref().filter(|_| is_quoted(container));
         let words = message.map(shorten).or_else(|| self.words.get(&end).cloned());
         let words = words.map(|words| format!(": {words}")).unwrap_or_default();

@@ -102,9 +102,17 @@ fn each_state_of_a_host_has_its_words_and_its_grace() {
             Some(GracePeriod::Other),
         ),
         (with(unscheduled("unbound claims"), Some(claim(None)), None), "no default storage class", Some(GracePeriod::Other)),
-        (with(waiting("ImagePullBackOff", "not found"), None, None), "the image `i:1` can't be pulled: not found", Some(GracePeriod::Image)),
+        (
+            with(waiting("ImagePullBackOff", "not found"), None, None),
+            "the image `i:1` can't be pulled: not found",
+            Some(GracePeriod::Image),
+        ),
         (with(waiting("InvalidImageName", ""), None, None), "`i:1` is not a valid image name", Some(GracePeriod::Other)),
-        (with(waiting("CreateContainerConfigError", "secret \"x\" not found"), None, None), "secret \"x\" not found", Some(GracePeriod::Other)),
+        (
+            with(waiting("CreateContainerConfigError", "secret \"x\" not found"), None, None),
+            "secret \"x\" not found",
+            Some(GracePeriod::Other),
+        ),
         (with(crash, None, None), "CrashLoopBackOff of container `clickhouse`, exit code 137 (OOMKilled), started 5 times", None),
         (
             with(waiting("ContainerCreating", ""), None, Some(event("Pod", "h-0", "MountVolume.SetUp failed"))),

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::operator::{self, Presence};
-use super::{external, permanent_error, watch_trouble, unreached};
+use super::{external, permanent_error, unreached, watch_trouble};
 use crate::kubernetes::client::Session;
 use crate::kubernetes::meta::{Kind, ObjectRef};
 use crate::kubernetes::observe::TerminatingObject;

@@ -7,10 +7,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::task::JoinSet;
 
 use crate::kubernetes::client::Api;
-use crate::kubernetes::diagnosis::{ContainerExit, Evidence, Finding, Remedies, Stage, CrashLogs, ended, findings, lacks_claim, relevant_line};
+use crate::kubernetes::diagnosis::{
+    ContainerExit, CrashLogs, Evidence, Finding, Remedies, Stage, ended, findings, lacks_claim, relevant_line,
+};
 use crate::kubernetes::meta::{Kind, ObjectRef};
 use crate::kubernetes::objects;
-use crate::kubernetes::observe::{Claim, Event, Watched, Pod, Quota, StatefulSet};
+use crate::kubernetes::observe::{Claim, Event, Pod, Quota, StatefulSet, Watched};
 use crate::kubernetes::watch::{Scope, SharedWatches, Subscription};
 
 /// Pods and volumes of one installation, and the namespace's warnings. What may not be read stays empty: the wait goes on without.

@@ -6,8 +6,8 @@ use std::future::Future;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::judge::{InstallationCondition, Limits, Incomplete, Step};
 use super::evidence::EvidenceWatch;
+use super::judge::{Incomplete, InstallationCondition, Limits, Step};
 use super::watching::Watching;
 use super::{QUIET, Written, operator};
 use crate::kubernetes::client::Session;
@@ -80,7 +80,11 @@ where
         object: SharedWatches::subscribe(session, Kind::Installation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
         sets: SharedWatches::subscribe(session, Kind::StatefulSet, Some(&expect.namespace), &children),
         search: None,
-        condition: InstallationCondition::new(expect.clone(), Limits { search_by: deadline.checked_sub(QUIET * 2), ..Limits::default() }, started),
+        condition: InstallationCondition::new(
+            expect.clone(),
+            Limits { search_by: deadline.checked_sub(QUIET * 2), ..Limits::default() },
+            started,
+        ),
     };
     loop {
         match wait(ctx, deadline, &mut watching).await? {

@@ -9,7 +9,7 @@ use super::evidence::{About, EvidenceWatch};
 use super::watching::{Evaluate, Seen, Watching};
 use super::{Hosts, Layout, QUIET, Written, operator};
 use crate::kubernetes::client::Session;
-use crate::kubernetes::diagnosis::{GracePeriods, FindingAges, Remedies, Stage};
+use crate::kubernetes::diagnosis::{FindingAges, GracePeriods, Remedies, Stage};
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::Kind;
 use crate::kubernetes::observe::{KeeperInstallation, KeeperStatus, Normalized};

@@ -2,24 +2,24 @@
 //!
 //! What is observed goes into pure judgements; watches and time are outside of them.
 
-mod load_balancer;
 mod deletion;
+mod evidence;
 mod growth;
 mod idle;
 mod installation;
 mod judge;
 mod keeper;
+mod load_balancer;
 pub mod operator;
-mod evidence;
 mod watching;
 
-pub use load_balancer::await_load_balancer;
 pub use deletion::{DeletedObject, await_deletion};
 pub use growth::{Owner, await_growth};
 pub use idle::{await_keeper_idle, await_keeper_left};
 pub use installation::{Expect, await_installation};
 pub use judge::Incomplete;
 pub use keeper::{ExpectKeeper, await_keeper};
+pub use load_balancer::await_load_balancer;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::evidence::{EvidenceSnapshot, EvidenceWatch};
 use super::{permanent_error, watch_trouble};
-use crate::kubernetes::observe::{Watched, StatefulSet};
+use crate::kubernetes::observe::{StatefulSet, Watched};
 use crate::kubernetes::wait::{Condition, Verdict};
 use crate::kubernetes::watch::{Snapshot, Subscription};
 

@@ -72,10 +72,8 @@ pub(super) fn keeper(from: &Shape, to: &Shape) -> Vec<Finding> {
         existing(old).filter(|(name, claim)| after.contains(&claim.host) && !new.claims.contains_key(*name)).map(|(name, _)| name);
     let dropped: Vec<_> = dropped.collect();
     if !dropped.is_empty() {
-        let reason = format!(
-            "the Keeper no longer uses {}, and loses its metadata of replicated tables: they become read-only",
-            cut(dropped)
-        );
+        let reason =
+            format!("the Keeper no longer uses {}, and loses its metadata of replicated tables: they become read-only", cut(dropped));
         lose(None, &KEEPER_VOLUMES, reason);
     }
     found

@@ -138,8 +138,8 @@ fn built(args: &ClusterArgs) -> Objects {
     build(&cluster, &urn(), &login(), "")
 }
 
-fn live(manifests: &Objects) -> Live {
-    let Objects { installation, keeper, service, .. } = manifests.clone();
+fn live(objects: &Objects) -> Live {
+    let Objects { installation, keeper, service, .. } = objects.clone();
     Live::new(installation.unwrap(), keeper, service, None)
 }
 

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 pub(super) use self::limits::Limits;
 use self::status::{hosts, is_final, is_too_old, newest_error, rolling_out, was_interrupted};
-use super::operator::Presence;
 use super::evidence::About;
+use super::operator::Presence;
 use super::watching::{Evaluate, Seen};
 use super::{Expect, Hosts, QUIET, Written, external, unreached};
 use crate::kubernetes::diagnosis::{FindingAges, Stage};
@@ -314,10 +314,7 @@ impl InstallationCondition {
         if task == self.expect.task_id || std::mem::replace(&mut self.told.superseded, true) {
             return None;
         }
-        Some(format!(
-            "{} was changed by another client (task `{task}`); waiting for that change, which includes this one",
-            self.expect
-        ))
+        Some(format!("{} was changed by another client (task `{task}`); waiting for that change, which includes this one", self.expect))
     }
 }
 

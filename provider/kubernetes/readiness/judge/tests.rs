@@ -352,10 +352,7 @@ fn an_installation_that_somebody_suspends_is_not_waited_for() {
     let mut scene = Scene::new(status("InProgress", &["t0"], &["t0"]));
     scene.installation["spec"]["suspend"] = json!("yes");
     let verdict = first_look(&scene);
-    assert!(
-        matches!(&verdict, Verdict::Failed(_, reasons) if reasons[0].contains("was suspended by another client")),
-        "{verdict:?}"
-    );
+    assert!(matches!(&verdict, Verdict::Failed(_, reasons) if reasons[0].contains("was suspended by another client")), "{verdict:?}");
     let mut served = Scene::new(done());
     served.installation["spec"]["suspend"] = json!("yes");
     assert!(matches!(first_look(&served), Verdict::Done(Step::Ready)), "it was done before");

@@ -11,7 +11,8 @@ async fn a_deleted_object_is_waited_for_and_another_of_its_name_is_not() {
     let bench = Bench::new();
     bench.installation(completed("t1"));
     let (session, ctx) = (bench.session.clone(), bench.ctx.clone());
-    let waiting = tokio::spawn(async move { await_deletion(&session, &ctx, Instant::now() + Duration::from_secs(600), vec![leaving()]).await });
+    let waiting =
+        tokio::spawn(async move { await_deletion(&session, &ctx, Instant::now() + Duration::from_secs(600), vec![leaving()]).await });
     settle().await;
     assert!(!waiting.is_finished());
     bench.delete(Kind::Installation, "db");
@@ -50,7 +51,8 @@ async fn a_deletion_that_hangs_on_a_coordination_server_names_it() {
         let mut object = installation("t1", json!({"status": status}));
         object["spec"]["configuration"] = json!({"zookeeper": {"nodes": [{"host": "zoo.example", "port": 2181}]}});
         bench.put(Kind::Installation, "db", object);
-        let failed = await_deletion(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), vec![leaving()]).await.unwrap_err();
+        let failed =
+            await_deletion(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), vec![leaving()]).await.unwrap_err();
         let told = failed.reasons.join("\n");
         assert!(told.contains("the coordination server `zoo.example:2181` may be out of the operator's reach"), "{status}: {told}");
         assert!(!told.contains("install it with"), "{status}: {told}");

@@ -94,7 +94,11 @@ async fn a_keepers_change_that_the_operator_passes_over_is_gone_on_with_after_a_
     let started = Instant::now();
     await_keeper(&bench.session, &bench.ctx, started + Duration::from_secs(1200), expect_keeper(2)).await.unwrap();
     assert_eq!(started.elapsed().as_secs(), 300);
-    assert!(bench.display.warnings()[1].ends_with("for 5 minutes; continuing, since all members are ready"), "{:?}", bench.display.warnings());
+    assert!(
+        bench.display.warnings()[1].ends_with("for 5 minutes; continuing, since all members are ready"),
+        "{:?}",
+        bench.display.warnings()
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,6 +51,7 @@ async fn an_operator_that_has_worked_in_the_namespace_is_not_called_absent() {
     sleep(Duration::from_millis(15_500)).await;
     let told = &bench.display.warnings()[0];
     assert!(
-        told.contains("the clickhouse-operator that has worked here has not reconciled it") && !told.contains("no clickhouse-operator runs")
+        told.contains("the clickhouse-operator that has worked here has not reconciled it")
+            && !told.contains("no clickhouse-operator runs")
     );
 }

@@ -104,7 +104,8 @@ async fn of_secrets_only_the_one_that_leaves_is_watched() {
     let object = ObjectRef::new(Kind::Secret, "prod", "db-credentials");
     let leaving = DeletedObject { object, uid: Some("s".into()), revision: None };
     let (session, ctx) = (bench.session.clone(), bench.ctx.clone());
-    let waiting = tokio::spawn(async move { await_deletion(&session, &ctx, Instant::now() + Duration::from_secs(60), vec![leaving]).await });
+    let waiting =
+        tokio::spawn(async move { await_deletion(&session, &ctx, Instant::now() + Duration::from_secs(60), vec![leaving]).await });
     settle().await;
     bench.delete(Kind::Secret, "db-credentials");
     assert_eq!(waiting.await.unwrap(), Ok(()));

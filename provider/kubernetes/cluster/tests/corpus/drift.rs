@@ -1,14 +1,10 @@
 //! What people do by hand to an adopted installation: it is told, and the next update takes it back or says why not.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::compare::differences;
-use super::installation::Case;
-use super::life::{Life, Outcome, program_of, same};
+use super::life::{Adopted, Life, Outcome, program_of, same};
 use super::model::is_yes;
-use super::schema::Definitions;
 use crate::kubernetes::fake::Manager;
 use crate::property::{PropertyMap, PropertyValue};
 use crate::resource::erased::Prior;
@@ -87,16 +83,18 @@ fn image(chi: &mut Value, image: &str) -> Option<()> {
 }
 
 /// Whether a refresh tells what somebody did by hand, also what no program may say, the next one tells no more, and an update takes it back.
-pub(super) async fn drift(case: &Case, drift: Drift, definitions: Option<&Arc<Definitions>>) -> Outcome {
-    let mut life = Life::new(case, definitions);
-    let Ok(old) = life.read(&Prior::default()).await else { return Outcome::Without };
+pub(super) async fn drift(adopted: &Adopted<'_>, drift: Drift) -> Outcome {
+    let (old, mut life) = (&adopted.old, adopted.life());
     let program = program_of(&old.inputs);
-    let Ok(new) = life.check(&old.inputs, program.clone()).await else { return Outcome::Without };
     let before = life.installation();
     let mut edited = before.clone();
     if drift(&mut edited).is_none() || edited == before {
         return Outcome::Without;
     }
+    let new = match life.check(&old.inputs, program.clone()).await {
+        Ok(new) => new,
+        Err(reason) => return Outcome::Wrong(reason),
+    };
     life.credentials.push(PASSWORD.to_owned());
     life.fake.put_as(&edited, &Manager::new("kubectl-edit", false));
     let told = Box::pin(told(&mut life, &Prior { inputs: new, outputs: old.outputs.clone() }, program)).await;

@@ -1,8 +1,8 @@
 //! The installations of the corpus, as an API server has them after somebody else has made them.
 //!
 //! A file begins with a line that says what is special about it. `# by: name` tells who made it where it was not `kubectl apply`
-//! (`, applies`: on the server's side), `# then: name` who changed all but its clusters after that, `# operator: release` which definitions it needs where those in force are too old. Whatever has
-//! `hush` in it is a credential; so are the hashes of passwords.
+//! (`, applies`: on the server's side), `# then: name` who changed all but its clusters after that, `# operator: release` which definitions
+//! it needs where those in force are too old. Whatever has `hush` in it is a credential; so are the hashes of passwords.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -145,15 +145,6 @@ impl Case {
     }
 }
 
-/// An API server with an operator, which validates by these definitions.
-pub(super) fn served(definitions: Option<Arc<Definitions>>) -> Fake {
-    let fake = Fake::new().with_operator();
-    match definitions {
-        Some(definitions) => fake.validating(move |object| definitions.problems(object)),
-        None => fake,
-    }
-}
-
 /// A value as a server gives it back: a number without a fraction as a whole one.
 fn as_stored(value: Value) -> Value {
     match value {
@@ -164,6 +155,15 @@ fn as_stored(value: Value) -> Value {
             whole.and_then(|whole| format!("{whole:.0}").parse::<i64>().ok()).map_or(Value::Number(number), Value::from)
         }
         value => value,
+    }
+}
+
+/// An API server with an operator, which validates by these definitions.
+pub(super) fn served(definitions: Option<Arc<Definitions>>) -> Fake {
+    let fake = Fake::new().with_operator();
+    match definitions {
+        Some(definitions) => fake.validating(move |object| definitions.problems(object)),
+        None => fake,
     }
 }
 

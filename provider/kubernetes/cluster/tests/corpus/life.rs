@@ -274,14 +274,34 @@ async fn destroyed(life: &mut Life<'_>, old: &Prior) -> Result<(), String> {
     }
 }
 
-/// One change of the program, alone, on a fresh copy.
-pub(super) async fn change(case: &Case, change: Change, definitions: Option<&Arc<Definitions>>) -> Outcome {
+/// An installation that is adopted, as often as it takes.
+pub(super) struct Adopted<'a> {
+    pub(super) case: &'a Case,
+    definitions: Option<&'a Arc<Definitions>>,
+    /// What the import found.
+    pub(super) old: Prior,
+}
+
+impl<'a> Adopted<'a> {
+    pub(super) async fn new(case: &'a Case, definitions: Option<&'a Arc<Definitions>>) -> Self {
+        let old = Life::new(case, definitions).read(&Prior::default()).await.unwrap_or_else(|wrong| panic!("{}: {wrong}", case.name));
+        Self { case, definitions, old }
+    }
+
+    /// As it was after the import.
+    pub(super) fn life(&self) -> Life<'a> {
+        Life::new(self.case, self.definitions)
+    }
+}
+
+/// One change of the program, alone.
+pub(super) async fn change(adopted: &Adopted<'_>, change: Change) -> Outcome {
+    let old = &adopted.old;
+    let inputs = Value::Object(strip_marks(&old.inputs).json);
+    let Some(meaning) = meaning::of(change, adopted.case.installation(), &inputs) else { return Outcome::Without };
     for force in [false, true] {
-        let mut life = Life::new(case, definitions);
-        let Ok(old) = life.read(&Prior::default()).await else { return Outcome::Without };
-        let inputs = Value::Object(strip_marks(&old.inputs).json);
-        let Some(meaning) = meaning::of(change, case.installation(), &inputs) else { return Outcome::Without };
-        match Box::pin(changed(&mut life, &old, &meaning, force)).await {
+        let mut life = adopted.life();
+        match Box::pin(changed(&mut life, old, &meaning, force)).await {
             Ok(()) if meaning.refusal == Refusal::Needed => return Outcome::Wrong("was not refused".to_owned()),
             Ok(()) if force => return Outcome::Forced,
             Ok(()) => return Outcome::Right,

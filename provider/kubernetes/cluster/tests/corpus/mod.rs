@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use self::life::{Outcome, QUIET};
+use self::life::{Adopted, Outcome, QUIET};
 use self::meaning::Change;
 use self::schema::Definitions;
 use crate::kubernetes::meta::Kind;
@@ -131,9 +131,9 @@ async fn every_change_is_made_exactly_or_refused_with_the_reason() {
     let definitions = Definitions::in_force().map(Arc::new);
     let mut table = Table::new();
     for case in installation::chosen() {
-        let mut row = Vec::new();
+        let (adopted, mut row) = (Adopted::new(&case, definitions.as_ref()).await, Vec::new());
         for change in Change::ALL {
-            row.push((change.title(), Box::pin(life::change(&case, change, definitions.as_ref())).await));
+            row.push((change.title(), Box::pin(life::change(&adopted, change)).await));
         }
         table.insert(case.name.clone(), row);
     }
@@ -156,9 +156,9 @@ async fn every_drift_is_told_and_taken_back_and_none_fails_a_refresh() {
     let definitions = Definitions::in_force().map(Arc::new);
     let mut table = Table::new();
     for case in installation::chosen() {
-        let mut row = Vec::new();
+        let (adopted, mut row) = (Adopted::new(&case, definitions.as_ref()).await, Vec::new());
         for (title, drift) in drift::DRIFTS {
-            row.push((title, Box::pin(drift::drift(&case, drift, definitions.as_ref())).await));
+            row.push((title, Box::pin(drift::drift(&adopted, drift)).await));
         }
         table.insert(case.name.clone(), row);
     }
@@ -172,8 +172,9 @@ async fn a_cluster_of_ours_is_changed_exactly() {
     let definitions = Definitions::in_force().map(Arc::new);
     for program in [json!({"name": "db", "shards": 2}), json!({"name": "db", "shards": 2, "replicas": 2, "labels": {"team": "a"}})] {
         let case = life::made(program, definitions.as_ref()).await;
+        let adopted = Adopted::new(&case, definitions.as_ref()).await;
         for change in Change::ALL.into_iter().filter(|change| *change != Change::Override) {
-            let outcome = Box::pin(life::change(&case, change, definitions.as_ref())).await;
+            let outcome = Box::pin(life::change(&adopted, change)).await;
             // Replicas take coordination, which the first one has none of.
             let refused = change == Change::Replicas && matches!(outcome, Outcome::Refused(_));
             assert!(outcome == Outcome::Right || refused, "{}: {outcome:?}", change.title());

@@ -73,16 +73,17 @@ impl<'a> Layout<'a> {
 
     /// The volume claim templates that hold its hosts' data.
     pub(super) fn volumes(&self, spec: &'a Value) -> BTreeSet<&'a str> {
-        let mounted = self.pods(spec).into_iter().flatten().filter_map(|pod| {
+        let mounts = self.pods(spec).into_iter().flatten().filter_map(|pod| {
             let (_, template) = named(spec, "podTemplates", pod)?;
             let (_, container) = container(template)?;
-            let mount = list(container, "volumeMounts").iter().find(|mount| mount["mountPath"] == "/var/lib/clickhouse")?;
-            mount["name"].as_str()
+            list(container, "volumeMounts").iter().find(|mount| mount["mountPath"] == "/var/lib/clickhouse")?["name"].as_str()
         });
-        let mut found: BTreeSet<_> = mounted.filter(|name| named(spec, "volumeClaimTemplates", name).is_some()).collect();
-        if found.is_empty() {
-            found = self.templates(spec, "dataVolumeClaimTemplate").into_iter().flatten().collect();
+        let mounts: BTreeSet<_> = mounts.collect();
+        // What a pod mounts itself counts, whatever else is named.
+        if !mounts.is_empty() {
+            return mounts.into_iter().filter(|name| named(spec, "volumeClaimTemplates", name).is_some()).collect();
         }
+        let mut found: BTreeSet<_> = self.templates(spec, "dataVolumeClaimTemplate").into_iter().flatten().collect();
         if found.is_empty() {
             found = self.templates(spec, "volumeClaimTemplate").into_iter().flatten().collect();
         }
