@@ -214,7 +214,7 @@ fn what_an_override_loses_is_refused_at_the_override() {
             (
                 chk(json!({"configuration": {"clusters": [{"name": "cluster", "$patch": "delete"}, {"name": "x"}]}})),
                 "chkOverrides.configuration.clusters",
-                "empty ones come",
+                "are replaced by empty ones",
             ),
             (
                 chk(json!({"defaults": {"templates": {"dataVolumeClaimTemplate": ""}}})),

@@ -230,7 +230,7 @@ async fn somebody_elses_object_in_the_place_of_a_row_is_left_alone() {
     let theirs = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "db-quota", "namespace": "apps"}});
     let fake = Fake::with([theirs.clone()]);
     let failed = Cluster::new(fake.session()).create(&context().0, &checked(with.clone())).await.unwrap_err();
-    assert!(failed.kind == FailureKind::AlreadyExists && failed.reasons[0].starts_with("ResourceQuota apps/db-quota exists already"));
+    assert!(failed.kind == FailureKind::AlreadyExists && failed.reasons[0].starts_with("ResourceQuota apps/db-quota already exists"));
 
     let mut life = Life::begin(program(json!({}))).await;
     life.fake.put(&theirs);

@@ -34,7 +34,7 @@ fn all_problems_are_told_at_once_each_with_its_path_and_remedy() {
         ("admin.networks[0]", "not an address range"),
         ("ingress.hostname", "not a valid DNS name"),
         ("ingress.sourceRanges", "is a load balancer's"),
-        ("labels[\"clickhouse.altinity.com/chi\"]", "operator's own"),
+        ("labels[\"clickhouse.altinity.com/chi\"]", "reserved for the operator"),
         ("labels.ok", "not a valid label value"),
     ] {
         assert!(

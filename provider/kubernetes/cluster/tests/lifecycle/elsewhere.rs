@@ -24,7 +24,7 @@ async fn another_kubernetes_cluster_is_told_with_both_and_nothing_changes() {
         ];
         for failure in failures {
             assert!(
-                failure.reasons[0].contains(&format!("unique id uid of {KUBE_SYSTEM}")) && failure.reasons[0].contains("it has here;"),
+                failure.reasons[0].contains(&format!("the uid uid of {KUBE_SYSTEM}")) && failure.reasons[0].contains("it has here;"),
                 "{:?}",
                 failure.reasons
             );
