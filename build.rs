@@ -3,7 +3,8 @@
 use std::error::Error;
 
 const ROOT: &str = "proto";
-const FILES: [&str; 3] = ["proto/pulumi/provider.proto", "proto/pulumi/engine.proto", "proto/google/protobuf/status.proto"];
+const FILES: [&str; 3] =
+    ["proto/pulumi/provider.proto", "proto/pulumi/engine.proto", "proto/google/protobuf/status.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={ROOT}");

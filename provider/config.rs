@@ -58,9 +58,10 @@ impl ProviderArgs {
     /// The names of the settings.
     pub const NAMES: [&str; 5] = ["kubeconfig", "context", "cluster", "namespace", "deleteUnreachable"];
 
-    /// Reads the configuration in each of the ways in which it comes: as values, as JSON in texts (from the SDKs), or as plain
-    /// texts (from `pulumi config set`). An empty text is as good as none, and so is a value that is not known yet. Names that
-    /// are not ours are passed over: another package's configuration can stand under the same name.
+    /// Reads the configuration in each of the ways in which it comes: as values, as JSON in texts (from the
+    /// SDKs), or as plain texts (from `pulumi config set`). An empty text is as good as none, and so is a
+    /// value that is not known yet. Names that are not ours are passed over: another package's configuration
+    /// can stand under the same name.
     pub fn read(map: &PropertyMap) -> Reading {
         let mut reader = Reader { map, failures: Vec::new() };
         let args = Self {
@@ -74,11 +75,14 @@ impl ProviderArgs {
         Reading { args, failures: reader.failures, warnings }
     }
 
-    /// Finds what can't work: a kubeconfig that can't be used, a context that it does not have; and what may come right by itself, which is
-    /// warned of. Asks no server.
+    /// Finds what can't work: a kubeconfig that can't be used, a context that it does not have; and what may
+    /// come right by itself, which is warned of. Asks no server.
     pub fn check(&self) -> (Vec<CheckFailure>, Vec<String>) {
         let checked = client::check(&self.settings());
-        (checked.failures.into_iter().map(|(name, problem)| failure(name, &problem)).collect(), checked.warnings)
+        (
+            checked.failures.into_iter().map(|(name, problem)| failure(name, &problem)).collect(),
+            checked.warnings,
+        )
     }
 
     /// Whether a `kubeconfig` is one itself, with its credentials, and not the path of one.
@@ -97,7 +101,10 @@ impl ProviderArgs {
             context: self.context.clone(),
             cluster: self.cluster.clone(),
             namespace: self.namespace.clone(),
-            delete_unreachable: self.delete_unreachable.or_else(|| Self::variable().ok()?).unwrap_or_default(),
+            delete_unreachable: self
+                .delete_unreachable
+                .or_else(|| Self::variable().ok()?)
+                .unwrap_or_default(),
         }
     }
 
@@ -138,7 +145,10 @@ fn flag(text: &str) -> Result<Option<bool>, String> {
         "" => Ok(None),
         "true" | "1" => Ok(Some(true)),
         "false" | "0" => Ok(Some(false)),
-        _ => Err(format!("`{text}` in the environment variable {DELETE_UNREACHABLE} is not understood: write `true` or `false`")),
+        _ => Err(format!(
+            "`{text}` in the environment variable {DELETE_UNREACHABLE} is not understood: write `true` or \
+                `false`"
+        )),
     }
 }
 
@@ -183,7 +193,8 @@ impl Reader<'_> {
     }
 }
 
-/// A failure of a setting. Pulumi prints the value of the property that a failure names, so the kubeconfig is named in the reason.
+/// A failure of a setting. Pulumi prints the value of the property that a failure names, so the kubeconfig is
+/// named in the reason.
 fn failure(name: &str, problem: &str) -> CheckFailure {
     if name == "kubeconfig" {
         CheckFailure::new(PropertyPath::root(), format!("`kubeconfig`: {problem}"))
@@ -196,7 +207,9 @@ fn misspelled(name: &str) -> Option<String> {
     if ProviderArgs::NAMES.contains(&name) || name.starts_with("__") {
         return None;
     }
-    let near = ProviderArgs::NAMES.into_iter().find(|ours| strsim::jaro_winkler(&ours.to_lowercase(), &name.to_lowercase()) >= ALIKE)?;
+    let near = ProviderArgs::NAMES
+        .into_iter()
+        .find(|ours| strsim::jaro_winkler(&ours.to_lowercase(), &name.to_lowercase()) >= ALIKE)?;
     Some(format!("the provider has no setting `{name}`; did you mean `{near}`?"))
 }
 
@@ -207,9 +220,17 @@ mod tests {
 
     #[test]
     fn values_json_and_plain_texts_say_the_same() {
-        let expected = ProviderArgs { context: Some("kind".into()), delete_unreachable: Some(true), ..ProviderArgs::default() };
+        let expected = ProviderArgs {
+            context: Some("kind".into()),
+            delete_unreachable: Some(true),
+            ..ProviderArgs::default()
+        };
         for flag in [PropertyValue::Bool(true), "true".into(), PropertyValue::from("true").into_secret()] {
-            let reading = ProviderArgs::read(&map([("context", "kind".into()), ("deleteUnreachable", flag), ("namespace", "".into())]));
+            let reading = ProviderArgs::read(&map([
+                ("context", "kind".into()),
+                ("deleteUnreachable", flag),
+                ("namespace", "".into()),
+            ]));
             assert_eq!(reading.args, expected);
             assert!(reading.failures.is_empty());
         }
@@ -223,43 +244,83 @@ mod tests {
 
     #[test]
     fn what_is_not_known_yet_is_not_set() {
-        let reading = ProviderArgs::read(&map([("kubeconfig", PropertyValue::Unknown), ("deleteUnreachable", PropertyValue::Unknown)]));
+        let reading = ProviderArgs::read(&map([
+            ("kubeconfig", PropertyValue::Unknown),
+            ("deleteUnreachable", PropertyValue::Unknown),
+        ]));
         assert_eq!(reading.args, ProviderArgs::default());
         assert!(reading.failures.is_empty());
     }
 
     #[test]
     fn values_of_another_type_are_told_without_the_kubeconfig() {
-        let reading =
-            ProviderArgs::read(&map([("deleteUnreachable", "yes".into()), ("kubeconfig", PropertyValue::List(vec!["hunter2".into()]))]));
-        let told: Vec<_> = reading.failures.iter().map(|failure| (failure.path.to_string(), failure.reason.as_str())).collect();
+        let reading = ProviderArgs::read(&map([
+            ("deleteUnreachable", "yes".into()),
+            ("kubeconfig", PropertyValue::List(vec!["hunter2".into()])),
+        ]));
+        let told: Vec<_> = reading
+            .failures
+            .iter()
+            .map(|failure| (failure.path.to_string(), failure.reason.as_str()))
+            .collect();
         assert_eq!(
             told,
-            [(String::new(), "`kubeconfig`: must be a string"), ("deleteUnreachable".to_owned(), "must be `true` or `false`"),]
+            [
+                (String::new(), "`kubeconfig`: must be a string"),
+                ("deleteUnreachable".to_owned(), "must be `true` or `false`"),
+            ]
         );
     }
 
     #[test]
     fn a_near_miss_is_told_and_a_strangers_setting_is_not() {
-        let reading = ProviderArgs::read(&map([("kubeConfig", "x".into()), ("tokenSecret", "y".into()), ("version", "1.0.0".into())]));
-        assert_eq!(reading.warnings, ["the provider has no setting `kubeConfig`; did you mean `kubeconfig`?"]);
-        for typo in ["kubconfig", "kube-config", "contxt", "namespce", "delete_unreachable", "deleteUnreachble", "clusters"] {
+        let reading = ProviderArgs::read(&map([
+            ("kubeConfig", "x".into()),
+            ("tokenSecret", "y".into()),
+            ("version", "1.0.0".into()),
+        ]));
+        assert_eq!(
+            reading.warnings,
+            ["the provider has no setting `kubeConfig`; did you mean `kubeconfig`?"]
+        );
+        for typo in [
+            "kubconfig",
+            "kube-config",
+            "contxt",
+            "namespce",
+            "delete_unreachable",
+            "deleteUnreachble",
+            "clusters",
+        ] {
             assert_eq!(ProviderArgs::read(&map([(typo, "x".into())])).warnings.len(), 1, "{typo}");
         }
     }
 
     #[test]
     fn changed_settings_are_named() {
-        let args = |kubeconfig: &str| ProviderArgs { kubeconfig: Some(kubeconfig.into()), ..ProviderArgs::default() };
+        let args = |kubeconfig: &str| ProviderArgs {
+            kubeconfig: Some(kubeconfig.into()),
+            ..ProviderArgs::default()
+        };
         assert_eq!(args("a").changes(&args("b")), BTreeSet::from(["kubeconfig"]));
     }
 
     #[test]
     fn the_environments_flag_is_read_and_one_that_is_not_understood_is_told() {
-        for (text, expected) in [("", None), ("true", Some(true)), ("1", Some(true)), ("False", Some(false)), (" 0 ", Some(false))] {
+        for (text, expected) in [
+            ("", None),
+            ("true", Some(true)),
+            ("1", Some(true)),
+            ("False", Some(false)),
+            (" 0 ", Some(false)),
+        ] {
             assert_eq!(flag(text), Ok(expected), "{text}");
         }
-        assert!(flag("yes").unwrap_err().contains("`yes` in the environment variable PULUMI_CLICKHOUSE_DELETE_UNREACHABLE"));
+        assert!(
+            flag("yes")
+                .unwrap_err()
+                .contains("`yes` in the environment variable PULUMI_CLICKHOUSE_DELETE_UNREACHABLE")
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The plugin's process: says on its first line of output where it listens, and serves until it is told to stop.
+//! The plugin's process: says on its first line of output where it listens, and serves until it is told to
+//! stop.
 
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
@@ -9,8 +10,8 @@ use tokio::net::TcpListener;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// The environment variable that says what is traced on the standard error. Not `RUST_LOG`: the engine shows what is written there, and that
-/// of somebody's shell is about other programs.
+/// The environment variable that says what is traced on the standard error. Not `RUST_LOG`: the engine shows
+/// what is written there, and that of somebody's shell is about other programs.
 const FILTER: &str = "PULUMI_CLICKHOUSE_LOG";
 
 fn main() -> ExitCode {
@@ -18,12 +19,14 @@ fn main() -> ExitCode {
     let done = if arguments.version {
         writeln!(io::stdout(), "{VERSION}")
     } else {
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().and_then(|runtime| {
-            let done = runtime.block_on(serve(arguments));
-            // Calls that go on are left behind: the engine has stopped listening.
-            runtime.shutdown_background();
-            done
-        })
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().and_then(
+            |runtime| {
+                let done = runtime.block_on(serve(arguments));
+                // Calls that go on are left behind: the engine has stopped listening.
+                runtime.shutdown_background();
+                done
+            },
+        )
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

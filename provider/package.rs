@@ -19,7 +19,8 @@ pub const NAME: &str = "clickhouse";
 /// The version: of the plugin, of the schema and of the SDKs.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-const DESCRIPTION: &str = "ClickHouse clusters on Kubernetes: one resource is a whole cluster, run by the Altinity operator.";
+const DESCRIPTION: &str =
+    "ClickHouse clusters on Kubernetes: one resource is a whole cluster, run by the Altinity operator.";
 
 /// What `GetSchema` answers with. Fails only when a type of ours can't be expressed in Pulumi's schema.
 pub fn schema() -> Result<Value, ConvertError> {
@@ -45,9 +46,11 @@ fn metadata() -> Metadata {
     }
 }
 
-/// The SDKs have names of their own, since a package `clickhouse` for ClickHouse Cloud exists in all three registries.
+/// The SDKs have names of their own, since a package `clickhouse` for ClickHouse Cloud exists in all three
+/// registries.
 fn languages() -> BTreeMap<String, Value> {
-    let readme = "The Pulumi SDK of `pulumi-resource-clickhouse`: ClickHouse clusters on Kubernetes, run by the Altinity operator.";
+    let readme = "The Pulumi SDK of `pulumi-resource-clickhouse`: ClickHouse clusters on Kubernetes, run by \
+        the Altinity operator.";
     let nodejs = json!({
         "packageName": "pulumi-clickhouse-kubernetes",
         "packageDescription": DESCRIPTION,
@@ -68,10 +71,13 @@ fn languages() -> BTreeMap<String, Value> {
         "generateResourceContainerTypes": true,
         "respectSchemaVersion": true,
     });
-    [("nodejs", nodejs), ("python", python), ("go", go)].map(|(language, block)| (language.to_owned(), block)).into()
+    [("nodejs", nodejs), ("python", python), ("go", go)]
+        .map(|(language, block)| (language.to_owned(), block))
+        .into()
 }
 
-/// What can be called under this configuration. Does no I/O: the Kubernetes cluster is looked for by the first call that needs it.
+/// What can be called under this configuration. Does no I/O: the Kubernetes cluster is looked for by the
+/// first call that needs it.
 pub fn registry(args: &ProviderArgs) -> Registry {
     let session = Session::new(args.settings());
     Registry::default().resource(Cluster::new(session.clone())).function(GetCluster::new(session))
@@ -93,7 +99,10 @@ mod tests {
     #[test]
     fn a_second_resource_is_one_line() {
         let registry = registry(&ProviderArgs::default()).resource(Thing);
-        assert!(registry.find_resource("test:index:Thing").is_some() && registry.find_list("test:index:Thing").is_some());
+        assert!(
+            registry.find_resource("test:index:Thing").is_some()
+                && registry.find_list("test:index:Thing").is_some()
+        );
         let document = document(&registry).unwrap();
         let thing = &document["resources"]["test:index:Thing"];
         assert_eq!(thing["description"], "A thing.");
@@ -101,6 +110,9 @@ mod tests {
         assert_eq!(thing["properties"]["endpoints"]["items"], json!({"type": "string"}));
         assert_eq!(thing["listInputs"]["properties"]["prefix"], json!({"type": "string"}));
         assert!(document["types"]["clickhouse:kubernetes:Node"].is_object());
-        assert!(document["resources"]["clickhouse:kubernetes:Cluster"].is_object(), "and it is nobody else's");
+        assert!(
+            document["resources"]["clickhouse:kubernetes:Cluster"].is_object(),
+            "and it is nobody else's"
+        );
     }
 }

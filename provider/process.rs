@@ -26,8 +26,9 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Reads the arguments behind the program's name. Flags that are not known here are passed over, since engines have
-    /// some for all their plugins; of those, `--tracing` alone takes its value as the next argument.
+    /// Reads the arguments behind the program's name. Flags that are not known here are passed over, since
+    /// engines have some for all their plugins; of those, `--tracing` alone takes its value as the next
+    /// argument.
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Self {
         let mut parsed = Self::default();
         let mut arguments = arguments.into_iter();
@@ -44,8 +45,8 @@ impl Arguments {
     }
 }
 
-/// Takes the signals over at once; the future ends when the process is to end: at a signal, or when the engine that started it is
-/// gone. Fails when the signals can't be had.
+/// Takes the signals over at once; the future ends when the process is to end: at a signal, or when the
+/// engine that started it is gone. Fails when the signals can't be had.
 pub fn ended(engine: Option<String>) -> io::Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate) = signals()?;
     Ok(async move {
@@ -69,8 +70,9 @@ fn signals() -> io::Result<(tokio::signal::windows::CtrlC, tokio::signal::window
     Ok((ctrl_c()?, ctrl_break()?))
 }
 
-/// Returns when the engine has exited. An engine that dies sends no signal, but our standard input ends with it; since that can
-/// also be empty from the start, only an engine that does not answer any more either is gone.
+/// Returns when the engine has exited. An engine that dies sends no signal, but our standard input ends with
+/// it; since that can also be empty from the start, only an engine that does not answer any more either is
+/// gone.
 async fn orphaned(engine: Option<String>) {
     let Some(engine) = engine else { return std::future::pending().await };
     input_ended().await;
@@ -85,8 +87,8 @@ async fn answers(engine: &str) -> bool {
     matches!(timeout(ACCEPT_TIMEOUT, TcpStream::connect(engine)).await, Ok(Ok(_)))
 }
 
-/// Returns when the standard input ends. A thread reads it, because such a read can't be given up and would hold back the
-/// runtime's end.
+/// Returns when the standard input ends. A thread reads it, because such a read can't be given up and would
+/// hold back the runtime's end.
 async fn input_ended() {
     let (ended, end) = oneshot::channel();
     let reader = thread::Builder::new().name("stdin".to_owned()).spawn(move || {
@@ -117,7 +119,14 @@ mod tests {
     #[test]
     fn the_engine_stands_behind_the_flags() {
         let engine = Some("127.0.0.1:34405".to_owned());
-        let all = ["--logtostderr", "-v=3", "--tracing", "http://127.0.0.1:9411", "--new-flag=1", "127.0.0.1:34405"];
+        let all = [
+            "--logtostderr",
+            "-v=3",
+            "--tracing",
+            "http://127.0.0.1:9411",
+            "--new-flag=1",
+            "127.0.0.1:34405",
+        ];
         assert_eq!(parse(&all), Arguments { version: false, engine: engine.clone() });
         assert_eq!(parse(&["127.0.0.1:34405"]), Arguments { version: false, engine });
     }

@@ -1,5 +1,5 @@
-//! EFFECT: which Kubernetes cluster a session leads to. Its address says nothing of that: one cluster has several, and one address can
-//! come to lead to another cluster. The unique id of a namespace does.
+//! EFFECT: which Kubernetes cluster a session leads to. Its address says nothing of that: one cluster has
+//! several, and one address can come to lead to another cluster. The unique id of a namespace does.
 
 use std::collections::BTreeMap;
 
@@ -26,8 +26,8 @@ pub struct Identity {
 #[derive(Default)]
 struct NamespaceUids(Mutex<BTreeMap<String, Option<String>>>);
 
-/// The identity of the cluster that `api` leads to: by `kube-system`, else by `namespace`; `None` when neither may be read. One
-/// request a process.
+/// The identity of the cluster that `api` leads to: by `kube-system`, else by `namespace`; `None` when
+/// neither may be read. One request a process.
 pub async fn identify(api: &Api, namespace: &str) -> Result<Option<Identity>, Error> {
     for namespace in [KUBE_SYSTEM, namespace] {
         if let Some(uid) = namespace_uid(api, namespace).await? {
@@ -37,7 +37,8 @@ pub async fn identify(api: &Api, namespace: &str) -> Result<Option<Identity>, Er
     Ok(None)
 }
 
-/// The unique id of a namespace; `None` when it does not exist or may not be read. Asked once a process as long as there is an answer.
+/// The unique id of a namespace; `None` when it does not exist or may not be read. Asked once a process as
+/// long as there is an answer.
 pub async fn namespace_uid(api: &Api, namespace: &str) -> Result<Option<String>, Error> {
     // Held while the question is on its way, so that of a hundred clusters only the first asks.
     let namespaces = api.session().kept::<NamespaceUids>();

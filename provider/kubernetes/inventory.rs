@@ -1,4 +1,5 @@
-//! What a Kubernetes cluster as a whole has: operators, storage classes. Looked up once for all who ask within a moment.
+//! What a Kubernetes cluster as a whole has: operators, storage classes. Looked up once for all who ask
+//! within a moment.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,10 +16,14 @@ use crate::kubernetes::objects;
 const CACHE_FOR: Duration = Duration::from_secs(10);
 
 /// The labels of the operator's Deployment: of the manifest, and of the Helm charts.
-const OPERATORS: [&str; 2] = ["app=clickhouse-operator", "app.kubernetes.io/name in (altinity-clickhouse-operator,clickhouse-operator)"];
+const OPERATORS: [&str; 2] = [
+    "app=clickhouse-operator",
+    "app.kubernetes.io/name in (altinity-clickhouse-operator,clickhouse-operator)",
+];
 
 /// By which annotation a storage class says that it is the default one; the second is of old clusters.
-const DEFAULT_CLASS: [&str; 2] = ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
+const DEFAULT_CLASS: [&str; 2] =
+    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];
 
 /// What a session has looked up. `None` stands for what may not be read.
 #[derive(Default)]

@@ -1,4 +1,5 @@
-//! What the provider knows of Kubernetes objects at compile time: their kinds and paths, and how its own are marked.
+//! What the provider knows of Kubernetes objects at compile time: their kinds and paths, and how its own are
+//! marked.
 
 use std::fmt;
 
@@ -13,10 +14,12 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The annotation that holds the URN of the resource which an object belongs to.
 pub const URN_ANNOTATION: &str = "pulumi-clickhouse/urn";
 
-/// The annotation that holds the incarnation which an object belongs to: a random string, another one for each create of its resource.
+/// The annotation that holds the incarnation which an object belongs to: a random string, another one for
+/// each create of its resource.
 pub const INCARNATION_ANNOTATION: &str = "pulumi-clickhouse/incarnation";
 
-/// The kinds of objects that the provider reads or writes. Their paths are known, so that the API is never discovered.
+/// The kinds of objects that the provider reads or writes. Their paths are known, so that the API is never
+/// discovered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// A namespace.
@@ -56,7 +59,13 @@ struct ApiResource {
     namespaced: bool,
 }
 
-const fn resource(group: &'static str, version: &'static str, name: &'static str, plural: &'static str, namespaced: bool) -> ApiResource {
+const fn resource(
+    group: &'static str,
+    version: &'static str,
+    name: &'static str,
+    plural: &'static str,
+    namespaced: bool,
+) -> ApiResource {
     ApiResource { group, version, name, plural, namespaced }
 }
 
@@ -83,20 +92,36 @@ impl Kind {
             Self::Namespace => resource("", "v1", "Namespace", "namespaces", false),
             Self::Secret => resource("", "v1", "Secret", "secrets", true),
             Self::Service => resource("", "v1", "Service", "services", true),
-            Self::Installation => resource("clickhouse.altinity.com", "v1", "ClickHouseInstallation", "clickhouseinstallations", true),
-            Self::KeeperInstallation => {
-                resource("clickhouse-keeper.altinity.com", "v1", "ClickHouseKeeperInstallation", "clickhousekeeperinstallations", true)
-            }
+            Self::Installation => resource(
+                "clickhouse.altinity.com",
+                "v1",
+                "ClickHouseInstallation",
+                "clickhouseinstallations",
+                true,
+            ),
+            Self::KeeperInstallation => resource(
+                "clickhouse-keeper.altinity.com",
+                "v1",
+                "ClickHouseKeeperInstallation",
+                "clickhousekeeperinstallations",
+                true,
+            ),
             Self::StatefulSet => resource("apps", "v1", "StatefulSet", "statefulsets", true),
             Self::Pod => resource("", "v1", "Pod", "pods", true),
-            Self::PersistentVolumeClaim => resource("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", true),
+            Self::PersistentVolumeClaim => {
+                resource("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", true)
+            }
             Self::Event => resource("", "v1", "Event", "events", true),
             Self::Deployment => resource("apps", "v1", "Deployment", "deployments", true),
             Self::ResourceQuota => resource("", "v1", "ResourceQuota", "resourcequotas", true),
             Self::StorageClass => resource("storage.k8s.io", "v1", "StorageClass", "storageclasses", false),
-            Self::CustomResourceDefinition => {
-                resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false)
-            }
+            Self::CustomResourceDefinition => resource(
+                "apiextensions.k8s.io",
+                "v1",
+                "CustomResourceDefinition",
+                "customresourcedefinitions",
+                false,
+            ),
         }
     }
 
@@ -132,12 +157,20 @@ impl Kind {
 
     /// The `apiVersion` as manifests write it, `clickhouse.altinity.com/v1`.
     pub fn api_version(self) -> String {
-        if self.group().is_empty() { self.version().to_owned() } else { format!("{}/{}", self.group(), self.version()) }
+        if self.group().is_empty() {
+            self.version().to_owned()
+        } else {
+            format!("{}/{}", self.group(), self.version())
+        }
     }
 
     /// The plural with its group, as `kubectl` takes it: `clickhouseinstallations.clickhouse.altinity.com`.
     pub fn qualified(self) -> String {
-        if self.group().is_empty() { self.plural().to_owned() } else { format!("{}.{}", self.plural(), self.group()) }
+        if self.group().is_empty() {
+            self.plural().to_owned()
+        } else {
+            format!("{}.{}", self.plural(), self.group())
+        }
     }
 
     /// The kind of a manifest; `None` for one that the provider does not know.
@@ -150,7 +183,10 @@ impl Kind {
     /// The path of its objects; of all namespaces when `namespace` is `None`.
     pub fn collection_path(self, namespace: Option<&str>) -> String {
         let root = if self.group().is_empty() { "/api" } else { "/apis" };
-        let scope = namespace.filter(|_| self.namespaced()).map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
+        let scope = namespace
+            .filter(|_| self.namespaced())
+            .map(|namespace| format!("/namespaces/{namespace}"))
+            .unwrap_or_default();
         format!("{root}/{}{scope}/{}", self.api_version(), self.plural())
     }
 }
@@ -200,7 +236,8 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// The URN of the resource that an object is marked to belong to; `None` for an object that this provider did not make.
+/// The URN of the resource that an object is marked to belong to; `None` for an object that this provider did
+/// not make.
 pub fn owner_urn(object: &Value) -> Option<&str> {
     object.get("metadata")?.get("annotations")?.get(URN_ANNOTATION)?.as_str().filter(|_| is_managed(object))
 }
@@ -273,7 +310,10 @@ mod tests {
             "metadata": {"name": "db", "namespace": "prod"}});
         let object = ObjectRef::of(&manifest).unwrap();
         assert_eq!(object.to_string(), "ClickHouseInstallation prod/db");
-        assert_eq!(ObjectRef::of(&json!({"apiVersion": "v2", "kind": "Secret", "metadata": {"name": "x"}})), None);
+        assert_eq!(
+            ObjectRef::of(&json!({"apiVersion": "v2", "kind": "Secret", "metadata": {"name": "x"}})),
+            None
+        );
     }
 
     #[test]
@@ -285,9 +325,11 @@ mod tests {
 
     #[test]
     fn an_object_is_ours_only_with_both_marks() {
-        let marked = json!({"metadata": {"labels": {MANAGED_BY: FIELD_MANAGER}, "annotations": {URN_ANNOTATION: "urn:a"}}});
+        let marked = json!({"metadata": {"labels": {MANAGED_BY: FIELD_MANAGER},
+            "annotations": {URN_ANNOTATION: "urn:a"}}});
         assert_eq!(owner_urn(&marked), Some("urn:a"));
-        let other = json!({"metadata": {"labels": {MANAGED_BY: "Helm"}, "annotations": {URN_ANNOTATION: "urn:a"}}});
+        let other =
+            json!({"metadata": {"labels": {MANAGED_BY: "Helm"}, "annotations": {URN_ANNOTATION: "urn:a"}}});
         assert!(!is_marked(&other));
         assert!(!is_marked(&json!({"metadata": {"labels": {MANAGED_BY: FIELD_MANAGER}}})));
     }

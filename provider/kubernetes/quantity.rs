@@ -6,24 +6,32 @@ const LARGEST: i128 = i64::MAX as i128 * NANOS;
 /// Billionths of a unit, the finest that Kubernetes knows.
 pub(crate) const NANOS: i128 = 1_000_000_000;
 
-/// The value of a quantity in billionths of its unit, or `None` when the text is not one or is more than Kubernetes knows (8Ei).
+/// The value of a quantity in billionths of its unit, or `None` when the text is not one or is more than
+/// Kubernetes knows (8Ei).
 ///
-/// The grammar is that of Kubernetes' resource quantities: a decimal number, then nothing, an exponent, a decimal suffix
-/// (`n u m k M G T P E`) or a binary one (`Ki Mi Gi Ti Pi Ei`). What is finer than a billionth is rounded up.
+/// The grammar is that of Kubernetes' resource quantities: a decimal number, then nothing, an exponent, a
+/// decimal suffix (`n u m k M G T P E`) or a binary one (`Ki Mi Gi Ti Pi Ei`). What is finer than a billionth
+/// is rounded up.
 pub(crate) fn nanos(text: &str) -> Option<i128> {
-    let number_end = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '+' || c == '-')).unwrap_or(text.len());
+    let number_end =
+        text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '+' || c == '-')).unwrap_or(text.len());
     let (number, suffix) = text.split_at(number_end);
     let (negative, digits) = match number.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, number.strip_prefix('+').unwrap_or(number)),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if (whole.is_empty() && fraction.is_empty()) || ![whole, fraction].iter().all(|part| part.chars().all(|c| c.is_ascii_digit())) {
+    if (whole.is_empty() && fraction.is_empty())
+        || ![whole, fraction].iter().all(|part| part.chars().all(|c| c.is_ascii_digit()))
+    {
         return None;
     }
     let (power, binary) = scale(suffix)?;
-    let mantissa: i128 =
-        format!("{whole}{}", fraction.trim_end_matches('0')).trim_start_matches('0').parse().or_else(|error| zero(&error)).ok()?;
+    let mantissa: i128 = format!("{whole}{}", fraction.trim_end_matches('0'))
+        .trim_start_matches('0')
+        .parse()
+        .or_else(|error| zero(&error))
+        .ok()?;
     let decimals = i32::try_from(fraction.trim_end_matches('0').len()).ok()?;
     let value = in_nanos(mantissa.checked_mul(binary)?, power.checked_add(9)?.checked_sub(decimals)?)?;
     Some(if negative { -value } else { value })
@@ -70,7 +78,8 @@ fn in_nanos(value: i128, power: i32) -> Option<i128> {
     (scaled <= LARGEST).then_some(scaled)
 }
 
-/// Whether two texts say the same quantity (`1Gi` and `1024Mi`); texts that are no quantities are equal only to themselves.
+/// Whether two texts say the same quantity (`1Gi` and `1024Mi`); texts that are no quantities are equal only
+/// to themselves.
 pub(crate) fn same(one: &str, other: &str) -> bool {
     one == other || matches!((nanos(one), nanos(other)), (Some(one), Some(other)) if one == other)
 }
@@ -112,7 +121,14 @@ mod tests {
         for text in ["", "Gi", "10 Gi", "10GB", "ten", "1..2", "-", ".", "1e", "1ee3", "0x10", "1+1", "--1"] {
             assert_eq!(nanos(text), None, "{text}");
         }
-        for text in ["1e400", "99999999999999999999Ei", "8Ei", "9223372036854775808", "1e2147483647", &"9".repeat(1000)] {
+        for text in [
+            "1e400",
+            "99999999999999999999Ei",
+            "8Ei",
+            "9223372036854775808",
+            "1e2147483647",
+            &"9".repeat(1000),
+        ] {
             assert_eq!(nanos(text), None, "{text}");
         }
     }
@@ -121,6 +137,8 @@ mod tests {
     fn compares_by_value_to_the_last_byte() {
         assert!(same("1Gi", "1024Mi") && !same("1Gi", "1G") && same("odd", "odd"));
         assert!(shrinks("1Gi", "1G") && !shrinks("1Gi", "1024Mi") && !shrinks("odd", "1Gi"));
-        assert!(shrinks("9007199254740993", "9007199254740992") && !same("9007199254740993", "9007199254740992"));
+        assert!(
+            shrinks("9007199254740993", "9007199254740992") && !same("9007199254740993", "9007199254740992")
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The one way to wait: look, report, and come back when something changed, when a grace period ends, when the user stops it, or
-//! when the deadline comes.
+//! The one way to wait: look, report, and come back when something changed, when a grace period ends, when
+//! the user stops it, or when the deadline comes.
 
 use std::future::Future;
 
@@ -25,7 +25,8 @@ pub struct Pending {
     pub progress: String,
     /// What to tell when the deadline comes; the progress when empty.
     pub reasons: Vec<String>,
-    /// How far it is, without a reason: what the deadline's message begins with where `reasons` say the rest; the progress when `None`.
+    /// How far it is, without a reason: what the deadline's message begins with where `reasons` say the rest;
+    /// the progress when `None`.
     pub so_far: Option<String>,
     /// When to look again even if nothing changes.
     pub again: Option<Instant>,
@@ -48,7 +49,8 @@ pub trait Condition: Send {
 /// Why a wait ended without what it waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotReady {
-    /// The class: [`FailureKind::Timeout`] at the deadline, [`FailureKind::Cancelled`] when the user stopped it.
+    /// The class: [`FailureKind::Timeout`] at the deadline, [`FailureKind::Cancelled`] when the user stopped
+    /// it.
     pub kind: FailureKind,
     /// What to tell the user, the most useful first. Never empty.
     pub reasons: Vec<String>,
@@ -61,14 +63,21 @@ impl NotReady {
     }
 
     /// The same as a failed call of a resource; what exists is to be added.
-    #[expect(clippy::wrong_self_convention, reason = "called as `Error::to_failure` is, beside which it stands")]
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "called as `Error::to_failure` is, beside which it stands"
+    )]
     pub fn to_failure<S>(self) -> Failure<S> {
         Failure { kind: self.kind, reasons: self.reasons, partial: None }
     }
 }
 
 /// Waits until `condition` is met or fails, `deadline` comes, or the user stops it, whichever is first.
-pub async fn wait<C: Condition>(ctx: &Context, deadline: Instant, condition: &mut C) -> Result<C::Met, NotReady> {
+pub async fn wait<C: Condition>(
+    ctx: &Context,
+    deadline: Instant,
+    condition: &mut C,
+) -> Result<C::Met, NotReady> {
     let mut shown = String::new();
     loop {
         let now = Instant::now();
@@ -92,7 +101,8 @@ pub async fn wait<C: Condition>(ctx: &Context, deadline: Instant, condition: &mu
         tokio::select! {
             biased;
             () = ctx.cancel.cancelled() => {
-                return Err(NotReady::new(FailureKind::Cancelled, format!("stopped while waiting: {}", pending.progress)));
+                return Err(NotReady::new(FailureKind::Cancelled, format!("stopped while waiting: \
+                    {}", pending.progress)));
             }
             () = condition.changed() => {}
             () = sleep_until(again) => {}
@@ -100,7 +110,8 @@ pub async fn wait<C: Condition>(ctx: &Context, deadline: Instant, condition: &mu
     }
 }
 
-/// The time is that of the whole call, of which this wait may be one of several: it is what the user's timeout is about.
+/// The time is that of the whole call, of which this wait may be one of several: it is what the user's
+/// timeout is about.
 fn too_late(ctx: &Context, now: Instant, pending: Pending) -> NotReady {
     let waited = now.duration_since(ctx.started).as_secs();
     let waited = if waited >= 120 { format!("{} minutes", waited / 60) } else { format!("{waited} seconds") };
@@ -125,7 +136,11 @@ mod tests {
 
         fn evaluate(&mut self, _: Instant) -> Verdict<()> {
             let reasons = vec!["pod a: Pending".to_owned(), "pod b: Pending".to_owned()];
-            Verdict::Pending(Pending { progress: "0/2 hosts ready · pod a: Pending".to_owned(), reasons, ..Pending::default() })
+            Verdict::Pending(Pending {
+                progress: "0/2 hosts ready · pod a: Pending".to_owned(),
+                reasons,
+                ..Pending::default()
+            })
         }
 
         async fn changed(&mut self) {
@@ -138,6 +153,9 @@ mod tests {
         let (ctx, _display) = fake::context();
         tokio::time::advance(Duration::from_secs(40)).await;
         let late = wait(&ctx, ctx.started + Duration::from_secs(60), &mut Never).await.unwrap_err();
-        assert_eq!(late.reasons, ["gave up waiting after 60 seconds: 0/2 hosts ready · pod a: Pending", "pod b: Pending"]);
+        assert_eq!(
+            late.reasons,
+            ["gave up waiting after 60 seconds: 0/2 hosts ready · pod a: Pending", "pod b: Pending"]
+        );
     }
 }

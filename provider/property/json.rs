@@ -14,8 +14,8 @@ const MAX_EXACT_INT: f64 = 9_007_199_254_740_992.0;
 pub struct Stripped {
     /// What is known, without any mark. Numbers without a fraction are integers.
     pub json: Map<String, Value>,
-    /// Where something unknown was left out. A list with an unknown anywhere inside is left out as a whole, because an
-    /// element that is missing would move the ones behind it.
+    /// Where something unknown was left out. A list with an unknown anywhere inside is left out as a whole,
+    /// because an element that is missing would move the ones behind it.
     pub unknown: Paths,
     /// What was secret.
     pub secret: Paths,
@@ -147,11 +147,18 @@ mod tests {
             ("password".to_owned(), PropertyValue::from("hunter2").into_secret()),
             ("name".to_owned(), PropertyValue::Unknown),
             ("token".to_owned(), PropertyValue::Unknown.into_secret()),
-            ("nested".to_owned(), PropertyMap::from([("a".to_owned(), PropertyValue::Unknown), ("b".to_owned(), 0.5.into())]).into()),
+            (
+                "nested".to_owned(),
+                PropertyMap::from([("a".to_owned(), PropertyValue::Unknown), ("b".to_owned(), 0.5.into())])
+                    .into(),
+            ),
             ("asset".to_owned(), PropertyValue::Asset(PropertyMap::new())),
         ]);
         let stripped = strip_marks(&properties);
-        assert_eq!(Value::Object(stripped.json), json!({"shards": 3, "password": "hunter2", "nested": {"b": 0.5}}));
+        assert_eq!(
+            Value::Object(stripped.json),
+            json!({"shards": 3, "password": "hunter2", "nested": {"b": 0.5}})
+        );
         assert_eq!(stripped.unknown, paths(["name".into(), "token".into(), "nested.a".into()]));
         assert_eq!(stripped.secret, paths(["password".into(), "token".into()]));
         assert_eq!(stripped.assets, paths(["asset".into()]));
@@ -159,8 +166,12 @@ mod tests {
 
     #[test]
     fn a_list_with_an_unknown_inside_is_left_out_whole_and_keeps_its_secrets() {
-        let element = PropertyMap::from([("host".to_owned(), PropertyValue::Unknown), ("port".to_owned(), 1.0.into())]);
-        let properties = PropertyMap::from([("nodes".to_owned(), vec![PropertyValue::from("x").into_secret(), element.into()].into())]);
+        let element =
+            PropertyMap::from([("host".to_owned(), PropertyValue::Unknown), ("port".to_owned(), 1.0.into())]);
+        let properties = PropertyMap::from([(
+            "nodes".to_owned(),
+            vec![PropertyValue::from("x").into_secret(), element.into()].into(),
+        )]);
         let stripped = strip_marks(&properties);
         assert!(stripped.json.is_empty());
         assert_eq!(stripped.unknown, paths(["nodes".into()]));
@@ -169,7 +180,11 @@ mod tests {
 
     #[test]
     fn an_unknown_path_overrides_what_stands_there() {
-        let map = apply_marks(&object(json!({"a": {"b": 1}, "c": "x"})), &paths(["a.b".into()]), &paths(["c".into()]));
+        let map = apply_marks(
+            &object(json!({"a": {"b": 1}, "c": "x"})),
+            &paths(["a.b".into()]),
+            &paths(["c".into()]),
+        );
         let expected = PropertyMap::from([
             ("a".to_owned(), PropertyMap::from([("b".to_owned(), PropertyValue::Unknown)]).into()),
             ("c".to_owned(), PropertyValue::from("x").into_secret()),
@@ -179,7 +194,10 @@ mod tests {
 
     #[test]
     fn large_numbers_stay_numbers() {
-        let stripped = strip_marks(&PropertyMap::from([("big".to_owned(), 1e300.into()), ("minus".to_owned(), (-2.0).into())]));
+        let stripped = strip_marks(&PropertyMap::from([
+            ("big".to_owned(), 1e300.into()),
+            ("minus".to_owned(), (-2.0).into()),
+        ]));
         assert_eq!(Value::Object(stripped.json), json!({"big": 1e300, "minus": -2}));
     }
 
@@ -201,7 +219,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn plain_maps_survive_the_way_to_json_and_back(properties in prop::collection::btree_map("[a-z]{1,4}", plain_value(), 0..5)) {
+        fn plain_maps_survive_the_way_to_json_and_back(
+            properties in prop::collection::btree_map("[a-z]{1,4}", plain_value(), 0..5),
+        ) {
             let stripped = strip_marks(&properties);
             prop_assert_eq!(apply_marks(&stripped.json, &stripped.unknown, &stripped.secret), properties);
         }

@@ -3,9 +3,9 @@
 use super::path::{PropertyPath, Segment};
 use super::value::{PropertyMap, PropertyValue};
 
-/// Makes the value at `path` unknown. Objects on the way there are made where they are missing; where the way leads
-/// into a list that is missing, or into an element that it does not have, the list as a whole becomes unknown.
-/// The root is left alone.
+/// Makes the value at `path` unknown. Objects on the way there are made where they are missing; where the way
+/// leads into a list that is missing, or into an element that it does not have, the list as a whole becomes
+/// unknown. The root is left alone.
 pub fn set_unknown(map: &mut PropertyMap, path: &PropertyPath) {
     let Some((Segment::Key(key), rest)) = path.segments().split_first() else { return };
     let value = map.entry(key.clone()).or_insert(PropertyValue::Null);
@@ -20,19 +20,24 @@ fn make_unknown(value: &mut PropertyValue, rest: &[Segment]) {
     };
     match (segment, value) {
         (_, PropertyValue::Unknown) => {}
-        (Segment::Key(key), PropertyValue::Map(map)) => make_unknown(map.entry(key.clone()).or_insert(PropertyValue::Null), rest),
+        (Segment::Key(key), PropertyValue::Map(map)) => {
+            make_unknown(map.entry(key.clone()).or_insert(PropertyValue::Null), rest);
+        }
         (Segment::Key(key), value @ PropertyValue::Null) => {
             let mut child = PropertyValue::Null;
             make_unknown(&mut child, rest);
             *value = PropertyValue::Map(PropertyMap::from([(key.clone(), child)]));
         }
-        (Segment::Index(index), PropertyValue::List(items)) if *index < items.len() => make_unknown(&mut items[*index], rest),
+        (Segment::Index(index), PropertyValue::List(items)) if *index < items.len() => {
+            make_unknown(&mut items[*index], rest);
+        }
         (_, value) => *value = PropertyValue::Unknown,
     }
 }
 
-/// Makes the value at `path` secret, if there is one. A path into a list makes the whole list secret: elements have no
-/// identity, so a mark on the second one says nothing of where that value stands after the next change.
+/// Makes the value at `path` secret, if there is one. A path into a list makes the whole list secret:
+/// elements have no identity, so a mark on the second one says nothing of where that value stands after the
+/// next change.
 pub fn set_secret(map: &mut PropertyMap, path: &PropertyPath) {
     let keys: Vec<&str> = path
         .segments()
@@ -66,7 +71,10 @@ mod tests {
     fn an_unknown_path_makes_the_objects_on_its_way() {
         let mut properties = map([]);
         set_unknown(&mut properties, &"endpoints.http.host".into());
-        assert_eq!(properties, map([("endpoints", map([("http", map([("host", PropertyValue::Unknown)]).into())]).into())]));
+        assert_eq!(
+            properties,
+            map([("endpoints", map([("http", map([("host", PropertyValue::Unknown)]).into())]).into())])
+        );
     }
 
     #[test]

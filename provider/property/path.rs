@@ -97,10 +97,12 @@ impl fmt::Display for PropertyPath {
         for (position, segment) in self.0.iter().enumerate() {
             match segment {
                 Segment::Index(index) => write!(f, "[{index}]")?,
-                // Pulumi reads `\"` as a quote and any other backslash as itself, so no quotes can hold a key with one at its end: there the
-                // path ends above it.
+                // Pulumi reads `\"` as a quote and any other backslash as itself, so no quotes can hold a key
+                // with one at its end: there the path ends above it.
                 Segment::Key(key) if position > 0 && key.contains(['.', '[']) && key.ends_with('\\') => break,
-                Segment::Key(key) if (key.is_empty() || key.contains(['.', '[', ']', '"'])) && !key.ends_with('\\') => {
+                Segment::Key(key)
+                    if (key.is_empty() || key.contains(['.', '[', ']', '"'])) && !key.ends_with('\\') =>
+                {
                     write!(f, "[\"{}\"]", key.replace('"', "\\\""))?;
                 }
                 Segment::Key(key) if position == 0 => f.write_str(key)?,

@@ -24,7 +24,11 @@ impl Pattern {
                     (Step::Is(Segment::Key(key)), after.strip_prefix(']')?)
                 } else {
                     let (inside, after) = bracket.split_once(']')?;
-                    let step = if inside == "*" { Step::Any } else { Step::Is(Segment::Index(inside.parse().ok()?)) };
+                    let step = if inside == "*" {
+                        Step::Any
+                    } else {
+                        Step::Is(Segment::Index(inside.parse().ok()?))
+                    };
                     (step, after)
                 };
                 steps.push(step);

@@ -177,7 +177,10 @@ mod tests {
 
     #[test]
     fn get_looks_through_secrets() {
-        let inner = PropertyMap::from([("list".to_owned(), PropertyValue::List(vec![1.0.into(), 2.0.into()]).into_secret())]);
+        let inner = PropertyMap::from([(
+            "list".to_owned(),
+            PropertyValue::List(vec![1.0.into(), 2.0.into()]).into_secret(),
+        )]);
         let map = PropertyMap::from([("outer".to_owned(), PropertyValue::Map(inner).into_secret())]);
         assert_eq!(get(&map, &PropertyPath::from("outer.list").index(1)), Some(&2.0.into()));
         assert_eq!(get(&map, &PropertyPath::from("outer.none")), None);

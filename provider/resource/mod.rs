@@ -159,20 +159,26 @@ impl Change {
 pub struct Diff {
     /// The changed properties; none means no change.
     pub changes: Vec<Change>,
-    /// Inputs whose change does not replace the resource this time, although the type says `willReplaceOnChanges`.
+    /// Inputs whose change does not replace the resource this time, although the type says
+    /// `willReplaceOnChanges`.
     pub in_place: Paths,
     /// Whether a replacement must delete the old object before it makes the new one.
     pub delete_before_replace: bool,
 }
 
 impl Diff {
-    /// Marks the changes for which the resource is replaced: those of inputs that the types mark so, but for those `in_place`.
+    /// Marks the changes for which the resource is replaced: those of inputs that the types mark so, but for
+    /// those `in_place`.
     #[must_use]
     pub fn mark_replacing(mut self, inputs: &Fields) -> Self {
         let replacing = inputs.replacing();
         for change in &mut self.changes {
-            let is_marked = change.path.top_level().is_some_and(|name| replacing.iter().any(|replacing| replacing == name));
-            let is_in_place = self.in_place.iter().any(|path| path.contains(&change.path) || change.path.contains(path));
+            let is_marked = change
+                .path
+                .top_level()
+                .is_some_and(|name| replacing.iter().any(|replacing| replacing == name));
+            let is_in_place =
+                self.in_place.iter().any(|path| path.contains(&change.path) || change.path.contains(path));
             change.replace = change.of_inputs && is_marked && !is_in_place;
         }
         self
@@ -216,7 +222,8 @@ pub struct Failure<S> {
 
 impl<S> From<Vec<CheckFailure>> for Failure<S> {
     fn from(failures: Vec<CheckFailure>) -> Self {
-        let reasons = failures.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect();
+        let reasons =
+            failures.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect();
         Self { kind: FailureKind::Invalid, reasons, partial: None }
     }
 }
@@ -284,11 +291,12 @@ pub trait Resource: Send + Sync + 'static {
     /// What it is, for its users: Markdown with examples.
     const DOCS: &'static str;
 
-    /// The outputs by which the resource is known again: they are in the state also when there is no room for the others.
+    /// The outputs by which the resource is known again: they are in the state also when there is no room for
+    /// the others.
     const IDENTITY: &'static [&'static str] = &[];
 
-    /// Fills in the defaults and finds everything that is wrong. Pure as long as nothing is: only before it refuses
-    /// a change may it look at what is there.
+    /// Fills in the defaults and finds everything that is wrong. Pure as long as nothing is: only before it
+    /// refuses a change may it look at what is there.
     ///
     /// `old` are the inputs of the last run (as checked, or as read by a refresh). Fields that the
     /// result has and `new` lacks are added to the user's inputs; nothing that the user wrote is changed.
@@ -300,7 +308,8 @@ pub trait Resource: Send + Sync + 'static {
         new: &Known<Self::Args>,
     ) -> impl Future<Output = Result<Self::Args, Vec<CheckFailure>>> + Send;
 
-    /// Compares. Pure; no network. Which changes replace the resource is said once, by the inputs' `willReplaceOnChanges`.
+    /// Compares. Pure; no network. Which changes replace the resource is said once, by the inputs'
+    /// `willReplaceOnChanges`.
     fn diff(&self, old: &Self::Args, old_state: Option<&Self::State>, new: &Known<Self::Args>) -> Diff;
 
     /// Dry-runs the creation on the API server, which creates nothing, and predicts the outputs.
@@ -311,7 +320,11 @@ pub trait Resource: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Preview<Self::State>, Failure<Self::State>>> + Send;
 
     /// Creates it and waits until it is ready.
-    fn create(&self, ctx: &Context, new: &Self::Args) -> impl Future<Output = Result<Existing<Self::State>, Failure<Self::State>>> + Send;
+    fn create(
+        &self,
+        ctx: &Context,
+        new: &Self::Args,
+    ) -> impl Future<Output = Result<Existing<Self::State>, Failure<Self::State>>> + Send;
 
     /// Dry-runs the update on the API server, which changes nothing, and predicts the outputs.
     fn preview_update(
@@ -367,5 +380,9 @@ pub trait Function: Send + Sync + 'static {
     const DOCS: &'static str;
 
     /// Calls it.
-    fn invoke(&self, ctx: &Context, args: &Self::Args) -> impl Future<Output = Result<Self::Result, Failure<()>>> + Send;
+    fn invoke(
+        &self,
+        ctx: &Context,
+        args: &Self::Args,
+    ) -> impl Future<Output = Result<Self::Result, Failure<()>>> + Send;
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Function;
-use super::erased::{DiscreetResource, ErasedFunction, ErasedList, ErasedResource, TypedFunction, TypedList, TypedResource};
+use super::erased::{
+    DiscreetResource, ErasedFunction, ErasedList, ErasedResource, TypedFunction, TypedList, TypedResource,
+};
 use super::list::List;
 use crate::schema::document::{FunctionTypes, ResourceTypes};
 use crate::schema::{of_input, of_output};
@@ -50,9 +52,14 @@ impl Registry {
     /// Adds a function.
     #[must_use]
     pub fn function<F: Function>(mut self, function: F) -> Self {
-        let types =
-            || FunctionTypes { token: F::TOKEN, description: F::DOCS, arguments: of_input::<F::Args>(), result: of_output::<F::Result>() };
-        self.functions.insert(F::TOKEN, FunctionEntry { function: Arc::new(TypedFunction::new(function)), types });
+        let types = || FunctionTypes {
+            token: F::TOKEN,
+            description: F::DOCS,
+            arguments: of_input::<F::Args>(),
+            result: of_output::<F::Result>(),
+        };
+        self.functions
+            .insert(F::TOKEN, FunctionEntry { function: Arc::new(TypedFunction::new(function)), types });
         self
     }
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::list::{List, Listed};
 use super::{
-    Autonaming, Change, ChangeKind, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Function, Known, Lookup, Paths,
-    Preview, Resource,
+    Autonaming, Change, ChangeKind, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found,
+    Function, Known, Lookup, Paths, Preview, Resource,
 };
 use crate::property::path::PropertyPath;
 
@@ -54,8 +54,8 @@ pub(crate) struct ThingState {
     pub(crate) address: Option<String>,
 }
 
-/// The resource. Its inputs' `name` says what a create does: `panic`, `fail` (without a trace), `half` (leaving something) or
-/// `wait` (until it is cancelled, leaving something); any other name works.
+/// The resource. Its inputs' `name` says what a create does: `panic`, `fail` (without a trace), `half`
+/// (leaving something) or `wait` (until it is cancelled, leaving something); any other name works.
 pub(crate) struct Thing;
 
 impl Thing {
@@ -63,7 +63,12 @@ impl Thing {
 
     fn state(args: &ThingArgs) -> ThingState {
         let name = args.name.clone().unwrap_or_default();
-        ThingState { endpoints: vec![format!("{name}.example")], name, key: Some("hunter2".into()), address: None }
+        ThingState {
+            endpoints: vec![format!("{name}.example")],
+            name,
+            key: Some("hunter2".into()),
+            address: None,
+        }
     }
 }
 
@@ -91,7 +96,9 @@ impl Resource for Thing {
         let mut args = new.value.clone();
         if args.name.is_none() && !new.is_unknown(&"name".into()) {
             args.name = match autonaming {
-                Autonaming::Default => old.and_then(|old| old.name.clone()).or_else(|| Some(ctx.urn.name().to_owned())),
+                Autonaming::Default => {
+                    old.and_then(|old| old.name.clone()).or_else(|| Some(ctx.urn.name().to_owned()))
+                }
                 Autonaming::Propose(name) | Autonaming::Enforce(name) => Some(name.clone()),
                 Autonaming::Disabled => {
                     failures.push(CheckFailure::new("name", "must be given"));
@@ -123,11 +130,22 @@ impl Resource for Thing {
         Diff { delete_before_replace: true, changes, in_place: Paths::new() }
     }
 
-    async fn preview_create(&self, _: &Context, new: &Known<ThingArgs>) -> Result<Preview<ThingState>, Failure<ThingState>> {
-        Ok(Preview { state: Self::state(&new.value), unknown: Paths::from(["key".into(), PropertyPath::from("endpoints").index(0)]) })
+    async fn preview_create(
+        &self,
+        _: &Context,
+        new: &Known<ThingArgs>,
+    ) -> Result<Preview<ThingState>, Failure<ThingState>> {
+        Ok(Preview {
+            state: Self::state(&new.value),
+            unknown: Paths::from(["key".into(), PropertyPath::from("endpoints").index(0)]),
+        })
     }
 
-    async fn create(&self, ctx: &Context, new: &ThingArgs) -> Result<Existing<ThingState>, Failure<ThingState>> {
+    async fn create(
+        &self,
+        ctx: &Context,
+        new: &ThingArgs,
+    ) -> Result<Existing<ThingState>, Failure<ThingState>> {
         let state = Self::state(new);
         let id = format!("ns/{}", state.name);
         match state.name.as_str() {
@@ -174,21 +192,43 @@ impl Resource for Thing {
         Ok(state)
     }
 
-    /// Ids are `ns/<name>`; `ns/gone` does not exist, `ns/ill` exists without being well; the size is 7 by now.
-    async fn read(&self, _: &Context, id: &str, old: Option<&ThingArgs>, _: Option<&ThingState>) -> Lookup<ThingArgs, ThingState> {
-        let name = id.strip_prefix("ns/").ok_or_else(|| Failure::new(FailureKind::Invalid, "ids are `ns/name`"))?;
-        let inputs = ThingArgs { name: Some(name.to_owned()), size: Some(7), ..old.cloned().unwrap_or_default() };
+    /// Ids are `ns/<name>`; `ns/gone` does not exist, `ns/ill` exists without being well; the size is 7 by
+    /// now.
+    async fn read(
+        &self,
+        _: &Context,
+        id: &str,
+        old: Option<&ThingArgs>,
+        _: Option<&ThingState>,
+    ) -> Lookup<ThingArgs, ThingState> {
+        let name =
+            id.strip_prefix("ns/").ok_or_else(|| Failure::new(FailureKind::Invalid, "ids are `ns/name`"))?;
+        let inputs =
+            ThingArgs { name: Some(name.to_owned()), size: Some(7), ..old.cloned().unwrap_or_default() };
         let state = Self::state(&inputs);
         match name {
             "gone" => Ok(None),
             "ill" => Err(Failure::new(FailureKind::Precondition, "not well").leaving(id, state)),
-            _ => Ok(Some(Found { id: id.to_owned(), inputs: ThingArgs { size: Some(7), ..inputs }, state, secrets: Paths::new() })),
+            _ => Ok(Some(Found {
+                id: id.to_owned(),
+                inputs: ThingArgs { size: Some(7), ..inputs },
+                state,
+                secrets: Paths::new(),
+            })),
         }
     }
 
-    async fn delete(&self, _: &Context, id: &str, old: Option<&ThingArgs>, _: Option<&ThingState>) -> Result<(), Failure<ThingState>> {
+    async fn delete(
+        &self,
+        _: &Context,
+        id: &str,
+        old: Option<&ThingArgs>,
+        _: Option<&ThingState>,
+    ) -> Result<(), Failure<ThingState>> {
         match (id, old) {
-            ("ns/stuck", Some(old)) => Err(Failure::new(FailureKind::Timeout, "still there").leaving(id, Self::state(old))),
+            ("ns/stuck", Some(old)) => {
+                Err(Failure::new(FailureKind::Timeout, "still there").leaving(id, Self::state(old)))
+            }
             _ => Ok(()),
         }
     }
@@ -203,9 +243,15 @@ pub(crate) struct ThingQuery {
 impl List for Thing {
     type Query = ThingQuery;
 
-    async fn list(&self, _: &Context, query: &ThingQuery, limit: Option<usize>) -> Result<Vec<Listed>, Failure<()>> {
+    async fn list(
+        &self,
+        _: &Context,
+        query: &ThingQuery,
+        limit: Option<usize>,
+    ) -> Result<Vec<Listed>, Failure<()>> {
         let prefix = query.prefix.as_deref().unwrap_or("t");
-        let all = (0..3).map(|number| Listed { id: format!("ns/{prefix}{number}"), name: format!("{prefix}{number}") });
+        let all = (0..3)
+            .map(|number| Listed { id: format!("ns/{prefix}{number}"), name: format!("{prefix}{number}") });
         Ok(all.take(limit.unwrap_or(usize::MAX)).collect())
     }
 }

@@ -10,9 +10,13 @@ use super::{convert, status};
 use crate::config::ProviderArgs;
 use crate::property::{PropertyMap, PropertyValue};
 
-/// What this provider can do, the same for every engine. The engine holds us to it: secrets come wrapped and must go back
-/// wrapped, resources come as references, and `autonaming` is obeyed. Byte strings are refused, for Rust's texts can't hold them.
-pub(super) fn handshake(server: &Server, request: &pb::ProviderHandshakeRequest) -> pb::ProviderHandshakeResponse {
+/// What this provider can do, the same for every engine. The engine holds us to it: secrets come wrapped and
+/// must go back wrapped, resources come as references, and `autonaming` is obeyed. Byte strings are refused,
+/// for Rust's texts can't hold them.
+pub(super) fn handshake(
+    server: &Server,
+    request: &pb::ProviderHandshakeRequest,
+) -> pb::ProviderHandshakeResponse {
     server.resume();
     if !request.engine_address.is_empty() {
         server.log.connect(&request.engine_address);
@@ -26,7 +30,10 @@ pub(super) fn handshake(server: &Server, request: &pb::ProviderHandshakeRequest)
     }
 }
 
-pub(super) fn get_schema(server: &Server, request: &pb::GetSchemaRequest) -> Result<pb::GetSchemaResponse, Status> {
+pub(super) fn get_schema(
+    server: &Server,
+    request: &pb::GetSchemaRequest,
+) -> Result<pb::GetSchemaResponse, Status> {
     if !request.subpackage_name.is_empty() || !request.subpackage_version.is_empty() {
         return Err(Status::invalid_argument("this provider takes no parameters, so it has no subpackages"));
     }
@@ -36,8 +43,8 @@ pub(super) fn get_schema(server: &Server, request: &pb::GetSchemaRequest) -> Res
     }
 }
 
-/// Inputs go back as they came, in whatever way they were written: they are stored and compared in it. The contents of a kubeconfig become
-/// a secret, so that they are stored encrypted.
+/// Inputs go back as they came, in whatever way they were written: they are stored and compared in it. The
+/// contents of a kubeconfig become a secret, so that they are stored encrypted.
 pub(super) fn check(server: &Server, request: pb::CheckRequest) -> Result<pb::CheckResponse, Status> {
     let news = request.news.unwrap_or_default();
     let map = convert::read(Some(news.clone()))?;
@@ -49,13 +56,16 @@ pub(super) fn check(server: &Server, request: pb::CheckRequest) -> Result<pb::Ch
     let mut failures = reading.failures;
     failures.extend(wrong);
     let mut inputs = news;
-    let contents = map.into_iter().filter(|(name, value)| name == "kubeconfig" && ProviderArgs::is_contents(value));
-    inputs.fields.extend(convert::write(contents.map(|(name, value)| (name, value.into_secret())).collect()).fields);
+    let contents =
+        map.into_iter().filter(|(name, value)| name == "kubeconfig" && ProviderArgs::is_contents(value));
+    inputs
+        .fields
+        .extend(convert::write(contents.map(|(name, value)| (name, value.into_secret())).collect()).fields);
     Ok(pb::CheckResponse { inputs: Some(inputs), failures: status::check_failures(failures) })
 }
 
-/// Never replaces: a replaced provider replaces all that it made. Which Kubernetes cluster a configuration leads to can't be read from
-/// it, and each call that changes anything compares that with the state.
+/// Never replaces: a replaced provider replaces all that it made. Which Kubernetes cluster a configuration
+/// leads to can't be read from it, and each call that changes anything compares that with the state.
 pub(super) fn diff(request: pb::DiffRequest) -> Result<pb::DiffResponse, Status> {
     // Engines before 3.74 send no old inputs; a provider's outputs are the same.
     let old = convert::read(request.old_inputs.or(request.olds))?;
@@ -63,7 +73,9 @@ pub(super) fn diff(request: pb::DiffRequest) -> Result<pb::DiffResponse, Status>
     let (old_args, new_args) = (ProviderArgs::read(&old).args, ProviderArgs::read(&new).args);
     let mut changes = old_args.changes(&new_args);
     // What is not known yet reads as not set, but it is a change all the same.
-    changes.extend(ProviderArgs::NAMES.into_iter().filter(|name| new.get(*name).is_some_and(PropertyValue::has_unknown)));
+    changes.extend(
+        ProviderArgs::NAMES.into_iter().filter(|name| new.get(*name).is_some_and(PropertyValue::has_unknown)),
+    );
     changes.retain(|name| !request.ignore_changes.iter().any(|ignored| ignored == name));
     let detailed_diff: HashMap<_, _> = changes
         .iter()
@@ -89,9 +101,12 @@ fn kind(was: bool, is: bool) -> property_diff::Kind {
     }
 }
 
-/// Never fails for a cluster that can't be reached or a kubeconfig that can't be used: whatever needs no cluster must work all the
-/// same, and what needs one tells then.
-pub(super) fn configure(server: &Server, request: pb::ConfigureRequest) -> Result<pb::ConfigureResponse, Status> {
+/// Never fails for a cluster that can't be reached or a kubeconfig that can't be used: whatever needs no
+/// cluster must work all the same, and what needs one tells then.
+pub(super) fn configure(
+    server: &Server,
+    request: pb::ConfigureRequest,
+) -> Result<pb::ConfigureResponse, Status> {
     let map = match request.args {
         Some(args) => convert::read(Some(args))?,
         None => variables(&request),
@@ -114,6 +129,8 @@ fn variables(request: &pb::ConfigureRequest) -> PropertyMap {
     request
         .variables
         .iter()
-        .map(|(key, value)| (key.rsplit(':').next().unwrap_or(key).to_owned(), PropertyValue::from(value.as_str())))
+        .map(|(key, value)| {
+            (key.rsplit(':').next().unwrap_or(key).to_owned(), PropertyValue::from(value.as_str()))
+        })
         .collect()
 }

@@ -1,5 +1,5 @@
-//! Pulumi's values on the wire: protobuf structs, in which objects with a signature and a few reserved texts mean more
-//! than they say.
+//! Pulumi's values on the wire: protobuf structs, in which objects with a signature and a few reserved texts
+//! mean more than they say.
 
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
@@ -68,12 +68,15 @@ fn read_value(wire: Value, at: &PropertyPath) -> Result<PropertyValue, Malformed
         Some(Kind::StringValue(text)) if UNKNOWNS.contains(&text.as_str()) => PropertyValue::Unknown,
         Some(Kind::StringValue(text)) => PropertyValue::String(text),
         Some(Kind::ListValue(list)) => {
-            let items = list.values.into_iter().enumerate().map(|(index, item)| read_value(item, &at.index(index)));
+            let items =
+                list.values.into_iter().enumerate().map(|(index, item)| read_value(item, &at.index(index)));
             PropertyValue::List(items.collect::<Result<_, _>>()?)
         }
         Some(Kind::StructValue(object)) => match object.fields.get(SIGNATURE) {
             None => PropertyValue::Map(read_map(object, at)?),
-            Some(Value { kind: Some(Kind::StringValue(signature)) }) => read_signed(&signature.clone(), object, at)?,
+            Some(Value { kind: Some(Kind::StringValue(signature)) }) => {
+                read_signed(&signature.clone(), object, at)?
+            }
             Some(_) => return Err(malformed(at, "the object's signature is not a string")),
         },
     })
@@ -100,7 +103,10 @@ fn read_signed(signature: &str, mut object: Struct, at: &PropertyPath) -> Result
             _ => Err(malformed(at, "the resource reference has no URN")),
         },
         ASSET | ARCHIVE => Ok(PropertyValue::Asset(read_map(object, at)?)),
-        _ => Err(malformed(at, "the object has a signature that this provider does not know; it may come from a newer Pulumi")),
+        _ => Err(malformed(
+            at,
+            "the object has a signature that this provider does not know; it may come from a newer Pulumi",
+        )),
     }
 }
 
@@ -121,12 +127,15 @@ fn write_value(value: PropertyValue) -> Value {
         // JSON, where all of our numbers come from, has none that are not finite.
         PropertyValue::Null | PropertyValue::Number(_) => Kind::NullValue(0),
         PropertyValue::String(text) => Kind::StringValue(text),
-        PropertyValue::List(items) => Kind::ListValue(ListValue { values: items.into_iter().map(write_value).collect() }),
+        PropertyValue::List(items) => {
+            Kind::ListValue(ListValue { values: items.into_iter().map(write_value).collect() })
+        }
         PropertyValue::Map(map) | PropertyValue::Asset(map) => Kind::StructValue(write(map)),
         PropertyValue::Unknown => Kind::StringValue(UNKNOWN.to_owned()),
-        PropertyValue::Secret(inner) => {
-            Kind::StructValue(write(PropertyMap::from([(SIGNATURE.to_owned(), SECRET.into()), ("value".to_owned(), *inner)])))
-        }
+        PropertyValue::Secret(inner) => Kind::StructValue(write(PropertyMap::from([
+            (SIGNATURE.to_owned(), SECRET.into()),
+            ("value".to_owned(), *inner),
+        ]))),
     };
     Value { kind: Some(kind) }
 }
@@ -163,7 +172,10 @@ mod tests {
         let truth = Value { kind: Some(Kind::BoolValue(true)) };
         assert_eq!(read_one(object([signature.clone()])), Ok(PropertyValue::Unknown));
         assert_eq!(read_one(object([signature.clone(), ("value", text("x"))])), Ok("x".into()));
-        assert!(read_one(object([signature, ("value", text("x")), ("secret", truth)])) == Ok(PropertyValue::from("x").into_secret()));
+        assert!(
+            read_one(object([signature, ("value", text("x")), ("secret", truth)]))
+                == Ok(PropertyValue::from("x").into_secret())
+        );
     }
 
     #[test]
@@ -200,7 +212,10 @@ mod tests {
     #[test]
     fn numbers_that_json_lacks_are_refused() {
         assert!(read_one(Value { kind: Some(Kind::NumberValue(f64::NAN)) }).is_err());
-        assert_eq!(write_value(PropertyValue::Number(f64::INFINITY)), Value { kind: Some(Kind::NullValue(0)) });
+        assert_eq!(
+            write_value(PropertyValue::Number(f64::INFINITY)),
+            Value { kind: Some(Kind::NullValue(0)) }
+        );
     }
 
     #[test]

@@ -19,7 +19,10 @@ fn find(server: &Server, token: &str, urn: &str) -> Result<Arc<dyn ErasedResourc
     let urn = Urn(urn.to_owned());
     let token = if token.is_empty() { urn.resource_type() } else { token };
     server.registry().find_resource(token).ok_or_else(|| {
-        Status::invalid_argument(format!("failed to find the resource type `{token}`: version {} does not have it", server.package.version))
+        Status::invalid_argument(format!(
+            "failed to find the resource type `{token}`: version {} does not have it",
+            server.package.version
+        ))
     })
 }
 
@@ -53,19 +56,29 @@ pub(super) fn diff(server: &Server, request: pb::DiffRequest) -> Result<pb::Diff
     let resource = find(server, &request.r#type, &request.urn)?;
     let old = old(request.old_inputs, request.olds)?;
     let new = convert::read(request.news)?;
-    let ignored: Vec<Pattern> = request.ignore_changes.iter().filter_map(|path| Pattern::parse(path)).collect();
+    let ignored: Vec<Pattern> =
+        request.ignore_changes.iter().filter_map(|path| Pattern::parse(path)).collect();
     resource.diff(&old, &new, &ignored).map(compared).map_err(status::of_failed)
 }
 
 fn compared(result: DiffResult) -> pb::DiffResponse {
     let DiffResult { changes, delete_before_replace, stables } = result;
     let names = |of: &mut dyn Iterator<Item = &Change>| -> Vec<String> {
-        of.filter_map(|change| change.path.top_level()).map(ToOwned::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+        of.filter_map(|change| change.path.top_level())
+            .map(ToOwned::to_owned)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
     };
     let replaces = names(&mut changes.iter().filter(|change| change.replace));
     let detailed_diff: HashMap<_, _> = changes
         .iter()
-        .map(|change| (change.path.to_string(), pb::PropertyDiff { kind: kind(change).into(), input_diff: change.of_inputs }))
+        .map(|change| {
+            (
+                change.path.to_string(),
+                pb::PropertyDiff { kind: kind(change).into(), input_diff: change.of_inputs },
+            )
+        })
         .collect();
     pb::DiffResponse {
         // Left out it means "unknown", and the engine compares by itself.
@@ -90,24 +103,36 @@ fn kind(change: &Change) -> Kind {
     }
 }
 
-pub(super) async fn create(server: &Server, request: pb::CreateRequest) -> Result<pb::CreateResponse, Status> {
+pub(super) async fn create(
+    server: &Server,
+    request: pb::CreateRequest,
+) -> Result<pb::CreateResponse, Status> {
     let resource = find(server, &request.r#type, &request.urn)?;
     let ctx = server.context(&request.urn, request.timeout);
     let new = convert::read(request.properties)?;
     let created = resource.create(&ctx, &new, request.preview).await.map_err(status::of_failed)?;
-    Ok(pb::CreateResponse { id: created.id, properties: Some(convert::write(created.outputs)), refresh_before_update: false })
+    Ok(pb::CreateResponse {
+        id: created.id,
+        properties: Some(convert::write(created.outputs)),
+        refresh_before_update: false,
+    })
 }
 
-pub(super) async fn update(server: &Server, request: pb::UpdateRequest) -> Result<pb::UpdateResponse, Status> {
+pub(super) async fn update(
+    server: &Server,
+    request: pb::UpdateRequest,
+) -> Result<pb::UpdateResponse, Status> {
     let resource = find(server, &request.r#type, &request.urn)?;
     let ctx = server.context(&request.urn, request.timeout);
     let old = old(request.old_inputs, request.olds)?;
     let new = convert::read(request.news)?;
-    let outputs: PropertyMap = resource.update(&ctx, &request.id, &old, &new, request.preview).await.map_err(status::of_failed)?;
+    let outputs: PropertyMap =
+        resource.update(&ctx, &request.id, &old, &new, request.preview).await.map_err(status::of_failed)?;
     Ok(pb::UpdateResponse { properties: Some(convert::write(outputs)), refresh_before_update: false })
 }
 
-/// What does not exist is answered with no id and no properties; empty properties would make a resource of them.
+/// What does not exist is answered with no id and no properties; empty properties would make a resource of
+/// them.
 pub(super) async fn read(server: &Server, request: pb::ReadRequest) -> Result<pb::ReadResponse, Status> {
     let resource = find(server, &request.r#type, &request.urn)?;
     let ctx = server.context(&request.urn, request.timeout);

@@ -26,19 +26,22 @@ const TOO_DEEP: &str = "recursion limit reached";
 impl Server {
     /// Serves until the listener fails.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        let service =
-            ResourceProviderServer::new(self).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES);
+        let service = ResourceProviderServer::new(self)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let mut server = tonic::transport::Server::builder().layer(MapResponseLayer::new(in_plain_words));
         server.add_service(service).serve_with_incoming(incoming).await.map_err(io::Error::other)
     }
 }
 
-/// What is nested too deeply to be decoded is reported as such: the decoder names level after level, and no property.
+/// What is nested too deeply to be decoded is reported as such: the decoder names level after level, and no
+/// property.
 fn in_plain_words(response: http::Response<Body>) -> http::Response<Body> {
     match Status::from_header_map(response.headers()) {
         Some(status) if status.message().ends_with(TOO_DEEP) => Status::invalid_argument(
-            "the properties are nested too deeply: Pulumi's protocol carries about 30 objects or lists in one another, and in `chiOverrides` and `chkOverrides` \
+            "the properties are nested too deeply: Pulumi's protocol carries about 30 objects or lists in \
+                one another, and in `chiOverrides` and `chkOverrides` \
              the operator knows fewer; look for a value that contains itself, or for a wrong indentation",
         )
         .into_http(),
@@ -47,19 +50,29 @@ fn in_plain_words(response: http::Response<Body>) -> http::Response<Body> {
 }
 
 /// Runs a call in the span of its resource. A panic fails the call, not the process.
-async fn call<T>(method: &'static str, urn: &str, work: impl Future<Output = Result<T, Status>>) -> Result<Response<T>, Status> {
+async fn call<T>(
+    method: &'static str,
+    urn: &str,
+    work: impl Future<Output = Result<T, Status>>,
+) -> Result<Response<T>, Status> {
     let span = tracing::debug_span!("call", method, urn);
     match AssertUnwindSafe(work.instrument(span)).catch_unwind().await {
         Ok(answer) => answer.map(Response::new),
         Err(panic) => {
             let message = panic_message(panic.as_ref());
-            Err(Status::internal(format!("the provider failed in {method}, which is a defect of the provider: {message}")))
+            Err(Status::internal(format!(
+                "the provider failed in {method}, which is a defect of the provider: {message}"
+            )))
         }
     }
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked")
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("it panicked")
 }
 
 fn unimplemented<T>(method: &str) -> Result<Response<T>, Status> {
@@ -68,7 +81,10 @@ fn unimplemented<T>(method: &str) -> Result<Response<T>, Status> {
 
 #[tonic::async_trait]
 impl ResourceProvider for Server {
-    async fn handshake(&self, request: Request<pb::ProviderHandshakeRequest>) -> Result<Response<pb::ProviderHandshakeResponse>, Status> {
+    async fn handshake(
+        &self,
+        request: Request<pb::ProviderHandshakeRequest>,
+    ) -> Result<Response<pb::ProviderHandshakeResponse>, Status> {
         call("Handshake", "", async { Ok(configuration::handshake(self, &request.into_inner())) }).await
     }
 
@@ -81,23 +97,35 @@ impl ResourceProvider for Server {
         Ok(Response::new(pb::PluginInfo { version: self.package.version.to_owned() }))
     }
 
-    async fn get_schema(&self, request: Request<pb::GetSchemaRequest>) -> Result<Response<pb::GetSchemaResponse>, Status> {
+    async fn get_schema(
+        &self,
+        request: Request<pb::GetSchemaRequest>,
+    ) -> Result<Response<pb::GetSchemaResponse>, Status> {
         call("GetSchema", "", async { configuration::get_schema(self, &request.into_inner()) }).await
     }
 
-    async fn check_config(&self, request: Request<pb::CheckRequest>) -> Result<Response<pb::CheckResponse>, Status> {
+    async fn check_config(
+        &self,
+        request: Request<pb::CheckRequest>,
+    ) -> Result<Response<pb::CheckResponse>, Status> {
         let request = request.into_inner();
         let urn = request.urn.clone();
         call("CheckConfig", &urn, async { configuration::check(self, request) }).await
     }
 
-    async fn diff_config(&self, request: Request<pb::DiffRequest>) -> Result<Response<pb::DiffResponse>, Status> {
+    async fn diff_config(
+        &self,
+        request: Request<pb::DiffRequest>,
+    ) -> Result<Response<pb::DiffResponse>, Status> {
         let request = request.into_inner();
         let urn = request.urn.clone();
         call("DiffConfig", &urn, async { configuration::diff(request) }).await
     }
 
-    async fn configure(&self, request: Request<pb::ConfigureRequest>) -> Result<Response<pb::ConfigureResponse>, Status> {
+    async fn configure(
+        &self,
+        request: Request<pb::ConfigureRequest>,
+    ) -> Result<Response<pb::ConfigureResponse>, Status> {
         let request = request.into_inner();
         let urn = request.urn.clone().unwrap_or_default();
         call("Configure", &urn, async { configuration::configure(self, request) }).await
@@ -115,7 +143,10 @@ impl ResourceProvider for Server {
         call("Diff", &urn, async { resource::diff(self, request) }).await
     }
 
-    async fn create(&self, request: Request<pb::CreateRequest>) -> Result<Response<pb::CreateResponse>, Status> {
+    async fn create(
+        &self,
+        request: Request<pb::CreateRequest>,
+    ) -> Result<Response<pb::CreateResponse>, Status> {
         let request = request.into_inner();
         let urn = request.urn.clone();
         call("Create", &urn, resource::create(self, request)).await
@@ -127,7 +158,10 @@ impl ResourceProvider for Server {
         call("Read", &urn, resource::read(self, request)).await
     }
 
-    async fn update(&self, request: Request<pb::UpdateRequest>) -> Result<Response<pb::UpdateResponse>, Status> {
+    async fn update(
+        &self,
+        request: Request<pb::UpdateRequest>,
+    ) -> Result<Response<pb::UpdateResponse>, Status> {
         let request = request.into_inner();
         let urn = request.urn.clone();
         call("Update", &urn, resource::update(self, request)).await
@@ -145,7 +179,10 @@ impl ResourceProvider for Server {
         call("List", "", function::list(self, request.into_inner())).await
     }
 
-    async fn invoke(&self, request: Request<pb::InvokeRequest>) -> Result<Response<pb::InvokeResponse>, Status> {
+    async fn invoke(
+        &self,
+        request: Request<pb::InvokeRequest>,
+    ) -> Result<Response<pb::InvokeResponse>, Status> {
         call("Invoke", "", function::invoke(self, request.into_inner())).await
     }
 
@@ -156,15 +193,24 @@ impl ResourceProvider for Server {
         Ok(Response::new(()))
     }
 
-    async fn get_mapping(&self, _: Request<pb::GetMappingRequest>) -> Result<Response<pb::GetMappingResponse>, Status> {
+    async fn get_mapping(
+        &self,
+        _: Request<pb::GetMappingRequest>,
+    ) -> Result<Response<pb::GetMappingResponse>, Status> {
         Ok(Response::new(pb::GetMappingResponse::default()))
     }
 
-    async fn get_mappings(&self, _: Request<pb::GetMappingsRequest>) -> Result<Response<pb::GetMappingsResponse>, Status> {
+    async fn get_mappings(
+        &self,
+        _: Request<pb::GetMappingsRequest>,
+    ) -> Result<Response<pb::GetMappingsResponse>, Status> {
         Ok(Response::new(pb::GetMappingsResponse::default()))
     }
 
-    async fn parameterize(&self, _: Request<pb::ParameterizeRequest>) -> Result<Response<pb::ParameterizeResponse>, Status> {
+    async fn parameterize(
+        &self,
+        _: Request<pb::ParameterizeRequest>,
+    ) -> Result<Response<pb::ParameterizeResponse>, Status> {
         unimplemented("Parameterize")
     }
 
@@ -172,7 +218,10 @@ impl ResourceProvider for Server {
         unimplemented("Call")
     }
 
-    async fn construct(&self, _: Request<pb::ConstructRequest>) -> Result<Response<pb::ConstructResponse>, Status> {
+    async fn construct(
+        &self,
+        _: Request<pb::ConstructRequest>,
+    ) -> Result<Response<pb::ConstructResponse>, Status> {
         unimplemented("Construct")
     }
 }

@@ -9,8 +9,9 @@ use crate::property::{PropertyMap, PropertyValue};
 use crate::resource::erased::{ErasedFailure, Partial};
 use crate::resource::{CheckFailure, Existing, Failure, FailureKind};
 
-/// How large the details may get. They travel in HTTP/2 trailers, written in base64 there. Go's gRPC has announced to refuse more than
-/// 8 KiB of these, which today is a switch of it; a refused trailer loses the resource.
+/// How large the details may get. They travel in HTTP/2 trailers, written in base64 there. Go's gRPC has
+/// announced to refuse more than 8 KiB of these, which today is a switch of it; a refused trailer loses the
+/// resource.
 const MAX_DETAILS_BYTES: usize = 5 * 1024;
 
 /// The longest message that goes beside details: Pulumi shows the details' reasons instead of it.
@@ -19,8 +20,8 @@ const MAX_MESSAGE_CHARS: usize = 200;
 /// What Pulumi looks for in the details.
 const INIT_FAILED: &str = "type.googleapis.com/pulumirpc.ErrorResourceInitFailed";
 
-/// The status of a failed call of a resource. With `id`, outputs and reasons in its details if something exists,
-/// so that Pulumi keeps that in its state.
+/// The status of a failed call of a resource. With `id`, outputs and reasons in its details if something
+/// exists, so that Pulumi keeps that in its state.
 pub(super) fn of_failed(failed: ErasedFailure) -> Status {
     let Failure { kind, reasons, partial } = failed;
     match partial {
@@ -51,7 +52,12 @@ fn code(kind: FailureKind) -> Code {
 }
 
 fn init_failed(id: String, partial: Partial, reasons: Vec<String>) -> Status {
-    let message: String = reasons.first().map_or("the resource is not ready", String::as_str).chars().take(MAX_MESSAGE_CHARS).collect();
+    let message: String = reasons
+        .first()
+        .map_or("the resource is not ready", String::as_str)
+        .chars()
+        .take(MAX_MESSAGE_CHARS)
+        .collect();
     let Partial { mut outputs, inputs, computed } = partial;
     let mut detail = pb::ErrorResourceInitFailed {
         id,
@@ -76,9 +82,10 @@ fn init_failed(id: String, partial: Partial, reasons: Vec<String>) -> Status {
     Status::with_details(Code::Unknown, message, Bytes::from(details.encode_to_vec()))
 }
 
-/// What can be left out to save room, in this order: computed lists and objects, first those without a secret, the largest
-/// first. Inputs are never left out, for the next diff needs them, nor are computed texts and numbers, among which is the
-/// password, nor what identifies the resource, which is not named as computed.
+/// What can be left out to save room, in this order: computed lists and objects, first those without a
+/// secret, the largest first. Inputs are never left out, for the next diff needs them, nor are computed texts
+/// and numbers, among which is the password, nor what identifies the resource, which is not named as
+/// computed.
 fn sparable(outputs: &PropertyMap, computed: &[String]) -> Vec<String> {
     let mut sparable: Vec<(bool, usize, &String)> = computed
         .iter()
@@ -93,8 +100,8 @@ fn sparable(outputs: &PropertyMap, computed: &[String]) -> Vec<String> {
     sparable.into_iter().map(|(_, _, name)| name.clone()).collect()
 }
 
-/// What is wrong with inputs, for the wire. The engine prints a value beside the property, which for a path into one is always `<nil>`:
-/// such a path goes into the reason.
+/// What is wrong with inputs, for the wire. The engine prints a value beside the property, which for a path
+/// into one is always `<nil>`: such a path goes into the reason.
 pub(super) fn check_failures(failures: Vec<CheckFailure>) -> Vec<pb::CheckFailure> {
     let told = |CheckFailure { path, reason }: CheckFailure| match path.segments() {
         [_, _, ..] => pb::CheckFailure { property: String::new(), reason: format!("`{path}`: {reason}") },
@@ -109,8 +116,13 @@ mod tests {
 
     fn partial(outputs: PropertyMap, computed: &[&str]) -> ErasedFailure {
         let computed = computed.iter().map(|name| (*name).to_owned()).collect();
-        let existing = Existing { id: "ns/db".to_owned(), state: Partial { outputs, inputs: None, computed } };
-        Failure { kind: FailureKind::Timeout, reasons: vec!["2/6 hosts ready".to_owned()], partial: Some(Box::new(existing)) }
+        let existing =
+            Existing { id: "ns/db".to_owned(), state: Partial { outputs, inputs: None, computed } };
+        Failure {
+            kind: FailureKind::Timeout,
+            reasons: vec!["2/6 hosts ready".to_owned()],
+            partial: Some(Box::new(existing)),
+        }
     }
 
     fn detail(status: &Status) -> pb::ErrorResourceInitFailed {
@@ -127,12 +139,16 @@ mod tests {
         let detail = detail(&status);
         assert_eq!(detail.id, "ns/db");
         assert_eq!(detail.reasons, ["2/6 hosts ready"]);
-        assert_eq!(convert::read(detail.properties), Ok(PropertyMap::from([("name".to_owned(), "db".into())])));
+        assert_eq!(
+            convert::read(detail.properties),
+            Ok(PropertyMap::from([("name".to_owned(), "db".into())]))
+        );
     }
 
     #[test]
     fn without_anything_that_exists_the_kind_is_the_code_and_the_reasons_the_message() {
-        let failure = Failure { kind: FailureKind::Forbidden, reasons: vec!["a".into(), "b".into()], partial: None };
+        let failure =
+            Failure { kind: FailureKind::Forbidden, reasons: vec!["a".into(), "b".into()], partial: None };
         let status = of_failed(failure);
         assert_eq!((status.code(), status.message()), (Code::PermissionDenied, "a\nb"));
         assert!(status.details().is_empty());
@@ -149,19 +165,30 @@ mod tests {
             ("password".to_owned(), PropertyValue::from("hunter2").into_secret()),
             ("uid".to_owned(), "u".into()),
         ]);
-        let status = of_failed(partial(outputs, &["hosts", "shardServices", "connection", "password", "uid"]));
+        let status =
+            of_failed(partial(outputs, &["hosts", "shardServices", "connection", "password", "uid"]));
         let kept = convert::read(detail(&status).properties).unwrap();
-        assert_eq!(kept.keys().collect::<Vec<_>>(), ["connection", "password", "settings", "shardServices", "uid"]);
+        assert_eq!(
+            kept.keys().collect::<Vec<_>>(),
+            ["connection", "password", "settings", "shardServices", "uid"]
+        );
         assert!(status.details().len() <= MAX_DETAILS_BYTES + 512, "{}", status.details().len());
     }
 
     #[test]
     fn a_path_into_a_property_stands_in_the_reason() {
-        let failures = vec![CheckFailure::new("storage.size", "is not a valid quantity"), CheckFailure::new("name", "is not a valid name")];
-        let told: Vec<_> = check_failures(failures).into_iter().map(|failure| (failure.property, failure.reason)).collect();
+        let failures = vec![
+            CheckFailure::new("storage.size", "is not a valid quantity"),
+            CheckFailure::new("name", "is not a valid name"),
+        ];
+        let told: Vec<_> =
+            check_failures(failures).into_iter().map(|failure| (failure.property, failure.reason)).collect();
         assert_eq!(
             told,
-            [(String::new(), "`storage.size`: is not a valid quantity".to_owned()), ("name".to_owned(), "is not a valid name".to_owned())]
+            [
+                (String::new(), "`storage.size`: is not a valid quantity".to_owned()),
+                ("name".to_owned(), "is not a valid name".to_owned())
+            ]
         );
     }
 

@@ -1,7 +1,7 @@
 //! JSON Schema, as the types derive it, into Pulumi's dialect.
 //!
-//! Pulumi's is smaller: an object has a name or is a map, an enum has a name, nothing is a union. What it can't say
-//! is an error that names the place, so that a test meets it and no user.
+//! Pulumi's is smaller: an object has a name or is a map, an enum has a name, nothing is a union. What it
+//! can't say is an error that names the place, so that a test meets it and no user.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,12 @@ use super::spec::{ComplexTypeSpec, EnumSpec, EnumValueSpec, ObjectSpec, Property
 /// The reference that means "any value".
 const ANY: &str = "pulumi.json#/Any";
 
-/// The extension on an output that is there in every ordinary state, although its type allows for the moments when it is not:
-/// programs get it without having to ask first.
+/// The extension on an output that is there in every ordinary state, although its type allows for the moments
+/// when it is not: programs get it without having to ask first.
 pub const ALWAYS_PRESENT: &str = "alwaysPresent";
 
-/// What a schema may say about a property or a type besides its shape; all else is an error, lest it be dropped unseen.
+/// What a schema may say about a property or a type besides its shape; all else is an error, lest it be
+/// dropped unseen.
 const KNOWN_KEYWORDS: [&str; 21] = [
     "$defs",
     "$ref",
@@ -78,14 +79,14 @@ impl Converter {
         self.types
     }
 
-    /// Converts the schema of a struct that programs write, and the types under it. Fails on what Pulumi can't express,
-    /// and on a type whose name another one has already.
+    /// Converts the schema of a struct that programs write, and the types under it. Fails on what Pulumi
+    /// can't express, and on a type whose name another one has already.
     pub fn input(&mut self, root: &Value) -> Result<ObjectSpec, ConvertError> {
         self.object(root)
     }
 
-    /// Converts the schema of a struct that programs read; otherwise like [`Self::input`]. What serde fills in is of no
-    /// meaning to them, so there are no defaults.
+    /// Converts the schema of a struct that programs read; otherwise like [`Self::input`]. What serde fills
+    /// in is of no meaning to them, so there are no defaults.
     pub fn output(&mut self, root: &Value) -> Result<ObjectSpec, ConvertError> {
         let mut root = root.clone();
         drop_defaults(&mut root);
@@ -100,7 +101,8 @@ impl Converter {
             if *self.types.entry(token).or_insert_with(|| converted.clone()) != converted {
                 return Err(ConvertError::new(
                     name,
-                    "two different types have this name, or one is both an input and an output with different required properties",
+                    "two different types have this name, or one is both an input and an output with \
+                        different required properties",
                 ));
             }
         }
@@ -118,7 +120,10 @@ impl Converter {
     fn struct_type(&self, name: &str, node: Node<'_>) -> Result<ObjectSpec, ConvertError> {
         known_keywords(name, node)?;
         if node.json_type() != JsonType::One("object") {
-            return Err(ConvertError::new(name, "a named type must be a struct with named fields or an enum of strings"));
+            return Err(ConvertError::new(
+                name,
+                "a named type must be a struct with named fields or an enum of strings",
+            ));
         }
         // `false` is what `deny_unknown_fields` says; Pulumi's objects are closed anyway.
         if node.keyword("additionalProperties").is_some_and(|additional| *additional != Value::Bool(false)) {
@@ -129,7 +134,9 @@ impl Converter {
             properties.insert(key.to_owned(), self.property(&format!("{name}.{key}"), property)?);
         }
         let required: Vec<_> = node.required().collect();
-        let present = node.properties().filter(|(key, property)| required.contains(key) || says(*property, ALWAYS_PRESENT));
+        let present = node
+            .properties()
+            .filter(|(key, property)| required.contains(key) || says(*property, ALWAYS_PRESENT));
         Ok(ObjectSpec {
             description: description(node),
             required: present.map(|(key, _)| key.to_owned()).collect(),
@@ -140,10 +147,14 @@ impl Converter {
 
     fn property(&self, place: &str, node: Node<'_>) -> Result<PropertySpec, ConvertError> {
         // Defaults of lists and objects are only that serde fills them in; the SDKs know none.
-        let default = node.keyword("default").filter(|default| default.is_boolean() || default.is_number() || default.is_string());
+        let default = node
+            .keyword("default")
+            .filter(|default| default.is_boolean() || default.is_number() || default.is_string());
         let deprecation_message = match node.text("deprecationMessage") {
             Some(message) => Some(message.to_owned()),
-            None if says(node, "deprecated") => return Err(ConvertError::new(place, "a deprecated property needs a `deprecationMessage`")),
+            None if says(node, "deprecated") => {
+                return Err(ConvertError::new(place, "a deprecated property needs a `deprecationMessage`"));
+            }
             None => None,
         };
         Ok(PropertySpec {
@@ -168,7 +179,9 @@ impl Converter {
             };
         }
         if let Some(target) = node.text("$ref") {
-            let name = node.reference().ok_or_else(|| ConvertError::new(place, format!("the reference `{target}`")))?;
+            let name = node
+                .reference()
+                .ok_or_else(|| ConvertError::new(place, format!("the reference `{target}`")))?;
             return Ok(reference(&format!("#/types/{}:{name}", self.module)));
         }
         let kind = match node.json_type() {
@@ -179,14 +192,31 @@ impl Converter {
             JsonType::One("integer") => "integer",
             JsonType::One("number") => "number",
             JsonType::One("array") => {
-                let items = node.element().map_or(Ok(reference(ANY)), |element| self.value_type(&format!("{place}[]"), element))?;
-                return Ok(TypeSpec { kind: Some("array"), items: Some(Box::new(items)), ..TypeSpec::default() });
+                let items = node
+                    .element()
+                    .map_or(Ok(reference(ANY)), |element| self.value_type(&format!("{place}[]"), element))?;
+                return Ok(TypeSpec {
+                    kind: Some("array"),
+                    items: Some(Box::new(items)),
+                    ..TypeSpec::default()
+                });
             }
             JsonType::One("object") if node.keyword("properties").is_none() => {
-                let values = node.values().map_or(Ok(reference(ANY)), |values| self.value_type(&format!("{place}{{}}"), values))?;
-                return Ok(TypeSpec { kind: Some("object"), additional_properties: Some(Box::new(values)), ..TypeSpec::default() });
+                let values = node
+                    .values()
+                    .map_or(Ok(reference(ANY)), |values| self.value_type(&format!("{place}{{}}"), values))?;
+                return Ok(TypeSpec {
+                    kind: Some("object"),
+                    additional_properties: Some(Box::new(values)),
+                    ..TypeSpec::default()
+                });
             }
-            JsonType::One("object") => return Err(ConvertError::new(place, "an object without a name: give it a struct of its own")),
+            JsonType::One("object") => {
+                return Err(ConvertError::new(
+                    place,
+                    "an object without a name: give it a struct of its own",
+                ));
+            }
             JsonType::One(other) => return Err(ConvertError::new(place, format!("the type `{other}`"))),
         };
         Ok(TypeSpec { kind: Some(kind), ..TypeSpec::default() })
@@ -195,10 +225,13 @@ impl Converter {
 
 /// Takes the defaults from the struct's fields and from those of the types under it.
 fn drop_defaults(root: &mut Value) {
-    let definitions = root.get_mut("$defs").and_then(Value::as_object_mut).map(std::mem::take).unwrap_or_default();
+    let definitions =
+        root.get_mut("$defs").and_then(Value::as_object_mut).map(std::mem::take).unwrap_or_default();
     let mut definitions = definitions;
     for schema in definitions.values_mut().chain([&mut *root]) {
-        for property in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        for property in
+            schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut)
+        {
             property.as_object_mut().map(|property| property.remove("default"));
         }
     }
@@ -227,7 +260,9 @@ fn enum_type(name: &str, node: Node<'_>) -> Result<EnumSpec, ConvertError> {
     }
     let mut values = Vec::new();
     for constant in node.constants() {
-        let Some(value) = constant.value.as_str() else { return Err(ConvertError::new(name, "an enum of other values than strings")) };
+        let Some(value) = constant.value.as_str() else {
+            return Err(ConvertError::new(name, "an enum of other values than strings"));
+        };
         let description = constant.place.and_then(description);
         values.push(EnumValueSpec { name: pascal_case(value), value: value.to_owned(), description });
     }
@@ -243,11 +278,14 @@ fn reference(target: &str) -> TypeSpec {
     TypeSpec { reference: Some(target.to_owned()), ..TypeSpec::default() }
 }
 
-/// The doc comment with each paragraph on one line: where the source breaks its lines is of no meaning to readers.
+/// The doc comment with each paragraph on one line: where the source breaks its lines is of no meaning to
+/// readers.
 fn description(node: Node<'_>) -> Option<String> {
     let text = node.text("description")?;
-    let paragraphs: Vec<String> =
-        text.split("\n\n").map(|paragraph| paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ")).collect();
+    let paragraphs: Vec<String> = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" "))
+        .collect();
     Some(paragraphs.join("\n\n"))
 }
 
@@ -310,7 +348,8 @@ mod tests {
         assert_eq!(
             object["properties"],
             json!({
-                "someText": {"type": "string", "description": "A text that goes on.\n\nA second paragraph.", "secret": true, "willReplaceOnChanges": true},
+                "someText": {"type": "string", "description": "A text that goes on.\n\nA second \
+                    paragraph.", "secret": true, "willReplaceOnChanges": true},
                 "whole": {"type": "integer"},
                 "names": {"type": "array", "items": {"type": "string"}},
                 "free": {"type": "object", "additionalProperties": {"$ref": "pulumi.json#/Any"}},
@@ -328,7 +367,10 @@ mod tests {
             ]})
         );
         assert_eq!(types["p:m:Part"]["properties"]["size"], json!({"type": "integer", "default": 7}));
-        assert_eq!(types["p:m:Part"]["properties"]["old"], json!({"type": "integer", "deprecationMessage": "use `size`"}));
+        assert_eq!(
+            types["p:m:Part"]["properties"]["old"],
+            json!({"type": "integer", "deprecationMessage": "use `size`"})
+        );
     }
 
     #[derive(Deserialize, JsonSchema)]
@@ -373,16 +415,26 @@ mod tests {
 
     #[test]
     fn what_pulumi_cannot_express_is_an_error_that_names_the_place() {
-        let error = |result: Result<(ObjectSpec, BTreeMap<String, ComplexTypeSpec>), ConvertError>| result.unwrap_err().to_string();
-        assert_eq!(error(converted::<HasTuple>()), "failed to express `HasTuple.pair` in Pulumi's schema: a tuple");
+        let error = |result: Result<(ObjectSpec, BTreeMap<String, ComplexTypeSpec>), ConvertError>| {
+            result.unwrap_err().to_string()
+        };
+        assert_eq!(
+            error(converted::<HasTuple>()),
+            "failed to express `HasTuple.pair` in Pulumi's schema: a tuple"
+        );
         assert_eq!(
             error(converted::<HasUnion>()),
-            "failed to express `Choice` in Pulumi's schema: a named type must be a struct with named fields or an enum of strings"
+            "failed to express `Choice` in Pulumi's schema: a named type must be a struct with named fields \
+                or an enum of strings"
         );
-        assert_eq!(error(converted::<HasTaggedUnion>()), "failed to express `Tagged` in Pulumi's schema: an enum whose values have fields");
+        assert_eq!(
+            error(converted::<HasTaggedUnion>()),
+            "failed to express `Tagged` in Pulumi's schema: an enum whose values have fields"
+        );
         assert_eq!(
             error(converted::<HasFlatMap>()),
-            "failed to express `HasFlatMap` in Pulumi's schema: a struct can't hold a map in its place (a flattened map)"
+            "failed to express `HasFlatMap` in Pulumi's schema: a struct can't hold a map in its place (a \
+                flattened map)"
         );
     }
 

@@ -99,12 +99,13 @@ pub fn build(
     })
 }
 
-/// Outputs are the inputs, echoed, and over them the computed ones; only a computed one is always there, since an input
-/// that the program leaves out is echoed as nothing.
+/// Outputs are the inputs, echoed, and over them the computed ones; only a computed one is always there,
+/// since an input that the program leaves out is echoed as nothing.
 fn resource_spec(description: &str, inputs: ObjectSpec, state: ObjectSpec) -> ResourceSpec {
     let mut properties = inputs.properties.clone();
     for (name, mut property) in state.properties {
-        property.will_replace_on_changes = properties.get(&name).is_some_and(|input| input.will_replace_on_changes);
+        property.will_replace_on_changes =
+            properties.get(&name).is_some_and(|input| input.will_replace_on_changes);
         properties.insert(name, property);
     }
     ResourceSpec {

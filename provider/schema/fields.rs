@@ -1,5 +1,5 @@
-//! What the types say about single fields, read from their JSON Schema along a value: which are secret, which replace
-//! the resource, and where anything goes.
+//! What the types say about single fields, read from their JSON Schema along a value: which are secret, which
+//! replace the resource, and where anything goes.
 
 use schemars::JsonSchema;
 use serde_json::Value;
@@ -35,7 +35,8 @@ impl Fields {
         Node::root(&self.schema)
     }
 
-    /// Drops what is null, which for Pulumi is the same as absent; where the type takes anything, null says something and stays.
+    /// Drops what is null, which for Pulumi is the same as absent; where the type takes anything, null says
+    /// something and stays.
     pub fn drop_nulls(&self, map: &mut PropertyMap) {
         drop_nulls_in(self.root(), map);
     }
@@ -64,12 +65,18 @@ impl Fields {
 
     /// The top-level fields whose change replaces the resource: in an update they stay what they are.
     pub fn replacing(&self) -> Vec<String> {
-        self.root().properties().filter(|(_, node)| node.is_marked("willReplaceOnChanges")).map(|(name, _)| name.to_owned()).collect()
+        self.root()
+            .properties()
+            .filter(|(_, node)| node.is_marked("willReplaceOnChanges"))
+            .map(|(name, _)| name.to_owned())
+            .collect()
     }
 }
 
 fn drop_nulls_in(node: Node<'_>, map: &mut PropertyMap) {
-    map.retain(|key, value| *value.exposed() != PropertyValue::Null || !node.member(key).is_some_and(Node::is_typed));
+    map.retain(|key, value| {
+        *value.exposed() != PropertyValue::Null || !node.member(key).is_some_and(Node::is_typed)
+    });
     for (key, value) in map {
         if let Some(child) = node.member(key) {
             drop_nulls_below(child, value);

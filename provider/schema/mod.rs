@@ -1,8 +1,8 @@
 //! From Rust types to the package's schema, and from the same types to what is wrong with a value.
 //!
 //! The types derive `JsonSchema`; [`convert`] turns that into the dialect that Pulumi's generators read,
-//! [`document`] makes the whole document of it, [`shape`] holds a value against it, and [`fields`] marks a value by it. All
-//! of them read it by [`node`].
+//! [`document`] makes the whole document of it, [`shape`] holds a value against it, and [`fields`] marks a
+//! value by it. All of them read it by [`node`].
 
 pub mod convert;
 pub mod document;

@@ -1,4 +1,5 @@
-//! One place in a type's JSON Schema, and what it says about the value that stands there: the one reading of schemas.
+//! One place in a type's JSON Schema, and what it says about the value that stands there: the one reading of
+//! schemas.
 
 use std::iter;
 
@@ -100,7 +101,9 @@ impl<'a> Node<'a> {
     pub fn json_type(self) -> JsonType<'a> {
         let types: Vec<&str> = match self.keyword("type") {
             None => return JsonType::Any,
-            Some(Value::Array(types)) => types.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect(),
+            Some(Value::Array(types)) => {
+                types.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect()
+            }
             Some(one) => one.as_str().into_iter().collect(),
         };
         match types[..] {
@@ -111,7 +114,9 @@ impl<'a> Node<'a> {
 
     /// Whether the place says anything about its value.
     pub fn is_typed(self) -> bool {
-        ["type", "enum", "const", "anyOf", "oneOf", "allOf", "properties"].iter().any(|keyword| self.resolved().keyword(keyword).is_some())
+        ["type", "enum", "const", "anyOf", "oneOf", "allOf", "properties"]
+            .iter()
+            .any(|keyword| self.resolved().keyword(keyword).is_some())
     }
 
     /// The properties of a struct, with their names.
@@ -124,8 +129,8 @@ impl<'a> Node<'a> {
         self.list("required").filter_map(|name| name.at.as_str())
     }
 
-    /// What stands at `key` of the struct or map that this place comes to; `None` where there can't be such a key, or nothing is
-    /// known of it.
+    /// What stands at `key` of the struct or map that this place comes to; `None` where there can't be such a
+    /// key, or nothing is known of it.
     pub fn member(self, key: &str) -> Option<Self> {
         let node = self.resolved();
         let property = node.keyword("properties").and_then(|properties| properties.get(key));
@@ -134,7 +139,10 @@ impl<'a> Node<'a> {
 
     /// What stands in the map that this place comes to, under whichever key.
     pub fn values(self) -> Option<Self> {
-        self.resolved().keyword("additionalProperties").map(|schema| self.to(schema)).filter(|values| !values.allows_nothing())
+        self.resolved()
+            .keyword("additionalProperties")
+            .map(|schema| self.to(schema))
+            .filter(|values| !values.allows_nothing())
     }
 
     /// What stands in the list that this place comes to.
@@ -142,10 +150,14 @@ impl<'a> Node<'a> {
         self.resolved().keyword("items").map(|schema| self.to(schema))
     }
 
-    /// The values of an enum: `oneOf` groups where they have doc comments, else one list. Empty for everything else.
+    /// The values of an enum: `oneOf` groups where they have doc comments, else one list. Empty for
+    /// everything else.
     pub fn constants(self) -> Vec<Constant<'a>> {
         let of = |node: Self| {
-            let listed = node.list("enum").filter(|value| !value.at.is_null()).map(|value| Constant { value: value.at, place: None });
+            let listed = node
+                .list("enum")
+                .filter(|value| !value.at.is_null())
+                .map(|value| Constant { value: value.at, place: None });
             node.keyword("const").map(|value| Constant { value, place: Some(node) }).into_iter().chain(listed)
         };
         iter::once(self).chain(self.list("oneOf")).flat_map(of).collect()
@@ -157,12 +169,21 @@ impl<'a> Node<'a> {
     }
 
     fn list(self, keyword: &str) -> impl Iterator<Item = Self> + use<'a> {
-        self.keyword(keyword).and_then(Value::as_array).into_iter().flatten().map(move |schema| self.to(schema))
+        self.keyword(keyword)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(move |schema| self.to(schema))
     }
 }
 
 fn entries<'a>(schema: &'a Value, keyword: &str) -> impl Iterator<Item = (&'a str, &'a Value)> + use<'a> {
-    schema.get(keyword).and_then(Value::as_object).into_iter().flatten().map(|(name, schema)| (name.as_str(), schema))
+    schema
+        .get(keyword)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(name, schema)| (name.as_str(), schema))
 }
 
 #[cfg(test)]
@@ -174,9 +195,11 @@ mod tests {
     #[test]
     fn references_and_the_choice_besides_null_are_followed_and_circles_end() {
         let schema = json!({
-            "properties": {"part": {"anyOf": [{"$ref": "#/$defs/Part"}, {"type": "null"}], "secret": true}, "ring": {"$ref": "#/$defs/Ring"}},
+            "properties": {"part": {"anyOf": [{"$ref": "#/$defs/Part"}, {"type": "null"}], "secret": true},
+                "ring": {"$ref": "#/$defs/Ring"}},
             "$defs": {
-                "Part": {"properties": {"sizes": {"type": ["array", "null"], "items": {"type": "integer"}}}, "additionalProperties": false},
+                "Part": {"properties": {"sizes": {"type": ["array", "null"], "items": {"type": "integer"}}},
+                    "additionalProperties": false},
                 "Ring": {"$ref": "#/$defs/Ring"},
             },
         });

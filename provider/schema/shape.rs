@@ -1,7 +1,7 @@
 //! The shape check: holds a value against the JSON Schema of its type and finds everything that does not fit.
 //!
-//! Decoding stops at the first mistake; this finds them all, and knows the nearest name of an unknown one. No reason
-//! that it gives contains a value, so a secret can't show, wherever it stands.
+//! Decoding stops at the first mistake; this finds them all, and knows the nearest name of an unknown one. No
+//! reason that it gives contains a value, so a secret can't show, wherever it stands.
 
 use serde_json::{Map, Value};
 
@@ -14,8 +14,8 @@ pub const STRING_FORM: &str = "textForm";
 
 /// Everything about `value` that does not fit `schema`, in the order of the properties' names.
 ///
-/// `null` counts as absent. Nothing is said about what stands at or below an `unknown` path, nor about top-level properties
-/// that begin with `__`, which the engine keeps there for itself.
+/// `null` counts as absent. Nothing is said about what stands at or below an `unknown` path, nor about
+/// top-level properties that begin with `__`, which the engine keeps there for itself.
 pub fn check(schema: &Value, value: &Value, unknown: &Paths) -> Vec<CheckFailure> {
     let mut check = Check { unknown, failures: Vec::new() };
     check.visit(Node::root(schema), value, &PropertyPath::root());
@@ -44,8 +44,11 @@ impl Check<'_> {
         let constants = node.constants();
         if !constants.is_empty() {
             if !constants.iter().any(|constant| constant.value == value) {
-                let names: Vec<String> =
-                    constants.iter().filter_map(|constant| constant.value.as_str()).map(|name| format!("`{name}`")).collect();
+                let names: Vec<String> = constants
+                    .iter()
+                    .filter_map(|constant| constant.value.as_str())
+                    .map(|name| format!("`{name}`"))
+                    .collect();
                 self.fail(path, format!("must be one of {}", names.join(", ")));
             }
             return;
@@ -66,13 +69,22 @@ impl Check<'_> {
             }
             ("string", Value::String(_)) | ("boolean", Value::Bool(_)) | ("number", Value::Number(_)) => {}
             ("object", Value::String(_)) if node.is_marked(STRING_FORM) => {}
-            ("integer", Value::Number(number)) => match number.as_i64().map(i128::from).or(number.as_u64().map(i128::from)) {
-                Some(number) => self.visit_integer(node, number, path),
-                None => self.fail(path, "must be an integer"),
-            },
+            ("integer", Value::Number(number)) => {
+                match number.as_i64().map(i128::from).or(number.as_u64().map(i128::from)) {
+                    Some(number) => self.visit_integer(node, number, path),
+                    None => self.fail(path, "must be an integer"),
+                }
+            }
             _ => {
-                let remedy = if expected == "string" && (value.is_number() || value.is_boolean()) { ": write it in quotes" } else { "" };
-                self.fail(path, format!("must be {}, not {}{remedy}", describe_expected(expected), describe_found(value)));
+                let remedy = if expected == "string" && (value.is_number() || value.is_boolean()) {
+                    ": write it in quotes"
+                } else {
+                    ""
+                };
+                self.fail(
+                    path,
+                    format!("must be {}, not {}{remedy}", describe_expected(expected), describe_found(value)),
+                );
             }
         }
     }
@@ -88,11 +100,15 @@ impl Check<'_> {
             _ => (None, None),
         };
         // A number that the type can hold is left to whoever knows the remedy.
-        let least = least.map_or(written("minimum"), |least| written("minimum").filter(|_| number < least).or(Some(least)));
+        let least = least.map_or(written("minimum"), |least| {
+            written("minimum").filter(|_| number < least).or(Some(least))
+        });
         let greatest = written("maximum").or(greatest);
         match (least, greatest) {
             (Some(least), _) if number < least => self.fail(path, format!("must be at least {least}")),
-            (_, Some(greatest)) if number > greatest => self.fail(path, format!("must be at most {greatest}")),
+            (_, Some(greatest)) if number > greatest => {
+                self.fail(path, format!("must be at most {greatest}"));
+            }
             _ => {}
         }
     }
@@ -106,7 +122,9 @@ impl Check<'_> {
             match node.member(key) {
                 Some(member) => self.visit(member, value, &below),
                 // A struct's schema says nothing about further properties; serde would drop them unseen.
-                None if node.keyword("properties").is_some() || node.keyword("additionalProperties").is_some() => {
+                None if node.keyword("properties").is_some()
+                    || node.keyword("additionalProperties").is_some() =>
+                {
                     self.unknown_property(node, key, &below);
                 }
                 None => {}
@@ -128,7 +146,8 @@ impl Check<'_> {
         let reason = if let Some(name) = nearest(key, names) {
             format!("unknown property; did you mean `{name}`?")
         } else {
-            let names: Vec<String> = node.properties().map(|(name, _)| name).map(|name| format!("`{name}`")).collect();
+            let names: Vec<String> =
+                node.properties().map(|(name, _)| name).map(|name| format!("`{name}`")).collect();
             format!("unknown property; there are {}", names.join(", "))
         };
         self.fail(path, reason);
@@ -137,7 +156,9 @@ impl Check<'_> {
 
 /// The name that the writer most likely meant.
 fn nearest<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let plain = |name: &str| name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let plain = |name: &str| {
+        name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+    };
     let written = plain(written);
     names
         .map(|name| (strsim::damerau_levenshtein(&written, &plain(name)), name))
@@ -179,13 +200,17 @@ mod tests {
 
     fn failures(value: &Value, unknown: &[&str]) -> Vec<String> {
         let unknown = unknown.iter().map(|path| PropertyPath::from(*path)).collect();
-        check(&of_input::<ClusterArgs>(), value, &unknown).iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect()
+        check(&of_input::<ClusterArgs>(), value, &unknown)
+            .iter()
+            .map(|failure| format!("{}: {}", failure.path, failure.reason))
+            .collect()
     }
 
     #[test]
     fn a_value_that_fits_has_no_failure() {
         let value = json!({
-            "__defaults": [], "shards": 3, "labels": {"a": "b"}, "storage": {"size": "5Gi", "reclaimPolicy": "Delete", "accessModes": ["ReadWriteOnce"]},
+            "__defaults": [], "shards": 3, "labels": {"a": "b"}, "storage": {"size": "5Gi",
+                "reclaimPolicy": "Delete", "accessModes": ["ReadWriteOnce"]},
             "logging": {"level": "trace"}, "image": null, "chiOverrides": {"anything": [1, {"goes": null}]},
             "coordination": {"external": {"nodes": ["zk:2181", {"host": "zk", "port": 2181}]}},
         });
@@ -198,13 +223,15 @@ mod tests {
             "shards": "3", "replicas": 1.5, "replcas": 2, "labels": {"a": 1}, "stopped": "yes",
             "storage": {"storage_class": "fast", "accessModes": ["Once"], "logs": []},
             "admin": {"networks": "10.0.0.0/8", "wholly": "other"},
-            "coordination": {"keeper": {"replicas": -1}, "external": {"nodes": [{"host": "zk", "port": 70000}]}},
+            "coordination": {"keeper": {"replicas": -1}, "external": {"nodes": [{"host": "zk",
+                "port": 70000}]}},
         });
         assert_eq!(
             failures(&value, &[]),
             [
                 "admin.networks: must be a list, not a string",
-                "admin.wholly: unknown property; there are `existingSecret`, `networks`, `password`, `passwordVersion`, `username`",
+                "admin.wholly: unknown property; there are `existingSecret`, `networks`, `password`, \
+                    `passwordVersion`, `username`",
                 "coordination.external.nodes[0].port: must be at most 65535",
                 "coordination.keeper.replicas: must be at least 1",
                 "labels.a: must be a string, not a number: write it in quotes",
@@ -221,7 +248,8 @@ mod tests {
 
     #[test]
     fn no_reason_contains_a_value() {
-        let value = json!({"admin": {"password": {"s3cret": 1}}, "storage": {"reclaimPolicy": "s3cret"}, "shards": "s3cret"});
+        let value = json!({"admin": {"password": {"s3cret": 1}}, "storage": {"reclaimPolicy": "s3cret"},
+            "shards": "s3cret"});
         let failures = failures(&value, &[]);
         assert_eq!(failures.len(), 3, "{failures:?}");
         assert!(failures.iter().all(|failure| !failure.contains("s3cret")), "{failures:?}");
@@ -229,7 +257,8 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_not_missing_and_not_wrong() {
-        let schema = json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}, "required": ["a", "b"]});
+        let schema = json!({"type": "object", "properties": {"a": {"type": "string"},
+            "b": {"type": "string"}}, "required": ["a", "b"]});
         let unknown = Paths::from([PropertyPath::from("a")]);
         let failures = check(&schema, &json!({}), &unknown);
         assert_eq!(failures, [CheckFailure::new("b", "required, but missing")]);

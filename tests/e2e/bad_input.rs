@@ -55,8 +55,14 @@ async fn all_problems_are_told_at_once_with_path_and_remedy() {
 async fn with_provider(configuration: &Value) -> Stack {
     let testbed = Testbed::shared().await;
     let mut text = String::from("resources:\n");
-    writeln!(text, "  provider: {}", json!({"type": "pulumi:providers:clickhouse", "properties": configuration})).unwrap();
-    let db = json!({"type": "clickhouse:kubernetes:Cluster", "properties": {"name": "db"}, "options": {"provider": "${provider}"}});
+    writeln!(
+        text,
+        "  provider: {}",
+        json!({"type": "pulumi:providers:clickhouse", "properties": configuration})
+    )
+    .unwrap();
+    let db = json!({"type": "clickhouse:kubernetes:Cluster", "properties": {"name": "db"},
+        "options": {"provider": "${provider}"}});
     writeln!(text, "  db: {db}").unwrap();
     testbed.stack(&text).await.unwrap()
 }
@@ -92,8 +98,13 @@ async fn the_rights_that_the_readme_names_are_enough() {
     let kubeconfig = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&kubeconfig, acting_as(testbed.kubeconfig(), "deployer")).unwrap();
     let cluster = |shards: u32| {
-        let keeper = json!({"type": "Keeper", "keeper": {"replicas": 1, "storage": {"reclaimPolicy": "Delete"}}});
-        program(namespace.name(), &json!({"name": "db", "shards": shards, "ingress": {"type": "LoadBalancer"}, "coordination": keeper}))
+        let keeper =
+            json!({"type": "Keeper", "keeper": {"replicas": 1, "storage": {"reclaimPolicy": "Delete"}}});
+        program(
+            namespace.name(),
+            &json!({"name": "db", "shards": shards, "ingress": {"type": "LoadBalancer"},
+                "coordination": keeper}),
+        )
     };
     let stack = testbed.pulumi().await.unwrap().stack(&cluster(1), kubeconfig.path()).await.unwrap();
     stack.preview().await.unwrap().succeeded().unwrap();

@@ -1,5 +1,5 @@
-//! Another Kubernetes cluster than the one that the state tells of, by whatever way Pulumi came to it: nothing is made there, nothing is
-//! changed here, and nothing is forgotten.
+//! Another Kubernetes cluster than the one that the state tells of, by whatever way Pulumi came to it:
+//! nothing is made there, nothing is changed here, and nothing is forgotten.
 
 use k8s_openapi::api::rbac::v1::Role;
 use kube::ResourceExt as _;
@@ -41,7 +41,8 @@ fn server(kubeconfig: &str) -> String {
 
 /// Both kubeconfigs in one, with the contexts `here` and `there`.
 fn merged(kubeconfigs: &[String; 2], current: &str) -> String {
-    let mut merged = json!({"apiVersion": "v1", "kind": "Config", "current-context": current, "clusters": [], "users": [], "contexts": []});
+    let mut merged = json!({"apiVersion": "v1", "kind": "Config", "current-context": current, "clusters": [],
+        "users": [], "contexts": []});
     for (name, kubeconfig) in ["here", "there"].into_iter().zip(kubeconfigs) {
         let mut kubeconfig: Value = serde_json::from_str(kubeconfig).unwrap();
         for list in ["clusters", "users", "contexts"] {
@@ -97,7 +98,8 @@ impl Journey {
         }
         let text = program(self.here.name(), &json!({"name": "db", "shards": shards}));
         let text = if self.way == Way::Provider {
-            let provider = json!({"type": "pulumi:providers:clickhouse", "properties": {"kubeconfig": kubeconfig}});
+            let provider =
+                json!({"type": "pulumi:providers:clickhouse", "properties": {"kubeconfig": kubeconfig}});
             let text = text.replacen("\"options\":{}", "\"options\":{\"provider\":\"${kube}\"}", 1);
             text.replacen("resources: {", &format!("resources: {{\"kube\": {provider}, "), 1)
         } else {
@@ -110,8 +112,12 @@ impl Journey {
     async fn stated(&self) -> Value {
         let export = self.stack.run(&["stack", "export", "--show-secrets"]).await.unwrap().json().unwrap();
         let resources = export["deployment"]["resources"].as_array().unwrap();
-        let cluster = resources.iter().find(|resource| resource["type"] == "clickhouse:kubernetes:Cluster").expect("it is in the state");
-        json!({"urn": cluster["urn"], "id": cluster["id"], "inputs": cluster["inputs"], "outputs": cluster["outputs"]})
+        let cluster = resources
+            .iter()
+            .find(|resource| resource["type"] == "clickhouse:kubernetes:Cluster")
+            .expect("it is in the state");
+        json!({"urn": cluster["urn"], "id": cluster["id"], "inputs": cluster["inputs"],
+            "outputs": cluster["outputs"]})
     }
 
     /// Everything that Pulumi may be told to do, there.
@@ -130,8 +136,18 @@ impl Journey {
                 assert!(run.text().contains(&part), "{:?}: `{part}` is not in:\n{}", self.way, run.text());
             }
             assert_eq!(self.stated().await, state, "{:?}: `{command:?}` changed the state", self.way);
-            assert_eq!(objects(&self.there).await, Vec::<String>::new(), "{:?}: `{command:?}` made something there", self.way);
-            assert_eq!(objects(&self.here).await, left, "{:?}: `{command:?}` changed something here", self.way);
+            assert_eq!(
+                objects(&self.there).await,
+                Vec::<String>::new(),
+                "{:?}: `{command:?}` made something there",
+                self.way
+            );
+            assert_eq!(
+                objects(&self.here).await,
+                left,
+                "{:?}: `{command:?}` changed something here",
+                self.way
+            );
         }
     }
 
@@ -140,12 +156,26 @@ impl Journey {
         let uid = self.here.installations().get("db").await.unwrap().uid();
         self.go(false, 2).await;
         self.stack.up().await.unwrap().succeeded().unwrap();
-        self.stack.run(&["refresh", "--yes", "--skip-preview", "--expect-no-changes"]).await.unwrap().succeeded().unwrap();
+        self.stack
+            .run(&["refresh", "--yes", "--skip-preview", "--expect-no-changes"])
+            .await
+            .unwrap()
+            .succeeded()
+            .unwrap();
         let installation = self.here.installations().get("db").await.unwrap();
         assert_eq!(installation.uid(), uid, "{:?}", self.way);
-        assert_eq!(installation.data["spec"]["configuration"]["clusters"][0]["layout"]["shardsCount"], 2, "{:?}", self.way);
+        assert_eq!(
+            installation.data["spec"]["configuration"]["clusters"][0]["layout"]["shardsCount"], 2,
+            "{:?}",
+            self.way
+        );
         self.stack.destroy().await.unwrap().succeeded().unwrap();
-        assert_eq!(self.here.installations().list(&ListParams::default()).await.unwrap().items.len(), 0, "{:?}", self.way);
+        assert_eq!(
+            self.here.installations().list(&ListParams::default()).await.unwrap().items.len(),
+            0,
+            "{:?}",
+            self.way
+        );
     }
 }
 
@@ -185,12 +215,16 @@ async fn who_may_read_only_the_namespace_is_told_too() {
 #[tokio::test]
 async fn who_may_not_even_read_the_namespace_forgets_nothing() {
     let mut role = readme_role();
-    role.rules.as_mut().unwrap().retain(|rule| rule.resources.as_ref().is_none_or(|resources| resources != &["namespaces"]));
+    role.rules
+        .as_mut()
+        .unwrap()
+        .retain(|rule| rule.resources.as_ref().is_none_or(|resources| resources != &["namespaces"]));
     let mut journey = Journey::begin(Way::CurrentContext, Some(("blind", role))).await;
     let (state, left) = (journey.stated().await, objects(&journey.here).await);
     journey.go(true, 2).await;
     for command in ["preview", "up", "refresh", "destroy"] {
-        let arguments = if command == "preview" { vec![command] } else { vec![command, "--yes", "--skip-preview"] };
+        let arguments =
+            if command == "preview" { vec![command] } else { vec![command, "--yes", "--skip-preview"] };
         journey.stack.run(&arguments).await.unwrap().failed().unwrap();
         assert_eq!(journey.stated().await, state, "`{command}` changed the state");
         assert_eq!(objects(&journey.there).await, Vec::<String>::new(), "`{command}` made something there");
@@ -204,10 +238,16 @@ async fn who_may_not_even_read_the_namespace_forgets_nothing() {
 async fn a_namesake_in_another_cluster_is_left_alone() {
     let mut journey = Journey::begin(Way::Environment, None).await;
     let theirs = json!({
-        "apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallation", "metadata": {"name": "db"},
+        "apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallation",
+            "metadata": {"name": "db"},
         "spec": {"configuration": {"clusters": [{"name": "cluster"}]}},
     });
-    journey.there.installations().create(&PostParams::default(), &serde_json::from_value(theirs).unwrap()).await.unwrap();
+    journey
+        .there
+        .installations()
+        .create(&PostParams::default(), &serde_json::from_value(theirs).unwrap())
+        .await
+        .unwrap();
     let (state, left) = (journey.stated().await, objects(&journey.there).await);
     journey.go(true, 2).await;
     for command in ["up", "refresh", "destroy"] {
@@ -225,7 +265,10 @@ async fn another_default_namespace_of_the_context_changes_nothing() {
     let namespaces = [testbed.namespace().await.unwrap(), testbed.namespace().await.unwrap()];
     let kubeconfig: Value = serde_json::from_slice(&std::fs::read(testbed.kubeconfig()).unwrap()).unwrap();
     let mut stack = testbed
-        .stack("resources: {db: {type: \"clickhouse:kubernetes:Cluster\", properties: {name: db, storage: {ephemeral: true}}}}\n")
+        .stack(
+            "resources: {db: {type: \"clickhouse:kubernetes:Cluster\", properties: {name: db, storage: \
+            {ephemeral: true}}}}\n",
+        )
         .await
         .unwrap();
     let path = stack.directory().join("kubeconfig");
@@ -239,7 +282,9 @@ async fn another_default_namespace_of_the_context_changes_nothing() {
     stack.up().await.unwrap().succeeded().unwrap();
     let made = objects(&namespaces[0]).await;
     set_default(namespaces[1].name());
-    for command in [vec!["preview"], vec!["up", "--yes", "--skip-preview"], vec!["refresh", "--yes", "--skip-preview"]] {
+    for command in
+        [vec!["preview"], vec!["up", "--yes", "--skip-preview"], vec!["refresh", "--yes", "--skip-preview"]]
+    {
         let arguments: Vec<&str> = command.into_iter().chain(["--expect-no-changes"]).collect();
         stack.run(&arguments).await.unwrap().succeeded().unwrap();
     }

@@ -1,6 +1,8 @@
 //! Deletes that hang, that meet somebody else's objects, and that can't reach the API server.
 
-use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, PersistentVolumeClaim, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    Namespace as NamespaceObject, PersistentVolumeClaim, Secret, Service, ServiceAccount,
+};
 use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
@@ -27,7 +29,10 @@ async fn a_finalizer_that_never_goes_is_named_and_the_next_destroy_finishes() {
     assert_eq!((&kept["id"], &kept["outputs"]["uids"]), (&made["id"], &made["outputs"]["uids"]));
     let installation = namespace.installations().get("db").await.unwrap();
     assert_eq!(installation.finalizers(), [FINALIZER], "it is not forced");
-    assert!(namespace.api::<Secret>().get_opt("db-credentials").await.unwrap().is_some(), "the password is still there");
+    assert!(
+        namespace.api::<Secret>().get_opt("db-credentials").await.unwrap().is_some(),
+        "the password is still there"
+    );
 
     namespace.clear_fault().await.unwrap();
     stack.destroy().await.unwrap().succeeded().unwrap();
@@ -43,7 +48,11 @@ async fn a_delete_that_no_operator_takes_up_names_who_has_to() {
     stack.up().await.unwrap().succeeded().unwrap();
     namespace.set_fault("silent").await.unwrap();
     let hanging = stack.destroy().await.unwrap().failed().unwrap();
-    for part in [FINALIZER, "is never removed by this provider", "a clickhouse-operator is installed in namespace `kube-system`"] {
+    for part in [
+        FINALIZER,
+        "is never removed by this provider",
+        "a clickhouse-operator is installed in namespace `kube-system`",
+    ] {
         assert!(hanging.text().contains(part), "`{part}` is not in:\n{}", hanging.text());
     }
     namespace.clear_fault().await.unwrap();
@@ -58,13 +67,18 @@ async fn another_ones_installation_of_the_same_name_is_left_alone() {
     installations.delete("db", &DeleteParams::default()).await.unwrap();
     wait_for(&installations, "db", "gone", |object| object.is_none()).await.unwrap();
     let others: DynamicObject = serde_json::from_value(json!({
-        "apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallation", "metadata": {"name": "db"},
+        "apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallation",
+            "metadata": {"name": "db"},
         "spec": {"configuration": {"clusters": [{"name": "theirs"}]}},
     }))
     .unwrap();
     let uid = installations.create(&PostParams::default(), &others).await.unwrap().uid();
     let destroyed = stack.destroy().await.unwrap().succeeded().unwrap();
-    assert!(destroyed.text().contains("was not created by this stack; it stays untouched"), "{}", destroyed.text());
+    assert!(
+        destroyed.text().contains("was not created by this stack; it stays untouched"),
+        "{}",
+        destroyed.text()
+    );
     assert_eq!(installations.get("db").await.unwrap().uid(), uid);
 }
 
@@ -89,10 +103,12 @@ async fn volumes_go_by_their_policy_the_keepers_too() {
 /// The operator 0.25.6 crashes as a whole when a Keeper that it still looks at is deleted (languages D2).
 #[tokio::test]
 async fn a_destroy_never_takes_a_keeper_away_while_the_operator_looks_at_it() {
-    let properties = json!({"name": "db", "replicas": 2, "coordination": {"type": "Keeper", "keeper": {"replicas": 1}}});
+    let properties =
+        json!({"name": "db", "replicas": 2, "coordination": {"type": "Keeper", "keeper": {"replicas": 1}}});
     // Right after an `up` that served, and after one that failed on the Keeper's volume.
     let broken = json!({
-        "name": "db", "replicas": 2, "coordination": {"type": "Keeper", "keeper": {"replicas": 1, "storage": {"storageClass": "never-binds"}}},
+        "name": "db", "replicas": 2, "coordination": {"type": "Keeper", "keeper": {"replicas": 1,
+            "storage": {"storageClass": "never-binds"}}},
     });
     futures::future::join_all([(properties, true), (broken, false)].map(async |(properties, sound)| {
         let (namespace, stack) = stack(&properties).await;
@@ -101,7 +117,13 @@ async fn a_destroy_never_takes_a_keeper_away_while_the_operator_looks_at_it() {
         if sound {
             stack.up().await.unwrap().succeeded().unwrap();
         } else {
-            stack.set_program(&program_with(namespace.name(), &properties, &json!({"customTimeouts": {"create": "3s"}}))).unwrap();
+            stack
+                .set_program(&program_with(
+                    namespace.name(),
+                    &properties,
+                    &json!({"customTimeouts": {"create": "3s"}}),
+                ))
+                .unwrap();
             stack.up().await.unwrap().failed().unwrap();
         }
         let destroyed = stack.destroy().await.unwrap();
@@ -114,7 +136,8 @@ async fn a_destroy_never_takes_a_keeper_away_while_the_operator_looks_at_it() {
 
 /// A kubeconfig like the testbed's but for a change, in the stack's folder.
 fn kubeconfig(testbed: &Testbed, stack: &Stack, change: impl FnOnce(&mut Value)) -> String {
-    let mut kubeconfig: Value = serde_json::from_slice(&std::fs::read(testbed.kubeconfig()).unwrap()).unwrap();
+    let mut kubeconfig: Value =
+        serde_json::from_slice(&std::fs::read(testbed.kubeconfig()).unwrap()).unwrap();
     change(&mut kubeconfig);
     let path = stack.directory().join("kubeconfig");
     std::fs::write(&path, kubeconfig.to_string()).unwrap();
@@ -126,8 +149,9 @@ async fn a_server_that_does_not_answer_says_nothing_about_the_cluster_unless_tol
     let (namespace, mut stack) = stack(&json!({"name": "db"})).await;
     stack.up().await.unwrap().succeeded().unwrap();
     // Port 9 is the one that discards: nobody listens there.
-    let path =
-        kubeconfig(Testbed::shared().await, &stack, |config| config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:9"));
+    let path = kubeconfig(Testbed::shared().await, &stack, |config| {
+        config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:9");
+    });
     stack.set_environment("KUBECONFIG", &path);
     let made = in_state(&stack).await.unwrap();
     for command in ["refresh", "destroy"] {
@@ -138,8 +162,17 @@ async fn a_server_that_does_not_answer_says_nothing_about_the_cluster_unless_tol
     }
     stack.set_config("clickhouse:deleteUnreachable", "true", false).await.unwrap();
     // The provider takes its configuration from the program's run, not from the state.
-    let dropped = stack.run(&["refresh", "--yes", "--skip-preview", "--run-program"]).await.unwrap().succeeded().unwrap();
-    assert!(dropped.text().contains("`deleteUnreachable` is set, so the cluster is dropped from the state"), "{}", dropped.text());
+    let dropped = stack
+        .run(&["refresh", "--yes", "--skip-preview", "--run-program"])
+        .await
+        .unwrap()
+        .succeeded()
+        .unwrap();
+    assert!(
+        dropped.text().contains("`deleteUnreachable` is set, so the cluster is dropped from the state"),
+        "{}",
+        dropped.text()
+    );
     assert!(in_state(&stack).await.is_none());
     assert!(namespace.installations().get_opt("db").await.unwrap().is_some());
 }
@@ -152,12 +185,25 @@ async fn a_server_that_forbids_says_nothing_about_the_cluster() {
     let nobody = serde_json::from_value(json!({"metadata": {"name": "nobody"}})).unwrap();
     accounts.create(&PostParams::default(), &nobody).await.unwrap();
     let request = serde_json::from_value(json!({"spec": {"audiences": []}})).unwrap();
-    let token = accounts.create_token_request("nobody", &PostParams::default(), &request).await.unwrap().status.unwrap().token;
-    let path = kubeconfig(Testbed::shared().await, &stack, |config| config["users"][0]["user"]["token"] = json!(token));
+    let token = accounts
+        .create_token_request("nobody", &PostParams::default(), &request)
+        .await
+        .unwrap()
+        .status
+        .unwrap()
+        .token;
+    let path = kubeconfig(Testbed::shared().await, &stack, |config| {
+        config["users"][0]["user"]["token"] = json!(token);
+    });
     stack.set_environment("KUBECONFIG", &path);
     stack.set_config("clickhouse:deleteUnreachable", "true", false).await.unwrap();
     for command in ["refresh", "destroy"] {
-        let failed = stack.run(&[command, "--yes", "--skip-preview", "--run-program"]).await.unwrap().failed().unwrap();
+        let failed = stack
+            .run(&[command, "--yes", "--skip-preview", "--run-program"])
+            .await
+            .unwrap()
+            .failed()
+            .unwrap();
         assert!(failed.text().contains("not allowed to "), "{}", failed.text());
         assert!(in_state(&stack).await.is_some(), "forbidden is not gone");
     }
@@ -174,7 +220,8 @@ async fn a_login_that_fails_says_nothing_about_the_cluster() {
     stack.up().await.unwrap().succeeded().unwrap();
     may_drop(&mut stack);
     let made = in_state(&stack).await.unwrap();
-    let fails = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "false", "interactiveMode": "Never"}});
+    let fails = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "false",
+        "interactiveMode": "Never"}});
     for (what, place, value) in [
         ("a token that has expired", "/users/0/user/token", json!("expired")),
         ("a plugin that fails", "/users/0/user", fails),
@@ -187,8 +234,14 @@ async fn a_login_that_fails_says_nothing_about_the_cluster() {
         stack.set_environment("KUBECONFIG", &path);
         for command in ["refresh", "destroy"] {
             stack.run(&[command, "--yes", "--skip-preview"]).await.unwrap().failed().unwrap();
-            let kept = in_state(&stack).await.unwrap_or_else(|| panic!("with {what} `{command}` forgets the cluster"));
-            assert_eq!((&kept["id"], &kept["outputs"]["uids"]), (&made["id"], &made["outputs"]["uids"]), "{what}: {command}");
+            let kept = in_state(&stack)
+                .await
+                .unwrap_or_else(|| panic!("with {what} `{command}` forgets the cluster"));
+            assert_eq!(
+                (&kept["id"], &kept["outputs"]["uids"]),
+                (&made["id"], &made["outputs"]["uids"]),
+                "{what}: {command}"
+            );
         }
     }
     stack.set_environment("KUBECONFIG", &Testbed::shared().await.kubeconfig().display().to_string());
@@ -202,8 +255,9 @@ async fn a_server_that_is_gone_is_dropped_by_a_plain_refresh_and_destroy_when_th
         let (namespace, mut stack) = stack(&json!({"name": "db", "skipAwait": true})).await;
         stack.up().await.unwrap().succeeded().unwrap();
         may_drop(&mut stack);
-        let path =
-            kubeconfig(Testbed::shared().await, &stack, |config| config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:9"));
+        let path = kubeconfig(Testbed::shared().await, &stack, |config| {
+            config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:9");
+        });
         stack.set_environment("KUBECONFIG", &path);
         stack.run(&[command, "--yes", "--skip-preview"]).await.unwrap().succeeded().unwrap();
         assert!(in_state(&stack).await.is_none());
@@ -218,33 +272,49 @@ async fn a_namespace_of_ours_goes_only_when_it_is_empty() {
         (
             "batch/v1",
             "CronJob",
-            json!({"spec": {"suspend": true, "schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": {"spec": {
+            json!({"spec": {"suspend": true, "schedule": "0 0 1 1 \
+                *", "jobTemplate": {"spec": {"template": {"spec": {
             "restartPolicy": "Never", "containers": [{"name": "main", "image": "example/any:1"}]}}}}}}),
         ),
         ("rbac.authorization.k8s.io/v1", "Role", json!({"rules": []})),
-        ("networking.k8s.io/v1", "Ingress", json!({"spec": {"defaultBackend": {"service": {"name": "theirs", "port": {"number": 80}}}}})),
+        (
+            "networking.k8s.io/v1",
+            "Ingress",
+            json!({"spec": {"defaultBackend": {"service": {"name": "theirs", "port": {"number": 80}}}}}),
+        ),
     ];
     let testbed = Testbed::shared().await;
-    futures::future::join_all(others.into_iter().enumerate().map(|(index, (version, kind, mut object))| async move {
-        let name = format!("ours-{}-{index}", std::process::id());
-        let stack = testbed.stack(&program_with(&name, &json!({"name": "db", "createNamespace": true}), &json!({}))).await.unwrap();
-        stack.up().await.unwrap().succeeded().unwrap();
-        let namespaces: Api<NamespaceObject> = Api::all(testbed.client().unwrap());
-        object["metadata"] = json!({"name": "theirs"});
-        let (group, release) = version.split_once('/').unwrap_or(("", version));
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, release, kind));
-        object["apiVersion"] = json!(version);
-        object["kind"] = json!(kind);
-        let api: Api<DynamicObject> = Api::namespaced_with(testbed.client().unwrap(), &name, &resource);
-        api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
-        let destroyed = stack.destroy().await.unwrap().succeeded().unwrap();
-        assert!(in_state(&stack).await.is_none());
-        let namespace =
-            namespaces.get(&name).await.unwrap_or_else(|_| panic!("the namespace with the {kind} is gone\n{}", destroyed.text()));
-        assert!(namespace.metadata.deletion_timestamp.is_none(), "the namespace with the {kind} is being deleted\n{}", destroyed.text());
-        assert!(destroyed.text().contains("stays"), "{}", destroyed.text());
-        api.get("theirs").await.unwrap();
-    }))
+    futures::future::join_all(others.into_iter().enumerate().map(
+        |(index, (version, kind, mut object))| async move {
+            let name = format!("ours-{}-{index}", std::process::id());
+            let stack = testbed
+                .stack(&program_with(&name, &json!({"name": "db", "createNamespace": true}), &json!({})))
+                .await
+                .unwrap();
+            stack.up().await.unwrap().succeeded().unwrap();
+            let namespaces: Api<NamespaceObject> = Api::all(testbed.client().unwrap());
+            object["metadata"] = json!({"name": "theirs"});
+            let (group, release) = version.split_once('/').unwrap_or(("", version));
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, release, kind));
+            object["apiVersion"] = json!(version);
+            object["kind"] = json!(kind);
+            let api: Api<DynamicObject> = Api::namespaced_with(testbed.client().unwrap(), &name, &resource);
+            api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+            let destroyed = stack.destroy().await.unwrap().succeeded().unwrap();
+            assert!(in_state(&stack).await.is_none());
+            let namespace = namespaces
+                .get(&name)
+                .await
+                .unwrap_or_else(|_| panic!("the namespace with the {kind} is gone\n{}", destroyed.text()));
+            assert!(
+                namespace.metadata.deletion_timestamp.is_none(),
+                "the namespace with the {kind} is being deleted\n{}",
+                destroyed.text()
+            );
+            assert!(destroyed.text().contains("stays"), "{}", destroyed.text());
+            api.get("theirs").await.unwrap();
+        },
+    ))
     .await;
 }
 

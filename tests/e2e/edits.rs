@@ -1,4 +1,5 @@
-//! What others write to a cluster's objects: an edit by hand is drift that the next `up` repairs, another applier's claim is a conflict.
+//! What others write to a cluster's objects: an edit by hand is drift that the next `up` repairs, another
+//! applier's claim is a conflict.
 
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -18,7 +19,10 @@ async fn edit(namespace: &Namespace, manager: &str, change: Value) {
 }
 
 fn image(installation: &DynamicObject) -> String {
-    installation.data["spec"]["templates"]["podTemplates"][0]["spec"]["containers"][0]["image"].as_str().unwrap().to_owned()
+    installation.data["spec"]["templates"]["podTemplates"][0]["spec"]["containers"][0]["image"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test]
@@ -34,13 +38,25 @@ async fn what_was_edited_with_kubectl_is_told_by_a_refresh_and_repaired_by_the_n
 
     // As `kubectl edit` does: the whole list of containers, with another image.
     let mut templates = made.data["spec"]["templates"].clone();
-    templates["podTemplates"][0]["spec"]["containers"][0]["image"] = json!("clickhouse/clickhouse-server:25.3");
+    templates["podTemplates"][0]["spec"]["containers"][0]["image"] =
+        json!("clickhouse/clickhouse-server:25.3");
     edit(&namespace, "kubectl-edit", json!({"spec": {"templates": templates}})).await;
-    edit(&namespace, "kubectl-edit", json!({"spec": {"configuration": {"settings": {"logger/level": "trace"}}}})).await;
+    edit(
+        &namespace,
+        "kubectl-edit",
+        json!({"spec": {"configuration": {"settings": {"logger/level": "trace"}}}}),
+    )
+    .await;
     edit(&namespace, "kubectl-patch", json!({"spec": {"stop": "yes"}})).await;
     edit(&namespace, "kubectl-label", json!({"metadata": {"labels": {"team": "b"}}})).await;
-    services.patch("db", &by_hand("kubectl-patch"), &Patch::Merge(json!({"spec": {"ports": ports}}))).await.unwrap();
-    services.patch("db", &by_hand("kubectl-edit"), &Patch::Merge(json!({"spec": {"type": "NodePort"}}))).await.unwrap();
+    services
+        .patch("db", &by_hand("kubectl-patch"), &Patch::Merge(json!({"spec": {"ports": ports}})))
+        .await
+        .unwrap();
+    services
+        .patch("db", &by_hand("kubectl-edit"), &Patch::Merge(json!({"spec": {"type": "NodePort"}})))
+        .await
+        .unwrap();
     edit(&namespace, "kubectl-patch", json!({"spec": {"suspend": "yes"}})).await;
 
     let refresh = stack.run(&REFRESH).await.unwrap().succeeded().unwrap();
@@ -58,7 +74,12 @@ async fn what_was_edited_with_kubectl_is_told_by_a_refresh_and_repaired_by_the_n
     let of_service = services.get("db").await.unwrap().spec.unwrap();
     let before = service.spec.unwrap();
     assert_eq!((of_service.type_, of_service.ports), (before.type_, before.ports));
-    stack.run(&["refresh", "--yes", "--skip-preview", "--expect-no-changes"]).await.unwrap().succeeded().unwrap();
+    stack
+        .run(&["refresh", "--yes", "--skip-preview", "--expect-no-changes"])
+        .await
+        .unwrap()
+        .succeeded()
+        .unwrap();
     stack.run(&["up", "--yes", "--skip-preview", "--expect-no-changes"]).await.unwrap().succeeded().unwrap();
     stack.destroy().await.unwrap().succeeded().unwrap();
 }
@@ -68,18 +89,27 @@ async fn what_another_applier_claims_is_a_conflict_with_its_name() {
     let (namespace, stack) = stack(&json!({"name": "db"})).await;
     stack.up().await.unwrap().succeeded().unwrap();
     let claim = json!({
-        "apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallation", "metadata": {"name": "db"},
+        "apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallation",
+            "metadata": {"name": "db"},
         "spec": {"configuration": {"settings": {"logger/level": "trace"}}},
     });
-    namespace.installations().patch("db", &PatchParams::apply("argocd-controller").force(), &Patch::Apply(&claim)).await.unwrap();
-    stack.set_program(&program(namespace.name(), &json!({"name": "db", "logging": {"level": "debug"}}))).unwrap();
+    namespace
+        .installations()
+        .patch("db", &PatchParams::apply("argocd-controller").force(), &Patch::Apply(&claim))
+        .await
+        .unwrap();
+    stack
+        .set_program(&program(namespace.name(), &json!({"name": "db", "logging": {"level": "debug"}})))
+        .unwrap();
     for command in [vec!["preview"], vec!["up", "--yes", "--skip-preview"]] {
         let conflict = stack.run(&command).await.unwrap().failed().unwrap();
         for part in ["argocd-controller", "logger/level", "forceConflicts"] {
             assert!(conflict.text().contains(part), "`{part}` is not in:\n{}", conflict.text());
         }
     }
-    let level = |installation: &DynamicObject| installation.data["spec"]["configuration"]["settings"]["logger/level"].clone();
+    let level = |installation: &DynamicObject| {
+        installation.data["spec"]["configuration"]["settings"]["logger/level"].clone()
+    };
     assert_eq!(level(&namespace.installations().get("db").await.unwrap()), "trace");
     let forced = json!({"name": "db", "logging": {"level": "debug"}, "forceConflicts": true});
     stack.set_program(&program(namespace.name(), &forced)).unwrap();

@@ -20,8 +20,10 @@ struct Example {
     outputs: fn(&BTreeMap<String, Output>, name: &str, namespace: &str) -> Result<()>,
 }
 
-const QUICKSTART: Example = Example { name: "quickstart", shards: 1, replicas: 1, keepers: 0, outputs: quickstart_outputs };
-const PRODUCTION: Example = Example { name: "production", shards: 3, replicas: 2, keepers: 3, outputs: production_outputs };
+const QUICKSTART: Example =
+    Example { name: "quickstart", shards: 1, replicas: 1, keepers: 0, outputs: quickstart_outputs };
+const PRODUCTION: Example =
+    Example { name: "production", shards: 3, replicas: 2, keepers: 3, outputs: production_outputs };
 
 fn quickstart_outputs(outputs: &BTreeMap<String, Output>, name: &str, namespace: &str) -> Result<()> {
     let hostname = format!("{name}.{namespace}.svc.cluster.local");
@@ -29,11 +31,19 @@ fn quickstart_outputs(outputs: &BTreeMap<String, Output>, name: &str, namespace:
     assert_eq!(outputs["url"].value, format!("http://{hostname}:8123"));
     assert_eq!(outputs["username"].value, "default");
     let password = outputs["password"].value.as_str().context("the password is a text")?;
-    assert!(password.len() == 32 && password.chars().all(|letter| letter.is_ascii_alphanumeric()), "{} characters", password.len());
-    let secrets: Vec<&String> = outputs.iter().filter(|(_, output)| output.secret).map(|(name, _)| name).collect();
+    assert!(
+        password.len() == 32 && password.chars().all(|letter| letter.is_ascii_alphanumeric()),
+        "{} characters",
+        password.len()
+    );
+    let secrets: Vec<&String> =
+        outputs.iter().filter(|(_, output)| output.secret).map(|(name, _)| name).collect();
     assert_eq!(secrets, ["password"]);
     let connect = outputs["connect"].value.as_str().context("the command is a text")?;
-    assert!(connect.starts_with("kubectl") && connect.contains("port-forward") && connect.contains(name), "{connect}");
+    assert!(
+        connect.starts_with("kubectl") && connect.contains("port-forward") && connect.contains(name),
+        "{connect}"
+    );
     Ok(())
 }
 
@@ -42,20 +52,35 @@ fn production_outputs(outputs: &BTreeMap<String, Output>, name: &str, namespace:
     assert_eq!(outputs["hostname"].value, hostname);
     let address = outputs["address"].value.as_str().context("the load balancer has an address")?;
     assert_eq!(outputs["url"].value, format!("http://{address}:8123"));
-    assert_eq!(outputs["shardServices"].value.as_array().map(Vec::len), Some(3), "{:?}", outputs["shardServices"]);
-    assert!(outputs["keeper"].value.as_array().is_some_and(|endpoints| !endpoints.is_empty()), "{:?}", outputs["keeper"]);
+    assert_eq!(
+        outputs["shardServices"].value.as_array().map(Vec::len),
+        Some(3),
+        "{:?}",
+        outputs["shardServices"]
+    );
+    assert!(
+        outputs["keeper"].value.as_array().is_some_and(|endpoints| !endpoints.is_empty()),
+        "{:?}",
+        outputs["keeper"]
+    );
     let url = outputs["jdbcUrl"].value.as_str().context("the JDBC URL is a text")?;
-    assert!(url.starts_with(&format!("jdbc:clickhouse://{hostname}:8123/?user=default&password=")), "the URL of another host");
-    let secrets: Vec<&String> = outputs.iter().filter(|(_, output)| output.secret).map(|(name, _)| name).collect();
+    assert!(
+        url.starts_with(&format!("jdbc:clickhouse://{hostname}:8123/?user=default&password=")),
+        "the URL of another host"
+    );
+    let secrets: Vec<&String> =
+        outputs.iter().filter(|(_, output)| output.secret).map(|(name, _)| name).collect();
     assert_eq!(secrets, ["jdbcUrl"]);
     Ok(())
 }
 
-/// preview → up → outputs → up and refresh without changes → one shard more → up → destroy → nothing left but the volumes.
+/// preview → up → outputs → up and refresh without changes → one shard more → up → destroy → nothing left but
+/// the volumes.
 async fn live(example: &Example, language: Language) -> Result<()> {
     let testbed = Testbed::shared().await;
     let namespace = testbed.namespace().await?;
-    let installations: Api<DynamicObject> = Api::namespaced_with(testbed.client()?, namespace.name(), &operator::installations());
+    let installations: Api<DynamicObject> =
+        Api::namespaced_with(testbed.client()?, namespace.name(), &operator::installations());
     let mut program = Program::new(testbed, example.name, language).await?;
     program.set_config("clickhouse:namespace", namespace.name()).await?;
 
@@ -63,7 +88,12 @@ async fn live(example: &Example, language: Language) -> Result<()> {
     assert_eq!(installations.list(&ListParams::default()).await?.items, [], "a preview made something");
 
     program.up().await?;
-    let installation = installations.list(&ListParams::default()).await?.items.pop().context("`up` made no ClickHouseInstallation")?;
+    let installation = installations
+        .list(&ListParams::default())
+        .await?
+        .items
+        .pop()
+        .context("`up` made no ClickHouseInstallation")?;
     let name = installation.metadata.name.context("it has a name")?;
     assert!(name.starts_with("db-"), "{name}");
     (example.outputs)(&program.outputs().await?, &name, namespace.name())?;
@@ -81,13 +111,26 @@ async fn live(example: &Example, language: Language) -> Result<()> {
     assert_eq!(ready_hosts(&namespace, &name).await?, shards * example.replicas);
 
     program.destroy().await?;
-    assert_eq!(installations.list(&ListParams::default()).await?.items, [], "the ClickHouseInstallation is left");
-    let keepers: Api<DynamicObject> = Api::namespaced_with(testbed.client()?, namespace.name(), &operator::keepers());
-    assert_eq!(keepers.list(&ListParams::default()).await?.items, [], "the ClickHouseKeeperInstallation is left");
+    assert_eq!(
+        installations.list(&ListParams::default()).await?.items,
+        [],
+        "the ClickHouseInstallation is left"
+    );
+    let keepers: Api<DynamicObject> =
+        Api::namespaced_with(testbed.client()?, namespace.name(), &operator::keepers());
+    assert_eq!(
+        keepers.list(&ListParams::default()).await?.items,
+        [],
+        "the ClickHouseKeeperInstallation is left"
+    );
     assert_eq!(namespace.api::<Secret>().list(&ListParams::default()).await?.items, [], "a Secret is left");
     assert_eq!(namespace.api::<Service>().list(&ListParams::default()).await?.items, [], "a Service is left");
     let volumes = namespace.api::<PersistentVolumeClaim>().list(&ListParams::default()).await?.items.len();
-    assert_eq!(volumes, (shards * example.replicas + example.keepers) as usize, "each host's volume is kept, and nothing else");
+    assert_eq!(
+        volumes,
+        (shards * example.replicas + example.keepers) as usize,
+        "each host's volume is kept, and nothing else"
+    );
     namespace.delete().await
 }
 

@@ -1,5 +1,5 @@
-//! Runs that are stopped by the user or killed, and servers that go away under them: what the state holds then, and that the next
-//! `pulumi up` goes on.
+//! Runs that are stopped by the user or killed, and servers that go away under them: what the state holds
+//! then, and that the next `pulumi up` goes on.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -15,7 +15,9 @@ use testbed::{Namespace, Operator, Testbed};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
-use crate::support::{failed_in_state, faulty_stack, identity, in_state, plugins_of, program, program_within, signal, stack};
+use crate::support::{
+    failed_in_state, faulty_stack, identity, in_state, plugins_of, program, program_within, signal, stack,
+};
 
 const UP: [&str; 4] = ["up", "--yes", "--skip-preview", "--non-interactive"];
 const DESTROY: [&str; 4] = ["destroy", "--yes", "--skip-preview", "--non-interactive"];
@@ -35,7 +37,12 @@ async fn end(run: Child) -> String {
 }
 
 /// Ctrl-C, once `reached` holds of the installation; gives what was printed.
-async fn interrupt(namespace: &Namespace, run: Child, what: &str, reached: impl Fn(&DynamicObject) -> bool) -> String {
+async fn interrupt(
+    namespace: &Namespace,
+    run: Child,
+    what: &str,
+    reached: impl Fn(&DynamicObject) -> bool,
+) -> String {
     wait_for(&namespace.installations(), "db", what, |object| object.is_some_and(&reached)).await.unwrap();
     signal(run.id().unwrap(), Signal::INT);
     let interrupted = Instant::now();
@@ -88,8 +95,12 @@ async fn ctrl_c_in_an_update_keeps_the_change_and_the_next_up_finishes_it() {
     stack.up().await.unwrap().succeeded().unwrap();
     let made = identity(&namespace).await;
     namespace.set_fault("silent").await.unwrap();
-    stack.set_program(&program(namespace.name(), &json!({"name": "db", "logging": {"level": "debug"}}))).unwrap();
-    let is_changed = |installation: &DynamicObject| installation.data["spec"]["configuration"]["settings"]["logger/level"] == "debug";
+    stack
+        .set_program(&program(namespace.name(), &json!({"name": "db", "logging": {"level": "debug"}})))
+        .unwrap();
+    let is_changed = |installation: &DynamicObject| {
+        installation.data["spec"]["configuration"]["settings"]["logger/level"] == "debug"
+    };
     interrupt(&namespace, start(&stack, &UP), "changed", is_changed).await;
     // In the wait, or as early as between the write and its answer.
     assert!(failed_in_state(&namespace, &stack).await.contains("stopped while "));
@@ -113,14 +124,18 @@ async fn ctrl_c_in_a_delete_keeps_the_state_and_the_next_destroy_finishes_it() {
 
     namespace.clear_fault().await.unwrap();
     stack.destroy().await.unwrap().succeeded().unwrap();
-    assert!(in_state(&stack).await.is_none() && namespace.installations().get_opt("db").await.unwrap().is_none());
+    assert!(
+        in_state(&stack).await.is_none() && namespace.installations().get_opt("db").await.unwrap().is_none()
+    );
 }
 
 #[tokio::test]
 async fn a_killed_engine_takes_the_plugin_with_it_and_the_next_up_adopts_what_was_made() {
     let (namespace, stack) = faulty_stack("completed-not-ready", &json!({"name": "db"}), 600).await;
     let run = start(&stack, &UP);
-    wait_for(&namespace.installations(), "db", "taken up", |object| object.is_some_and(is_taken_up)).await.unwrap();
+    wait_for(&namespace.installations(), "db", "taken up", |object| object.is_some_and(is_taken_up))
+        .await
+        .unwrap();
     let engine = run.id().unwrap();
     let plugins = plugins_of(engine);
     assert!(!plugins.is_empty());
@@ -139,7 +154,12 @@ async fn a_killed_engine_takes_the_plugin_with_it_and_the_next_up_adopts_what_wa
     assert!(adopted.text().contains("is taken over as it is"), "{}", adopted.text());
     assert_eq!(identity(&namespace).await, made);
     // The engine keeps that record until it is told that it has been looked after.
-    stack.run(&["refresh", "--yes", "--skip-preview", "--clear-pending-creates"]).await.unwrap().succeeded().unwrap();
+    stack
+        .run(&["refresh", "--yes", "--skip-preview", "--clear-pending-creates"])
+        .await
+        .unwrap()
+        .succeeded()
+        .unwrap();
     assert!(pending_operations(&stack).await.is_null());
     stack.run(&["up", "--yes", "--skip-preview", "--expect-no-changes"]).await.unwrap().succeeded().unwrap();
     stack.destroy().await.unwrap().succeeded().unwrap();
@@ -149,7 +169,9 @@ async fn a_killed_engine_takes_the_plugin_with_it_and_the_next_up_adopts_what_wa
 async fn a_killed_plugin_fails_the_run_and_the_next_up_adopts_what_was_made() {
     let (namespace, stack) = faulty_stack("completed-not-ready", &json!({"name": "db"}), 600).await;
     let run = start(&stack, &UP);
-    wait_for(&namespace.installations(), "db", "taken up", |object| object.is_some_and(is_taken_up)).await.unwrap();
+    wait_for(&namespace.installations(), "db", "taken up", |object| object.is_some_and(is_taken_up))
+        .await
+        .unwrap();
     for plugin in plugins_of(run.id().unwrap()) {
         signal(plugin, Signal::KILL);
     }

@@ -1,8 +1,8 @@
-//! Creates, replacements, updates and deletes in which the engine, the plugin, the API server or its store is killed right after
-//! something has happened: a write, a deletion.
+//! Creates, replacements, updates and deletes in which the engine, the plugin, the API server or its store is
+//! killed right after something has happened: a write, a deletion.
 //!
-//! `KILL_SEED` chooses the moments and the victims (the failing test prints the one it had), `KILL_ROUNDS` how many rounds there
-//! are for each of the four operations.
+//! `KILL_SEED` chooses the moments and the victims (the failing test prints the one it had), `KILL_ROUNDS`
+//! how many rounds there are for each of the four operations.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -56,8 +56,14 @@ enum Moment {
     KeeperGone,
 }
 
-const VICTIMS: [Victim; 6] =
-    [Victim::Engine, Victim::Plugin, Victim::Server(Component::ApiServer), Victim::Engine, Victim::Plugin, Victim::Server(Component::Etcd)];
+const VICTIMS: [Victim; 6] = [
+    Victim::Engine,
+    Victim::Plugin,
+    Victim::Server(Component::ApiServer),
+    Victim::Engine,
+    Victim::Plugin,
+    Victim::Server(Component::Etcd),
+];
 
 struct Lane<'a> {
     testbed: &'a Testbed,
@@ -143,18 +149,32 @@ impl Moment {
     async fn reached(self, namespace: &Namespace, before: &Marks) {
         let (installations, keepers) = (namespace.installations(), namespace.keepers());
         match self {
-            Self::SecretWritten => seen(namespace.api::<Secret>(), "db-credentials", |secret| secret.is_some()).await,
+            Self::SecretWritten => {
+                seen(namespace.api::<Secret>(), "db-credentials", |secret| secret.is_some()).await;
+            }
             Self::IncarnationRenewed => {
-                let is_new = |secret: Option<&Secret>| secret.is_some_and(|secret| incarnation(secret) != before.incarnation);
+                let is_new = |secret: Option<&Secret>| {
+                    secret.is_some_and(|secret| incarnation(secret) != before.incarnation)
+                };
                 seen(namespace.api::<Secret>(), "db-credentials", is_new).await;
             }
             Self::KeeperWritten => seen(keepers, "db", |keeper| keeper.is_some()).await,
-            Self::TaskSent => seen(installations, "db", |object| object.is_some_and(|object| task(object) != before.task)).await,
-            Self::TakenUp => seen(installations, "db", |object| object.is_some_and(|object| !object.finalizers().is_empty())).await,
+            Self::TaskSent => {
+                seen(installations, "db", |object| object.is_some_and(|object| task(object) != before.task))
+                    .await;
+            }
+            Self::TakenUp => {
+                seen(installations, "db", |object| {
+                    object.is_some_and(|object| !object.finalizers().is_empty())
+                })
+                .await;
+            }
             Self::HostAdded => seen(namespace.api::<StatefulSet>(), before.host, |set| set.is_some()).await,
             Self::ServiceGone => seen(namespace.api::<Service>(), "db", |service| service.is_none()).await,
             Self::Deleting => {
-                let is_leaving = |object: Option<&DynamicObject>| object.is_none_or(|object| object.metadata.deletion_timestamp.is_some());
+                let is_leaving = |object: Option<&DynamicObject>| {
+                    object.is_none_or(|object| object.metadata.deletion_timestamp.is_some())
+                };
                 seen(installations, "db", is_leaving).await;
             }
             Self::InstallationGone => seen(installations, "db", |object| object.is_none()).await,
@@ -183,7 +203,11 @@ impl Lane<'_> {
         self.converges("up").await;
         let made = self.identity().await;
         assert!(made.0.is_some(), "{:#?}", self.history);
-        assert!(begun.is_none_or(|password| password == made.1), "the password is another: {:#?}", self.history);
+        assert!(
+            begun.is_none_or(|password| password == made.1),
+            "the password is another: {:#?}",
+            self.history
+        );
 
         self.disturbed(&["up", "--replace", DB], &[Moment::IncarnationRenewed, Moment::TaskSent]).await;
         self.converges("up").await;
@@ -228,7 +252,8 @@ impl Lane<'_> {
         drop(up);
         let reached = moment.reached(&self.namespace, &before);
         let arguments = [command, &["--yes", "--skip-preview", "--non-interactive"]].concat();
-        let run = self.stack.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let run =
+            self.stack.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let engine = run.id().unwrap();
         let mut ended = tokio::spawn(run.wait_with_output());
         let output = tokio::select! {

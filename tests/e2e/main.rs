@@ -1,10 +1,17 @@
 //! Tests against a real control plane, with the real Pulumi engine where it matters.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::needless_pass_by_value, reason = "a helper that fails is a test that fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "a helper that fails is a test that fails"
+)]
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests play the user and the cluster's other writers: the provider's rule for its own writes does not bind them"
+    reason = "tests play the user and the cluster's other writers: the provider's rule for its own writes \
+        does not bind them"
 )]
 
+mod address;
 mod adoption;
 mod bad_input;
 mod cluster;

@@ -18,9 +18,11 @@ async fn an_absent_operator_is_told_and_missing_definitions_stop_before_the_firs
     let namespace = testbed.namespace().await.unwrap();
     let stack = testbed.stack(&program_within(namespace.name(), &json!({"name": "db"}), 17)).await.unwrap();
     let failed = stack.up().await.unwrap().failed().unwrap();
-    for part in
-        ["warning: ", "no clickhouse-operator runs in this Kubernetes cluster; install it with `helm install ", "gave up waiting after 17"]
-    {
+    for part in [
+        "warning: ",
+        "no clickhouse-operator runs in this Kubernetes cluster; install it with `helm install ",
+        "gave up waiting after 17",
+    ] {
         assert!(failed.text().contains(part), "`{part}` is not in:\n{}", failed.text());
     }
     assert!(failed_in_state(&namespace, &stack).await.contains("no clickhouse-operator runs"));
@@ -28,7 +30,10 @@ async fn an_absent_operator_is_told_and_missing_definitions_stop_before_the_firs
     stack.destroy().await.unwrap().succeeded().unwrap();
 
     let definitions: Api<CustomResourceDefinition> = Api::all(testbed.client().unwrap());
-    for definition in ["clickhouseinstallations.clickhouse.altinity.com", "clickhousekeeperinstallations.clickhouse-keeper.altinity.com"] {
+    for definition in [
+        "clickhouseinstallations.clickhouse.altinity.com",
+        "clickhousekeeperinstallations.clickhouse-keeper.altinity.com",
+    ] {
         definitions.delete(definition, &DeleteParams::default()).await.unwrap();
         wait_for(&definitions, definition, "gone", |definition| definition.is_none()).await.unwrap();
         no_longer_served(&testbed, definition).await;
@@ -36,7 +41,10 @@ async fn an_absent_operator_is_told_and_missing_definitions_stop_before_the_firs
     let preview = stack.preview().await.unwrap().succeeded().unwrap();
     assert!(preview.text().contains("its definitions are not installed"), "{}", preview.text());
     let refused = stack.up().await.unwrap().failed().unwrap();
-    for part in ["the Kubernetes cluster does not have the kind ClickHouseInstallation", "install them with `helm install "] {
+    for part in [
+        "the Kubernetes cluster does not have the kind ClickHouseInstallation",
+        "install them with `helm install ",
+    ] {
         assert!(refused.text().contains(part), "`{part}` is not in:\n{}", refused.text());
     }
     let secrets = namespace.api::<Secret>().list(&ListParams::default()).await.unwrap();
@@ -44,14 +52,18 @@ async fn an_absent_operator_is_told_and_missing_definitions_stop_before_the_firs
     assert!(crate::support::in_state(&stack).await.is_none());
 }
 
-/// The API server goes on to serve a deleted definition for a moment: waits until neither its discovery nor a request finds the kind.
+/// The API server goes on to serve a deleted definition for a moment: waits until neither its discovery nor a
+/// request finds the kind.
 async fn no_longer_served(testbed: &Testbed, definition: &str) {
     let client = testbed.client().unwrap();
     let (kind, group) = definition.split_once('.').unwrap();
-    let found = async |path: &str| client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await;
+    let found =
+        async |path: &str| client.request_text(http::Request::get(path).body(Vec::new()).unwrap()).await;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let discovered = found(&format!("/apis/{group}/v1")).await.is_ok_and(|resources| resources.contains(&format!("\"{kind}\"")));
+        let discovered = found(&format!("/apis/{group}/v1"))
+            .await
+            .is_ok_and(|resources| resources.contains(&format!("\"{kind}\"")));
         if !discovered && found(&format!("/apis/{group}/v1/{kind}")).await.is_err() {
             return;
         }

@@ -20,7 +20,8 @@ async fn of_two_programs_one_makes_the_cluster_and_the_other_is_told_whose_it_is
         testbed.stack(&text).await.unwrap(),
         testbed.stack(&text.replace("\"db\":{", "\"second\":{").replace("${db", "${second")).await.unwrap(),
     ];
-    let urns = ["db", "second"].map(|name| format!("urn:pulumi:test::test::clickhouse:kubernetes:Cluster::{name}"));
+    let urns =
+        ["db", "second"].map(|name| format!("urn:pulumi:test::test::clickhouse:kubernetes:Cluster::{name}"));
     for round in 0..ROUNDS {
         let (first, second) = tokio::join!(stacks[0].up(), stacks[1].up());
         let runs = [first.unwrap(), second.unwrap()];
@@ -28,13 +29,26 @@ async fn of_two_programs_one_makes_the_cluster_and_the_other_is_told_whose_it_is
         assert!(runs[0].success != runs[1].success, "{}", texts());
         let winner = usize::from(runs[1].success);
         let loser = 1 - winner;
-        assert!(runs[loser].text().contains("made by this stack") || runs[loser].text().contains(&urns[winner]), "{}", texts());
-        assert!(in_state(&stacks[loser]).await.is_none(), "the loser has a cluster in its state: {}", texts());
+        assert!(
+            runs[loser].text().contains("made by this stack") || runs[loser].text().contains(&urns[winner]),
+            "{}",
+            texts()
+        );
+        assert!(
+            in_state(&stacks[loser]).await.is_none(),
+            "the loser has a cluster in its state: {}",
+            texts()
+        );
 
         let secret = namespace.api::<Secret>().get("db-credentials").await.unwrap();
         let stored = String::from_utf8(secret.data.unwrap()["password"].0.clone()).unwrap();
         assert_eq!(stacks[winner].outputs().await.unwrap()["password"], stored, "{}", texts());
-        assert_eq!(secret.metadata.annotations.unwrap()["pulumi-clickhouse/urn"], urns[winner], "{}", texts());
+        assert_eq!(
+            secret.metadata.annotations.unwrap()["pulumi-clickhouse/urn"],
+            urns[winner],
+            "{}",
+            texts()
+        );
 
         // What the loser has not made it does not delete.
         let made = objects(&namespace).await;

@@ -9,7 +9,9 @@ use crate::support::{program_with, program_within, stack};
 /// Fails with `wrong` and goes on with `right`.
 async fn is_corrected(wrong: Value, right: Value, parts: &[&str]) {
     let (namespace, stack) = stack(&wrong).await;
-    stack.set_program(&program_with(namespace.name(), &wrong, &json!({"customTimeouts": {"create": "6s"}}))).unwrap();
+    stack
+        .set_program(&program_with(namespace.name(), &wrong, &json!({"customTimeouts": {"create": "6s"}})))
+        .unwrap();
     let failed = stack.up().await.unwrap().failed().unwrap();
     for part in parts {
         assert!(failed.text().contains(part), "`{part}` is not in:\n{}", failed.text());
@@ -20,7 +22,12 @@ async fn is_corrected(wrong: Value, right: Value, parts: &[&str]) {
     stack.run(&["up", "--yes", "--skip-preview", "--expect-no-changes"]).await.unwrap().succeeded().unwrap();
     let claims = namespace.api::<PersistentVolumeClaim>().list(&ListParams::default()).await.unwrap();
     for claim in &claims.items {
-        assert_eq!(claim.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Bound"), "{:?}", claim.metadata.name);
+        assert_eq!(
+            claim.status.as_ref().and_then(|status| status.phase.as_deref()),
+            Some("Bound"),
+            "{:?}",
+            claim.metadata.name
+        );
     }
     stack.destroy().await.unwrap().succeeded().unwrap();
 }
@@ -37,5 +44,6 @@ async fn a_keepers_storage_class_that_does_not_exist_is_corrected() {
         let keeper = json!({"replicas": 1, "storage": {"size": "1Gi", "storageClass": class}});
         json!({"name": "db", "replicas": 2, "coordination": {"type": "Keeper", "keeper": keeper}})
     };
-    is_corrected(cluster("gp9"), cluster("standard"), &["gp9", "coordination.keeper.storage.storageClass"]).await;
+    is_corrected(cluster("gp9"), cluster("standard"), &["gp9", "coordination.keeper.storage.storageClass"])
+        .await;
 }

@@ -1,5 +1,6 @@
-//! Every way in which Pulumi comes to replace a cluster, or might, on the real engine. Afterwards what the state says exists does, the
-//! data is still there unless both the policy and the user said otherwise, and there is nothing left to do.
+//! Every way in which Pulumi comes to replace a cluster, or might, on the real engine. Afterwards what the
+//! state says exists does, the data is still there unless both the policy and the user said otherwise, and
+//! there is nothing left to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -14,18 +15,12 @@ use sha2::{Digest as _, Sha256};
 use testbed::pulumi::{Run, Stack};
 use testbed::{Namespace, Testbed};
 
+use crate::address::{self, Address};
 use crate::support::in_state;
 
 const DB: &str = "urn:pulumi:test::test::clickhouse:kubernetes:Cluster::db";
 const TOKEN: &str = "urn:pulumi:test::test::pulumi:index:Stash::token";
 const PROVIDER: &str = "urn:pulumi:test::test::pulumi:providers:clickhouse::kube";
-
-/// Where a kubeconfig's server is, in each of its two names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Address {
-    Number,
-    Name,
-}
 
 macro_rules! ways {
     ($($way:ident,)*) => {
@@ -69,12 +64,26 @@ ways! {
 impl Way {
     /// Whether the user has said that data may be lost.
     fn may_lose(self) -> bool {
-        matches!(self, CreateBeforeDeleteOfTheSameName | OtherClusterName | DeleteBeforeCreate | OtherName | OtherNamespace)
+        matches!(
+            self,
+            CreateBeforeDeleteOfTheSameName
+                | OtherClusterName
+                | DeleteBeforeCreate
+                | OtherName
+                | OtherNamespace
+        )
     }
 
     /// Whether the engine is to leave the cluster alone.
     fn is_nothing_to_the_cluster(self) -> bool {
-        matches!(self, OtherContext | OtherAddressInConfiguration | ExplicitProvider | OtherAddressInProvider | RenamedProvider)
+        matches!(
+            self,
+            OtherContext
+                | OtherAddressInConfiguration
+                | ExplicitProvider
+                | OtherAddressInProvider
+                | RenamedProvider
+        )
     }
 }
 
@@ -116,14 +125,15 @@ impl Lane {
         if size == Size::Four {
             properties["shards"] = json!(2);
             properties["replicas"] = json!(2);
-            properties["coordination"] = json!({"type": "Keeper", "keeper": {"replicas": 1, "storage": storage}});
+            properties["coordination"] =
+                json!({"type": "Keeper", "keeper": {"replicas": 1, "storage": storage}});
         }
         let stack = testbed.stack("resources: {}\n").await?;
         let others = json!({"token": {"type": "pulumi:index:Stash", "properties": {"input": "first"}}});
         let mut lane = Self { size, policy, namespaces, stack, properties, options: json!({}), others };
         // The YAML host finds what `replaceWith` names only after what comes first for another reason.
-        lane.options =
-            json!({"dependsOn": ["${token}"], "replaceWith": ["${token}"], "replacementTrigger": "first", "replaceOnChanges": ["logging"]});
+        lane.options = json!({"dependsOn": ["${token}"], "replaceWith": ["${token}"],
+            "replacementTrigger": "first", "replaceOnChanges": ["logging"]});
         lane.properties["annotations"] = json!({"example.com/token": "first"});
         lane.up(&[]).await?;
         Ok(lane)
@@ -132,7 +142,8 @@ impl Lane {
     fn write_program(&self) -> Result<()> {
         let (mut resources, mut options) = (self.others.clone(), self.options.clone());
         options["customTimeouts"] = json!({"create": "40s", "update": "40s", "delete": "40s"});
-        resources["db"] = json!({"type": "clickhouse:kubernetes:Cluster", "properties": self.properties, "options": options});
+        resources["db"] = json!({"type": "clickhouse:kubernetes:Cluster", "properties": self.properties,
+            "options": options});
         self.stack.set_program(&format!("resources: {resources}\n"))
     }
 
@@ -146,7 +157,8 @@ impl Lane {
     /// Says what there is, and holds it against the state.
     async fn look(&self) -> Result<Found> {
         let state = in_state(&self.stack).await.context("the cluster is not in the state")?;
-        let (mut uids, mut claims, mut installations, mut keepers) = (BTreeSet::new(), BTreeMap::new(), Vec::new(), 0);
+        let (mut uids, mut claims, mut installations, mut keepers) =
+            (BTreeSet::new(), BTreeMap::new(), Vec::new(), 0);
         let all = ListParams::default();
         for namespace in &self.namespaces {
             let (secrets, services): (Api<Secret>, Api<Service>) = (namespace.api(), namespace.api());
@@ -157,34 +169,69 @@ impl Lane {
             uids.extend(of_keepers.iter().filter_map(kube::ResourceExt::uid));
             installations.extend(namespace.installations().list(&all).await?.items);
             let found: Api<PersistentVolumeClaim> = namespace.api();
-            for claim in found.list(&all).await?.items.into_iter().filter(|claim| claim.metadata.deletion_timestamp.is_none()) {
-                claims.insert(format!("{}/{}", namespace.name(), claim.name_any()), claim.uid().unwrap_or_default());
+            for claim in found
+                .list(&all)
+                .await?
+                .items
+                .into_iter()
+                .filter(|claim| claim.metadata.deletion_timestamp.is_none())
+            {
+                claims.insert(
+                    format!("{}/{}", namespace.name(), claim.name_any()),
+                    claim.uid().unwrap_or_default(),
+                );
             }
         }
         uids.extend(installations.iter().filter_map(kube::ResourceExt::uid));
         ensure!(installations.len() == 1, "{} ClickHouseInstallations are there", installations.len());
         ensure!(keepers == usize::from(self.size == Size::Four), "{keepers} Keepers are there");
         let stated = state["outputs"]["uids"].as_object().context("the state has no uids")?;
-        for part in ["installation", "secret", "service"].into_iter().chain((self.size == Size::Four).then_some("keeper")) {
+        for part in ["installation", "secret", "service"]
+            .into_iter()
+            .chain((self.size == Size::Four).then_some("keeper"))
+        {
             let uid = stated.get(part).and_then(Value::as_str).unwrap_or_default();
             ensure!(uids.contains(uid), "the {part} of the state, `{uid}`, does not exist");
         }
 
         let installation = installations.remove(0);
         let (name, namespace) = (installation.name_any(), installation.namespace().unwrap_or_default());
-        let namespace = self.namespaces.iter().find(|own| own.name() == namespace).context("it is in another namespace")?;
-        ensure!(installation.metadata.deletion_timestamp.is_none(), "the ClickHouseInstallation is being deleted");
-        ensure!(state["id"] == format!("{}/{name}", namespace.name()), "the state has the id {}", state["id"]);
+        let namespace = self
+            .namespaces
+            .iter()
+            .find(|own| own.name() == namespace)
+            .context("it is in another namespace")?;
+        ensure!(
+            installation.metadata.deletion_timestamp.is_none(),
+            "the ClickHouseInstallation is being deleted"
+        );
+        ensure!(
+            state["id"] == format!("{}/{name}", namespace.name()),
+            "the state has the id {}",
+            state["id"]
+        );
         let of_cluster = ListParams::default().labels(&format!("clickhouse.altinity.com/chi={name}"));
         let sets = namespace.api::<StatefulSet>().list(&of_cluster).await?.items;
-        let ready = sets.iter().filter(|set| set.status.as_ref().and_then(|status| status.ready_replicas) == Some(1)).count();
+        let ready = sets
+            .iter()
+            .filter(|set| set.status.as_ref().and_then(|status| status.ready_replicas) == Some(1))
+            .count();
         let wanted = if self.size == Size::Four { 4 } else { 1 };
-        ensure!(ready == wanted && sets.len() == wanted, "{ready} of {} hosts are ready where {wanted} are wanted", sets.len());
+        ensure!(
+            ready == wanted && sets.len() == wanted,
+            "{ready} of {} hosts are ready where {wanted} are wanted",
+            sets.len()
+        );
         let secret = namespace.api::<Secret>().get(&format!("{name}-credentials")).await?;
-        let password = secret.data.and_then(|mut data| data.remove("password")).context("the Secret has no password")?;
-        let hash = Sha256::digest(&password.0).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
+        let password =
+            secret.data.and_then(|mut data| data.remove("password")).context("the Secret has no password")?;
+        let hash =
+            Sha256::digest(&password.0).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let users = &installation.data["spec"]["configuration"]["users"];
-        ensure!(users["default/password_sha256_hex"] == hash, "the installation's hash is of another password than the Secret's");
+        ensure!(
+            users["default/password_sha256_hex"] == hash,
+            "the installation's hash is of another password than the Secret's"
+        );
         let password = String::from_utf8(password.0)?;
         Ok(Found { uids, claims, installation: installation.uid().unwrap_or_default(), password })
     }
@@ -197,18 +244,29 @@ impl Lane {
         let after = self.look().await.with_context(context)?;
         if !(self.policy == "Delete" && way.may_lose()) {
             for (claim, uid) in &before.claims {
-                ensure!(after.claims.get(claim) == Some(uid), "the claim {claim} is gone, or another one; {}", context());
+                ensure!(
+                    after.claims.get(claim) == Some(uid),
+                    "the claim {claim} is gone, or another one; {}",
+                    context()
+                );
             }
         }
         if after.installation == before.installation {
             ensure!(after.password == before.password, "the password is another; {}", context());
         }
         if way.is_nothing_to_the_cluster() {
-            ensure!(!run.text().contains("replac") || way == RenamedProvider, "something was replaced; {}", context());
+            ensure!(
+                !run.text().contains("replac") || way == RenamedProvider,
+                "something was replaced; {}",
+                context()
+            );
             ensure!(after.installation == before.installation, "the cluster is another; {}", context());
         }
         self.up(&["--expect-no-changes"]).await.context("the next up")?;
-        self.stack.run(&["refresh", "--yes", "--skip-preview", "--non-interactive", "--expect-no-changes"]).await?.succeeded()?;
+        self.stack
+            .run(&["refresh", "--yes", "--skip-preview", "--non-interactive", "--expect-no-changes"])
+            .await?
+            .succeeded()?;
         let later = self.look().await.context("after the next up")?;
         ensure!(later == after, "the next up changed {after:?} to {later:?}");
         Ok(())
@@ -249,8 +307,8 @@ impl Lane {
                 if let Some(options) = self.options.as_object_mut() {
                     options.retain(|_, option| !option.is_null());
                 }
-                self.others["token"] =
-                    json!({"type": "pulumi:index:Stash", "properties": {"input": name}, "options": {"deleteBeforeReplace": true}});
+                self.others["token"] = json!({"type": "pulumi:index:Stash", "properties": {"input": name},
+                    "options": {"deleteBeforeReplace": true}});
                 self.up(&["--replace", TOKEN]).await?;
                 self.properties["name"] = json!("${token.output}");
                 self.up(&[]).await?;
@@ -263,7 +321,7 @@ impl Lane {
                 }
             }
             OtherContext => {
-                let kubeconfig = kubeconfig(Address::Number).await?;
+                let kubeconfig = address::kubeconfig(Address::Number).await?;
                 self.stack.set_config("clickhouse:kubeconfig", &kubeconfig, true).await?;
                 self.stack.set_config("clickhouse:context", "testbed", false).await?;
                 self.up(&[]).await?;
@@ -271,19 +329,22 @@ impl Lane {
                 self.up(&[]).await
             }
             OtherAddressInConfiguration => {
-                self.stack.set_config("clickhouse:kubeconfig", &kubeconfig(Address::Name).await?, true).await?;
+                self.stack
+                    .set_config("clickhouse:kubeconfig", &address::kubeconfig(Address::Name).await?, true)
+                    .await?;
                 self.up(&[]).await
             }
             ExplicitProvider => {
-                self.provider("kube", &kubeconfig(Address::Number).await?);
+                self.provider("kube", &address::kubeconfig(Address::Number).await?);
                 self.up(&[]).await
             }
             OtherAddressInProvider => {
-                self.provider("kube", &kubeconfig(Address::Name).await?);
+                self.provider("kube", &address::kubeconfig(Address::Name).await?);
                 self.up(&[]).await
             }
             RenamedProvider => {
-                let same = self.others["kube"]["properties"]["kubeconfig"].as_str().unwrap_or_default().to_owned();
+                let same =
+                    self.others["kube"]["properties"]["kubeconfig"].as_str().unwrap_or_default().to_owned();
                 self.provider("renamed", &same);
                 self.up(&[]).await?;
                 self.provider("kube", &same);
@@ -319,34 +380,23 @@ impl Lane {
 
     /// What one way permits is not permitted to the next.
     fn forget_permissions(&mut self) {
-        for (object, key) in [(&mut self.properties, "allowDataLoss"), (&mut self.options, "deleteBeforeReplace")] {
+        for (object, key) in
+            [(&mut self.properties, "allowDataLoss"), (&mut self.options, "deleteBeforeReplace")]
+        {
             object.as_object_mut().map(|object| object.remove(key));
         }
     }
 
     fn provider(&mut self, name: &str, kubeconfig: &str) {
-        let provider = json!({"type": "pulumi:providers:clickhouse", "properties": {"kubeconfig": kubeconfig}});
+        let provider =
+            json!({"type": "pulumi:providers:clickhouse", "properties": {"kubeconfig": kubeconfig}});
         self.others = json!({"token": self.others["token"], name: provider});
         self.options["provider"] = json!(format!("${{{name}}}"));
     }
 }
 
-/// The testbed's kubeconfig with its server's other name, and with a second context.
-async fn kubeconfig(address: Address) -> Result<String> {
-    let mut kubeconfig: Value = serde_json::from_slice(&std::fs::read(Testbed::shared().await.kubeconfig())?)?;
-    let mut other = kubeconfig["contexts"][0].clone();
-    other["name"] = json!("other");
-    kubeconfig["contexts"].as_array_mut().context("the kubeconfig has contexts")?.push(other);
-    if address == Address::Name {
-        let cluster = &mut kubeconfig["clusters"][0]["cluster"];
-        let server = cluster["server"].as_str().context("the kubeconfig has a server")?.replace("127.0.0.1", "localhost");
-        cluster["server"] = json!(server);
-        cluster["tls-server-name"] = json!("kubernetes");
-    }
-    Ok(kubeconfig.to_string())
-}
-
-/// Goes all ways (the one that `REPLACEMENT` names, where it is set) with one cluster, or with a new one where that is broken.
+/// Goes all ways (the one that `REPLACEMENT` names, where it is set) with one cluster, or with a new one
+/// where that is broken.
 #[allow(clippy::print_stdout, reason = "where the time went is of interest when a row takes too long")]
 async fn table(size: Size, policy: &'static str) {
     let chosen = std::env::var("REPLACEMENT").ok();
@@ -357,7 +407,9 @@ async fn table(size: Size, policy: &'static str) {
             Some(lane) => lane,
             None => Lane::new(size, policy).await.unwrap(),
         };
-        if matches!(way, ReplacedProvider | OtherAddressInProvider | RenamedProvider) && own.options["provider"].is_null() {
+        if matches!(way, ReplacedProvider | OtherAddressInProvider | RenamedProvider)
+            && own.options["provider"].is_null()
+        {
             own.make(ExplicitProvider).await.unwrap();
         }
         let began = Instant::now();

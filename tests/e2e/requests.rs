@@ -1,4 +1,5 @@
-//! What a cluster costs the API server: it keeps count of the requests, and more of them than are needed fail here.
+//! What a cluster costs the API server: it keeps count of the requests, and more of them than are needed fail
+//! here.
 
 use serde_json::{Value, json};
 use testbed::pulumi::Stack;
@@ -45,11 +46,17 @@ async fn without_waiting_each_object_is_read_and_written_once_and_deleted_once()
     let up = counted.take().unwrap();
     one_each(&up, "patch");
     one_each(&up, "get");
-    // Each Secret is made by a request of its own, so that nobody else's is written over; the Kubernetes cluster is asked for once.
+    // Each Secret is made by a request of its own, so that nobody else's is written over; the Kubernetes
+    // cluster is asked for once.
     assert_eq!((up.of("create", "secrets"), up.of("get", "namespaces")), (CLUSTERS, 1), "{up}");
     assert_eq!(up.total(), 2 * OBJECTS.len() * CLUSTERS + CLUSTERS + 1, "{up}");
 
-    stack.run(&["up", "--yes", "--skip-preview", "--non-interactive", "--expect-no-changes"]).await.unwrap().succeeded().unwrap();
+    stack
+        .run(&["up", "--yes", "--skip-preview", "--non-interactive", "--expect-no-changes"])
+        .await
+        .unwrap()
+        .succeeded()
+        .unwrap();
     let unchanged = counted.take().unwrap();
     assert_eq!(unchanged.total(), 0, "{unchanged}");
 
@@ -98,15 +105,26 @@ async fn an_update_reads_each_object_once_and_writes_only_what_differs() {
     stack.up().await.unwrap().succeeded().unwrap();
     counted.take().unwrap();
     let noted = json!({"type": "NodePort", "annotations": {"example.com/a": "b"}});
-    let changes =
-        [("services", json!({"ingress": noted})), ("clickhouseinstallations", json!({"ingress": noted, "logging": {"level": "debug"}}))];
+    let changes = [
+        ("services", json!({"ingress": noted})),
+        ("clickhouseinstallations", json!({"ingress": noted, "logging": {"level": "debug"}})),
+    ];
     for (written, properties) in changes {
         stack.set_program(&program(&namespace, &properties)).unwrap();
-        stack.run(&["up", "--yes", "--skip-preview", "--non-interactive"]).await.unwrap().succeeded().unwrap();
+        stack
+            .run(&["up", "--yes", "--skip-preview", "--non-interactive"])
+            .await
+            .unwrap()
+            .succeeded()
+            .unwrap();
         let update = counted.take().unwrap();
         one_each(&update, "get");
         for object in OBJECTS {
-            assert_eq!(update.of("patch", object), if object == written { CLUSTERS } else { 0 }, "patch {object}: {update}");
+            assert_eq!(
+                update.of("patch", object),
+                if object == written { CLUSTERS } else { 0 },
+                "patch {object}: {update}"
+            );
         }
         // The claims of each cluster, by its label.
         assert_eq!(update.of("list", CLAIMS), CLUSTERS, "{update}");

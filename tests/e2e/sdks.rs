@@ -20,7 +20,8 @@ fn the_typescript_sdk_and_the_examples_compile() -> Result<()> {
     programs::typescript().map(drop)
 }
 
-/// The generator's own helpers don't pass the two checks that are left out for the SDK; the examples pass them all.
+/// The generator's own helpers don't pass the two checks that are left out for the SDK; the examples pass
+/// them all.
 #[test]
 fn the_python_sdk_and_the_examples_pass_a_type_checker() -> Result<()> {
     let root = tools::workspace_directory();
@@ -35,7 +36,14 @@ fn the_python_sdk_and_the_examples_pass_a_type_checker() -> Result<()> {
             .env("MYPYPATH", root.join("sdk/python"));
         tools::run(&mut command, "checking Python's types")
     };
-    mypy(&["--package", "pulumi_clickhouse_kubernetes", "--disable-error-code", "return-value", "--disable-error-code", "arg-type"])?;
+    mypy(&[
+        "--package",
+        "pulumi_clickhouse_kubernetes",
+        "--disable-error-code",
+        "return-value",
+        "--disable-error-code",
+        "arg-type",
+    ])?;
     for example in EXAMPLES {
         mypy(&["--strict", "--follow-imports", "silent", &format!("examples/{example}/python/__main__.py")])?;
     }
@@ -45,7 +53,9 @@ fn the_python_sdk_and_the_examples_pass_a_type_checker() -> Result<()> {
 #[test]
 fn the_go_sdk_and_the_examples_pass_go_vet() -> Result<()> {
     let root = tools::workspace_directory();
-    for module in ["sdk/go", "examples/quickstart/go", "examples/production/go", "tests/testbed/automation/go"] {
+    for module in
+        ["sdk/go", "examples/quickstart/go", "examples/production/go", "tests/testbed/automation/go"]
+    {
         let mut vet = Command::new("go");
         tools::run(vet.args(["vet", "./..."]).current_dir(root.join(module)), &format!("vetting {module}"))?;
     }

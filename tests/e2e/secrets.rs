@@ -41,7 +41,8 @@ async fn everything(namespace: &Namespace) -> String {
 async fn the_password_is_in_the_secret_and_nowhere_else_in_clear_text() {
     let (namespace, stack) = stack(&json!({"name": "db", "replicas": 2})).await;
     let mut seen = stack.preview().await.unwrap().succeeded().unwrap().text();
-    // With the plugin's own logs at their most; the engine's would show its own messages to the plugin, secrets and all.
+    // With the plugin's own logs at their most; the engine's would show its own messages to the plugin,
+    // secrets and all.
     seen += &stack
         .run(&["up", "--yes", "--skip-preview", "--logtostderr", "--logflow", "-v=3", "--debug"])
         .await
@@ -53,8 +54,13 @@ async fn the_password_is_in_the_secret_and_nowhere_else_in_clear_text() {
     assert_eq!(first.len(), 32);
     let rotate = json!({"name": "db", "replicas": 2, "admin": {"passwordVersion": "2"}});
     stack.set_program(&program(namespace.name(), &rotate)).unwrap();
-    seen +=
-        &stack.run(&["up", "--yes", "--diff", "--debug", "--logtostderr", "--logflow", "-v=3"]).await.unwrap().succeeded().unwrap().text();
+    seen += &stack
+        .run(&["up", "--yes", "--diff", "--debug", "--logtostderr", "--logflow", "-v=3"])
+        .await
+        .unwrap()
+        .succeeded()
+        .unwrap()
+        .text();
     let second = stored_password(&namespace).await;
     assert_ne!(first, second);
     seen += &stack.refresh().await.unwrap().succeeded().unwrap().text();
@@ -75,11 +81,19 @@ async fn a_password_of_the_program_stays_secret_too() {
     let testbed = Testbed::shared().await;
     let namespace = testbed.namespace().await.unwrap();
     let properties = json!({"name": "db", "admin": {"password": "${password}"}, "skipAwait": true});
-    let text = format!("config: {{\"password\": {{\"type\": \"string\", \"secret\": true}}}}\n{}", program(namespace.name(), &properties));
+    let text = format!(
+        "config: {{\"password\": {{\"type\": \"string\", \"secret\": true}}}}\n{}",
+        program(namespace.name(), &properties)
+    );
     let stack = testbed.stack(&text).await.unwrap();
     stack.set_config("password", "hunter2-and-more", true).await.unwrap();
-    let mut seen =
-        stack.run(&["up", "--yes", "--diff", "--debug", "--logtostderr", "--logflow", "-v=3"]).await.unwrap().succeeded().unwrap().text();
+    let mut seen = stack
+        .run(&["up", "--yes", "--diff", "--debug", "--logtostderr", "--logflow", "-v=3"])
+        .await
+        .unwrap()
+        .succeeded()
+        .unwrap()
+        .text();
     seen += &stack.refresh().await.unwrap().succeeded().unwrap().text();
     seen += &stack.export().await.unwrap().to_string();
     seen += &everything(&namespace).await;

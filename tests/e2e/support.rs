@@ -22,14 +22,19 @@ pub(crate) fn program(namespace: &str, properties: &Value) -> String {
 /// The same, where the waits of the cluster end after `seconds`.
 pub(crate) fn program_within(namespace: &str, properties: &Value, seconds: u32) -> String {
     let time = format!("{seconds}s");
-    program_with(namespace, properties, &json!({"customTimeouts": {"create": time, "update": time, "delete": time}}))
+    program_with(
+        namespace,
+        properties,
+        &json!({"customTimeouts": {"create": time, "update": time, "delete": time}}),
+    )
 }
 
 /// The same, with resource options of one's own.
 pub(crate) fn program_with(namespace: &str, properties: &Value, options: &Value) -> String {
     let mut properties = properties.clone();
     properties["namespace"] = json!(namespace);
-    let resources = json!({"db": {"type": "clickhouse:kubernetes:Cluster", "properties": properties, "options": options}});
+    let resources = json!({"db": {"type": "clickhouse:kubernetes:Cluster", "properties": properties,
+        "options": options}});
     let outputs = json!({"name": "${db.name}", "password": "${db.password}", "cluster": "${db}"});
     format!("resources: {resources}\noutputs: {outputs}\n")
 }
@@ -57,8 +62,8 @@ pub(crate) async fn in_state(stack: &Stack) -> Option<Value> {
     resources.into_iter().find(|resource| resource["type"] == "clickhouse:kubernetes:Cluster")
 }
 
-/// What a failed run must have left in the state: the cluster with its id, and its password encrypted; gives the reasons why
-/// it is not ready.
+/// What a failed run must have left in the state: the cluster with its id, and its password encrypted; gives
+/// the reasons why it is not ready.
 pub(crate) async fn failed_in_state(namespace: &Namespace, stack: &Stack) -> String {
     let cluster = in_state(stack).await.expect("the cluster is in the state");
     assert_eq!(cluster["id"], format!("{}/db", namespace.name()));
@@ -68,11 +73,15 @@ pub(crate) async fn failed_in_state(namespace: &Namespace, stack: &Stack) -> Str
     reasons.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// The identity of the cluster `db` and its password: what must stay the same however often a run is interrupted.
+/// The identity of the cluster `db` and its password: what must stay the same however often a run is
+/// interrupted.
 pub(crate) async fn identity(namespace: &Namespace) -> (Option<String>, String) {
     let installation = namespace.installations().get_opt("db").await.unwrap();
     let secret = namespace.api::<Secret>().get("db-credentials").await.unwrap();
-    (installation.and_then(|object| object.uid()), String::from_utf8(secret.data.unwrap()["password"].0.clone()).unwrap())
+    (
+        installation.and_then(|object| object.uid()),
+        String::from_utf8(secret.data.unwrap()["password"].0.clone()).unwrap(),
+    )
 }
 
 /// What must stay the same: every object in a namespace by kind, name, unique id and version.
@@ -82,10 +91,28 @@ pub(crate) async fn objects(namespace: &Namespace) -> Vec<String> {
     let mut note = |kind: &str, meta: &kube::core::ObjectMeta| {
         objects.push(format!("{kind} {:?} {:?} {:?}", meta.name, meta.uid, meta.resource_version));
     };
-    namespace.installations().list(&all).await.unwrap().iter().for_each(|object| note("installation", &object.metadata));
+    namespace
+        .installations()
+        .list(&all)
+        .await
+        .unwrap()
+        .iter()
+        .for_each(|object| note("installation", &object.metadata));
     namespace.keepers().list(&all).await.unwrap().iter().for_each(|object| note("keeper", &object.metadata));
-    namespace.api::<Secret>().list(&all).await.unwrap().iter().for_each(|object| note("secret", &object.metadata));
-    namespace.api::<Service>().list(&all).await.unwrap().iter().for_each(|object| note("service", &object.metadata));
+    namespace
+        .api::<Secret>()
+        .list(&all)
+        .await
+        .unwrap()
+        .iter()
+        .for_each(|object| note("secret", &object.metadata));
+    namespace
+        .api::<Service>()
+        .list(&all)
+        .await
+        .unwrap()
+        .iter()
+        .for_each(|object| note("service", &object.metadata));
     objects
 }
 
@@ -108,15 +135,21 @@ pub(crate) fn plugins_of(engine: u32) -> Vec<u32> {
         })
         .collect();
     let parent_of = |pid: u32| processes.iter().find(|process| process.0 == pid).map(|process| process.1);
-    let descends = |pid: u32| std::iter::successors(Some(pid), |pid| parent_of(*pid)).any(|pid| pid == engine);
-    let plugins = processes.iter().filter(|(pid, _, command)| command.contains("pulumi-resource-clickhouse") && descends(*pid));
+    let descends =
+        |pid: u32| std::iter::successors(Some(pid), |pid| parent_of(*pid)).any(|pid| pid == engine);
+    let plugins = processes
+        .iter()
+        .filter(|(pid, _, command)| command.contains("pulumi-resource-clickhouse") && descends(*pid));
     plugins.map(|(pid, ..)| *pid).collect()
 }
 
 /// The role that README names, as that of one namespace.
 pub(crate) fn readme_role() -> Role {
     let readme = std::fs::read_to_string(workspace_directory().join("README.md")).unwrap();
-    let role = readme.split("```").find_map(|block| block.strip_prefix("yaml\napiVersion: rbac")).expect("README has the role");
+    let role = readme
+        .split("```")
+        .find_map(|block| block.strip_prefix("yaml\napiVersion: rbac"))
+        .expect("README has the role");
     serde_saphyr::from_str(&format!("apiVersion: rbac{role}")).unwrap()
 }
 
@@ -128,7 +161,11 @@ pub(crate) async fn grant(namespace: &Namespace, role: Role, user: &str) {
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}],
     });
     namespace.api::<Role>().create(&PostParams::default(), &role).await.unwrap();
-    namespace.api::<RoleBinding>().create(&PostParams::default(), &serde_json::from_value(binding).unwrap()).await.unwrap();
+    namespace
+        .api::<RoleBinding>()
+        .create(&PostParams::default(), &serde_json::from_value(binding).unwrap())
+        .await
+        .unwrap();
 }
 
 /// A kubeconfig of the administrator who acts as somebody with fewer rights.

@@ -1,8 +1,9 @@
-//! When `pulumi up` says that a cluster serves, what it shows until then, and why it gives up: by the faults of the operator's
-//! stand-in and of the pods.
+//! When `pulumi up` says that a cluster serves, what it shows until then, and why it gives up: by the faults
+//! of the operator's stand-in and of the pods.
 //!
-//! What a wait makes of each state is tested beside its code. Here is what that can't show: that the terminal and the state say the
-//! same, that the next run goes on, and what the real engine, scheduler and API server have to do with it.
+//! What a wait makes of each state is tested beside its code. Here is what that can't show: that the terminal
+//! and the state say the same, that the next run goes on, and what the real engine, scheduler and API server
+//! have to do with it.
 
 use std::time::Duration;
 
@@ -35,8 +36,8 @@ fn assert_says(text: &str, parts: &[&str]) {
     }
 }
 
-/// Runs `up` to its failure; what it printed is the same as what the state says, and the next `up`, of `next`, makes the cluster
-/// serve: the same one, with the same password.
+/// Runs `up` to its failure; what it printed is the same as what the state says, and the next `up`, of
+/// `next`, makes the cluster serve: the same one, with the same password.
 async fn fails_and_goes_on(namespace: &Namespace, stack: &Stack, parts: &[&str], next: &Value) {
     let failed = stack.up().await.unwrap().failed().unwrap();
     assert_says(&failed.text(), parts);
@@ -59,12 +60,20 @@ async fn a_lost_change_for_which_hosts_restart_restarts_them_once() {
     let before = pods(&namespace).await[0].uid();
     let settings = json!({"configuration": {"settings": {"max_connections": "500"}}});
     stack.set_program(&program(namespace.name(), &json!({"name": "db", "chiOverrides": settings}))).unwrap();
-    assert_says(&stack.preview().await.unwrap().succeeded().unwrap().text(), &["restarts the hosts", "(chiOverrides)"]);
+    assert_says(
+        &stack.preview().await.unwrap().succeeded().unwrap().text(),
+        &["restarts the hosts", "(chiOverrides)"],
+    );
     stack.up().await.unwrap().succeeded().unwrap();
     let after = pods(&namespace).await[0].uid();
     assert_ne!(after, before, "the operator would not have restarted it");
     assert!(namespace.installations().get("db").await.unwrap().data["spec"].get("restart").is_none());
-    stack.set_program(&program(namespace.name(), &json!({"name": "db", "chiOverrides": settings, "logging": {"level": "debug"}}))).unwrap();
+    stack
+        .set_program(&program(
+            namespace.name(),
+            &json!({"name": "db", "chiOverrides": settings, "logging": {"level": "debug"}}),
+        ))
+        .unwrap();
     stack.up().await.unwrap().succeeded().unwrap();
     assert_eq!(pods(&namespace).await[0].uid(), after, "no order to restart was left behind");
 }
@@ -120,8 +129,15 @@ async fn one_of_ten_clusters_with_a_missing_image_fails_early_and_hides_none_of_
         .collect();
     stack.set_program(&format!("resources: {}\n", Value::Object(resources))).unwrap();
     let failed = stack.up().await.unwrap().failed().unwrap();
-    assert_says(&failed.text(), &["chi-db-4-cluster-0-0-0: ImagePullBackOff", "`example/does-not-exist:1` can't be pulled"]);
-    assert!(failed.elapsed < Duration::from_secs(150), "ended by the grace, not by a deadline: {:?}", failed.elapsed);
+    assert_says(
+        &failed.text(),
+        &["chi-db-4-cluster-0-0-0: ImagePullBackOff", "`example/does-not-exist:1` can't be pulled"],
+    );
+    assert!(
+        failed.elapsed < Duration::from_secs(150),
+        "ended by the grace, not by a deadline: {:?}",
+        failed.elapsed
+    );
     let state = stack.export().await.unwrap();
     let clusters: Vec<&Value> = state["deployment"]["resources"]
         .as_array()
@@ -130,6 +146,10 @@ async fn one_of_ten_clusters_with_a_missing_image_fails_early_and_hides_none_of_
         .filter(|resource| resource["type"] == "clickhouse:kubernetes:Cluster")
         .collect();
     assert_eq!(clusters.len(), 10);
-    let broken: Vec<_> = clusters.iter().filter(|cluster| cluster.get("initErrors").is_some()).map(|cluster| &cluster["id"]).collect();
+    let broken: Vec<_> = clusters
+        .iter()
+        .filter(|cluster| cluster.get("initErrors").is_some())
+        .map(|cluster| &cluster["id"])
+        .collect();
     assert_eq!(broken, [&json!(format!("{}/db-4", namespace.name()))]);
 }

@@ -34,8 +34,11 @@ fn every_link_to_a_file_leads_to_one() {
 fn every_promise_of_data_safety_has_its_tests() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let page = fs::read_to_string(docs.join("data-safety.md")).unwrap();
-    let links: Vec<_> =
-        page.split('[').skip(1).filter_map(|rest| rest.split_once("](")?.1.split_once(')').map(|(path, _)| (rest, path))).collect();
+    let links: Vec<_> = page
+        .split('[')
+        .skip(1)
+        .filter_map(|rest| rest.split_once("](")?.1.split_once(')').map(|(path, _)| (rest, path)))
+        .collect();
     assert!(links.len() > 10, "the page links to its tests");
     for (rest, path) in links {
         let test = rest.split(']').next().unwrap_or_default();

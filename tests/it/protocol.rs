@@ -21,25 +21,44 @@ async fn start() -> (Plugin, Client) {
 async fn it_introduces_itself() {
     let (_plugin, mut client) = start().await;
     let shaken = client.handshake(pb::ProviderHandshakeRequest::default()).await.unwrap().into_inner();
-    assert!(shaken.accept_secrets && shaken.accept_resources && shaken.accept_outputs && shaken.supports_autonaming_configuration);
+    assert!(
+        shaken.accept_secrets
+            && shaken.accept_resources
+            && shaken.accept_outputs
+            && shaken.supports_autonaming_configuration
+    );
     assert_eq!(client.get_plugin_info(()).await.unwrap().into_inner().version, env!("CARGO_PKG_VERSION"));
     let schema = client.get_schema(pb::GetSchemaRequest::default()).await.unwrap().into_inner().schema;
     let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
-    assert_eq!((&schema["name"], &schema["version"]), (&"clickhouse".into(), &env!("CARGO_PKG_VERSION").into()));
+    assert_eq!(
+        (&schema["name"], &schema["version"]),
+        (&"clickhouse".into(), &env!("CARGO_PKG_VERSION").into())
+    );
 }
 
 #[tokio::test]
 async fn a_configuration_is_checked_compared_and_taken_even_if_no_cluster_can_be_reached() {
     let (_plugin, mut client) = start().await;
-    let news = Some(strings([("kubeconfig", "/nowhere/kubeconfig"), ("deleteUnreachable", "true"), ("version", "0.1.0")]));
+    let news = Some(strings([
+        ("kubeconfig", "/nowhere/kubeconfig"),
+        ("deleteUnreachable", "true"),
+        ("version", "0.1.0"),
+    ]));
     let check = pb::CheckRequest { urn: PROVIDER.into(), news: news.clone(), ..pb::CheckRequest::default() };
     let checked = client.check_config(check).await.unwrap().into_inner();
     assert_eq!(checked.inputs, news);
-    assert!(checked.failures.is_empty(), "a file that is not there may come in the same run: {:?}", checked.failures);
+    assert!(
+        checked.failures.is_empty(),
+        "a file that is not there may come in the same run: {:?}",
+        checked.failures
+    );
     let diff = pb::DiffRequest { old_inputs: news.clone(), news: news.clone(), ..pb::DiffRequest::default() };
     let diff = client.diff_config(diff).await.unwrap().into_inner();
     assert_eq!(diff.changes(), pb::diff_response::DiffChanges::DiffNone);
-    let configured = client.configure(pb::ConfigureRequest { args: news, ..pb::ConfigureRequest::default() }).await.unwrap();
+    let configured = client
+        .configure(pb::ConfigureRequest { args: news, ..pb::ConfigureRequest::default() })
+        .await
+        .unwrap();
     assert!(configured.into_inner().accept_secrets);
 }
 
@@ -47,9 +66,14 @@ async fn a_configuration_is_checked_compared_and_taken_even_if_no_cluster_can_be
 async fn a_misspelled_setting_is_told_to_the_engine_that_shook_hands() {
     let (_plugin, mut client) = start().await;
     let mut engine = FakeEngine::start().await.unwrap();
-    let handshake = pb::ProviderHandshakeRequest { engine_address: engine.address.clone(), ..Default::default() };
+    let handshake =
+        pb::ProviderHandshakeRequest { engine_address: engine.address.clone(), ..Default::default() };
     client.handshake(handshake).await.unwrap();
-    let check = pb::CheckRequest { urn: PROVIDER.into(), news: Some(strings([("kubeConfig", "x")])), ..pb::CheckRequest::default() };
+    let check = pb::CheckRequest {
+        urn: PROVIDER.into(),
+        news: Some(strings([("kubeConfig", "x")])),
+        ..pb::CheckRequest::default()
+    };
     client.check_config(check).await.unwrap();
     let entry = engine.heard(|entry| entry.severity() == pb::LogSeverity::Warning).await.unwrap();
     assert_eq!(entry.urn, PROVIDER);
@@ -61,7 +85,8 @@ async fn the_engine_is_also_told_when_it_is_named_on_the_command_line_or_attache
     let (mut named, mut attached) = (FakeEngine::start().await.unwrap(), FakeEngine::start().await.unwrap());
     let plugin = start_plugin(&[&named.address]);
     let mut client = plugin.client().await.unwrap();
-    let check = |name: &str| pb::CheckRequest { news: Some(strings([(name, "x")])), ..pb::CheckRequest::default() };
+    let check =
+        |name: &str| pb::CheckRequest { news: Some(strings([(name, "x")])), ..pb::CheckRequest::default() };
     client.check_config(check("contexts")).await.unwrap();
     named.heard(|entry| entry.message.contains("`contexts`")).await.unwrap();
     client.attach(pb::PluginAttach { address: attached.address.clone() }).await.unwrap();
@@ -108,8 +133,9 @@ fn field(number: u32, holds: &[u8]) -> Vec<u8> {
 /// Inputs with an override: so many lists, or objects, in one another around a text.
 fn nested(levels: usize, in_objects: bool, text: &str) -> Vec<u8> {
     let entry = |key: &str, value: &[u8]| field(1, &[field(1, key.as_bytes()), field(2, value)].concat());
-    let value = (0..levels)
-        .fold(field(3, text.as_bytes()), |value, _| if in_objects { field(5, &entry("a", &value)) } else { field(6, &field(1, &value)) });
+    let value = (0..levels).fold(field(3, text.as_bytes()), |value, _| {
+        if in_objects { field(5, &entry("a", &value)) } else { field(6, &field(1, &value)) }
+    });
     entry("chiOverrides", &field(5, &entry("a", &value)))
 }
 
@@ -129,19 +155,29 @@ async fn check_raw(plugin: &Plugin, news: Vec<u8>) -> Result<pb::CheckResponse, 
 async fn inputs_that_are_nested_too_deeply_or_too_large_are_refused_in_plain_words() {
     let plugin = start_plugin(&[]);
     for in_objects in [true, false] {
-        assert_eq!(check_raw(&plugin, nested(30, in_objects, "x")).await.unwrap().failures, [], "what an operator may know passes");
+        assert_eq!(
+            check_raw(&plugin, nested(30, in_objects, "x")).await.unwrap().failures,
+            [],
+            "what an operator may know passes"
+        );
         for levels in [35, 60, 1_000, 10_000] {
             let told = match check_raw(&plugin, nested(levels, in_objects, "x")).await {
                 Ok(checked) => checked.failures.into_iter().map(|failure| failure.reason).collect(),
                 Err(status) => format!("{:?}: {}", status.code(), status.message()),
             };
             let is_plain = told.starts_with("InvalidArgument: the properties are nested too deeply")
-                || told.starts_with("`chiOverrides.a") && told.ends_with("is nested too deeply: at most 32 levels are taken");
+                || told.starts_with("`chiOverrides.a")
+                    && told.ends_with("is nested too deeply: at most 32 levels are taken");
             assert!(is_plain && told.len() < 500, "{levels}: {told}");
         }
     }
     let large = check_raw(&plugin, nested(1, true, &"x".repeat(1_000_000))).await.unwrap().failures;
-    assert!(large.len() == 1 && large[0].property == "chiOverrides" && large[0].reason.contains("at most 1000000 fit"), "{large:?}");
+    assert!(
+        large.len() == 1
+            && large[0].property == "chiOverrides"
+            && large[0].reason.contains("at most 1000000 fit"),
+        "{large:?}"
+    );
     // It is still there.
     assert_eq!(check_raw(&plugin, nested(1, true, "x")).await.unwrap().failures, []);
 }
@@ -157,10 +193,22 @@ async fn a_cancel_is_acknowledged_any_number_of_times() {
 #[tokio::test]
 async fn there_are_no_mappings_no_parameters_no_components_and_no_methods() {
     let (_plugin, mut client) = start().await;
-    assert_eq!(client.get_mapping(pb::GetMappingRequest::default()).await.unwrap().into_inner(), pb::GetMappingResponse::default());
-    assert_eq!(client.get_mappings(pb::GetMappingsRequest::default()).await.unwrap().into_inner(), pb::GetMappingsResponse::default());
-    assert_eq!(client.parameterize(pb::ParameterizeRequest::default()).await.unwrap_err().code(), Code::Unimplemented);
-    assert_eq!(client.construct(pb::ConstructRequest::default()).await.unwrap_err().code(), Code::Unimplemented);
+    assert_eq!(
+        client.get_mapping(pb::GetMappingRequest::default()).await.unwrap().into_inner(),
+        pb::GetMappingResponse::default()
+    );
+    assert_eq!(
+        client.get_mappings(pb::GetMappingsRequest::default()).await.unwrap().into_inner(),
+        pb::GetMappingsResponse::default()
+    );
+    assert_eq!(
+        client.parameterize(pb::ParameterizeRequest::default()).await.unwrap_err().code(),
+        Code::Unimplemented
+    );
+    assert_eq!(
+        client.construct(pb::ConstructRequest::default()).await.unwrap_err().code(),
+        Code::Unimplemented
+    );
     assert_eq!(client.call(pb::CallRequest::default()).await.unwrap_err().code(), Code::Unimplemented);
     let subpackage = pb::GetSchemaRequest { subpackage_name: "x".into(), ..pb::GetSchemaRequest::default() };
     assert_eq!(client.get_schema(subpackage).await.unwrap_err().code(), Code::InvalidArgument);

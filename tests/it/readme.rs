@@ -10,7 +10,8 @@ const CLUSTER: &str = "clickhouse:kubernetes:Cluster";
 
 /// `text` with what stands between the two marks of `name` replaced.
 fn replace(text: &str, name: &str, table: &str) -> String {
-    let (begin, end) = (format!("<!-- {name}: made from schema.json -->\n"), format!("<!-- end of {name} -->"));
+    let (begin, end) =
+        (format!("<!-- {name}: made from schema.json -->\n"), format!("<!-- end of {name} -->"));
     let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("README.md has no mark {begin}"));
     let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("README.md has no mark {end}"));
     format!("{before}{begin}\n{table}\n{end}{after}")
@@ -20,11 +21,16 @@ fn replace(text: &str, name: &str, table: &str) -> String {
 fn kind(schema: &Value, property: &Value) -> String {
     match (property["$ref"].as_str(), property["type"].as_str()) {
         (Some(reference), _) => {
-            let Some(definition) = reference.strip_prefix("#/types/").map(|token| &schema["types"][token]) else { return "any".to_owned() };
+            let Some(definition) = reference.strip_prefix("#/types/").map(|token| &schema["types"][token])
+            else {
+                return "any".to_owned();
+            };
             match definition["enum"].as_array() {
-                Some(values) => {
-                    values.iter().map(|value| format!("`{}`", value["value"].as_str().unwrap_or_default())).collect::<Vec<_>>().join(", ")
-                }
+                Some(values) => values
+                    .iter()
+                    .map(|value| format!("`{}`", value["value"].as_str().unwrap_or_default()))
+                    .collect::<Vec<_>>()
+                    .join(", "),
                 None => fields(&definition["properties"]),
             }
         }
@@ -36,7 +42,8 @@ fn kind(schema: &Value, property: &Value) -> String {
 }
 
 fn fields(properties: &Value) -> String {
-    let names: Vec<_> = properties.as_object().map(Map::keys).into_iter().flatten().map(|name| format!("`{name}`")).collect();
+    let names: Vec<_> =
+        properties.as_object().map(Map::keys).into_iter().flatten().map(|name| format!("`{name}`")).collect();
     format!("{{{}}}", names.join(", "))
 }
 
@@ -65,16 +72,25 @@ fn the_tables_are_those_of_the_schema() {
     let cluster = &schema["resources"][CLUSTER];
     let inputs = cluster["inputProperties"].as_object().unwrap();
     let computed = cluster["properties"].as_object().unwrap().iter();
-    let outputs: Map<_, _> =
-        computed.filter(|(name, _)| !inputs.contains_key(*name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let outputs: Map<_, _> = computed
+        .filter(|(name, _)| !inputs.contains_key(*name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
     let file = root.join("README.md");
     let committed = fs::read_to_string(&file).unwrap();
     let mut made = replace(&committed, "inputs", &table(&schema, "input", inputs));
     made = replace(&made, "outputs", &table(&schema, "output", &outputs));
-    made = replace(&made, "configuration", &table(&schema, "key", schema["config"]["variables"].as_object().unwrap()));
+    made = replace(
+        &made,
+        "configuration",
+        &table(&schema, "key", schema["config"]["variables"].as_object().unwrap()),
+    );
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&file, &made).unwrap();
     } else {
-        assert!(made == committed, "the tables of README.md are stale; generate them with `UPDATE=1 cargo test --test it readme`");
+        assert!(
+            made == committed,
+            "the tables of README.md are stale; generate them with `UPDATE=1 cargo test --test it readme`"
+        );
     }
 }

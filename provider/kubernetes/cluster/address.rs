@@ -14,22 +14,40 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 /// The addresses at `host`, without a login.
 pub(super) fn endpoints(host: &str) -> Endpoints {
-    let at = |scheme: &str, port: u16| Endpoint { host: host.to_owned(), port, url: format!("{scheme}://{}:{port}", bracketed(host)) };
-    Endpoints { http: Some(at("http", HTTP_PORT)), native: Some(at("clickhouse", NATIVE_PORT)), https: None, native_secure: None }
+    let at = |scheme: &str, port: u16| Endpoint {
+        host: host.to_owned(),
+        port,
+        url: format!("{scheme}://{}:{port}", bracketed(host)),
+    };
+    Endpoints {
+        http: Some(at("http", HTTP_PORT)),
+        native: Some(at("clickhouse", NATIVE_PORT)),
+        https: None,
+        native_secure: None,
+    }
 }
 
 /// The addresses with the login in them.
 pub(super) fn connection(endpoints: &Endpoints, username: &str, password: &str) -> Connection {
     let (user, password) = (utf8_percent_encode(username, RESERVED), utf8_percent_encode(password, RESERVED));
     let url = |endpoint: &Option<Endpoint>, scheme: &str| {
-        endpoint.as_ref().map(|at| format!("{scheme}://{user}:{password}@{}:{}/", bracketed(&at.host), at.port)).unwrap_or_default()
+        endpoint
+            .as_ref()
+            .map(|at| format!("{scheme}://{user}:{password}@{}:{}/", bracketed(&at.host), at.port))
+            .unwrap_or_default()
     };
     let jdbc_url = endpoints
         .http
         .as_ref()
-        .map(|at| format!("jdbc:clickhouse://{}:{}/?user={user}&password={password}", bracketed(&at.host), at.port))
+        .map(|at| {
+            format!("jdbc:clickhouse://{}:{}/?user={user}&password={password}", bracketed(&at.host), at.port)
+        })
         .unwrap_or_default();
-    Connection { http_url: url(&endpoints.http, "http"), native_url: url(&endpoints.native, "clickhouse"), jdbc_url }
+    Connection {
+        http_url: url(&endpoints.http, "http"),
+        native_url: url(&endpoints.native, "clickhouse"),
+        jdbc_url,
+    }
 }
 
 /// An IPv6 address as a URL holds it; anything else as it is.
@@ -45,7 +63,10 @@ mod tests {
     fn a_login_with_odd_characters_stays_one_login() {
         let connection = connection(&endpoints("db.example"), "ad@min", "p:w/d?&#%");
         assert_eq!(connection.http_url, "http://ad%40min:p%3Aw%2Fd%3F%26%23%25@db.example:8123/");
-        assert_eq!(connection.jdbc_url, "jdbc:clickhouse://db.example:8123/?user=ad%40min&password=p%3Aw%2Fd%3F%26%23%25");
+        assert_eq!(
+            connection.jdbc_url,
+            "jdbc:clickhouse://db.example:8123/?user=ad%40min&password=p%3Aw%2Fd%3F%26%23%25"
+        );
     }
 
     #[test]

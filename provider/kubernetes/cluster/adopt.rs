@@ -1,7 +1,8 @@
 //! From live objects back to inputs: what `pulumi import` writes and what `pulumi refresh` reports. Pure.
 //!
-//! Whatever has an input of ours is read into it; what has none ends up in `chiOverrides` and `chkOverrides`, which are the
-//! difference between what the inputs render and what is there. So any installation can be adopted, and its next preview is empty.
+//! Whatever has an input of ours is read into it; what has none ends up in `chiOverrides` and `chkOverrides`,
+//! which are the difference between what the inputs render and what is there. So any installation can be
+//! adopted, and its next preview is empty.
 
 use serde_json::{Value, json};
 
@@ -25,8 +26,8 @@ pub(super) fn inputs(live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
     args
 }
 
-/// Leaves out what inputs can't say in the very words of somebody else's installation, and what Check would refuse: it stays in the
-/// overrides.
+/// Leaves out what inputs can't say in the very words of somebody else's installation, and what Check would
+/// refuse: it stays in the overrides.
 fn sift(args: &mut ClusterArgs, live: &Live, urn: &Urn, login: &Login) {
     let parse = |inputs: &Value| serde_json::from_value::<ClusterArgs>(inputs.clone()).ok();
     // What is wrong, and how many fields would be written otherwise than they are.
@@ -111,24 +112,38 @@ fn elements(list: &str, rendered: &[Value], live: &[Value]) -> usize {
     if manifest::is_sole(list, rendered) && manifest::is_sole(list, live) {
         return others(&rendered[0], &live[0]);
     }
-    let Some(key) = manifest::merge_key(list, rendered).filter(|_| manifest::merge_key(list, live).is_some()) else {
+    let Some(key) = manifest::merge_key(list, rendered).filter(|_| manifest::merge_key(list, live).is_some())
+    else {
         return usize::from(rendered != live);
     };
-    let same = |element: &Value| live.iter().find(|other| other[key] == element[key]).cloned().unwrap_or_default();
+    let same =
+        |element: &Value| live.iter().find(|other| other[key] == element[key]).cloned().unwrap_or_default();
     rendered.iter().map(|element| others(element, &same(element))).sum()
 }
 
-/// `old` with what has drifted on the API server since `old` was written there: nothing changes in it when nothing has. Of a cluster that
-/// this provider made, what others have added is theirs; of an adopted one its program says all.
+/// `old` with what has drifted on the API server since `old` was written there: nothing changes in it when
+/// nothing has. Of a cluster that this provider made, what others have added is theirs; of an adopted one its
+/// program says all.
 pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
-    let Some(Objects { installation: Some(installation), keeper, service, .. }) = pruned(old, urn, login) else { return old.clone() };
+    let Some(Objects { installation: Some(installation), keeper, service, .. }) = pruned(old, urn, login)
+    else {
+        return old.clone();
+    };
     let adopted = old.adopted().cloned();
     let written = Live { installation, keeper, service, adopted: adopted.clone() };
     let mut found = Live {
         adopted,
         installation: project(&written.installation, &live.installation),
-        keeper: written.keeper.as_ref().zip(live.keeper.as_ref()).map(|(written, live)| project(written, live)),
-        service: written.service.as_ref().zip(live.service.as_ref()).map(|(written, live)| project(written, live)),
+        keeper: written
+            .keeper
+            .as_ref()
+            .zip(live.keeper.as_ref())
+            .map(|(written, live)| project(written, live)),
+        service: written
+            .service
+            .as_ref()
+            .zip(live.service.as_ref())
+            .map(|(written, live)| project(written, live)),
     };
     if found.adopted.is_some() {
         found.installation["spec"] = live.spec().clone();
@@ -150,7 +165,11 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
     }
     let (before, after) = (inputs(&expected, urn, login), inputs(&found, urn, login));
     let result = overlay_difference(old, &before, &after).unwrap_or_else(|| old.clone());
-    if found.adopted.is_none() || gives(&result, &found, urn, login) { result } else { described_anew(old, after) }
+    if found.adopted.is_none() || gives(&result, &found, urn, login) {
+        result
+    } else {
+        described_anew(old, after)
+    }
 }
 
 /// Whether inputs are sound and render what is there.
@@ -159,7 +178,8 @@ fn gives(args: &ClusterArgs, found: &Live, urn: &Urn, login: &Login) -> bool {
     rendered.is_some_and(|rendered| difference(&rendered, &found.installation).is_none())
 }
 
-/// The inputs `found`, with what the objects don't tell as in `old`: said in another place, it would be in the way of what has drifted.
+/// The inputs `found`, with what the objects don't tell as in `old`: said in another place, it would be in
+/// the way of what has drifted.
 fn described_anew(old: &ClusterArgs, mut found: ClusterArgs) -> ClusterArgs {
     let (was, is) = (&old.operations, &mut found.operations);
     is.allow_data_loss = was.allow_data_loss;
@@ -188,7 +208,8 @@ fn pruned(args: &ClusterArgs, urn: &Urn, login: &Login) -> Option<Objects> {
 /// The manifests that inputs come to, as far as they can be understood.
 pub(super) fn render(args: &ClusterArgs, urn: &Urn, login: &Login) -> Option<Objects> {
     let namespace = args.naming.namespace.clone().unwrap_or_default();
-    let filled = defaults::fill(urn, &Autonaming::Default, &namespace, None, &Known::all(args.clone())).ok()?;
+    let filled =
+        defaults::fill(urn, &Autonaming::Default, &namespace, None, &Known::all(args.clone())).ok()?;
     let cluster = validate::validate(&Known::all(filled)).ok()?;
     Some(manifest::build(&cluster, urn, login, ""))
 }
@@ -196,9 +217,12 @@ pub(super) fn render(args: &ClusterArgs, urn: &Urn, login: &Login) -> Option<Obj
 /// `live` reduced to the fields that `written` has: others belong to others.
 fn project(written: &Value, live: &Value) -> Value {
     match (written, live) {
-        (Value::Object(written), Value::Object(live)) => {
-            Value::Object(written.iter().filter_map(|(key, value)| Some((key.clone(), project(value, live.get(key)?)))).collect())
-        }
+        (Value::Object(written), Value::Object(live)) => Value::Object(
+            written
+                .iter()
+                .filter_map(|(key, value)| Some((key.clone(), project(value, live.get(key)?))))
+                .collect(),
+        ),
         (Value::Array(written), Value::Array(live)) if written.len() == live.len() => {
             Value::Array(written.iter().zip(live).map(|(written, live)| project(written, live)).collect())
         }
@@ -217,8 +241,8 @@ fn same_but_task(one: &Value, other: &Value) -> bool {
     without_task(one) == without_task(other)
 }
 
-/// What has to be laid over the rendered `spec` to get the live one. A live one that does not say whether it is stopped or
-/// suspended is neither.
+/// What has to be laid over the rendered `spec` to get the live one. A live one that does not say whether it
+/// is stopped or suspended is neither.
 fn difference(rendered: &Value, live: &Value) -> Option<FreeForm> {
     let spec = |object: &Value| {
         let mut spec = object["spec"].clone();
@@ -229,7 +253,8 @@ fn difference(rendered: &Value, live: &Value) -> Option<FreeForm> {
     };
     let (rendered, mut live) = (spec(rendered), spec(live));
     for field in ["stop", "suspend"] {
-        if let (Some(says_no), Value::Object(live)) = (rendered.get(field).filter(|value| !is_yes(value)), &mut live)
+        if let (Some(says_no), Value::Object(live)) =
+            (rendered.get(field).filter(|value| !is_yes(value)), &mut live)
             && live.get(field).is_none_or(|value| !is_yes(value))
         {
             live.insert(field.to_owned(), says_no.clone());
@@ -252,7 +277,8 @@ fn overlay_difference(old: &ClusterArgs, before: &ClusterArgs, after: &ClusterAr
 /// Changes `target` as `before` changes into `after`.
 fn transfer(target: &mut Value, before: &Value, after: &Value) {
     // What is said of a whole object is not mixed with what was said of its parts.
-    let (Value::Object(old), Value::Object(new), false) = (before, after, manifest::has_directive(after)) else {
+    let (Value::Object(old), Value::Object(new), false) = (before, after, manifest::has_directive(after))
+    else {
         if before != after {
             target.clone_from(after);
         }
@@ -268,7 +294,9 @@ fn transfer(target: &mut Value, before: &Value, after: &Value) {
     for (key, value) in new.iter().filter(|(key, value)| old.get(*key) != Some(value)) {
         let was = old.get(key).unwrap_or(&Value::Null);
         match (target.entry(key.clone()).or_insert(Value::Null), was, value) {
-            (Value::Array(target), Value::Array(was), Value::Array(now)) => transfer_elements(key, target, was, now),
+            (Value::Array(target), Value::Array(was), Value::Array(now)) => {
+                transfer_elements(key, target, was, now);
+            }
             (target, was, value) => transfer(target, was, value),
         }
     }
@@ -277,16 +305,22 @@ fn transfer(target: &mut Value, before: &Value, after: &Value) {
 /// The same of a list: of named things by their names.
 fn transfer_elements(list: &str, target: &mut Vec<Value>, before: &[Value], after: &[Value]) {
     if let ([there], [before], [after]) = (&mut **target, before, after)
-        && [&*there, before, after].into_iter().all(|only| manifest::is_sole(list, std::slice::from_ref(only)))
+        && [&*there, before, after]
+            .into_iter()
+            .all(|only| manifest::is_sole(list, std::slice::from_ref(only)))
     {
         return transfer(there, before, after);
     }
-    let key = [&*target, before, after].into_iter().map(|elements| manifest::merge_key(list, elements)).reduce(Option::and);
+    let key = [&*target, before, after]
+        .into_iter()
+        .map(|elements| manifest::merge_key(list, elements))
+        .reduce(Option::and);
     let Some(key) = key.flatten() else {
         after.clone_into(target);
         return;
     };
-    let of = |elements: &[Value], name: &Value| elements.iter().find(|element| element[key] == *name).cloned();
+    let of =
+        |elements: &[Value], name: &Value| elements.iter().find(|element| element[key] == *name).cloned();
     target.retain(|element| of(before, &element[key]).is_none() || of(after, &element[key]).is_some());
     for element in after {
         let was = of(before, &element[key]);

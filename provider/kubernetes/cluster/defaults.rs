@@ -7,8 +7,9 @@ use crate::resource::{Autonaming, CheckFailure, Known, Urn};
 
 /// `new` with the defaults filled in, as it is stored in Pulumi's state and shown in its preview.
 ///
-/// What `old`, the inputs of the last run, had by default stays: name, namespace, version and what [`aspects::Defaults`] holds. A Keeper that came
-/// because of `replicas` stays when there is one replica left, since the tables' replication lives in it.
+/// What `old`, the inputs of the last run, had by default stays: name, namespace, version and what
+/// [`aspects::Defaults`] holds. A Keeper that came because of `replicas` stays when there is one replica
+/// left, since the tables' replication lives in it.
 pub(super) fn fill(
     urn: &Urn,
     autonaming: &Autonaming,
@@ -21,11 +22,16 @@ pub(super) fn fill(
     // States of releases that recorded none have today's.
     let mut made_with = old.map(ClusterArgs::made_with).or_else(|| args.defaults.clone()).unwrap_or_default();
     let recorded = old.is_some_and(|old| old.defaults.is_some());
-    made_with.image.version_omitted = args.image.version.is_none() && !new.is_unknown(&PropertyPath::from("version"));
-    if let Some(version) = args.image.version.clone().or_else(|| old_value(|old| &old.image.version).filter(|_| !recorded)) {
+    made_with.image.version_omitted =
+        args.image.version.is_none() && !new.is_unknown(&PropertyPath::from("version"));
+    if let Some(version) =
+        args.image.version.clone().or_else(|| old_value(|old| &old.image.version).filter(|_| !recorded))
+    {
         made_with.image.version = version;
     }
-    if let Some(namespace) = args.naming.namespace.clone().or_else(|| old_value(|old| &old.naming.namespace).filter(|_| !recorded)) {
+    if let Some(namespace) =
+        args.naming.namespace.clone().or_else(|| old_value(|old| &old.naming.namespace).filter(|_| !recorded))
+    {
         made_with.naming.namespace = Some(namespace);
     }
     let namespace = made_with.naming.namespace.get_or_insert_with(|| default_namespace.to_owned()).clone();
@@ -48,8 +54,9 @@ fn name(urn: &Urn, autonaming: &Autonaming, budget: usize) -> Result<String, Che
         Autonaming::Default => Ok(names::autoname(urn, budget)),
         Autonaming::Propose(proposal) => Ok(names::cut(&names::fit(proposal), budget)),
         Autonaming::Enforce(name) => Ok(name.clone()),
-        Autonaming::Disabled => {
-            Err(CheckFailure::new("name", "must be given, because autonaming is disabled in this stack's configuration"))
-        }
+        Autonaming::Disabled => Err(CheckFailure::new(
+            "name",
+            "must be given, because autonaming is disabled in this stack's configuration",
+        )),
     }
 }

@@ -1,5 +1,5 @@
-//! EFFECT: sends a preview's manifests to the API server as a dry run, so that missing rights, refused values and conflicts
-//! show before anything is changed.
+//! EFFECT: sends a preview's manifests to the API server as a dry run, so that missing rights, refused values
+//! and conflicts show before anything is changed.
 
 use futures::future::join_all;
 
@@ -13,8 +13,9 @@ use crate::kubernetes::error::{Error, Reach};
 use crate::kubernetes::objects::{self, Write};
 use crate::resource::{Context, Failure, Known};
 
-/// Tries a creation out, and gives the cluster that it would make: one of this stack's that is there already is taken over. What does
-/// not exist yet (the namespace, the operator's definitions, the API server itself) is a warning: it may come in the same run.
+/// Tries a creation out, and gives the cluster that it would make: one of this stack's that is there already
+/// is taken over. What does not exist yet (the namespace, the operator's definitions, the API server itself)
+/// is a warning: it may come in the same run.
 pub(super) async fn create(
     api: &Api,
     ctx: &Context,
@@ -32,7 +33,9 @@ pub(super) async fn create(
             incarnation = there.incarnation();
         }
         // A plugin that hangs is not waited for twice.
-        Err(error) if matches!(error, Error::Cancelled { .. }) || error.reach() == Reach::NoCredentials => return Err(error.to_failure()),
+        Err(error) if matches!(error, Error::Cancelled { .. }) || error.reach() == Reach::NoCredentials => {
+            return Err(error.to_failure());
+        }
         Err(error) if error.is_unreachable() => {
             warn(ctx, &error.to_string());
             return Ok(cluster);
@@ -73,12 +76,19 @@ pub(super) async fn update(
     dry_run(api, ctx, cluster, login, state).await
 }
 
-async fn dry_run(api: &Api, ctx: &Context, cluster: &ValidatedCluster, login: &Login, state: Option<&ClusterState>) -> Result<(), Failed> {
+async fn dry_run(
+    api: &Api,
+    ctx: &Context,
+    cluster: &ValidatedCluster,
+    login: &Login,
+    state: Option<&ClusterState>,
+) -> Result<(), Failed> {
     let nothing = ClusterState::default();
     let state = state.unwrap_or(&nothing);
     let mut manifests = manifest::build(cluster, &ctx.urn, login, &task::new_id());
     manifests = manifest::identified(manifests, &state.uids, state.incarnation.as_deref());
-    let write = Write { dry_run: true, force: cluster.operations.force_conflicts, adopt: cluster.adopted.is_some() };
+    let write =
+        Write { dry_run: true, force: cluster.operations.force_conflicts, adopt: cluster.adopted.is_some() };
     let each = TABLE.iter().filter_map(|row| manifests[row.part].as_ref());
     let results = join_all(each.map(|manifest| objects::apply(api, manifest, write))).await;
     let mut told: Vec<String> = Vec::new();

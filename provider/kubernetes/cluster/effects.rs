@@ -71,11 +71,11 @@ pub(super) fn tell<T>(ctx: &Context, from: &Shape, to: &Shape, new: &Known<T>) {
     }
 }
 
-/// What a user should know before saying yes, a sentence each; nothing when no host notices. `new` are the inputs of the shape `to`:
-/// what is not known yet may have an effect.
+/// What a user should know before saying yes, a sentence each; nothing when no host notices. `new` are the
+/// inputs of the shape `to`: what is not known yet may have an effect.
 ///
-/// The rules are the operator's (0.25): a changed pod template or coordination rolls host by host; users, log level and
-/// networks are reloaded; volumes of the provisioner `Operator` grow in place.
+/// The rules are the operator's (0.25): a changed pod template or coordination rolls host by host; users, log
+/// level and networks are reloaded; volumes of the provisioner `Operator` grow in place.
 pub(super) fn effects<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String> {
     let is_unknown = |inputs: &[&str]| inputs.iter().any(|input| new.is_unknown(&PropertyPath::from(*input)));
     if is_unknown(&["name", "namespace", "clusterName"]) {
@@ -106,7 +106,10 @@ pub(super) fn effects<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String
     }
     told.extend(access_modes(old, now));
     if old.fqdn("*") != now.fqdn("*") && !is_unknown(&["clusterDomain"]) {
-        told.push(format!("gives the hosts other DNS names (`{}`); clients have to use these", now.fqdn("*")));
+        told.push(format!(
+            "gives the hosts other DNS names (`{}`); clients have to use these",
+            now.fqdn("*")
+        ));
     }
     told
 }
@@ -115,21 +118,36 @@ pub(super) fn effects<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String
 pub(super) fn warnings<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String> {
     let is_known = |input: &str| !new.is_unknown(&PropertyPath::from(input));
     let mut told = if risks(from).is_empty() { risks(to) } else { Vec::new() };
-    let keepers = from.keeper.as_ref().zip(to.keeper.as_ref()).map(|pair| ("coordination.keeper.image", pair));
-    for (input, (old, now)) in std::iter::once(("version", (&from.clickhouse, &to.clickhouse))).chain(keepers) {
-        let downgrade = kept(old, now).find_map(|(before, after)| downgrade(image(old.pod(before)), image(now.pod(after))));
-        if let Some((older, newer)) = downgrade.filter(|_| is_known("version") && is_known("image") && is_known(input)) {
-            told.push(format!("{input}: `{newer}` is older than `{older}`, and may not be able to read its data"));
+    let keepers =
+        from.keeper.as_ref().zip(to.keeper.as_ref()).map(|pair| ("coordination.keeper.image", pair));
+    for (input, (old, now)) in std::iter::once(("version", (&from.clickhouse, &to.clickhouse))).chain(keepers)
+    {
+        let downgrade = kept(old, now)
+            .find_map(|(before, after)| downgrade(image(old.pod(before)), image(now.pod(after))));
+        if let Some((older, newer)) =
+            downgrade.filter(|_| is_known("version") && is_known("image") && is_known(input))
+        {
+            told.push(format!(
+                "{input}: `{newer}` is older than `{older}`, and may not be able to read its data"
+            ));
         }
     }
     let with_logs = |installation: &Installation| -> BTreeSet<String> {
-        installation.claims.values().filter(|claim| claim.holds == Holds::Logs).map(|claim| claim.host.clone()).collect()
+        installation
+            .claims
+            .values()
+            .filter(|claim| claim.holds == Holds::Logs)
+            .map(|claim| claim.host.clone())
+            .collect()
     };
     let (had, have) = (with_logs(&from.clickhouse), with_logs(&to.clickhouse));
-    if is_known("storage") && kept(&from.clickhouse, &to.clickhouse).any(|(host, _)| !had.contains(&host.name) && have.contains(&host.name))
+    if is_known("storage")
+        && kept(&from.clickhouse, &to.clickhouse)
+            .any(|(host, _)| !had.contains(&host.name) && have.contains(&host.name))
     {
         told.push(
-            "storage.logs: the operator can mistake a new volume of a host with tables for a lost one and recreate the StatefulSet and the tables; back up what is not replicated"
+            "storage.logs: the operator can mistake a new volume of a host with tables for a lost one and \
+                recreate the StatefulSet and the tables; back up what is not replicated"
                 .to_owned(),
         );
     }
@@ -138,10 +156,15 @@ pub(super) fn warnings<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<Strin
 
 /// What a cluster of this shape will come to one day, a sentence each, with the input.
 pub(super) fn risks(shape: &Shape) -> Vec<String> {
-    let has = |installation: &Installation, policy| installation.claims.values().any(|claim| claim.policy == policy);
-    let outlived =
-        shape.keeper.as_ref().is_some_and(|keeper| has(keeper, ReclaimPolicy::Delete) && has(&shape.clickhouse, ReclaimPolicy::Retain));
-    let reason = "coordination.keeper.storage.reclaimPolicy: `Delete` while the data is retained: when the cluster is deleted, the Keeper's metadata of replicated tables is deleted, and on the retained volumes these are read-only";
+    let has = |installation: &Installation, policy| {
+        installation.claims.values().any(|claim| claim.policy == policy)
+    };
+    let outlived = shape.keeper.as_ref().is_some_and(|keeper| {
+        has(keeper, ReclaimPolicy::Delete) && has(&shape.clickhouse, ReclaimPolicy::Retain)
+    });
+    let reason = "coordination.keeper.storage.reclaimPolicy: `Delete` while the data is retained: when the \
+        cluster is deleted, the Keeper's metadata of replicated tables is deleted, and on the retained \
+        volumes these are read-only";
     outlived.then(|| reason.to_owned()).into_iter().collect()
 }
 
@@ -155,7 +178,10 @@ fn restart(from: &Shape, to: &Shape, is_unknown: impl Fn(&[&str]) -> bool) -> Op
         (Reason::Coordination, restarts::by_coordination(from, to)),
         (Reason::Labels, old.labels != new.labels),
         (Reason::Annotations, old.annotations != new.annotations),
-        (Reason::InterserverSecret, of_clusters(&|cluster| from.secrets.get(cluster) != to.secrets.get(cluster))),
+        (
+            Reason::InterserverSecret,
+            of_clusters(&|cluster| from.secrets.get(cluster) != to.secrets.get(cluster)),
+        ),
         (Reason::Overrides, restarts::by_settings(from, to) || restarts::by_environment(from, to)),
     ] {
         if differs {
@@ -166,10 +192,15 @@ fn restart(from: &Shape, to: &Shape, is_unknown: impl Fn(&[&str]) -> bool) -> Op
     for (before, after) in &hosts {
         let mut reasons = pod_changes(old.pod(before), new.pod(after));
         let (had, has) = (old_volumes.get(before.name.as_str()), new_volumes.get(after.name.as_str()));
-        let both = || had.into_iter().flatten().filter_map(|name| old.claims.get(*name).zip(new.claims.get(*name)));
+        let both =
+            || had.into_iter().flatten().filter_map(|name| old.claims.get(*name).zip(new.claims.get(*name)));
         let grows = both().any(|(old, new)| {
             new.provisioner == Provisioner::StatefulSet
-                && old.size.as_ref().zip(new.size.as_ref()).is_some_and(|(old, new)| quantity::shrinks(new, old))
+                && old
+                    .size
+                    .as_ref()
+                    .zip(new.size.as_ref())
+                    .is_some_and(|(old, new)| quantity::shrinks(new, old))
         });
         if had != has || grows {
             reasons.insert(Reason::Volumes);
@@ -188,31 +219,42 @@ fn restart(from: &Shape, to: &Shape, is_unknown: impl Fn(&[&str]) -> bool) -> Op
     }
     some.retain(|_, reasons| !reasons.is_empty());
     let certain: BTreeSet<_> = all.iter().chain(some.values().flatten()).copied().collect();
-    let affected = |host: &Host| !all.is_empty() || some.contains_key(host.name.as_str()) || certain.is_empty();
+    let affected =
+        |host: &Host| !all.is_empty() || some.contains_key(host.name.as_str()) || certain.is_empty();
     let affected: Vec<&Host> = hosts.iter().map(|(host, _)| *host).filter(|host| affected(host)).collect();
     let alone = |host: &&Host| {
-        old.hosts.iter().filter(|other| (&other.cluster, &other.shard_name) == (&host.cluster, &host.shard_name)).count() == 1
+        old.hosts
+            .iter()
+            .filter(|other| (&other.cluster, &other.shard_name) == (&host.cluster, &host.shard_name))
+            .count()
+            == 1
     };
     let order = if affected.iter().any(alone) {
         "one after the other; a shard with one replica is unavailable during its restart"
     } else {
         "one after the other, so each shard keeps serving"
     };
-    let which =
-        if affected.len() == old.hosts.len() { "the hosts".to_owned() } else { format!("{} of {} hosts", affected.len(), old.hosts.len()) };
+    let which = if affected.len() == old.hosts.len() {
+        "the hosts".to_owned()
+    } else {
+        format!("{} of {} hosts", affected.len(), old.hosts.len())
+    };
     if !certain.is_empty() {
         let reasons: Vec<_> = certain.into_iter().map(|reason| name(reason, &hosts, old, new)).collect();
         return Some(format!("restarts {which} {order} ({})", reasons.join(", ")));
     }
     let possible: Vec<_> = REASONS.into_iter().filter(unknown).map(|reason| reason.told().0).collect();
-    (!possible.is_empty()).then(|| format!("may restart the hosts {order} ({}: not known yet)", possible.join(", ")))
+    (!possible.is_empty())
+        .then(|| format!("may restart the hosts {order} ({}: not known yet)", possible.join(", ")))
 }
 
 fn name(reason: Reason, hosts: &[(&Host, &Host)], old: &Installation, new: &Installation) -> String {
     let name = reason.told().0;
     if reason == Reason::Image
-        && let Some((before, after)) =
-            hosts.iter().map(|(before, after)| (image(old.pod(before)), image(new.pod(after)))).find(|(old, new)| old != new)
+        && let Some((before, after)) = hosts
+            .iter()
+            .map(|(before, after)| (image(old.pod(before)), image(new.pod(after))))
+            .find(|(old, new)| old != new)
     {
         return format!("{name} `{before}` → `{after}`");
     }
@@ -246,7 +288,11 @@ fn pod_changes(old: &Value, new: &Value) -> BTreeSet<Reason> {
         return BTreeSet::new();
     }
     let (old, new) = (parts(old), parts(new));
-    old.into_iter().zip(new).filter(|((_, old), (_, new))| old != new).map(|((reason, _), _)| reason).collect()
+    old.into_iter()
+        .zip(new)
+        .filter(|((_, old), (_, new))| old != new)
+        .map(|((reason, _), _)| reason)
+        .collect()
 }
 
 /// A pod's template by what is told of it; what is left then only an override can have said.
@@ -254,13 +300,23 @@ fn parts(pod: &Value) -> [(Reason, Value); 6] {
     let container = format!("/spec/containers/{}", app(pod));
     let mut rest = pod.clone();
     let mut take = |parent: &str, key: &str| {
-        rest.pointer_mut(parent).and_then(Value::as_object_mut).and_then(|parent| parent.remove(key)).unwrap_or_default()
+        rest.pointer_mut(parent)
+            .and_then(Value::as_object_mut)
+            .and_then(|parent| parent.remove(key))
+            .unwrap_or_default()
     };
     for name in ["name", "generateName"] {
         take("", name);
     }
     [
-        (Reason::Image, json!([take(&container, "image"), take(&container, "imagePullPolicy"), take("/spec", "imagePullSecrets")])),
+        (
+            Reason::Image,
+            json!([
+                take(&container, "image"),
+                take(&container, "imagePullPolicy"),
+                take("/spec", "imagePullSecrets")
+            ]),
+        ),
         (Reason::Resources, take(&container, "resources")),
         (Reason::RestartToken, take("/metadata/annotations", RESTART_ANNOTATION)),
         (Reason::AntiAffinity, take("/spec", "affinity")),
@@ -275,7 +331,11 @@ fn said(value: Value) -> Value {
         Value::Object(fields) => {
             let fields = fields.into_iter().map(|(key, value)| (key, said(value)));
             Value::Object(
-                fields.filter(|(_, value)| !value.is_null() && value.as_object().is_none_or(|fields| !fields.is_empty())).collect(),
+                fields
+                    .filter(|(_, value)| {
+                        !value.is_null() && value.as_object().is_none_or(|fields| !fields.is_empty())
+                    })
+                    .collect(),
             )
         }
         other => other,
@@ -285,7 +345,11 @@ fn said(value: Value) -> Value {
 /// The place of the container that runs ClickHouse, as the operator finds it.
 fn app(pod: &Value) -> usize {
     let containers = pod["spec"]["containers"].as_array();
-    containers.and_then(|all| all.iter().position(|one| one["name"] == "clickhouse" || one["name"] == "clickhouse-keeper")).unwrap_or(0)
+    containers
+        .and_then(|all| {
+            all.iter().position(|one| one["name"] == "clickhouse" || one["name"] == "clickhouse-keeper")
+        })
+        .unwrap_or(0)
 }
 
 fn image(pod: &Value) -> &str {
@@ -294,20 +358,33 @@ fn image(pod: &Value) -> &str {
 
 /// The tags of two images where the second is of an older release than the first.
 fn downgrade<'a>(old: &'a str, new: &'a str) -> Option<(&'a str, &'a str)> {
-    let tag = |image: &'a str| Some(image.split('@').next()?.rsplit_once(':')?.1).filter(|tag| !tag.contains('/'));
+    let tag =
+        |image: &'a str| Some(image.split('@').next()?.rsplit_once(':')?.1).filter(|tag| !tag.contains('/'));
     let release = |tag: &str| tag.split('.').map_while(|part| part.parse::<u64>().ok()).collect::<Vec<_>>();
     let (old, new) = (tag(old)?, tag(new)?);
-    let older = release(old).iter().zip(&release(new)).map(|(old, new)| new.cmp(old)).find(|order| order.is_ne())?.is_lt();
+    let older = release(old)
+        .iter()
+        .zip(&release(new))
+        .map(|(old, new)| new.cmp(old))
+        .find(|order| order.is_ne())?
+        .is_lt();
     older.then_some((old, new))
 }
 
 fn shards(installation: &Installation, cluster: &str) -> usize {
-    installation.hosts.iter().filter(|host| host.cluster == cluster).map(|host| &host.shard_name).collect::<BTreeSet<_>>().len()
+    installation
+        .hosts
+        .iter()
+        .filter(|host| host.cluster == cluster)
+        .map(|host| &host.shard_name)
+        .collect::<BTreeSet<_>>()
+        .len()
 }
 
 fn growth(old: &Installation, new: &Installation) -> Option<String> {
     let clusters = old.clusters();
-    let added: usize = clusters.iter().map(|cluster| shards(new, cluster).saturating_sub(shards(old, cluster))).sum();
+    let added: usize =
+        clusters.iter().map(|cluster| shards(new, cluster).saturating_sub(shards(old, cluster))).sum();
     match added {
         0 => None,
         1 => Some("adds 1 shard; ClickHouse does not move existing data to it".to_owned()),
@@ -319,17 +396,29 @@ fn growth(old: &Installation, new: &Installation) -> Option<String> {
 fn left_behind(from: &Shape, to: &Shape) -> Option<String> {
     let (old, new) = (&from.clickhouse, &to.clickhouse);
     let lasting: BTreeSet<&str> = new.hosts.iter().map(|host| host.name.as_str()).collect();
-    let retained: BTreeSet<&str> =
-        old.claims.values().filter(|claim| claim.policy == ReclaimPolicy::Retain).map(|claim| claim.host.as_str()).collect();
+    let retained: BTreeSet<&str> = old
+        .claims
+        .values()
+        .filter(|claim| claim.policy == ReclaimPolicy::Retain)
+        .map(|claim| claim.host.as_str())
+        .collect();
     let gone = |host: &&Host| !lasting.contains(host.name.as_str()) && retained.contains(host.name.as_str());
     let mut gone = old.hosts.iter().filter(gone).peekable();
     let first = gone.peek()?;
-    let example =
-        format!("keeps the volumes of the removed hosts: a later host of the same name (`{}`) starts with their rows", first.name);
-    let replicated =
-        gone.any(|host| from.coordination.get(&host.cluster).is_some_and(|coordination| coordination.ensemble != Ensemble::None));
-    let registered =
-        if replicated { "; their replicas stay registered with the Keeper until `SYSTEM DROP REPLICA` removes them" } else { "" };
+    let example = format!(
+        "keeps the volumes of the removed hosts: a later host of the same name (`{}`) starts with their rows",
+        first.name
+    );
+    let replicated = gone.any(|host| {
+        from.coordination
+            .get(&host.cluster)
+            .is_some_and(|coordination| coordination.ensemble != Ensemble::None)
+    });
+    let registered = if replicated {
+        "; their replicas stay registered with the Keeper until `SYSTEM DROP REPLICA` removes them"
+    } else {
+        ""
+    };
     Some(example + registered)
 }
 

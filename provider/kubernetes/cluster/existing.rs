@@ -23,13 +23,15 @@ pub(super) struct ExistingObjects {
     shape: Option<Shape>,
 }
 
-/// Reads what a create could collide with; where its installation is there, also what the cluster is to have no more.
+/// Reads what a create could collide with; where its installation is there, also what the cluster is to have
+/// no more.
 pub(super) async fn read(api: &Api, cluster: &ValidatedCluster) -> Result<ExistingObjects, Error> {
     let Naming { namespace, name, .. } = &cluster.naming;
     let wanted = |row: &Row| row.is_wanted(cluster);
     let mut found = objects::read(api, namespace, name, true, wanted).await?;
     let Some(installation) = &found.installation else { return Ok(ExistingObjects { found, shape: None }) };
-    let mut others = Box::pin(objects::read(api, namespace, name, false, |row| row.is_own() && !wanted(row))).await?;
+    let mut others =
+        Box::pin(objects::read(api, namespace, name, false, |row| row.is_own() && !wanted(row))).await?;
     let shape = Shape::of(installation, found.keeper.as_ref().or(others.keeper.as_ref()));
     let shape = Some(Box::pin(live::settled(api, namespace, name, shape)).await?.0);
     for row in TABLE.iter().filter(|row| !wanted(row)) {
@@ -66,20 +68,24 @@ impl ExistingObjects {
         self.secret().and_then(incarnation).map(str::to_owned)
     }
 
-    /// What a create has to do with the cluster that is there already, of this stack's making: it keeps its version where the program
-    /// names none, and it is guarded as in an update. Gives the inputs with that version, and the volumes that are to grow.
+    /// What a create has to do with the cluster that is there already, of this stack's making: it keeps its
+    /// version where the program names none, and it is guarded as in an update. Gives the inputs with that
+    /// version, and the volumes that are to grow.
     pub(super) async fn take_over(
         &self,
         api: &Api,
         ctx: &Context,
         new: &Known<ClusterArgs>,
     ) -> Result<(Known<ClusterArgs>, Growing), Failed> {
-        let (Objects { installation: Some(installation), keeper, service, .. }, Some(shape)) = (self.found.clone(), &self.shape) else {
+        let (Objects { installation: Some(installation), keeper, service, .. }, Some(shape)) =
+            (self.found.clone(), &self.shape)
+        else {
             return Ok((new.clone(), Growing::default()));
         };
         let live = Live::new(installation, keeper, service, None);
         let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
-        let kept = Known { value: new.value.running(there.image.version.as_deref()), unknown: new.unknown.clone() };
+        let kept =
+            Known { value: new.value.running(there.image.version.as_deref()), unknown: new.unknown.clone() };
         let to = Shape::rendered(&validate::validate(&kept)?);
         CheckFailure::none(guard::refusals(shape, &to, &kept))?;
         Box::pin(survey::expandable(api, shape, &to, &kept)).await?;
@@ -88,20 +94,24 @@ impl ExistingObjects {
 
     /// Whether the namespace is this cluster's to make, or was made by it in a run that was interrupted.
     pub(super) fn owns_namespace(&self, urn: &Urn, cluster: &ValidatedCluster) -> bool {
-        cluster.naming.create_namespace && self.found.namespace.as_ref().is_none_or(|namespace| is_marked_by(namespace, urn))
+        cluster.naming.create_namespace
+            && self.found.namespace.as_ref().is_none_or(|namespace| is_marked_by(namespace, urn))
     }
 
     /// Fails when something of the cluster's name is there that this stack did not make.
     ///
-    /// The Secret is written before all else and carries the stack's mark: a cluster without it is somebody else's.
+    /// The Secret is written before all else and carries the stack's mark: a cluster without it is somebody
+    /// else's.
     pub(super) fn refuse_unowned(&self, ctx: &Context, cluster: &ValidatedCluster) -> Result<(), Failed> {
         let marked = self.secret().is_some_and(|secret| is_marked_by(secret, &ctx.urn));
         let (namespace, name) = (&cluster.naming.namespace, &cluster.naming.name);
         if self.found.installation.as_ref().is_some_and(|found| !(marked && is_managed(found))) {
             let existing = Part::Installation.row().object(namespace, name);
-            let import = format!("pulumi import clickhouse:kubernetes:Cluster {} {namespace}/{name}", ctx.urn.name());
+            let import =
+                format!("pulumi import clickhouse:kubernetes:Cluster {} {namespace}/{name}", ctx.urn.name());
             let reason = format!(
-                "{existing} already exists and was not created by this stack; to adopt it run `{import}`, else choose another `name`"
+                "{existing} already exists and was not created by this stack; to adopt it run `{import}`, \
+                    else choose another `name`"
             );
             return Err(Failure::new(FailureKind::AlreadyExists, reason));
         }
@@ -110,17 +120,25 @@ impl ExistingObjects {
             Whose::Marked => is_marked_by(found, &ctx.urn),
             Whose::Labelled => marked,
         };
-        let others = TABLE.iter().filter(|row| self.found[row.part].as_ref().is_some_and(|found| !is_ours(row, found)));
+        let others = TABLE
+            .iter()
+            .filter(|row| self.found[row.part].as_ref().is_some_and(|found| !is_ours(row, found)));
         let taken: Vec<_> = others
             .map(|row| row.object(namespace, name))
-            .map(|object| format!("{object} already exists and was not created by this stack; choose another `name`, or delete it"))
+            .map(|object| {
+                format!(
+                    "{object} already exists and was not created by this stack; choose another \
+                `name`, or delete it"
+                )
+            })
             .collect();
         if !taken.is_empty() {
             return Err(Failure { kind: FailureKind::AlreadyExists, reasons: taken, partial: None });
         }
         if self.found.installation.is_some() {
             ctx.report.info(&format!(
-                "{namespace}/{name} of this stack already exists: it is taken over as it is, with its password and volumes"
+                "{namespace}/{name} of this stack already exists: it is taken over as it is, with its \
+                    password and volumes"
             ));
         } else if self.is_continued() {
             ctx.report.info(&format!("resuming the interrupted create of {namespace}/{name}"));
@@ -129,11 +147,17 @@ impl ExistingObjects {
     }
 }
 
-/// Refuses to write over what somebody else has made under the name of one of the cluster's objects: after an adoption, or when one was lost.
-/// What has a unique id in the state is not judged.
-pub(super) fn refuse_foreign(ctx: &Context, cluster: &ValidatedCluster, uids: &Uids, found: &Objects) -> Result<(), Failed> {
+/// Refuses to write over what somebody else has made under the name of one of the cluster's objects: after an
+/// adoption, or when one was lost. What has a unique id in the state is not judged.
+pub(super) fn refuse_foreign(
+    ctx: &Context,
+    cluster: &ValidatedCluster,
+    uids: &Uids,
+    found: &Objects,
+) -> Result<(), Failed> {
     let Naming { namespace, name, .. } = &cluster.naming;
-    let is_ours = |found: &Value| owner_urn(found).map_or_else(|| is_managed(found), |owner| owner == ctx.urn.0);
+    let is_ours =
+        |found: &Value| owner_urn(found).map_or_else(|| is_managed(found), |owner| owner == ctx.urn.0);
     let is_foreign = |row: &&Row| {
         let unknown = row.is_own() && row.is_wanted(cluster) && uids[row.part].is_none();
         unknown && found[row.part].as_ref().is_some_and(|found| !is_ours(found))
@@ -142,13 +166,25 @@ pub(super) fn refuse_foreign(ctx: &Context, cluster: &ValidatedCluster, uids: &U
         .iter()
         .filter(is_foreign)
         .map(|row| row.object(namespace, name))
-        .map(|object| format!("{object} already exists and was not created by this stack; it stays untouched: rename or delete it"))
+        .map(|object| {
+            format!(
+                "{object} already exists and was not created by this stack; it stays \
+            untouched: rename or delete it"
+            )
+        })
         .collect();
-    if reasons.is_empty() { Ok(()) } else { Err(Failure { kind: FailureKind::AlreadyExists, reasons, partial: None }) }
+    if reasons.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure { kind: FailureKind::AlreadyExists, reasons, partial: None })
+    }
 }
 
-/// The unique id of a namespace that this stack made for its cluster; `None` when there is none, or somebody else made it.
+/// The unique id of a namespace that this stack made for its cluster; `None` when there is none, or somebody
+/// else made it.
 pub(super) async fn own_namespace(api: &Api, urn: &Urn, namespace: &str) -> Result<Option<String>, Failed> {
-    let found = fetch(api, &ObjectRef::global(Kind::Namespace, namespace)).await.map_err(|error| error.to_failure())?;
+    let found = fetch(api, &ObjectRef::global(Kind::Namespace, namespace))
+        .await
+        .map_err(|error| error.to_failure())?;
     Ok(found.filter(|found| is_marked_by(found, urn)).as_ref().and_then(meta::owned_uid))
 }

@@ -18,7 +18,8 @@ use crate::resource::{Context, Failure, FailureKind, Function};
 pub struct GetClusterArgs {
     /// The cluster's name: that of its `ClickHouseInstallation`.
     pub name: String,
-    /// The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`.
+    /// The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else
+    /// `default`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
 }
@@ -66,14 +67,20 @@ impl Function for GetCluster {
     type Result = GetClusterResult;
 
     const TOKEN: &'static str = "clickhouse:kubernetes:getCluster";
-    const DOCS: &'static str = "Looks at a ClickHouse cluster that is there, whoever made it: the outputs that `Cluster` has, and how it fares at the moment. \
-                                Connection data comes from the cluster's Secret. Programs in TypeScript and Python should call `getClusterOutput` \
-                                (`get_cluster_output`): its result is secret, and that of the plain form, a password included, is not.";
+    const DOCS: &'static str = "Looks at a ClickHouse cluster that is there, whoever made it: the outputs \
+        that `Cluster` has, and how it fares at the moment. \
+                                Connection data comes from the cluster's Secret. Programs in TypeScript and \
+                                Python should call `getClusterOutput` \
+                                (`get_cluster_output`): its result is secret, and that of the plain form, a \
+                                password included, is not.";
 
     async fn invoke(&self, ctx: &Context, args: &GetClusterArgs) -> Result<GetClusterResult, Failure<()>> {
         let namespace = args.namespace.clone().unwrap_or_else(|| self.session.default_namespace());
         if !objects::is_plain(&args.name) {
-            return Err(Failure::new(FailureKind::Invalid, format!("`{}` is not a valid name of a cluster", args.name)));
+            return Err(Failure::new(
+                FailureKind::Invalid,
+                format!("`{}` is not a valid name of a cluster", args.name),
+            ));
         }
         let api = self.session.api(ctx);
         let selector = format!("clickhouse.altinity.com/chi={},clickhouse.altinity.com/ready=yes", args.name);
@@ -82,7 +89,12 @@ impl Function for GetCluster {
             objects::list_names(&api, Kind::Pod, Some(&namespace), &selector),
         );
         let seen = seen.map_err(|error| error.to_failure())?;
-        let missing = || Failure::new(FailureKind::Invalid, format!("there is no cluster `{}` in namespace `{namespace}`", args.name));
+        let missing = || {
+            Failure::new(
+                FailureKind::Invalid,
+                format!("there is no cluster `{}` in namespace `{namespace}`", args.name),
+            )
+        };
         let LiveState::Present(seen) = seen else { return Err(missing()) };
         let serving = serving.map_err(|error| error.to_failure())?;
         let status = seen.installation()["status"].clone();
@@ -91,8 +103,15 @@ impl Function for GetCluster {
             reasons: failure.reasons,
             partial: None,
         })?;
-        let texts =
-            |field: &str| status[field].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+        let texts = |field: &str| {
+            status[field]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
         Ok(GetClusterResult {
             phase: status["status"].as_str().unwrap_or_default().to_owned(),
             hosts_ready: u32::try_from(serving.len()).unwrap_or(u32::MAX),
@@ -116,7 +135,11 @@ mod tests {
         let function = GetCluster::new(fake.session());
         for (name, namespace) in [("db,app!=x", None), ("", None), ("db", Some("a/b"))] {
             let args = GetClusterArgs { name: name.to_owned(), namespace: namespace.map(str::to_owned) };
-            assert_eq!(function.invoke(&context().0, &args).await.unwrap_err().kind, FailureKind::Invalid, "{name}");
+            assert_eq!(
+                function.invoke(&context().0, &args).await.unwrap_err().kind,
+                FailureKind::Invalid,
+                "{name}"
+            );
         }
         assert!(fake.requests().is_empty());
     }

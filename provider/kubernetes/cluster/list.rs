@@ -29,16 +29,22 @@ pub struct ListClustersArgs {
 impl List for Cluster {
     type Query = ListClustersArgs;
 
-    async fn list(&self, ctx: &Context, query: &ListClustersArgs, limit: Option<usize>) -> Result<Vec<Listed>, Failure<()>> {
+    async fn list(
+        &self,
+        ctx: &Context,
+        query: &ListClustersArgs,
+        limit: Option<usize>,
+    ) -> Result<Vec<Listed>, Failure<()>> {
         let namespace = query.namespace.clone().unwrap_or_else(|| self.session.default_namespace());
         let namespace = (query.all_namespaces != Some(true)).then_some(namespace.as_str());
         let selector = query.label_selector.as_deref().unwrap_or_default();
         let found = objects::list_names(&self.session.api(ctx), Kind::Installation, namespace, selector)
             .await
             .map_err(|error| error.to_failure())?;
-        let listed = found
-            .into_iter()
-            .map(|object| Listed { id: format!("{}/{}", object.namespace.unwrap_or_default(), object.name), name: object.name });
+        let listed = found.into_iter().map(|object| Listed {
+            id: format!("{}/{}", object.namespace.unwrap_or_default(), object.name),
+            name: object.name,
+        });
         Ok(listed.take(limit.unwrap_or(usize::MAX)).collect())
     }
 }

@@ -1,5 +1,5 @@
-//! EFFECT: what is live of a cluster, for the guard: inputs tell what was asked for, and after a change that was only half made, or an
-//! edit by hand, that is not what there is to lose.
+//! EFFECT: what is live of a cluster, for the guard: inputs tell what was asked for, and after a change that
+//! was only half made, or an edit by hand, that is not what there is to lose.
 
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Looks at the cluster that `old` describes. Where its installation is gone, or never was, its volumes alone are what is live.
+    /// Looks at the cluster that `old` describes. Where its installation is gone, or never was, its volumes
+    /// alone are what is live.
     pub(super) async fn look(api: &Api, old: &ClusterArgs) -> Result<Self, Error> {
         Self::look_at_all(api, old).await.map(|(live, _)| live)
     }
@@ -46,10 +47,16 @@ impl Live {
     }
 
     /// The same, of the cluster that `rendered` was, whose objects have been read.
-    pub(super) async fn among(api: &Api, rendered: &ValidatedCluster, found: &Objects) -> Result<Self, Error> {
+    pub(super) async fn among(
+        api: &Api,
+        rendered: &ValidatedCluster,
+        found: &Objects,
+    ) -> Result<Self, Error> {
         let Naming { namespace, name, .. } = &rendered.naming;
         let shape = match &found.installation {
-            Some(installation) => Shape::of(installation, found.keeper.as_ref().filter(|_| rendered.keeper().is_some())),
+            Some(installation) => {
+                Shape::of(installation, found.keeper.as_ref().filter(|_| rendered.keeper().is_some()))
+            }
             None => Shape::rendered(rendered),
         };
         let (shape, claims) = settled(api, namespace, name, shape).await?;
@@ -66,22 +73,30 @@ impl Live {
         guard::refusals(&self.shape, to, new)
     }
 
-    /// The claims that never got a volume and ask for another class than in `to`: nothing is in them, and the operator makes them
-    /// again only when they are gone.
+    /// The claims that never got a volume and ask for another class than in `to`: nothing is in them, and the
+    /// operator makes them again only when they are gone.
     pub(super) fn stale_claims(&self, to: &Shape) -> Vec<&Value> {
-        let wanted = |name: &str| to.clickhouse.claims.get(name).or_else(|| to.keeper.as_ref()?.claims.get(name));
+        let wanted =
+            |name: &str| to.clickhouse.claims.get(name).or_else(|| to.keeper.as_ref()?.claims.get(name));
         let is_stale = |claim: &&Value| {
             let wanted = claim["metadata"]["name"].as_str().and_then(wanted);
             !shape::has_volume(claim)
-                && wanted
-                    .is_some_and(|wanted| wanted.class.is_some() && wanted.class.as_deref() != claim["spec"]["storageClassName"].as_str())
+                && wanted.is_some_and(|wanted| {
+                    wanted.class.is_some()
+                        && wanted.class.as_deref() != claim["spec"]["storageClassName"].as_str()
+                })
         };
         self.claims.iter().filter(is_stale).collect()
     }
 }
 
 /// What Check refuses, judged by what is live; as it is when nobody answers soon.
-pub(super) async fn reconsider(api: &Api, old: &ClusterArgs, new: &Known<ClusterArgs>, refusals: Vec<CheckFailure>) -> Vec<CheckFailure> {
+pub(super) async fn reconsider(
+    api: &Api,
+    old: &ClusterArgs,
+    new: &Known<ClusterArgs>,
+    refusals: Vec<CheckFailure>,
+) -> Vec<CheckFailure> {
     if refusals.is_empty() {
         return refusals;
     }
@@ -91,10 +106,18 @@ pub(super) async fn reconsider(api: &Api, old: &ClusterArgs, new: &Known<Cluster
     }
 }
 
-/// The shape with the volumes that it really has, and the volume claims of this cluster. Where these may not be read, the volumes are
-/// taken to be as the shape says.
-pub(super) async fn settled(api: &Api, namespace: &str, name: &str, mut shape: Shape) -> Result<(Shape, Vec<Value>), Error> {
-    let owners = [Some(Owner::Installation(name.to_owned())), shape.keeper.as_ref().map(|_| Owner::Keeper(name.to_owned()))];
+/// The shape with the volumes that it really has, and the volume claims of this cluster. Where these may not
+/// be read, the volumes are taken to be as the shape says.
+pub(super) async fn settled(
+    api: &Api,
+    namespace: &str,
+    name: &str,
+    mut shape: Shape,
+) -> Result<(Shape, Vec<Value>), Error> {
+    let owners = [
+        Some(Owner::Installation(name.to_owned())),
+        shape.keeper.as_ref().map(|_| Owner::Keeper(name.to_owned())),
+    ];
     let each = owners.into_iter().flatten().map(|owner| async move {
         let selector = owner.label();
         list(api, Kind::PersistentVolumeClaim, Some(namespace), &selector, |claim| Some(claim.clone())).await

@@ -34,9 +34,14 @@ pub(super) struct Before {
 
 /// The login that `cluster` is to have.
 ///
-/// A generated password is taken from the state, or from the Secret when an interrupted run has made it already; a new one
-/// is drawn only when there is none or another `passwordVersion` is asked for. Reads the user's own Secret, where one is named.
-pub(super) async fn resolve<S>(api: &Api, cluster: &ValidatedCluster, before: Before) -> Result<Login, Failure<S>> {
+/// A generated password is taken from the state, or from the Secret when an interrupted run has made it
+/// already; a new one is drawn only when there is none or another `passwordVersion` is asked for. Reads the
+/// user's own Secret, where one is named.
+pub(super) async fn resolve<S>(
+    api: &Api,
+    cluster: &ValidatedCluster,
+    before: Before,
+) -> Result<Login, Failure<S>> {
     match &cluster.access.credential {
         Credential::Given(password) => Ok(Login { password: Some(password.clone()), version: None }),
         Credential::Existing { secret, key } => {
@@ -44,10 +49,20 @@ pub(super) async fn resolve<S>(api: &Api, cluster: &ValidatedCluster, before: Be
             let found = objects::fetch(api, &object).await.map_err(|error: Error| error.to_failure())?;
             let password = found.as_ref().and_then(|found| decode(found, key));
             let missing = || {
-                let what = if found.is_some() { format!("{object} has no key `{key}`") } else { format!("{object} does not exist") };
-                Failure::new(FailureKind::Precondition, format!("{what}: create it, or correct `admin.existingSecret`"))
+                let what = if found.is_some() {
+                    format!("{object} has no key `{key}`")
+                } else {
+                    format!("{object} does not exist")
+                };
+                Failure::new(
+                    FailureKind::Precondition,
+                    format!("{what}: create it, or correct `admin.existingSecret`"),
+                )
             };
-            Ok(Login { password: Some(password.filter(|password| !password.is_empty()).ok_or_else(missing)?.into()), version: None })
+            Ok(Login {
+                password: Some(password.filter(|password| !password.is_empty()).ok_or_else(missing)?.into()),
+                version: None,
+            })
         }
         // What the state knows of it has been read where the installation points to.
         Credential::Foreign => Ok(Login { password: before.password, version: None }),
@@ -55,7 +70,10 @@ pub(super) async fn resolve<S>(api: &Api, cluster: &ValidatedCluster, before: Be
             let stored = || {
                 let secret = before.secret.as_ref()?;
                 let made_for = secret["metadata"]["annotations"][PASSWORD_VERSION_ANNOTATION].as_str();
-                (made_for == Some(version)).then(|| decode(secret, PASSWORD_KEY)).flatten().map(SecretString::from)
+                (made_for == Some(version))
+                    .then(|| decode(secret, PASSWORD_KEY))
+                    .flatten()
+                    .map(SecretString::from)
             };
             let known = before.password.clone().filter(|_| before.same_version).or_else(stored);
             if known.is_none() && before.overridden && before.password.is_none() {
@@ -105,7 +123,11 @@ mod tests {
     fn a_generated_password_is_long_plain_and_never_the_same() {
         let passwords: BTreeSet<_> = (0..50).map(|_| generate().expose_secret().to_owned()).collect();
         assert_eq!(passwords.len(), 50);
-        assert!(passwords.iter().all(|password| password.len() == 32 && password.chars().all(|c| c.is_ascii_alphanumeric())));
+        assert!(
+            passwords
+                .iter()
+                .all(|password| password.len() == 32 && password.chars().all(|c| c.is_ascii_alphanumeric()))
+        );
     }
 
     #[test]

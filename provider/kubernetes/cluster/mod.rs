@@ -1,7 +1,7 @@
 //! `clickhouse:kubernetes:Cluster`: a whole ClickHouse cluster as one resource.
 //!
-//! Inputs go straight down: [`args`] → [`validate`] → [`manifest`] → [`rollout`] (the only writer) → [`outputs`].
-//! What comes back from the API server goes up through [`adopt`] into inputs again.
+//! Inputs go straight down: [`args`] → [`validate`] → [`manifest`] → [`rollout`] (the only writer) →
+//! [`outputs`]. What comes back from the API server goes up through [`adopt`] into inputs again.
 
 mod address;
 mod adopt;
@@ -50,7 +50,9 @@ use crate::kubernetes::client::Session;
 use crate::kubernetes::error::{Error, Reach};
 use crate::kubernetes::meta;
 use crate::property::path::PropertyPath;
-use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Preview, Resource};
+use crate::resource::{
+    Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Preview, Resource,
+};
 
 /// How long a create or an update takes at most, when `customTimeouts` say nothing.
 const ROLLOUT_TIMEOUT: Duration = Duration::from_secs(20 * 60);
@@ -86,11 +88,14 @@ impl Resource for Cluster {
         old: Option<&ClusterArgs>,
         new: &Known<ClusterArgs>,
     ) -> Result<ClusterArgs, Vec<CheckFailure>> {
-        let filled = defaults::fill(&ctx.urn, autonaming, &self.session.default_namespace(), old, new).map_err(|failure| vec![failure])?;
+        let filled = defaults::fill(&ctx.urn, autonaming, &self.session.default_namespace(), old, new)
+            .map_err(|failure| vec![failure])?;
         let known = Known { value: filled, unknown: new.unknown.clone() };
         let mut failures = validate::program(&known, old);
         // The first thing that is wrong with a property is told.
-        for problem in guard::overridden_hosts(old, &known).into_iter().chain(overrides::conflicts(new, &known.value)) {
+        for problem in
+            guard::overridden_hosts(old, &known).into_iter().chain(overrides::conflicts(new, &known.value))
+        {
             if !failures.iter().any(|failure| failure.path == problem.path) {
                 failures.push(problem);
             }
@@ -106,7 +111,11 @@ impl Resource for Cluster {
         diff::diff(old, old_state, new)
     }
 
-    async fn preview_create(&self, ctx: &Context, new: &Known<ClusterArgs>) -> Result<Preview<ClusterState>, Failed> {
+    async fn preview_create(
+        &self,
+        ctx: &Context,
+        new: &Known<ClusterArgs>,
+    ) -> Result<Preview<ClusterState>, Failed> {
         let mut cluster = validate::validate(new)?;
         if new.unknown.is_empty() {
             cluster = Box::pin(dry_run::create(&self.session.api(ctx), ctx, new, cluster)).await?;
@@ -129,9 +138,13 @@ impl Resource for Cluster {
         there.refuse_unowned(ctx, &cluster)?;
         let (kept, growing) = Box::pin(there.take_over(&api, ctx, &Known::all(new.clone()))).await?;
         let cluster = validate::validate(&kept)?;
-        let kubernetes = Box::pin(kube_context::verified(&api, &cluster.naming.namespace, None)).await.map_err(failed)?;
-        let before =
-            login::Before { secret: there.secret().cloned(), overridden: login::is_overridden(&cluster), ..login::Before::default() };
+        let kubernetes =
+            Box::pin(kube_context::verified(&api, &cluster.naming.namespace, None)).await.map_err(failed)?;
+        let before = login::Before {
+            secret: there.secret().cloned(),
+            overridden: login::is_overridden(&cluster),
+            ..login::Before::default()
+        };
         let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
         let rollout = Rollout {
             ctx,
@@ -139,7 +152,12 @@ impl Resource for Cluster {
             cluster: &cluster,
             login,
             deadline,
-            facts: ServerFacts { uids: there.uids(), address: None, kubernetes, incarnation: there.incarnation() },
+            facts: ServerFacts {
+                uids: there.uids(),
+                address: None,
+                kubernetes,
+                incarnation: there.incarnation(),
+            },
             owns_namespace: there.owns_namespace(&ctx.urn, &cluster),
             exists: there.is_continued(),
             incarnation: Some(task::new_id()),
@@ -164,8 +182,14 @@ impl Resource for Cluster {
         let new = &Known { value: new.value.running(version), unknown: new.unknown.clone() };
         let cluster = validate::validate(new)?;
         let login = login::known(&cluster, old_state.filter(|_| new.value.has_password_of(old)));
-        if ["name", "namespace", "clusterName"].iter().any(|path| new.unknown.contains(&PropertyPath::from(*path))) {
-            ctx.report.info("the name, namespace or clusterName is not known yet; if it changes, the update is refused, since the data would be left behind");
+        if ["name", "namespace", "clusterName"]
+            .iter()
+            .any(|path| new.unknown.contains(&PropertyPath::from(*path)))
+        {
+            ctx.report.info(
+                "the name, namespace or clusterName is not known yet; if it changes, the update \
+                is refused, since the data would be left behind",
+            );
         }
         let (mut from, to) = (Shape::last(old), Shape::rendered(&cluster));
         effects::tell(ctx, &from, &to, new);
@@ -188,7 +212,8 @@ impl Resource for Cluster {
         }
         let kept = ServerFacts::recorded(old_state);
         let mut unknown = aspects::unknown_outputs(new);
-        let mut facts = ServerFacts { address: kept.address.filter(|_| old.ingress == new.value.ingress), ..kept };
+        let mut facts =
+            ServerFacts { address: kept.address.filter(|_| old.ingress == new.value.ingress), ..kept };
         for row in TABLE.iter().filter(|row| row.is_own() && !row.is_wanted(&cluster)) {
             facts.uids[row.part] = None;
         }
@@ -206,23 +231,31 @@ impl Resource for Cluster {
         old_state: Option<&ClusterState>,
         new: &ClusterArgs,
     ) -> Result<ClusterState, Failed> {
-        let (old, new) = (&old.as_they_ran(old_state), &new.running(old_state.map(ClusterState::version_to_run)));
+        let (old, new) =
+            (&old.as_they_ran(old_state), &new.running(old_state.map(ClusterState::version_to_run)));
         let cluster = validate::validate(&Known::all(new.clone()))?;
         let deadline = ctx.deadline(ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
         let mut facts = ServerFacts { address: None, ..ServerFacts::recorded(old_state) };
         // An error before the first write leaves the state as it was.
-        let here = Box::pin(kube_context::verified(&api, &cluster.naming.namespace, facts.kubernetes.as_ref())).await;
+        let here =
+            Box::pin(kube_context::verified(&api, &cluster.naming.namespace, facts.kubernetes.as_ref()))
+                .await;
         facts.kubernetes = here.map_err(|error| error.to_failure())?.or(facts.kubernetes);
         let Naming { namespace, name, .. } = &cluster.naming;
-        let deletion = delete::Deletion { ctx, api: &api, deadline, namespace, name, args: Some(old), state: old_state };
+        let deletion =
+            delete::Deletion { ctx, api: &api, deadline, namespace, name, args: Some(old), state: old_state };
         // A future of its own: none of it is needed for the wait, and a thousand clusters can change at once.
         let prepared = async {
-            // What is there may be more than the inputs of the last run tell: after a change that was half made, or an edit by hand.
+            // What is there may be more than the inputs of the last run tell: after a change that was half
+            // made, or an edit by hand.
             let described = validate::last_anyway(old);
             let asks = |row: &Row| row.is_wanted(&cluster) || row.is_own() && row.is_wanted(&described);
-            let found = Box::pin(objects::read(&api, namespace, name, false, asks)).await.map_err(|error| error.to_failure())?;
-            let live = Box::pin(Live::among(&api, &described, &found)).await.map_err(|error| error.to_failure())?;
+            let found = Box::pin(objects::read(&api, namespace, name, false, asks))
+                .await
+                .map_err(|error| error.to_failure())?;
+            let live =
+                Box::pin(Live::among(&api, &described, &found)).await.map_err(|error| error.to_failure())?;
             let (known, to) = (Known::all(new.clone()), Shape::rendered(&cluster));
             CheckFailure::none(live.refusals(&to, &known))?;
             Box::pin(survey::expandable(&api, live.shape(), &to, &known)).await?;
@@ -237,7 +270,11 @@ impl Resource for Cluster {
             };
             let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
             if cluster.naming.create_namespace && facts.uids.create_interrupted() {
-                facts.uids.namespace = found.namespace.as_ref().filter(|found| is_marked_by(found, &ctx.urn)).and_then(meta::owned_uid);
+                facts.uids.namespace = found
+                    .namespace
+                    .as_ref()
+                    .filter(|found| is_marked_by(found, &ctx.urn))
+                    .and_then(meta::owned_uid);
             }
             let owns_namespace = cluster.naming.create_namespace && facts.uids.namespace.is_some();
             Box::pin(deletion.claims(&live.stale_claims(&to))).await?;
@@ -289,13 +326,15 @@ impl Resource for Cluster {
                 _ => Ok((there, here)),
             }
         };
-        let (there, here) = Box::pin(looked).await.map_or_else(|error| (Err(error), None), |(there, here)| (Ok(there), here));
+        let (there, here) =
+            Box::pin(looked).await.map_or_else(|error| (Err(error), None), |(there, here)| (Ok(there), here));
         match there {
             Ok(LiveState::Absent) => Ok(None),
             Ok(LiveState::WithoutInstallation(rest)) => Ok(rest.found(ctx, id, old, old_state)),
             Ok(LiveState::Present(seen)) if old_state.is_some_and(|state| !seen.matches(state)) => {
                 ctx.report.warn(&format!(
-                    "ClickHouseInstallation {namespace}/{name} was not created by this stack, so the cluster counts as deleted; to adopt it run \
+                    "ClickHouseInstallation {namespace}/{name} was not created by this stack, so the cluster \
+                        counts as deleted; to adopt it run \
                      `pulumi import {} {} {namespace}/{name}`",
                     Self::TOKEN,
                     ctx.urn.name()
@@ -308,22 +347,40 @@ impl Resource for Cluster {
                 Ok(Some(found))
             }
             Err(error) if error.reach() == Reach::NoServer && self.session.is_given_up().await => {
-                ctx.report.warn(&format!("{error}; `deleteUnreachable` is set, so the cluster is dropped from the state"));
+                ctx.report.warn(&format!(
+                    "{error}; `deleteUnreachable` is set, so the cluster is dropped from the state"
+                ));
                 Ok(None)
             }
             Err(error) => Err(error.to_failure()),
         }
     }
 
-    async fn delete(&self, ctx: &Context, id: &str, old: Option<&ClusterArgs>, old_state: Option<&ClusterState>) -> Result<(), Failed> {
+    async fn delete(
+        &self,
+        ctx: &Context,
+        id: &str,
+        old: Option<&ClusterArgs>,
+        old_state: Option<&ClusterState>,
+    ) -> Result<(), Failed> {
         let (namespace, name) = names::place(id, || self.session.default_namespace())?;
         let deadline = ctx.deadline(DELETE_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
-        let deletion = delete::Deletion { ctx, api: &api, deadline, namespace: &namespace, name: &name, args: old, state: old_state };
+        let deletion = delete::Deletion {
+            ctx,
+            api: &api,
+            deadline,
+            namespace: &namespace,
+            name: &name,
+            args: old,
+            state: old_state,
+        };
         match deletion.run().await {
             Err(failure) if failure.kind == FailureKind::NoServer && self.session.is_given_up().await => {
-                ctx.report
-                    .warn(&format!("{}; `deleteUnreachable` is set, so the cluster is dropped from the state", failure.reasons.join("; ")));
+                ctx.report.warn(&format!(
+                    "{}; `deleteUnreachable` is set, so the cluster is dropped from the state",
+                    failure.reasons.join("; ")
+                ));
                 Ok(())
             }
             result => result,

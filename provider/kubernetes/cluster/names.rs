@@ -1,11 +1,13 @@
-//! Every name that a cluster's objects have, from the cluster's own. The operator's patterns are those of its 0.25.
+//! Every name that a cluster's objects have, from the cluster's own. The operator's patterns are those of its
+//! 0.25.
 
 use sha2::{Digest, Sha256};
 
 use crate::resource::{Failure, FailureKind, Urn};
 
-/// At most as many characters have `name` and `clusterName` together: the operator's longest derived label value,
-/// `chi-<name>-<clusterName>-S-R` and a revision hash, must fit into 63 for each of as many hosts as are supported.
+/// At most as many characters have `name` and `clusterName` together: the operator's longest derived label
+/// value, `chi-<name>-<clusterName>-S-R` and a revision hash, must fit into 63 for each of as many hosts as
+/// are supported.
 pub(super) const NAME_BUDGET: usize = 40;
 /// At most as many characters the operator takes for a cluster name.
 pub(super) const CLUSTER_NAME_LENGTH: usize = 15;
@@ -14,9 +16,9 @@ pub(super) const DEFAULT_CLUSTER_NAME: &str = "cluster";
 
 const AUTONAME_DIGITS: usize = 7;
 
-/// The name of a cluster that the program gives none: its resource's name, made fit for Kubernetes and cut to `budget`, and
-/// 7 hex digits that depend on the URN alone. So the preview tells the name that `up` will use, and a create that was
-/// interrupted finds what it had made.
+/// The name of a cluster that the program gives none: its resource's name, made fit for Kubernetes and cut to
+/// `budget`, and 7 hex digits that depend on the URN alone. So the preview tells the name that `up` will use,
+/// and a create that was interrupted finds what it had made.
 pub(super) fn autoname(urn: &Urn, budget: usize) -> String {
     let fit = fit(urn.name());
     let room = budget.saturating_sub(AUTONAME_DIGITS + 1).min(fit.len());
@@ -29,11 +31,16 @@ pub(super) fn autoname(urn: &Urn, budget: usize) -> String {
 
 /// `text` in lower case, with `-` for what Kubernetes names can't have, beginning with a letter.
 pub(super) fn fit(text: &str) -> String {
-    let mapped: String = text.to_lowercase().chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' }).collect();
+    let mapped: String = text
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' })
+        .collect();
     mapped.trim_start_matches(|c: char| !c.is_ascii_lowercase()).trim_end_matches('-').to_owned()
 }
 
-/// A name cut to `budget` characters in its middle, so that what tells it from others, which is mostly at its end, stays.
+/// A name cut to `budget` characters in its middle, so that what tells it from others, which is mostly at its
+/// end, stays.
 pub(super) fn cut(name: &str, budget: usize) -> String {
     if name.len() <= budget {
         return name.to_owned();
@@ -71,13 +78,19 @@ pub(super) fn fqdn(service: &str, namespace: &str, domain: &str) -> String {
 }
 
 /// Namespace and name of an id: `namespace/name`, or `name` in the default namespace.
-pub(super) fn place<S>(id: &str, default_namespace: impl FnOnce() -> String) -> Result<(String, String), Failure<S>> {
+pub(super) fn place<S>(
+    id: &str,
+    default_namespace: impl FnOnce() -> String,
+) -> Result<(String, String), Failure<S>> {
     let (namespace, name) = match id.split_once('/') {
         Some((namespace, name)) => (namespace.to_owned(), name),
         None => (default_namespace(), id),
     };
     if namespace.is_empty() || name.is_empty() || name.contains('/') {
-        let reason = format!("`{id}` is not a valid id of a cluster: write `namespace/name`, or `name` for the default namespace");
+        let reason = format!(
+            "`{id}` is not a valid id of a cluster: write `namespace/name`, or `name` for the default \
+                namespace"
+        );
         return Err(Failure::new(FailureKind::Invalid, reason));
     }
     Ok((namespace, name.to_owned()))
@@ -97,7 +110,10 @@ mod tests {
         let name = autoname(&urn("db"), 33);
         assert_eq!(name, autoname(&urn("db"), 33));
         assert!(name.starts_with("db-") && name.len() == 10, "{name}");
-        assert_ne!(name, autoname(&Urn("urn:pulumi:prod::shop::clickhouse:kubernetes:Cluster::db".into()), 33));
+        assert_ne!(
+            name,
+            autoname(&Urn("urn:pulumi:prod::shop::clickhouse:kubernetes:Cluster::db".into()), 33)
+        );
     }
 
     #[test]
@@ -125,10 +141,15 @@ mod tests {
 
     #[test]
     fn autoname_is_fit_for_kubernetes_and_within_the_budget() {
-        for name in ["My_Data Base", "9lives", "___", "a-very-long-resource-name-that-goes-on-and-on", "über"] {
+        for name in ["My_Data Base", "9lives", "___", "a-very-long-resource-name-that-goes-on-and-on", "über"]
+        {
             let made = autoname(&urn(name), 25);
             assert!(made.len() <= 25 && made.starts_with(|c: char| c.is_ascii_lowercase()), "{made}");
-            assert!(made.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') && !made.contains("--"), "{made}");
+            assert!(
+                made.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+                    && !made.contains("--"),
+                "{made}"
+            );
         }
     }
 }

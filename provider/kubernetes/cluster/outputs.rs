@@ -53,11 +53,15 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, facts: &ServerF
     let Naming { name, namespace, cluster_name, cluster_domain, .. } = &cluster.naming;
     let username = &cluster.access.username;
     let Shape { clickhouse, keeper, shard_services, .. } = Shape::rendered(cluster);
-    // An adopted cluster is reached by the operator's own Service, as long as it is not to be reached from outside.
+    // An adopted cluster is reached by the operator's own Service, as long as it is not to be reached from
+    // outside.
     let service = if cluster.has_service() { name } else { &clickhouse.service };
     let hostname = names::fqdn(service, namespace, cluster_domain);
     let endpoints = address::endpoints(&hostname);
-    let connection = login.password.as_ref().map(|password| address::connection(&endpoints, username, password.expose_secret()));
+    let connection = login
+        .password
+        .as_ref()
+        .map(|password| address::connection(&endpoints, username, password.expose_secret()));
     ClusterState {
         wanted_version: None,
         name: name.clone(),
@@ -77,7 +81,11 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, facts: &ServerF
         shard_services,
         keeper: keeper.map(|keeper| KeeperState {
             name: name.clone(),
-            endpoints: keeper.hosts.iter().map(|member| format!("{}:{}", keeper.fqdn(&member.service), COORDINATION_PORT)).collect(),
+            endpoints: keeper
+                .hosts
+                .iter()
+                .map(|member| format!("{}:{}", keeper.fqdn(&member.service), COORDINATION_PORT))
+                .collect(),
             service: keeper.service,
         }),
         port_forward_command: format!(
@@ -98,20 +106,37 @@ fn external(cluster: &ValidatedCluster, facts: &ServerFacts) -> Option<External>
     let address = facts.address.clone().filter(|_| ingress.kind == IngressType::LoadBalancer);
     // A node port's number and the nodes' addresses are the cluster's business: nothing here would stay true.
     let reachable_as = ingress.hostname.clone().or_else(|| address.clone());
-    Some(External { hostname: ingress.hostname.clone(), address, endpoints: reachable_as.map(|host| address::endpoints(&host)) })
+    Some(External {
+        hostname: ingress.hostname.clone(),
+        address,
+        endpoints: reachable_as.map(|host| address::endpoints(&host)),
+    })
 }
 
 fn host(installation: &Installation, host: &shape::Host) -> Host {
-    Host { name: host.name.clone(), shard: host.shard, replica: host.replica, fqdn: installation.fqdn(&host.service), pod: host.pod() }
+    Host {
+        name: host.name.clone(),
+        shard: host.shard,
+        replica: host.replica,
+        fqdn: installation.fqdn(&host.service),
+        pod: host.pod(),
+    }
 }
 
-/// The outputs of a preview: a password that is not there yet, and an address that nobody has given yet, are unknown.
-pub(super) fn preview(cluster: &ValidatedCluster, login: &Login, facts: &ServerFacts, mut unknown: Paths) -> Preview<ClusterState> {
+/// The outputs of a preview: a password that is not there yet, and an address that nobody has given yet, are
+/// unknown.
+pub(super) fn preview(
+    cluster: &ValidatedCluster,
+    login: &Login,
+    facts: &ServerFacts,
+    mut unknown: Paths,
+) -> Preview<ClusterState> {
     if login.password.is_none() {
         unknown.extend(["password", "connection"].map(PropertyPath::from));
     }
     let state = outputs(cluster, login, facts);
-    let waits_for_address = cluster.ingress.ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer);
+    let waits_for_address =
+        cluster.ingress.ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer);
     if waits_for_address && facts.address.is_none() {
         unknown.insert("external.address".into());
         if cluster.ingress.ingress.as_ref().is_some_and(|ingress| ingress.hostname.is_none()) {

@@ -1,5 +1,5 @@
-//! Inputs that an override undoes. Found by rendering, not by a list of inputs: with and without the overrides, and with another
-//! value of the input. Pure.
+//! Inputs that an override undoes. Found by rendering, not by a list of inputs: with and without the
+//! overrides, and with another value of the input. Pure.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::kubernetes::quantity;
 use crate::property::path::{PropertyPath, Segment};
 use crate::resource::{CheckFailure, Known};
 
-/// Inputs that no override can undo: they name the cluster, stand in other objects than the two installations, or say how things
-/// are done.
+/// Inputs that no override can undo: they name the cluster, stand in other objects than the two
+/// installations, or say how things are done.
 const APART: [&str; 11] = [
     "name",
     "namespace",
@@ -55,16 +55,18 @@ enum Step {
     Named(String),
 }
 
-/// The inputs that the program gives (`given`, before defaults are filled in) and that an override undoes, each with the place of the
-/// override. `filled` are the same inputs with their defaults.
+/// The inputs that the program gives (`given`, before defaults are filled in) and that an override undoes,
+/// each with the place of the override. `filled` are the same inputs with their defaults.
 pub(super) fn conflicts(given: &Known<ClusterArgs>, filled: &ClusterArgs) -> Vec<CheckFailure> {
     if filled.overrides.chi_overrides.is_none() && filled.overrides.chk_overrides.is_none() {
         return Vec::new();
     }
     let plain = ClusterArgs { overrides: OverridesArgs::default(), ..filled.clone() };
     let (rendered, overridden) = (render(&plain, given), render(filled, given));
-    let mut found: Vec<_> =
-        of_password(given, filled, &overridden).into_iter().chain(of_cluster_name(given, filled, &overridden)).collect();
+    let mut found: Vec<_> = of_password(given, filled, &overridden)
+        .into_iter()
+        .chain(of_cluster_name(given, filled, &overridden))
+        .collect();
     let said = leaves(&rendered);
     let undone: Vec<_> = said
         .iter()
@@ -76,19 +78,28 @@ pub(super) fn conflicts(given: &Known<ClusterArgs>, filled: &ClusterArgs) -> Vec
     }
     let Ok(inputs) = serde_json::to_value(&plain) else { return found };
     for (path, value) in inputs_of(given) {
-        let candidates: Vec<_> = undone.iter().filter(|(_, said, now)| mentions(said, &value) && !still_says(said, now, &value)).collect();
+        let candidates: Vec<_> = undone
+            .iter()
+            .filter(|(_, said, now)| mentions(said, &value) && !still_says(said, now, &value))
+            .collect();
         if candidates.is_empty() {
             continue;
         }
         let Some(otherwise) = with_another(&inputs, &path, &value, given, &rendered) else { continue };
-        let follows = |place: &Place, said: &Value| otherwise.get(place) != Some(said) && mentions(said, &value);
+        let follows =
+            |place: &Place, said: &Value| otherwise.get(place) != Some(said) && mentions(said, &value);
         let undone: Vec<_> = candidates.into_iter().filter(|(place, said, _)| follows(place, said)).collect();
         let replaced = undone.iter().find(|(_, _, now)| !now.is_null());
         // What is removed in one place may still be said in another.
-        let removed = undone.first().filter(|_| said.iter().filter(|(place, said)| follows(place, said)).count() == undone.len());
+        let removed = undone
+            .first()
+            .filter(|_| said.iter().filter(|(place, said)| follows(place, said)).count() == undone.len());
         if let Some((place, _, now)) = replaced.or(removed) {
             let verb = if now.is_null() { "removes" } else { "replaces" };
-            found.push(CheckFailure { reason: format!("`{}` {verb} what `{path}` says: remove one of them", told(place)), path });
+            found.push(CheckFailure {
+                reason: format!("`{}` {verb} what `{path}` says: remove one of them", told(place)),
+                path,
+            });
         }
     }
     found
@@ -98,7 +109,9 @@ pub(super) fn conflicts(given: &Known<ClusterArgs>, filled: &ClusterArgs) -> Vec
 fn of_password(given: &Known<ClusterArgs>, filled: &ClusterArgs, overridden: &Value) -> Option<CheckFailure> {
     let admin = filled.access.admin.as_ref()?;
     let username = admin.username.as_deref()?;
-    let is_given = |path: &str, known: bool| known || given.unknown.iter().any(|unknown| PropertyPath::from(path).contains(unknown));
+    let is_given = |path: &str, known: bool| {
+        known || given.unknown.iter().any(|unknown| PropertyPath::from(path).contains(unknown))
+    };
     let inputs = [
         ("admin.password", admin.password.is_some()),
         ("admin.existingSecret", admin.existing_secret.is_some()),
@@ -107,30 +120,49 @@ fn of_password(given: &Known<ClusterArgs>, filled: &ClusterArgs, overridden: &Va
     let (path, _) = inputs.into_iter().find(|(path, known)| is_given(path, *known))?;
     let has_own = Shape::of(&overridden["chiOverrides"], None).users.contains(username);
     (has_own && !given.is_unknown(&PropertyPath::from("admin.username"))).then(|| {
-        CheckFailure::new(path, format!("`chiOverrides.configuration.users` gives `{username}` another password: remove one of them"))
+        CheckFailure::new(
+            path,
+            format!(
+                "`chiOverrides.configuration.users` gives `{username}` another password: remove one of them"
+            ),
+        )
     })
 }
 
 /// A cluster that is not there any more.
-fn of_cluster_name(given: &Known<ClusterArgs>, filled: &ClusterArgs, overridden: &Value) -> Option<CheckFailure> {
-    let name = given.value.naming.cluster_name.as_ref().filter(|name| filled.naming.cluster_name.as_ref() == Some(name))?;
+fn of_cluster_name(
+    given: &Known<ClusterArgs>,
+    filled: &ClusterArgs,
+    overridden: &Value,
+) -> Option<CheckFailure> {
+    let name = given
+        .value
+        .naming
+        .cluster_name
+        .as_ref()
+        .filter(|name| filled.naming.cluster_name.as_ref() == Some(name))?;
     let clusters = overridden["chiOverrides"]["spec"]["configuration"]["clusters"].as_array()?;
     let is_there = clusters.iter().any(|cluster| cluster.get("name").is_none_or(|found| found == name));
     (!is_there).then(|| {
         CheckFailure::new(
             "clusterName",
-            "`chiOverrides.configuration.clusters` removes the cluster that `clusterName` names: remove one of them",
+            "`chiOverrides.configuration.clusters` removes the cluster that `clusterName` names: remove one \
+                of them",
         )
     })
 }
 
 /// Both installations, under the names of their overrides.
 fn render(args: &ClusterArgs, given: &Known<ClusterArgs>) -> Value {
-    let (installation, keeper) = manifest::installations(&validate::anyway(&Known { value: args.clone(), unknown: given.unknown.clone() }));
+    let (installation, keeper) = manifest::installations(&validate::anyway(&Known {
+        value: args.clone(),
+        unknown: given.unknown.clone(),
+    }));
     json!({"chiOverrides": installation, "chkOverrides": keeper})
 }
 
-/// What is rendered when the input at `path` has another value than `value`; `None` when no other value makes a difference.
+/// What is rendered when the input at `path` has another value than `value`; `None` when no other value makes
+/// a difference.
 fn with_another(
     inputs: &Value,
     path: &PropertyPath,
@@ -150,19 +182,24 @@ fn with_another(
 fn others(value: &Value) -> Vec<Value> {
     match value {
         Value::Bool(value) => vec![json!(!value)],
-        Value::Number(number) => number.as_u64().into_iter().flat_map(|number| [number + 1, number + 2]).map(Value::from).collect(),
+        Value::Number(number) => {
+            number.as_u64().into_iter().flat_map(|number| [number + 1, number + 2]).map(Value::from).collect()
+        }
         Value::String(text) => {
             let words = WORDS.iter().filter(|word| *word != text).map(|word| (*word).to_owned());
             [format!("{text}x"), format!("x{text}")].into_iter().chain(words).map(Value::from).collect()
         }
         Value::Array(elements) => {
             let Some(first) = elements.first() else { return Vec::new() };
-            let with = |other| Value::Array(std::iter::once(other).chain(elements.iter().skip(1).cloned()).collect());
+            let with = |other| {
+                Value::Array(std::iter::once(other).chain(elements.iter().skip(1).cloned()).collect())
+            };
             others(first).into_iter().map(with).collect()
         }
         Value::Object(fields) => {
             let Some((key, first)) = fields.iter().next() else { return Vec::new() };
-            let with = |other| Value::Object(fields.clone().into_iter().chain([(key.clone(), other)]).collect());
+            let with =
+                |other| Value::Object(fields.clone().into_iter().chain([(key.clone(), other)]).collect());
             others(first).into_iter().map(with).collect()
         }
         Value::Null => Vec::new(),
@@ -194,7 +231,8 @@ fn at<'a>(value: &'a mut Value, path: &PropertyPath) -> Option<&'a mut Value> {
     })
 }
 
-/// Everything that is said in the specifications, by its place. A list whose elements have no names is one thing.
+/// Everything that is said in the specifications, by its place. A list whose elements have no names is one
+/// thing.
 fn leaves(rendered: &Value) -> BTreeMap<Place, Value> {
     fn collect(place: &Place, value: &Value, found: &mut BTreeMap<Place, Value>) {
         let below = |step| place.iter().cloned().chain([step]).collect::<Place>();
@@ -228,8 +266,8 @@ fn merge_key(place: &Place, elements: &[Value]) -> Option<&'static str> {
     manifest::merge_key(list, elements)
 }
 
-/// What stands at `place` now; null when it was removed. `None` when a named thing that it stood in is gone: nothing is said in the
-/// place of what was said there.
+/// What stands at `place` now; null when it was removed. `None` when a named thing that it stood in is gone:
+/// nothing is said in the place of what was said there.
 fn now<'a>(overridden: &'a Value, place: &Place) -> Option<&'a Value> {
     let (overrides, steps) = place.split_first()?;
     let Step::Key(overrides) = overrides else { return None };
@@ -269,17 +307,17 @@ fn scalars(value: &Value) -> Vec<&Value> {
 
 /// Whether a part of what an input says is in what is rendered.
 fn mentions(rendered: &Value, input: &Value) -> bool {
-    scalars(input).into_iter().any(|input| scalars(rendered).into_iter().any(|rendered| says(rendered, input)))
+    scalars(input)
+        .into_iter()
+        .any(|input| scalars(rendered).into_iter().any(|rendered| says(rendered, input)))
 }
 
 /// Whether everything that an input says and that was rendered is there now, too, in the same way.
 fn still_says(said: &Value, now: &Value, input: &Value) -> bool {
     let (said, now) = (scalars(said), scalars(now));
-    scalars(input).into_iter().all(
-        |input| {
-            if said.contains(&input) { now.contains(&input) } else { now.iter().any(|now| says(now, input)) }
-        },
-    )
+    scalars(input).into_iter().all(|input| {
+        if said.contains(&input) { now.contains(&input) } else { now.iter().any(|now| says(now, input)) }
+    })
 }
 
 fn says(rendered: &Value, input: &Value) -> bool {
@@ -287,7 +325,9 @@ fn says(rendered: &Value, input: &Value) -> bool {
         (word, Value::Bool(input)) => yes_or_no(word) == Some(*input),
         // Rendered as a part of something, as a version is; or taken apart, as `host:port` is.
         (Value::String(rendered), Value::String(input)) => {
-            !input.is_empty() && !rendered.is_empty() && (rendered.contains(input.as_str()) || input.contains(rendered.as_str()))
+            !input.is_empty()
+                && !rendered.is_empty()
+                && (rendered.contains(input.as_str()) || input.contains(rendered.as_str()))
         }
         (rendered, input) => rendered == input,
     }
@@ -297,7 +337,9 @@ fn says(rendered: &Value, input: &Value) -> bool {
 fn told(place: &Place) -> String {
     place.iter().fold(String::new(), |told, step| match step {
         Step::Named(name) => format!("{told}[{name}]"),
-        Step::Key(key) if key.is_empty() || key.contains(['.', '[', ']', '"', '/']) => format!("{told}[\"{key}\"]"),
+        Step::Key(key) if key.is_empty() || key.contains(['.', '[', ']', '"', '/']) => {
+            format!("{told}[\"{key}\"]")
+        }
         Step::Key(key) if told.is_empty() => key.clone(),
         Step::Key(key) => format!("{told}.{key}"),
     })

@@ -21,7 +21,8 @@ use crate::resource::{Autonaming, Context, Failure, FailureKind, Found, Known, P
 pub(super) enum LiveState {
     /// Nothing of it exists.
     Absent,
-    /// Its installation does not exist, but other objects of this provider's do: it was not made yet, or was deleted by hand.
+    /// Its installation does not exist, but other objects of this provider's do: it was not made yet, or was
+    /// deleted by hand.
     WithoutInstallation(Remnants),
     /// The cluster.
     Present(Box<LiveCluster>),
@@ -41,8 +42,8 @@ pub(super) struct LiveCluster {
     password: Option<SecretString>,
 }
 
-/// Reads a cluster's objects; one with its mark that this provider did not make is not one of them. What inputs and outputs don't have is
-/// not looked for, unless nothing is known.
+/// Reads a cluster's objects; one with its mark that this provider did not make is not one of them. What
+/// inputs and outputs don't have is not looked for, unless nothing is known.
 pub(super) async fn live_state(
     api: &Api,
     namespace: &str,
@@ -60,11 +61,19 @@ pub(super) async fn live_state(
         found[row.part].take_if(|found| !is_marked(found));
     }
     let Some(installation) = found.installation.take() else {
-        return Ok(if found.secret.is_some() { LiveState::WithoutInstallation(Remnants(found)) } else { LiveState::Absent });
+        return Ok(if found.secret.is_some() {
+            LiveState::WithoutInstallation(Remnants(found))
+        } else {
+            LiveState::Absent
+        });
     };
     let adopted = old.and_then(ClusterArgs::adopted).cloned();
     let live = Live::new(installation, found.keeper.take(), found.service.take(), adopted);
-    let password = if live.adopted.is_some() { Box::pin(foreign_password(api, namespace, live.spec())).await } else { None };
+    let password = if live.adopted.is_some() {
+        Box::pin(foreign_password(api, namespace, live.spec())).await
+    } else {
+        None
+    };
     Ok(LiveState::Present(Box::new(LiveCluster { live, others: found, password })))
 }
 
@@ -81,7 +90,8 @@ async fn foreign_password(api: &Api, namespace: &str, spec: &Value) -> Option<Se
 }
 
 impl Remnants {
-    /// What is left of a cluster of this stack's; `None` when these objects are another one's. Its next update makes what is missing.
+    /// What is left of a cluster of this stack's; `None` when these objects are another one's. Its next
+    /// update makes what is missing.
     pub(super) fn found(
         &self,
         ctx: &Context,
@@ -119,12 +129,13 @@ impl LiveCluster {
 
     /// Whether the installation is the one that `state` tells of.
     pub(super) fn matches(&self, state: &ClusterState) -> bool {
-        state.uids.installation.is_none() || state.uids.installation == meta::owned_uid(&self.live.installation)
+        state.uids.installation.is_none()
+            || state.uids.installation == meta::owned_uid(&self.live.installation)
     }
 }
 
-/// The inputs and outputs that `seen` corresponds to. A cluster that nothing is known of is described as it is; one from
-/// the state keeps its inputs except where it drifted.
+/// The inputs and outputs that `seen` corresponds to. A cluster that nothing is known of is described as it
+/// is; one from the state keeps its inputs except where it drifted.
 pub(super) fn found(
     ctx: &Context,
     seen: &LiveCluster,
@@ -139,7 +150,9 @@ pub(super) fn found(
     let stored = secret.and_then(|secret| login::decode(secret, PASSWORD_KEY)).map(SecretString::from);
     let (login, secret_is_sound) = match &live.adopted {
         // Its own Secret, once it has one, holds what was given or made since.
-        Some(_) if stored.is_none() => (Login { password: seen.password.clone().or(known), version: None }, true),
+        Some(_) if stored.is_none() => {
+            (Login { password: seen.password.clone().or(known), version: None }, true)
+        }
         _ => settle(live, known, stored),
     };
     let mut found_version = None;
@@ -156,12 +169,19 @@ pub(super) fn found(
     };
     let namespace = meta::field(&live.installation, "/metadata/namespace").unwrap_or_default();
     let filled = defaults::fill(&ctx.urn, &Autonaming::Default, namespace, None, &Known::all(inputs.clone()));
-    let cluster =
-        filled.map_err(|failure| vec![failure]).and_then(|args| validate::validate(&Known::all(args))).map_err(|failures| Failure {
+    let cluster = filled
+        .map_err(|failure| vec![failure])
+        .and_then(|args| validate::validate(&Known::all(args)))
+        .map_err(|failures| Failure {
             kind: FailureKind::Invalid,
             reasons: failures
                 .iter()
-                .map(|failure| format!("the cluster can't be expressed in this provider's inputs: {}: {}", failure.path, failure.reason))
+                .map(|failure| {
+                    format!(
+                        "the cluster can't be expressed in this provider's inputs: {}: {}",
+                        failure.path, failure.reason
+                    )
+                })
                 .collect(),
             partial: None,
         })?;
@@ -179,8 +199,9 @@ pub(super) fn found(
         facts.uids[*part] = last(*part);
     }
     // One that is not this cluster's is left alone, one that was to be deleted is still known.
-    let is_of_this =
-        |row: &Row, found: &Value| row.is_wanted(&cluster) || last(row.part).is_some_and(|last| meta::uid(found) == Some(last.as_str()));
+    let is_of_this = |row: &Row, found: &Value| {
+        row.is_wanted(&cluster) || last(row.part).is_some_and(|last| meta::uid(found) == Some(last.as_str()))
+    };
     for row in TABLE {
         if let Some(found) = seen.object(row.part).filter(|found| is_of_this(row, found)) {
             facts.note(row.part, found);
@@ -188,7 +209,9 @@ pub(super) fn found(
     }
     let mut state = outputs(&cluster, &login, &facts);
     let written = old.and_then(|old| adopt::render(old, &ctx.urn, &login)).unwrap_or_default();
-    let is_damaged = |row: &Row, found: &Value| written[row.part].as_ref().is_some_and(|written| row.is_damaged(written, found));
+    let is_damaged = |row: &Row, found: &Value| {
+        written[row.part].as_ref().is_some_and(|written| row.is_damaged(written, found))
+    };
     for row in TABLE.iter().filter(|row| row.is_own() && row.is_wanted(&cluster)) {
         let is_whole = seen.object(row.part).is_some_and(|found| !is_damaged(row, found));
         if !is_whole || row.part == Part::Secret && !secret_is_sound {
@@ -206,15 +229,18 @@ pub(super) fn found(
     Ok(Found { id: cluster.naming.id(), inputs, state, secrets })
 }
 
-/// The password, and whether the Secret agrees with it. Where state and Secret differ, the installation decides.
+/// The password, and whether the Secret agrees with it. Where state and Secret differ, the installation
+/// decides.
 fn settle(live: &Live, known: Option<SecretString>, stored: Option<SecretString>) -> (Login, bool) {
     use secrecy::ExposeSecret;
     let users = &live.installation["spec"]["configuration"]["users"];
     let is_in_force = |password: &SecretString| {
         let hash = sha256_hex(password.expose_secret());
-        users
-            .as_object()
-            .is_some_and(|users| users.iter().any(|(key, value)| key.ends_with("/password_sha256_hex") && value.as_str() == Some(&hash)))
+        users.as_object().is_some_and(|users| {
+            users
+                .iter()
+                .any(|(key, value)| key.ends_with("/password_sha256_hex") && value.as_str() == Some(&hash))
+        })
     };
     let same = |one: &SecretString, other: &SecretString| one.expose_secret() == other.expose_secret();
     let (password, sound) = match (known, stored) {

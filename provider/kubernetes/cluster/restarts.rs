@@ -1,4 +1,5 @@
-//! Which changes of an installation's spec restart hosts: the operator's default rules, as of 0.25 (its `configurationRestartPolicy`). Pure.
+//! Which changes of an installation's spec restart hosts: the operator's default rules, as of 0.25 (its
+//! `configurationRestartPolicy`). Pure.
 
 use serde_json::Value;
 
@@ -18,15 +19,17 @@ const RELOADED: [&str; 10] = [
     "user_directories",
 ];
 
-/// Whether hosts restart although their pods stay as they are: for settings and files that ClickHouse reads only once, and for
-/// another coordination.
+/// Whether hosts restart although their pods stay as they are: for settings and files that ClickHouse reads
+/// only once, and for another coordination.
 pub(super) fn by_configuration(from: &Shape, to: &Shape) -> bool {
     by_coordination(from, to) || by_settings(from, to)
 }
 
 /// Whether a cluster that stays is told of another coordination.
 pub(super) fn by_coordination(from: &Shape, to: &Shape) -> bool {
-    from.coordination.iter().any(|(cluster, old)| to.coordination.get(cluster).is_some_and(|new| new.differs(old)))
+    from.coordination
+        .iter()
+        .any(|(cluster, old)| to.coordination.get(cluster).is_some_and(|new| new.differs(old)))
 }
 
 /// Whether settings or files differ that ClickHouse reads only once.
@@ -46,14 +49,16 @@ pub(super) fn by_environment(from: &Shape, to: &Shape) -> bool {
     changes.any(|change| change.part != "files" && (from_secret(change.old) || from_secret(change.new)))
 }
 
-/// Whether a Keeper's members restart although their pods stay as they are: it reloads nothing but its servers.
+/// Whether a Keeper's members restart although their pods stay as they are: it reloads nothing but its
+/// servers.
 pub(super) fn of_keeper(old: &Installation, new: &Installation) -> bool {
     old.configuration.changes(&new.configuration).any(|change| setting(change.key))
 }
 
 fn setting(key: &str) -> bool {
     let first = key.split('/').next().unwrap_or(key);
-    let limit = first.starts_with("max_server_memory_") || first.starts_with("max_") && first.ends_with("_to_drop");
+    let limit =
+        first.starts_with("max_server_memory_") || first.starts_with("max_") && first.ends_with("_to_drop");
     !(RELOADED.contains(&first) || limit)
 }
 
@@ -65,7 +70,8 @@ fn file(path: &str) -> bool {
 
 fn profile(key: &str) -> bool {
     let Some(name) = key.strip_prefix("default/") else { return false };
-    name.starts_with("background_") && name.ends_with("_pool_size") || name.starts_with("max_") && name.ends_with("_for_server")
+    name.starts_with("background_") && name.ends_with("_pool_size")
+        || name.starts_with("max_") && name.ends_with("_for_server")
 }
 
 #[cfg(test)]
@@ -76,8 +82,10 @@ mod tests {
 
     #[test]
     fn only_what_clickhouse_reads_once_restarts_it() {
-        let shape = |configuration: Value| Shape::of(&json!({"spec": {"configuration": configuration}}), None);
-        let restarts = |part: &str, key: &str| by_configuration(&shape(json!({})), &shape(json!({part: {key: "1"}})));
+        let shape =
+            |configuration: Value| Shape::of(&json!({"spec": {"configuration": configuration}}), None);
+        let restarts =
+            |part: &str, key: &str| by_configuration(&shape(json!({})), &shape(json!({part: {key: "1"}})));
         let once = [
             ("settings", "max_connections"),
             ("settings", "max_open_files"),
@@ -102,9 +110,13 @@ mod tests {
         assert_eq!(running.iter().find(|(part, key)| restarts(part, key)), None);
         let same = shape(json!({"settings": {"max_connections": 1}}));
         assert!(!by_configuration(&same, &same));
-        let of_shard = |settings: Value| shape(json!({"clusters": [{"name": "c", "layout": {"shards": [{"settings": settings}]}}]}));
+        let of_shard = |settings: Value| {
+            shape(json!({"clusters": [{"name": "c", "layout": {"shards": [{"settings": settings}]}}]}))
+        };
         assert!(by_configuration(&of_shard(json!({})), &of_shard(json!({"max_connections": 1}))));
-        let from_secret = shape(json!({"users": {"a/password": {"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}}}));
+        let from_secret = shape(
+            json!({"users": {"a/password": {"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}}}),
+        );
         assert!(by_environment(&from_secret, &shape(json!({}))) && !by_environment(&same, &shape(json!({}))));
     }
 }

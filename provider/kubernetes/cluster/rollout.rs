@@ -1,4 +1,5 @@
-//! EFFECT: writes a cluster's objects in their order and waits until they serve. Create and update are the same from here on.
+//! EFFECT: writes a cluster's objects in their order and waits until they serve. Create and update are the
+//! same from here on.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::aspects::{ClusterArgs, HOST_REMEDIES, IngressType, KEEPER_REMEDIES, Naming, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::Login;
-use super::objects::{Await, Objects, Part, PerPart, Row, Stage, TABLE, is_applied, is_marked_by, is_settled};
+use super::objects::{
+    Await, Objects, Part, PerPart, Row, Stage, TABLE, is_applied, is_marked_by, is_settled,
+};
 use super::outputs::{ServerFacts, outputs};
 use super::shape::Shape;
 use super::state::ClusterState;
@@ -66,21 +69,27 @@ pub(super) struct Sent {
 }
 
 impl Rollout<'_> {
-    /// Takes note of the objects that are there as they are to be: these are not written again. An installation whose last task the operator has
-    /// not completed is: a fresh task has it go on.
+    /// Takes note of the objects that are there as they are to be: these are not written again. An
+    /// installation whose last task the operator has not completed is: a fresh task has it go on.
     pub(super) fn keep(&mut self, found: &Objects) {
-        let task = found.installation.as_ref().and_then(|installation| meta::field(installation, "/spec/taskID")).unwrap_or_default();
+        let task = found
+            .installation
+            .as_ref()
+            .and_then(|installation| meta::field(installation, "/spec/taskID"))
+            .unwrap_or_default();
         let manifests = self.manifests(task);
         for row in TABLE {
             let (Some(manifest), Some(live)) = (&manifests[row.part], &found[row.part]) else { continue };
             if is_applied(manifest, live) && (row.awaited != Await::Hosts || is_settled(live)) {
                 self.facts.note(row.part, live);
-                self.kept[row.part] = Some(Sent { written: Written::of(live), task: task.to_owned(), is_kept: true });
+                self.kept[row.part] =
+                    Some(Sent { written: Written::of(live), task: task.to_owned(), is_kept: true });
             }
         }
     }
 
-    /// Writes everything that is not kept and, unless told not to, waits until the cluster serves. A failure carries what exists by then.
+    /// Writes everything that is not kept and, unless told not to, waits until the cluster serves. A failure
+    /// carries what exists by then.
     pub(super) async fn run(mut self) -> Result<ClusterState, Failure<ClusterState>> {
         let result = self.steps().await;
         let result = match Box::pin(self.renew()).await {
@@ -98,8 +107,8 @@ impl Rollout<'_> {
         }
     }
 
-    /// A create that has taken over what an earlier one made says so at its end, and before anything comes into the state: until
-    /// then an interrupted run leaves the cluster to the earlier one.
+    /// A create that has taken over what an earlier one made says so at its end, and before anything comes
+    /// into the state: until then an interrupted run leaves the cluster to the earlier one.
     async fn renew(&mut self) -> Result<(), Failure<ClusterState>> {
         let Some(incarnation) = self.incarnation.take_if(|_| self.exists) else { return Ok(()) };
         if self.facts.incarnation.as_ref() == Some(&incarnation) {
@@ -108,7 +117,8 @@ impl Rollout<'_> {
         self.facts.incarnation = Some(incarnation);
         let Some(secret) = self.manifests("").secret else { return Ok(()) };
         // A run that the user stops has still to say whose the cluster is.
-        let api = Api { cancel: CancellationToken::new(), ..self.api.clone() }.until(Instant::now() + LAST_WRITE);
+        let api =
+            Api { cancel: CancellationToken::new(), ..self.api.clone() }.until(Instant::now() + LAST_WRITE);
         objects::apply(&api, &secret, self.mode()).await.map(drop).map_err(|error| error.to_failure())
     }
 
@@ -116,8 +126,8 @@ impl Rollout<'_> {
         outputs(self.cluster, &self.login, &self.facts)
     }
 
-    /// Between the steps nothing of the manifests and the answers is held, nor the room for several calls at once: a thousand clusters
-    /// can wait at once.
+    /// Between the steps nothing of the manifests and the answers is held, nor the room for several calls at
+    /// once: a thousand clusters can wait at once.
     async fn steps(&mut self) -> Result<(), Failure<ClusterState>> {
         let mut has_address = false;
         for stage in Stage::ALL {
@@ -134,8 +144,12 @@ impl Rollout<'_> {
         if has_address { self.await_address().await } else { Ok(()) }
     }
 
-    /// Writes the objects of a stage, all but those that are as they are to be already, and gives all of them.
-    async fn write_stage(&mut self, stage: Stage) -> Result<Vec<(&'static Row, Sent)>, Failure<ClusterState>> {
+    /// Writes the objects of a stage, all but those that are as they are to be already, and gives all of
+    /// them.
+    async fn write_stage(
+        &mut self,
+        stage: Stage,
+    ) -> Result<Vec<(&'static Row, Sent)>, Failure<ClusterState>> {
         if stage == Stage::Claim && self.incarnation.is_some() && self.facts.uids.secret.is_none() {
             Box::pin(self.claim()).await?;
         }
@@ -144,14 +158,16 @@ impl Rollout<'_> {
         let rows = TABLE.iter().filter(|row| row.stage == stage && manifests[row.part].is_some());
         let (kept, due): (Vec<_>, Vec<_>) = rows.partition(|row| self.kept[row.part].is_some());
         self.exists |= !kept.is_empty();
-        let mut sent: Vec<_> = kept.into_iter().filter_map(|row| Some((row, self.kept[row.part].take()?))).collect();
+        let mut sent: Vec<_> =
+            kept.into_iter().filter_map(|row| Some((row, self.kept[row.part].take()?))).collect();
         if self.cluster.adopted.is_some() && due.iter().any(|row| row.part == Part::Installation) {
             self.take_over_fields().await?;
         }
         let stopped = self.ctx.cancel.is_cancelled();
         let writes = due.into_iter().filter_map(|row| Some((row, manifests[row.part].as_ref()?)));
         let this = &*self;
-        let answers = join_all(writes.map(|(row, manifest)| async move { (row, this.put(manifest).await) })).await;
+        let answers =
+            join_all(writes.map(|(row, manifest)| async move { (row, this.put(manifest).await) })).await;
         let mut failed = None;
         // What came of the one is noted before the other's failure ends the rollout.
         for (row, answer) in answers {
@@ -159,7 +175,10 @@ impl Rollout<'_> {
                 Ok(object) => {
                     self.exists = true;
                     self.facts.note(row.part, &object);
-                    sent.push((row, Sent { written: Written::of(&object), task: task.clone(), is_kept: false }));
+                    sent.push((
+                        row,
+                        Sent { written: Written::of(&object), task: task.clone(), is_kept: false },
+                    ));
                 }
                 Err(error) => {
                     // What is on its way when the user stops the run, or the answer is lost, may well arrive.
@@ -171,8 +190,8 @@ impl Rollout<'_> {
         failed.map_or(Ok(sent), Err)
     }
 
-    /// Makes the Secret with nothing but the marks of this stack and create, to be written over at once. Of two programs that make a cluster of
-    /// one name at the same time, the other is told whose it is.
+    /// Makes the Secret with nothing but the marks of this stack and create, to be written over at once. Of
+    /// two programs that make a cluster of one name at the same time, the other is told whose it is.
     async fn claim(&mut self) -> Result<(), Failure<ClusterState>> {
         self.facts.incarnation.clone_from(&self.incarnation);
         let Some(mut empty) = self.manifests("").secret else { return Ok(()) };
@@ -194,7 +213,8 @@ impl Rollout<'_> {
         }
     }
 
-    /// Somebody made the Secret since it was looked for: goes on when it was this stack, or this very create, whose answer was lost.
+    /// Somebody made the Secret since it was looked for: goes on when it was this stack, or this very create,
+    /// whose answer was lost.
     async fn join(&mut self) -> Result<(), Failure<ClusterState>> {
         let Naming { namespace, name, .. } = &self.cluster.naming;
         let object = Part::Secret.row().object(namespace, name);
@@ -213,13 +233,17 @@ impl Rollout<'_> {
         Ok(())
     }
 
-    /// What others have written of an adopted installation would stay when the program does not say it any more: so first the program says
-    /// all of it, as it is.
+    /// What others have written of an adopted installation would stay when the program does not say it any
+    /// more: so first the program says all of it, as it is.
     async fn take_over_fields(&self) -> Result<(), Failure<ClusterState>> {
         let Naming { namespace, name, .. } = &self.cluster.naming;
         let object = Part::Installation.row().object(namespace, name);
         let failed = |error: Error| error.to_failure();
-        let Some(managers) = Box::pin(objects::disown(self.api, &object, self.mode().force)).await.map_err(failed)? else { return Ok(()) };
+        let Some(managers) =
+            Box::pin(objects::disown(self.api, &object, self.mode().force)).await.map_err(failed)?
+        else {
+            return Ok(());
+        };
         if let Some(old) = self.old.and_then(validate::last) {
             let mut installation = manifest::installations(&old).0;
             if let Some(spec) = installation["spec"].as_object_mut() {
@@ -230,7 +254,9 @@ impl Rollout<'_> {
         }
         if !managers.is_empty() {
             let names = managers.iter().map(|manager| format!("`{manager}`")).collect::<Vec<_>>().join(", ");
-            self.ctx.report.info(&format!("takes over the fields of {object} that {names} owns; from now on this program sets them"));
+            self.ctx.report.info(&format!(
+                "takes over the fields of {object} that {names} owns; from now on this program sets them"
+            ));
         }
         Ok(())
     }
@@ -246,7 +272,11 @@ impl Rollout<'_> {
     }
 
     fn mode(&self) -> Write {
-        Write { dry_run: false, force: self.cluster.operations.force_conflicts, adopt: self.cluster.adopted.is_some() }
+        Write {
+            dry_run: false,
+            force: self.cluster.operations.force_conflicts,
+            adopt: self.cluster.adopted.is_some(),
+        }
     }
 
     async fn await_keeper(&mut self, written: Written) -> Result<(), Failure<ClusterState>> {
@@ -255,7 +285,9 @@ impl Rollout<'_> {
             self.growing.keeper.clear();
         }
         let Some(expect) = self.expect_keeper(written) else { return Ok(()) };
-        readiness::await_keeper(self.api.session(), self.ctx, self.deadline, expect).await.map_err(NotReady::to_failure)
+        readiness::await_keeper(self.api.session(), self.ctx, self.deadline, expect)
+            .await
+            .map_err(NotReady::to_failure)
     }
 
     /// What the Keeper is to come to; `None` where the operator is to leave it alone.
@@ -265,18 +297,24 @@ impl Rollout<'_> {
         Some(ExpectKeeper { namespace, name, written, hosts, remedies: KEEPER_REMEDIES })
     }
 
-    /// Waits for the hosts and their volumes. When the operator recorded the task as done without having started it, which can happen between
-    /// two quick changes, the change was never rolled out; when it left a host without a pod, it lost its way. In both cases the change is
-    /// sent again under a fresh task, once.
+    /// Waits for the hosts and their volumes. When the operator recorded the task as done without having
+    /// started it, which can happen between two quick changes, the change was never rolled out; when it left
+    /// a host without a pod, it lost its way. In both cases the change is sent again under a fresh task,
+    /// once.
     ///
-    /// The operator has taken what was never rolled out for what was there before, and would not restart the hosts for it: where it has to, it is told
-    /// so, and that is taken back when it is done, since the order would be carried out at each later change too.
-    async fn await_hosts(&mut self, Sent { mut written, mut task, is_kept }: Sent) -> Result<(), Failure<ClusterState>> {
+    /// The operator has taken what was never rolled out for what was there before, and would not restart the
+    /// hosts for it: where it has to, it is told so, and that is taken back when it is done, since the order
+    /// would be carried out at each later change too.
+    async fn await_hosts(
+        &mut self,
+        Sent { mut written, mut task, is_kept }: Sent,
+    ) -> Result<(), Failure<ClusterState>> {
         if written.suspended {
             self.growing.hosts.clear();
         }
         if is_kept {
-            // The operator says that it is done. Where the hosts don't serve all the same it is to look at them again.
+            // The operator says that it is done. Where the hosts don't serve all the same it is to look at
+            // them again.
             let soon = self.deadline.min(Instant::now() + GLANCE);
             match self.await_task(soon, task, written, |_| self.send(false)).await {
                 Ok(()) => return self.await_volumes().await,
@@ -296,24 +334,35 @@ impl Rollout<'_> {
         self.await_task(self.deadline, task, written, again).await?;
         if restarted.into_inner() {
             let (task, answer) = self.send(false).await.map_err(|error| error.to_failure())?;
-            Box::pin(self.await_task(self.deadline, task, Written::of(&answer), |_| self.send(false))).await?;
+            Box::pin(self.await_task(self.deadline, task, Written::of(&answer), |_| self.send(false)))
+                .await?;
         }
         self.await_volumes().await
     }
 
-    /// Whether the change is one for which the operator restarts the hosts though their pods stay as they are.
+    /// Whether the change is one for which the operator restarts the hosts though their pods stay as they
+    /// are.
     fn restarts(&self) -> bool {
         let old = self.old.and_then(validate::last);
-        old.is_some_and(|old| restarts::by_configuration(&Shape::rendered(&old), &Shape::rendered(self.cluster)))
+        old.is_some_and(|old| {
+            restarts::by_configuration(&Shape::rendered(&old), &Shape::rendered(self.cluster))
+        })
     }
 
-    async fn await_task<F, Fut>(&self, deadline: Instant, task_id: String, written: Written, again: F) -> Result<(), Failure<ClusterState>>
+    async fn await_task<F, Fut>(
+        &self,
+        deadline: Instant,
+        task_id: String,
+        written: Written,
+        again: F,
+    ) -> Result<(), Failure<ClusterState>>
     where
         F: FnOnce(Incomplete) -> Fut + Send,
         Fut: Future<Output = Result<(String, Value), Error>> + Send,
     {
         let expect = self.expect(task_id, written);
-        let served = readiness::await_installation(self.api.session(), self.ctx, deadline, expect, again).await;
+        let served =
+            readiness::await_installation(self.api.session(), self.ctx, deadline, expect, again).await;
         served.map(drop).map_err(NotReady::to_failure)
     }
 
@@ -338,8 +387,18 @@ impl Rollout<'_> {
     async fn await_volumes(&mut self) -> Result<(), Failure<ClusterState>> {
         let Growing { hosts, keeper } = std::mem::take(&mut self.growing);
         let Naming { namespace, name, .. } = &self.cluster.naming;
-        for (owner, wanted) in [(Owner::Installation(name.clone()), hosts), (Owner::Keeper(name.clone()), keeper)] {
-            let grown = Box::pin(readiness::await_growth(self.api.session(), self.ctx, self.deadline, namespace, &owner, wanted)).await;
+        for (owner, wanted) in
+            [(Owner::Installation(name.clone()), hosts), (Owner::Keeper(name.clone()), keeper)]
+        {
+            let grown = Box::pin(readiness::await_growth(
+                self.api.session(),
+                self.ctx,
+                self.deadline,
+                namespace,
+                &owner,
+                wanted,
+            ))
+            .await;
             grown.map_err(NotReady::to_failure)?;
         }
         Ok(())
@@ -353,7 +412,15 @@ impl Rollout<'_> {
         if wanted && is_due && !Shape::rendered(self.cluster).clickhouse.stopped {
             let former = self.facts.address.take();
             let session = self.api.session();
-            let address = readiness::await_load_balancer(session, self.ctx, self.deadline, namespace, name, former.as_deref()).await;
+            let address = readiness::await_load_balancer(
+                session,
+                self.ctx,
+                self.deadline,
+                namespace,
+                name,
+                former.as_deref(),
+            )
+            .await;
             self.facts.address = Some(address.map_err(NotReady::to_failure)?);
         }
         Ok(())
@@ -361,7 +428,9 @@ impl Rollout<'_> {
 
     /// Whether the change may give the load balancer another address.
     fn renews_address(&self) -> bool {
-        let Some(old) = self.old.and_then(validate::last).and_then(|old| old.ingress.ingress) else { return false };
+        let Some(old) = self.old.and_then(validate::last).and_then(|old| old.ingress.ingress) else {
+            return false;
+        };
         self.cluster.ingress.ingress.as_ref().is_some_and(|new| !new.has_the_address_of(&old))
     }
 }

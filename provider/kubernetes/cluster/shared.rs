@@ -1,4 +1,5 @@
-//! What an update is to take out of an adopted installation, and what somebody else's manifest would keep in it.
+//! What an update is to take out of an adopted installation, and what somebody else's manifest would keep in
+//! it.
 
 use serde_json::Value;
 
@@ -8,10 +9,19 @@ use super::{Failed, validate};
 use crate::kubernetes::meta::{FIELD_MANAGER, Kind, ObjectRef};
 use crate::resource::{Failure, FailureKind};
 
-/// Refuses to take out a field that others apply, too: it would stay. With `forceConflicts` it is taken from them.
-pub(super) fn refuse_shared(old: &ClusterArgs, new: &ValidatedCluster, live: Option<&Value>) -> Result<(), Failed> {
-    let Some(live) = live.filter(|_| new.adopted.is_some() && !new.operations.force_conflicts) else { return Ok(()) };
-    let given_up = validate::last(old).map(|old| given_up(&installations(&old).0, &installations(new).0)).unwrap_or_default();
+/// Refuses to take out a field that others apply, too: it would stay. With `forceConflicts` it is taken from
+/// them.
+pub(super) fn refuse_shared(
+    old: &ClusterArgs,
+    new: &ValidatedCluster,
+    live: Option<&Value>,
+) -> Result<(), Failed> {
+    let Some(live) = live.filter(|_| new.adopted.is_some() && !new.operations.force_conflicts) else {
+        return Ok(());
+    };
+    let given_up = validate::last(old)
+        .map(|old| given_up(&installations(&old).0, &installations(new).0))
+        .unwrap_or_default();
     let kept = still_applied(live, &given_up);
     if kept.is_empty() {
         return Ok(());
@@ -20,7 +30,8 @@ pub(super) fn refuse_shared(old: &ClusterArgs, new: &ValidatedCluster, live: Opt
     let object = ObjectRef::new(Kind::Installation, namespace, name);
     let reasons = kept.into_iter().map(|(manager, field)| {
         format!(
-            "{object}: `{manager}` applies `{field}`, too, so that it would stay; take it out there, or set `forceConflicts: true` to take it over"
+            "{object}: `{manager}` applies `{field}`, too, so that it would stay; take it out there, or set \
+                `forceConflicts: true` to take it over"
         )
     });
     Err(Failure { kind: FailureKind::Precondition, reasons: reasons.collect(), partial: None })
@@ -58,7 +69,9 @@ fn still_applied(live: &Value, fields: &[Vec<String>]) -> Vec<(String, String)> 
     let others = entries.filter(|entry| entry["operation"] == "Apply" && entry["manager"] != FIELD_MANAGER);
     let mut found = Vec::new();
     for entry in others {
-        let has = |field: &&Vec<String>| field.iter().try_fold(&entry["fieldsV1"], |node, key| node.get(format!("f:{key}"))).is_some();
+        let has = |field: &&Vec<String>| {
+            field.iter().try_fold(&entry["fieldsV1"], |node, key| node.get(format!("f:{key}"))).is_some()
+        };
         let manager = entry["manager"].as_str().unwrap_or_default();
         found.extend(fields.iter().filter(has).map(|field| (manager.to_owned(), field.join("."))));
     }
@@ -73,13 +86,17 @@ mod tests {
 
     #[test]
     fn what_is_given_up_is_told_with_who_keeps_it() {
-        let old = json!({"metadata": {"labels": {"a": "1"}}, "spec": {"profiles": {"x/y": 1, "z": 2}, "list": [1], "stop": "no"}});
+        let old = json!({"metadata": {"labels": {"a": "1"}}, "spec": {"profiles": {"x/y": 1, "z": 2},
+            "list": [1], "stop": "no"}});
         let given_up = given_up(&old, &json!({"spec": {"profiles": {"z": 3}, "stop": "no"}}));
         let told: Vec<_> = given_up.iter().map(|path| path.join(".")).collect();
         assert_eq!(told, ["spec.list", "spec.profiles.x/y", "metadata.labels.a"]);
-        let entry = |manager: &str, operation: &str| json!({"manager": manager, "operation": operation, "fieldsV1": {"f:spec": {"f:profiles": {"f:x/y": {}}}}});
-        let live =
-            json!({"metadata": {"managedFields": [entry("argo", "Apply"), entry(FIELD_MANAGER, "Apply"), entry("kubectl", "Update")]}});
+        let entry = |manager: &str, operation: &str| {
+            json!({"manager": manager, "operation": operation,
+            "fieldsV1": {"f:spec": {"f:profiles": {"f:x/y": {}}}}})
+        };
+        let live = json!({"metadata": {"managedFields": [entry("argo", "Apply"), entry(FIELD_MANAGER,
+            "Apply"), entry("kubectl", "Update")]}});
         assert_eq!(still_applied(&live, &given_up), [("argo".to_owned(), "spec.profiles.x/y".to_owned())]);
     }
 }

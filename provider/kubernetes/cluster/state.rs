@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 pub use super::objects::Uids;
 
-/// What a cluster gives back, besides its inputs. Every field is determined by the declared state or stays what it is:
-/// a pod that restarts changes none of them.
+/// What a cluster gives back, besides its inputs. Every field is determined by the declared state or stays
+/// what it is: a pod that restarts changes none of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterState")]

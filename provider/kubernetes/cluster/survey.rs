@@ -1,5 +1,6 @@
-//! EFFECT: looks around before a cluster is made and after it was deleted: for what it will need, and for what is left of an earlier one.
-//! It only tells, and never fails a run; what may not be read is passed over. The storage classes that are to grow are the exception.
+//! EFFECT: looks around before a cluster is made and after it was deleted: for what it will need, and for
+//! what is left of an earlier one. It only tells, and never fails a run; what may not be read is passed over.
+//! The storage classes that are to grow are the exception.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,25 +28,29 @@ use crate::resource::{CheckFailure, Context, Known};
 /// How long a list of claims is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What volumes of an installation or a Keeper are made of: the property that says their class, and the class where one is named.
+/// What volumes of an installation or a Keeper are made of: the property that says their class, and the class
+/// where one is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
     property: String,
     class: Option<String>,
 }
 
-/// Warns of a storage class or an operator that is missing: both may come in the same run. Tells of volumes that the new cluster takes up,
-/// unless it `continues` with what an earlier run made.
+/// Warns of a storage class or an operator that is missing: both may come in the same run. Tells of volumes
+/// that the new cluster takes up, unless it `continues` with what an earlier run made.
 pub(super) async fn before_create(api: &Api, ctx: &Context, cluster: &ValidatedCluster, continues: bool) {
     let wanted = wanted(cluster);
     let classes = async { if wanted.is_empty() { None } else { inventory::storage_classes(api).await } };
-    let owners =
-        [Some(Owner::Installation(cluster.naming.name.clone())), cluster.keeper().map(|_| Owner::Keeper(cluster.naming.name.clone()))];
+    let owners = [
+        Some(Owner::Installation(cluster.naming.name.clone())),
+        cluster.keeper().map(|_| Owner::Keeper(cluster.naming.name.clone())),
+    ];
     let found = async {
         if continues {
             return Vec::new();
         }
-        let each = owners.into_iter().flatten().map(|owner| claims(api.session(), &cluster.naming.namespace, owner));
+        let each =
+            owners.into_iter().flatten().map(|owner| claims(api.session(), &cluster.naming.namespace, owner));
         futures::future::join_all(each).await
     };
     let (classes, presence, found) = futures::join!(classes, operator::find(api, false), found);
@@ -54,26 +59,41 @@ pub(super) async fn before_create(api: &Api, ctx: &Context, cluster: &ValidatedC
     }
     if presence == Presence::Absent {
         ctx.report.warn(&format!(
-            "no Deployment of a clickhouse-operator was found in this Kubernetes cluster: without one the cluster does not start; install it with `{INSTALL_OPERATOR}`"
+            "no Deployment of a clickhouse-operator was found in this Kubernetes cluster: without one the \
+                cluster does not start; install it with `{INSTALL_OPERATOR}`"
         ));
     }
     for (owner, claims) in found.iter().filter(|(_, claims)| !claims.is_empty()) {
         let of = if matches!(owner, Owner::Keeper(_)) { "Keeper" } else { "cluster" };
         let them = if claims.len() == 1 { "it" } else { "them" };
-        ctx.report.info(&format!("finds {} of an earlier {of} of this name ({}) and uses {them}", count(claims), total(claims)));
+        ctx.report.info(&format!(
+            "finds {} of an earlier {of} of this name ({}) and uses {them}",
+            count(claims),
+            total(claims)
+        ));
     }
 }
 
-/// Tells which volumes a deleted cluster has left, and how they are removed. `with_keeper`: whether a Keeper may have come with it.
-pub(super) async fn after_delete(session: &Session, ctx: &Context, namespace: &str, name: &str, with_keeper: bool) {
-    let owners = [Some(Owner::Installation(name.to_owned())), with_keeper.then(|| Owner::Keeper(name.to_owned()))];
+/// Tells which volumes a deleted cluster has left, and how they are removed. `with_keeper`: whether a Keeper
+/// may have come with it.
+pub(super) async fn after_delete(
+    session: &Session,
+    ctx: &Context,
+    namespace: &str,
+    name: &str,
+    with_keeper: bool,
+) {
+    let owners =
+        [Some(Owner::Installation(name.to_owned())), with_keeper.then(|| Owner::Keeper(name.to_owned()))];
     let each = owners.into_iter().flatten().map(|owner| claims(session, namespace, owner));
     for (owner, claims) in futures::future::join_all(each).await {
         if claims.is_empty() {
             continue;
         }
-        let (of, them) =
-            (if matches!(owner, Owner::Keeper(_)) { " of the Keeper" } else { "" }, if claims.len() == 1 { "it" } else { "them" });
+        let (of, them) = (
+            if matches!(owner, Owner::Keeper(_)) { " of the Keeper" } else { "" },
+            if claims.len() == 1 { "it" } else { "them" },
+        );
         ctx.report.info(&format!(
             "kept: {}{of}, {}; `kubectl delete pvc --namespace {namespace} -l {}` removes {them}",
             count(&claims),
@@ -83,13 +103,18 @@ pub(super) async fn after_delete(session: &Session, ctx: &Context, namespace: &s
     }
 }
 
-/// Refuses volumes that are to grow from one shape to another and can't. `new` are the inputs of the other. One request, where
-/// anything grows; where storage classes may not be read, everything passes.
+/// Refuses volumes that are to grow from one shape to another and can't. `new` are the inputs of the other.
+/// One request, where anything grows; where storage classes may not be read, everything passes.
 ///
 /// # Errors
 ///
 /// A class that is not there any more, or does not allow it, at the input that asks for it.
-pub(super) async fn expandable(api: &Api, from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Result<(), Failed> {
+pub(super) async fn expandable(
+    api: &Api,
+    from: &Shape,
+    to: &Shape,
+    new: &Known<ClusterArgs>,
+) -> Result<(), Failed> {
     if guard::growing(from, to) == Growing::default() {
         return Ok(());
     }
@@ -102,10 +127,13 @@ fn rigid(class: &str, classes: &[StorageClass]) -> Option<String> {
     match classes.iter().find(|found| found.name == class) {
         Some(found) if found.expands => None,
         Some(_) => Some(format!(
-            "volumes of the storage class `{class}` can't be resized, because its `allowVolumeExpansion` is not true; if its provisioner supports it, set it (`kubectl patch storageclass {class} --patch '{{\"allowVolumeExpansion\": true}}'`), else keep the size"
+            "volumes of the storage class `{class}` can't be resized, because its `allowVolumeExpansion` is \
+                not true; if its provisioner supports it, set it (`kubectl patch storageclass {class} \
+                --patch '{{\"allowVolumeExpansion\": true}}'`), else keep the size"
         )),
         None => Some(format!(
-            "the volumes can't be resized, because their storage class `{class}` no longer exists; create it again with \
+            "the volumes can't be resized, because their storage class `{class}` no longer exists; create it \
+                again with \
              `allowVolumeExpansion: true`, or keep the size"
         )),
     }
@@ -115,7 +143,8 @@ fn rigid(class: &str, classes: &[StorageClass]) -> Option<String> {
 fn wanted(cluster: &ValidatedCluster) -> Vec<Wanted> {
     let Shape { clickhouse, keeper, .. } = Shape::rendered(cluster);
     let installation = of_claims(&clickhouse, &cluster.overrides.chi, HOST_REMEDIES);
-    let keeper = keeper.map(|keeper| of_claims(&keeper, &cluster.overrides.chk, KEEPER_REMEDIES)).unwrap_or_default();
+    let keeper =
+        keeper.map(|keeper| of_claims(&keeper, &cluster.overrides.chk, KEEPER_REMEDIES)).unwrap_or_default();
     let mut wanted: Vec<Wanted> = Vec::new();
     for each in installation.into_iter().chain(keeper) {
         if !wanted.iter().any(|known| known.class == each.class) {
@@ -128,12 +157,15 @@ fn wanted(cluster: &ValidatedCluster) -> Vec<Wanted> {
 /// The classes of an installation's volumes. An override that names a class is the property that says it.
 fn of_claims(installation: &Installation, overrides: &Value, remedies: Remedies) -> Vec<Wanted> {
     let overridden = overrides.pointer("/templates/volumeClaimTemplates").and_then(Value::as_array);
-    let classes: BTreeSet<_> = installation.claims.values().map(|claim| (&claim.template, &claim.class)).collect();
+    let classes: BTreeSet<_> =
+        installation.claims.values().map(|claim| (&claim.template, &claim.class)).collect();
     let each = classes.into_iter().map(|(template, class)| {
-        let names_class = |found: &Value| found["name"] == **template && found.pointer("/spec/storageClassName").is_some();
+        let names_class =
+            |found: &Value| found["name"] == **template && found.pointer("/spec/storageClassName").is_some();
         let by_override = overridden.is_some_and(|templates| templates.iter().any(names_class));
         // Templates without a name of ours are said by an override only.
-        let property = if by_override { remedies.other_storage_class } else { remedies.storage_class(template) };
+        let property =
+            if by_override { remedies.other_storage_class } else { remedies.storage_class(template) };
         Wanted { property: property.to_owned(), class: class.clone() }
     });
     each.collect()
@@ -142,7 +174,9 @@ fn of_claims(installation: &Installation, overrides: &Value, remedies: Remedies)
 /// A sentence for each class that is not there.
 fn missing(wanted: &[Wanted], classes: &[StorageClass]) -> Vec<String> {
     let names = |default: bool| {
-        let each = classes.iter().map(|class| format!("`{}`{}", class.name, if default && class.is_default { " (default)" } else { "" }));
+        let each = classes.iter().map(|class| {
+            format!("`{}`{}", class.name, if default && class.is_default { " (default)" } else { "" })
+        });
         let each = each.collect::<Vec<_>>().join(", ");
         if each.is_empty() { "none".to_owned() } else { each }
     };
@@ -151,21 +185,25 @@ fn missing(wanted: &[Wanted], classes: &[StorageClass]) -> Vec<String> {
         Some("") => None,
         Some(class) if classes.iter().any(|found| found.name == class) => None,
         Some(class) => Some(format!(
-            "`{property}`: there is no storage class `{class}`, so volumes are only bound if they already exist; the cluster has {}",
+            "`{property}`: there is no storage class `{class}`, so volumes are only bound if they already \
+                exist; the cluster has {}",
             names(true)
         )),
         None if classes.iter().any(|found| found.is_default) => None,
         None => Some(format!(
-            "no storage class is the default, so no volume is provisioned; set `{property}` to one of the cluster's: {}",
+            "no storage class is the default, so no volume is provisioned; set `{property}` to one of the \
+                cluster's: {}",
             names(false)
         )),
     };
     wanted.iter().filter_map(sentence).collect()
 }
 
-/// The claims of an installation or a Keeper that are not being deleted. Clusters that ask at the same time share one list.
+/// The claims of an installation or a Keeper that are not being deleted. Clusters that ask at the same time
+/// share one list.
 async fn claims(session: &Session, namespace: &str, owner: Owner) -> (Owner, Vec<Arc<Claim>>) {
-    let mut watch: Subscription<Claim> = SharedWatches::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), &owner.children());
+    let mut watch: Subscription<Claim> =
+        SharedWatches::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), &owner.children());
     let listed = async {
         loop {
             let snapshot = watch.snapshot();
@@ -195,7 +233,10 @@ fn total(claims: &[Arc<Claim>]) -> String {
     // The largest unit that gives a whole number, else gibibytes.
     let whole = units.iter().find(|(_, unit)| bytes >= *unit && bytes % unit == 0);
     let tenths = bytes * 10 / units[1].1;
-    whole.map_or_else(|| format!("{}.{}Gi", tenths / 10, tenths % 10), |(name, unit)| format!("{}{name}", bytes / unit))
+    whole.map_or_else(
+        || format!("{}.{}Gi", tenths / 10, tenths % 10),
+        |(name, unit)| format!("{}{name}", bytes / unit),
+    )
 }
 
 #[cfg(test)]
@@ -210,11 +251,13 @@ mod tests {
     fn leftovers() -> Fake {
         let claim = |name: &str, group: &str, owner: &str| {
             let labels = json!({format!("{group}/app"): "chop", format!("{group}/{owner}"): "db"});
-            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "apps", "labels": labels},
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name,
+                "namespace": "apps", "labels": labels},
                 "status": {"capacity": {"storage": "120Gi"}}})
         };
         let (chi, chk) = ("clickhouse.altinity.com", "clickhouse-keeper.altinity.com");
-        let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "standard"}});
+        let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+            "metadata": {"name": "standard"}});
         Fake::with([class, claim("a", chi, "chi"), claim("b", chi, "chi"), claim("k", chk, "chk")])
     }
 
@@ -226,8 +269,16 @@ mod tests {
         before_create(&fake.session().api(&ctx), &ctx, &cluster, false).await;
         let warnings = display.warnings.lock().unwrap().clone();
         assert_eq!(warnings.len(), 3, "{warnings:?}");
-        assert!(warnings[0].starts_with("`storage.storageClass`: there is no storage class `gp9`"), "{warnings:?}");
-        assert!(warnings[1].contains("set `coordination.keeper.storage.storageClass` to one of the cluster's: `standard`"), "{warnings:?}");
+        assert!(
+            warnings[0].starts_with("`storage.storageClass`: there is no storage class `gp9`"),
+            "{warnings:?}"
+        );
+        assert!(
+            warnings[1].contains(
+                "set `coordination.keeper.storage.storageClass` to one of the cluster's: `standard`"
+            ),
+            "{warnings:?}"
+        );
         assert!(warnings[2].starts_with("no Deployment of a clickhouse-operator was found"), "{warnings:?}");
         assert_eq!(
             *display.infos.lock().unwrap(),
@@ -247,8 +298,10 @@ mod tests {
         assert_eq!(
             *display.infos.lock().unwrap(),
             [
-                "kept: 2 volumes, 240Gi; `kubectl delete pvc --namespace apps -l clickhouse.altinity.com/chi=db` removes them",
-                "kept: 1 volume of the Keeper, 120Gi; `kubectl delete pvc --namespace apps -l clickhouse-keeper.altinity.com/chk=db` removes it"
+                "kept: 2 volumes, 240Gi; `kubectl delete pvc --namespace apps -l \
+                    clickhouse.altinity.com/chi=db` removes them",
+                "kept: 1 volume of the Keeper, 120Gi; `kubectl delete pvc --namespace apps -l \
+                    clickhouse-keeper.altinity.com/chk=db` removes it"
             ]
         );
     }
@@ -273,7 +326,8 @@ mod tests {
         let refused = expandable(&fake.session().api(&ctx), &small.0, &large.0, &large.1).await.unwrap_err();
         assert!(
             refused.reasons.len() == 1
-                && refused.reasons[0].starts_with("storage.size: volumes of the storage class `standard` can't be resized"),
+                && refused.reasons[0]
+                    .starts_with("storage.size: volumes of the storage class `standard` can't be resized"),
             "{:?}",
             refused.reasons
         );
@@ -297,18 +351,22 @@ mod tests {
     #[test]
     fn a_missing_class_is_told_with_its_property_and_those_that_exist() {
         let classes = [class("fast", false, true), class("slow", true, true)];
-        let wanted = [want("storage.storageClass", Some("gp9")), want("storage.logs.storageClass", None), want("x", Some("fast"))];
+        let wanted = [
+            want("storage.storageClass", Some("gp9")),
+            want("storage.logs.storageClass", None),
+            want("x", Some("fast")),
+        ];
         assert_eq!(
             missing(&wanted, &classes),
-            ["`storage.storageClass`: there is no storage class `gp9`, so volumes are only bound if they already exist; \
+            ["`storage.storageClass`: there is no storage class `gp9`, so volumes are only bound if they \
+                    already exist; \
               the cluster has `fast`, `slow` (default)"]
         );
         let told = missing(&wanted[1..2], &classes[..1]);
         assert_eq!(
             told,
-            [
-                "no storage class is the default, so no volume is provisioned; set `storage.logs.storageClass` to one of the cluster's: `fast`"
-            ]
+            ["no storage class is the default, so no volume is provisioned; set \
+                    `storage.logs.storageClass` to one of the cluster's: `fast`"]
         );
     }
 
@@ -316,9 +374,14 @@ mod tests {
     fn the_property_of_a_class_is_the_override_that_names_it() {
         let storage = json!({"storageClass": "a", "logs": {"size": "1Gi", "storageClass": "b"}});
         let typed = cluster(json!({"name": "db", "storage": storage}));
-        assert_eq!(wanted(&typed), [want("storage.storageClass", Some("a")), want("storage.logs.storageClass", Some("b"))]);
+        assert_eq!(
+            wanted(&typed),
+            [want("storage.storageClass", Some("a")), want("storage.logs.storageClass", Some("b"))]
+        );
         let templates = json!([{"name": "data", "spec": {"storageClassName": "c"}}]);
-        let by_override = cluster(json!({"name": "db", "chiOverrides": {"templates": {"volumeClaimTemplates": templates}}}));
+        let by_override = cluster(
+            json!({"name": "db", "chiOverrides": {"templates": {"volumeClaimTemplates": templates}}}),
+        );
         assert_eq!(wanted(&by_override), [want("chiOverrides.templates.volumeClaimTemplates", Some("c"))]);
     }
 
@@ -327,18 +390,27 @@ mod tests {
         let classes = [class("fast", false, true), class("slow", true, false)];
         assert_eq!(rigid("fast", &classes), None);
         let told = rigid("slow", &classes).unwrap();
-        assert!(told.starts_with("volumes of the storage class `slow` can't be resized") && told.contains("kubectl patch"), "{told}");
+        assert!(
+            told.starts_with("volumes of the storage class `slow` can't be resized")
+                && told.contains("kubectl patch"),
+            "{told}"
+        );
         assert!(rigid("gone", &classes).unwrap().contains("no longer exists"));
     }
 
     #[test]
     fn sizes_are_added_up() {
         let claims = |sizes: &[&str]| -> Vec<Arc<Claim>> {
-            let claim = |size: &&str| json!({"metadata": {"name": "c"}, "status": {"capacity": {"storage": size}}});
+            let claim =
+                |size: &&str| json!({"metadata": {"name": "c"}, "status": {"capacity": {"storage": size}}});
             sizes.iter().map(|size| Arc::new(serde_json::from_value(claim(size)).unwrap())).collect()
         };
-        let cases: [(&[&str], &str); 4] =
-            [(&["120Gi"; 4], "480Gi"), (&["512Gi", "512Gi"], "1Ti"), (&["1Gi", "1Mi"], "1025Mi"), (&["1G"], "0.9Gi")];
+        let cases: [(&[&str], &str); 4] = [
+            (&["120Gi"; 4], "480Gi"),
+            (&["512Gi", "512Gi"], "1Ti"),
+            (&["1Gi", "1Mi"], "1025Mi"),
+            (&["1G"], "0.9Gi"),
+        ];
         for (sizes, expected) in cases {
             assert_eq!(total(&claims(sizes)), expected, "{sizes:?}");
         }

@@ -10,7 +10,8 @@ use super::{Finding, GracePeriod};
 /// How long a state that won't mend itself may last before the wait ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GracePeriods {
-    /// For an image that can't be pulled: registries have bad moments, and the kubelet tries several times within this.
+    /// For an image that can't be pulled: registries have bad moments, and the kubelet tries several times
+    /// within this.
     pub image: Duration,
     /// For everything else that only an edit mends.
     pub other: Duration,
@@ -37,13 +38,19 @@ pub(crate) struct Expired {
 
 impl FindingAges {
     /// Takes note of the findings as of `now`; what isn't found any more is forgotten.
-    pub(crate) fn judge(&mut self, findings: &[Finding], grace_periods: &GracePeriods, now: Instant) -> Expired {
+    pub(crate) fn judge(
+        &mut self,
+        findings: &[Finding],
+        grace_periods: &GracePeriods,
+        now: Instant,
+    ) -> Expired {
         self.0.retain(|key, _| findings.iter().any(|finding| finding.key == *key && finding.ends.is_some()));
         let mut judged = Expired::default();
         for finding in findings {
             let Some(ends) = finding.ends else { continue };
             let since = *self.0.entry(finding.key.clone()).or_insert(now);
-            let until = since + if ends == GracePeriod::Image { grace_periods.image } else { grace_periods.other };
+            let until =
+                since + if ends == GracePeriod::Image { grace_periods.image } else { grace_periods.other };
             if now >= until {
                 judged.reasons.push(finding.text.clone());
             } else {

@@ -45,7 +45,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) events: &'a [Arc<Event>],
     pub(crate) quotas: &'a [Arc<Quota>],
     pub(crate) words: &'a CrashLogs,
-    /// When the change that is waited for was written, by the API server's clock. What is older may be what the change mends.
+    /// When the change that is waited for was written, by the API server's clock. What is older may be what
+    /// the change mends.
     pub(crate) written: Option<&'a Time>,
     pub(crate) stage: Stage,
     pub(crate) remedies: Remedies,
@@ -70,7 +71,8 @@ pub(crate) struct Finding {
     key: String,
     /// `chi-db-cluster-1-0-0: Pending, 0/3 nodes are available: 3 Insufficient memory`.
     pub(crate) text: String,
-    /// The same for a row of few characters, the most telling first: `0/3 nodes are available: 3 Insufficient memory (cluster-1-0)`.
+    /// The same for a row of few characters, the most telling first: `0/3 nodes are available: 3 Insufficient
+    /// memory (cluster-1-0)`.
     pub(crate) row: String,
     /// Whether it lasts until someone edits something, and how long it is given nevertheless.
     ends: Option<GracePeriod>,
@@ -95,7 +97,12 @@ fn of_host(evidence: &Evidence<'_>, host: &str) -> Option<Finding> {
         Some(pod) => (name.as_str(), of_pod(evidence, pod)?),
     };
     let row = format!("{} ({})", found.row.as_ref().unwrap_or(&found.text), evidence.short(host));
-    Some(Finding { key: format!("{subject}/{}", found.reason), text: format!("{subject}: {}", found.text), row, ends: found.ends })
+    Some(Finding {
+        key: format!("{subject}/{}", found.reason),
+        text: format!("{subject}: {}", found.text),
+        row,
+        ends: found.ends,
+    })
 }
 
 fn of_pod(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
@@ -147,28 +154,47 @@ impl Evidence<'_> {
 
     /// A host's name as far as it is not the installation's.
     fn short<'h>(&self, host: &'h str) -> &'h str {
-        let rest = host.strip_prefix("chi-").or_else(|| host.strip_prefix(KEEPERS)).and_then(|rest| rest.strip_prefix(self.name));
+        let rest = host
+            .strip_prefix("chi-")
+            .or_else(|| host.strip_prefix(KEEPERS))
+            .and_then(|rest| rest.strip_prefix(self.name));
         rest.and_then(|rest| rest.strip_prefix('-')).unwrap_or(host)
     }
 
     /// The newest warning about an object.
     fn warning(&self, kind: &str, name: &str) -> Option<&Event> {
-        let about = self.events.iter().filter(|event| event.involved_object.kind == kind && event.involved_object.name == name);
+        let about = self
+            .events
+            .iter()
+            .filter(|event| event.involved_object.kind == kind && event.involved_object.name == name);
         about.max_by_key(|event| event.at()).map(AsRef::as_ref)
     }
 
     /// How a container ended: its exit code, and its last words where they are known.
     fn ending(&self, pod: &Pod, container: &Container) -> String {
-        let Some(ended) = container.last_state.terminated.as_ref().or(container.state.terminated.as_ref()) else {
+        let Some(ended) = container.last_state.terminated.as_ref().or(container.state.terminated.as_ref())
+        else {
             return format!(", started {} times", container.restart_count + 1);
         };
-        let reason = ended.reason.as_deref().filter(|reason| *reason != "Error").map(|reason| format!(" ({reason})")).unwrap_or_default();
-        let end =
-            ContainerExit { pod: pod.metadata.name().to_owned(), container: container.name.clone(), restarts: container.restart_count };
+        let reason = ended
+            .reason
+            .as_deref()
+            .filter(|reason| *reason != "Error")
+            .map(|reason| format!(" ({reason})"))
+            .unwrap_or_default();
+        let end = ContainerExit {
+            pod: pod.metadata.name().to_owned(),
+            container: container.name.clone(),
+            restarts: container.restart_count,
+        };
         let message = ended.message.as_deref().filter(|_| is_quoted(container));
         let words = message.map(shorten).or_else(|| self.words.get(&end).cloned());
         let words = words.map(|words| format!(": {words}")).unwrap_or_default();
-        format!(", exit code {}{reason}, started {} times{words}", ended.exit_code, container.restart_count + 1)
+        format!(
+            ", exit code {}{reason}, started {} times{words}",
+            ended.exit_code,
+            container.restart_count + 1
+        )
     }
 }
 
@@ -183,7 +209,8 @@ fn not_made(evidence: &Evidence<'_>, host: &str) -> Option<Found> {
         return Some(Found::new("no pod", format!("no pod, {}", shorten(message))));
     };
     let quota = shorten(quota);
-    let found = Found::new("no pod", format!("no pod, the namespace's quota is exceeded: {quota}")).row(format!("quota exceeded: {quota}"));
+    let found = Found::new("no pod", format!("no pod, the namespace's quota is exceeded: {quota}"))
+        .row(format!("quota exceeded: {quota}"));
     Some(if evidence.is_current(event.at()) { found.ends(GracePeriod::Other) } else { found })
 }
 
@@ -198,7 +225,13 @@ fn left_out(evidence: &Evidence<'_>, host: &str) -> Option<Found> {
         Some(set) if set.spec.replicas == Some(0) => "no pod, its StatefulSet is scaled to 0",
         Some(_) => return None,
     };
-    Some(Found::new("left out", format!("{what}, though the clickhouse-operator reports completion; see its log")).row(what))
+    Some(
+        Found::new(
+            "left out",
+            format!("{what}, though the clickhouse-operator reports completion; see its log"),
+        )
+        .row(what),
+    )
 }
 
 fn unscheduled(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
@@ -209,13 +242,21 @@ fn unscheduled(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
         return Some(found);
     }
     // The scheduler goes on with what evicting others would not help.
-    let message = shorten(message.split(" preemption:").next().unwrap_or(message).trim_end_matches(['.', ' ']));
-    let quotas: Vec<_> = if lacks_claim(pod) { evidence.quotas.iter().filter_map(|quota| of_storage(quota)).collect() } else { Vec::new() };
+    let message =
+        shorten(message.split(" preemption:").next().unwrap_or(message).trim_end_matches(['.', ' ']));
+    let quotas: Vec<_> = if lacks_claim(pod) {
+        evidence.quotas.iter().filter_map(|quota| of_storage(quota)).collect()
+    } else {
+        Vec::new()
+    };
     if quotas.is_empty() {
         return Some(Found::new("Unscheduled", format!("Pending, {message}")).row(message));
     }
     let quotas = quotas.join("; ");
-    let text = format!("Pending, {message}: the namespace's storage quota may not allow it ({quotas}); raise it, or ask for less");
+    let text = format!(
+        "Pending, {message}: the namespace's storage quota may not allow it ({quotas}); raise it, or ask for \
+            less"
+    );
     let found = Found::new("Storage quota", text).row(format!("storage quota: {quotas}"));
     Some(if evidence.stage == Stage::Working { found } else { found.ends(GracePeriod::Other) })
 }
@@ -223,13 +264,16 @@ fn unscheduled(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
 /// Why no node takes a pod, in the scheduler's words.
 fn unscheduled_message(pod: &Pod) -> Option<&str> {
     let conditions = &pod.status.as_ref()?.conditions;
-    let condition = conditions.iter().find(|condition| condition.kind == "PodScheduled" && condition.status == "False")?;
+    let condition = conditions
+        .iter()
+        .find(|condition| condition.kind == "PodScheduled" && condition.status == "False")?;
     Some(condition.message.as_deref().unwrap_or("no node takes it"))
 }
 
 /// Whether a pod waits for a claim that nobody has made.
 pub(crate) fn lacks_claim(pod: &Pod) -> bool {
-    unscheduled_message(pod).is_some_and(|message| message.contains("persistentvolumeclaim") && message.contains("not found"))
+    unscheduled_message(pod)
+        .is_some_and(|message| message.contains("persistentvolumeclaim") && message.contains("not found"))
 }
 
 /// What a quota says about volumes: `small: 0 of requests.storage=1Gi is used`.
@@ -268,19 +312,29 @@ fn unbound(evidence: &Evidence<'_>, claim: &Claim, template: &str) -> Option<Fou
     let event = evidence.warning("PersistentVolumeClaim", name).and_then(|event| event.message.as_deref());
     let found = match (class, event) {
         (None, _) => {
-            let text = format!("volume {name} is {phase}: the cluster has no default storage class; set `{property}`");
+            let text = format!(
+                "volume {name} is {phase}: the cluster has no default storage class; set `{property}`"
+            );
             Found::new("No class", text).row("no default storage class").ends(GracePeriod::Other)
         }
         (Some(class), Some(message)) if message.contains("storageclass") && message.contains("not found") => {
-            let text = format!("volume {name} is {phase}: the storage class `{class}` does not exist; correct `{property}`, or create it");
-            Found::new("No class", text).row(format!("the storage class `{class}` does not exist")).ends(GracePeriod::Other)
+            let text = format!(
+                "volume {name} is {phase}: the storage class `{class}` does not exist; correct `{property}`, \
+                    or create it"
+            );
+            Found::new("No class", text)
+                .row(format!("the storage class `{class}` does not exist"))
+                .ends(GracePeriod::Other)
         }
         (Some(_), Some(message)) => {
             let message = shorten(message);
-            Found::new("Unbound", format!("volume {name} is {phase}: {message}")).row(format!("volume is {phase}: {message}"))
+            Found::new("Unbound", format!("volume {name} is {phase}: {message}"))
+                .row(format!("volume is {phase}: {message}"))
         }
-        (Some(class), None) => Found::new("Unbound", format!("volume {name} is {phase}, of storage class `{class}`"))
-            .row(format!("volume is {phase}, of storage class `{class}`")),
+        (Some(class), None) => {
+            Found::new("Unbound", format!("volume {name} is {phase}, of storage class `{class}`"))
+                .row(format!("volume is {phase}, of storage class `{class}`"))
+        }
     };
     Some(found)
 }
@@ -288,34 +342,55 @@ fn unbound(evidence: &Evidence<'_>, claim: &Claim, template: &str) -> Option<Fou
 fn of_container(evidence: &Evidence<'_>, pod: &Pod, container: &Container) -> Option<Found> {
     let waiting = container.state.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
-    let message = waiting.message.as_deref().map(|message| format!(": {}", shorten(message))).unwrap_or_default();
+    let message =
+        waiting.message.as_deref().map(|message| format!(": {}", shorten(message))).unwrap_or_default();
     let (name, image, input) = (&container.name, &container.image, evidence.remedies.image);
     match reason {
         "ErrImagePull" | "ImagePullBackOff" => {
-            let text = format!("{reason}, the image `{image}` can't be pulled{message}; correct `{input}`, or give `{input}.pullSecrets`");
-            Some(Found::new("Image", text).row(format!("can't pull `{image}`{message}")).ends(GracePeriod::Image))
+            let text = format!(
+                "{reason}, the image `{image}` can't be pulled{message}; correct `{input}`, or give \
+                    `{input}.pullSecrets`"
+            );
+            Some(
+                Found::new("Image", text)
+                    .row(format!("can't pull `{image}`{message}"))
+                    .ends(GracePeriod::Image),
+            )
         }
         "InvalidImageName" => {
             let invalid = format!("`{image}` is not a valid image name");
-            Some(Found::new(reason, format!("{reason}, {invalid}{message}; correct `{input}`")).row(invalid).ends(GracePeriod::Other))
+            Some(
+                Found::new(reason, format!("{reason}, {invalid}{message}; correct `{input}`"))
+                    .row(invalid)
+                    .ends(GracePeriod::Other),
+            )
         }
         "CreateContainerConfigError" => {
-            let text = format!("{reason} of container `{name}`{message}; create what it refers to, or correct the reference");
+            let text = format!(
+                "{reason} of container `{name}`{message}; create what it refers to, or correct the reference"
+            );
             Some(Found::new(reason, text).row(format!("{reason}{message}")).ends(GracePeriod::Other))
         }
         "CrashLoopBackOff" => {
             let ending = evidence.ending(pod, container);
-            Some(Found::new(reason, format!("{reason} of container `{name}`{ending}")).row(format!("{reason}{ending}")))
+            Some(
+                Found::new(reason, format!("{reason} of container `{name}`{ending}"))
+                    .row(format!("{reason}{ending}")),
+            )
         }
         "ContainerCreating" | "PodInitializing" => None,
-        other => Some(Found::new(other, format!("{other} of container `{name}`{message}")).row(format!("{other}{message}"))),
+        other => Some(
+            Found::new(other, format!("{other} of container `{name}`{message}"))
+                .row(format!("{other}{message}")),
+        ),
     }
 }
 
 fn evicted(pod: &Pod) -> Option<Found> {
     let status = pod.status.as_ref()?;
     let reason = status.reason.as_deref()?;
-    let message = status.message.as_deref().map(|message| format!(": {}", shorten(message))).unwrap_or_default();
+    let message =
+        status.message.as_deref().map(|message| format!(": {}", shorten(message))).unwrap_or_default();
     Some(Found::new(reason, format!("{} ({reason}){message}", status.phase)))
 }
 
@@ -329,15 +404,24 @@ fn creating(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
     let Some(event) = evidence.warning("Pod", pod.metadata.name()) else {
         return Some(Found::new("Starting", format!("starting{node}")));
     };
-    let what = format!("{}: {}", event.reason.as_deref().unwrap_or("warning"), shorten(event.message.as_deref().unwrap_or_default()));
+    let what = format!(
+        "{}: {}",
+        event.reason.as_deref().unwrap_or("warning"),
+        shorten(event.message.as_deref().unwrap_or_default())
+    );
     Some(Found::new("Starting", format!("starting{node}, {what}")).row(what))
 }
 
 fn unready(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
     let status = pod.status.as_ref()?;
-    if let Some(container) = status.container_statuses.iter().find(|container| container.state.terminated.is_some()) {
+    if let Some(container) =
+        status.container_statuses.iter().find(|container| container.state.terminated.is_some())
+    {
         let ending = evidence.ending(pod, container);
-        return Some(Found::new("ContainerExit", format!("container `{}` ended{ending}", container.name)).row(format!("ended{ending}")));
+        return Some(
+            Found::new("ContainerExit", format!("container `{}` ended{ending}", container.name))
+                .row(format!("ended{ending}")),
+        );
     }
     let container = status.container_statuses.iter().find(|container| !container.ready)?;
     let runs = format!("container `{}` runs but is not ready", container.name);

@@ -1,22 +1,25 @@
 //! What goes wrong at the API server, in classes that a caller can act on and texts that say what to do.
 
 mod read;
+mod subject;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::subject::Subject;
 use std::fmt;
 
 use semver::Version;
 
-use crate::kubernetes::meta::{Kind, ObjectRef};
+use crate::kubernetes::meta::Kind;
 use crate::resource::{Failure, FailureKind};
 
-/// The oldest operator that the provider works with: from here on `suspend` exists and the status has the fields that tell a finished change.
+/// The oldest operator that the provider works with: from here on `suspend` exists and the status has the
+/// fields that tell a finished change.
 pub const OLDEST_OPERATOR: Version = Version::new(0, 24, 3);
 
 /// How the operator and its definitions are installed.
-pub const INSTALL_OPERATOR: &str =
-    "helm install clickhouse-operator altinity-clickhouse-operator --repo https://helm.altinity.com --namespace kube-system";
+pub const INSTALL_OPERATOR: &str = "helm install clickhouse-operator altinity-clickhouse-operator --repo \
+    https://helm.altinity.com --namespace kube-system";
 
 /// What was asked of the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +78,8 @@ pub struct FieldProblem {
     pub problem: String,
 }
 
-/// The environment variable that says the same as the provider's `deleteUnreachable`, where a plain refresh or destroy takes the
-/// configuration from the state.
+/// The environment variable that says the same as the provider's `deleteUnreachable`, where a plain refresh
+/// or destroy takes the configuration from the state.
 pub const DELETE_UNREACHABLE: &str = "PULUMI_CLICKHOUSE_DELETE_UNREACHABLE";
 
 /// What a failed call says about the API server.
@@ -84,7 +87,8 @@ pub const DELETE_UNREACHABLE: &str = "PULUMI_CLICKHOUSE_DELETE_UNREACHABLE";
 pub enum Reach {
     /// Nobody can be connected to: the connection is refused or times out, or the address has no host.
     NoServer,
-    /// The kubeconfig, its credentials or the server's certificate can't be used. Whether there is a server is not known.
+    /// The kubeconfig, its credentials or the server's certificate can't be used. Whether there is a server
+    /// is not known.
     NoCredentials,
     /// Somebody is there, but gives no answer for now.
     Busy,
@@ -109,7 +113,8 @@ pub enum Error {
     },
     /// The namespace that an object was to go into does not exist.
     #[error(
-        "namespace `{namespace}` does not exist; create it first (`kubectl create namespace {namespace}`), or set `createNamespace: true`"
+        "namespace `{namespace}` does not exist; create it first (`kubectl create namespace {namespace}`), \
+            or set `createNamespace: true`"
     )]
     NamespaceMissing {
         /// Which one.
@@ -118,7 +123,8 @@ pub enum Error {
     /// RBAC does not allow it.
     #[error("{}", forbidden(.verb, .resource, .namespace.as_deref(), .message))]
     Forbidden {
-        /// The verb, as RBAC knows it, that is not allowed: an apply needs `create` for an object that is not there yet.
+        /// The verb, as RBAC knows it, that is not allowed: an apply needs `create` for an object that is not
+        /// there yet.
         verb: String,
         /// On what: the plural with its group.
         resource: String,
@@ -138,7 +144,8 @@ pub enum Error {
         message: String,
     },
     /// Another field manager owns fields that we want to set.
-    #[error("failed to apply {object}: {}; set `forceConflicts: true` to take the fields over, or leave them out", list_conflicts(.conflicts))]
+    #[error("failed to apply {object}: {}; set `forceConflicts: true` to take the fields over, or leave them \
+        out", list_conflicts(.conflicts))]
     Conflict {
         /// Which object.
         object: String,
@@ -155,7 +162,8 @@ pub enum Error {
     },
     /// The object that was to be changed is not there, or another one has its name.
     #[error(
-        "{object} is not the one in this stack's state ({}); run `pulumi refresh` and then this again, and check that the kubeconfig points to the right Kubernetes cluster",
+        "{object} is not the one in this stack's state ({}); run `pulumi refresh` and then this again, and \
+            check that the kubeconfig points to the right Kubernetes cluster",
         if *.replaced {"another one has its name now"} else {"it does not exist"}
     )]
     NotTheOne {
@@ -164,7 +172,8 @@ pub enum Error {
         /// Whether another one has its name.
         replaced: bool,
     },
-    /// The kubeconfig points to another Kubernetes cluster than the one in the state, or to one that can't be told from it.
+    /// The kubeconfig points to another Kubernetes cluster than the one in the state, or to one that can't be
+    /// told from it.
     #[error("{message}")]
     Elsewhere {
         /// Both clusters, and the remedy.
@@ -196,7 +205,8 @@ pub enum Error {
     },
     /// The operator is too old for this provider.
     #[error(
-        "the clickhouse-operator in this cluster is version {version}, older than {OLDEST_OPERATOR}, the oldest that this provider works with; upgrade it"
+        "the clickhouse-operator in this cluster is version {version}, older than {OLDEST_OPERATOR}, the \
+            oldest that this provider works with; upgrade it"
     )]
     OperatorTooOld {
         /// The version found.
@@ -204,7 +214,8 @@ pub enum Error {
     },
     /// The credentials are not accepted.
     #[error(
-        "the API server does not accept the credentials ({message}); check the user of the kubeconfig's context: an expired token or certificate, or another cluster's"
+        "the API server does not accept the credentials ({message}); check the user of the kubeconfig's \
+            context: an expired token or certificate, or another cluster's"
     )]
     Unauthorized {
         /// The server's own words.
@@ -296,7 +307,8 @@ impl Error {
         }
     }
 
-    /// Whether nobody answers, for now or at all; never a statement about the object. Whoever asks again only waits again.
+    /// Whether nobody answers, for now or at all; never a statement about the object. Whoever asks again only
+    /// waits again.
     pub fn is_unreachable(&self) -> bool {
         match self.reach() {
             Reach::NoServer | Reach::Busy => true,
@@ -304,17 +316,23 @@ impl Error {
         }
     }
 
-    /// Whether a write may have been carried out although it failed: its answer never came, or says nothing of it.
+    /// Whether a write may have been carried out although it failed: its answer never came, or says nothing
+    /// of it.
     pub fn leaves_open(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Cancelled { .. } | Self::Other { .. })
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Cancelled { .. } | Self::Other { .. }
+        )
     }
 
-    /// Whether a preview can go on without this answer: what the object needs does not exist yet, or the cluster does not.
+    /// Whether a preview can go on without this answer: what the object needs does not exist yet, or the
+    /// cluster does not.
     pub fn is_premature(&self) -> bool {
         self.is_unreachable() || matches!(self, Self::CrdMissing { .. } | Self::NamespaceMissing { .. })
     }
 
-    /// An error when `version` is of an operator that is too old. A text that is no version passes: builds from source have none.
+    /// An error when `version` is of an operator that is too old. A text that is no version passes: builds
+    /// from source have none.
     pub fn for_operator(version: &str) -> Option<Self> {
         let parsed = Version::parse(version.trim_start_matches('v')).ok()?;
         (parsed < OLDEST_OPERATOR).then(|| Self::OperatorTooOld { version: version.to_owned() })
@@ -340,7 +358,10 @@ impl Error {
             Self::AlreadyExists { .. } => FailureKind::AlreadyExists,
             Self::Invalid { .. } | Self::UnknownFields { .. } => FailureKind::Invalid,
             Self::Unreachable { connected: false, .. } => FailureKind::NoServer,
-            Self::Unauthorized { .. } | Self::Unreachable { .. } | Self::Kubeconfig { .. } | Self::Other { .. } => FailureKind::Unavailable,
+            Self::Unauthorized { .. }
+            | Self::Unreachable { .. }
+            | Self::Kubeconfig { .. }
+            | Self::Other { .. } => FailureKind::Unavailable,
             Self::Timeout { .. } => FailureKind::Timeout,
             Self::Cancelled { .. } => FailureKind::Cancelled,
         }
@@ -348,30 +369,43 @@ impl Error {
 }
 
 fn crd_missing(kind: Kind) -> String {
-    let missing = format!("the Kubernetes cluster does not have the kind {} ({})", kind.name(), kind.api_version());
+    let missing =
+        format!("the Kubernetes cluster does not have the kind {} ({})", kind.name(), kind.api_version());
     match kind {
         Kind::Installation | Kind::KeeperInstallation => {
-            format!("{missing}: the clickhouse-operator and its definitions are not installed; install them with `{INSTALL_OPERATOR}`")
+            format!(
+                "{missing}: the clickhouse-operator and its definitions are not installed; install them with \
+                    `{INSTALL_OPERATOR}`"
+            )
         }
         _ => format!("{missing}: this version of Kubernetes is too old"),
     }
 }
 
 fn forbidden(verb: &str, resource: &str, namespace: Option<&str>, message: &str) -> String {
-    let scope = namespace.map_or_else(|| "--all-namespaces".to_owned(), |namespace| format!("--namespace {namespace}"));
+    let scope = namespace
+        .map_or_else(|| "--all-namespaces".to_owned(), |namespace| format!("--namespace {namespace}"));
     format!(
-        "not allowed to {verb} {resource}: {message}; request the permission (`kubectl auth can-i {verb} {resource} {scope}` shows whether you have it)"
+        "not allowed to {verb} {resource}: {message}; request the permission (`kubectl auth can-i {verb} \
+            {resource} {scope}` shows whether you have it)"
     )
 }
 
 fn list_conflicts(conflicts: &[FieldConflict]) -> String {
-    let each: Vec<_> = conflicts.iter().map(|conflict| format!("`{}` owns {}", conflict.manager, conflict.fields.join(", "))).collect();
+    let each: Vec<_> = conflicts
+        .iter()
+        .map(|conflict| format!("`{}` owns {}", conflict.manager, conflict.fields.join(", ")))
+        .collect();
     if each.is_empty() { "another field manager owns fields of it".to_owned() } else { each.join("; ") }
 }
 
 fn list_problems(problems: &[FieldProblem]) -> String {
     let each = problems.iter().map(|problem| {
-        if problem.field.is_empty() { problem.problem.clone() } else { format!("`{}`: {}", problem.field, problem.problem) }
+        if problem.field.is_empty() {
+            problem.problem.clone()
+        } else {
+            format!("`{}`: {}", problem.field, problem.problem)
+        }
     });
     each.collect::<Vec<_>>().join("; ")
 }
@@ -383,7 +417,8 @@ fn unknown_fields(object: &str, fields: &[String], installed: Option<&str>) -> S
         |version| format!("the definition installed in this cluster, of operator {version}, does"),
     );
     format!(
-        "failed to apply {object}: {definition} not know {}; upgrade the operator with its definitions, or leave the fields out",
+        "failed to apply {object}: {definition} not know {}; upgrade the operator with its definitions, or \
+            leave the fields out",
         names.join(", ")
     )
 }
@@ -395,38 +430,9 @@ fn unreachable(server: Option<&str>, cause: &str, connected: bool) -> String {
         String::new()
     } else {
         format!(
-            "; if the Kubernetes cluster is gone for good, {DELETE_UNREACHABLE}=true makes a refresh or a destroy drop it from the state"
+            "; if the Kubernetes cluster is gone for good, {DELETE_UNREACHABLE}=true makes a refresh or a \
+                destroy drop it from the state"
         )
     };
     format!("failed to reach the Kubernetes API server{at}: {cause}; {remedy}{gone}")
-}
-
-/// What a call was about, for texts.
-#[derive(Debug, Clone)]
-pub(crate) struct Subject {
-    pub(crate) verb: Verb,
-    pub(crate) kind: Kind,
-    pub(crate) namespace: Option<String>,
-    pub(crate) name: Option<String>,
-}
-
-impl Subject {
-    pub(crate) fn object(verb: Verb, object: &ObjectRef) -> Self {
-        Self { verb, kind: object.kind, namespace: object.namespace.clone(), name: Some(object.name.clone()) }
-    }
-
-    pub(crate) fn all(verb: Verb, kind: Kind, namespace: Option<&str>) -> Self {
-        Self { verb, kind, namespace: namespace.map(str::to_owned), name: None }
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.namespace, &self.name) {
-            (Some(namespace), Some(name)) => write!(f, "{} {namespace}/{name}", self.kind.name()),
-            (None, Some(name)) => write!(f, "{} {name}", self.kind.name()),
-            (Some(namespace), None) => write!(f, "{} in namespace {namespace}", self.kind.plural()),
-            (None, None) => f.write_str(self.kind.plural()),
-        }
-    }
 }

@@ -12,7 +12,9 @@ impl Error {
     /// What an answer with an error status means.
     pub(crate) fn from_answer(subject: &Subject, code: u16, body: &str) -> Self {
         match serde_json::from_str::<Status>(body) {
-            Ok(status) if !status.message.is_empty() || !status.reason.is_empty() => Self::from_status(subject, code, &status),
+            Ok(status) if !status.message.is_empty() || !status.reason.is_empty() => {
+                Self::from_status(subject, code, &status)
+            }
             _ => Self::from_text(subject, code, body.trim()),
         }
     }
@@ -24,7 +26,9 @@ impl Error {
                 Self::from_text(subject, status.code, &status.message)
             }
             kube::Error::Api(status) => Self::from_status(subject, status.code, status),
-            kube::Error::SerdeError(cause) => Self::other(subject, 0, &format!("its answer can't be read: {cause}")),
+            kube::Error::SerdeError(cause) => {
+                Self::other(subject, 0, &format!("its answer can't be read: {cause}"))
+            }
             _ => Self::from_transport(server, error),
         }
     }
@@ -36,7 +40,11 @@ impl Error {
             return Self::Kubeconfig { message };
         }
         let cause = causes.last().cloned().unwrap_or_else(|| error.to_string());
-        Self::Unreachable { server: server.map(str::to_owned), cause, connected: !never_connected(error, &causes) }
+        Self::Unreachable {
+            server: server.map(str::to_owned),
+            cause,
+            connected: !never_connected(error, &causes),
+        }
     }
 
     fn from_text(subject: &Subject, code: u16, text: &str) -> Self {
@@ -61,15 +69,20 @@ impl Error {
                 Self::UnknownFields { object: subject.to_string(), fields, installed: None }
             }
             400 | 422 => Self::Invalid { object: subject.to_string(), problems: problems(subject, status) },
-            500 if is_wrong_type(message) => Self::Invalid { object: subject.to_string(), problems: problems(subject, status) },
-            429 | 502..=504 => Self::Timeout { verb: subject.verb, object: subject.to_string(), message: message.to_owned() },
+            500 if is_wrong_type(message) => {
+                Self::Invalid { object: subject.to_string(), problems: problems(subject, status) }
+            }
+            429 | 502..=504 => {
+                Self::Timeout { verb: subject.verb, object: subject.to_string(), message: message.to_owned() }
+            }
             _ => Self::other(subject, code, message),
         }
     }
 
     fn other(subject: &Subject, code: u16, message: &str) -> Self {
         // A refused Secret may be repeated in the server's words.
-        let message = if subject.kind == Kind::Secret { format!("HTTP status {code}") } else { message.to_owned() };
+        let message =
+            if subject.kind == Kind::Secret { format!("HTTP status {code}") } else { message.to_owned() };
         Self::Other { verb: subject.verb, object: subject.to_string(), code, message }
     }
 }
@@ -89,7 +102,9 @@ fn forbidden(subject: &Subject, status: &Status) -> Error {
 fn absent(subject: &Subject, status: &Status) -> Error {
     let about = status.details.as_ref().map(|details| (details.kind.as_str(), details.name.as_str()));
     match about {
-        Some(("namespaces", namespace)) if subject.kind != Kind::Namespace => Error::NamespaceMissing { namespace: namespace.to_owned() },
+        Some(("namespaces", namespace)) if subject.kind != Kind::Namespace => {
+            Error::NamespaceMissing { namespace: namespace.to_owned() }
+        }
         Some((_, name)) if !name.is_empty() => Error::NotFound { object: subject.to_string() },
         // Without a name the answer is about the path.
         _ if subject.kind.is_custom() => Error::CrdMissing { kind: subject.kind },
@@ -104,9 +119,14 @@ fn conflict(subject: &Subject, status: &Status) -> Error {
         let manager = cause.message.split('"').nth(1).unwrap_or("another manager");
         // The server tells the API version of those that changed single fields, and of no others.
         let applies = !cause.message.contains("\" using ") && !cause.message.contains("with subresource");
-        match conflicts.iter_mut().find(|conflict| conflict.manager == manager && conflict.applies == applies) {
+        match conflicts.iter_mut().find(|conflict| conflict.manager == manager && conflict.applies == applies)
+        {
             Some(conflict) => conflict.fields.push(cause.field.clone()),
-            None => conflicts.push(FieldConflict { manager: manager.to_owned(), applies, fields: vec![cause.field.clone()] }),
+            None => conflicts.push(FieldConflict {
+                manager: manager.to_owned(),
+                applies,
+                fields: vec![cause.field.clone()],
+            }),
         }
     }
     // Without fields it is about the whole object: another revision, or another uid than the precondition's.
@@ -125,27 +145,37 @@ fn problems(subject: &Subject, status: &Status) -> Vec<FieldProblem> {
         .filter(|cause| !cause.field.is_empty() && cause.field != "<nil>")
         .map(|cause| FieldProblem { field: cause.field.clone(), problem: say(&cause.message) })
         .collect();
-    if named.is_empty() { vec![FieldProblem { field: String::new(), problem: say(status.message.trim()) }] } else { named }
+    if named.is_empty() {
+        vec![FieldProblem { field: String::new(), problem: say(status.message.trim()) }]
+    } else {
+        named
+    }
 }
 
-/// Whether a server-side apply failed for a value of the wrong type, which the server calls an internal error.
+/// Whether a server-side apply failed for a value of the wrong type, which the server calls an internal
+/// error.
 fn is_wrong_type(message: &str) -> bool {
-    message.starts_with("failed to create typed patch object") || message.starts_with("failed to convert new object")
+    message.starts_with("failed to create typed patch object")
+        || message.starts_with("failed to convert new object")
 }
 
-/// The fields that strict validation or the merge of a server-side apply did not know; `None` when the text is about something else.
+/// The fields that strict validation or the merge of a server-side apply did not know; `None` when the text
+/// is about something else.
 fn unknown_fields(message: &str) -> Option<Vec<String>> {
     let strict = message.split("unknown field \"").skip(1).filter_map(|rest| rest.split('"').next());
     let merged = message.split(": field not declared in schema").collect::<Vec<_>>();
-    let merged = merged[..merged.len() - 1].iter().filter_map(|before| before.split([' ', '\n', '\t']).next_back());
-    let mut fields: Vec<String> = strict.chain(merged).map(|field| field.trim_start_matches('.').to_owned()).collect();
+    let merged =
+        merged[..merged.len() - 1].iter().filter_map(|before| before.split([' ', '\n', '\t']).next_back());
+    let mut fields: Vec<String> =
+        strict.chain(merged).map(|field| field.trim_start_matches('.').to_owned()).collect();
     fields.sort();
     fields.dedup();
     (!fields.is_empty()).then_some(fields)
 }
 
-/// Whether no connection came about: it was refused or timed out, there is no way there, or the host's name is not known. Whoever breaks a
-/// connection off, or speaks no TLS, is there; and of what is behind a proxy nothing is known.
+/// Whether no connection came about: it was refused or timed out, there is no way there, or the host's name
+/// is not known. Whoever breaks a connection off, or speaks no TLS, is there; and of what is behind a proxy
+/// nothing is known.
 fn never_connected(error: &kube::Error, causes: &[String]) -> bool {
     if causes.iter().any(|cause| cause.starts_with("tunnel error") || cause.starts_with("SOCKS error")) {
         return false;
@@ -155,7 +185,9 @@ fn never_connected(error: &kube::Error, causes: &[String]) -> bool {
     while let Some(cause) = next {
         if let Some(io) = cause.downcast_ref::<io::Error>() {
             match io.kind() {
-                io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => return true,
+                io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable => return true,
                 io::ErrorKind::TimedOut => return connecting,
                 _ => {}
             }
@@ -176,7 +208,8 @@ fn causes(error: &kube::Error) -> Vec<String> {
     texts
 }
 
-/// What is wrong with the way to get credentials, when that is what failed. The output of a plugin may hold a token: it is never repeated.
+/// What is wrong with the way to get credentials, when that is what failed. The output of a plugin may hold a
+/// token: it is never repeated.
 fn credentials(error: &kube::Error, causes: &[String]) -> Option<String> {
     use kube::client::AuthError;
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -185,20 +218,25 @@ fn credentials(error: &kube::Error, causes: &[String]) -> Option<String> {
             return Some(match auth {
                 AuthError::AuthExecRun { cmd, out } => {
                     format!(
-                        "failed to get credentials: `{}` of the kubeconfig ended with {}; run it by hand to find out why",
+                        "failed to get credentials: `{}` of the kubeconfig ended with {}; run it by hand to \
+                            find out why",
                         first_word(cmd),
                         out.status
                     )
                 }
-                AuthError::ReadTokenFile(cause, path) => format!("failed to read the token file '{}': {cause}", path.display()),
-                _ => "failed to get credentials as the kubeconfig says; log in first, or correct its user".to_owned(),
+                AuthError::ReadTokenFile(cause, path) => {
+                    format!("failed to read the token file '{}': {cause}", path.display())
+                }
+                _ => "failed to get credentials as the kubeconfig says; log in first, or correct its user"
+                    .to_owned(),
             });
         }
         next = cause.source();
     }
     let certificate = causes.iter().find(|cause| cause.contains("certificate"))?;
     Some(format!(
-        "the API server's TLS certificate is not accepted ({certificate}); check `certificate-authority-data` of the kubeconfig's cluster"
+        "the API server's TLS certificate is not accepted ({certificate}); check \
+            `certificate-authority-data` of the kubeconfig's cluster"
     ))
 }
 

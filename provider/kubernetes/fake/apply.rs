@@ -1,5 +1,6 @@
-//! Who owns which field of an object, as the API server keeps it in `metadata.managedFields`: server-side apply, its conflicts, and what
-//! becomes of fields that nobody applies any more. A list counts as one field, as it does in the operator's definitions.
+//! Who owns which field of an object, as the API server keeps it in `metadata.managedFields`: server-side
+//! apply, its conflicts, and what becomes of fields that nobody applies any more. A list counts as one field,
+//! as it does in the operator's definitions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,7 +82,8 @@ fn set_managers(object: &mut Value, managers: &BTreeMap<Manager, Fields>) {
         .filter(|(_, fields)| !fields.is_empty())
         .map(|(manager, fields)| {
             let operation = if manager.applies { "Apply" } else { "Update" };
-            json!({"manager": manager.name, "operation": operation, "apiVersion": api_version, "fieldsType": "FieldsV1",
+            json!({"manager": manager.name, "operation": operation, "apiVersion": api_version,
+                "fieldsType": "FieldsV1",
                 "time": "2024-05-01T00:00:00Z", "fieldsV1": encode(fields)})
         })
         .collect();
@@ -151,7 +153,12 @@ fn overlap(one: &[String], other: &[String]) -> bool {
 }
 
 /// `live` (null where there is nothing) after `manager` has applied `manifest`.
-pub(crate) fn apply(live: &Value, manifest: &Value, manager: &Manager, force: bool) -> Result<Value, Vec<Conflict>> {
+pub(crate) fn apply(
+    live: &Value,
+    manifest: &Value,
+    manager: &Manager,
+    force: bool,
+) -> Result<Value, Vec<Conflict>> {
     let (mut result, mut owners) = (live.clone(), managers(live));
     let given = of(manifest);
     let before = owners.remove(manager).unwrap_or_default();
@@ -160,8 +167,12 @@ pub(crate) fn apply(live: &Value, manifest: &Value, manager: &Manager, force: bo
         let value = get(manifest, field);
         for (other, fields) in &mut owners {
             // Who owns an object owns none of what is in it, and an empty one leaves in it what others have.
-            let is_apart = |theirs: &Path| is_map(live, theirs) || (theirs.len() > field.len() && value == Some(&json!({})));
-            let differs = |theirs: &Path| overlap(theirs, field) && !is_apart(theirs) && get(live, theirs) != get(manifest, theirs);
+            let is_apart = |theirs: &Path| {
+                is_map(live, theirs) || (theirs.len() > field.len() && value == Some(&json!({})))
+            };
+            let differs = |theirs: &Path| {
+                overlap(theirs, field) && !is_apart(theirs) && get(live, theirs) != get(manifest, theirs)
+            };
             let disputed: Vec<_> = fields.iter().filter(|theirs| differs(theirs)).cloned().collect();
             for theirs in disputed {
                 if force {
@@ -249,7 +260,10 @@ mod tests {
         let shared = apply(&live, &object(json!({"a": 1})), &ours(), false).unwrap();
         assert_eq!(managers(&shared).len(), 2);
         let conflict = apply(&live, &object(json!({"list": [1]})), &ours(), false).unwrap_err();
-        assert_eq!(conflict, [Conflict { manager: Manager::new("kubectl", false), field: vec!["spec".into(), "list".into()] }]);
+        assert_eq!(
+            conflict,
+            [Conflict { manager: Manager::new("kubectl", false), field: vec!["spec".into(), "list".into()] }]
+        );
         let forced = apply(&live, &object(json!({"list": [1]})), &ours(), true).unwrap();
         assert_eq!(forced["spec"], json!({"a": 1, "list": [1], "map": {"b": 1}}));
         let beside = apply(&live, &object(json!({"map": {"c": 2}})), &ours(), false).unwrap();

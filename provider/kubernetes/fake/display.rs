@@ -48,5 +48,14 @@ impl Display {
 pub(crate) fn context() -> (Context, Arc<Display>) {
     let display = Arc::new(Display::default());
     let urn = Urn("urn:pulumi:dev::shop::clickhouse:kubernetes:Cluster::db".to_owned());
-    (Context { urn, cancel: CancellationToken::new(), started: Instant::now(), timeout: None, report: display.clone() }, display)
+    (
+        Context {
+            urn,
+            cancel: CancellationToken::new(),
+            started: Instant::now(),
+            timeout: None,
+            report: display.clone(),
+        },
+        display,
+    )
 }

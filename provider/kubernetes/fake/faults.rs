@@ -1,4 +1,5 @@
-//! What a server does instead of what it should: refusals, delays, silence, answers of something that is no API server.
+//! What a server does instead of what it should: refusals, delays, silence, answers of something that is no
+//! API server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,14 +39,20 @@ impl Reply {
 
     /// 404 about the object of this name.
     pub(crate) fn missing(plural: &str, name: &str) -> Self {
-        Self::failure(404, "NotFound", &format!("{plural} \"{name}\" not found"), &json!({"name": name, "kind": plural}))
+        Self::failure(
+            404,
+            "NotFound",
+            &format!("{plural} \"{name}\" not found"),
+            &json!({"name": name, "kind": plural}),
+        )
     }
 
     /// A failure with its details.
     pub(crate) fn failure(code: u16, reason: &str, message: &str, details: &Value) -> Self {
         Self::Json(
             code,
-            json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message, "code": code,
+            json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason,
+                "message": message, "code": code,
                 "details": details}),
         )
     }
@@ -81,7 +88,9 @@ impl Faults {
     pub(super) fn take(&mut self, seen: &Seen) -> Option<Reply> {
         let target = seen.target();
         let is_meant = |fault: &Fault| {
-            fault.left != Some(0) && fault.method.as_ref().is_none_or(|method| *method == seen.method) && target.contains(&fault.part)
+            fault.left != Some(0)
+                && fault.method.as_ref().is_none_or(|method| *method == seen.method)
+                && target.contains(&fault.part)
         };
         let fault = self.faults.iter_mut().find(|fault| is_meant(fault))?;
         if let Some(left) = &mut fault.left {

@@ -1,7 +1,9 @@
-//! One API server for all tests below `pulumi up`. It keeps objects as a real one does (unique ids, revisions, managed fields and their
-//! conflicts, dry runs, finalizers, lists and watches), and fails as a test says.
+//! One API server for all tests below `pulumi up`. It keeps objects as a real one does (unique ids,
+//! revisions, managed fields and their conflicts, dry runs, finalizers, lists and watches), and fails as a
+//! test says.
 //!
-//! It takes the requests of the client itself, but in this process and over no socket: so the paused clock of tokio holds for both sides.
+//! It takes the requests of the client itself, but in this process and over no socket: so the paused clock of
+//! tokio holds for both sides.
 
 pub(crate) mod apply;
 mod display;
@@ -90,7 +92,11 @@ type Lines = BoxStream<'static, Result<http_body::Frame<Bytes>, io::Error>>;
 impl Fake {
     /// One with the namespaces `default`, `apps` and `prod`, and nothing in them.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Inner { store: Mutex::new(Store::new()), faults: Mutex::default(), seen: Mutex::default() }))
+        Self(Arc::new(Inner {
+            store: Mutex::new(Store::new()),
+            faults: Mutex::default(),
+            seen: Mutex::default(),
+        }))
     }
 
     /// The same, with objects that somebody has created there.
@@ -143,7 +149,13 @@ impl Fake {
 
     /// How many requests had this method, and `part` in their path or query.
     pub(crate) fn count(&self, method: &Method, part: &str) -> usize {
-        self.0.seen.lock().unwrap().iter().filter(|seen| seen.method == *method && seen.target().contains(part)).count()
+        self.0
+            .seen
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|seen| seen.method == *method && seen.target().contains(part))
+            .count()
     }
 
     /// What requests have written or deleted so far: `PATCH /api/…` each.
@@ -224,7 +236,8 @@ impl Fake {
 
 /// The faults, the earliest of which that fits a request counts.
 impl Fake {
-    /// Every request of a method (`None`: of any) with `part` in its path or query gets this reply from now on.
+    /// Every request of a method (`None`: of any) with `part` in its path or query gets this reply from now
+    /// on.
     pub(crate) fn on(&self, method: impl Into<Option<Method>>, part: &str, reply: Reply) {
         self.faults().add(method.into(), part, reply, None);
     }

@@ -23,7 +23,9 @@ pub(super) fn strategic(target: &mut Value, patch: &Value) {
     let mut rest = patch.clone();
     if let Some(Value::Array(ports)) = rest["spec"].as_object_mut().and_then(|spec| spec.remove("ports")) {
         assert!(ports.iter().all(|port| port["$patch"] == "delete"), "{patch}");
-        let is_gone = |port: &Value| ports.iter().any(|gone| ["port", "protocol"].iter().all(|key| gone[key] == port[key]));
+        let is_gone = |port: &Value| {
+            ports.iter().any(|gone| ["port", "protocol"].iter().all(|key| gone[key] == port[key]))
+        };
         target["spec"]["ports"].as_array_mut().unwrap().retain(|port| !is_gone(port));
     }
     merge(target, &rest);

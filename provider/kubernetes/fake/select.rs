@@ -20,8 +20,11 @@ impl Selection {
     }
 
     pub(super) fn has(&self, place: &Place, object: &Value) -> bool {
-        let is_in = self.place.kind == place.kind && (self.place.namespace.is_none() || self.place.namespace == place.namespace);
-        is_in && requirements(&self.labels).all(|one| labelled(object, one)) && requirements(&self.fields).all(|one| filled(object, one))
+        let is_in = self.place.kind == place.kind
+            && (self.place.namespace.is_none() || self.place.namespace == place.namespace);
+        is_in
+            && requirements(&self.labels).all(|one| labelled(object, one))
+            && requirements(&self.fields).all(|one| filled(object, one))
     }
 }
 
@@ -37,7 +40,9 @@ fn requirements(selector: &str) -> impl Iterator<Item = &str> {
 
 fn labelled(object: &Value, requirement: &str) -> bool {
     let value = |key: &str| object["metadata"]["labels"][key.trim()].as_str();
-    let among = |set: &str, value: &str| set.trim().trim_matches(['(', ')']).split(',').any(|one| one.trim() == value);
+    let among = |set: &str, value: &str| {
+        set.trim().trim_matches(['(', ')']).split(',').any(|one| one.trim() == value)
+    };
     if let Some((key, set)) = requirement.split_once(" notin ") {
         value(key).is_none_or(|value| !among(set, value))
     } else if let Some((key, set)) = requirement.split_once(" in ") {
@@ -53,7 +58,8 @@ fn labelled(object: &Value, requirement: &str) -> bool {
 
 fn filled(object: &Value, requirement: &str) -> bool {
     let (field, wanted) = requirement.split_once('=').unwrap();
-    object.pointer(&format!("/{}", field.replace('.', "/"))).and_then(Value::as_str) == Some(wanted.trim_start_matches('='))
+    object.pointer(&format!("/{}", field.replace('.', "/"))).and_then(Value::as_str)
+        == Some(wanted.trim_start_matches('='))
 }
 
 #[cfg(test)]
@@ -64,14 +70,22 @@ mod tests {
 
     #[test]
     fn selectors_are_those_of_the_api() {
-        let object = json!({"metadata": {"name": "db", "labels": {"app": "chop", "chi": "db"}}, "type": "Warning"});
+        let object =
+            json!({"metadata": {"name": "db", "labels": {"app": "chop", "chi": "db"}}, "type": "Warning"});
         let held = |selector: &str| requirements(selector).all(|one| labelled(&object, one));
-        for selector in ["", "app=chop", "app==chop,chi in (a, db)", "chi notin (a,b)", "team!=a", "app,!team"] {
+        for selector in
+            ["", "app=chop", "app==chop,chi in (a, db)", "chi notin (a,b)", "team!=a", "app,!team"]
+        {
             assert!(held(selector), "{selector}");
         }
-        for selector in ["app=other", "chi in (a,b)", "app=chop,chi notin (db)", "app!=chop", "team", "!app"] {
+        for selector in ["app=other", "chi in (a,b)", "app=chop,chi notin (db)", "app!=chop", "team", "!app"]
+        {
             assert!(!held(selector), "{selector}");
         }
-        assert!(filled(&object, "metadata.name=db") && filled(&object, "type=Warning") && !filled(&object, "metadata.name=other"));
+        assert!(
+            filled(&object, "metadata.name=db")
+                && filled(&object, "type=Warning")
+                && !filled(&object, "metadata.name=other")
+        );
     }
 }

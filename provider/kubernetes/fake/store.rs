@@ -1,4 +1,5 @@
-//! What an API server keeps, and its own answer to each request: objects with unique ids, revisions, generations and managed fields.
+//! What an API server keeps, and its own answer to each request: objects with unique ids, revisions,
+//! generations and managed fields.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,7 +37,8 @@ impl Place {
         let mut rest: Vec<&str> = parts.collect();
         let namespace = (rest.len() > 2 && rest[0] == "namespaces").then(|| rest.drain(..2).nth(1)).flatten();
         let served = |kind: &Kind| (kind.group(), kind.version(), kind.plural()) == (group, version, rest[0]);
-        let kind = Kind::ALL.into_iter().find(served).filter(|kind| kind.namespaced() || namespace.is_none())?;
+        let kind =
+            Kind::ALL.into_iter().find(served).filter(|kind| kind.namespaced() || namespace.is_none())?;
         let name = rest.get(1).map(|name| (*name).to_owned());
         (rest.len() <= 2).then(|| Self { kind, namespace: namespace.map(str::to_owned), name })
     }
@@ -108,8 +110,11 @@ impl Store {
         place.namespace.iter().for_each(|namespace| self.make_namespace(namespace));
         let object = place.filled(with_data(object));
         let live = self.objects.get(path).cloned().unwrap_or_default();
-        let made =
-            if manager.applies { apply::apply(&live, &object, manager, true).unwrap() } else { apply::update(&live, object, manager) };
+        let made = if manager.applies {
+            apply::apply(&live, &object, manager, true).unwrap()
+        } else {
+            apply::update(&live, object, manager)
+        };
         let generation = made["metadata"]["generation"].clone();
         let mut kept = self.finished(path, made);
         if !generation.is_null() {
@@ -137,7 +142,8 @@ impl Store {
         let given = |key: &str| live.unwrap_or(&object)["metadata"].get(key).cloned();
         let uid = given("uid").unwrap_or_else(|| json!(self.next_uid(path)));
         let time = given("creationTimestamp").unwrap_or_else(|| json!(SOME_TIME));
-        let generation = live.and_then(|live| live["metadata"]["generation"].as_u64()).unwrap_or_default() + u64::from(changed);
+        let generation = live.and_then(|live| live["metadata"]["generation"].as_u64()).unwrap_or_default()
+            + u64::from(changed);
         let values = [json!((self.revision + 1).to_string()), uid, json!(generation), time];
         for (key, value) in OF_THE_SERVER.into_iter().zip(values) {
             object["metadata"][key] = value;
@@ -180,7 +186,9 @@ impl Store {
         let Some(place) = Place::of(&seen.path) else { return Reply::Text(404, "404 page not found\n") };
         match seen.method {
             Method::GET if place.name.is_none() => self.list(&Selection::of(&place, seen)),
-            Method::GET => self.get(&seen.path).map_or_else(|| place.missing(), |found| Reply::Json(200, found.clone())),
+            Method::GET => {
+                self.get(&seen.path).map_or_else(|| place.missing(), |found| Reply::Json(200, found.clone()))
+            }
             Method::DELETE => self.delete(&place, seen),
             Method::POST => self.create(&place, seen),
             Method::PATCH => self.patch(&place, seen),
@@ -191,7 +199,8 @@ impl Store {
     /// Opens a watch; the answer where there is none.
     pub(super) fn watch(&mut self, seen: &Seen) -> Result<(Place, UnboundedReceiver<Value>), Reply> {
         let place = Place::of(&seen.path).ok_or(Reply::Text(404, "404 page not found\n"))?;
-        let since = seen.parameter("resourceVersion").and_then(|since| since.parse().ok()).unwrap_or_default();
+        let since =
+            seen.parameter("resourceVersion").and_then(|since| since.parse().ok()).unwrap_or_default();
         let events = self.events.open(Selection::of(&place, seen), since);
         Ok((place, events))
     }
@@ -201,7 +210,10 @@ impl Store {
     }
 
     fn list(&self, selection: &Selection) -> Reply {
-        let found = self.objects.iter().filter(|(path, object)| Place::of(path).is_some_and(|place| selection.has(&place, object)));
+        let found = self
+            .objects
+            .iter()
+            .filter(|(path, object)| Place::of(path).is_some_and(|place| selection.has(&place, object)));
         let items: Vec<_> = found.map(|(_, object)| object).collect();
         let metadata = json!({"resourceVersion": self.revision.to_string()});
         Reply::Json(200, json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}))
@@ -221,7 +233,12 @@ impl Store {
         }
         self.remove(&seen.path);
         if place.kind == Kind::Namespace {
-            let inside: Vec<_> = self.objects.keys().filter(|path| Place::of(path).unwrap().namespace == place.name).cloned().collect();
+            let inside: Vec<_> = self
+                .objects
+                .keys()
+                .filter(|path| Place::of(path).unwrap().namespace == place.name)
+                .cloned()
+                .collect();
             for path in inside {
                 self.remove(&path);
             }
@@ -233,9 +250,18 @@ impl Store {
         let name = seen.body["metadata"]["name"].as_str().unwrap();
         let path = format!("{}/{name}", seen.path);
         if self.objects.contains_key(&path) {
-            return Reply::status(409, "AlreadyExists", &format!("{} \"{name}\" already exists", place.kind.plural()));
+            return Reply::status(
+                409,
+                "AlreadyExists",
+                &format!("{} \"{name}\" already exists", place.kind.plural()),
+            );
         }
-        self.write(place, seen, &path, apply::update(&Value::Null, with_data(&seen.body), &seen.manager(false)))
+        self.write(
+            place,
+            seen,
+            &path,
+            apply::update(&Value::Null, with_data(&seen.body), &seen.manager(false)),
+        )
     }
 
     fn patch(&mut self, place: &Place, seen: &Seen) -> Reply {
@@ -265,13 +291,18 @@ impl Store {
     }
 
     fn write(&mut self, place: &Place, seen: &Seen, path: &str, object: Value) -> Reply {
-        if let Some(name) = place.namespace.as_ref().filter(|name| self.get(&ObjectRef::global(Kind::Namespace, *name).path()).is_none()) {
+        if let Some(name) = place
+            .namespace
+            .as_ref()
+            .filter(|name| self.get(&ObjectRef::global(Kind::Namespace, *name).path()).is_none())
+        {
             return Reply::missing(Kind::Namespace.plural(), name);
         }
         let problems = self.validation.as_ref().map(|problems| problems(&object)).unwrap_or_default();
         if !problems.is_empty() {
             let text = problems.join(", ");
-            let (code, reason) = if text.contains("unknown field") { (400, "BadRequest") } else { (422, "Invalid") };
+            let (code, reason) =
+                if text.contains("unknown field") { (400, "BadRequest") } else { (422, "Invalid") };
             return Reply::status(code, reason, &text);
         }
         let code = if self.objects.contains_key(path) { 200 } else { 201 };
@@ -293,7 +324,9 @@ fn is_same(one: &Value, other: &Value) -> bool {
         metadata["resourceVersion"] = Value::Null;
         metadata
     };
-    one.len() == other.len() && one.keys().filter(apart).all(|key| one.get(key) == other.get(key)) && metadata(one) == metadata(other)
+    one.len() == other.len()
+        && one.keys().filter(apart).all(|key| one.get(key) == other.get(key))
+        && metadata(one) == metadata(other)
 }
 
 fn is_held(object: &Value) -> bool {
@@ -303,22 +336,27 @@ fn is_held(object: &Value) -> bool {
 /// Why an object may not take the place of `live`: it is about another one, or about an earlier revision.
 fn refused(given: &Value, live: &Value) -> Option<Reply> {
     match (uid(given), uid(live)) {
-        (Some(_), None) => return Some(Reply::status(409, "Conflict", "uid mismatch: no existing object was found")),
+        (Some(_), None) => {
+            return Some(Reply::status(409, "Conflict", "uid mismatch: no existing object was found"));
+        }
         (Some(wanted), Some(there)) if wanted != there => {
-            let cause = json!({"reason": "FieldValueInvalid", "message": "field is immutable", "field": "metadata.uid"});
+            let cause = json!({"reason": "FieldValueInvalid", "message": "field is \
+                immutable", "field": "metadata.uid"});
             return Some(Reply::failure(422, "Invalid", "invalid", &json!({"causes": [cause]})));
         }
         _ => {}
     }
     let (wanted, there) = (given["metadata"].get("resourceVersion"), live["metadata"].get("resourceVersion"));
-    (wanted.is_some() && wanted != there).then(|| Reply::status(409, "Conflict", "the object has been modified"))
+    (wanted.is_some() && wanted != there)
+        .then(|| Reply::status(409, "Conflict", "the object has been modified"))
 }
 
 fn conflict(conflicts: &[Conflict]) -> Reply {
     let cause = |Conflict { manager, field }: &Conflict| {
         let using = if manager.applies { "" } else { " using v1" };
         let message = format!("conflict with \"{}\"{using}", manager.name);
-        json!({"reason": "FieldManagerConflict", "message": message, "field": format!(".{}", field.join("."))})
+        json!({"reason": "FieldManagerConflict", "message": message, "field": format!(".{}",
+            field.join("."))})
     };
     let causes: Vec<_> = conflicts.iter().map(cause).collect();
     Reply::failure(409, "Conflict", "Apply failed with conflicts", &json!({"causes": causes}))
@@ -327,7 +365,8 @@ fn conflict(conflicts: &[Conflict]) -> Reply {
 /// A Secret's texts as the server keeps them.
 pub(crate) fn with_data(object: &Value) -> Value {
     let mut object = object.clone();
-    if let Some(Value::Object(texts)) = object.as_object_mut().and_then(|object| object.remove("stringData")) {
+    if let Some(Value::Object(texts)) = object.as_object_mut().and_then(|object| object.remove("stringData"))
+    {
         for (key, text) in texts {
             let bytes = k8s_openapi::ByteString(text.as_str().unwrap().as_bytes().to_vec());
             object["data"][key] = serde_json::to_value(bytes).unwrap();

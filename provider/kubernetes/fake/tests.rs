@@ -9,7 +9,8 @@ use crate::kubernetes::objects::{self, DeleteOutcome, Write, apply, create, dele
 const SERVICE: &str = "/api/v1/namespaces/apps/services/db";
 
 fn service(ports: &Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "db", "namespace": "apps"}, "spec": {"ports": ports}})
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "db", "namespace": "apps"},
+        "spec": {"ports": ports}})
 }
 
 fn reference() -> ObjectRef {
@@ -25,9 +26,16 @@ async fn an_object_gets_what_the_server_says_of_it() {
     assert!(tried["metadata"]["uid"].is_string() && fake.objects().is_empty() && fake.writes().is_empty());
     let made = apply(&api, &manifest, Write::default()).await.unwrap();
     assert_eq!((&made["metadata"]["generation"], made["spec"]["clusterIP"].is_string()), (&json!(1), true));
-    assert_eq!(apply(&api, &manifest, Write::default()).await.unwrap(), made, "what changes nothing is no revision");
+    assert_eq!(
+        apply(&api, &manifest, Write::default()).await.unwrap(),
+        made,
+        "what changes nothing is no revision"
+    );
     let changed = apply(&api, &service(&json!([2])), Write::default()).await.unwrap();
-    assert_eq!((&changed["metadata"]["generation"], &changed["metadata"]["uid"]), (&json!(2), &made["metadata"]["uid"]));
+    assert_eq!(
+        (&changed["metadata"]["generation"], &changed["metadata"]["uid"]),
+        (&json!(2), &made["metadata"]["uid"])
+    );
     assert!(changed["metadata"]["resourceVersion"] != made["metadata"]["resourceVersion"]);
     assert_eq!(create(&api, &manifest).await, Err(Error::AlreadyExists { object: "Service apps/db".into() }));
     fake.recreate(SERVICE);
@@ -46,7 +54,10 @@ async fn who_applies_keeps_what_is_his() {
     assert!(taken_back.is_ok(), "an edit by kubectl is taken back");
     fake.put_as(&service(&json!([3])), &Manager::new("argocd-controller", true));
     let conflict = apply(&api, &service(&json!([2])), Write::default()).await.unwrap_err();
-    assert!(matches!(&conflict, Error::Conflict { conflicts, .. } if conflicts[0].manager == "argocd-controller"), "{conflict:?}");
+    assert!(
+        matches!(&conflict, Error::Conflict { conflicts, .. } if conflicts[0].manager == "argocd-controller"),
+        "{conflict:?}"
+    );
     apply(&api, &service(&json!([2])), Write { force: true, ..Write::default() }).await.unwrap();
     assert_eq!(fake.at(SERVICE).unwrap()["spec"]["ports"], json!([2]));
 }
@@ -91,11 +102,16 @@ async fn a_fault_ends_and_a_late_answer_comes() {
 async fn lines(fake: &Fake, since: u64, more: &str) -> Vec<String> {
     let query = format!("watch=true&timeoutSeconds=60&resourceVersion={since}{more}");
     let collection = Kind::Service.collection_path(Some("apps"));
-    let seen = Seen { method: Method::GET, path: collection, query, content_type: String::new(), body: Value::Null };
+    let seen =
+        Seen { method: Method::GET, path: collection, query, content_type: String::new(), body: Value::Null };
     let lines = fake.watch(&seen).map_err(|reply| format!("{reply:?}")).unwrap();
     let told = |line: Result<http_body::Frame<Bytes>, _>| {
         let line: Value = serde_json::from_slice(&line.unwrap().into_data().unwrap()).unwrap();
-        format!("{} {}", line["type"].as_str().unwrap(), line["object"]["metadata"]["name"].as_str().unwrap_or_default())
+        format!(
+            "{} {}",
+            line["type"].as_str().unwrap(),
+            line["object"]["metadata"]["name"].as_str().unwrap_or_default()
+        )
     };
     lines.map(told).collect().await
 }
@@ -107,8 +123,14 @@ async fn a_watch_tells_what_happened_since_and_ends_with_a_bookmark() {
     fake.edit(SERVICE, |service| service["spec"]["ports"] = json!([2]));
     fake.edit(SERVICE, |service| service["metadata"]["labels"] = json!({}));
     fake.remove(SERVICE);
-    assert_eq!(lines(&fake, 0, "").await, ["ADDED db", "MODIFIED db", "MODIFIED db", "MODIFIED db", "DELETED db", "BOOKMARK "]);
-    assert_eq!(lines(&fake, 0, "&labelSelector=app%3Dchop").await, ["ADDED db", "MODIFIED db", "DELETED db", "BOOKMARK "]);
+    assert_eq!(
+        lines(&fake, 0, "").await,
+        ["ADDED db", "MODIFIED db", "MODIFIED db", "MODIFIED db", "DELETED db", "BOOKMARK "]
+    );
+    assert_eq!(
+        lines(&fake, 0, "&labelSelector=app%3Dchop").await,
+        ["ADDED db", "MODIFIED db", "DELETED db", "BOOKMARK "]
+    );
     assert_eq!(lines(&fake, 4, "&fieldSelector=metadata.name%3Dother").await, ["BOOKMARK "]);
     fake.forget_history();
     assert_eq!(lines(&fake, 4, "").await, ["ERROR "]);

@@ -47,9 +47,16 @@ impl Event {
 }
 
 impl Events {
-    pub(super) fn record(&mut self, revision: u64, place: Place, before: Option<Value>, after: Option<Value>) {
+    pub(super) fn record(
+        &mut self,
+        revision: u64,
+        place: Place,
+        before: Option<Value>,
+        after: Option<Value>,
+    ) {
         let event = Event { revision, place, before, after };
-        self.open.retain(|watch| event.line(&watch.selection).is_none_or(|line| watch.lines.send(line).is_ok()));
+        self.open
+            .retain(|watch| event.line(&watch.selection).is_none_or(|line| watch.lines.send(line).is_ok()));
         self.history.push(event);
     }
 
@@ -89,13 +96,14 @@ impl Events {
 
 /// What a watch is told whose position is too old.
 pub(super) fn expired() -> Value {
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "too old", "reason": "Expired", "code": 410});
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "too \
+        old", "reason": "Expired", "code": 410});
     json!({"type": "ERROR", "object": status})
 }
 
 /// What a watch is told now and then, so that it knows where it is.
 pub(super) fn bookmark(place: &Place, revision: u64) -> Value {
-    let object =
-        json!({"kind": place.kind.name(), "apiVersion": place.kind.api_version(), "metadata": {"resourceVersion": revision.to_string()}});
+    let object = json!({"kind": place.kind.name(), "apiVersion": place.kind.api_version(),
+        "metadata": {"resourceVersion": revision.to_string()}});
     json!({"type": "BOOKMARK", "object": object})
 }

@@ -1,5 +1,5 @@
-//! Objects as the waits see them: only the fields that a decision needs, read straight from the API's answers.
-//! A thousand waits hold a thousand of these, so what isn't used isn't kept.
+//! Objects as the waits see them: only the fields that a decision needs, read straight from the API's
+//! answers. A thousand waits hold a thousand of these, so what isn't used isn't kept.
 
 mod operators;
 mod services;
@@ -85,7 +85,8 @@ impl TrimmedMeta {
         self.meta.resource_version.as_deref().and_then(|revision| revision.parse().ok()).unwrap_or_default()
     }
 
-    /// Whether it belongs to the object of this unique id, as far as both are known: one of the same name may have had another.
+    /// Whether it belongs to the object of this unique id, as far as both are known: one of the same name may
+    /// have had another.
     pub fn is_controlled_by(&self, uid: Option<&str>) -> bool {
         uid.zip(self.controller.as_deref()).is_none_or(|(uid, controller)| uid == controller)
     }
@@ -146,7 +147,8 @@ fn slim<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TrimmedMeta, D::Er
     Ok(TrimmedMeta { meta, written: ours.filter_map(|entry| entry.time).max(), controller })
 }
 
-/// An object on its way out: of its status only what an operator says of it, and of its spec only what keeps the operator.
+/// An object on its way out: of its status only what an operator says of it, and of its spec only what keeps
+/// the operator.
 pub type TerminatingObject = Object<InstallationSpec, Phase>;
 
 /// The operator's word for what it does.
@@ -234,12 +236,15 @@ mod tests {
     fn only_what_decides_is_kept_of_an_object() {
         let installation: Installation = serde_json::from_value(json!({
             "apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallation",
-            "metadata": {"name": "db", "uid": "u", "resourceVersion": "17", "generation": 3, "annotations": {"a": "b"},
+            "metadata": {"name": "db", "uid": "u", "resourceVersion": "17", "generation": 3,
+                "annotations": {"a": "b"},
                 "labels": {"team": "x", "clickhouse.altinity.com/chi": "db"}, "finalizers": [],
-                "managedFields": [{"manager": "pulumi-clickhouse", "time": "2026-01-02T03:04:05Z", "fieldsV1": {"f:spec": {}}},
+                "managedFields": [{"manager": "pulumi-clickhouse", "time": "2026-01-02T03:04:05Z",
+                    "fieldsV1": {"f:spec": {}}},
                     {"manager": "operator", "time": "2026-02-02T03:04:05Z"}]},
             "spec": {"taskID": "t1", "suspend": "Yes", "configuration": {"clusters": []}},
-            "status": {"status": "InProgress", "taskIDsStarted": ["t1"], "errors": ["newest", "older"], "hosts": 4, "chop-version": "0.25.6"}
+            "status": {"status": "InProgress", "taskIDsStarted": ["t1"], "errors": ["newest", "older"],
+                "hosts": 4, "chop-version": "0.25.6"}
         }))
         .unwrap();
         assert_eq!(installation.metadata.revision(), 17);
@@ -248,14 +253,18 @@ mod tests {
         assert_eq!(installation.metadata.written.as_ref().unwrap().0.to_string(), "2026-01-02T03:04:05Z");
         assert!(installation.spec.is_suspended());
         let status = installation.status.unwrap();
-        assert_eq!((status.hosts, status.errors.newest.as_deref(), status.hosts_completed), (4, Some("newest"), 0));
+        assert_eq!(
+            (status.hosts, status.errors.newest.as_deref(), status.hosts_completed),
+            (4, Some("newest"), 0)
+        );
     }
 
     #[test]
     fn a_keepers_completed_change_is_told_by_its_generation() {
         let keeper: KeeperInstallation = serde_json::from_value(json!({
             "metadata": {"name": "db", "generation": 2}, "spec": {"taskID": "x"},
-            "status": {"status": "Completed", "normalizedCompleted": {"metadata": {"generation": 2}, "spec": {"big": true}}}
+            "status": {"status": "Completed", "normalizedCompleted": {"metadata": {"generation": 2},
+                "spec": {"big": true}}}
         }))
         .unwrap();
         assert_eq!(keeper.status.unwrap().normalized_completed.unwrap().metadata.generation, 2);

@@ -73,10 +73,18 @@ struct Node {
 }
 
 fn coordination<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let Some(configuration) = Option::<Configuration>::deserialize(deserializer)? else { return Ok(Vec::new()) };
+    let Some(configuration) = Option::<Configuration>::deserialize(deserializer)? else {
+        return Ok(Vec::new());
+    };
     let clusters = configuration.clusters.into_iter().flatten().filter_map(|cluster| cluster.zookeeper);
-    let nodes = configuration.zookeeper.into_iter().chain(clusters).flat_map(|coordination| coordination.nodes.unwrap_or_default());
-    let mut servers: Vec<_> = nodes.filter_map(|node| Some(format!("{}:{}", node.host?, node.port.unwrap_or(DEFAULT_PORT)))).collect();
+    let nodes = configuration
+        .zookeeper
+        .into_iter()
+        .chain(clusters)
+        .flat_map(|coordination| coordination.nodes.unwrap_or_default());
+    let mut servers: Vec<_> = nodes
+        .filter_map(|node| Some(format!("{}:{}", node.host?, node.port.unwrap_or(DEFAULT_PORT))))
+        .collect();
     servers.sort_unstable();
     servers.dedup();
     Ok(servers)
@@ -130,14 +138,23 @@ fn errors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Errors, D::Error
     Ok(Errors { outage: all.iter().find(|error| is_outage(error)).cloned(), newest: all.into_iter().next() })
 }
 
-/// Whether an error of the operator says that it could not reach the API server: a request there failed on its way, or was answered
-/// that nobody is at home. Requests to the hosts themselves fail in similar words.
+/// Whether an error of the operator says that it could not reach the API server: a request there failed on
+/// its way, or was answered that nobody is at home. Requests to the hosts themselves fail in similar words.
 pub fn is_outage(error: &str) -> bool {
-    const AWAY: [&str; 3] = ["the server is currently unable to handle the request", "apiserver not ready", "etcdserver: "];
-    const LOST: [&str; 7] =
-        ["connection refused", "connection reset", "connection lost", "i/o timeout", "TLS handshake timeout", "no route to host", ": EOF"];
+    const AWAY: [&str; 3] =
+        ["the server is currently unable to handle the request", "apiserver not ready", "etcdserver: "];
+    const LOST: [&str; 7] = [
+        "connection refused",
+        "connection reset",
+        "connection lost",
+        "i/o timeout",
+        "TLS handshake timeout",
+        "no route to host",
+        ": EOF",
+    ];
     let to_the_api = error.contains("\"https://") && (error.contains("/api/") || error.contains("/apis/"));
-    AWAY.iter().any(|words| error.contains(words)) || (to_the_api && LOST.iter().any(|words| error.contains(words)))
+    AWAY.iter().any(|words| error.contains(words))
+        || (to_the_api && LOST.iter().any(|words| error.contains(words)))
 }
 
 /// A `ClickHouseKeeperInstallation`.

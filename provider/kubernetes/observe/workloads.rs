@@ -168,7 +168,8 @@ pub struct ClaimStatus {
     pub capacity: Storage,
     /// `Resizing`, `FileSystemResizePending` …
     pub conditions: Vec<Condition>,
-    /// How far its growth is: `ControllerResizeInProgress`, `NodeResizeInfeasible` … Absent when it doesn't grow, and on older Kubernetes.
+    /// How far its growth is: `ControllerResizeInProgress`, `NodeResizeInfeasible` … Absent when it doesn't
+    /// grow, and on older Kubernetes.
     pub allocated_resource_statuses: Storage,
 }
 

@@ -31,15 +31,29 @@ pub struct DeletedObject {
     pub revision: Option<u64>,
 }
 
-/// Waits until none of `leaving` exists. A finalizer that hangs is named in the status line, and as the reason at the deadline,
-/// together with who has to act on it. It is never removed.
-pub async fn await_deletion(session: &Session, ctx: &Context, deadline: Instant, leaving: Vec<DeletedObject>) -> Result<(), NotReady> {
+/// Waits until none of `leaving` exists. A finalizer that hangs is named in the status line, and as the
+/// reason at the deadline, together with who has to act on it. It is never removed.
+pub async fn await_deletion(
+    session: &Session,
+    ctx: &Context,
+    deadline: Instant,
+    leaving: Vec<DeletedObject>,
+) -> Result<(), NotReady> {
     let started = Instant::now();
     let each = leaving.into_iter().map(|leaving| {
         // Of Secrets and namespaces the others are nobody's business.
-        let of_kind = if matches!(leaving.object.kind, Kind::Secret | Kind::Namespace) { Scope::Only } else { Scope::Name };
+        let of_kind = if matches!(leaving.object.kind, Kind::Secret | Kind::Namespace) {
+            Scope::Only
+        } else {
+            Scope::Name
+        };
         let scope = of_kind(leaving.object.name.clone());
-        let subscription = SharedWatches::subscribe(session, leaving.object.kind, leaving.object.namespace.as_deref(), &scope);
+        let subscription = SharedWatches::subscribe(
+            session,
+            leaving.object.kind,
+            leaving.object.namespace.as_deref(),
+            &scope,
+        );
         Each { leaving, subscription, moved: None }
     });
     let mut watching = Watching { each: each.collect(), started, operator: None };
@@ -47,7 +61,9 @@ pub async fn await_deletion(session: &Session, ctx: &Context, deadline: Instant,
         match wait(ctx, deadline, &mut watching).await? {
             Step::Gone => return Ok(()),
             // Its finalizer was set by one.
-            Step::FindOperator => watching.operator = Some(operator::find(&session.api(ctx).until(deadline), true).await),
+            Step::FindOperator => {
+                watching.operator = Some(operator::find(&session.api(ctx).until(deadline), true).await);
+            }
         }
     }
 }
@@ -79,14 +95,18 @@ impl Condition for Watching {
         let (mut row, mut held) = (None, None);
         for Each { leaving, subscription, moved } in &mut self.each {
             let snapshot = subscription.snapshot();
-            if let Some((kind, reasons)) = permanent_error(snapshot.trouble.as_ref()).filter(|_| !is_kind_missing(&snapshot)) {
+            if let Some((kind, reasons)) =
+                permanent_error(snapshot.trouble.as_ref()).filter(|_| !is_kind_missing(&snapshot))
+            {
                 return Verdict::Failed(kind, reasons);
             }
             match standing(leaving, &snapshot, moved.is_some(), self.started) {
                 DeletionState::Gone => {}
                 DeletionState::Unknown => {
                     let trouble = snapshot.trouble.as_ref().map(watch_trouble);
-                    left.push(trouble.unwrap_or_else(|| format!("waiting for {} to be deleted", leaving.object)));
+                    left.push(
+                        trouble.unwrap_or_else(|| format!("waiting for {} to be deleted", leaving.object)),
+                    );
                 }
                 DeletionState::There { revision, finalizers, work, suspended, servers } => {
                     let since = match *moved {
@@ -98,7 +118,9 @@ impl Condition for Watching {
                         continue;
                     }
                     held = held.or(match work {
-                        Work::Terminating | Work::Changing if !servers.is_empty() && now >= since + UNMOVED => {
+                        Work::Terminating | Work::Changing
+                            if !servers.is_empty() && now >= since + UNMOVED =>
+                        {
                             Some(Held::ByServers(servers))
                         }
                         Work::Terminating => None,
@@ -113,21 +135,33 @@ impl Condition for Watching {
         let row = row.unwrap_or_else(|| first.clone());
         let tell = self.started + HANGING;
         let again = if now < tell { tell } else { now + UNMOVED };
-        let pending = Pending { progress: row, so_far: Some(first), reasons: left, again: Some(again), warn: None };
+        let pending =
+            Pending { progress: row, so_far: Some(first), reasons: left, again: Some(again), warn: None };
         let Some(held) = held.filter(|_| now >= tell) else { return Verdict::Pending(pending) };
         let why = match held {
             Held::ByServers(servers) => {
                 let servers: Vec<_> = servers.iter().map(String::as_str).collect();
-                format!("{}, which it needs to remove a host; check that it is reachable from there", unreached(&servers))
+                format!(
+                    "{}, which it needs to remove a host; check that it is reachable from \
+                    there",
+                    unreached(&servers)
+                )
             }
             Held::Suspended => {
-                "it is suspended, so the clickhouse-operator does not reconcile it; set its `spec.suspend` to `no`".to_owned()
+                "it is suspended, so the clickhouse-operator does not reconcile it; set its `spec.suspend` \
+                    to `no`"
+                    .to_owned()
             }
             Held::Unattended => {
                 let Some(operator) = &self.operator else { return Verdict::Done(Step::FindOperator) };
-                let namespace = self.each.iter().find_map(|each| each.leaving.object.namespace.as_deref()).unwrap_or_default();
+                let namespace = self
+                    .each
+                    .iter()
+                    .find_map(|each| each.leaving.object.namespace.as_deref())
+                    .unwrap_or_default();
                 format!(
-                    "the finalizer is the clickhouse-operator's, and is never removed by this provider: {}; the deletion continues when the operator runs",
+                    "the finalizer is the clickhouse-operator's, and is never removed by this provider: {}; \
+                        the deletion continues when the operator runs",
                     operator.explain(namespace)
                 )
             }
@@ -178,7 +212,12 @@ enum Held {
 }
 
 /// Whether an object is still there, as far as a watch can tell.
-pub(super) fn standing(leaving: &DeletedObject, snapshot: &Snapshot<TerminatingObject>, seen: bool, started: Instant) -> DeletionState {
+pub(super) fn standing(
+    leaving: &DeletedObject,
+    snapshot: &Snapshot<TerminatingObject>,
+    seen: bool,
+    started: Instant,
+) -> DeletionState {
     if is_kind_missing(snapshot) {
         return DeletionState::Gone;
     }
@@ -193,10 +232,15 @@ pub(super) fn standing(leaving: &DeletedObject, snapshot: &Snapshot<TerminatingO
                 _ => Work::None,
             },
             suspended: object.spec.is_suspended(),
-            servers: external(&object.spec.coordination, &leaving.object.name).into_iter().map(str::to_owned).collect(),
+            servers: external(&object.spec.coordination, &leaving.object.name)
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
         },
         // Another one of the name means that ours is gone.
-        None if found.is_some() || seen || snapshot.is_newer_than(started, leaving.revision) => DeletionState::Gone,
+        None if found.is_some() || seen || snapshot.is_newer_than(started, leaving.revision) => {
+            DeletionState::Gone
+        }
         None => DeletionState::Unknown,
     }
 }
@@ -220,7 +264,10 @@ fn still_there(object: &ObjectRef, finalizers: &[String], work: Work) -> String 
         (Kind::Namespace, true) => format!("{object} is being emptied"),
         (_, true) => format!("{object} is being deleted"),
         (_, false) if work == Work::Terminating => {
-            format!("{object} is being deleted, held by the finalizer {held} · the clickhouse-operator is at work on it")
+            format!(
+                "{object} is being deleted, held by the finalizer {held} · the clickhouse-operator is at \
+                    work on it"
+            )
         }
         (_, false) => format!("{object} is being deleted, held by the finalizer {held}"),
     }

@@ -1,4 +1,5 @@
-//! Looking for reasons: pods, volumes, warnings, and the logs of what crashed, watched only once something does not come up.
+//! Looking for reasons: pods, volumes, warnings, and the logs of what crashed, watched only once something
+//! does not come up.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::kubernetes::objects;
 use crate::kubernetes::observe::{Claim, Event, Pod, Quota, StatefulSet, Watched};
 use crate::kubernetes::watch::{Scope, SharedWatches, Subscription};
 
-/// Pods and volumes of one installation, and the namespace's warnings. What may not be read stays empty: the wait goes on without.
+/// Pods and volumes of one installation, and the namespace's warnings. What may not be read stays empty: the
+/// wait goes on without.
 pub(super) struct EvidenceWatch {
     pods: Subscription<Pod>,
     claims: Subscription<Claim>,
@@ -33,7 +35,13 @@ impl EvidenceWatch {
             claims: SharedWatches::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), children),
             events: SharedWatches::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings),
             quotas: None,
-            logs: Logs { api, namespace: namespace.to_owned(), asked: HashSet::new(), reading: JoinSet::new(), words: CrashLogs::new() },
+            logs: Logs {
+                api,
+                namespace: namespace.to_owned(),
+                asked: HashSet::new(),
+                reading: JoinSet::new(),
+                words: CrashLogs::new(),
+            },
         }
     }
 
@@ -41,12 +49,18 @@ impl EvidenceWatch {
         let (pods, claims) = (self.pods.snapshot().objects, self.claims.snapshot().objects);
         self.logs.ask(&pods);
         if self.quotas.is_none() && pods.iter().any(|pod| lacks_claim(pod)) {
-            self.quotas =
-                Some(SharedWatches::subscribe(self.logs.api.session(), Kind::ResourceQuota, Some(&self.logs.namespace), &Scope::All));
+            self.quotas = Some(SharedWatches::subscribe(
+                self.logs.api.session(),
+                Kind::ResourceQuota,
+                Some(&self.logs.namespace),
+                &Scope::All,
+            ));
         }
         let quotas = self.quotas.as_mut().map(|quotas| quotas.snapshot().objects).unwrap_or_default();
         let names = sets.iter().map(|set| set.metadata.name());
-        let names = names.chain(pods.iter().map(|pod| pod.metadata.name())).chain(claims.iter().map(|claim| claim.metadata.name()));
+        let names = names
+            .chain(pods.iter().map(|pod| pod.metadata.name()))
+            .chain(claims.iter().map(|claim| claim.metadata.name()));
         let events = self.events.about(names);
         EvidenceSnapshot { pods, claims, events, quotas, words: self.logs.words.clone() }
     }
@@ -131,6 +145,18 @@ impl EvidenceSnapshot {
     pub(super) fn about(&self, about: &About<'_>) -> Vec<Finding> {
         let Self { pods, claims, events, quotas, words } = self;
         let About { name, hosts, sets, written, stage, remedies } = *about;
-        findings(&Evidence { name, hosts, sets, pods, claims, events, quotas, words, written, stage, remedies })
+        findings(&Evidence {
+            name,
+            hosts,
+            sets,
+            pods,
+            claims,
+            events,
+            quotas,
+            words,
+            written,
+            stage,
+            remedies,
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! Waiting until volumes have grown. The operator only asks for it: that it was refused, or takes hours, it does not tell.
+//! Waiting until volumes have grown. The operator only asks for it: that it was refused, or takes hours, it
+//! does not tell.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,12 +17,12 @@ use crate::kubernetes::wait::{Condition, NotReady, Pending, Verdict, wait};
 use crate::kubernetes::watch::{Scope, SharedWatches, Snapshot, Subscription};
 use crate::resource::{Context, FailureKind};
 
-/// How long a state that won't mend itself may last: a claim that still asks for the old size though the operator is done, growth that
-/// Kubernetes calls infeasible.
+/// How long a state that won't mend itself may last: a claim that still asks for the old size though the
+/// operator is done, growth that Kubernetes calls infeasible.
 const STUCK: Duration = Duration::from_secs(60);
 
-/// How long the file system of a volume that has grown may take. With an online file system the kubelet does it at once; with others, and
-/// where no pod runs, when the pod starts the next time.
+/// How long the file system of a volume that has grown may take. With an online file system the kubelet does
+/// it at once; with others, and where no pod runs, when the pod starts the next time.
 const FILE_SYSTEM: Duration = Duration::from_secs(60);
 
 /// The volumes of what grow.
@@ -51,15 +52,17 @@ impl Owner {
     }
 }
 
-/// Waits until each claim of `wanted` has at least the size beside it, a quantity. Call it when the operator says that it is done.
+/// Waits until each claim of `wanted` has at least the size beside it, a quantity. Call it when the operator
+/// says that it is done.
 ///
-/// A volume whose file system is all that has still to grow counts as grown after a minute, with a word; one that was never bound has
-/// nothing to grow. Where claims may not be read that is warned of, and nothing is waited for.
+/// A volume whose file system is all that has still to grow counts as grown after a minute, with a word; one
+/// that was never bound has nothing to grow. Where claims may not be read that is warned of, and nothing is
+/// waited for.
 ///
 /// # Errors
 ///
-/// When one can't grow: nobody asks for the new size a minute after the operator was done, or Kubernetes calls it infeasible; at the
-/// deadline; when the user stops it.
+/// When one can't grow: nobody asks for the new size a minute after the operator was done, or Kubernetes
+/// calls it infeasible; at the deadline; when the user stops it.
 pub async fn await_growth(
     session: &Session,
     ctx: &Context,
@@ -72,7 +75,12 @@ pub async fn await_growth(
         return Ok(());
     }
     let mut watching = Watching {
-        claims: SharedWatches::subscribe(session, Kind::PersistentVolumeClaim, Some(namespace), &owner.children()),
+        claims: SharedWatches::subscribe(
+            session,
+            Kind::PersistentVolumeClaim,
+            Some(namespace),
+            &owner.children(),
+        ),
         events: None,
         condition: GrowthCondition { wanted, since: HashMap::new() },
     };
@@ -80,7 +88,9 @@ pub async fn await_growth(
         match wait(ctx, deadline, &mut watching).await? {
             Step::Grown(unfinished) => {
                 for claim in unfinished {
-                    ctx.report.info(&format!("volume {claim} was resized; its file system follows at the next start of its pod"));
+                    ctx.report.info(&format!(
+                        "volume {claim} was resized; its file system follows at the next start of its pod"
+                    ));
                 }
                 return Ok(());
             }
@@ -88,7 +98,10 @@ pub async fn await_growth(
                 ctx.report.warn(&format!("whether the volumes were resized is not known: {trouble}"));
                 return Ok(());
             }
-            Step::Search => watching.events = Some(SharedWatches::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings)),
+            Step::Search => {
+                watching.events =
+                    Some(SharedWatches::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings));
+            }
         }
     }
 }
@@ -107,9 +120,14 @@ impl Condition for Watching {
         let names = self.condition.wanted.iter().map(|(claim, _)| claim.as_str());
         let events = self.events.as_mut().map(|events| events.about(names));
         let newest = events.map(|events| {
-            let mut events: Vec<_> = events.into_iter().filter(|event| event.involved_object.kind == "PersistentVolumeClaim").collect();
+            let mut events: Vec<_> = events
+                .into_iter()
+                .filter(|event| event.involved_object.kind == "PersistentVolumeClaim")
+                .collect();
             events.sort_by(|one, other| one.at().cmp(&other.at()));
-            let told = events.iter().filter_map(|event| Some((event.involved_object.name.clone(), event.message.clone()?)));
+            let told = events
+                .iter()
+                .filter_map(|event| Some((event.involved_object.name.clone(), event.message.clone()?)));
             told.collect::<HashMap<_, _>>()
         });
         self.condition.judge(&self.claims.snapshot(), newest.as_ref(), now)
@@ -153,16 +171,29 @@ enum State {
 }
 
 impl GrowthCondition {
-    fn judge(&mut self, claims: &Snapshot<Claim>, events: Option<&HashMap<String, String>>, now: Instant) -> Verdict<Step> {
+    fn judge(
+        &mut self,
+        claims: &Snapshot<Claim>,
+        events: Option<&HashMap<String, String>>,
+        now: Instant,
+    ) -> Verdict<Step> {
         match &claims.trouble {
-            Some(trouble @ Error::Forbidden { .. }) => return Verdict::Done(Step::Unseen(trouble.to_string())),
-            Some(trouble) => return Verdict::Pending(Pending { progress: watch_trouble(trouble), ..Pending::default() }),
+            Some(trouble @ Error::Forbidden { .. }) => {
+                return Verdict::Done(Step::Unseen(trouble.to_string()));
+            }
+            Some(trouble) => {
+                return Verdict::Pending(Pending { progress: watch_trouble(trouble), ..Pending::default() });
+            }
             None => {}
         }
         if claims.listed.is_none() {
-            return Verdict::Pending(Pending { progress: "reading the volumes' status".to_owned(), ..Pending::default() });
+            return Verdict::Pending(Pending {
+                progress: "reading the volumes' status".to_owned(),
+                ..Pending::default()
+            });
         }
-        let (mut reasons, mut rows, mut stuck, mut unfinished, mut again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut reasons, mut rows, mut stuck, mut unfinished, mut again) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (name, wanted) in &self.wanted {
             let claim = claims.named(name);
             let state = claim.map_or(State::Growing, |claim| state(claim, wanted));
@@ -177,11 +208,17 @@ impl GrowthCondition {
                     continue;
                 }
                 State::FileSystem => (FILE_SYSTEM, Some("its file system is being resized".to_owned())),
-                State::Unasked => (STUCK, Some("the clickhouse-operator has not requested it; see its log".to_owned())),
+                State::Unasked => {
+                    (STUCK, Some("the clickhouse-operator has not requested it; see its log".to_owned()))
+                }
                 State::Infeasible => (STUCK, Some("Kubernetes calls it infeasible".to_owned())),
                 State::Growing => (Duration::ZERO, None),
             };
-            let told = events.and_then(|events| events.get(name)).cloned().or_else(|| claim.and_then(condition)).or(why);
+            let told = events
+                .and_then(|events| events.get(name))
+                .cloned()
+                .or_else(|| claim.and_then(condition))
+                .or(why);
             let size = claim.and_then(|claim| claim.status.as_ref()?.capacity.storage.as_deref());
             let size = size.map_or_else(|| "is not there".to_owned(), |size| format!("is {size}"));
             let reason = told.as_ref().map(|told| format!(": {told}")).unwrap_or_default();
@@ -221,12 +258,19 @@ fn state(claim: &Claim, wanted: &str) -> State {
     if !shrinks(wanted, size) {
         return State::Grown;
     }
-    let has = |condition: &str| status.conditions.iter().any(|found| found.kind == condition && found.status == "True");
+    let has = |condition: &str| {
+        status.conditions.iter().any(|found| found.kind == condition && found.status == "True")
+    };
     if claim.spec.resources.requests.storage.as_deref().is_none_or(|asked| shrinks(wanted, asked)) {
         State::Unasked
     } else if has("FileSystemResizePending") {
         State::FileSystem
-    } else if status.allocated_resource_statuses.storage.as_deref().is_some_and(|word| word.ends_with("Infeasible")) {
+    } else if status
+        .allocated_resource_statuses
+        .storage
+        .as_deref()
+        .is_some_and(|word| word.ends_with("Infeasible"))
+    {
         State::Infeasible
     } else {
         State::Growing
@@ -236,7 +280,9 @@ fn state(claim: &Claim, wanted: &str) -> State {
 /// What a condition says is wrong with the growth.
 fn condition(claim: &Claim) -> Option<String> {
     let conditions = &claim.status.as_ref()?.conditions;
-    let failed = conditions.iter().find(|condition| condition.kind.ends_with("ResizeError") && condition.status == "True")?;
+    let failed = conditions
+        .iter()
+        .find(|condition| condition.kind.ends_with("ResizeError") && condition.status == "True")?;
     failed.message.clone()
 }
 
@@ -281,15 +327,25 @@ mod tests {
             let grown = judge().judge(&claim("100Gi", size, &json!({})), Some(&none), now);
             assert_eq!(grown, Verdict::Done(Step::Grown(Vec::new())), "{size}");
         }
-        assert_eq!(judge().judge(&claim("100Gi", "50Gi", &json!({})), None, now), Verdict::Done(Step::Search));
+        assert_eq!(
+            judge().judge(&claim("100Gi", "50Gi", &json!({})), None, now),
+            Verdict::Done(Step::Search)
+        );
         let events = HashMap::from([("data-a".to_owned(), "the disk is in use".to_owned())]);
-        let Verdict::Pending(pending) = judge().judge(&claim("100Gi", "50Gi", &json!({})), Some(&events), now) else {
+        let Verdict::Pending(pending) =
+            judge().judge(&claim("100Gi", "50Gi", &json!({})), Some(&events), now)
+        else {
             panic!("not pending")
         };
         assert_eq!(pending.progress, "0/1 volumes grown: the disk is in use");
         assert_eq!(pending.reasons, ["volume data-a is 50Gi, wants 100Gi: the disk is in use"]);
-        let unbound = claims(&json!({"spec": {"resources": {"requests": {"storage": "100Gi"}}}, "status": {"phase": "Pending"}}));
-        assert_eq!(judge().judge(&unbound, Some(&none), now), Verdict::Done(Step::Grown(Vec::new())), "nothing is there to grow");
+        let unbound = claims(&json!({"spec": {"resources": {"requests": {"storage": "100Gi"}}},
+                "status": {"phase": "Pending"}}));
+        assert_eq!(
+            judge().judge(&unbound, Some(&none), now),
+            Verdict::Done(Step::Grown(Vec::new())),
+            "nothing is there to grow"
+        );
     }
 
     #[test]
@@ -301,9 +357,8 @@ mod tests {
             (claim("100Gi", "50Gi", &infeasible), "Kubernetes calls it infeasible"),
         ] {
             let (started, mut judge) = (Instant::now(), judge());
-            assert!(
-                matches!(judge.judge(&seen, Some(&none), started), Verdict::Pending(pending) if pending.again == Some(started + after(60)))
-            );
+            assert!(matches!(judge.judge(&seen, Some(&none), started),
+                    Verdict::Pending(pending) if pending.again == Some(started + after(60))));
             let ended = judge.judge(&seen, Some(&none), started + after(60));
             assert!(matches!(&ended, Verdict::Failed(_, reasons) if reasons[0].contains(told)), "{ended:?}");
         }
@@ -312,7 +367,11 @@ mod tests {
     #[test]
     fn a_file_system_that_waits_for_its_pod_is_not_waited_for() {
         let (started, mut judge, none) = (Instant::now(), judge(), HashMap::new());
-        let pending = claim("100Gi", "50Gi", &json!({"conditions": [{"type": "FileSystemResizePending", "status": "True"}]}));
+        let pending = claim(
+            "100Gi",
+            "50Gi",
+            &json!({"conditions": [{"type": "FileSystemResizePending", "status": "True"}]}),
+        );
         assert!(matches!(judge.judge(&pending, Some(&none), started), Verdict::Pending(_)));
         let unfinished = Verdict::Done(Step::Grown(vec!["data-a".to_owned()]));
         assert_eq!(judge.judge(&pending, Some(&none), started + after(60)), unfinished);

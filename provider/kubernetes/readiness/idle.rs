@@ -1,4 +1,5 @@
-//! Waiting before and after a Keeper is deleted: until the operator has finished with it, and until its members are gone.
+//! Waiting before and after a Keeper is deleted: until the operator has finished with it, and until its
+//! members are gone.
 
 use std::time::Duration;
 
@@ -19,17 +20,30 @@ const AWAY: Duration = Duration::from_secs(90);
 /// How long the members of a deleted Keeper are waited for.
 const LEAVING: Duration = Duration::from_secs(60);
 
-/// Waits until the operator has nothing more to do with a Keeper that is to be deleted, or it is not there: operator 0.25 ends as a whole
-/// when one is deleted whose members it still asks for. Gives up with a word when its status does not move for 90 seconds.
-pub async fn await_keeper_idle(session: &Session, ctx: &Context, deadline: Instant, namespace: &str, name: &str) -> Result<(), NotReady> {
+/// Waits until the operator has nothing more to do with a Keeper that is to be deleted, or it is not there:
+/// operator 0.25 ends as a whole when one is deleted whose members it still asks for. Gives up with a word
+/// when its status does not move for 90 seconds.
+pub async fn await_keeper_idle(
+    session: &Session,
+    ctx: &Context,
+    deadline: Instant,
+    namespace: &str,
+    name: &str,
+) -> Result<(), NotReady> {
     let mut watching = Idle {
-        keeper: SharedWatches::subscribe(session, Kind::KeeperInstallation, Some(namespace), &Scope::Name(name.to_owned())),
+        keeper: SharedWatches::subscribe(
+            session,
+            Kind::KeeperInstallation,
+            Some(namespace),
+            &Scope::Name(name.to_owned()),
+        ),
         name: name.to_owned(),
         moved: None,
     };
     if wait(ctx, deadline, &mut watching).await? == Step::Away {
         ctx.report.info(&format!(
-            "{} {namespace}/{name} is deleted although the clickhouse-operator has not finished with it: its status has not moved for {} seconds",
+            "{} {namespace}/{name} is deleted although the clickhouse-operator has not finished with it: its \
+                status has not moved for {} seconds",
             Kind::KeeperInstallation.name(),
             AWAY.as_secs()
         ));
@@ -61,12 +75,19 @@ impl Condition for Idle {
             Some(trouble) => return no_news(trouble),
             None => {}
         }
-        let progress = format!("Keeper {}: waiting until the operator has finished with it before it is deleted", self.name);
+        let progress = format!(
+            "Keeper {}: waiting until the operator has finished with it before it is deleted",
+            self.name
+        );
         if snapshot.listed.is_none() {
             return Verdict::Pending(Pending { progress, ..Pending::default() });
         }
-        let working = |keeper: &&KeeperInstallation| keeper.status.as_ref().is_some_and(|status| status.status == "InProgress");
-        let Some(keeper) = snapshot.named(&self.name).filter(working) else { return Verdict::Done(Step::Idle) };
+        let working = |keeper: &&KeeperInstallation| {
+            keeper.status.as_ref().is_some_and(|status| status.status == "InProgress")
+        };
+        let Some(keeper) = snapshot.named(&self.name).filter(working) else {
+            return Verdict::Done(Step::Idle);
+        };
         let revision = keeper.metadata.revision();
         let since = match self.moved {
             Some((known, since)) if known == revision => since,
@@ -90,8 +111,9 @@ fn no_news<T>(trouble: &Error) -> Verdict<T> {
     }
 }
 
-/// Waits until the members of a deleted Keeper, of this unique id where that is known, are gone too: nobody but Kubernetes' garbage
-/// collection removes them, some time after the Keeper. After a minute, or where they may not be read, they are left to it.
+/// Waits until the members of a deleted Keeper, of this unique id where that is known, are gone too: nobody
+/// but Kubernetes' garbage collection removes them, some time after the Keeper. After a minute, or where they
+/// may not be read, they are left to it.
 ///
 /// # Errors
 ///
@@ -134,7 +156,8 @@ impl Condition for Left {
             Some(trouble) => return no_news(trouble),
             None => {}
         }
-        let sets_left = sets.objects.iter().filter(|set| set.metadata.is_controlled_by(self.uid.as_deref())).count();
+        let sets_left =
+            sets.objects.iter().filter(|set| set.metadata.is_controlled_by(self.uid.as_deref())).count();
         let left = sets_left.max(pods.objects.len());
         if sets.listed.is_some() && pods.listed.is_some() && left == 0 {
             return Verdict::Done(());

@@ -29,8 +29,8 @@ pub struct Expect {
     pub task_id: String,
     /// What the API server answered to the change.
     pub written: Written,
-    /// The StatefulSets that are to be ready, one a host: `chi-<name>-<cluster>-<shard>-<replica>`. Besides them all that the operator
-    /// names are waited for, and only these when it names its hosts otherwise.
+    /// The StatefulSets that are to be ready, one a host: `chi-<name>-<cluster>-<shard>-<replica>`. Besides
+    /// them all that the operator names are waited for, and only these when it names its hosts otherwise.
     pub hosts: Vec<String>,
     /// The inputs to name where hosts don't come up.
     pub remedies: Remedies,
@@ -51,11 +51,12 @@ pub enum Served {
     Suspended,
 }
 
-/// Waits until this change's task is started and completed and every host is ready (or, where the installation is stopped, without a
-/// pod). A change that suspends the installation is not waited for.
+/// Waits until this change's task is started and completed and every host is ready (or, where the
+/// installation is stopped, without a pod). A change that suspends the installation is not waited for.
 ///
-/// Warns once when no operator takes the change up. Calls `fresh_task` at most once, when the operator recorded the change as done
-/// without doing it, or all of it: it is to send the same change with another `taskID` and to give that and the API server's answer.
+/// Warns once when no operator takes the change up. Calls `fresh_task` at most once, when the operator
+/// recorded the change as done without doing it, or all of it: it is to send the same change with another
+/// `taskID` and to give that and the API server's answer.
 pub async fn await_installation<F, Fut>(
     session: &Session,
     ctx: &Context,
@@ -68,7 +69,9 @@ where
     Fut: Future<Output = Result<(String, Value), Error>> + Send,
 {
     if expect.written.suspended {
-        ctx.report.info(&format!("{expect} is suspended: the clickhouse-operator does not reconcile it, so nothing was awaited"));
+        ctx.report.info(&format!(
+            "{expect} is suspended: the clickhouse-operator does not reconcile it, so nothing was awaited"
+        ));
         return Ok(Served::Suspended);
     }
     let api = session.api(ctx).until(deadline);
@@ -77,7 +80,12 @@ where
     // Taken before the watches start, so that their first list is newer.
     let started = Instant::now();
     let mut watching = Watching {
-        object: SharedWatches::subscribe(session, Kind::Installation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
+        object: SharedWatches::subscribe(
+            session,
+            Kind::Installation,
+            Some(&expect.namespace),
+            &Scope::Name(expect.name.clone()),
+        ),
         sets: SharedWatches::subscribe(session, Kind::StatefulSet, Some(&expect.namespace), &children),
         search: None,
         condition: InstallationCondition::new(
@@ -89,16 +97,21 @@ where
     loop {
         match wait(ctx, deadline, &mut watching).await? {
             Step::Ready => return Ok(Served::Ready),
-            Step::Search => watching.search = Some(EvidenceWatch::start(api.clone(), &expect.namespace, &children)),
+            Step::Search => {
+                watching.search = Some(EvidenceWatch::start(api.clone(), &expect.namespace, &children));
+            }
             Step::FindOperator => {
-                let traces = watching.object.any(|found| found.status.is_some() || !found.metadata.finalizers().is_empty());
+                let traces = watching
+                    .object
+                    .any(|found| found.status.is_some() || !found.metadata.finalizers().is_empty());
                 watching.condition.operator = Some(operator::find(&api, traces).await);
             }
             Step::Resubmit(incomplete) => {
                 let Some(send) = fresh_task.take() else { continue };
                 if incomplete == Incomplete::Interrupted {
                     ctx.report.info(&format!(
-                        "{expect}: the clickhouse-operator gave up because it could not reach the API server; the change is sent again"
+                        "{expect}: the clickhouse-operator gave up because it could not reach the API \
+                            server; the change is sent again"
                     ));
                 }
                 let (task_id, answer) = send(incomplete).await?;

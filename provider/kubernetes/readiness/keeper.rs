@@ -1,4 +1,5 @@
-//! Waiting for a `ClickHouseKeeperInstallation`. It has no finalizer, and its status neither names tasks nor always ends.
+//! Waiting for a `ClickHouseKeeperInstallation`. It has no finalizer, and its status neither names tasks nor
+//! always ends.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,8 +18,8 @@ use crate::kubernetes::wait::{NotReady, Pending, Verdict, wait};
 use crate::kubernetes::watch::{Scope, SharedWatches};
 use crate::resource::{Context, FailureKind};
 
-/// How long all members must have been ready before a change that the operator has taken up counts as done although the operator does
-/// not say so: it pauses up to two minutes while it rolls a change out.
+/// How long all members must have been ready before a change that the operator has taken up counts as done
+/// although the operator does not say so: it pauses up to two minutes while it rolls a change out.
 const STUCK: Duration = Duration::from_secs(150);
 
 /// The same where members go: it pauses for two minutes, and a minute more before it removes them.
@@ -30,8 +31,8 @@ const UNTOUCHED: Duration = Duration::from_secs(15);
 /// How long a change of a Keeper may not be taken up before that is told.
 const UNANSWERED: Duration = Duration::from_secs(60);
 
-/// How long it may not be taken up before a Keeper whose members all serve is gone on with: the operator passes over, without a word,
-/// a change that changes nothing for it, as when a suspended Keeper is woken.
+/// How long it may not be taken up before a Keeper whose members all serve is gone on with: the operator
+/// passes over, without a word, a change that changes nothing for it, as when a suspended Keeper is woken.
 const PASSED_OVER: Duration = Duration::from_secs(300);
 
 /// What a change of a Keeper is to lead to. Printed as its kind and name.
@@ -55,11 +56,18 @@ impl fmt::Display for ExpectKeeper {
     }
 }
 
-/// Waits until every member is ready, of this change. Warns once when no operator takes it up. A change that suspends the Keeper is not
-/// waited for.
-pub async fn await_keeper(session: &Session, ctx: &Context, deadline: Instant, expect: ExpectKeeper) -> Result<(), NotReady> {
+/// Waits until every member is ready, of this change. Warns once when no operator takes it up. A change that
+/// suspends the Keeper is not waited for.
+pub async fn await_keeper(
+    session: &Session,
+    ctx: &Context,
+    deadline: Instant,
+    expect: ExpectKeeper,
+) -> Result<(), NotReady> {
     if expect.written.suspended {
-        ctx.report.info(&format!("{expect} is suspended: the clickhouse-operator does not reconcile it, so nothing was awaited"));
+        ctx.report.info(&format!(
+            "{expect} is suspended: the clickhouse-operator does not reconcile it, so nothing was awaited"
+        ));
         return Ok(());
     }
     let api = session.api(ctx).until(deadline);
@@ -67,7 +75,12 @@ pub async fn await_keeper(session: &Session, ctx: &Context, deadline: Instant, e
     // Taken before the watches start, so that their first list is newer.
     let started = Instant::now();
     let mut watching = Watching {
-        object: SharedWatches::subscribe(session, Kind::KeeperInstallation, Some(&expect.namespace), &Scope::Name(expect.name.clone())),
+        object: SharedWatches::subscribe(
+            session,
+            Kind::KeeperInstallation,
+            Some(&expect.namespace),
+            &Scope::Name(expect.name.clone()),
+        ),
         sets: SharedWatches::subscribe(session, Kind::StatefulSet, Some(&expect.namespace), &children),
         search: None,
         condition: KeeperCondition::new(expect.clone(), started),
@@ -77,13 +90,16 @@ pub async fn await_keeper(session: &Session, ctx: &Context, deadline: Instant, e
             Step::Ready => return Ok(()),
             Step::PassedOver => {
                 ctx.report.warn(&format!(
-                    "{}: the clickhouse-operator has not reconciled the change for {} minutes; continuing, since all members are ready",
+                    "{}: the clickhouse-operator has not reconciled the change for {} minutes; continuing, \
+                        since all members are ready",
                     watching.condition.expect,
                     PASSED_OVER.as_secs() / 60
                 ));
                 return Ok(());
             }
-            Step::Search => watching.search = Some(EvidenceWatch::start(api.clone(), &expect.namespace, &children)),
+            Step::Search => {
+                watching.search = Some(EvidenceWatch::start(api.clone(), &expect.namespace, &children));
+            }
             Step::FindOperator => {
                 let traces = watching.object.any(|keeper| keeper.status.is_some());
                 watching.condition.operator = Some(operator::find(&api, traces).await);
@@ -116,11 +132,14 @@ impl Evaluate<KeeperInstallation> for KeeperCondition {
     type Step = Step;
 
     fn judge(&mut self, seen: &Seen<KeeperInstallation>, now: Instant) -> Verdict<Step> {
-        let pending = |progress: &str| Verdict::Pending(Pending { progress: progress.to_owned(), ..Pending::default() });
+        let pending = |progress: &str| {
+            Verdict::Pending(Pending { progress: progress.to_owned(), ..Pending::default() })
+        };
         if seen.object.listed.is_none() || seen.sets.listed.is_none() {
             return pending("reading the Keeper's status");
         }
-        let gone = |what: &str| Verdict::Failed(FailureKind::Precondition, vec![format!("{} {what}", self.expect)]);
+        let gone =
+            |what: &str| Verdict::Failed(FailureKind::Precondition, vec![format!("{} {what}", self.expect)]);
         let Some(keeper) = seen.object.named(&self.expect.name) else {
             if self.seen_once || seen.object.is_newer_than(self.started, self.expect.written.revision) {
                 return gone("was deleted by another client");
@@ -137,7 +156,8 @@ impl Evaluate<KeeperInstallation> for KeeperCondition {
         if keeper.metadata.is_deleting() {
             return gone("is being deleted by another client");
         }
-        if self.expect.written.generation.is_some_and(|generation| keeper.metadata.generation() < generation) {
+        if self.expect.written.generation.is_some_and(|generation| keeper.metadata.generation() < generation)
+        {
             return pending("waiting for the API server to show the Keeper");
         }
         self.seen_once = true;
@@ -147,17 +167,37 @@ impl Evaluate<KeeperInstallation> for KeeperCondition {
 
 impl KeeperCondition {
     pub(super) fn new(expect: ExpectKeeper, started: Instant) -> Self {
-        Self { expect, started, seen_once: false, moved: None, operator: None, warned: false, ages: FindingAges::default() }
+        Self {
+            expect,
+            started,
+            seen_once: false,
+            moved: None,
+            operator: None,
+            warned: false,
+            ages: FindingAges::default(),
+        }
     }
 
-    fn progress(&mut self, keeper: &KeeperInstallation, seen: &Seen<KeeperInstallation>, now: Instant) -> Verdict<Step> {
+    fn progress(
+        &mut self,
+        keeper: &KeeperInstallation,
+        seen: &Seen<KeeperInstallation>,
+        now: Instant,
+    ) -> Verdict<Step> {
         let (sets, expected) = (&seen.sets.objects, &self.expect.hosts);
         let nothing = KeeperStatus::default();
         let status = keeper.status.as_ref().unwrap_or(&nothing);
-        let layout = Layout { uid: Some(keeper.metadata.uid()), expected, pods: &status.pods, planned: expected.len() };
+        let layout = Layout {
+            uid: Some(keeper.metadata.uid()),
+            expected,
+            pods: &status.pods,
+            planned: expected.len(),
+        };
         let hosts = Hosts::count(sets, layout);
         let generation = keeper.metadata.generation();
-        let has = |change: &Option<Normalized>| change.as_ref().is_some_and(|change| change.metadata.generation >= generation);
+        let has = |change: &Option<Normalized>| {
+            change.as_ref().is_some_and(|change| change.metadata.generation >= generation)
+        };
         let caught_up = status.status == "Completed" && has(&status.normalized_completed);
         let unnamed = status.normalized.is_none() && status.status == "InProgress";
         let taken_up = caught_up || has(&status.normalized) || unnamed;
@@ -177,7 +217,8 @@ impl KeeperCondition {
         }
         if keeper.spec.is_suspended() {
             let reason = format!(
-                "{} was suspended by another client: the clickhouse-operator does not reconcile it until `spec.suspend` is `no` again",
+                "{} was suspended by another client: the clickhouse-operator does not reconcile it until \
+                    `spec.suspend` is `no` again",
                 self.expect
             );
             return Verdict::Failed(FailureKind::Precondition, vec![reason]);
@@ -201,12 +242,17 @@ impl KeeperCondition {
             if now >= since + QUIET {
                 return Verdict::Done(Step::Search);
             }
-            return Verdict::Pending(Pending { progress: at_work(), again: Some(since + QUIET), ..Pending::default() });
+            return Verdict::Pending(Pending {
+                progress: at_work(),
+                again: Some(since + QUIET),
+                ..Pending::default()
+            });
         };
         let stage = if caught_up { Stage::Done } else { Stage::Working };
         let ExpectKeeper { name, remedies, .. } = &self.expect;
         let written = keeper.metadata.written.as_ref();
-        let findings = evidence.about(&About { name, hosts: &hosts.unready, sets, written, stage, remedies: *remedies });
+        let findings =
+            evidence.about(&About { name, hosts: &hosts.unready, sets, written, stage, remedies: *remedies });
         let ages = self.ages.judge(&findings, &GracePeriods::default(), now);
         if !ages.reasons.is_empty() {
             return Verdict::Failed(FailureKind::Precondition, ages.reasons);
@@ -219,18 +265,27 @@ impl KeeperCondition {
 
     /// Nobody has taken up the change yet; from `tell` on that is told.
     fn not_taken_up(&mut self, counted: &str, tell: Instant, now: Instant) -> Verdict<Step> {
-        let pending = Pending { progress: format!("{counted}: waiting for the operator"), ..Pending::default() };
+        let pending =
+            Pending { progress: format!("{counted}: waiting for the operator"), ..Pending::default() };
         let Some(operator) = &self.operator else {
             if now + QUIET >= tell {
                 return Verdict::Done(Step::FindOperator);
             }
-            return Verdict::Pending(Pending { again: Some(tell.checked_sub(QUIET).unwrap_or(tell)), ..pending });
+            return Verdict::Pending(Pending {
+                again: Some(tell.checked_sub(QUIET).unwrap_or(tell)),
+                ..pending
+            });
         };
         if now < tell {
             return Verdict::Pending(Pending { again: Some(tell), ..pending });
         }
         let reason = format!("{} waits: {}", self.expect, operator.explain(&self.expect.namespace));
         let warn = (!std::mem::replace(&mut self.warned, true)).then(|| reason.clone());
-        Verdict::Pending(Pending { reasons: vec![reason], warn, again: Some(self.started + PASSED_OVER), ..pending })
+        Verdict::Pending(Pending {
+            reasons: vec![reason],
+            warn,
+            again: Some(self.started + PASSED_OVER),
+            ..pending
+        })
     }
 }

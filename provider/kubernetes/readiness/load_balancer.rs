@@ -17,10 +17,12 @@ use crate::resource::{Context, FailureKind};
 /// How long a changed load balancer may show its former address before that counts as the one that it keeps.
 const FORMER: Duration = Duration::from_secs(60);
 
-/// Waits until the Service of type LoadBalancer, made by this provider, has an address, and gives it: a host name or an IP.
+/// Waits until the Service of type LoadBalancer, made by this provider, has an address, and gives it: a host
+/// name or an IP.
 ///
-/// `former` is the address that it had when it was changed in such a way that it may get another: the Service shows it until then, and
-/// no revision tells since when an address is the new one. It is taken only once it has stood for a minute.
+/// `former` is the address that it had when it was changed in such a way that it may get another: the Service
+/// shows it until then, and no revision tells since when an address is the new one. It is taken only once it
+/// has stood for a minute.
 pub async fn await_load_balancer(
     session: &Session,
     ctx: &Context,
@@ -32,7 +34,12 @@ pub async fn await_load_balancer(
     // Taken before the watch starts, so that its first list is newer.
     let started = Instant::now();
     let mut watching = Watching {
-        service: SharedWatches::subscribe(session, Kind::Service, Some(namespace), &Scope::Ours(name.to_owned())),
+        service: SharedWatches::subscribe(
+            session,
+            Kind::Service,
+            Some(namespace),
+            &Scope::Ours(name.to_owned()),
+        ),
         events: None,
         name: name.to_owned(),
         former: former.map(str::to_owned),
@@ -41,7 +48,10 @@ pub async fn await_load_balancer(
     loop {
         match wait(ctx, deadline, &mut watching).await? {
             Step::Address(address) => return Ok(address),
-            Step::Search => watching.events = Some(SharedWatches::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings)),
+            Step::Search => {
+                watching.events =
+                    Some(SharedWatches::subscribe(session, Kind::Event, Some(namespace), &Scope::Warnings));
+            }
         }
     }
 }
@@ -59,7 +69,14 @@ impl Condition for Watching {
 
     fn evaluate(&mut self, now: Instant) -> Verdict<Step> {
         let events = self.events.as_mut().map(|events| events.about(std::iter::once(self.name.as_str())));
-        judge(&self.name, self.former.as_deref(), &self.service.snapshot(), events.as_deref(), self.started, now)
+        judge(
+            &self.name,
+            self.former.as_deref(),
+            &self.service.snapshot(),
+            events.as_deref(),
+            self.started,
+            now,
+        )
     }
 
     async fn changed(&mut self) {
@@ -90,19 +107,33 @@ pub(super) fn judge(
     let service = services.named(name);
     if let Some(service) = service {
         let ingress = service.status.as_ref().and_then(|status| status.load_balancer.ingress.first());
-        if let Some(address) = ingress.and_then(|ingress| ingress.hostname.clone().or_else(|| ingress.ip.clone())) {
+        if let Some(address) =
+            ingress.and_then(|ingress| ingress.hostname.clone().or_else(|| ingress.ip.clone()))
+        {
             if former != Some(&address) || now >= started + FORMER {
                 return Verdict::Done(Step::Address(address));
             }
-            let progress = format!("waiting for the load balancer's new address of Service {name}; so far it is {address}");
-            return Verdict::Pending(Pending { progress, again: Some(started + FORMER), ..Pending::default() });
+            let progress = format!(
+                "waiting for the load balancer's new address of Service {name}; so far it is {address}"
+            );
+            return Verdict::Pending(Pending {
+                progress,
+                again: Some(started + FORMER),
+                ..Pending::default()
+            });
         }
         if service.spec.kind != "LoadBalancer" {
-            let reason = format!("Service {name} is of type {} and gets no address; another client changed its type", service.spec.kind);
+            let reason = format!(
+                "Service {name} is of type {} and gets no address; another client changed its type",
+                service.spec.kind
+            );
             return Verdict::Failed(FailureKind::Precondition, vec![reason]);
         }
     } else if services.is_newer_than(started, None) {
-        return Verdict::Failed(FailureKind::Precondition, vec![format!("Service {name} was deleted by another client")]);
+        return Verdict::Failed(
+            FailureKind::Precondition,
+            vec![format!("Service {name} was deleted by another client")],
+        );
     }
     let waiting = format!("waiting for the load balancer's address of Service {name}");
     if let Some(trouble) = &services.trouble {
@@ -112,12 +143,20 @@ pub(super) fn judge(
         if now >= started + QUIET {
             return Verdict::Done(Step::Search);
         }
-        return Verdict::Pending(Pending { progress: waiting, again: Some(started + QUIET), ..Pending::default() });
+        return Verdict::Pending(Pending {
+            progress: waiting,
+            again: Some(started + QUIET),
+            ..Pending::default()
+        });
     };
     let about = events.iter().filter(|event| event.involved_object.kind == "Service");
     let message = about.max_by_key(|event| event.at().cloned()).and_then(|event| event.message.clone());
-    let remedy = "see whether this Kubernetes cluster has load balancers (a cloud's controller, or one such as MetalLB), or use `ingress.type: NodePort`";
+    let remedy = "see whether this Kubernetes cluster has load balancers (a cloud's controller, or one such \
+        as MetalLB), or use `ingress.type: NodePort`";
     let reasons = message.iter().cloned().chain([remedy.to_owned()]).collect();
-    let progress = message.map_or_else(|| waiting.clone(), |message| format!("no load balancer yet: {message} (Service {name})"));
+    let progress = message.map_or_else(
+        || waiting.clone(),
+        |message| format!("no load balancer yet: {message} (Service {name})"),
+    );
     Verdict::Pending(Pending { progress, reasons, so_far: Some(waiting), ..Pending::default() })
 }

@@ -70,20 +70,25 @@ impl From<Error> for NotReady {
     }
 }
 
-/// A watch that is not allowed will never say anything. Other trouble passes: also that with credentials, since each wait follows a call
-/// that was answered.
+/// A watch that is not allowed will never say anything. Other trouble passes: also that with credentials,
+/// since each wait follows a call that was answered.
 fn permanent_error(trouble: Option<&Error>) -> Option<(FailureKind, Vec<String>)> {
     trouble
         .filter(|error| matches!(error, Error::Forbidden { .. } | Error::CrdMissing { .. }))
         .map(|error| (error.kind(), vec![error.to_string()]))
 }
 
-/// The coordination servers among `servers` that are not members of the Keeper of this name, which comes with the cluster.
+/// The coordination servers among `servers` that are not members of the Keeper of this name, which comes with
+/// the cluster.
 fn external<'a>(servers: &'a [String], name: &str) -> Vec<&'a str> {
     let service = format!("keeper-{name}");
     let is_own = |server: &str| {
         let host = server.split([':', '.']).next().unwrap_or(server);
-        host == service || host.strip_prefix("chk-").and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('-'))
+        host == service
+            || host
+                .strip_prefix("chk-")
+                .and_then(|rest| rest.strip_prefix(name))
+                .is_some_and(|rest| rest.starts_with('-'))
     };
     servers.iter().map(String::as_str).filter(|server| !is_own(server)).collect()
 }
@@ -122,16 +127,20 @@ struct Hosts<'a> {
 }
 
 impl<'a> Hosts<'a> {
-    /// Counts the expected hosts and those that the operator names beyond them: of another cluster in the list, of an override's layout.
-    /// Where it names none, all StatefulSets of the installation count. When nothing bears an expected name the operator names its hosts
-    /// otherwise, and these are counted.
+    /// Counts the expected hosts and those that the operator names beyond them: of another cluster in the
+    /// list, of an override's layout. Where it names none, all StatefulSets of the installation count. When
+    /// nothing bears an expected name the operator names its hosts otherwise, and these are counted.
     fn count(sets: &'a [Arc<StatefulSet>], layout: Layout<'a>) -> Self {
-        let of_this = |set: &&Arc<StatefulSet>| !set.metadata.is_deleting() && set.metadata.is_controlled_by(layout.uid);
-        let live: HashMap<&str, &StatefulSet> = sets.iter().filter(of_this).map(|set| (set.metadata.name(), set.as_ref())).collect();
+        let of_this = |set: &&Arc<StatefulSet>| {
+            !set.metadata.is_deleting() && set.metadata.is_controlled_by(layout.uid)
+        };
+        let live: HashMap<&str, &StatefulSet> =
+            sets.iter().filter(of_this).map(|set| (set.metadata.name(), set.as_ref())).collect();
         let named: Vec<&str> = layout.pods.iter().filter_map(|pod| pod.strip_suffix("-0")).collect();
         let mut others: Vec<&str> = if named.is_empty() { live.keys().copied().collect() } else { named };
         others.sort_unstable();
-        let is_there = |host: &&String| live.contains_key(host.as_str()) || others.binary_search(&host.as_str()).is_ok();
+        let is_there =
+            |host: &&String| live.contains_key(host.as_str()) || others.binary_search(&host.as_str()).is_ok();
         let mut hosts: Vec<&str> = Vec::new();
         if others.is_empty() || layout.expected.iter().any(|host| is_there(&host)) {
             hosts.extend(layout.expected.iter().map(String::as_str));
@@ -146,7 +155,11 @@ impl<'a> Hosts<'a> {
 
     /// Whether one of them is to have no pod at all.
     fn leave_out(&self, sets: &[Arc<StatefulSet>]) -> bool {
-        let is_empty = |host: &&str| sets.iter().find(|set| set.metadata.name() == *host).is_none_or(|set| set.spec.replicas == Some(0));
+        let is_empty = |host: &&str| {
+            sets.iter()
+                .find(|set| set.metadata.name() == *host)
+                .is_none_or(|set| set.spec.replicas == Some(0))
+        };
         self.wanted > self.ready + self.unready.len() || self.unready.iter().any(is_empty)
     }
 
@@ -159,8 +172,9 @@ impl<'a> Hosts<'a> {
 fn is_ready(set: &StatefulSet) -> bool {
     let wanted = set.spec.replicas.unwrap_or(1);
     set.status.as_ref().is_some_and(|status| {
-        let newest =
-            status.updated_replicas == wanted || status.update_revision.is_none() || status.current_revision == status.update_revision;
+        let newest = status.updated_replicas == wanted
+            || status.update_revision.is_none()
+            || status.current_revision == status.update_revision;
         wanted > 0
             && status.observed_generation >= set.metadata.generation()
             && status.replicas == wanted
@@ -172,7 +186,9 @@ fn is_ready(set: &StatefulSet) -> bool {
 /// Whether a StatefulSet has no pod and is to have none.
 fn is_scaled_to_zero(set: &StatefulSet) -> bool {
     set.spec.replicas == Some(0)
-        && set.status.as_ref().is_none_or(|status| status.observed_generation >= set.metadata.generation() && status.replicas == 0)
+        && set.status.as_ref().is_none_or(|status| {
+            status.observed_generation >= set.metadata.generation() && status.replicas == 0
+        })
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! What the waits for both kinds of installations look at: the object, its StatefulSets, and reasons once somebody looks for them.
+//! What the waits for both kinds of installations look at: the object, its StatefulSets, and reasons once
+//! somebody looks for them.
 
 use tokio::time::Instant;
 

@@ -14,20 +14,29 @@ use crate::schema::shape;
 const MAX_REPAIRS: usize = 64;
 
 /// Reads inputs that were checked before.
-pub(super) fn checked_inputs<T: DeserializeOwned>(fields: &Fields, map: &PropertyMap) -> Result<Known<T>, CheckFailure> {
+pub(super) fn checked_inputs<T: DeserializeOwned>(
+    fields: &Fields,
+    map: &PropertyMap,
+) -> Result<Known<T>, CheckFailure> {
     let mut map = map.clone();
     fields.drop_nulls(&mut map);
     fields.mark_secrets(&mut map);
     known(strip_marks(&map))
 }
 
-/// Reads inputs as the program wrote them. Collects everything that is wrong with their shape; with failures there is
-/// still a value where one can be had without the parts that are wrong, which then count as unknown, so that
-/// what is wrong with the others is reported with them.
-pub(super) fn program_inputs<T: DeserializeOwned>(fields: &Fields, stripped: Stripped) -> (Option<Known<T>>, Vec<CheckFailure>) {
+/// Reads inputs as the program wrote them. Collects everything that is wrong with their shape; with failures
+/// there is still a value where one can be had without the parts that are wrong, which then count as unknown,
+/// so that what is wrong with the others is reported with them.
+pub(super) fn program_inputs<T: DeserializeOwned>(
+    fields: &Fields,
+    stripped: Stripped,
+) -> (Option<Known<T>>, Vec<CheckFailure>) {
     let mut stripped = stripped;
-    let mut failures: Vec<CheckFailure> =
-        stripped.assets.iter().map(|path| CheckFailure { path: path.clone(), reason: "takes no asset or archive".to_owned() }).collect();
+    let mut failures: Vec<CheckFailure> = stripped
+        .assets
+        .iter()
+        .map(|path| CheckFailure { path: path.clone(), reason: "takes no asset or archive".to_owned() })
+        .collect();
     stripped.unknown.append(&mut stripped.assets);
     let mut json = Value::Object(stripped.json);
     failures.extend(shape::check(fields.schema(), &json, &stripped.unknown));
@@ -72,14 +81,17 @@ pub(super) fn empty<T: DeserializeOwned>() -> Option<T> {
     deserialize(&Value::Object(Map::new())).ok()
 }
 
-/// Reads what is known. An object that can't be read because a part of it is unknown counts as unknown as a whole.
+/// Reads what is known. An object that can't be read because a part of it is unknown counts as unknown as a
+/// whole.
 fn known<T: DeserializeOwned>(stripped: Stripped) -> Result<Known<T>, CheckFailure> {
     let Stripped { json, mut unknown, secret, assets: _ } = stripped;
     let mut json = Value::Object(json);
     loop {
         match deserialize(&json) {
             Ok(value) => return Ok(Known { value, unknown }),
-            Err((path, _)) if !path.is_root() && unknown.iter().any(|part| *part != path && path.contains(part)) => {
+            Err((path, _))
+                if !path.is_root() && unknown.iter().any(|part| *part != path && path.contains(part)) =>
+            {
                 unknown.retain(|part| !path.contains(part));
                 unknown.insert(remove(&mut json, &path));
             }
@@ -94,7 +106,8 @@ fn known<T: DeserializeOwned>(stripped: Stripped) -> Result<Known<T>, CheckFailu
 }
 
 fn deserialize<T: DeserializeOwned>(json: &Value) -> Result<T, (PropertyPath, String)> {
-    serde_path_to_error::deserialize(json).map_err(|error| (property_path(error.path()), error.inner().to_string()))
+    serde_path_to_error::deserialize(json)
+        .map_err(|error| (property_path(error.path()), error.inner().to_string()))
 }
 
 fn property_path(path: &serde_path_to_error::Path) -> PropertyPath {
@@ -131,11 +144,12 @@ pub(super) fn own_secrets(fields: &Fields, map: &PropertyMap) -> Paths {
     strip_marks(map).secret.into_iter().filter(|path| !fields.is_secret(path)).collect()
 }
 
-/// Pulumi prints the value of a top-level property that a failure names, without asking whether a part of it is secret:
-/// such a failure names its property in its reason instead.
+/// Pulumi prints the value of a top-level property that a failure names, without asking whether a part of it
+/// is secret: such a failure names its property in its reason instead.
 pub(super) fn without_secrets(inputs: &PropertyMap, failures: Vec<CheckFailure>) -> Vec<CheckFailure> {
     let names_secret = |path: &PropertyPath| {
-        path.segments().len() == 1 && path.top_level().and_then(|name| inputs.get(name)).is_some_and(PropertyValue::has_secret)
+        path.segments().len() == 1
+            && path.top_level().and_then(|name| inputs.get(name)).is_some_and(PropertyValue::has_secret)
     };
     failures
         .into_iter()

@@ -21,13 +21,14 @@ const MIN_CUT_SECRET_LEN: usize = 24;
 /// What stands for itself in a URL (RFC 3986's unreserved characters).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The texts that must not be shown, in each form in which they may be met; the longest first. Cheap to clone.
+/// The texts that must not be shown, in each form in which they may be met; the longest first. Cheap to
+/// clone.
 #[derive(Clone)]
 pub(super) struct Hidden(Arc<[String]>);
 
 impl Hidden {
-    /// What is secret in these property maps by the program's marks or by the types: texts and numbers of at least four characters, each part of a
-    /// secret object by itself.
+    /// What is secret in these property maps by the program's marks or by the types: texts and numbers of at
+    /// least four characters, each part of a secret object by itself.
     pub(super) fn of<'a>(maps: impl IntoIterator<Item = (&'a Fields, &'a PropertyMap)>) -> Self {
         let mut texts = Vec::new();
         for (fields, properties) in maps.into_iter().filter(|(_, properties)| !properties.is_empty()) {
@@ -37,7 +38,8 @@ impl Hidden {
                 collect(value, false, &mut texts);
             }
         }
-        let mut forms: Vec<String> = texts.iter().flat_map(|text| forms(text)).filter(|form| form.len() >= MIN_SECRET_LEN).collect();
+        let mut forms: Vec<String> =
+            texts.iter().flat_map(|text| forms(text)).filter(|form| form.len() >= MIN_SECRET_LEN).collect();
         forms.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
         forms.dedup();
         Self(forms.into())
@@ -49,7 +51,8 @@ impl Hidden {
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
             let hidden = self.0.iter().filter_map(|form| met(form, rest)).max();
-            let (keep, skip) = hidden.map_or((&rest[..first.len_utf8()], first.len_utf8()), |length| (REDACTED, length));
+            let (keep, skip) =
+                hidden.map_or((&rest[..first.len_utf8()], first.len_utf8()), |length| (REDACTED, length));
             shown.push_str(keep);
             rest = &rest[skip..];
         }
@@ -95,7 +98,9 @@ fn met(form: &str, text: &str) -> Option<usize> {
     if text.starts_with(form) {
         return Some(form.len());
     }
-    if form.len() <= MIN_CUT_SECRET_LEN || !text.as_bytes().starts_with(&form.as_bytes()[..MIN_CUT_SECRET_LEN]) {
+    if form.len() <= MIN_CUT_SECRET_LEN
+        || !text.as_bytes().starts_with(&form.as_bytes()[..MIN_CUT_SECRET_LEN])
+    {
         return None;
     }
     let same = text.char_indices().zip(form.chars()).find(|((_, one), other)| one != other);
@@ -117,7 +122,8 @@ fn collect(value: &PropertyValue, is_secret: bool, texts: &mut Vec<String>) {
 fn forms(text: &str) -> [String; 5] {
     let text = text.trim().to_owned();
     let quoted = serde_json::Value::from(text.as_str()).to_string();
-    let fit: String = text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let fit: String =
+        text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     [
         utf8_percent_encode(&text, RESERVED).to_string(),
         utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string(),
@@ -153,7 +159,11 @@ pub(in crate::resource) struct DiscreetResource<R>(pub(in crate::resource) Typed
 impl<R: Resource> DiscreetResource<R> {
     fn hidden(&self, old: &Prior, new: Option<&PropertyMap>) -> Hidden {
         let (args, state) = self.0.fields();
-        Hidden::of([(args, &old.inputs), (args, &old.outputs), (state, &old.outputs)].into_iter().chain(new.map(|new| (args, new))))
+        Hidden::of(
+            [(args, &old.inputs), (args, &old.outputs), (state, &old.outputs)]
+                .into_iter()
+                .chain(new.map(|new| (args, new))),
+        )
     }
 
     fn hidden_of_inputs(&self, inputs: &[&PropertyMap]) -> Hidden {
@@ -181,7 +191,12 @@ impl<R: Resource> ErasedResource for DiscreetResource<R> {
         self.0.diff(old, new, ignored).map_err(|failure| self.hidden(old, Some(new)).failure(failure))
     }
 
-    fn create<'a>(&'a self, ctx: &'a Context, new: &'a PropertyMap, preview: bool) -> BoxFuture<'a, Result<Created, ErasedFailure>> {
+    fn create<'a>(
+        &'a self,
+        ctx: &'a Context,
+        new: &'a PropertyMap,
+        preview: bool,
+    ) -> BoxFuture<'a, Result<Created, ErasedFailure>> {
         Box::pin(async move {
             let hidden = self.hidden_of_inputs(&[new]);
             let ctx = hidden.context(ctx);
@@ -204,7 +219,12 @@ impl<R: Resource> ErasedResource for DiscreetResource<R> {
         })
     }
 
-    fn read<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Prior) -> BoxFuture<'a, Result<Option<Read>, ErasedFailure>> {
+    fn read<'a>(
+        &'a self,
+        ctx: &'a Context,
+        id: &'a str,
+        old: &'a Prior,
+    ) -> BoxFuture<'a, Result<Option<Read>, ErasedFailure>> {
         Box::pin(async move {
             let hidden = self.hidden(old, None);
             let ctx = hidden.context(ctx);
@@ -212,7 +232,12 @@ impl<R: Resource> ErasedResource for DiscreetResource<R> {
         })
     }
 
-    fn delete<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Prior) -> BoxFuture<'a, Result<(), ErasedFailure>> {
+    fn delete<'a>(
+        &'a self,
+        ctx: &'a Context,
+        id: &'a str,
+        old: &'a Prior,
+    ) -> BoxFuture<'a, Result<(), ErasedFailure>> {
         Box::pin(async move {
             let hidden = self.hidden(old, None);
             let ctx = hidden.context(ctx);
@@ -242,7 +267,10 @@ mod tests {
 
     #[test]
     fn numbers_and_parts_of_secret_objects_are_hidden_and_short_texts_are_not() {
-        let parts = PropertyMap::from([("a".to_owned(), "hunter2".into()), ("b".to_owned(), vec![99999.0.into(), "x".into()].into())]);
+        let parts = PropertyMap::from([
+            ("a".to_owned(), "hunter2".into()),
+            ("b".to_owned(), vec![99999.0.into(), "x".into()].into()),
+        ]);
         let hidden = hidden(PropertyValue::Map(parts).into_secret());
         assert_eq!(hidden.redact("hunter2 has 99999 x"), "[secret] has [secret] x");
     }
@@ -262,6 +290,9 @@ mod tests {
         let secret = "0123456789".repeat(200);
         assert_eq!(hidden(secret.as_str().into()).redact("0123"), "0123", "this one is no secret");
         let hidden = hidden(PropertyValue::from(secret.as_str()).into_secret());
-        assert_eq!(hidden.redact(&format!("Invalid value: {}…", &secret[..1000])), "Invalid value: [secret]…");
+        assert_eq!(
+            hidden.redact(&format!("Invalid value: {}…", &secret[..1000])),
+            "Invalid value: [secret]…"
+        );
     }
 }

@@ -22,20 +22,27 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Map<String, Value> {
 }
 
 /// A typed value as a property map: without nulls, with what the types and `secret` say is secret.
-pub(super) fn property_map<T: Serialize>(fields: &Fields, value: &T, unknown: &Paths, secret: &Paths) -> PropertyMap {
+pub(super) fn property_map<T: Serialize>(
+    fields: &Fields,
+    value: &T,
+    unknown: &Paths,
+    secret: &Paths,
+) -> PropertyMap {
     let mut map = apply_marks(&to_json(value), unknown, secret);
     fields.drop_nulls(&mut map);
     fields.mark_secrets(&mut map);
     map
 }
 
-/// The texts that the program itself marked secret, each by itself: of a secret object nobody knows which part was meant.
+/// The texts that the program itself marked secret, each by itself: of a secret object nobody knows which
+/// part was meant.
 pub(super) fn secret_texts(map: &PropertyMap, secret: &Paths) -> Vec<String> {
     let texts = secret.iter().filter_map(|path| get(map, path)?.as_str());
     texts.filter(|text| text.len() >= MIN_SECRET_LEN).map(ToOwned::to_owned).collect()
 }
 
-/// Makes secret every text that has one of `texts` in it: an address that is made of a secret name tells the name.
+/// Makes secret every text that has one of `texts` in it: an address that is made of a secret name tells the
+/// name.
 pub(super) fn hide(map: &mut PropertyMap, texts: &[String]) {
     if !texts.is_empty() {
         for value in map.values_mut() {
@@ -60,7 +67,8 @@ fn hide_in(value: &mut PropertyValue, texts: &[String]) {
     }
 }
 
-/// Adds to the user's inputs what the check filled in: only what is missing, and nothing in a place that is unknown.
+/// Adds to the user's inputs what the check filled in: only what is missing, and nothing in a place that is
+/// unknown.
 pub(super) fn add_defaults(inputs: &mut PropertyMap, checked: &Map<String, Value>, unknown: &Paths) {
     add_members(inputs, checked, unknown, &PropertyPath::root());
 }

@@ -23,12 +23,20 @@ pub(in crate::resource) struct TypedFunction<F> {
 
 impl<F: Function> TypedFunction<F> {
     pub(in crate::resource) fn new(function: F) -> Self {
-        Self { function, args: LazyLock::new(Fields::of_inputs::<F::Args>), result: LazyLock::new(Fields::of_outputs::<F::Result>) }
+        Self {
+            function,
+            args: LazyLock::new(Fields::of_inputs::<F::Args>),
+            result: LazyLock::new(Fields::of_outputs::<F::Result>),
+        }
     }
 }
 
 impl<F: Function> ErasedFunction for TypedFunction<F> {
-    fn invoke<'a>(&'a self, ctx: &'a Context, args: &'a PropertyMap) -> BoxFuture<'a, Result<PropertyMap, InvokeError>> {
+    fn invoke<'a>(
+        &'a self,
+        ctx: &'a Context,
+        args: &'a PropertyMap,
+    ) -> BoxFuture<'a, Result<PropertyMap, InvokeError>> {
         Box::pin(async move {
             let hidden = Hidden::of([(&*self.args, args)]);
             let args = arguments(&self.args, args).map_err(|error| hidden.error(error))?;
@@ -40,13 +48,19 @@ impl<F: Function> ErasedFunction for TypedFunction<F> {
 }
 
 /// Reads arguments. They are always known; their secrets are marked only to keep them out of messages.
-fn arguments<T: DeserializeOwned + JsonSchema>(fields: &Fields, args: &PropertyMap) -> Result<T, InvokeError> {
+fn arguments<T: DeserializeOwned + JsonSchema>(
+    fields: &Fields,
+    args: &PropertyMap,
+) -> Result<T, InvokeError> {
     let mut map = args.clone();
     fields.drop_nulls(&mut map);
     fields.mark_secrets(&mut map);
     let stripped = strip_marks(&map);
     if let Some(path) = stripped.unknown.first() {
-        return Err(InvokeError::Arguments(vec![CheckFailure { path: path.clone(), reason: "must be known".to_owned() }]));
+        return Err(InvokeError::Arguments(vec![CheckFailure {
+            path: path.clone(),
+            reason: "must be known".to_owned(),
+        }]));
     }
     match decode::program_inputs(fields, stripped) {
         (Some(Known { value, .. }), failures) if failures.is_empty() => Ok(value),

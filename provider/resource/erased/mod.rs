@@ -1,7 +1,9 @@
-//! The object-safe twin of [`Resource`](super::Resource) and [`Function`](super::Function), over property maps.
+//! The object-safe twin of [`Resource`](super::Resource) and [`Function`](super::Function), over property
+//! maps.
 //!
-//! Here, and only here, unknowns and secrets are handled: inputs are decoded, the typed call is made, its result is
-//! encoded. A resource's outputs are its inputs, echoed with their marks, and over them the fields of its state.
+//! Here, and only here, unknowns and secrets are handled: inputs are decoded, the typed call is made, its
+//! result is encoded. A resource's outputs are its inputs, echoed with their marks, and over them the fields
+//! of its state.
 
 mod decode;
 mod discreet;
@@ -58,8 +60,8 @@ pub struct Partial {
     pub outputs: PropertyMap,
     /// The inputs; only of a read.
     pub inputs: Option<PropertyMap>,
-    /// The names of outputs that are computed, no inputs, and do not identify the resource: whoever has to save room can leave
-    /// them out, since the next update computes them again.
+    /// The names of outputs that are computed, no inputs, and do not identify the resource: whoever has to
+    /// save room can leave them out, since the next update computes them again.
     pub computed: Vec<String>,
 }
 
@@ -77,8 +79,9 @@ pub struct Prior {
 
 /// A resource whose types are hidden.
 pub trait ErasedResource: Send + Sync {
-    /// Fills the defaults into `new` and marks what is secret, or tells all that is wrong. A failure whose path is the root
-    /// names its property in the reason: Pulumi would print the value of the named property, and it is secret.
+    /// Fills the defaults into `new` and marks what is secret, or tells all that is wrong. A failure whose
+    /// path is the root names its property in the reason: Pulumi would print the value of the named property,
+    /// and it is secret.
     fn check<'a>(
         &'a self,
         ctx: &'a Context,
@@ -91,7 +94,12 @@ pub trait ErasedResource: Send + Sync {
     fn diff(&self, old: &Prior, new: &PropertyMap, ignored: &[Pattern]) -> Result<DiffResult, ErasedFailure>;
 
     /// Creates it, or in a preview predicts its outputs.
-    fn create<'a>(&'a self, ctx: &'a Context, new: &'a PropertyMap, preview: bool) -> BoxFuture<'a, Result<Created, ErasedFailure>>;
+    fn create<'a>(
+        &'a self,
+        ctx: &'a Context,
+        new: &'a PropertyMap,
+        preview: bool,
+    ) -> BoxFuture<'a, Result<Created, ErasedFailure>>;
 
     /// Updates it, or in a preview predicts its outputs.
     fn update<'a>(
@@ -104,10 +112,20 @@ pub trait ErasedResource: Send + Sync {
     ) -> BoxFuture<'a, Result<PropertyMap, ErasedFailure>>;
 
     /// Reads it; `None` when it definitely does not exist.
-    fn read<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Prior) -> BoxFuture<'a, Result<Option<Read>, ErasedFailure>>;
+    fn read<'a>(
+        &'a self,
+        ctx: &'a Context,
+        id: &'a str,
+        old: &'a Prior,
+    ) -> BoxFuture<'a, Result<Option<Read>, ErasedFailure>>;
 
     /// Deletes it.
-    fn delete<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Prior) -> BoxFuture<'a, Result<(), ErasedFailure>>;
+    fn delete<'a>(
+        &'a self,
+        ctx: &'a Context,
+        id: &'a str,
+        old: &'a Prior,
+    ) -> BoxFuture<'a, Result<(), ErasedFailure>>;
 }
 
 /// Why a call of a function or a listing gave no result.
@@ -122,7 +140,11 @@ pub enum InvokeError {
 /// A function whose types are hidden.
 pub trait ErasedFunction: Send + Sync {
     /// Calls it.
-    fn invoke<'a>(&'a self, ctx: &'a Context, args: &'a PropertyMap) -> BoxFuture<'a, Result<PropertyMap, InvokeError>>;
+    fn invoke<'a>(
+        &'a self,
+        ctx: &'a Context,
+        args: &'a PropertyMap,
+    ) -> BoxFuture<'a, Result<PropertyMap, InvokeError>>;
 }
 
 /// A listing whose types are hidden.

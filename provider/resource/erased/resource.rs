@@ -10,7 +10,10 @@ use crate::property::json::strip_marks;
 use crate::property::path::{PropertyPath, Segment};
 use crate::property::pattern::Pattern;
 use crate::property::value::get;
-use crate::resource::{Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview, Resource};
+use crate::resource::{
+    Autonaming, CheckFailure, Context, Diff, Existing, Failure, FailureKind, Found, Known, Paths, Preview,
+    Resource,
+};
 use crate::schema::fields::Fields;
 
 /// A resource behind [`ErasedResource`].
@@ -22,7 +25,11 @@ pub(in crate::resource) struct TypedResource<R> {
 
 impl<R: Resource> TypedResource<R> {
     pub(in crate::resource) fn new(resource: Arc<R>) -> Self {
-        Self { resource, args: LazyLock::new(Fields::of_inputs::<R::Args>), state: LazyLock::new(Fields::of_outputs::<R::State>) }
+        Self {
+            resource,
+            args: LazyLock::new(Fields::of_inputs::<R::Args>),
+            state: LazyLock::new(Fields::of_outputs::<R::State>),
+        }
     }
 
     /// The fields of the inputs and of the computed outputs.
@@ -41,7 +48,10 @@ impl<R: Resource> TypedResource<R> {
         let Known { value, unknown } = self.checked(new)?;
         match unknown.first() {
             None => Ok(value),
-            Some(path) => Err(Failure::new(FailureKind::Invalid, format!("failed to read the input `{path}`: its value is not known"))),
+            Some(path) => Err(Failure::new(
+                FailureKind::Invalid,
+                format!("failed to read the input `{path}`: its value is not known"),
+            )),
         }
     }
 
@@ -71,7 +81,12 @@ impl<R: Resource> TypedResource<R> {
     fn previewed(&self, new: &PropertyMap, preview: Preview<R::State>) -> PropertyMap {
         let Preview { state, mut unknown } = preview;
         let named = encode::to_json(&state);
-        unknown.extend(strip_marks(new).unknown.into_iter().filter(|path| path.top_level().is_some_and(|name| named.contains_key(name))));
+        unknown.extend(
+            strip_marks(new)
+                .unknown
+                .into_iter()
+                .filter(|path| path.top_level().is_some_and(|name| named.contains_key(name))),
+        );
         self.outputs(new, &state, &unknown).outputs
     }
 
@@ -84,11 +99,14 @@ impl<R: Resource> TypedResource<R> {
         Failure { kind, reasons, partial }
     }
 
-    /// The inputs that a read found. What says the same as before stays as it was written then; what is secret stays secret.
+    /// The inputs that a read found. What says the same as before stays as it was written then; what is
+    /// secret stays secret.
     fn read_inputs(&self, found: &R::Args, mut secret: Paths, old: &Prior) -> PropertyMap {
         secret.extend(decode::own_secrets(&self.args, &old.inputs));
         let mut inputs = encode::property_map(&self.args, found, &Paths::new(), &secret);
-        let before = decode::stored::<R::Args>(&self.args, &old.inputs).map(|args| encode::to_json(&args)).unwrap_or_default();
+        let before = decode::stored::<R::Args>(&self.args, &old.inputs)
+            .map(|args| encode::to_json(&args))
+            .unwrap_or_default();
         let now = encode::to_json(found);
         for (name, value) in &old.inputs {
             if name.starts_with("__") || (now.contains_key(name) && before.get(name) == now.get(name)) {
@@ -132,7 +150,8 @@ impl<R: Resource> ErasedResource for TypedResource<R> {
 
     fn diff(&self, old: &Prior, new: &PropertyMap, ignored: &[Pattern]) -> Result<DiffResult, ErasedFailure> {
         let known = self.checked(new).or_else(|failure| {
-            // In a refresh these are the inputs of the state, which an earlier version may have written otherwise.
+            // In a refresh these are the inputs of the state, which an earlier version may have written
+            // otherwise.
             let Some(value) = decode::stored(&self.args, new) else { return Err(failure) };
             Ok(Known { value, unknown: strip_marks(new).unknown })
         })?;
@@ -142,23 +161,36 @@ impl<R: Resource> ErasedResource for TypedResource<R> {
         let diff = self.resource.diff(&old_args, self.old_state(old).as_ref(), &known);
         let Diff { mut changes, delete_before_replace, in_place: _ } = diff.mark_replacing(&self.args);
         changes.retain(|change| {
-            let is_kept_out =
-                |pattern: &Pattern| pattern.covers(&change.path) && (!change.of_inputs || is_taken_back(pattern, &change.path, old, new));
+            let is_kept_out = |pattern: &Pattern| {
+                pattern.covers(&change.path)
+                    && (!change.of_inputs || is_taken_back(pattern, &change.path, old, new))
+            };
             !ignored.iter().any(is_kept_out)
         });
-        let stables = if changes.iter().any(|change| change.replace) { Vec::new() } else { self.args.replacing() };
+        let stables =
+            if changes.iter().any(|change| change.replace) { Vec::new() } else { self.args.replacing() };
         Ok(DiffResult { changes, delete_before_replace, stables })
     }
 
-    fn create<'a>(&'a self, ctx: &'a Context, new: &'a PropertyMap, preview: bool) -> BoxFuture<'a, Result<Created, ErasedFailure>> {
+    fn create<'a>(
+        &'a self,
+        ctx: &'a Context,
+        new: &'a PropertyMap,
+        preview: bool,
+    ) -> BoxFuture<'a, Result<Created, ErasedFailure>> {
         Box::pin(async move {
             if preview {
                 let args = self.checked(new)?;
-                let preview = self.resource.preview_create(ctx, &args).await.map_err(|failure| self.failed(new, failure))?;
+                let preview = self
+                    .resource
+                    .preview_create(ctx, &args)
+                    .await
+                    .map_err(|failure| self.failed(new, failure))?;
                 return Ok(Created { id: String::new(), outputs: self.previewed(new, preview) });
             }
             let args = self.fully_known(new)?;
-            let Existing { id, state } = self.resource.create(ctx, &args).await.map_err(|failure| self.failed(new, failure))?;
+            let Existing { id, state } =
+                self.resource.create(ctx, &args).await.map_err(|failure| self.failed(new, failure))?;
             Ok(Created { id, outputs: self.outputs(new, &state, &Paths::new()).outputs })
         })
     }
@@ -186,19 +218,25 @@ impl<R: Resource> ErasedResource for TypedResource<R> {
         })
     }
 
-    fn read<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Prior) -> BoxFuture<'a, Result<Option<Read>, ErasedFailure>> {
+    fn read<'a>(
+        &'a self,
+        ctx: &'a Context,
+        id: &'a str,
+        old: &'a Prior,
+    ) -> BoxFuture<'a, Result<Option<Read>, ErasedFailure>> {
         Box::pin(async move {
             let (args, state) = (self.old_args(old), self.old_state(old));
-            let found = self.resource.read(ctx, id, args.as_ref(), state.as_ref()).await.map_err(|failure| {
-                let mut failed = self.failed(&old.inputs, failure);
-                match &mut failed.partial {
-                    // An import has no inputs to give back, and Pulumi takes none for "not importable".
-                    partial if old.inputs.is_empty() => *partial = None,
-                    Some(partial) => partial.state.inputs = Some(old.inputs.clone()),
-                    None => {}
-                }
-                failed
-            })?;
+            let found =
+                self.resource.read(ctx, id, args.as_ref(), state.as_ref()).await.map_err(|failure| {
+                    let mut failed = self.failed(&old.inputs, failure);
+                    match &mut failed.partial {
+                        // An import has no inputs to give back, and Pulumi takes none for "not importable".
+                        partial if old.inputs.is_empty() => *partial = None,
+                        Some(partial) => partial.state.inputs = Some(old.inputs.clone()),
+                        None => {}
+                    }
+                    failed
+                })?;
             Ok(found.map(|Found { id, inputs, state, secrets }| {
                 let inputs = self.read_inputs(&inputs, secrets, old);
                 let outputs = self.outputs(&inputs, &state, &Paths::new()).outputs;
@@ -207,19 +245,27 @@ impl<R: Resource> ErasedResource for TypedResource<R> {
         })
     }
 
-    fn delete<'a>(&'a self, ctx: &'a Context, id: &'a str, old: &'a Prior) -> BoxFuture<'a, Result<(), ErasedFailure>> {
+    fn delete<'a>(
+        &'a self,
+        ctx: &'a Context,
+        id: &'a str,
+        old: &'a Prior,
+    ) -> BoxFuture<'a, Result<(), ErasedFailure>> {
         Box::pin(async move {
             let (args, state) = (self.old_args(old), self.old_state(old));
-            self.resource.delete(ctx, id, args.as_ref(), state.as_ref()).await.map_err(|Failure { kind, reasons, partial: _ }| {
-                // Pulumi keeps the state of a delete that failed as it was.
-                Failure { kind, reasons, partial: None }
-            })
+            self.resource.delete(ctx, id, args.as_ref(), state.as_ref()).await.map_err(
+                |Failure { kind, reasons, partial: _ }| {
+                    // Pulumi keeps the state of a delete that failed as it was.
+                    Failure { kind, reasons, partial: None }
+                },
+            )
         })
     }
 }
 
-/// Whether the engine can put back the old value of what `pattern` ignores at `path`. It can't where an element of a list, or an object
-/// that the path leads through, came or went: then it stores the new inputs, and so they have to be written.
+/// Whether the engine can put back the old value of what `pattern` ignores at `path`. It can't where an
+/// element of a list, or an object that the path leads through, came or went: then it stores the new inputs,
+/// and so they have to be written.
 pub(super) fn is_taken_back(pattern: &Pattern, path: &PropertyPath, old: &Prior, new: &PropertyMap) -> bool {
     let old = if old.inputs.is_empty() { &old.outputs } else { &old.inputs };
     let segments = &path.segments()[..pattern.depth()];

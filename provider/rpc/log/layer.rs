@@ -15,8 +15,8 @@ use super::EngineLog;
 /// The target of everything in this crate.
 const CRATE_TARGET: &str = "clickhouse_provider";
 
-/// Whether the engine is to hear of this: what this crate says, from debug upwards. The libraries below it speak too much, and
-/// the ones that carry the log would speak of themselves.
+/// Whether the engine is to hear of this: what this crate says, from debug upwards. The libraries below it
+/// speak too much, and the ones that carry the log would speak of themselves.
 pub fn forwards(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with(CRATE_TARGET) && *metadata.level() <= Level::DEBUG
 }
@@ -36,11 +36,12 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for EngineLog {
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
         let mut text = Text(String::new());
         event.record(&mut text);
-        let urn = ctx
-            .event_scope(event)
-            .and_then(|mut spans| spans.find_map(|span| span.extensions().get::<SpanUrn>().map(|SpanUrn(urn)| urn.clone())));
+        let urn = ctx.event_scope(event).and_then(|mut spans| {
+            spans.find_map(|span| span.extensions().get::<SpanUrn>().map(|SpanUrn(urn)| urn.clone()))
+        });
         // What users must see goes through a `Reporter`; the trace stays out of their way.
-        let severity = if *event.metadata().level() <= Level::WARN { LogSeverity::Info } else { LogSeverity::Debug };
+        let severity =
+            if *event.metadata().level() <= Level::WARN { LogSeverity::Info } else { LogSeverity::Debug };
         self.line(severity, urn.unwrap_or_default(), text.0.trim_start().to_owned());
     }
 }

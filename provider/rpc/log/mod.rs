@@ -1,7 +1,7 @@
 //! What the user gets to see while a call goes on: lines and status texts for the engine's log.
 //!
-//! Nothing here is ever waited for by a call but the end of a run: entries go into a queue, a task of its own sends them, and when the
-//! engine is gone or slow they are lost, the trace first and warnings last.
+//! Nothing here is ever waited for by a call but the end of a run: entries go into a queue, a task of its own
+//! sends them, and when the engine is gone or slow they are lost, the trace first and warnings last.
 
 mod layer;
 mod status_throttle;
@@ -25,7 +25,8 @@ pub use layer::forwards;
 /// How many entries wait at most for the engine to take them.
 const QUEUE_LEN: usize = 8192;
 
-/// How much of the queue is kept for what is more than a trace, and a quarter of it for what is more than a status.
+/// How much of the queue is kept for what is more than a trace, and a quarter of it for what is more than a
+/// status.
 const RESERVED_LEN: usize = QUEUE_LEN / 2;
 
 /// How long the end of a run waits at most for what is in the queue.
@@ -34,7 +35,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the engine may take for one entry.
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The engine's log. Cheap to clone; works before there is an engine, whose entries then wait, and without one.
+/// The engine's log. Cheap to clone; works before there is an engine, whose entries then wait, and without
+/// one.
 #[derive(Clone)]
 pub struct EngineLog(Arc<Inner>);
 
@@ -82,7 +84,8 @@ impl Default for EngineLog {
 }
 
 impl EngineLog {
-    /// Sends everything from now on, and what waits, to the engine at this `host:port`. Must be called on a tokio runtime.
+    /// Sends everything from now on, and what waits, to the engine at this `host:port`. Must be called on a
+    /// tokio runtime.
     pub fn connect(&self, address: &str) {
         self.0.said.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let receiver = self.0.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -111,7 +114,8 @@ impl EngineLog {
         }
     }
 
-    /// Waits until the engine has what is in the queue: a second at most, and not at all where there is no engine.
+    /// Waits until the engine has what is in the queue: a second at most, and not at all where there is no
+    /// engine.
     pub(super) async fn flush(&self) {
         if self.0.receiver.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
             return;
@@ -172,7 +176,8 @@ async fn deliver(mut receiver: mpsc::Receiver<Entry>, address: String) {
                 None => return,
                 Some(Entry::Engine(address)) => engine = client(&address),
                 Some(Entry::Flush(done)) => _ = done.send(()),
-                Some(Entry::Line { severity, urn, text }) => send(engine.as_mut(), severity, urn, text, false).await,
+                Some(Entry::Line { severity, urn, text }) => send(engine.as_mut(), severity, urn, text,
+                    false).await,
                 Some(Entry::Status { urn, text }) => {
                     if let Some(text) = statuses.offer(&urn, text, Instant::now()) {
                         send(engine.as_mut(), LogSeverity::Info, urn, text, true).await;
@@ -193,7 +198,13 @@ fn client(address: &str) -> Option<EngineClient<Channel>> {
     Some(EngineClient::new(endpoint.connect_timeout(ENGINE_TIMEOUT).connect_lazy()))
 }
 
-async fn send(engine: Option<&mut EngineClient<Channel>>, severity: LogSeverity, urn: String, message: String, ephemeral: bool) {
+async fn send(
+    engine: Option<&mut EngineClient<Channel>>,
+    severity: LogSeverity,
+    urn: String,
+    message: String,
+    ephemeral: bool,
+) {
     let Some(engine) = engine else { return };
     let request = LogRequest { severity: severity.into(), message, urn, stream_id: 0, ephemeral };
     // An engine that is gone misses nothing.

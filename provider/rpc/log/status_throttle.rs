@@ -1,4 +1,5 @@
-//! The status lines of the resources: which to show now, which to hold back. The one place that throttles them.
+//! The status lines of the resources: which to show now, which to hold back. The one place that throttles
+//! them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,8 +21,8 @@ struct Shown {
 }
 
 impl StatusThrottle {
-    /// Takes a new text for a row; gives it back if it is to be shown at once. An empty one clears the row, and is shown at once if
-    /// there is something to clear.
+    /// Takes a new text for a row; gives it back if it is to be shown at once. An empty one clears the row,
+    /// and is shown at once if there is something to clear.
     pub(super) fn offer(&mut self, urn: &str, text: String, now: Instant) -> Option<String> {
         if text.is_empty() {
             return self.0.remove(urn).map(|_| text);

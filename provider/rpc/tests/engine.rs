@@ -15,7 +15,11 @@ async fn a_cancel_ends_what_is_under_way_and_lasts_until_the_next_run() {
     assert_eq!(init_failed(&status).id, "ns/wait");
 
     client.cancel(()).await.unwrap();
-    assert_eq!(init_failed(&client.create(create("wait")).await.unwrap_err()).id, "ns/wait", "the run is over");
+    assert_eq!(
+        init_failed(&client.create(create("wait")).await.unwrap_err()).id,
+        "ns/wait",
+        "the run is over"
+    );
 
     client.handshake(pb::ProviderHandshakeRequest::default()).await.unwrap();
     let mut other = client.clone();
@@ -35,7 +39,9 @@ async fn a_cancel_gets_through_a_thousand_waits() {
         .map(|number| {
             let mut client = client.clone();
             let urn = format!("{URN}-{number}");
-            tokio::spawn(async move { client.create(pb::CreateRequest { urn, ..create("wait") }).await.unwrap_err() })
+            tokio::spawn(async move {
+                client.create(pb::CreateRequest { urn, ..create("wait") }).await.unwrap_err()
+            })
         })
         .collect();
     let mut waiting = 0;
@@ -67,11 +73,19 @@ static INTERESTED: std::sync::Once = std::sync::Once::new();
 async fn the_engine_hears_status_warnings_and_trace_with_the_urn() {
     let (address, mut entries) = start_engine().await;
     let log = EngineLog::default();
-    // Without any subscriber a test beside this one would have the events it passes by switched off for the whole process.
-    INTERESTED.call_once(|| tracing::subscriber::set_global_default(Subscribers::default()).expect("no other test sets one"));
-    let _trace = tracing::subscriber::set_default(Subscribers::default().with(log.clone().with_filter(filter_fn(forwards))));
+    // Without any subscriber a test beside this one would have the events it passes by switched off for the
+    // whole process.
+    INTERESTED.call_once(|| {
+        tracing::subscriber::set_global_default(Subscribers::default()).expect("no other test sets one");
+    });
+    let _trace = tracing::subscriber::set_default(
+        Subscribers::default().with(log.clone().with_filter(filter_fn(forwards))),
+    );
     let mut client = client_of(log).await;
-    client.handshake(pb::ProviderHandshakeRequest { engine_address: address, ..Default::default() }).await.unwrap();
+    client
+        .handshake(pb::ProviderHandshakeRequest { engine_address: address, ..Default::default() })
+        .await
+        .unwrap();
     let mut other = client.clone();
     let waiting = tokio::spawn(async move { other.create(create("wait")).await });
 
@@ -101,7 +115,10 @@ async fn a_cancel_is_answered_once_the_engine_has_what_was_said_before() {
     (0..20).for_each(|number| row.warn(&format!("warning {number}")));
     client.cancel(()).await.unwrap();
     for number in 0..20 {
-        assert_eq!(entries.next_at_once().expect("it was sent before the answer").message, format!("warning {number}"));
+        assert_eq!(
+            entries.next_at_once().expect("it was sent before the answer").message,
+            format!("warning {number}")
+        );
     }
 }
 

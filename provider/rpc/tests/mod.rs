@@ -40,7 +40,11 @@ type Client = ResourceProviderClient<Channel>;
 
 /// The sample, unless the configuration's context is `empty`.
 fn registry(args: &ProviderArgs) -> Registry {
-    if args.context.as_deref() == Some("empty") { Registry::default() } else { Registry::default().resource(Thing).function(GetThing) }
+    if args.context.as_deref() == Some("empty") {
+        Registry::default()
+    } else {
+        Registry::default().resource(Thing).function(GetThing)
+    }
 }
 
 async fn client_of(log: EngineLog) -> Client {
@@ -48,7 +52,8 @@ async fn client_of(log: EngineLog) -> Client {
     let address = listener.local_addr().unwrap();
     let package = Package { version: "1.2.3", schema: || Ok(serde_json::json!({"name": "test"})), registry };
     tokio::spawn(Server::new(package, log).serve(listener));
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap().http2_max_header_list_size(1 << 20);
+    let endpoint =
+        Endpoint::from_shared(format!("http://{address}")).unwrap().http2_max_header_list_size(1 << 20);
     Client::new(endpoint.connect().await.unwrap())
 }
 

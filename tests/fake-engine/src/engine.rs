@@ -33,7 +33,10 @@ impl FakeEngine {
 
     /// The next entry. Fails when none comes for [`LONG`].
     pub async fn next(&mut self) -> Result<pb::LogRequest> {
-        timeout(LONG, self.entries.recv()).await.context("the engine heard nothing")?.context("the engine ended")
+        timeout(LONG, self.entries.recv())
+            .await
+            .context("the engine heard nothing")?
+            .context("the engine ended")
     }
 
     /// The next entry, if it is there already.
@@ -62,11 +65,17 @@ impl Engine for Recorder {
         Ok(Response::new(()))
     }
 
-    async fn get_root_resource(&self, _: Request<pb::GetRootResourceRequest>) -> Result<Response<pb::GetRootResourceResponse>, Status> {
+    async fn get_root_resource(
+        &self,
+        _: Request<pb::GetRootResourceRequest>,
+    ) -> Result<Response<pb::GetRootResourceResponse>, Status> {
         Err(Status::unimplemented("not for plugins"))
     }
 
-    async fn set_root_resource(&self, _: Request<pb::SetRootResourceRequest>) -> Result<Response<pb::SetRootResourceResponse>, Status> {
+    async fn set_root_resource(
+        &self,
+        _: Request<pb::SetRootResourceRequest>,
+    ) -> Result<Response<pb::SetRootResourceResponse>, Status> {
         Err(Status::unimplemented("not for plugins"))
     }
 

@@ -1,6 +1,8 @@
-//! The engine's side of Pulumi's plugin protocol: it starts a plugin, talks to it, and hears what the plugin logs.
+//! The engine's side of Pulumi's plugin protocol: it starts a plugin, talks to it, and hears what the plugin
+//! logs.
 //!
-//! For the tests of the plugin's process and for the benchmark. It knows nothing of the provider but the protocol.
+//! For the tests of the plugin's process and for the benchmark. It knows nothing of the provider but the
+//! protocol.
 #![expect(clippy::disallowed_types, reason = "it speaks the wire's own language")]
 
 mod engine;

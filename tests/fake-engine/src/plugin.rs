@@ -34,12 +34,13 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Starts it and waits for the line that says where it listens. Its input and output are the caller's; what it writes as errors
-    /// goes where the command says.
+    /// Starts it and waits for the line that says where it listens. Its input and output are the caller's;
+    /// what it writes as errors goes where the command says.
     pub fn start(command: &mut Command) -> Result<Self> {
         let started = Instant::now();
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = spawned.with_context(|| format!("failed to start `{}`", command.get_program().display()))?;
+        let mut child =
+            spawned.with_context(|| format!("failed to start `{}`", command.get_program().display()))?;
         let mut stdout = BufReader::new(child.stdout.take().context("the plugin has an output")?);
         let mut first_line = String::new();
         stdout.read_line(&mut first_line)?;
@@ -50,7 +51,10 @@ impl Plugin {
 
     /// The port that it listens on.
     pub fn port(&self) -> Result<u16> {
-        self.first_line.trim().parse().with_context(|| format!("the plugin's first line is not a port: {:?}", self.first_line))
+        self.first_line
+            .trim()
+            .parse()
+            .with_context(|| format!("the plugin's first line is not a port: {:?}", self.first_line))
     }
 
     /// The id of its process.
@@ -61,7 +65,11 @@ impl Plugin {
     /// A connection to it, as an engine dials it.
     pub async fn channel(&self) -> Result<Channel> {
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.port()?))?;
-        endpoint.http2_max_header_list_size(MAX_HEADERS_BYTES).connect().await.context("the plugin does not listen")
+        endpoint
+            .http2_max_header_list_size(MAX_HEADERS_BYTES)
+            .connect()
+            .await
+            .context("the plugin does not listen")
     }
 
     /// Its client, on a connection of its own.
@@ -81,7 +89,8 @@ impl Plugin {
         Ok(())
     }
 
-    /// Waits until it ends: its status, and what it wrote after the first line. Fails when it runs for [`LONG`].
+    /// Waits until it ends: its status, and what it wrote after the first line. Fails when it runs for
+    /// [`LONG`].
     pub fn ended(mut self) -> Result<(ExitStatus, String)> {
         let (done, end) = mpsc::channel();
         let mut stdout = self.stdout.take().context("the plugin has an output")?;

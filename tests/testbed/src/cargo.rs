@@ -12,8 +12,9 @@ const PLUGIN: &str = "pulumi-resource-clickhouse";
 
 /// Cargo on this workspace, as a person would start it.
 ///
-/// The variables in which cargo describes the running program are removed: build scripts that watch them (ring's does) would run
-/// again, and everything above them would be compiled again, in this call and in the next one of the person.
+/// The variables in which cargo describes the running program are removed: build scripts that watch them
+/// (ring's does) would run again, and everything above them would be compiled again, in this call and in the
+/// next one of the person.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(workspace_directory());
@@ -25,7 +26,8 @@ pub fn cargo(arguments: &[&str]) -> Command {
 
 /// Whether cargo sets this variable for a program that it runs, and nobody sets it for cargo.
 fn describes_a_program(variable: &str) -> bool {
-    const NAMES: [&str; 5] = ["CARGO", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
+    const NAMES: [&str; 5] =
+        ["CARGO", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "CARGO_TARGET_TMPDIR", "OUT_DIR"];
     const PREFIXES: [&str; 3] = ["CARGO_BIN_", "CARGO_MANIFEST_", "CARGO_PKG_"];
     NAMES.contains(&variable) || PREFIXES.iter().any(|prefix| variable.starts_with(prefix))
 }
@@ -33,9 +35,14 @@ fn describes_a_program(variable: &str) -> bool {
 /// The provider's plugin, built by cargo in the profile of the running program, and fresh.
 pub fn plugin() -> Result<PathBuf> {
     let profile = profile_directory()?;
-    // With the testbed selected too, dependencies have the features that they have in all tests: nothing is compiled twice.
+    // With the testbed selected too, dependencies have the features that they have in all tests: nothing is
+    // compiled twice.
     let testbed = ["--package", env!("CARGO_PKG_NAME")];
-    build_plugin(&profile, if profile.file_name() == Some(OsStr::new("release")) { "release" } else { "dev" }, &testbed)
+    build_plugin(
+        &profile,
+        if profile.file_name() == Some(OsStr::new("release")) { "release" } else { "dev" },
+        &testbed,
+    )
 }
 
 /// The plugin as it is released: as small as it gets, which takes minutes to build.
@@ -49,10 +56,14 @@ pub fn target_directory() -> Result<PathBuf> {
     Ok(profile.parent().context("cargo's folder of a profile has a parent")?.to_owned())
 }
 
-/// The folder of the running program's profile in cargo's target folder; tests are a folder deeper than programs.
+/// The folder of the running program's profile in cargo's target folder; tests are a folder deeper than
+/// programs.
 fn profile_directory() -> Result<PathBuf> {
     let running = std::env::current_exe()?;
-    let profile = running.ancestors().skip(1).find(|directory| directory.file_name().is_some_and(|name| name != "deps"));
+    let profile = running
+        .ancestors()
+        .skip(1)
+        .find(|directory| directory.file_name().is_some_and(|name| name != "deps"));
     Ok(profile.context("failed to find cargo's target folder from the running program's path")?.to_owned())
 }
 
@@ -82,7 +93,14 @@ mod tests {
 
     #[test]
     fn what_a_person_says_to_cargo_is_passed_on() {
-        for name in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_BUILD_JOBS", "CARGO_NET_OFFLINE", "CARGO_PROFILE_DEV_DEBUG", "RUSTFLAGS"] {
+        for name in [
+            "CARGO_HOME",
+            "CARGO_TARGET_DIR",
+            "CARGO_BUILD_JOBS",
+            "CARGO_NET_OFFLINE",
+            "CARGO_PROFILE_DEV_DEBUG",
+            "RUSTFLAGS",
+        ] {
             assert!(!describes_a_program(name), "{name}");
         }
     }

@@ -37,7 +37,8 @@ pub async fn install(client: &Client) -> Result<()> {
         let class = json!({
             "apiVersion": "storage.k8s.io/v1",
             "kind": "StorageClass",
-            "metadata": {"name": name, "annotations": {"storageclass.kubernetes.io/is-default-class": default}},
+            "metadata": {
+                "name": name, "annotations": {"storageclass.kubernetes.io/is-default-class": default}},
             "provisioner": provisioner,
             "volumeBindingMode": "Immediate",
             "reclaimPolicy": "Delete",
@@ -50,11 +51,16 @@ pub async fn install(client: &Client) -> Result<()> {
 
 /// Plays the cloud until dropped. A lost connection is made anew.
 pub async fn run(client: Client) {
-    tokio::join!(claims(client.clone()), volumes(client.clone()), balancers(client.clone()), missed_pods(client));
+    tokio::join!(
+        claims(client.clone()),
+        volumes(client.clone()),
+        balancers(client.clone()),
+        missed_pods(client)
+    );
 }
 
-/// What plays the nodes can miss a pod that is made while the API server or its store restarts, where a kubelet lists all of its own. Such a
-/// pod is changed, so that it is seen.
+/// What plays the nodes can miss a pod that is made while the API server or its store restarts, where a
+/// kubelet lists all of its own. Such a pod is changed, so that it is seen.
 async fn missed_pods(client: Client) {
     let pods: Api<Pod> = Api::all(client.clone());
     let pending = ListParams::default().fields("status.phase=Pending");
@@ -116,17 +122,26 @@ where
 
 /// Makes a volume for a new claim, and shows a grown request as capacity.
 async fn serve_claim(client: Client, claim: PersistentVolumeClaim) -> Result<()> {
-    let (Some(namespace), Some(uid), Some(spec)) = (claim.namespace(), claim.uid(), claim.spec.as_ref()) else { return Ok(()) };
+    let (Some(namespace), Some(uid), Some(spec)) = (claim.namespace(), claim.uid(), claim.spec.as_ref())
+    else {
+        return Ok(());
+    };
     let class = spec.storage_class_name.as_deref().unwrap_or_default();
     if class != STANDARD || claim.metadata.deletion_timestamp.is_some() {
         return Ok(());
     }
-    let requested = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()).and_then(|requests| requests.get("storage"));
+    let requested = spec
+        .resources
+        .as_ref()
+        .and_then(|resources| resources.requests.as_ref())
+        .and_then(|requests| requests.get("storage"));
     let status = claim.status.clone().unwrap_or_default();
     let volumes: Api<PersistentVolume> = Api::all(client.clone());
     let name = format!("pvc-{uid}");
     match status.phase.as_deref() {
-        Some("Bound") if status.capacity.as_ref().and_then(|capacity| capacity.get("storage")) != requested => {
+        Some("Bound")
+            if status.capacity.as_ref().and_then(|capacity| capacity.get("storage")) != requested =>
+        {
             let grown = json!({"spec": {"capacity": {"storage": requested}}});
             volumes.patch(&name, &PatchParams::default(), &Patch::Merge(grown)).await?;
             let shown = json!({"status": {"capacity": {"storage": requested}}});
@@ -144,7 +159,8 @@ async fn serve_claim(client: Client, claim: PersistentVolumeClaim) -> Result<()>
                     "accessModes": spec.access_modes,
                     "storageClassName": class,
                     "persistentVolumeReclaimPolicy": "Delete",
-                    "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": claim.name_any(), "uid": uid},
+                    "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace,
+                        "name": claim.name_any(), "uid": uid},
                     "csi": {"driver": PROVISIONER, "volumeHandle": name},
                 },
             });
@@ -159,7 +175,8 @@ async fn serve_claim(client: Client, claim: PersistentVolumeClaim) -> Result<()>
 async fn serve_volume(client: Client, volume: PersistentVolume) -> Result<()> {
     let status = volume.status.as_ref().and_then(|status| status.phase.as_deref());
     let policy = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
-    if status == Some("Released") && policy == Some("Delete") && volume.metadata.deletion_timestamp.is_none() {
+    if status == Some("Released") && policy == Some("Delete") && volume.metadata.deletion_timestamp.is_none()
+    {
         Api::<PersistentVolume>::all(client).delete(&volume.name_any(), &DeleteParams::default()).await?;
     }
     Ok(())
@@ -172,7 +189,11 @@ async fn serve_balancer(client: Client, service: Service) -> Result<()> {
         return Ok(());
     }
     let balanced = spec.type_.as_deref() == Some("LoadBalancer");
-    let current = service.status.as_ref().and_then(|status| status.load_balancer.as_ref()).and_then(|balancer| balancer.ingress.as_ref());
+    let current = service
+        .status
+        .as_ref()
+        .and_then(|status| status.load_balancer.as_ref())
+        .and_then(|balancer| balancer.ingress.as_ref());
     let wanted: Value = match (balanced, current.is_some_and(|ingress| !ingress.is_empty())) {
         (true, false) => json!([ingress(&service)]),
         (false, true) => json!([]),
@@ -183,7 +204,8 @@ async fn serve_balancer(client: Client, service: Service) -> Result<()> {
     }
     let services: Api<Service> = Api::namespaced(client, &namespace);
     // The version makes the write fail when the Service has changed meanwhile: it is served again then.
-    let status = json!({"metadata": {"resourceVersion": service.resource_version()}, "status": {"loadBalancer": {"ingress": wanted}}});
+    let status = json!({"metadata": {"resourceVersion": service.resource_version()},
+        "status": {"loadBalancer": {"ingress": wanted}}});
     services.patch_status(&service.name_any(), &PatchParams::default(), &Patch::Merge(status)).await?;
     Ok(())
 }

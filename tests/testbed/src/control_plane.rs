@@ -12,10 +12,11 @@ use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::runtime::wait::{Condition, await_condition};
+use kube::runtime::wait::await_condition;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::nodes;
 pub use crate::process::Lifetime;
 use crate::process::{Process, Record};
 
@@ -44,7 +45,8 @@ pub enum Component {
 }
 
 impl Component {
-    const ALL: [Self; 5] = [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kwok];
+    const ALL: [Self; 5] =
+        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kwok];
 
     fn command(self) -> &'static str {
         match self {
@@ -105,7 +107,8 @@ impl ControlPlane {
         Ok(plane)
     }
 
-    /// Starts only the store and the API server of one, as [`Self::start`] does: objects can be there, but nothing comes of them.
+    /// Starts only the store and the API server of one, as [`Self::start`] does: objects can be there, but
+    /// nothing comes of them.
     pub async fn start_api(
         directory: &Path,
         binary: &Path,
@@ -141,9 +144,19 @@ impl ControlPlane {
 
     fn read(directory: &Path) -> Result<Option<Self>> {
         let Ok(text) = fs::read_to_string(directory.join(STATE)) else { return Ok(None) };
-        let state: State = serde_json::from_str(&text).with_context(|| format!("failed to read `{}`", directory.join(STATE).display()))?;
-        let processes = state.processes.into_iter().map(|(component, record)| (component, Process::found(record))).collect();
-        Ok(Some(Self { directory: directory.to_owned(), lifetime: Lifetime::Detached, fixed: state.fixed, processes }))
+        let state: State = serde_json::from_str(&text)
+            .with_context(|| format!("failed to read `{}`", directory.join(STATE).display()))?;
+        let processes = state
+            .processes
+            .into_iter()
+            .map(|(component, record)| (component, Process::found(record)))
+            .collect();
+        Ok(Some(Self {
+            directory: directory.to_owned(),
+            lifetime: Lifetime::Detached,
+            fixed: state.fixed,
+            processes,
+        }))
     }
 
     /// Stops the control plane that was started in `directory`, as far as it still runs. The files stay.
@@ -163,7 +176,9 @@ impl ControlPlane {
 
     /// Whether every component runs.
     pub fn is_alive(&mut self) -> bool {
-        Component::ALL.iter().all(|component| self.processes.get_mut(component).is_some_and(Process::is_alive))
+        Component::ALL
+            .iter()
+            .all(|component| self.processes.get_mut(component).is_some_and(Process::is_alive))
     }
 
     /// Kills one component, as a crash would. The others go on as they can.
@@ -222,7 +237,8 @@ impl ControlPlane {
         let mark = self.directory.display().to_string();
         let process = Process::start(command, &mark, &log, self.lifetime)?;
         self.processes.insert(component, process);
-        let processes = self.processes.iter().map(|(component, process)| (*component, process.record.clone())).collect();
+        let processes =
+            self.processes.iter().map(|(component, process)| (*component, process.record.clone())).collect();
         let state = State { fixed: self.fixed.clone(), processes };
         fs::write(self.directory.join(STATE), serde_json::to_vec_pretty(&state)?)?;
         Ok(())
@@ -239,33 +255,43 @@ impl ControlPlane {
         let kubeconfig = kubeconfig.display();
         let arguments = match component {
             Component::Etcd => format!(
-                "--data-dir={directory}/etcd --unsafe-no-fsync --log-level=error --name=testbed --initial-cluster=testbed=http://127.0.0.1:{peer_port} \
-                 --listen-client-urls=http://127.0.0.1:{etcd_port} --advertise-client-urls=http://127.0.0.1:{etcd_port} \
-                 --listen-peer-urls=http://127.0.0.1:{peer_port} --initial-advertise-peer-urls=http://127.0.0.1:{peer_port}"
+                "--data-dir={directory}/etcd --unsafe-no-fsync --log-level=error --name=testbed \
+                    --initial-cluster=testbed=http://127.0.0.1:{peer_port} \
+                 --listen-client-urls=http://127.0.0.1:{etcd_port} \
+                 --advertise-client-urls=http://127.0.0.1:{etcd_port} \
+                 --listen-peer-urls=http://127.0.0.1:{peer_port} \
+                 --initial-advertise-peer-urls=http://127.0.0.1:{peer_port}"
             ),
             // It signs a certificate for itself, whose key serves the service accounts too.
             Component::ApiServer => format!(
-                "--etcd-servers=http://127.0.0.1:{etcd_port} --bind-address=127.0.0.1 --secure-port={api_port} --advertise-address={ADVERTISED} \
-                 --endpoint-reconciler-type=none --cert-dir={directory}/certificates --token-auth-file={directory}/tokens.csv \
-                 --authorization-mode=RBAC --service-cluster-ip-range=10.96.0.0/16 --service-account-issuer=https://kubernetes.default.svc \
+                "--etcd-servers=http://127.0.0.1:{etcd_port} --bind-address=127.0.0.1 \
+                    --secure-port={api_port} --advertise-address={ADVERTISED} \
+                 --endpoint-reconciler-type=none --cert-dir={directory}/certificates \
+                 --token-auth-file={directory}/tokens.csv \
+                 --authorization-mode=RBAC --service-cluster-ip-range=10.96.0.0/16 \
+                 --service-account-issuer=https://kubernetes.default.svc \
                  --service-account-key-file={directory}/certificates/apiserver.key \
                  --service-account-signing-key-file={directory}/certificates/apiserver.key --profiling=false \
                  --audit-policy-file={directory}/audit.yaml --audit-log-path={} --audit-log-mode=blocking",
                 self.requests().display()
             ),
             Component::ControllerManager => format!(
-                "--kubeconfig={kubeconfig} --secure-port=0 --leader-elect=false --kube-api-qps=200 --kube-api-burst=400 \
-                 --service-account-private-key-file={directory}/certificates/apiserver.key --use-service-account-credentials=false --profiling=false"
+                "--kubeconfig={kubeconfig} --secure-port=0 --leader-elect=false --kube-api-qps=200 \
+                    --kube-api-burst=400 \
+                 --service-account-private-key-file={directory}/certificates/apiserver.key \
+                 --use-service-account-credentials=false --profiling=false"
             ),
             Component::Scheduler => {
                 format!(
-                    "--kubeconfig={kubeconfig} --secure-port=0 --leader-elect=false --kube-api-qps=200 --kube-api-burst=400 --profiling=false"
+                    "--kubeconfig={kubeconfig} --secure-port=0 --leader-elect=false --kube-api-qps=200 \
+                        --kube-api-burst=400 --profiling=false"
                 )
             }
             Component::Kwok => {
                 self.write_kwok_configuration(*kwok_port)?;
                 format!(
-                    "--kubeconfig={kubeconfig} --config={directory}/kwok.yaml --manage-all-nodes=true --cidr=10.244.0.0/16 --node-ip={ADVERTISED}"
+                    "--kubeconfig={kubeconfig} --config={directory}/kwok.yaml --manage-all-nodes=true \
+                        --cidr=10.244.0.0/16 --node-ip={ADVERTISED}"
                 )
             }
         };
@@ -274,7 +300,10 @@ impl ControlPlane {
 
     /// Run bare, kwok has no defaults for its parallelism, and would serve on all addresses.
     fn write_kwok_configuration(&self, port: u16) -> Result<()> {
-        let stages = Command::new(&self.fixed.binary).arg("stages").output().context("failed to run `controlplane stages`")?;
+        let stages = Command::new(&self.fixed.binary)
+            .arg("stages")
+            .output()
+            .context("failed to run `controlplane stages`")?;
         if !stages.status.success() {
             bail!("failed to run `controlplane stages`: {}", String::from_utf8_lossy(&stages.stderr));
         }
@@ -321,7 +350,9 @@ impl ControlPlane {
             self.still_starting(deadline)?;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        for (path, token) in [(self.kubeconfig(), self.fixed.token.clone()), (self.counted_kubeconfig(), self.counted_token())] {
+        for (path, token) in
+            [(self.kubeconfig(), self.fixed.token.clone()), (self.counted_kubeconfig(), self.counted_token())]
+        {
             let kubeconfig = json!({
                 "apiVersion": "v1",
                 "kind": "Config",
@@ -354,13 +385,15 @@ impl ControlPlane {
     }
 
     async fn nodes_ready(&mut self) -> Result<()> {
-        let nodes: Api<Node> = Api::all(self.client().await?);
+        let nodes_api: Api<Node> = Api::all(self.client().await?);
         for zone in ["a", "b", "c"] {
             let name = format!("node-{zone}");
-            nodes.create(&PostParams::default(), &serde_json::from_value(node(&name, zone))?).await?;
+            nodes_api
+                .create(&PostParams::default(), &serde_json::from_value(nodes::node(&name, zone))?)
+                .await?;
         }
         let deadline = Instant::now() + Duration::from_secs(60);
-        let mut ready = std::pin::pin!(await_condition(nodes, "node-a", is_ready()));
+        let mut ready = std::pin::pin!(await_condition(nodes_api, "node-a", nodes::is_ready()));
         loop {
             tokio::select! {
                 node = &mut ready => { node?; return Ok(()) }
@@ -374,39 +407,20 @@ impl ControlPlane {
         for (component, process) in &mut self.processes {
             if !process.is_alive() {
                 let log = self.directory.join(format!("{}.log", component.command()));
-                bail!("{} ended while the control plane was starting; see `{}`", component.command(), log.display());
+                bail!(
+                    "{} ended while the control plane was starting; see `{}`",
+                    component.command(),
+                    log.display()
+                );
             }
         }
         if Instant::now() > deadline {
-            bail!("the control plane was not ready after a minute; see the logs in `{}`", self.directory.display());
+            bail!(
+                "the control plane was not ready after a minute; see the logs in `{}`",
+                self.directory.display()
+            );
         }
         Ok(())
-    }
-}
-
-fn node(name: &str, zone: &str) -> serde_json::Value {
-    let room = json!({"cpu": "1000", "memory": "4Ti", "pods": "10000"});
-    json!({
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {
-            "name": name,
-            "labels": {
-                "kubernetes.io/hostname": name,
-                "kubernetes.io/os": "linux",
-                "kubernetes.io/arch": "amd64",
-                "topology.kubernetes.io/region": "testbed",
-                "topology.kubernetes.io/zone": format!("testbed-{zone}"),
-            },
-        },
-        "status": {"allocatable": room, "capacity": room},
-    })
-}
-
-fn is_ready() -> impl Condition<Node> {
-    |node: Option<&Node>| {
-        let conditions = node.and_then(|node| node.status.as_ref()).and_then(|status| status.conditions.as_ref());
-        conditions.is_some_and(|conditions| conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
     }
 }
 

@@ -13,8 +13,8 @@ use crate::crd::definitions;
 /// The environment variable that names a folder with the operator's own definitions.
 pub const FOLDER: &str = "CLICKHOUSE_OPERATOR_CRDS";
 
-/// Installs the definitions in the folder that [`FOLDER`] names, or else the project's own, and waits until the API
-/// serves them.
+/// Installs the definitions in the folder that [`FOLDER`] names, or else the project's own, and waits until
+/// the API serves them.
 pub async fn install(client: &Client) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in definitions_in_force()? {
@@ -27,7 +27,8 @@ pub async fn install(client: &Client) -> Result<()> {
 
 fn definitions_in_force() -> Result<Vec<CustomResourceDefinition>> {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return Ok(definitions()) };
-    let entries = std::fs::read_dir(&folder).with_context(|| format!("failed to read the folder `{}` of {FOLDER}", folder.display()))?;
+    let entries = std::fs::read_dir(&folder)
+        .with_context(|| format!("failed to read the folder `{}` of {FOLDER}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     paths.retain(|path| path.extension().is_some_and(|kind| kind == "yaml"));
     paths.sort();

@@ -2,10 +2,12 @@
 //! stand-ins for what a cluster has besides (a cloud's volumes and load balancers, the
 //! clickhouse-operator), all on loopback and without privileges.
 //!
-//! End-to-end tests begin with [`Testbed::shared`]; `cargo quickstart` (in `tests/xtask`) offers the same to people.
+//! End-to-end tests begin with [`Testbed::shared`]; `cargo quickstart` (in `tests/xtask`) offers the same to
+//! people.
 #![allow(
     clippy::disallowed_methods,
-    reason = "the testbed plays the cluster's controllers: the provider's rule for its own writes does not bind them"
+    reason = "the testbed plays the cluster's controllers: the provider's rule for its own writes does not \
+        bind them"
 )]
 
 pub mod cargo;
@@ -14,6 +16,7 @@ pub mod control_plane;
 mod crd;
 pub mod crds;
 pub mod detached;
+mod nodes;
 pub mod operator;
 mod process;
 pub mod programs;

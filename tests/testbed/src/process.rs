@@ -57,13 +57,21 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `command` with its output going to `log`. `mark` must occur in its command line.
     pub(crate) fn start(mut command: Command, mark: &str, log: &Path, lifetime: Lifetime) -> Result<Self> {
-        let output = File::options().create(true).append(true).open(log).with_context(|| format!("failed to open `{}`", log.display()))?;
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("failed to open `{}`", log.display()))?;
         command.stdout(output.try_clone()?).stderr(output);
         match lifetime {
             Lifetime::Tethered => command.env("CONTROLPLANE_TETHERED", "1").stdin(Stdio::piped()),
-            Lifetime::Detached => std::os::unix::process::CommandExt::process_group(&mut command, 0).stdin(Stdio::null()),
+            Lifetime::Detached => {
+                std::os::unix::process::CommandExt::process_group(&mut command, 0).stdin(Stdio::null())
+            }
         };
-        let child = command.spawn().with_context(|| format!("failed to start `{}`", command.get_program().display()))?;
+        let child = command
+            .spawn()
+            .with_context(|| format!("failed to start `{}`", command.get_program().display()))?;
         let record = Record { pid: i32::try_from(child.id())?, mark: mark.to_owned() };
         let mut process = Self { record, child: Some(child) };
         // A new process has no command line for a moment, and nobody could find it by its record.

@@ -1,7 +1,8 @@
 //! The examples, in each language, as programs that run on the real engine.
 //!
-//! YAML has its real host, on the command line. The hosts of the other languages are not to be had everywhere, so those
-//! programs run inside a small driver that uses the Automation API, from the very files that `pulumi up` reads.
+//! YAML has its real host, on the command line. The hosts of the other languages are not to be had
+//! everywhere, so those programs run inside a small driver that uses the Automation API, from the very files
+//! that `pulumi up` reads.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -94,20 +95,28 @@ impl Program {
     /// `pulumi up --expect-no-changes`.
     pub async fn up_without_changes(&mut self) -> Result<()> {
         match self {
-            Self::Yaml(stack) => {
-                stack.run(&["up", "--yes", "--skip-preview", "--non-interactive", "--expect-no-changes"]).await?.succeeded().map(drop)
+            Self::Yaml(stack) => stack
+                .run(&["up", "--yes", "--skip-preview", "--non-interactive", "--expect-no-changes"])
+                .await?
+                .succeeded()
+                .map(drop),
+            Self::Driven(driver) => {
+                driver.ask(json!({"command": "up", "expectNoChanges": true})).await.map(drop)
             }
-            Self::Driven(driver) => driver.ask(json!({"command": "up", "expectNoChanges": true})).await.map(drop),
         }
     }
 
     /// `pulumi refresh --expect-no-changes`.
     pub async fn refresh_without_changes(&mut self) -> Result<()> {
         match self {
-            Self::Yaml(stack) => {
-                stack.run(&["refresh", "--yes", "--skip-preview", "--non-interactive", "--expect-no-changes"]).await?.succeeded().map(drop)
+            Self::Yaml(stack) => stack
+                .run(&["refresh", "--yes", "--skip-preview", "--non-interactive", "--expect-no-changes"])
+                .await?
+                .succeeded()
+                .map(drop),
+            Self::Driven(driver) => {
+                driver.ask(json!({"command": "refresh", "expectNoChanges": true})).await.map(drop)
             }
-            Self::Driven(driver) => driver.ask(json!({"command": "refresh", "expectNoChanges": true})).await.map(drop),
         }
     }
 
@@ -123,7 +132,9 @@ impl Program {
     pub async fn set_config(&mut self, key: &str, value: &str) -> Result<()> {
         match self {
             Self::Yaml(stack) => stack.set_config(key, value, false).await,
-            Self::Driven(driver) => driver.ask(json!({"command": "config", "key": key, "value": value})).await.map(drop),
+            Self::Driven(driver) => {
+                driver.ask(json!({"command": "config", "key": key, "value": value})).await.map(drop)
+            }
         }
     }
 
@@ -133,9 +144,14 @@ impl Program {
             Self::Yaml(stack) => {
                 let hidden = stack.run(&["stack", "output", "--json"]).await?.json()?;
                 let Value::Object(clear) = stack.outputs().await? else { bail!("the outputs are no object") };
-                Ok(clear.into_iter().map(|(name, value)| (name.clone(), Output { secret: hidden[&name] != value, value })).collect())
+                Ok(clear
+                    .into_iter()
+                    .map(|(name, value)| (name.clone(), Output { secret: hidden[&name] != value, value }))
+                    .collect())
             }
-            Self::Driven(driver) => Ok(serde_json::from_value(driver.ask(json!({"command": "outputs"})).await?)?),
+            Self::Driven(driver) => {
+                Ok(serde_json::from_value(driver.ask(json!({"command": "outputs"})).await?)?)
+            }
         }
     }
 }
@@ -163,7 +179,9 @@ impl Driver {
     }
 
     async fn ask(&mut self, request: Value) -> Result<Value> {
-        let broken = |errors: &NamedTempFile| anyhow!("the driver ended:\n{}", fs::read_to_string(errors.path()).unwrap_or_default());
+        let broken = |errors: &NamedTempFile| {
+            anyhow!("the driver ended:\n{}", fs::read_to_string(errors.path()).unwrap_or_default())
+        };
         // A driver that is gone shows in the answer that does not come, with what it said.
         let _ = self.requests.write_all(format!("{request}\n").as_bytes()).await;
         let mut answer: Value = loop {
@@ -191,7 +209,9 @@ fn drivers() -> PathBuf {
 /// The search path with a program's folder first: the Automation API looks for `pulumi` there.
 fn with_folder_of(program: &Path) -> Result<OsString> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    Ok(std::env::join_paths(program.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&path)))?)
+    Ok(std::env::join_paths(
+        program.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&path)),
+    )?)
 }
 
 /// The command that drives an example, built where that is needed.
@@ -202,12 +222,18 @@ fn command(example: &str, language: Language) -> Result<Command> {
         Language::TypeScript => {
             let work = typescript()?;
             let mut command = Command::new("node");
-            command.arg(work.join("drive.js")).arg(work.join("examples").join(example).join("typescript/bin")).args([&project, STACK]);
+            command
+                .arg(work.join("drive.js"))
+                .arg(work.join("examples").join(example).join("typescript/bin"))
+                .args([&project, STACK]);
             command
         }
         Language::Python => {
             let mut command = Command::new(python()?);
-            command.arg(drivers().join("python/drive.py")).arg(folder(example, "python")).args([&project, STACK]);
+            command
+                .arg(drivers().join("python/drive.py"))
+                .arg(folder(example, "python"))
+                .args([&project, STACK]);
             // Nothing is written into the clone.
             command.env("PYTHONPATH", python_sdk()?).env("PYTHONDONTWRITEBYTECODE", "1");
             command
@@ -225,7 +251,8 @@ pub fn python() -> Result<PathBuf> {
     tools::python(&tools::workspace_directory().join("tests/testbed/requirements.txt"))
 }
 
-/// A folder with the Python SDK, installed as pip installs it: it asks for its version there. Made once by each test process.
+/// A folder with the Python SDK, installed as pip installs it: it asks for its version there. Made once by
+/// each test process.
 fn python_sdk() -> Result<&'static Path> {
     static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let install = || {
@@ -234,7 +261,16 @@ fn python_sdk() -> Result<&'static Path> {
         copy_tree(&tools::workspace_directory().join("sdk/python"), &source)?;
         let installed = source.join("installed");
         let mut pip = Command::new(python()?);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--target"]);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--no-build-isolation",
+            "--target",
+        ]);
         tools::run(pip.arg(&installed).arg(&source), "installing the Python SDK")?;
         Ok(installed)
     };
@@ -265,8 +301,8 @@ pub fn typescript() -> Result<&'static Path> {
     }
 }
 
-/// The clone's folders again, with the packages above them, so that both the SDK and the examples find the one
-/// `@pulumi/pulumi`, and nothing is written into the clone.
+/// The clone's folders again, with the packages above them, so that both the SDK and the examples find the
+/// one `@pulumi/pulumi`, and nothing is written into the clone.
 fn compile_typescript() -> Result<PathBuf> {
     let root = tools::workspace_directory();
     let modules = tools::node_modules(&root.join("tests/testbed"))?;
@@ -314,23 +350,33 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The driver with an example's `program` in it. A `main` package can't be imported, so the driver is a test of it, which Go
-/// is told to find beside it.
+/// The driver with an example's `program` in it. A `main` package can't be imported, so the driver is a test
+/// of it, which Go is told to find beside it.
 fn go(example: &str) -> Result<PathBuf> {
     let work = work_directory(&format!("go-{example}"))?;
     let test = work.join("main_test.go");
     fs::write(
         &test,
-        "package main\n\nimport (\n\t\"testing\"\n\n\t\"automation/drive\"\n)\n\nfunc TestMain(*testing.M) { drive.Main(program) }\n",
+        "package main\n\nimport (\n\t\"testing\"\n\n\t\"automation/drive\"\n)\n\nfunc TestMain(*testing.M) { \
+            drive.Main(program) }\n",
     )?;
     let module = drivers().join("go");
     let overlay = work.join("overlay.json");
     let package = module.join("example");
-    let replace = BTreeMap::from([(package.join("main.go"), folder(example, "go").join("main.go")), (package.join("main_test.go"), test)]);
+    let replace = BTreeMap::from([
+        (package.join("main.go"), folder(example, "go").join("main.go")),
+        (package.join("main_test.go"), test),
+    ]);
     fs::write(&overlay, serde_json::to_vec(&json!({"Replace": replace}))?)?;
     let program = work.join("drive");
     let mut build = Command::new("go");
-    build.args(["test", "-c", "-vet=off", "-overlay"]).arg(&overlay).arg("-o").arg(&program).arg("./example").current_dir(module);
+    build
+        .args(["test", "-c", "-vet=off", "-overlay"])
+        .arg(&overlay)
+        .arg("-o")
+        .arg(&program)
+        .arg("./example")
+        .current_dir(module);
     tools::run(&mut build, &format!("building the {example} example in Go"))?;
     Ok(program)
 }

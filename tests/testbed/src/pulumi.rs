@@ -32,14 +32,17 @@ impl Pulumi {
     /// The Pulumi that is installed on this machine, with a home of its own; `None` when there is none.
     pub fn on_path(home: &Path) -> Option<Self> {
         let path = std::env::var_os("PATH")?;
-        let program = std::env::split_paths(&path).map(|folder| folder.join("pulumi")).find(|program| program.is_file())?;
+        let program = std::env::split_paths(&path)
+            .map(|folder| folder.join("pulumi"))
+            .find(|program| program.is_file())?;
         Some(Self { program, home: home.to_owned() })
     }
 
     /// Installs `plugin` in its plugin cache, in the place of an older one.
     pub fn with_plugin(self, plugin: &Path) -> Result<Self> {
         let mut install = std::process::Command::new(&self.program);
-        let arguments = ["plugin", "install", "resource", "clickhouse", PLUGIN_VERSION, "--reinstall", "--file"];
+        let arguments =
+            ["plugin", "install", "resource", "clickhouse", PLUGIN_VERSION, "--reinstall", "--file"];
         tools::run(install.args(arguments).arg(plugin).envs(self.environment()), "installing the plugin")?;
         Ok(self)
     }
@@ -65,7 +68,12 @@ impl Pulumi {
     pub async fn stack(&self, program: &str, kubeconfig: &Path) -> Result<Stack> {
         let directory = tempfile::Builder::new().prefix("pulumi-stack-").tempdir()?;
         std::fs::create_dir(directory.path().join("state"))?;
-        let stack = Stack { pulumi: self.clone(), directory, kubeconfig: kubeconfig.to_owned(), environment: Vec::new() };
+        let stack = Stack {
+            pulumi: self.clone(),
+            directory,
+            kubeconfig: kubeconfig.to_owned(),
+            environment: Vec::new(),
+        };
         stack.set_program(program)?;
         stack.run(&["stack", "init", STACK]).await?.succeeded()?;
         Ok(stack)
@@ -98,11 +106,13 @@ impl Stack {
         self.environment.push((key.to_owned(), value.to_owned()));
     }
 
-    /// Goes back to the last whole state. Pulumi writes a state in a folder in place: an engine that is killed meanwhile leaves half of it,
-    /// and beside it the one before.
+    /// Goes back to the last whole state. Pulumi writes a state in a folder in place: an engine that is
+    /// killed meanwhile leaves half of it, and beside it the one before.
     pub fn restore_state(&self) -> Result<()> {
         let state = self.directory().join(format!("state/.pulumi/stacks/test/{STACK}.json"));
-        let is_whole = |path: &Path| std::fs::read(path).is_ok_and(|text| serde_json::from_slice::<Value>(&text).is_ok());
+        let is_whole = |path: &Path| {
+            std::fs::read(path).is_ok_and(|text| serde_json::from_slice::<Value>(&text).is_ok())
+        };
         let backup = state.with_extension("json.bak");
         if !is_whole(&state) && is_whole(&backup) {
             std::fs::copy(&backup, &state).context("failed to restore the state")?;
@@ -137,7 +147,17 @@ impl Stack {
 
     /// `pulumi import` of one resource, not protected; the generated program is in the output.
     pub async fn import(&self, token: &str, name: &str, id: &str) -> Result<Run> {
-        self.run(&["import", token, name, id, "--yes", "--protect=false", "--skip-preview", "--non-interactive"]).await
+        self.run(&[
+            "import",
+            token,
+            name,
+            id,
+            "--yes",
+            "--protect=false",
+            "--skip-preview",
+            "--non-interactive",
+        ])
+        .await
     }
 
     /// The stack's state, secrets encrypted.
@@ -219,7 +239,8 @@ impl Run {
     /// What it printed, as JSON; fails when the run did.
     pub fn json(self) -> Result<Value> {
         let run = self.succeeded()?;
-        serde_json::from_str(&run.stdout).with_context(|| format!("`{}` printed no JSON:\n{}", run.command, run.stdout))
+        serde_json::from_str(&run.stdout)
+            .with_context(|| format!("`{}` printed no JSON:\n{}", run.command, run.stdout))
     }
 
     /// Both outputs, for a search.

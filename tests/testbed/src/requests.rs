@@ -34,7 +34,11 @@ impl Requests {
 
     /// How many there were of one verb and resource, whatever else they said.
     pub fn of(&self, verb: &str, resource: &str) -> usize {
-        self.0.iter().filter(|(request, _)| request.verb == verb && request.resource == resource).map(|(_, count)| count).sum()
+        self.0
+            .iter()
+            .filter(|(request, _)| request.verb == verb && request.resource == resource)
+            .map(|(_, count)| count)
+            .sum()
     }
 }
 
@@ -82,7 +86,8 @@ impl Counter {
                 return Ok(requests);
             }
             self.read += u64::try_from(length)?;
-            let event: Event = serde_json::from_str(&line).with_context(|| format!("failed to read the record's line {line:?}"))?;
+            let event: Event = serde_json::from_str(&line)
+                .with_context(|| format!("failed to read the record's line {line:?}"))?;
             *requests.0.entry(event.request()).or_default() += 1;
         }
     }
@@ -126,7 +131,9 @@ mod tests {
 
     fn line(verb: &str, query: &str) -> String {
         format!(
-            r#"{{"kind":"Event","stage":"RequestReceived","requestURI":"/api/v1/namespaces/a/secrets/b{query}","verb":"{verb}","objectRef":{{"resource":"secrets","namespace":"a","name":"b"}}}}"#
+            r#"{{"kind":"Event","stage":"RequestReceived","verb":"{verb}",
+                "requestURI":"/api/v1/namespaces/a/secrets/b{query}",
+                "objectRef":{{"resource":"secrets","namespace":"a","name":"b"}}}}"#
         ) + "\n"
     }
 
@@ -135,7 +142,10 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         let mut counter = Counter::new(file.path());
         let last = line("get", "");
-        file.write_all(format!("{}{}{}", line("patch", "?dryRun=All"), line("patch", ""), &last[..9]).as_bytes()).unwrap();
+        file.write_all(
+            format!("{}{}{}", line("patch", "?dryRun=All"), line("patch", ""), &last[..9]).as_bytes(),
+        )
+        .unwrap();
         assert_eq!(counter.take().unwrap().to_string(), "patch secrets 1, patch secrets (dry run) 1");
         assert_eq!(counter.take().unwrap().total(), 0);
         file.write_all(&last.as_bytes()[9..]).unwrap();

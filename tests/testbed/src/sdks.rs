@@ -18,11 +18,13 @@ const LEFT_BY_TOOLS: [&str; 5] = ["node_modules", "bin", "build", "__pycache__",
 pub fn generate() -> Result<()> {
     let root = tools::workspace_directory();
     let schema = clickhouse_provider::schema().context("a type can't be expressed in Pulumi's schema")?;
-    fs::write(root.join("schema.json"), serde_json::to_string_pretty(&schema)? + "\n").context("failed to write schema.json")?;
+    fs::write(root.join("schema.json"), serde_json::to_string_pretty(&schema)? + "\n")
+        .context("failed to write schema.json")?;
     generate_into(&root.join("sdk"))
 }
 
-/// The files of `sdk/` that are not what the generators make of `schema.json`, or that they don't make, or that are missing.
+/// The files of `sdk/` that are not what the generators make of `schema.json`, or that they don't make, or
+/// that are missing.
 pub fn stale() -> Result<Vec<PathBuf>> {
     let fresh = tempfile::tempdir()?;
     generate_into(fresh.path())?;
@@ -41,7 +43,9 @@ fn generate_into(directory: &Path) -> Result<()> {
 }
 
 fn read_tree(root: &Path, directory: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
-    for entry in fs::read_dir(directory).with_context(|| format!("failed to read `{}`", directory.display()))? {
+    for entry in
+        fs::read_dir(directory).with_context(|| format!("failed to read `{}`", directory.display()))?
+    {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if LEFT_BY_TOOLS.contains(&name) || name.ends_with(".egg-info") {

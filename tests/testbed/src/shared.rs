@@ -49,9 +49,10 @@ impl Testbed {
     #[allow(clippy::panic, reason = "only tests call it, and none can go on")]
     pub async fn shared() -> &'static Self {
         static SHARED: OnceLock<Result<Testbed, String>> = OnceLock::new();
-        let started =
-            tokio::task::spawn_blocking(|| SHARED.get_or_init(|| Self::start(Operator::StandIn).map_err(|error| format!("{error:#}"))))
-                .await;
+        let started = tokio::task::spawn_blocking(|| {
+            SHARED.get_or_init(|| Self::start(Operator::StandIn).map_err(|error| format!("{error:#}")))
+        })
+        .await;
         match started {
             Ok(Ok(testbed)) => testbed,
             Ok(Err(error)) => panic!("failed to start the testbed: {error}"),
@@ -68,14 +69,19 @@ impl Testbed {
     fn start(operator: Operator) -> Result<Self> {
         let binary = tools::build(Tool::ControlPlane)?;
         let directory = run_directory()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("testbed").enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("testbed")
+            .enable_all()
+            .build()?;
         let (sender, receiver) = mpsc::channel();
         runtime.spawn(async move {
             let started = start_plane(&directory, &binary, operator).await;
             // The receiver waits until it has this.
             let _ = sender.send(started.map(|(plane, config)| (plane, config, directory)));
         });
-        let (control_plane, config, directory) = receiver.recv().map_err(|_| anyhow!("the testbed's start was ended"))??;
+        let (control_plane, config, directory) =
+            receiver.recv().map_err(|_| anyhow!("the testbed's start was ended"))??;
         Ok(Self {
             config,
             kubeconfig: control_plane.kubeconfig(),
@@ -112,21 +118,25 @@ impl Testbed {
         Ok(Counted { counter, kubeconfig: &self.counted_kubeconfig })
     }
 
-    /// A fresh namespace with a name of its own. It is deleted when it is dropped at the latest with the testbed.
+    /// A fresh namespace with a name of its own. It is deleted when it is dropped at the latest with the
+    /// testbed.
     pub async fn namespace(&self) -> Result<Namespace> {
         let client = self.client()?;
         let api: Api<NamespaceObject> = Api::all(client.clone());
         let namespace = serde_json::from_value(json!({"metadata": {"generateName": "test-"}}))?;
-        let made = api.create(&PostParams::default(), &namespace).await.context("failed to make a namespace")?;
+        let made =
+            api.create(&PostParams::default(), &namespace).await.context("failed to make a namespace")?;
         Ok(Namespace { client, name: made.name_any() })
     }
 
-    /// Another Kubernetes cluster, with the operator's definitions, but nobody in it who would do anything. Started at the first call.
+    /// Another Kubernetes cluster, with the operator's definitions, but nobody in it who would do anything.
+    /// Started at the first call.
     pub async fn elsewhere(&self) -> Result<&Elsewhere> {
         let directory = self.directory.join("elsewhere");
         let start = || async {
             let binary = tokio::task::spawn_blocking(|| tools::build(Tool::ControlPlane)).await??;
-            let plane = ControlPlane::start_api(&directory, &binary, Lifetime::Tethered, crds::install).await?;
+            let plane =
+                ControlPlane::start_api(&directory, &binary, Lifetime::Tethered, crds::install).await?;
             Ok(Elsewhere { config: plane.config().await?, plane })
         };
         self.elsewhere.get_or_try_init(start).await
@@ -135,7 +145,9 @@ impl Testbed {
     /// Pulumi with the provider's plugin, built and installed at the first call.
     pub async fn pulumi(&self) -> Result<&Pulumi> {
         let home = self.directory.join("pulumi");
-        let install = || async { tokio::task::spawn_blocking(move || Pulumi::install(&home, &cargo::plugin()?)).await? };
+        let install = || async {
+            tokio::task::spawn_blocking(move || Pulumi::install(&home, &cargo::plugin()?)).await?
+        };
         self.pulumi.get_or_try_init(install).await
     }
 
@@ -147,8 +159,8 @@ impl Testbed {
 
 impl Drop for Testbed {
     fn drop(&mut self) {
-        // The stand-ins first: they would complain of a control plane that is gone. Ending a runtime waits for its threads, which a
-        // test's own thread may not do.
+        // The stand-ins first: they would complain of a control plane that is gone. Ending a runtime waits
+        // for its threads, which a test's own thread may not do.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -161,7 +173,11 @@ impl Drop for Testbed {
     }
 }
 
-async fn start_plane(directory: &Path, binary: &Path, presence: Operator) -> Result<(ControlPlane, kube::Config)> {
+async fn start_plane(
+    directory: &Path,
+    binary: &Path,
+    presence: Operator,
+) -> Result<(ControlPlane, kube::Config)> {
     let plane = ControlPlane::start(directory, binary, Lifetime::Tethered, crds::install).await?;
     let config = plane.config().await?;
     let client = Client::try_from(config.clone())?;
@@ -179,9 +195,12 @@ fn run_directory() -> Result<PathBuf> {
     let parent = std::env::temp_dir();
     for entry in std::fs::read_dir(&parent)?.flatten() {
         let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix("clickhouse-testbed-")?.split('-').next()?.parse().ok());
-        let gone =
-            process.and_then(rustix::process::Pid::from_raw).is_some_and(|process| rustix::process::test_kill_process(process).is_err());
+        let process = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("clickhouse-testbed-")?.split('-').next()?.parse().ok());
+        let gone = process
+            .and_then(rustix::process::Pid::from_raw)
+            .is_some_and(|process| rustix::process::test_kill_process(process).is_err());
         if gone {
             // Another process may be removing it too.
             let _ = std::fs::remove_dir_all(entry.path());
@@ -208,7 +227,8 @@ impl Elsewhere {
         let client = Client::try_from(self.config.clone())?;
         let api: Api<NamespaceObject> = Api::all(client.clone());
         let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
-        let made = api.create(&PostParams::default(), &namespace).await.context("failed to make a namespace")?;
+        let made =
+            api.create(&PostParams::default(), &namespace).await.context("failed to make a namespace")?;
         Ok(Namespace { client, name: made.name_any() })
     }
 }
@@ -261,7 +281,8 @@ impl Namespace {
         Api::namespaced_with(self.client.clone(), &self.name, &operator::keepers())
     }
 
-    /// Switches a fault of the operator's stand-in on for everything in it ([`operator::faults`] has the words).
+    /// Switches a fault of the operator's stand-in on for everything in it ([`operator::faults`] has the
+    /// words).
     pub async fn set_fault(&self, fault: &str) -> Result<()> {
         self.annotate(FAULT, Some(fault)).await
     }

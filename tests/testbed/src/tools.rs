@@ -39,16 +39,22 @@ impl Tool {
     fn source(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Self::ControlPlane => ("controlplane", &["."]),
-            Self::Pulumi => {
-                ("pulumi", &["github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml"])
-            }
+            Self::Pulumi => (
+                "pulumi",
+                &[
+                    "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+                    "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml",
+                ],
+            ),
             Self::SdkGenerator => ("pulumi", &["./sdkgen"]),
         }
     }
 
     fn link_flags(self) -> String {
         match self {
-            Self::ControlPlane => format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES_VERSION}"),
+            Self::ControlPlane => {
+                format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES_VERSION}")
+            }
             Self::Pulumi => format!(
                 "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={PULUMI_VERSION} \
                  -X github.com/pulumi/pulumi-yaml/pkg/version.Version={PULUMI_YAML_VERSION}"
@@ -91,7 +97,10 @@ pub fn build(tool: Tool) -> Result<PathBuf> {
         let arguments = ["build", "-trimpath", "-buildvcs=false", "-ldflags", &flags, "-o"];
         let output = if packages.len() == 1 { fresh.join(tool.program()) } else { fresh.to_owned() };
         command.args(arguments).arg(output).args(packages).current_dir(&source);
-        run(&mut command, &format!("building {} (the first time takes about {} min)", tool.program(), tool.minutes()))
+        run(
+            &mut command,
+            &format!("building {} (the first time takes about {} min)", tool.program(), tool.minutes()),
+        )
     })?;
     Ok(directory.join(tool.program()))
 }
@@ -105,7 +114,10 @@ pub fn node_modules(project: &Path) -> Result<PathBuf> {
         for file in ["package.json", "package-lock.json"] {
             fs::copy(project.join(file), fresh.join(file))?;
         }
-        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(fresh), "installing npm packages")
+        run(
+            Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(fresh),
+            "installing npm packages",
+        )
     })?;
     Ok(directory.join("node_modules"))
 }
@@ -119,9 +131,15 @@ pub fn python(requirements: &Path) -> Result<PathBuf> {
     let whole = directory.join("whole");
     let _lock = lock(&directory)?;
     if !whole.exists() {
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory), "making a Python environment")?;
+        run(
+            Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory),
+            "making a Python environment",
+        )?;
         let mut install = Command::new(directory.join("bin/pip"));
-        run(install.args(["install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements), "installing Python packages")?;
+        run(
+            install.args(["install", "--quiet", "--disable-pip-version-check", "-r"]).arg(requirements),
+            "installing Python packages",
+        )?;
         fs::write(&whole, "")?;
     }
     Ok(directory.join("bin/python"))
@@ -131,7 +149,8 @@ pub fn python(requirements: &Path) -> Result<PathBuf> {
 pub fn cache_directory() -> Result<PathBuf> {
     let base = match std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()) {
         Some(path) => PathBuf::from(path),
-        None => PathBuf::from(std::env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?).join(".cache"),
+        None => PathBuf::from(std::env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?)
+            .join(".cache"),
     };
     Ok(base.join("pulumi-clickhouse-testbed"))
 }
@@ -173,7 +192,8 @@ fn keyed(prefix: &str, files: &[&Path]) -> Result<PathBuf> {
     Ok(cache_directory()?.join(format!("{prefix}-{}", &hex(&hasher.finalize())[..16])))
 }
 
-/// Makes `directory` with `make` if it is not there: beside it first, then moved, so that a half-made one is never used.
+/// Makes `directory` with `make` if it is not there: beside it first, then moved, so that a half-made one is
+/// never used.
 fn cached(directory: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     if directory.exists() {
         return Ok(());
@@ -185,7 +205,8 @@ fn cached(directory: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()
     let parent = directory.parent().context("a folder of the cache has a parent")?;
     let fresh = tempfile::Builder::new().prefix("unfinished-").tempdir_in(parent)?;
     make(fresh.path())?;
-    fs::rename(fresh.keep(), directory).with_context(|| format!("failed to move the result to `{}`", directory.display()))
+    fs::rename(fresh.keep(), directory)
+        .with_context(|| format!("failed to move the result to `{}`", directory.display()))
 }
 
 /// Waits until no other process makes the same folder; held until dropped.
@@ -199,7 +220,8 @@ fn lock(directory: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Runs a command that takes its time: says what it does and for how long, and shows its output only when it fails.
+/// Runs a command that takes its time: says what it does and for how long, and shows its output only when it
+/// fails.
 #[allow(clippy::print_stderr, reason = "progress is for the person who waits")]
 pub fn run(command: &mut Command, what: &str) -> Result<()> {
     let started = Instant::now();
@@ -207,7 +229,8 @@ pub fn run(command: &mut Command, what: &str) -> Result<()> {
     // One file with one position: opened twice, what comes last would overwrite the rest.
     let file = output.reopen()?;
     command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-    let mut child = command.spawn().with_context(|| format!("failed to run `{}`", command.get_program().display()))?;
+    let mut child =
+        command.spawn().with_context(|| format!("failed to run `{}`", command.get_program().display()))?;
     let terminal = std::io::stderr().is_terminal();
     let mut said = started;
     let status = loop {
@@ -263,7 +286,12 @@ mod tests {
 
     #[test]
     fn a_failed_command_shows_its_output() {
-        let error = run(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), "trying").unwrap_err().to_string();
-        assert!(error.contains("failed: trying") && error.contains("out") && error.contains("err"), "{error}");
+        let error = run(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), "trying")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("failed: trying") && error.contains("out") && error.contains("err"),
+            "{error}"
+        );
     }
 }

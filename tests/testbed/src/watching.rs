@@ -21,11 +21,17 @@ pub const PATIENCE: Duration = Duration::from_secs(40);
 /// Waits until `condition` holds of the object, which is `None` while it does not exist.
 ///
 /// Fails after [`PATIENCE`], and shows `what` was waited for and what the object was then.
-pub async fn wait_for<K>(api: &Api<K>, name: &str, what: &str, condition: impl Fn(Option<&K>) -> bool) -> Result<Option<K>>
+pub async fn wait_for<K>(
+    api: &Api<K>,
+    name: &str,
+    what: &str,
+    condition: impl Fn(Option<&K>) -> bool,
+) -> Result<Option<K>>
 where
     K: kube::Resource + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
 {
-    let waited = tokio::time::timeout(PATIENCE, Box::pin(await_condition(api.clone(), name, condition))).await;
+    let waited =
+        tokio::time::timeout(PATIENCE, Box::pin(await_condition(api.clone(), name, condition))).await;
     let Ok(object) = waited else {
         let mut object = api.get_opt(name).await?;
         if let Some(object) = &mut object {
@@ -39,8 +45,14 @@ where
 /// Waits until the status of a custom resource meets `condition`.
 ///
 /// Fails as [`wait_for`] does.
-pub async fn wait_for_status(api: &Api<DynamicObject>, name: &str, what: &str, condition: impl Fn(&Value) -> bool) -> Result<Value> {
-    let meets = |object: Option<&DynamicObject>| object.is_some_and(|object| condition(&object.data["status"]));
+pub async fn wait_for_status(
+    api: &Api<DynamicObject>,
+    name: &str,
+    what: &str,
+    condition: impl Fn(&Value) -> bool,
+) -> Result<Value> {
+    let meets =
+        |object: Option<&DynamicObject>| object.is_some_and(|object| condition(&object.data["status"]));
     let object = wait_for(api, name, what, meets).await?;
     Ok(object.map(|object| object.data["status"].clone()).unwrap_or_default())
 }
@@ -67,12 +79,16 @@ impl Recording {
         Self { seen, task }
     }
 
-    /// Waits until the newest version that was seen meets `condition`; it is `None` while the object does not exist.
+    /// Waits until the newest version that was seen meets `condition`; it is `None` while the object does not
+    /// exist.
     ///
     /// Fails after [`PATIENCE`].
     pub async fn until(&mut self, condition: impl Fn(Option<&DynamicObject>) -> bool) -> Result<()> {
-        let waited =
-            tokio::time::timeout(PATIENCE, self.seen.wait_for(|seen| seen.last().is_some_and(|last| condition(last.as_ref())))).await;
+        let waited = tokio::time::timeout(
+            PATIENCE,
+            self.seen.wait_for(|seen| seen.last().is_some_and(|last| condition(last.as_ref()))),
+        )
+        .await;
         if waited.is_err() {
             bail!("what was to be recorded did not come within {PATIENCE:?}");
         }
@@ -86,7 +102,12 @@ impl Recording {
 
     /// The values of one field of the status, without repetitions.
     pub fn statuses(&self, field: &str) -> Vec<Value> {
-        let mut values: Vec<Value> = self.versions().into_iter().flatten().map(|object| object.data["status"][field].clone()).collect();
+        let mut values: Vec<Value> = self
+            .versions()
+            .into_iter()
+            .flatten()
+            .map(|object| object.data["status"][field].clone())
+            .collect();
         values.dedup();
         values
     }

@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo quickstart`, `cargo test-all`, `cargo bench-up` and `cargo sdks` are aliases of it.
+//! The project's own commands: `cargo quickstart`, `cargo test-all`, `cargo bench-up` and `cargo sdks` are
+//! aliases of it.
 
 mod bench;
 mod quickstart;
@@ -12,7 +13,8 @@ use std::process::ExitCode;
 use terminal::{complain, say};
 
 const USAGE: &str = "usage:
-  cargo quickstart [--context NAME]    a ClickHouse cluster by Pulumi: here, or in a cluster of your kubeconfig
+  cargo quickstart [--context NAME]    a ClickHouse cluster by Pulumi: here, or in a cluster of your \
+  kubeconfig
   cargo quickstart status              what is there
   cargo quickstart kubectl ARGUMENTS   kubectl on its cluster
   cargo quickstart pulumi ARGUMENTS    pulumi on its stack

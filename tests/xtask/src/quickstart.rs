@@ -37,7 +37,8 @@ pub(crate) async fn up(context: Option<&str>) -> Result<ExitCode> {
     {
         bail!("a quickstart on another cluster is there already: run `cargo quickstart down` first");
     }
-    fs::create_dir_all(directory.join("state")).with_context(|| format!("failed to make `{}`", directory.display()))?;
+    fs::create_dir_all(directory.join("state"))
+        .with_context(|| format!("failed to make `{}`", directory.display()))?;
     fs::create_dir_all(directory.join("project"))?;
 
     step("the provider");
@@ -114,11 +115,12 @@ fn what_next(memory: &Memory, started: Instant) -> Result<()> {
     say("  cargo quickstart down");
     if memory.context.is_none() {
         heading("\nWhat is real here:");
+        say("  The API server, its controllers, the scheduler, Pulumi and the provider. The nodes, the \
+                volumes and the\n  clickhouse-operator are played: no container runs, so no ClickHouse \
+                answers at that address.");
         say(
-            "  The API server, its controllers, the scheduler, Pulumi and the provider. The nodes, the volumes and the\n  clickhouse-operator are played: no container runs, so no ClickHouse answers at that address.",
-        );
-        say(
-            "  For one that does, install the clickhouse-operator in a cluster, kind or a cloud's, and name its context:\n    cargo quickstart down\n    cargo quickstart --context kind-kind",
+            "  For one that does, install the clickhouse-operator in a cluster, kind or a cloud's, and name \
+                its context:\n    cargo quickstart down\n    cargo quickstart --context kind-kind",
         );
     }
     Ok(())
@@ -153,9 +155,9 @@ pub(crate) fn kubectl(arguments: &[&str]) -> Result<ExitCode> {
             kubectl.args(["--context", context]);
             kubectl
         }
-        None => {
-            ControlPlane::find(&directory()?.join("cluster"))?.context("the control plane is stopped: run `cargo quickstart`")?.kubectl()
-        }
+        None => ControlPlane::find(&directory()?.join("cluster"))?
+            .context("the control plane is stopped: run `cargo quickstart`")?
+            .kubectl(),
     };
     code(kubectl.args(arguments))
 }
@@ -174,13 +176,17 @@ pub(crate) fn down() -> Result<ExitCode> {
         if alive {
             let done = run(&memory, &["destroy", "--yes", "--skip-preview"])?;
             if done != ExitCode::SUCCESS && memory.context.is_some() {
-                bail!("pulumi could not remove everything: mend what it says, then run `cargo quickstart down` again");
+                bail!(
+                    "pulumi could not remove everything: mend what it says, then run `cargo quickstart down` \
+                        again"
+                );
             }
         }
     }
     stop_cluster(&directory.join("cluster"))?;
     if directory.exists() {
-        fs::remove_dir_all(&directory).with_context(|| format!("failed to remove `{}`", directory.display()))?;
+        fs::remove_dir_all(&directory)
+            .with_context(|| format!("failed to remove `{}`", directory.display()))?;
     }
     say("all of it is gone");
     Ok(ExitCode::SUCCESS)
@@ -194,7 +200,8 @@ fn step(what: &str) {
 fn directory() -> Result<PathBuf> {
     let base = match std::env::var_os("XDG_STATE_HOME").filter(|path| !path.is_empty()) {
         Some(path) => PathBuf::from(path),
-        None => PathBuf::from(std::env::var_os("HOME").context("neither XDG_STATE_HOME nor HOME is set")?).join(".local/state"),
+        None => PathBuf::from(std::env::var_os("HOME").context("neither XDG_STATE_HOME nor HOME is set")?)
+            .join(".local/state"),
     };
     Ok(base.join("pulumi-clickhouse-quickstart"))
 }
@@ -238,6 +245,7 @@ fn pulumi_quietly(memory: &Memory, arguments: &[&str]) -> Result<()> {
 }
 
 fn code(command: &mut Command) -> Result<ExitCode> {
-    let status = command.status().with_context(|| format!("failed to run `{}`", command.get_program().display()))?;
+    let status =
+        command.status().with_context(|| format!("failed to run `{}`", command.get_program().display()))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -27,8 +27,12 @@ pub(crate) fn run() -> ExitCode {
         passed
     };
     step("format", &mut || passes(&["fmt", "--all", "--check"]));
-    step("lints", &mut || passes(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]));
-    step("unit and integration tests", &mut || passes(&["test", "--package", "pulumi-resource-clickhouse", "--quiet"]));
+    step("lints", &mut || {
+        passes(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"])
+    });
+    step("unit and integration tests", &mut || {
+        passes(&["test", "--package", "pulumi-resource-clickhouse", "--quiet"])
+    });
     step("the testbed's unit tests", &mut || passes(&["test", "--package", "testbed", "--lib", "--quiet"]));
     let built = step("tools", &mut || {
         for tool in [Tool::ControlPlane, Tool::Pulumi, Tool::SdkGenerator] {
@@ -42,7 +46,11 @@ pub(crate) fn run() -> ExitCode {
     }
     let passed = failed.is_empty();
     let took = format!("{:.0} s", started.elapsed().as_secs_f64());
-    heading(&if passed { format!("all passed in {took}") } else { format!("failed after {took}: {}", failed.join(", ")) });
+    heading(&if passed {
+        format!("all passed in {took}")
+    } else {
+        format!("failed after {took}: {}", failed.join(", "))
+    });
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -50,7 +58,8 @@ fn passes(arguments: &[&str]) -> Result<bool> {
     Ok(cargo(arguments).status()?.success())
 }
 
-/// One of the testbed's suites: a process whose tests share one control plane. They wait more than they compute.
+/// One of the testbed's suites: a process whose tests share one control plane. They wait more than they
+/// compute.
 fn on_a_control_plane(suite: &str) -> Result<bool> {
     let mut command = cargo(&["test", "--package", "testbed", "--test", suite]);
     if std::env::var_os("RUST_TEST_THREADS").is_none() {

@@ -36,23 +36,33 @@ struct Status {
     client_key_data: Option<String>,
 }
 
-/// Fills in the credentials of a user whose only way to them is a plugin; gives when they are to be renewed. The plugin is ended at
-/// `deadline`, and when nobody waits for it any more.
+/// Fills in the credentials of a user whose only way to them is a plugin; gives when they are to be renewed.
+/// The plugin is ended at `deadline`, and when nobody waits for it any more.
 pub(super) async fn log_in(user: &mut AuthInfo, deadline: Instant) -> Result<Option<Instant>, Error> {
     let has_password = user.username.is_some() && user.password.is_some();
     if has_password || user.auth_provider.is_some() || user.token.is_some() || user.token_file.is_some() {
         return Ok(None);
     }
     let Some(plugin) = user.exec.take() else { return Ok(None) };
-    let command = plugin.command.clone().ok_or_else(|| failed("the user of the kubeconfig has a plugin without a `command`"))?;
+    let command = plugin
+        .command
+        .clone()
+        .ok_or_else(|| failed("the user of the kubeconfig has a plugin without a `command`"))?;
     let started = Instant::now();
     let Ok(printed) = timeout_at(deadline, run(&plugin, &command)).await else {
         let waited = started.elapsed().as_secs();
-        return Err(failed(&format!("`{command}` of the kubeconfig did not end within {waited} seconds; run it by hand to log in first")));
+        return Err(failed(&format!(
+            "`{command}` of the kubeconfig did not end within {waited} seconds; run it by hand to log in \
+                first"
+        )));
     };
     // JSON is YAML, and some plugins print the latter.
     let credential: Option<ExecCredential> = serde_saphyr::from_slice(&printed?).ok();
-    let gave_none = || failed(&format!("`{command}` of the kubeconfig printed no ExecCredential; run it by hand to log in first"));
+    let gave_none = || {
+        failed(&format!(
+            "`{command}` of the kubeconfig printed no ExecCredential; run it by hand to log in first"
+        ))
+    };
     let status = credential.and_then(|credential| credential.status).ok_or_else(gave_none)?;
     match (status.token, status.client_certificate_data, status.client_key_data) {
         (_, Some(certificate), Some(key)) => {
@@ -76,7 +86,11 @@ async fn run(plugin: &ExecConfig, command: &str) -> Result<Vec<u8>, Error> {
     }
     let info = json!({"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec});
     let quiet = plugin.interactive_mode == Some(ExecInteractiveMode::Never);
-    let variables = plugin.env.iter().flatten().filter_map(|variable| Some((variable.get("name")?, variable.get("value")?)));
+    let variables = plugin
+        .env
+        .iter()
+        .flatten()
+        .filter_map(|variable| Some((variable.get("name")?, variable.get("value")?)));
     let mut child = Command::new(command)
         .args(plugin.args.iter().flatten())
         .envs(variables)
@@ -87,7 +101,10 @@ async fn run(plugin: &ExecConfig, command: &str) -> Result<Vec<u8>, Error> {
         .kill_on_drop(true)
         .spawn()
         .map_err(|cause| {
-            failed(&format!("the kubeconfig's plugin can't be started (`{command}`: {cause}); install it, or put it on the PATH"))
+            failed(&format!(
+                "the kubeconfig's plugin can't be started (`{command}`: {cause}); install it, or \
+                put it on the PATH"
+            ))
         })?;
     let mut printed = Vec::new();
     let output = child.stdout.take();
@@ -97,9 +114,13 @@ async fn run(plugin: &ExecConfig, command: &str) -> Result<Vec<u8>, Error> {
         }
         child.wait().await
     };
-    let ended = read.await.map_err(|cause| failed(&format!("`{command}` of the kubeconfig can't be waited for: {cause}")))?;
+    let ended = read
+        .await
+        .map_err(|cause| failed(&format!("`{command}` of the kubeconfig can't be waited for: {cause}")))?;
     if !ended.success() {
-        return Err(failed(&format!("`{command}` of the kubeconfig ended with {ended}; run it by hand to find out why")));
+        return Err(failed(&format!(
+            "`{command}` of the kubeconfig ended with {ended}; run it by hand to find out why"
+        )));
     }
     Ok(printed)
 }

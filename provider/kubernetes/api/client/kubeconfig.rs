@@ -1,4 +1,5 @@
-//! The kubeconfig: where it comes from, what it says, what is wrong with it. Its contents are never repeated in a text.
+//! The kubeconfig: where it comes from, what it says, what is wrong with it. Its contents are never repeated
+//! in a text.
 
 use std::ffi::OsStr;
 use std::io;
@@ -43,8 +44,8 @@ pub struct Checked {
     pub warnings: Vec<String>,
 }
 
-/// Finds what is wrong with the settings. Reads a kubeconfig's file, but asks no server; a file that is not there may come in the same run,
-/// or need not be there for what is to be done.
+/// Finds what is wrong with the settings. Reads a kubeconfig's file, but asks no server; a file that is not
+/// there may come in the same run, or need not be there for what is to be done.
 pub fn check(settings: &Settings) -> Checked {
     let config = match read_given(settings) {
         None => return Checked::default(),
@@ -52,7 +53,9 @@ pub fn check(settings: &Settings) -> Checked {
         Some(Err(Problem::Missing(problem))) => {
             return Checked { warnings: vec![format!("`kubeconfig`: {problem}")], ..Checked::default() };
         }
-        Some(Err(Problem::Unusable(problem))) => return Checked { failures: vec![("kubeconfig", problem)], ..Checked::default() },
+        Some(Err(Problem::Unusable(problem))) => {
+            return Checked { failures: vec![("kubeconfig", problem)], ..Checked::default() };
+        }
     };
     Checked { failures: contradictions(settings, &config), warnings: Vec::new() }
 }
@@ -62,17 +65,29 @@ fn contradictions(settings: &Settings, config: &Kubeconfig) -> Vec<(&'static str
     let contexts: Vec<_> = config.contexts.iter().map(|context| context.name.as_str()).collect();
     match (&settings.context, &config.current_context) {
         (Some(context), _) if !contexts.contains(&context.as_str()) => {
-            problems.push(("context", format!("the kubeconfig has no context `{context}`; it has {}", listed(&contexts))));
+            problems.push((
+                "context",
+                format!("the kubeconfig has no context `{context}`; it has {}", listed(&contexts)),
+            ));
         }
-        (None, None) => problems.push(("kubeconfig", format!("it has no current context; set `context` to one of {}", listed(&contexts)))),
+        (None, None) => problems.push((
+            "kubeconfig",
+            format!("it has no current context; set `context` to one of {}", listed(&contexts)),
+        )),
         (None, Some(current)) if !contexts.contains(&current.as_str()) => {
-            problems.push(("kubeconfig", format!("its current context `{current}` is not in it; it has {}", listed(&contexts))));
+            problems.push((
+                "kubeconfig",
+                format!("its current context `{current}` is not in it; it has {}", listed(&contexts)),
+            ));
         }
         _ => {}
     }
     let clusters: Vec<_> = config.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
     if let Some(cluster) = settings.cluster.as_ref().filter(|cluster| !clusters.contains(&cluster.as_str())) {
-        problems.push(("cluster", format!("the kubeconfig has no cluster `{cluster}`; it has {}", listed(&clusters))));
+        problems.push((
+            "cluster",
+            format!("the kubeconfig has no cluster `{cluster}`; it has {}", listed(&clusters)),
+        ));
     }
     problems
 }
@@ -93,11 +108,14 @@ pub(super) fn context_name(settings: &Settings) -> Option<String> {
     settings.context.clone().or_else(|| read(settings).ok()?.current_context)
 }
 
-/// The namespace of the context, or of the service account, else `default`; `None` when no kubeconfig can be read.
+/// The namespace of the context, or of the service account, else `default`; `None` when no kubeconfig can be
+/// read.
 pub(super) fn namespace(settings: &Settings) -> Option<String> {
     match read(settings) {
         Ok(config) => {
-            let namespace = context(settings, &config).and_then(|context| context.namespace).filter(|namespace| !namespace.is_empty());
+            let namespace = context(settings, &config)
+                .and_then(|context| context.namespace)
+                .filter(|namespace| !namespace.is_empty());
             Some(namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()))
         }
         Err(_) => Config::incluster().ok().map(|config| config.default_namespace),
@@ -119,7 +137,11 @@ pub(super) async fn load(settings: &Settings) -> Result<Config, Error> {
         Err(Problem::Missing(problem)) if settings.kubeconfig.is_none() => return incluster(&problem),
         Err(problem) => return Err(unusable(&problem.text())),
     };
-    let options = KubeConfigOptions { context: settings.context.clone(), cluster: settings.cluster.clone(), user: None };
+    let options = KubeConfigOptions {
+        context: settings.context.clone(),
+        cluster: settings.cluster.clone(),
+        user: None,
+    };
     Config::from_custom_kubeconfig(config, &options).await.map_err(|error| unusable(&describe(&error)))
 }
 
@@ -127,7 +149,8 @@ pub(super) async fn load(settings: &Settings) -> Result<Config, Error> {
 fn incluster(problem: &str) -> Result<Config, Error> {
     Config::incluster().map_err(|_| Error::Kubeconfig {
         message: format!(
-            "no Kubernetes cluster is configured ({problem}); set `clickhouse:kubeconfig`, or the environment variable KUBECONFIG"
+            "no Kubernetes cluster is configured ({problem}); set `clickhouse:kubeconfig`, or the \
+                environment variable KUBECONFIG"
         ),
     })
 }
@@ -158,7 +181,8 @@ fn read_given(settings: &Settings) -> Option<Result<Kubeconfig, Problem>> {
     };
     let read = read.and_then(|config| {
         if config.clusters.is_empty() && config.contexts.is_empty() {
-            let problem = "it holds neither clusters nor contexts; give a kubeconfig's contents or the path to one";
+            let problem =
+                "it holds neither clusters nor contexts; give a kubeconfig's contents or the path to one";
             return Err(Problem::Unusable(problem.to_owned()));
         }
         Ok(config)
@@ -168,14 +192,18 @@ fn read_given(settings: &Settings) -> Option<Result<Kubeconfig, Problem>> {
 
 /// What `KUBECONFIG` names, one file or several; else the file in the home directory.
 fn read_ambient(variable: Option<&OsStr>) -> Result<Kubeconfig, Problem> {
-    let mut paths: Vec<PathBuf> = variable.map(|paths| std::env::split_paths(paths).collect()).unwrap_or_default();
+    let mut paths: Vec<PathBuf> =
+        variable.map(|paths| std::env::split_paths(paths).collect()).unwrap_or_default();
     paths.retain(|path| !path.as_os_str().is_empty());
     if paths.is_empty() {
-        let home = std::env::home_dir().ok_or_else(|| Problem::Missing(describe(&KubeconfigError::FindPath)))?;
+        let home =
+            std::env::home_dir().ok_or_else(|| Problem::Missing(describe(&KubeconfigError::FindPath)))?;
         paths.push(home.join(".kube").join("config"));
     }
     paths.iter().try_fold(Kubeconfig::default(), |merged, path| {
-        merged.merge(read_file(path)?).map_err(|error| Problem::Unusable(format!("'{}': {}", path.display(), describe(&error))))
+        merged
+            .merge(read_file(path)?)
+            .map_err(|error| Problem::Unusable(format!("'{}': {}", path.display(), describe(&error))))
     })
 }
 
@@ -189,7 +217,10 @@ fn read_file(path: &Path) -> Result<Kubeconfig, Problem> {
         Err(cause) => return Err(Problem::Unusable(format!("failed to read '{}': {cause}", path.display()))),
         Ok(file) if !file.is_file() => return Err(unusable("it is not a regular file".to_owned())),
         Ok(file) if file.len() > MAX_BYTES => {
-            return Err(unusable(format!("it has {} bytes, which no kubeconfig has: at most {MAX_BYTES} are read", file.len())));
+            return Err(unusable(format!(
+                "it has {} bytes, which no kubeconfig has: at most {MAX_BYTES} are read",
+                file.len()
+            )));
         }
         Ok(_) => {}
     }
@@ -207,9 +238,8 @@ pub fn is_contents(given: &str) -> bool {
 
 fn expand(path: &str) -> PathBuf {
     match path.strip_prefix('~') {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-            std::env::home_dir().map_or_else(|| PathBuf::from(path), |home| home.join(Path::new(rest.trim_start_matches('/'))))
-        }
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => std::env::home_dir()
+            .map_or_else(|| PathBuf::from(path), |home| home.join(Path::new(rest.trim_start_matches('/')))),
         _ => PathBuf::from(path),
     }
 }
@@ -218,7 +248,11 @@ fn expand(path: &str) -> PathBuf {
 fn describe(error: &KubeconfigError) -> String {
     match error {
         KubeconfigError::Parse(cause) => match cause.location() {
-            Some(place) => format!("it is not a valid kubeconfig in YAML (line {}, column {})", place.line(), place.column()),
+            Some(place) => format!(
+                "it is not a valid kubeconfig in YAML (line {}, column {})",
+                place.line(),
+                place.column()
+            ),
             None => "it is not a valid kubeconfig in YAML".to_owned(),
         },
         KubeconfigError::ReadConfig(cause, path) => format!("failed to read '{}': {cause}", path.display()),
@@ -238,7 +272,11 @@ fn describe(error: &KubeconfigError) -> String {
 }
 
 fn listed(names: &[&str]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    }
 }
 
 #[cfg(test)]
@@ -246,8 +284,10 @@ mod tests {
     use super::*;
 
     const VALID: &str = "apiVersion: v1\nkind: Config\ncurrent-context: a\n\
-        clusters:\n- name: ca\n  cluster: {server: 'https://a.example:6443/'}\n- name: cb\n  cluster: {server: 'https://b.example:6443'}\n\
-        contexts:\n- name: a\n  context: {cluster: ca, user: u, namespace: team-a}\n- name: b\n  context: {cluster: cb, user: u}\n\
+        clusters:\n- name: ca\n  cluster: {server: 'https://a.example:6443/'}\n- name: cb\n  cluster: \
+        {server: 'https://b.example:6443'}\n\
+        contexts:\n- name: a\n  context: {cluster: ca, user: u, namespace: team-a}\n- name: b\n  context: \
+        {cluster: cb, user: u}\n\
         users:\n- name: u\n  user: {token: hunter2}\n";
 
     fn settings(kubeconfig: &str) -> Settings {
@@ -291,8 +331,15 @@ mod tests {
     #[test]
     fn an_unreadable_kubeconfig_is_told_without_its_contents() {
         let missing = check(&settings("/nowhere/kubeconfig"));
-        assert!(missing.failures.is_empty() && missing.warnings[0].contains("'/nowhere/kubeconfig'"), "{missing:?}");
-        for broken in ["users:\n- name: u\n  user: {token: hunter2", "{\"token\": \"hunter2\"}", "users: hunter2\nclusters: []\n"] {
+        assert!(
+            missing.failures.is_empty() && missing.warnings[0].contains("'/nowhere/kubeconfig'"),
+            "{missing:?}"
+        );
+        for broken in [
+            "users:\n- name: u\n  user: {token: hunter2",
+            "{\"token\": \"hunter2\"}",
+            "users: hunter2\nclusters: []\n",
+        ] {
             let problems = check(&settings(broken)).failures;
             assert_eq!(problems[0].0, "kubeconfig");
             assert!(!format!("{problems:?}").contains("hunter2"), "{problems:?}");
@@ -307,11 +354,17 @@ mod tests {
         std::fs::File::create(&large).unwrap().set_len(MAX_BYTES + 1).unwrap();
         let fifo = folder.join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        for (path, part) in
-            [(Path::new("/dev/zero"), "regular file"), (&fifo, "regular file"), (&folder, "regular file"), (&large, "at most 4194304")]
-        {
+        for (path, part) in [
+            (Path::new("/dev/zero"), "regular file"),
+            (&fifo, "regular file"),
+            (&folder, "regular file"),
+            (&large, "at most 4194304"),
+        ] {
             let told = check(&settings(&path.display().to_string())).failures;
-            assert!(told[0].1.starts_with(&format!("'{}': ", path.display())) && told[0].1.contains(part), "{told:?}");
+            assert!(
+                told[0].1.starts_with(&format!("'{}': ", path.display())) && told[0].1.contains(part),
+                "{told:?}"
+            );
         }
         std::fs::remove_dir_all(&folder).unwrap();
     }
@@ -325,7 +378,11 @@ mod tests {
         std::fs::write(&broken, "users:\n- name: u\n  user: {token: hunter2").unwrap();
         let both = std::env::join_paths([&sound, &broken]).unwrap();
         let Err(Problem::Unusable(told)) = read_ambient(Some(&both)) else { panic!("it is unusable") };
-        assert!(told.starts_with(&format!("'{}': it is not a valid kubeconfig", broken.display())) && !told.contains("hunter2"), "{told}");
+        assert!(
+            told.starts_with(&format!("'{}': it is not a valid kubeconfig", broken.display()))
+                && !told.contains("hunter2"),
+            "{told}"
+        );
         assert_eq!(read_ambient(Some(sound.as_os_str())).unwrap().clusters.len(), 2);
         assert!(matches!(read_ambient(Some(OsStr::new("/nowhere/kubeconfig"))), Err(Problem::Missing(_))));
         std::fs::remove_dir_all(&folder).unwrap();

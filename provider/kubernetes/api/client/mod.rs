@@ -1,5 +1,5 @@
-//! The way to the Kubernetes cluster: settings, and the one lazy client that all calls share. It leaves this folder never: whoever has
-//! something to ask goes through [`request`].
+//! The way to the Kubernetes cluster: settings, and the one lazy client that all calls share. It leaves this
+//! folder never: whoever has something to ask goes through [`request`].
 
 mod exec;
 mod kubeconfig;
@@ -29,8 +29,8 @@ pub use kubeconfig::{check, is_contents, server};
 /// The provider's configuration, as far as it says which cluster to talk to and how.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// A kubeconfig's contents, or a path to one (`~` is the home directory). `None` means `KUBECONFIG`, then the default
-    /// path, then the service account of the pod that this runs in.
+    /// A kubeconfig's contents, or a path to one (`~` is the home directory). `None` means `KUBECONFIG`, then
+    /// the default path, then the service account of the pod that this runs in.
     pub kubeconfig: Option<SecretString>,
     /// The context to use; `None` means the current one.
     pub context: Option<String>,
@@ -42,7 +42,8 @@ pub struct Settings {
     pub delete_unreachable: bool,
 }
 
-/// What all calls of the process share: the settings, one client, and what the modules above keep. Cheap to clone.
+/// What all calls of the process share: the settings, one client, and what the modules above keep. Cheap to
+/// clone.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
@@ -71,13 +72,15 @@ struct Connected {
 }
 
 impl Session {
-    /// How long the credentials of a call without a deadline may take: a plugin may ask for a login and wait for it.
+    /// How long the credentials of a call without a deadline may take: a plugin may ask for a login and wait
+    /// for it.
     const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 
     /// How long a connection may take to come about.
     const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// How many calls are under way at once: each takes a connection of its own, and more of them only make the API server wait.
+    /// How many calls are under way at once: each takes a connection of its own, and more of them only make
+    /// the API server wait.
     const CALLS_AT_ONCE: usize = 16;
 
     /// A session that will use `settings` when first needed. Does no I/O and never fails.
@@ -106,21 +109,27 @@ impl Session {
         }))
     }
 
-    /// The client: made at the first call, and again when its credentials ran out. A failure is not remembered.
-    /// Opens no connection. Fails when the credentials are not there within a minute.
+    /// The client: made at the first call, and again when its credentials ran out. A failure is not
+    /// remembered. Opens no connection. Fails when the credentials are not there within a minute.
     async fn client(&self) -> Result<Client, Error> {
         self.client_by(Instant::now() + Self::LOGIN_TIMEOUT).await
     }
 
-    /// The same, with credentials that may take until `deadline`. Calls that wait for those that another one gets have a deadline of their
-    /// own.
+    /// The same, with credentials that may take until `deadline`. Calls that wait for those that another one
+    /// gets have a deadline of their own.
     async fn client_by(&self, deadline: Instant) -> Result<Client, Error> {
         let Ok(mut slot) = timeout_at(deadline, self.0.client.lock()).await else {
-            let problem = kubeconfig::plugin(&self.0.settings)
-                .map_or_else(|| "the kubeconfig gives none".to_owned(), |command| format!("`{command}` of the kubeconfig has not ended"));
-            return Err(Error::Kubeconfig { message: format!("failed to get credentials: {problem}; run it by hand to log in first") });
+            let problem = kubeconfig::plugin(&self.0.settings).map_or_else(
+                || "the kubeconfig gives none".to_owned(),
+                |command| format!("`{command}` of the kubeconfig has not ended"),
+            );
+            return Err(Error::Kubeconfig {
+                message: format!("failed to get credentials: {problem}; run it by hand to log in first"),
+            });
         };
-        if let Some(connected) = slot.as_ref().filter(|connected| connected.renew.is_none_or(|renew| Instant::now() < renew)) {
+        if let Some(connected) =
+            slot.as_ref().filter(|connected| connected.renew.is_none_or(|renew| Instant::now() < renew))
+        {
             return Ok(connected.client.clone());
         }
         let connected = connect(&self.0.settings, deadline).await?;
@@ -135,7 +144,8 @@ impl Session {
         }
     }
 
-    /// The namespace of objects that name none: the configured one, else the kubeconfig context's, else `default`.
+    /// The namespace of objects that name none: the configured one, else the kubeconfig context's, else
+    /// `default`.
     pub fn default_namespace(&self) -> String {
         if let Some(namespace) = &self.0.settings.namespace {
             return namespace.clone();
@@ -170,7 +180,8 @@ impl Session {
         &self.0.calls
     }
 
-    /// What a module above keeps for as long as the session lives, such as its watches: one `T`, empty at first.
+    /// What a module above keeps for as long as the session lives, such as its watches: one `T`, empty at
+    /// first.
     pub(crate) fn kept<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let one = kept.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
@@ -182,13 +193,18 @@ impl Session {
         self.0.reached.load(Ordering::Relaxed)
     }
 
-    /// Whether the user wants an API server that nobody can connect to taken for gone, and this is one: it has not answered in this run,
-    /// and a last plain connection does not come about either. Of one behind a proxy that can't be said.
+    /// Whether the user wants an API server that nobody can connect to taken for gone, and this is one: it
+    /// has not answered in this run, and a last plain connection does not come about either. Of one behind a
+    /// proxy that can't be said.
     pub(crate) async fn is_given_up(&self) -> bool {
-        self.0.settings.delete_unreachable && !self.was_reached() && !self.0.proxied.load(Ordering::Relaxed) && !self.accepts().await
+        self.0.settings.delete_unreachable
+            && !self.was_reached()
+            && !self.0.proxied.load(Ordering::Relaxed)
+            && !self.accepts().await
     }
 
-    /// Whether anybody accepts connections at the server's address; so it seems where the address can't be told.
+    /// Whether anybody accepts connections at the server's address; so it seems where the address can't be
+    /// told.
     async fn accepts(&self) -> bool {
         if self.0.handed_in {
             return false;
@@ -196,7 +212,8 @@ impl Session {
         let Some(uri) = self.server().and_then(|server| server.parse::<Uri>().ok()) else { return true };
         let Some(host) = uri.host() else { return true };
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
-        let connected = timeout(Self::CONNECT_TIMEOUT, TcpStream::connect((host.trim_matches(['[', ']']), port))).await;
+        let connected =
+            timeout(Self::CONNECT_TIMEOUT, TcpStream::connect((host.trim_matches(['[', ']']), port))).await;
         matches!(connected, Ok(Ok(_)))
     }
 
@@ -221,7 +238,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// The same, with failed calls tried again until `deadline` at most. Without one they are for two minutes.
+    /// The same, with failed calls tried again until `deadline` at most. Without one they are for two
+    /// minutes.
     #[must_use]
     pub fn until(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
@@ -242,18 +260,24 @@ async fn connect(settings: &Settings, deadline: Instant) -> Result<Connected, Er
     config.connect_timeout = Some(Session::CONNECT_TIMEOUT);
     // Requests are sent again by `request`, which knows the deadline and tells the user.
     config.default_retry = false;
-    config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("pulumi-clickhouse/", env!("CARGO_PKG_VERSION")))));
-    // Certificates and token files are read, and an old auth provider runs a command: not on a thread that serves other calls.
+    config.headers.push((
+        USER_AGENT,
+        HeaderValue::from_static(concat!("pulumi-clickhouse/", env!("CARGO_PKG_VERSION"))),
+    ));
+    // Certificates and token files are read, and an old auth provider runs a command: not on a thread that
+    // serves other calls.
     let handle = tokio::runtime::Handle::current();
     let built = tokio::task::spawn_blocking(move || {
         let _runtime = handle.enter();
         build(config)
     });
     match built.await {
-        Ok(client) => {
-            client.map(|client| Connected { client, renew, proxied }).map_err(|error| Error::from_transport(server.as_deref(), &error))
+        Ok(client) => client
+            .map(|client| Connected { client, renew, proxied })
+            .map_err(|error| Error::from_transport(server.as_deref(), &error)),
+        Err(_) => {
+            Err(Error::Kubeconfig { message: "failed to set up the client of the Kubernetes API".to_owned() })
         }
-        Err(_) => Err(Error::Kubeconfig { message: "failed to set up the client of the Kubernetes API".to_owned() }),
     }
 }
 

@@ -1,5 +1,5 @@
-//! EFFECT: requests to the API server, the only ones that this provider sends: each traced, sent again while that can help, its failure
-//! put into words.
+//! EFFECT: requests to the API server, the only ones that this provider sends: each traced, sent again while
+//! that can help, its failure put into words.
 
 use std::fmt::Debug;
 use std::pin::pin;
@@ -55,7 +55,11 @@ pub(in crate::kubernetes::api) struct Form<'a> {
 }
 
 /// Builds a request. Fails when `target` is not a path of the API.
-pub(in crate::kubernetes::api) fn request(method: Method, target: &str, form: Form<'_>) -> Result<Request<Vec<u8>>, Error> {
+pub(in crate::kubernetes::api) fn request(
+    method: Method,
+    target: &str,
+    form: Form<'_>,
+) -> Result<Request<Vec<u8>>, Error> {
     let mut builder = Request::builder().method(method).uri(target);
     if let Some(accept) = form.accept {
         builder = builder.header(ACCEPT, accept);
@@ -64,15 +68,22 @@ pub(in crate::kubernetes::api) fn request(method: Method, target: &str, form: Fo
         builder = builder.header(CONTENT_TYPE, media_type);
     }
     let body = form.body.map(|(_, body)| body.to_string().into_bytes()).unwrap_or_default();
-    builder.body(body).map_err(|_| Error::malformed(&format!("`{target}` is not a path of the Kubernetes API")))
+    builder
+        .body(body)
+        .map_err(|_| Error::malformed(&format!("`{target}` is not a path of the Kubernetes API")))
 }
 
-/// Sends a request and reads the answer. Everything that the provider sends can be sent twice: reads, server-side applies, and
-/// deletes of one uid.
+/// Sends a request and reads the answer. Everything that the provider sends can be sent twice: reads,
+/// server-side applies, and deletes of one uid.
 ///
-/// Answers 429 and 5xx and failed connections are tried again with growing, jittered delays, within the time for their kind
-/// and the deadline of `api`; a 401 once, with new credentials. Returns at once when `api` is cancelled.
-pub(in crate::kubernetes::api) async fn send(api: &Api, subject: &Subject, request: &Request<Vec<u8>>) -> Result<Value, Error> {
+/// Answers 429 and 5xx and failed connections are tried again with growing, jittered delays, within the time
+/// for their kind and the deadline of `api`; a 401 once, with new credentials. Returns at once when `api` is
+/// cancelled.
+pub(in crate::kubernetes::api) async fn send(
+    api: &Api,
+    subject: &Subject,
+    request: &Request<Vec<u8>>,
+) -> Result<Value, Error> {
     let started = Instant::now();
     let mut backoff = Backoff::default();
     let mut renewed = false;
@@ -92,7 +103,9 @@ pub(in crate::kubernetes::api) async fn send(api: &Api, subject: &Subject, reque
                 }
                 return serde_json::from_slice(&body).map_err(|_| unreadable(subject, code));
             }
-            Attempt::Answer { code: StatusCode::UNAUTHORIZED, body, .. } if renewed => return Err(refusal(subject, 401, &body)),
+            Attempt::Answer { code: StatusCode::UNAUTHORIZED, body, .. } if renewed => {
+                return Err(refusal(subject, 401, &body));
+            }
             Attempt::Answer { code: StatusCode::UNAUTHORIZED, .. } => {
                 renewed = true;
                 api.session.forget_client().await;
@@ -108,12 +121,20 @@ pub(in crate::kubernetes::api) async fn send(api: &Api, subject: &Subject, reque
             Attempt::NoAnswer(error @ Error::Unreachable { .. }) => {
                 (error, if api.session.was_reached() { RETRY_FOR } else { RETRY_FOR_UNREACHED }, None)
             }
-            // Credentials that were good before in this run are renewed: the plugin may just not have reached its own server.
-            Attempt::NoAnswer(error) if error.reach() == Reach::NoCredentials && api.session.was_reached() => (error, RETRY_FOR, None),
+            // Credentials that were good before in this run are renewed: the plugin may just not have reached
+            // its own server.
+            Attempt::NoAnswer(error)
+                if error.reach() == Reach::NoCredentials && api.session.was_reached() =>
+            {
+                (error, RETRY_FOR, None)
+            }
             Attempt::NoAnswer(error) => return Err(error),
         };
         let delay = delay.unwrap_or_default().max(backoff.next().unwrap_or_default());
-        let retry_for = api.deadline.filter(|_| retry_for == RETRY_FOR).map_or(retry_for, |deadline| deadline.duration_since(started));
+        let retry_for = api
+            .deadline
+            .filter(|_| retry_for == RETRY_FOR)
+            .map_or(retry_for, |deadline| deadline.duration_since(started));
         if started.elapsed() + delay >= retry_for {
             return Err(error);
         }
@@ -129,7 +150,11 @@ pub(in crate::kubernetes::api) async fn send(api: &Api, subject: &Subject, reque
 }
 
 /// Sends a request once, and gives what a good answer says. For what is nice to know.
-pub(in crate::kubernetes::api) async fn send_once(api: &Api, subject: &Subject, request: &Request<Vec<u8>>) -> Option<String> {
+pub(in crate::kubernetes::api) async fn send_once(
+    api: &Api,
+    subject: &Subject,
+    request: &Request<Vec<u8>>,
+) -> Option<String> {
     let sent = Instant::now();
     let outcome = tokio::select! {
         biased;
@@ -138,13 +163,15 @@ pub(in crate::kubernetes::api) async fn send_once(api: &Api, subject: &Subject, 
     };
     trace(subject, &outcome, sent.elapsed());
     match outcome {
-        Attempt::Answer { code, body, .. } if code.is_success() => Some(String::from_utf8_lossy(&body).into_owned()),
+        Attempt::Answer { code, body, .. } if code.is_success() => {
+            Some(String::from_utf8_lossy(&body).into_owned())
+        }
         _ => None,
     }
 }
 
-/// Lists the objects of a kind, in a namespace or in all, and watches them from then on. Fails when there are no credentials; the stream
-/// itself never ends.
+/// Lists the objects of a kind, in a namespace or in all, and watches them from then on. Fails when there are
+/// no credentials; the stream itself never ends.
 pub(in crate::kubernetes::api) async fn watch<K>(
     session: &Session,
     kind: Kind,
@@ -152,7 +179,12 @@ pub(in crate::kubernetes::api) async fn watch<K>(
     config: watcher::Config,
 ) -> Result<impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K>, Error>
 where
-    K: kube::Resource<DynamicType = Kind, Scope = DynamicResourceScope> + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: kube::Resource<DynamicType = Kind, Scope = DynamicResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + 'static,
 {
     let client = session.client().await?;
     let api: kube::Api<K> = match namespace {
@@ -210,9 +242,13 @@ async fn log_in(api: &Api) -> Result<Client, Error> {
 fn retry_for(code: StatusCode, error: &Error) -> Option<Duration> {
     match (code, error) {
         (_, Error::UnknownFields { .. } | Error::Invalid { .. }) => None,
-        (StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT, _) => {
-            Some(RETRY_FOR)
-        }
+        (
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT,
+            _,
+        ) => Some(RETRY_FOR),
         (code, _) if code.is_server_error() => Some(RETRY_FOR_INTERNAL),
         _ => None,
     }
@@ -234,9 +270,14 @@ fn unreadable(subject: &Subject, code: StatusCode) -> Error {
 fn wait_text(error: &Error) -> String {
     match error {
         Error::Unreachable { server, cause, .. } => {
-            format!("the API server{} does not answer: {cause}", server.as_ref().map(|server| format!(" {server}")).unwrap_or_default())
+            format!(
+                "the API server{} does not answer: {cause}",
+                server.as_ref().map(|server| format!(" {server}")).unwrap_or_default()
+            )
         }
-        Error::Timeout { message, .. } | Error::Other { message, .. } => format!("the API server is busy: {message}"),
+        Error::Timeout { message, .. } | Error::Other { message, .. } => {
+            format!("the API server is busy: {message}")
+        }
         other => other.to_string(),
     }
 }
@@ -245,8 +286,11 @@ fn trace(subject: &Subject, outcome: &Attempt, took: Duration) {
     let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match outcome {
         Attempt::Answer { code, .. } => {
-            tracing::debug!(verb = %subject.verb, object = %subject, status = code.as_u16(), milliseconds, "api call");
+            tracing::debug!(verb = %subject.verb, object = %subject, status = code.as_u16(), milliseconds,
+                "api call");
         }
-        Attempt::NoAnswer(error) => tracing::debug!(verb = %subject.verb, object = %subject, %error, milliseconds, "api call"),
+        Attempt::NoAnswer(error) => {
+            tracing::debug!(verb = %subject.verb, object = %subject, %error, milliseconds, "api call");
+        }
     }
 }

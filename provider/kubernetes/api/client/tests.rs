@@ -6,7 +6,8 @@ use crate::kubernetes::error::Reach;
 #[tokio::test]
 async fn a_client_is_made_from_contents_without_asking_the_server() {
     let kubeconfig = "current-context: a\nclusters:\n- name: c\n  cluster: {server: 'http://127.0.0.1:1'}\n\
-        contexts:\n- name: a\n  context: {cluster: c, user: u, namespace: team}\nusers:\n- name: u\n  user: {token: t}\n";
+        contexts:\n- name: a\n  context: {cluster: c, user: u, namespace: team}\nusers:\n- name: u\n  user: \
+        {token: t}\n";
     let session = Session::new(Settings { kubeconfig: Some(kubeconfig.into()), ..Settings::default() });
     assert!(session.client().await.is_ok());
     assert!(!session.was_reached());
@@ -16,9 +17,11 @@ async fn a_client_is_made_from_contents_without_asking_the_server() {
 /// A session that gives up what it can't connect to, and what a call to `server` came to.
 async fn asked(server: &str, more: &str) -> (Session, Error) {
     let kubeconfig = format!(
-        "{{current-context: a, clusters: [{{name: c, cluster: {{server: '{server}'{more}}}}}], contexts: [{{name: a, context: {{cluster: c}}}}]}}"
+        "{{current-context: a, clusters: [{{name: c, cluster: {{server: '{server}'{more}}}}}], contexts: \
+            [{{name: a, context: {{cluster: c}}}}]}}"
     );
-    let settings = Settings { kubeconfig: Some(kubeconfig.into()), delete_unreachable: true, ..Settings::default() };
+    let settings =
+        Settings { kubeconfig: Some(kubeconfig.into()), delete_unreachable: true, ..Settings::default() };
     let session = Session::new(settings);
     let request = http::Request::get("/api/v1/namespaces/default").body(kube::client::Body::empty()).unwrap();
     let error = session.client().await.unwrap().send(request).await.unwrap_err();
@@ -45,8 +48,10 @@ async fn a_server_is_given_up_only_where_no_connection_comes_about() {
 async fn a_listener_that_is_no_api_server_is_not_given_up() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (closes, served) =
-        (tokio::spawn(async move { while listener.accept().await.is_ok() {} }), asked(&format!("https://{address}"), "").await);
+    let (closes, served) = (
+        tokio::spawn(async move { while listener.accept().await.is_ok() {} }),
+        asked(&format!("https://{address}"), "").await,
+    );
     assert_eq!(served.1.reach(), Reach::Busy, "{}", served.1);
     assert!(!served.0.is_given_up().await);
     closes.abort();
@@ -55,10 +60,14 @@ async fn a_listener_that_is_no_api_server_is_not_given_up() {
 #[tokio::test]
 async fn a_kubeconfig_that_comes_later_is_used() {
     let path = std::env::temp_dir().join(format!("kubeconfig-{}", std::process::id()));
-    let session = Session::new(Settings { kubeconfig: Some(path.to_string_lossy().into_owned().into()), ..Settings::default() });
+    let session = Session::new(Settings {
+        kubeconfig: Some(path.to_string_lossy().into_owned().into()),
+        ..Settings::default()
+    });
     assert!(matches!(session.client().await, Err(Error::Kubeconfig { .. })));
     assert_eq!(session.default_namespace(), "default");
-    let contents = "{current-context: a, clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}], contexts: [{name: a, context: {cluster: c}}]}";
+    let contents = "{current-context: a, clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}], \
+        contexts: [{name: a, context: {cluster: c}}]}";
     std::fs::write(&path, contents).unwrap();
     let client = session.client().await;
     std::fs::remove_file(&path).unwrap();
@@ -81,7 +90,8 @@ fn with_plugin(script: &str) -> Session {
         "current-context": "a", "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
         "contexts": [{"name": "a", "context": {"cluster": "c", "user": "u"}}],
         "users": [{"name": "u", "user": {"exec": {
-            "apiVersion": "client.authentication.k8s.io/v1", "command": "/bin/sh", "args": ["-c", script], "interactiveMode": "Never",
+            "apiVersion": "client.authentication.k8s.io/v1", "command": "/bin/sh", "args": ["-c", script],
+                "interactiveMode": "Never",
             "env": [{"name": "GIVEN", "value": "hunter2"}]}}}],
     });
     Session::new(Settings { kubeconfig: Some(kubeconfig.to_string().into()), ..Settings::default() })
@@ -103,8 +113,10 @@ async fn a_plugin_that_hangs_ends_with_the_deadline_and_is_named_also_by_those_t
 #[tokio::test]
 async fn a_call_ends_with_its_deadline_while_a_plugin_hangs() {
     let session = with_plugin("sleep 600");
-    let api = session.api(&crate::kubernetes::fake::context().0).until(Instant::now() + Duration::from_millis(300));
-    let namespace = crate::kubernetes::meta::ObjectRef::global(crate::kubernetes::meta::Kind::Namespace, "default");
+    let api =
+        session.api(&crate::kubernetes::fake::context().0).until(Instant::now() + Duration::from_millis(300));
+    let namespace =
+        crate::kubernetes::meta::ObjectRef::global(crate::kubernetes::meta::Kind::Namespace, "default");
     let error = crate::kubernetes::objects::fetch(&api, &namespace).await.unwrap_err();
     assert!(error.to_string().contains("did not end within"), "{error}");
 }
@@ -119,8 +131,10 @@ async fn a_renewal_that_fails_is_tried_again_where_the_first_one_was_good() {
         if was_reached {
             session.note_reached();
         }
-        let api = session.api(&crate::kubernetes::fake::context().0).until(Instant::now() + Duration::from_secs(2));
-        let namespace = crate::kubernetes::meta::ObjectRef::global(crate::kubernetes::meta::Kind::Namespace, "default");
+        let api =
+            session.api(&crate::kubernetes::fake::context().0).until(Instant::now() + Duration::from_secs(2));
+        let namespace =
+            crate::kubernetes::meta::ObjectRef::global(crate::kubernetes::meta::Kind::Namespace, "default");
         let error = crate::kubernetes::objects::fetch(&api, &namespace).await.unwrap_err();
         assert_eq!(error.reach(), reach, "nobody listens there, but with credentials it is asked: {error}");
         std::fs::remove_file(&flag).unwrap();
@@ -129,7 +143,9 @@ async fn a_renewal_that_fails_is_tried_again_where_the_first_one_was_good() {
 
 #[tokio::test]
 async fn a_plugin_that_fails_is_named_and_nothing_that_it_printed_is_repeated() {
-    for (script, part) in [("echo $GIVEN; exit 3", "ended with exit status: 3"), ("echo $GIVEN", "no ExecCredential")] {
+    for (script, part) in
+        [("echo $GIVEN; exit 3", "ended with exit status: 3"), ("echo $GIVEN", "no ExecCredential")]
+    {
         let error = with_plugin(script).client().await.err().expect("no credentials");
         let told = error.to_string();
         assert!(told.contains("`/bin/sh` of the kubeconfig") && told.contains(part), "{told}");
@@ -140,7 +156,8 @@ async fn a_plugin_that_fails_is_named_and_nothing_that_it_printed_is_repeated() 
 #[tokio::test]
 async fn credentials_of_a_plugin_are_kept_until_they_are_about_to_end() {
     let counter = std::env::temp_dir().join(format!("plugin-runs-{}", std::process::id()));
-    let credential = |status: serde_json::Value| json!({"kind": "ExecCredential", "status": status}).to_string();
+    let credential =
+        |status: serde_json::Value| json!({"kind": "ExecCredential", "status": status}).to_string();
     for (status, runs) in [
         (json!({"token": "t"}), 1),
         (json!({"token": "t", "expirationTimestamp": "2999-01-01T00:00:00Z"}), 1),

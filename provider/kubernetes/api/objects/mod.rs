@@ -1,4 +1,5 @@
-//! EFFECT: reading and writing objects: each function is one HTTP request, but where a person's edit is in the way.
+//! EFFECT: reading and writing objects: each function is one HTTP request, but where a person's edit is in
+//! the way.
 
 mod ports;
 
@@ -18,7 +19,8 @@ pub struct Write {
     pub dry_run: bool,
     /// Take over fields that another manager owns.
     pub force: bool,
-    /// Take over fields that were written otherwise than by an apply: of an object that somebody else has made by hand or with Helm.
+    /// Take over fields that were written otherwise than by an apply: of an object that somebody else has
+    /// made by hand or with Helm.
     pub adopt: bool,
 }
 
@@ -39,7 +41,8 @@ const JSON: &str = "application/json";
 /// Objects per page of a list.
 const PAGE_OBJECTS: u32 = 500;
 
-/// How much of a log is read from its end: the error of a server that can't start has a long stack trace behind it.
+/// How much of a log is read from its end: the error of a server that can't start has a long stack trace
+/// behind it.
 const LOG_LINES: u32 = 100;
 const LOG_BYTES: u32 = 64 * 1024;
 
@@ -62,27 +65,33 @@ pub async fn find(api: &Api, object: &ObjectRef) -> Result<Option<Value>, Error>
     }
 }
 
-/// Makes the object that a manifest describes, unless one of its name is there: then it fails with [`Error::AlreadyExists`]
-/// and changes nothing. Of two that make the same object at the same time one succeeds.
+/// Makes the object that a manifest describes, unless one of its name is there: then it fails with
+/// [`Error::AlreadyExists`] and changes nothing. Of two that make the same object at the same time one
+/// succeeds.
 pub async fn create(api: &Api, manifest: &Value) -> Result<Value, Error> {
-    let object = ObjectRef::of(manifest).ok_or_else(|| Error::malformed("the manifest names no object of a known kind"))?;
+    let object = ObjectRef::of(manifest)
+        .ok_or_else(|| Error::malformed("the manifest names no object of a known kind"))?;
     path(&object)?;
-    let target =
-        format!("{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict", object.kind.collection_path(object.namespace.as_deref()));
+    let target = format!(
+        "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict",
+        object.kind.collection_path(object.namespace.as_deref())
+    );
     let form = Form { body: Some((JSON, manifest)), ..Form::default() };
     send(api, &Subject::object(Verb::Create, &object), &request(Method::POST, &target, form)?).await
 }
 
-/// Creates or updates the object that a manifest describes, by server-side apply: only the fields in the manifest become ours,
-/// and fields that the definition does not know are refused. With a `metadata.uid` only the object that has it is changed and
-/// nothing is made: else it fails with [`Error::NotTheOne`]. Fields that somebody changed by hand with kubectl are taken back, a Service's
-/// ports too.
-/// Returns the object as the server has it now.
+/// Creates or updates the object that a manifest describes, by server-side apply: only the fields in the
+/// manifest become ours, and fields that the definition does not know are refused. With a `metadata.uid` only
+/// the object that has it is changed and nothing is made: else it fails with [`Error::NotTheOne`]. Fields
+/// that somebody changed by hand with kubectl are taken back, a Service's ports too. Returns the object as
+/// the server has it now.
 pub async fn apply(api: &Api, manifest: &Value, write: Write) -> Result<Value, Error> {
-    let object = ObjectRef::of(manifest).ok_or_else(|| Error::malformed("the manifest names no object of a known kind"))?;
+    let object = ObjectRef::of(manifest)
+        .ok_or_else(|| Error::malformed("the manifest names no object of a known kind"))?;
     let subject = Subject::object(Verb::Apply, &object);
     let mut applied = patch(api, &subject, &object, manifest, write).await;
-    if matches!(&applied, Err(Error::Conflict { conflicts, .. }) if conflicts.iter().all(|conflict| is_edit(conflict) || write.adopt && !conflict.applies))
+    if matches!(&applied, Err(Error::Conflict { conflicts,
+        .. }) if conflicts.iter().all(|conflict| is_edit(conflict) || write.adopt && !conflict.applies))
     {
         applied = patch(api, &subject, &object, manifest, Write { force: true, ..write }).await;
     }
@@ -93,7 +102,9 @@ pub async fn apply(api: &Api, manifest: &Value, write: Write) -> Result<Value, E
         }
         Err(error @ Error::Invalid { .. }) if object.kind == Kind::Service => {
             let live = fetch(api, &object).await?;
-            let Some(removal) = live.as_ref().and_then(|live| ports::without_edited(manifest, live)) else { return Err(error) };
+            let Some(removal) = live.as_ref().and_then(|live| ports::without_edited(manifest, live)) else {
+                return Err(error);
+            };
             if write.dry_run {
                 return Ok(manifest.clone());
             }
@@ -101,22 +112,27 @@ pub async fn apply(api: &Api, manifest: &Value, write: Write) -> Result<Value, E
             // What else was edited is taken back, too; whoever applies it was told already.
             patch(api, &subject, &object, manifest, Write { force: true, ..write }).await
         }
-        Err(Error::UnknownFields { object: name, fields, .. }) => {
-            Err(Error::UnknownFields { object: name, fields, installed: installed_version(api, object.kind).await })
-        }
+        Err(Error::UnknownFields { object: name, fields, .. }) => Err(Error::UnknownFields {
+            object: name,
+            fields,
+            installed: installed_version(api, object.kind).await,
+        }),
         result => result,
     }
 }
 
-/// Makes nobody the owner of what others have written of an object without an apply, so that what is not written any more goes. The
-/// operator keeps its own, and so does who applies the object, unless told to `force` it. Gives the names of those that lost something; `None` when this provider applies the object already, and
-/// nobody did.
+/// Makes nobody the owner of what others have written of an object without an apply, so that what is not
+/// written any more goes. The operator keeps its own, and so does who applies the object, unless told to
+/// `force` it. Gives the names of those that lost something; `None` when this provider applies the object
+/// already, and nobody did.
 pub async fn disown(api: &Api, object: &ObjectRef, force: bool) -> Result<Option<Vec<String>>, Error> {
     let Some(live) = fetch(api, object).await? else { return Ok(None) };
     let entries = live["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
-    let (dropped, mut kept): (Vec<Value>, Vec<Value>) = entries.into_iter().partition(|entry| is_foreign(entry, force));
+    let (dropped, mut kept): (Vec<Value>, Vec<Value>) =
+        entries.into_iter().partition(|entry| is_foreign(entry, force));
     if dropped.is_empty() {
-        let is_applied = kept.iter().any(|entry| entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply");
+        let is_applied =
+            kept.iter().any(|entry| entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply");
         return Ok((!is_applied).then(Vec::new));
     }
     // An empty list would leave all as it is.
@@ -124,18 +140,26 @@ pub async fn disown(api: &Api, object: &ObjectRef, force: bool) -> Result<Option
         kept.push(json!({}));
     }
     let version = &live["metadata"]["resourceVersion"];
-    merge(api, object, &json!({"metadata": {"uid": uid(&live), "resourceVersion": version, "managedFields": kept}})).await?;
-    let mut names: Vec<_> = dropped.iter().filter_map(|entry| entry["manager"].as_str().map(str::to_owned)).collect();
+    merge(
+        api,
+        object,
+        &json!({"metadata": {"uid": uid(&live), "resourceVersion": version, "managedFields": kept}}),
+    )
+    .await?;
+    let mut names: Vec<_> =
+        dropped.iter().filter_map(|entry| entry["manager"].as_str().map(str::to_owned)).collect();
     names.dedup();
     Ok(Some(names))
 }
 
-/// Whether an entry of `managedFields` is of somebody else's, who wrote what we are to write; by an apply only where that counts, too.
+/// Whether an entry of `managedFields` is of somebody else's, who wrote what we are to write; by an apply
+/// only where that counts, too.
 fn is_foreign(entry: &Value, by_apply: bool) -> bool {
     const OPERATOR: &str = "clickhouse-operator";
     let manager = entry["manager"].as_str().unwrap_or_default();
     let fields = &entry["fieldsV1"];
-    let of_ours = ["f:labels", "f:annotations"].into_iter().any(|field| !fields["f:metadata"][field].is_null());
+    let of_ours =
+        ["f:labels", "f:annotations"].into_iter().any(|field| !fields["f:metadata"][field].is_null());
     (by_apply || entry["operation"] != "Apply")
         && entry["subresource"].as_str().is_none_or(str::is_empty)
         && manager != FIELD_MANAGER
@@ -143,15 +167,17 @@ fn is_foreign(entry: &Value, by_apply: bool) -> bool {
         && (of_ours || !fields["f:spec"].is_null())
 }
 
-/// Whether a conflict is about single fields that were changed by hand, or by a merge patch of ours: nobody claims them as a part of
-/// a manifest, as Argo CD, another stack or `kubectl apply` does.
+/// Whether a conflict is about single fields that were changed by hand, or by a merge patch of ours: nobody
+/// claims them as a part of a manifest, as Argo CD, another stack or `kubectl apply` does.
 fn is_edit(conflict: &FieldConflict) -> bool {
     let manager = conflict.manager.as_str();
-    let by_hand = (manager == "kubectl" || manager.starts_with("kubectl-")) && manager != "kubectl-client-side-apply";
+    let by_hand =
+        (manager == "kubectl" || manager.starts_with("kubectl-")) && manager != "kubectl-client-side-apply";
     manager == FIELD_MANAGER || by_hand && !conflict.applies
 }
 
-/// Whether an apply with a uid failed since no object has that: there is none (a conflict without fields), or another one.
+/// Whether an apply with a uid failed since no object has that: there is none (a conflict without fields), or
+/// another one.
 fn is_about_uid(error: &Error) -> bool {
     match error {
         Error::Outdated { .. } => true,
@@ -160,9 +186,19 @@ fn is_about_uid(error: &Error) -> bool {
     }
 }
 
-async fn patch(api: &Api, subject: &Subject, object: &ObjectRef, manifest: &Value, write: Write) -> Result<Value, Error> {
+async fn patch(
+    api: &Api,
+    subject: &Subject,
+    object: &ObjectRef,
+    manifest: &Value,
+    write: Write,
+) -> Result<Value, Error> {
     let dry_run = if write.dry_run { "&dryRun=All" } else { "" };
-    let target = format!("{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&force={}{dry_run}", path(object)?, write.force);
+    let target = format!(
+        "{}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict&force={}{dry_run}",
+        path(object)?,
+        write.force
+    );
     let form = Form { body: Some(("application/apply-patch+yaml", manifest)), ..Form::default() };
     send(api, subject, &request(Method::PATCH, &target, form)?).await
 }
@@ -179,7 +215,11 @@ async fn change(api: &Api, object: &ObjectRef, media_type: &str, patch: &Value) 
 }
 
 /// Deletes an object. With a `uid`, only the object that has it.
-pub async fn delete(api: &Api, object: &ObjectRef, uid_of_ours: Option<&str>) -> Result<DeleteOutcome, Error> {
+pub async fn delete(
+    api: &Api,
+    object: &ObjectRef,
+    uid_of_ours: Option<&str>,
+) -> Result<DeleteOutcome, Error> {
     let subject = Subject::object(Verb::Delete, object);
     let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
     if let Some(uid) = uid_of_ours {
@@ -189,21 +229,30 @@ pub async fn delete(api: &Api, object: &ObjectRef, uid_of_ours: Option<&str>) ->
     match send(api, &subject, &request(Method::DELETE, &path(object)?, form)?).await {
         Ok(left) if is_held(&left) => Ok(DeleteOutcome::Deleting(left)),
         // The answer is the object itself also when nothing holds it back any more.
-        Ok(_) | Err(Error::NotFound { .. } | Error::NamespaceMissing { .. } | Error::CrdMissing { .. }) => Ok(DeleteOutcome::Gone),
+        Ok(_) | Err(Error::NotFound { .. } | Error::NamespaceMissing { .. } | Error::CrdMissing { .. }) => {
+            Ok(DeleteOutcome::Gone)
+        }
         // A namespace that is being emptied already answers the same as one of another uid.
-        Err(Error::Outdated { .. }) if uid_of_ours.is_some() && object.kind == Kind::Namespace => Ok(match fetch(api, object).await? {
-            None => DeleteOutcome::Gone,
-            Some(found) if uid(&found) == uid_of_ours => DeleteOutcome::Deleting(found),
-            Some(_) => DeleteOutcome::NotOurs,
-        }),
+        Err(Error::Outdated { .. }) if uid_of_ours.is_some() && object.kind == Kind::Namespace => {
+            Ok(match fetch(api, object).await? {
+                None => DeleteOutcome::Gone,
+                Some(found) if uid(&found) == uid_of_ours => DeleteOutcome::Deleting(found),
+                Some(_) => DeleteOutcome::NotOurs,
+            })
+        }
         Err(Error::Outdated { .. }) if uid_of_ours.is_some() => Ok(DeleteOutcome::NotOurs),
         Err(error) => Err(error),
     }
 }
 
-/// The names of the objects of a kind that a label selector matches (an empty one matches all), in a namespace or in all.
-/// A page of 500 is one request. An absent definition of the kind is an error.
-pub async fn list_names(api: &Api, kind: Kind, namespace: Option<&str>, selector: &str) -> Result<Vec<ObjectRef>, Error> {
+/// The names of the objects of a kind that a label selector matches (an empty one matches all), in a
+/// namespace or in all. A page of 500 is one request. An absent definition of the kind is an error.
+pub async fn list_names(
+    api: &Api,
+    kind: Kind,
+    namespace: Option<&str>,
+    selector: &str,
+) -> Result<Vec<ObjectRef>, Error> {
     let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
     list_as(api, kind, namespace, selector, accept, |item| {
         let text = |field: &str| item["metadata"][field].as_str().map(str::to_owned);
@@ -212,7 +261,8 @@ pub async fn list_names(api: &Api, kind: Kind, namespace: Option<&str>, selector
     .await
 }
 
-/// The objects of a kind that a label selector matches, what `read` makes of each, in a namespace or in all. A page of 500 is one request.
+/// The objects of a kind that a label selector matches, what `read` makes of each, in a namespace or in all.
+/// A page of 500 is one request.
 pub async fn list<T>(
     api: &Api,
     kind: Kind,
@@ -239,7 +289,11 @@ async fn list_as<T>(
     let mut found = Vec::new();
     let mut next = String::new();
     loop {
-        let target = format!("{}?limit={PAGE_OBJECTS}&labelSelector={}&continue={next}", kind.collection_path(namespace), escape(selector));
+        let target = format!(
+            "{}?limit={PAGE_OBJECTS}&labelSelector={}&continue={next}",
+            kind.collection_path(namespace),
+            escape(selector)
+        );
         let page = send(api, &subject, &request(Method::GET, &target, form)?).await?;
         found.extend(page["items"].as_array().into_iter().flatten().filter_map(&read));
         match page["metadata"]["continue"].as_str() {
@@ -249,14 +303,15 @@ async fn list_as<T>(
     }
 }
 
-/// Reads what stands at any path of the API, in the form that `accept` asks for. `about` is what a failure names.
+/// Reads what stands at any path of the API, in the form that `accept` asks for. `about` is what a failure
+/// names.
 pub(crate) async fn look(api: &Api, about: &ObjectRef, path: &str, accept: &str) -> Result<Value, Error> {
     let form = Form { accept: Some(accept), body: None };
     send(api, &Subject::object(Verb::List, about), &request(Method::GET, path, form)?).await
 }
 
-/// The version that the installed definition of an operator's kind is labelled with; `None` when it is not there, not labelled, or
-/// may not be read.
+/// The version that the installed definition of an operator's kind is labelled with; `None` when it is not
+/// there, not labelled, or may not be read.
 pub async fn installed_version(api: &Api, kind: Kind) -> Option<String> {
     let definition = ObjectRef::global(Kind::CustomResourceDefinition, kind.qualified());
     let found = fetch(api, &definition).await.ok()??;
@@ -264,11 +319,16 @@ pub async fn installed_version(api: &Api, kind: Kind) -> Option<String> {
     Some(labels.get(format!("{}/chop", kind.group()))?.as_str()?.to_owned())
 }
 
-/// The end of what a container has written, or had written before it ended; `None` when that can't be had just now, or may not be
-/// read. Tried once.
+/// The end of what a container has written, or had written before it ended; `None` when that can't be had
+/// just now, or may not be read. Tried once.
 pub async fn end_of_log(api: &Api, pod: &ObjectRef, container: &str) -> Option<String> {
-    let target = format!("{}/log?container={}&tailLines={LOG_LINES}&limitBytes={LOG_BYTES}", path(pod).ok()?, escape(container));
-    send_once(api, &Subject::object(Verb::Get, pod), &request(Method::GET, &target, Form::default()).ok()?).await
+    let target = format!(
+        "{}/log?container={}&tailLines={LOG_LINES}&limitBytes={LOG_BYTES}",
+        path(pod).ok()?,
+        escape(container)
+    );
+    send_once(api, &Subject::object(Verb::Get, pod), &request(Method::GET, &target, Form::default()).ok()?)
+        .await
 }
 
 /// Whether anything keeps a deleted object: a finalizer, or a grace period that runs.
@@ -282,7 +342,9 @@ fn is_held(object: &Value) -> bool {
 
 /// Whether a name stays in its place, in a path and in a label selector, whatever it is the name of.
 pub(crate) fn is_plain(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':'))
+    !name.is_empty()
+        && !name.starts_with('.')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':'))
 }
 
 /// The object's path. Names come from users: one that would lead elsewhere is refused.

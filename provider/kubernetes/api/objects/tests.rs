@@ -6,7 +6,8 @@ use super::*;
 use crate::kubernetes::fake::{Fake, Manager, Reply, context};
 
 fn secret() -> Value {
-    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "prod"}, "stringData": {"password": "hunter2"}})
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "prod"},
+        "stringData": {"password": "hunter2"}})
 }
 
 fn object() -> ObjectRef {
@@ -28,7 +29,10 @@ async fn an_apply_is_one_strict_server_side_patch() {
     assert_eq!(written, secret());
     let seen = fake.requests();
     assert_eq!(seen.len(), 1);
-    assert_eq!((seen[0].method.as_str(), seen[0].path.as_str()), ("PATCH", "/api/v1/namespaces/prod/secrets/db"));
+    assert_eq!(
+        (seen[0].method.as_str(), seen[0].path.as_str()),
+        ("PATCH", "/api/v1/namespaces/prod/secrets/db")
+    );
     for part in ["fieldManager=pulumi-clickhouse", "fieldValidation=Strict", "force=false", "dryRun=All"] {
         assert!(seen[0].query.contains(part), "{}", seen[0].query);
     }
@@ -51,20 +55,39 @@ async fn a_name_never_leads_to_another_path() {
     let fake = Fake::new();
     let api = fake.session().api(&context().0);
     for name in ["..", "a/b", "a?b", "", "a b"] {
-        assert!(matches!(fetch(&api, &ObjectRef::new(Kind::Secret, "prod", name)).await, Err(Error::Invalid { .. })), "{name}");
-        assert!(matches!(list_names(&api, Kind::Secret, Some(name), "").await, Err(Error::Invalid { .. })), "{name}");
+        assert!(
+            matches!(
+                fetch(&api, &ObjectRef::new(Kind::Secret, "prod", name)).await,
+                Err(Error::Invalid { .. })
+            ),
+            "{name}"
+        );
+        assert!(
+            matches!(list_names(&api, Kind::Secret, Some(name), "").await, Err(Error::Invalid { .. })),
+            "{name}"
+        );
     }
     assert!(fake.requests().is_empty());
 }
 
 #[tokio::test]
 async fn a_delete_names_its_object_by_uid_and_tells_what_came_of_it() {
-    let held = || json!({"kind": "Secret", "metadata": {"uid": "u1", "finalizers": ["x/y"], "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    let held = || {
+        json!({"kind": "Secret", "metadata": {"uid": "u1", "finalizers": ["x/y"],
+        "deletionTimestamp": "2026-01-01T00:00:00Z"}})
+    };
     let cases: Vec<(Reply, DeleteOutcome)> = vec![
         (Reply::Json(200, json!({"kind": "Status", "status": "Success"})), DeleteOutcome::Gone),
         (Reply::Json(200, held()), DeleteOutcome::Deleting(held())),
         (Reply::status(404, "NotFound", "secrets \"db\" not found"), DeleteOutcome::Gone),
-        (Reply::status(409, "Conflict", "Precondition failed: UID in precondition: u1, UID in object meta: u2"), DeleteOutcome::NotOurs),
+        (
+            Reply::status(
+                409,
+                "Conflict",
+                "Precondition failed: UID in precondition: u1, UID in object meta: u2",
+            ),
+            DeleteOutcome::NotOurs,
+        ),
     ];
     for (reply, expected) in cases {
         let fake = Fake::scripted(move |_| reply.clone());
@@ -75,12 +98,19 @@ async fn a_delete_names_its_object_by_uid_and_tells_what_came_of_it() {
 
 #[tokio::test]
 async fn a_namespace_that_is_being_emptied_is_still_the_one() {
-    let found = |uid: &str| json!({"kind": "Namespace", "metadata": {"uid": uid, "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    let found = |uid: &str| {
+        json!({"kind": "Namespace", "metadata": {"uid": uid,
+        "deletionTimestamp": "2026-01-01T00:00:00Z"}})
+    };
     let object = ObjectRef::global(Kind::Namespace, "prod");
     for (uid, expected) in [("u1", DeleteOutcome::Deleting(found("u1"))), ("u2", DeleteOutcome::NotOurs)] {
         let fake = Fake::scripted(move |seen| match seen.method.as_str() {
             "GET" => Reply::Json(200, found(uid)),
-            _ => Reply::status(409, "Conflict", "The system is ensuring all content is removed from this namespace."),
+            _ => Reply::status(
+                409,
+                "Conflict",
+                "The system is ensuring all content is removed from this namespace.",
+            ),
         });
         assert_eq!(delete(&fake.session().api(&context().0), &object, Some("u1")).await, Ok(expected));
     }
@@ -150,7 +180,10 @@ async fn credentials_that_ran_out_are_renewed_once() {
     let fake = answering([unauthorized()]);
     assert!(fetch(&fake.session().api(&context().0), &object()).await.is_ok());
     let fake = answering([unauthorized(), unauthorized()]);
-    assert!(matches!(fetch(&fake.session().api(&context().0), &object()).await, Err(Error::Unauthorized { .. })));
+    assert!(matches!(
+        fetch(&fake.session().api(&context().0), &object()).await,
+        Err(Error::Unauthorized { .. })
+    ));
     assert_eq!(fake.requests().len(), 2);
 }
 
@@ -169,9 +202,13 @@ async fn an_unknown_field_is_told_with_the_installed_version() {
         "PATCH" => Reply::status(400, "BadRequest", "strict decoding error: unknown field \"spec.suspend\""),
         _ => Reply::Json(200, json!({"metadata": {"labels": {"clickhouse.altinity.com/chop": "0.23.7"}}})),
     });
-    let manifest = json!({"apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallation", "metadata": {"name": "db", "namespace": "prod"}});
+    let manifest = json!({"apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallation",
+        "metadata": {"name": "db", "namespace": "prod"}});
     let error = apply(&fake.session().api(&context().0), &manifest, Write::default()).await.unwrap_err();
-    assert!(matches!(&error, Error::UnknownFields { installed: Some(version), .. } if version == "0.23.7"), "{error:?}");
+    assert!(
+        matches!(&error, Error::UnknownFields { installed: Some(version), .. } if version == "0.23.7"),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -193,7 +230,11 @@ async fn a_merge_patch_of_ours_or_an_edit_by_kubectl_is_no_conflict_and_another_
         ("helm", false, false),
     ] {
         let fake = edited(&Manager::new(manager, applies));
-        assert_eq!(apply(&fake.session().api(&context().0), &secret(), Write::default()).await.is_ok(), taken_over, "{manager}");
+        assert_eq!(
+            apply(&fake.session().api(&context().0), &secret(), Write::default()).await.is_ok(),
+            taken_over,
+            "{manager}"
+        );
     }
     let cause = json!({"reason": "FieldManagerConflict", "field": ".spec.replicas",
         "message": "conflict with \"kubectl\" with subresource \"scale\" using v1"});
@@ -217,11 +258,25 @@ async fn an_apply_with_a_uid_makes_nothing_and_changes_no_other_object() {
 async fn names_are_listed_page_by_page() {
     let fake = Fake::scripted(|seen| {
         let (name, next) = if seen.query.ends_with("continue=") { ("a", "t/1") } else { ("b", "") };
-        Reply::Json(200, json!({"items": [{"metadata": {"name": name, "namespace": "prod"}}], "metadata": {"continue": next}}))
+        Reply::Json(
+            200,
+            json!({"items": [{"metadata": {"name": name, "namespace": "prod"}}],
+                "metadata": {"continue": next}}),
+        )
     });
-    let names =
-        list_names(&fake.session().api(&context().0), Kind::PersistentVolumeClaim, Some("prod"), "app=chop,chi in (db)").await.unwrap();
+    let names = list_names(
+        &fake.session().api(&context().0),
+        Kind::PersistentVolumeClaim,
+        Some("prod"),
+        "app=chop,chi in (db)",
+    )
+    .await
+    .unwrap();
     assert_eq!(names.iter().map(|object| object.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
-    assert!(fake.requests()[0].query.contains("labelSelector=app%3Dchop%2Cchi%20in%20%28db%29"), "{}", fake.requests()[0].query);
+    assert!(
+        fake.requests()[0].query.contains("labelSelector=app%3Dchop%2Cchi%20in%20%28db%29"),
+        "{}",
+        fake.requests()[0].query
+    );
     assert!(fake.requests()[1].query.contains("continue=t%2F1"), "{}", fake.requests()[1].query);
 }

@@ -1,8 +1,8 @@
 //! One watch per kind, namespace and selector serves every wait of the process.
 //!
-//! A watch starts with its first subscriber and ends shortly after its last one left. It lists, then watches; lists again when the
-//! server has forgotten where it was; comes back with growing delays when the server goes away; and asks for new credentials when
-//! they ran out.
+//! A watch starts with its first subscriber and ends shortly after its last one left. It lists, then watches;
+//! lists again when the server has forgotten where it was; comes back with growing delays when the server
+//! goes away; and asks for new credentials when they ran out.
 
 mod store;
 
@@ -48,7 +48,8 @@ pub(crate) enum Scope {
     OfInstallation(String),
     /// The children of the `ClickHouseKeeperInstallation` of this name.
     OfKeeper(String),
-    /// The one of this name, and nothing else is asked for: for kinds whose other objects are nobody's business.
+    /// The one of this name, and nothing else is asked for: for kinds whose other objects are nobody's
+    /// business.
     Only(String),
     /// All events that warn. Told of all; given by [`Subscription::about`].
     Warnings,
@@ -77,7 +78,11 @@ impl Scope {
     /// The group of objects that a subscriber is told about.
     fn group(&self) -> &str {
         match self {
-            Self::Name(name) | Self::Ours(name) | Self::Only(name) | Self::OfInstallation(name) | Self::OfKeeper(name) => name,
+            Self::Name(name)
+            | Self::Ours(name)
+            | Self::Only(name)
+            | Self::OfInstallation(name)
+            | Self::OfKeeper(name) => name,
             Self::Warnings | Self::All => EVERYBODY,
         }
     }
@@ -108,7 +113,12 @@ pub(crate) struct SharedWatches(Mutex<HashMap<Key, Arc<dyn Any + Send + Sync>>>)
 
 impl SharedWatches {
     /// Joins the watch of `kind` in `namespace` (`None` for kinds without one), or starts it.
-    pub(crate) fn subscribe<K>(session: &Session, kind: Kind, namespace: Option<&str>, scope: &Scope) -> Subscription<K>
+    pub(crate) fn subscribe<K>(
+        session: &Session,
+        kind: Kind,
+        namespace: Option<&str>,
+        scope: &Scope,
+    ) -> Subscription<K>
     where
         K: Watched + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
@@ -123,7 +133,8 @@ impl SharedWatches {
         let mut watches = locked(&shared.0);
         let known = watches.get(&key).and_then(|shared| Arc::clone(shared).downcast::<Shared<K>>().ok());
         let shared = known.unwrap_or_else(|| {
-            let shared = Arc::new(Shared { store: Mutex::new(Store::default()), subscribers: watch::Sender::new(0) });
+            let shared =
+                Arc::new(Shared { store: Mutex::new(Store::default()), subscribers: watch::Sender::new(0) });
             watches.insert(key.clone(), shared.clone());
             tokio::spawn(run(session.clone(), key, scope.clone(), shared.clone()));
             shared
@@ -156,25 +167,38 @@ impl<K: Watched> Subscription<K> {
         self.changed.mark_unchanged();
         let store = locked(&self.shared.store);
         let objects = store.groups.get(&self.group).map(|group| group.objects.values().cloned().collect());
-        Snapshot { objects: objects.unwrap_or_default(), listed: store.listed, revision: store.revision, trouble: store.trouble.clone() }
+        Snapshot {
+            objects: objects.unwrap_or_default(),
+            listed: store.listed,
+            revision: store.revision,
+            trouble: store.trouble.clone(),
+        }
     }
 
     /// Of a watch of warnings: those about the objects of these names.
     pub(crate) fn about<'a>(&mut self, names: impl Iterator<Item = &'a str>) -> Vec<Arc<K>> {
         self.changed.mark_unchanged();
         let store = locked(&self.shared.store);
-        names.filter_map(|name| store.groups.get(name)).flat_map(|group| group.objects.values().cloned()).collect()
+        names
+            .filter_map(|name| store.groups.get(name))
+            .flat_map(|group| group.objects.values().cloned())
+            .collect()
     }
 
     /// Whether the watch, which may be shared with others, knows any such object.
     pub(crate) fn any(&self, is_such: impl Fn(&K) -> bool) -> bool {
-        locked(&self.shared.store).groups.values().flat_map(|group| group.objects.values()).any(|object| is_such(object))
+        locked(&self.shared.store)
+            .groups
+            .values()
+            .flat_map(|group| group.objects.values())
+            .any(|object| is_such(object))
     }
 
     /// Comes back when something changed since the last snapshot.
     pub(crate) async fn changed(&mut self) {
         if self.changed.changed().await.is_err() {
-            // The group is kept as long as it has a receiver, so this can't be; but it must not become a busy loop.
+            // The group is kept as long as it has a receiver, so this can't be; but it must not become a busy
+            // loop.
             futures::future::pending::<()>().await;
         }
     }
@@ -225,9 +249,15 @@ async fn left_alone<K>(session: &Session, key: &Key, shared: &Shared<K>) {
     }
 }
 
-/// Lists and watches until something goes wrong, and gives that. Whoever goes on lists again, by which it is known that the server is
-/// back even when nothing has changed there.
-async fn follow<K>(session: &Session, key: &Key, scope: &Scope, shared: &Shared<K>, backoff: &mut Backoff) -> Error
+/// Lists and watches until something goes wrong, and gives that. Whoever goes on lists again, by which it is
+/// known that the server is back even when nothing has changed there.
+async fn follow<K>(
+    session: &Session,
+    key: &Key,
+    scope: &Scope,
+    shared: &Shared<K>,
+    backoff: &mut Backoff,
+) -> Error
 where
     K: Watched + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
@@ -276,14 +306,16 @@ where
 fn trouble(subject: &Subject, session: &Session, error: &watcher::Error) -> Option<Error> {
     let server = session.server();
     match error {
-        watcher::Error::InitialListFailed(cause) | watcher::Error::WatchStartFailed(cause) | watcher::Error::WatchFailed(cause) => {
-            match cause {
-                kube::Error::Api(status) if status.code == 410 => None,
-                cause => Some(Error::from_kube(subject, server.as_deref(), cause)),
-            }
-        }
+        watcher::Error::InitialListFailed(cause)
+        | watcher::Error::WatchStartFailed(cause)
+        | watcher::Error::WatchFailed(cause) => match cause {
+            kube::Error::Api(status) if status.code == 410 => None,
+            cause => Some(Error::from_kube(subject, server.as_deref(), cause)),
+        },
         watcher::Error::WatchError(status) if status.code == 410 => None,
-        watcher::Error::WatchError(status) => Some(Error::from_kube(subject, server.as_deref(), &kube::Error::Api(status.clone()))),
+        watcher::Error::WatchError(status) => {
+            Some(Error::from_kube(subject, server.as_deref(), &kube::Error::Api(status.clone())))
+        }
         watcher::Error::NoResourceVersion => None,
     }
 }

@@ -33,7 +33,9 @@ pub(super) struct Group<K> {
 
 impl<K: Watched> Store<K> {
     pub(super) fn group(&mut self, name: &str) -> &mut Group<K> {
-        self.groups.entry(name.to_owned()).or_insert_with(|| Group { objects: BTreeMap::new(), changed: watch::Sender::new(()) })
+        self.groups
+            .entry(name.to_owned())
+            .or_insert_with(|| Group { objects: BTreeMap::new(), changed: watch::Sender::new(()) })
     }
 
     pub(super) fn put(&mut self, scope: &Scope, object: K) {
@@ -112,9 +114,11 @@ impl<K: Watched> Snapshot<K> {
         self.objects.iter().find(|object| object.slim().name() == name).map(AsRef::as_ref)
     }
 
-    /// Whether this is at least as new as a write that ended at `since` and gave the object `revision`. Only then does an object's
-    /// absence say that it was deleted.
+    /// Whether this is at least as new as a write that ended at `since` and gave the object `revision`. Only
+    /// then does an object's absence say that it was deleted.
     pub(crate) fn is_newer_than(&self, since: Instant, revision: Option<u64>) -> bool {
-        self.listed.is_some_and(|listed| listed >= since || revision.is_some_and(|revision| self.revision >= revision))
+        self.listed.is_some_and(|listed| {
+            listed >= since || revision.is_some_and(|revision| self.revision >= revision)
+        })
     }
 }

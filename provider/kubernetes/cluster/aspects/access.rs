@@ -19,7 +19,8 @@ const DEFAULT_USER: &str = "default";
 pub(in super::super) const PASSWORD_KEY: &str = "password";
 
 /// From where the administrator may log in: the private ranges (RFC 1918, 6598 and 4193) and the host itself.
-const PRIVATE_NETWORKS: [&str; 7] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "127.0.0.1", "::1"];
+const PRIVATE_NETWORKS: [&str; 7] =
+    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "127.0.0.1", "::1"];
 
 /// The operator's own user.
 const OPERATOR: &str = "clickhouse_operator";
@@ -127,7 +128,9 @@ impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Given(_) => f.write_str("Given"),
-            Self::Existing { secret, key } => f.debug_struct("Existing").field("secret", secret).field("key", key).finish(),
+            Self::Existing { secret, key } => {
+                f.debug_struct("Existing").field("secret", secret).field("key", key).finish()
+            }
             Self::Foreign => f.write_str("Foreign"),
             Self::Generated { version } => f.debug_struct("Generated").field("version", version).finish(),
         }
@@ -164,15 +167,18 @@ impl Aspect for Access {
 
     fn check(check: &mut Checker<'_>) -> Self {
         let AccessArgs { admin, interserver_secret } = check.args().access.clone();
-        let AdminArgs { username, password, existing_secret, password_version, networks } = admin.unwrap_or_default();
+        let AdminArgs { username, password, existing_secret, password_version, networks } =
+            admin.unwrap_or_default();
         let username = username.unwrap_or_else(|| DEFAULT_USER.to_owned());
         check_username(check, &username);
         if username.len() > USERNAME {
-            let reason = format!("has {} characters, at most {USERNAME} are allowed: shorten it", username.len());
+            let reason =
+                format!("has {} characters, at most {USERNAME} are allowed: shorten it", username.len());
             check.fail_newly("admin.username".into(), reason);
         }
         if networks.as_ref().is_some_and(Vec::is_empty) {
-            let reason = "must name at least one address or range; leave it out for the private ranges, or write `127.0.0.1` to let in nobody from outside";
+            let reason = "must name at least one address or range; leave it out for the private ranges, or \
+                write `127.0.0.1` to let in nobody from outside";
             check.fail_newly("admin.networks".into(), reason);
         }
         let credential = credential(check, password, existing_secret, password_version);
@@ -183,22 +189,34 @@ impl Aspect for Access {
             }
             None if check.adopted().is_some() => None,
             None => {
-                let ranges = check.args().ingress.as_ref().and_then(|ingress| ingress.source_ranges.clone()).unwrap_or_default();
+                let ranges = check
+                    .args()
+                    .ingress
+                    .as_ref()
+                    .and_then(|ingress| ingress.source_ranges.clone())
+                    .unwrap_or_default();
                 Some(ranges.into_iter().chain(check.args().made_with().access.networks).collect())
             }
         };
         Self { username, credential, networks, interserver: Interserver::check(interserver_secret, check) }
     }
 
-    /// The administrator; and where that is not ClickHouse's user `default`, that one too, with the same password: left out, the
-    /// operator would let it in without any.
+    /// The administrator; and where that is not ClickHouse's user `default`, that one too, with the same
+    /// password: left out, the operator would let it in without any.
     fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
         let Self { username, credential, networks, interserver } = self;
         let Drafts { password_hash, installation, .. } = drafts;
-        let mut say = |user: &str, field: &str, value: Value| installation.users.insert(format!("{user}/{field}"), value);
-        let written = cluster.adopted.as_ref().and_then(|adopted| adopted.networks.get(&format!("{username}/{NETWORKS}")));
+        let mut say = |user: &str, field: &str, value: Value| {
+            installation.users.insert(format!("{user}/{field}"), value)
+        };
+        let written = cluster
+            .adopted
+            .as_ref()
+            .and_then(|adopted| adopted.networks.get(&format!("{username}/{NETWORKS}")));
         let is_same = |written: &&Value| networks.is_none() || addresses(written) == *networks;
-        if let Some(networks) = written.filter(is_same).cloned().or_else(|| networks.as_ref().map(|networks| json!(networks))) {
+        if let Some(networks) =
+            written.filter(is_same).cloned().or_else(|| networks.as_ref().map(|networks| json!(networks)))
+        {
             say(username, NETWORKS, networks);
         }
         if cluster.adopted.is_none() {
@@ -249,7 +267,8 @@ impl Interserver {
             (false, None) => Self::None,
             (true, None) => Self::Generated,
             (true, Some(secret)) => {
-                let (secret, key) = check.secret_key("interserverSecret.existingSecret", &secret, PASSWORD_KEY);
+                let (secret, key) =
+                    check.secret_key("interserverSecret.existingSecret", &secret, PASSWORD_KEY);
                 Self::Existing { secret, key }
             }
         }
@@ -263,7 +282,8 @@ impl InterserverArgs {
         if yes(&secret["auto"]).is_some() {
             live.adopted.as_ref().map(|_| Self { enabled: Some(true), existing_secret: None })
         } else if reference.is_object() {
-            let existing_secret = Some(SecretKey { name: text(&reference["name"]), key: text(&reference["key"]) });
+            let existing_secret =
+                Some(SecretKey { name: text(&reference["name"]), key: text(&reference["key"]) });
             Some(Self { enabled: None, existing_secret })
         } else if live.adopted.is_some() {
             None
@@ -279,8 +299,10 @@ fn check_username(check: &mut Checker<'_>, username: &str) {
     if username == OPERATOR {
         check.fail("admin.username", format!("`{OPERATOR}` is the operator's own user: choose another name"));
     } else if !sound {
-        let reason =
-            format!("`{username}` is not a valid user name: use letters, digits, `_`, `-` and `.`, beginning with a letter or `_`");
+        let reason = format!(
+            "`{username}` is not a valid user name: use letters, digits, `_`, `-` and `.`, beginning with a \
+                letter or `_`"
+        );
         check.fail("admin.username", reason);
     }
 }
@@ -302,13 +324,19 @@ fn credential(
                 check.fail("admin.password", "must not be empty; leave it out to have one generated");
             }
             if version.is_some() {
-                check.fail(VERSION, "generates a new password, but `admin.password` is given: remove one of them");
+                check.fail(
+                    VERSION,
+                    "generates a new password, but `admin.password` is given: remove one of them",
+                );
             }
             Credential::Given(password.into())
         }
         (None, Some(secret)) => {
             if version.is_some() {
-                check.fail(VERSION, "generates a new password, but `admin.existingSecret` holds it: remove one of them");
+                check.fail(
+                    VERSION,
+                    "generates a new password, but `admin.existingSecret` holds it: remove one of them",
+                );
             }
             let (secret, key) = check.secret_key("admin.existingSecret", &secret, PASSWORD_KEY);
             Credential::Existing { secret, key }
@@ -334,7 +362,9 @@ impl Source {
         let field = |name: &str| &users[format!("{}/{name}", administrator(users))];
         // Of a hash nobody knows what it is of, and it counts more than a password.
         let is_hashed = ["", "k8s_secret_", "k8s_secret_env_"].into_iter().any(|form| {
-            ["password_sha256_hex", "password_double_sha1_hex"].into_iter().any(|hash| !field(&format!("{form}{hash}")).is_null())
+            ["password_sha256_hex", "password_double_sha1_hex"]
+                .into_iter()
+                .any(|hash| !field(&format!("{form}{hash}")).is_null())
         });
         if is_hashed {
             return None;
@@ -343,39 +373,50 @@ impl Source {
         if let (Some(name), Some(key)) = (text(&reference["name"]), text(&reference["key"])) {
             return Some(Self::Secret(None, name, key));
         }
-        let path = ["k8s_secret_password", "k8s_secret_env_password"].into_iter().find_map(|name| field(name).as_str());
+        let path = ["k8s_secret_password", "k8s_secret_env_password"]
+            .into_iter()
+            .find_map(|name| field(name).as_str());
         if let Some(path) = path {
             let parts: Vec<_> = path.split('/').map(str::to_owned).collect();
             return match parts.as_slice() {
-                [namespace, name, key] => Some(Self::Secret(Some(namespace.clone()), name.clone(), key.clone())),
+                [namespace, name, key] => {
+                    Some(Self::Secret(Some(namespace.clone()), name.clone(), key.clone()))
+                }
                 [name, key] => Some(Self::Secret(None, name.clone(), key.clone())),
                 _ => None,
             };
         }
         let password = field("password");
         let password = text(password).or_else(|| password.as_number().map(ToString::to_string));
-        password.filter(|password| !password.is_empty() && password != "_removed_").map(|password| Self::Text(password.into()))
+        password
+            .filter(|password| !password.is_empty() && password != "_removed_")
+            .map(|password| Self::Text(password.into()))
     }
 }
 
 /// The networks of the administrator, by the field's key, where they are not written as inputs write them.
 pub(super) fn odd_networks(users: &Value) -> BTreeMap<String, Value> {
     let key = format!("{}/{NETWORKS}", administrator(users));
-    let written = users.get(&key).filter(|written| addresses(written).is_none_or(|networks| json!(networks) != **written)).cloned();
+    let written = users
+        .get(&key)
+        .filter(|written| addresses(written).is_none_or(|networks| json!(networks) != **written))
+        .cloned();
     written.map(|written| (key, written)).into_iter().collect()
 }
 
 /// The addresses and ranges in a user's networks; `None` where there is anything else, as a host's name.
 fn addresses(written: &Value) -> Option<Vec<String>> {
     let items = written.as_array().map_or_else(|| std::slice::from_ref(written), Vec::as_slice);
-    let said = items.iter().filter(|item| !item.is_null()).map(|item| text(item).filter(|item| is_range(item)));
+    let said =
+        items.iter().filter(|item| !item.is_null()).map(|item| text(item).filter(|item| is_range(item)));
     said.collect::<Option<Vec<_>>>().filter(|networks| !networks.is_empty())
 }
 
 /// The user that may manage users, else ClickHouse's `default`.
 fn administrator(users: &Value) -> String {
     let none = Map::new();
-    let managers = || users.as_object().unwrap_or(&none).keys().filter_map(|key| key.strip_suffix("/access_management"));
+    let managers =
+        || users.as_object().unwrap_or(&none).keys().filter_map(|key| key.strip_suffix("/access_management"));
     let admin = managers().find(|user| *user == DEFAULT_USER).or_else(|| managers().next());
     admin.unwrap_or(DEFAULT_USER).to_owned()
 }

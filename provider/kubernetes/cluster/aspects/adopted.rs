@@ -1,5 +1,5 @@
-//! A cluster that somebody else made: how its objects are written. Nothing is written into them but what inputs say, in the templates that
-//! are there.
+//! A cluster that somebody else made: how its objects are written. Nothing is written into them but what
+//! inputs say, in the templates that are there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,7 +74,12 @@ pub(super) struct ClaimStyle {
 
 impl Default for ClaimStyle {
     fn default() -> Self {
-        Self { template: Template::None, policy: ReclaimPolicy::Delete, provisioner: Provisioner::StatefulSet, stated: BTreeSet::new() }
+        Self {
+            template: Template::None,
+            policy: ReclaimPolicy::Delete,
+            provisioner: Provisioner::StatefulSet,
+            stated: BTreeSet::new(),
+        }
     }
 }
 
@@ -83,7 +88,10 @@ impl Template {
         let names: BTreeSet<_> = names.into_iter().collect();
         match names.len() {
             0 => Self::None,
-            1 => names.first().filter(|name| !name.is_empty()).map_or(Self::None, |name| Self::One((*name).to_owned())),
+            1 => names
+                .first()
+                .filter(|name| !name.is_empty())
+                .map_or(Self::None, |name| Self::One((*name).to_owned())),
             _ => Self::Several,
         }
     }
@@ -102,18 +110,26 @@ impl Adopted {
     pub(in super::super) fn of(live: &Live) -> Self {
         let spec = live.spec();
         let Shape { clickhouse, .. } = Shape::of(&live.installation, None);
-        let hosts: Vec<&Host> = clickhouse.hosts.iter().filter(|host| host.cluster == live.cluster_name()).collect();
+        let hosts: Vec<&Host> =
+            clickhouse.hosts.iter().filter(|host| host.cluster == live.cluster_name()).collect();
         let pod = Template::of(hosts.iter().map(|host| host.pod_template.as_str()));
         let templates = &spec["templates"];
         let template = pod.name().and_then(|name| named(&templates["podTemplates"], name));
         let container = template.map_or(&Value::Null, |template| container(template, "clickhouse"));
-        let words = ["stop", "suspend"].into_iter().filter_map(|field| Some((field.to_owned(), spec.get(field)?.clone())));
+        let words = ["stop", "suspend"]
+            .into_iter()
+            .filter_map(|field| Some((field.to_owned(), spec.get(field)?.clone())));
         let counts = &live.cluster()["layout"];
-        let stated = ["shardsCount", "replicasCount"].into_iter().filter(|field| counts.get(*field).is_some());
+        let stated =
+            ["shardsCount", "replicasCount"].into_iter().filter(|field| counts.get(*field).is_some());
         let is_taken = |(list, name): &(&str, &str)| named(&templates[*list], name).is_some();
-        let usual = [("podTemplates", POD), ("volumeClaimTemplates", DATA), ("volumeClaimTemplates", LOGS)].into_iter().filter(is_taken);
+        let usual = [("podTemplates", POD), ("volumeClaimTemplates", DATA), ("volumeClaimTemplates", LOGS)]
+            .into_iter()
+            .filter(is_taken);
         let instead = usual.filter_map(|(list, name)| {
-            let other = (2..u32::MAX).map(|number| format!("{name}-{number}")).find(|other| named(&templates[list], other).is_none())?;
+            let other = (2..u32::MAX)
+                .map(|number| format!("{name}-{number}"))
+                .find(|other| named(&templates[list], other).is_none())?;
             Some((name.to_owned(), other))
         });
         let (shards, replicas) = layout::written_out(counts, &hosts);
@@ -154,16 +170,19 @@ impl Adopted {
         self.instead.get(name).map_or(name, String::as_str)
     }
 
-    /// Finishes a `spec` over which the overrides `said` were laid: what is new in a list comes last, and what properties can't carry is
-    /// put back.
+    /// Finishes a `spec` over which the overrides `said` were laid: what is new in a list comes last, and
+    /// what properties can't carry is put back.
     pub(in super::super) fn finish(&self, spec: &mut Value, said: &Value) {
         let known = [self.pod.name(), self.data.template.name(), self.logs.template.name()];
         for list in ["podTemplates", "volumeClaimTemplates"] {
             let is_new = |template: &Value| {
                 let name = template["name"].as_str();
-                !known.contains(&name) && name.is_none_or(|name| named(&said["templates"][list], name).is_none())
+                !known.contains(&name)
+                    && name.is_none_or(|name| named(&said["templates"][list], name).is_none())
             };
-            if let Some(templates) = spec.pointer_mut(&format!("/templates/{list}")).and_then(Value::as_array_mut) {
+            if let Some(templates) =
+                spec.pointer_mut(&format!("/templates/{list}")).and_then(Value::as_array_mut)
+            {
                 templates.sort_by_key(is_new);
             }
         }
@@ -177,10 +196,12 @@ impl ClaimStyle {
         let management = &spec["defaults"]["storageManagement"];
         let said = |field: &str| management[field].clone();
         let default = Self::default();
-        let template = Template::of(clickhouse.claims.values().filter(is_of).map(|claim| claim.template.as_str()));
+        let template =
+            Template::of(clickhouse.claims.values().filter(is_of).map(|claim| claim.template.as_str()));
         let found = template.name().and_then(|name| named(&spec["templates"]["volumeClaimTemplates"], name));
         let stated = found.map(|found| {
-            let own = ["reclaimPolicy", "provisioner"].into_iter().filter(|field| found.get(*field).is_some());
+            let own =
+                ["reclaimPolicy", "provisioner"].into_iter().filter(|field| found.get(*field).is_some());
             own.chain(found["spec"].get("accessModes").map(|_| "accessModes")).map(str::to_owned).collect()
         });
         Self {

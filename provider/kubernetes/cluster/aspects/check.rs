@@ -34,7 +34,8 @@ impl<'a> Checker<'a> {
         Self { known, failures: Vec::new(), asks_of_new: false, old: None, new_failures: Vec::new() }
     }
 
-    /// The same for a program: more is asked of what is new to the cluster than of what it has already in the same place.
+    /// The same for a program: more is asked of what is new to the cluster than of what it has already in the
+    /// same place.
     pub(in super::super) fn of_program(known: &'a Known<ClusterArgs>, old: Option<&'a ClusterArgs>) -> Self {
         Self { asks_of_new: true, old, ..Self::new(known) }
     }
@@ -45,7 +46,8 @@ impl<'a> Checker<'a> {
         if new_failures.is_empty() {
             return failures;
         }
-        let (old, new) = (old.and_then(|old| serde_json::to_value(old).ok()), serde_json::to_value(&known.value));
+        let (old, new) =
+            (old.and_then(|old| serde_json::to_value(old).ok()), serde_json::to_value(&known.value));
         let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
         for failure in new_failures {
             let there = at(&old, &failure.path);
@@ -101,8 +103,8 @@ impl<'a> Checker<'a> {
     /// Refuses an input of the hosts' pods where these come from several templates of somebody else's.
     pub(super) fn is_for_one_pod_template(&mut self, path: &str, is_given: bool) {
         if is_given && self.adopted().is_some_and(|adopted| adopted.pod == Template::Several) {
-            let reason =
-                "the hosts' pods don't come from one template of this installation: set it in `chiOverrides.templates.podTemplates`";
+            let reason = "the hosts' pods don't come from one template of this installation: set it in \
+                `chiOverrides.templates.podTemplates`";
             self.fail(path, reason);
         }
     }
@@ -110,7 +112,8 @@ impl<'a> Checker<'a> {
     /// Refuses an input of volumes that come from several templates of somebody else's.
     pub(super) fn is_for_one_claim_template(&mut self, path: &str, template: &Template, is_given: bool) {
         if is_given && *template == Template::Several {
-            let reason = "not all hosts have the same volumes: set it in `chiOverrides.templates.volumeClaimTemplates`";
+            let reason = "not all hosts have the same volumes: set it in \
+                `chiOverrides.templates.volumeClaimTemplates`";
             self.fail(path, reason);
         }
     }
@@ -121,7 +124,10 @@ impl<'a> Checker<'a> {
             None => {
                 self.fail(
                     path,
-                    format!("`{text}` is not a quantity: write for example `500m`, `2`, `4Gi`; Kubernetes knows less than `8Ei`"),
+                    format!(
+                        "`{text}` is not a quantity: write for example `500m`, `2`, `4Gi`; Kubernetes \
+                        knows less than `8Ei`"
+                    ),
                 );
             }
             Some(value) if value <= 0 => self.fail(path, format!("`{text}` must be more than 0")),
@@ -146,12 +152,20 @@ impl<'a> Checker<'a> {
     }
 
     /// The name and the key of a Secret's entry.
-    pub(super) fn secret_key(&mut self, path: &str, given: &SecretKey, default_key: &str) -> (String, String) {
+    pub(super) fn secret_key(
+        &mut self,
+        path: &str,
+        given: &SecretKey,
+        default_key: &str,
+    ) -> (String, String) {
         let name = given.name.clone().unwrap_or_default();
         self.dns_name(&format!("{path}.name"), Some(&name));
         let key = given.key.clone().unwrap_or_else(|| default_key.to_owned());
         if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            self.fail(&format!("{path}.key"), format!("`{key}` is not a valid key of a Secret: use letters, digits, `-`, `_` and `.`"));
+            self.fail(
+                &format!("{path}.key"),
+                format!("`{key}` is not a valid key of a Secret: use letters, digits, `-`, `_` and `.`"),
+            );
         }
         (name, key)
     }
@@ -171,7 +185,8 @@ impl<'a> Checker<'a> {
             let sound = value.len() <= 63 && (value.is_empty() || is_qualified_part(value));
             if !sound {
                 let reason = format!(
-                    "`{value}` is not a valid label value: at most 63 letters, digits, `-`, `_` and `.`, beginning and ending with a letter or digit"
+                    "`{value}` is not a valid label value: at most 63 letters, digits, `-`, `_` and `.`, \
+                        beginning and ending with a letter or digit"
                 );
                 self.fail_at(PropertyPath::from(path).key(key), reason);
             }
@@ -186,8 +201,12 @@ impl<'a> Checker<'a> {
 
     fn metadata_key(&mut self, path: &str, key: &str) {
         let (prefix, part) = key.rsplit_once('/').map_or((None, key), |(prefix, part)| (Some(prefix), part));
-        let sound = part.len() <= 63 && is_qualified_part(part) && prefix.is_none_or(|prefix| dns_problem(prefix).is_none());
-        let is_operators = |prefix: &str| prefix.ends_with("clickhouse.altinity.com") || prefix.ends_with("clickhouse-keeper.altinity.com");
+        let sound = part.len() <= 63
+            && is_qualified_part(part)
+            && prefix.is_none_or(|prefix| dns_problem(prefix).is_none());
+        let is_operators = |prefix: &str| {
+            prefix.ends_with("clickhouse.altinity.com") || prefix.ends_with("clickhouse-keeper.altinity.com")
+        };
         let path = PropertyPath::from(path).key(key);
         if key == MANAGED_BY || key.starts_with("pulumi-clickhouse/") {
             let reason = format!("`{key}` is reserved for this provider: choose another key");
@@ -196,10 +215,19 @@ impl<'a> Checker<'a> {
         if !sound {
             self.fail_at(
                 path,
-                format!("`{key}` is not a valid key: letters, digits, `-`, `_` and `.`, after a DNS name and `/` where wanted"),
+                format!(
+                    "`{key}` is not a valid key: letters, digits, `-`, `_` and `.`, after a DNS name and \
+                    `/` where wanted"
+                ),
             );
         } else if prefix.is_some_and(is_operators) {
-            self.fail_at(path, format!("`{key}` is reserved for the operator, which would take the object for its own and delete it"));
+            self.fail_at(
+                path,
+                format!(
+                    "`{key}` is reserved for the operator, which would take the object \
+                for its own and delete it"
+                ),
+            );
         }
     }
 }
@@ -214,7 +242,10 @@ fn at<'a>(value: &'a Value, path: &PropertyPath) -> Option<&'a Value> {
 /// Why `name` is not a valid name for the operator, or `None`.
 pub(super) fn name_problem(name: &str, longest: usize) -> Option<String> {
     if name.len() > longest {
-        return Some(format!("`{name}` has {} characters, at most {longest} are allowed: shorten it", name.len()));
+        return Some(format!(
+            "`{name}` has {} characters, at most {longest} are allowed: shorten it",
+            name.len()
+        ));
     }
     let sound = name.starts_with(|c: char| c.is_ascii_lowercase())
         && !name.ends_with('-')
@@ -223,7 +254,8 @@ pub(super) fn name_problem(name: &str, longest: usize) -> Option<String> {
         let fit = names::fit(name);
         let remedy = if fit.is_empty() { String::new() } else { format!(", for example `{fit}`") };
         format!(
-            "`{name}` is not a valid name: use lower-case letters, digits and `-`, beginning with a letter and ending with a letter or digit{remedy}"
+            "`{name}` is not a valid name: use lower-case letters, digits and `-`, beginning with a letter \
+                and ending with a letter or digit{remedy}"
         )
     })
 }
@@ -237,7 +269,10 @@ pub(super) fn label_problem(label: &str) -> Option<String> {
         && edge(label.chars().last())
         && label.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     (!sound).then(|| {
-        format!("`{label}` is not a valid name: at most {LONGEST} lower-case letters, digits and `-`, beginning and ending with a letter or digit")
+        format!(
+            "`{label}` is not a valid name: at most {LONGEST} lower-case letters, digits and `-`, \
+            beginning and ending with a letter or digit"
+        )
     })
 }
 
@@ -250,12 +285,15 @@ pub(super) fn dns_problem(name: &str) -> Option<String> {
 /// Whether `part` is the name part of a label key, or a label value.
 fn is_qualified_part(part: &str) -> bool {
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    edge(part.chars().next()) && edge(part.chars().last()) && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    edge(part.chars().next())
+        && edge(part.chars().last())
+        && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
 }
 
 /// Whether `text` is an address, or an address and a prefix length.
 pub(super) fn is_range(text: &str) -> bool {
-    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let (address, prefix) =
+        text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
     let Ok(address) = address.parse::<IpAddr>() else { return false };
     let longest = if address.is_ipv4() { 32 } else { 128 };
     prefix.is_none_or(|prefix| prefix.parse::<u8>().is_ok_and(|prefix| prefix <= longest))

@@ -1,4 +1,5 @@
-//! Which parts of overrides are credentials: users' passwords, files, keys and tokens, as far as their places tell.
+//! Which parts of overrides are credentials: users' passwords, files, keys and tokens, as far as their places
+//! tell.
 
 use serde_json::Value;
 
@@ -7,13 +8,16 @@ use crate::property::path::PropertyPath;
 use crate::resource::Paths;
 
 /// Words in the name of a field, or of an environment variable, whose value is a credential.
-const WORDS: [&str; 8] = ["password", "passwd", "secret", "token", "identity", "credential", "private_key", "access_key"];
+const WORDS: [&str; 8] =
+    ["password", "passwd", "secret", "token", "identity", "credential", "private_key", "access_key"];
 
 /// The credentials in the overrides of `args`.
 pub(in super::super) fn credentials(args: &ClusterArgs) -> Paths {
     let mut found = Paths::new();
     let overrides = &args.overrides;
-    for (name, given) in [("chiOverrides", &overrides.chi_overrides), ("chkOverrides", &overrides.chk_overrides)] {
+    for (name, given) in
+        [("chiOverrides", &overrides.chi_overrides), ("chkOverrides", &overrides.chk_overrides)]
+    {
         let root = PropertyPath::root().key(name);
         for (key, value) in given.iter().flat_map(FreeForm::iter) {
             look_into(key, "", value, &root.key(key), &mut found);
@@ -31,7 +35,8 @@ fn look_into(key: &str, above: &str, value: &Value, path: &PropertyPath, found: 
             let env = map.get("name").and_then(Value::as_str).filter(|_| key == "env");
             for (below, value) in map {
                 let path = path.key(below);
-                let of_variable = env.is_some_and(|name| below == "value" && says_credential(&name.to_lowercase()));
+                let of_variable =
+                    env.is_some_and(|name| below == "value" && says_credential(&name.to_lowercase()));
                 if (is_file || of_variable) && value.is_string() {
                     found.insert(path);
                 } else {
@@ -40,12 +45,16 @@ fn look_into(key: &str, above: &str, value: &Value, path: &PropertyPath, found: 
             }
         }
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, item)| look_into(key, above, item, &path.index(index), found));
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(index, item)| look_into(key, above, item, &path.index(index), found));
         }
         Value::String(_) | Value::Number(_) => {
             let field = key.rsplit('/').next().unwrap_or(key).to_lowercase();
             // `k8s_secret_…`, `secretName` and the like only name a Secret.
-            let is_reference = field.starts_with("k8s_secret") || field.ends_with("name") || field.ends_with("ref");
+            let is_reference =
+                field.starts_with("k8s_secret") || field.ends_with("name") || field.ends_with("ref");
             let is_value = field == "value" && above == "secret";
             if is_value || says_credential(&field) && !is_reference {
                 found.insert(path.clone());
@@ -70,7 +79,8 @@ mod tests {
     fn credentials_are_found_by_their_places() {
         let overrides = json!({
             "configuration": {
-                "users": {"a/password": "x", "a/password_sha256_hex": "y", "a/k8s_secret_password": "ns/s/k", "a/profile": "p", "n/password": 7},
+                "users": {"a/password": "x", "a/password_sha256_hex": "y", "a/k8s_secret_password": "ns/s/k",
+                    "a/profile": "p", "n/password": 7},
                 "files": {"config.d/a.xml": "<a/>"},
                 "settings": {"kafka/sasl_password": "z", "logger/level": "debug"},
                 "clusters": [{"name": "c", "secret": {"value": "s"}, "zookeeper": {"identity": "u:p"}}],

@@ -135,8 +135,19 @@ impl InstallationDraft {
 
     /// The object's `spec`.
     pub(in super::super) fn into_spec(self) -> Value {
-        let Self { fields, storage_management, mut references, cluster, users, settings, zookeeper, pod, claims, services, is_adopted } =
-            self;
+        let Self {
+            fields,
+            storage_management,
+            mut references,
+            cluster,
+            users,
+            settings,
+            zookeeper,
+            pod,
+            claims,
+            services,
+            is_adopted,
+        } = self;
         let pods = (!is_adopted || pod.says_something()).then(|| {
             if pod.is_new {
                 references.insert("podTemplate".to_owned(), json!(pod.name));
@@ -147,7 +158,8 @@ impl InstallationDraft {
         let clusters = (!is_adopted || says_something).then_some(Value::Object(cluster));
         let mut spec = Value::Object(fields);
         let mut put = |path: &[&str], value: Value| {
-            let is_empty = value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty);
+            let is_empty =
+                value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty);
             if !is_empty {
                 *path.iter().fold(&mut spec, |parent, key| &mut parent[*key]) = value;
             }
@@ -188,14 +200,17 @@ impl PodDraft {
         template
     }
 
-    /// Prefers different nodes for the pods that `selector` finds and that have the same value of each label in `keys`.
+    /// Prefers different nodes for the pods that `selector` finds and that have the same value of each label
+    /// in `keys`.
     pub(super) fn spread(&mut self, selector: &Value, keys: &[&str]) {
-        let mut term = json!({"labelSelector": {"matchLabels": selector}, "topologyKey": "kubernetes.io/hostname"});
+        let mut term =
+            json!({"labelSelector": {"matchLabels": selector}, "topologyKey": "kubernetes.io/hostname"});
         if !keys.is_empty() {
             term["matchLabelKeys"] = json!(keys);
         }
         let preferred = json!([{"weight": 100, "podAffinityTerm": term}]);
-        let affinity = json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}});
+        let affinity =
+            json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}});
         self.fields.insert("affinity".to_owned(), affinity);
     }
 }

@@ -36,7 +36,8 @@ pub struct ImageArgs {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterImage")]
 pub struct Image {
-    /// The repository, for example `registry.example.com/clickhouse/clickhouse-server`. Default: the official image.
+    /// The repository, for example `registry.example.com/clickhouse/clickhouse-server`. Default: the official
+    /// image.
     pub repository: Option<String>,
     /// The tag. Default: the cluster's `version`, also for the Keeper.
     pub tag: Option<String>,
@@ -83,7 +84,8 @@ pub(super) struct Reference<'a> {
     pub(super) repository: &'a str,
     /// The tag.
     pub(super) version: Option<&'a str>,
-    /// What somebody else has written: its tag counts where there is no other, and all of it where its digest is asked for.
+    /// What somebody else has written: its tag counts where there is no other, and all of it where its digest
+    /// is asked for.
     pub(super) written: Option<&'a str>,
 }
 
@@ -121,8 +123,14 @@ impl Aspect for ServerImage {
         if let Some(version) = &version {
             check_tag(check, "version", version);
         }
-        if check.adopted().is_some() && version.is_some() && image.as_ref().is_some_and(|image| image.digest.is_some()) {
-            check.fail("version", "has no effect beside `image.digest`, which says what runs: remove one of them");
+        if check.adopted().is_some()
+            && version.is_some()
+            && image.as_ref().is_some_and(|image| image.digest.is_some())
+        {
+            check.fail(
+                "version",
+                "has no effect beside `image.digest`, which says what runs: remove one of them",
+            );
         }
         let written = check.adopted().and_then(|adopted| adopted.image.as_deref());
         check.is_for_one_pod_template("version", version.is_some());
@@ -140,20 +148,29 @@ impl Aspect for ServerImage {
         let (image, version) = parts(live.container(), live.pod(), SERVER_REPOSITORY);
         // The digest says what runs, and a tag that may be another release tomorrow can't be asked for.
         let has_digest = image.as_ref().is_some_and(|image| image.digest.is_some());
-        let is_said = |version: &String| live.adopted.is_none() || !has_digest && tag_problem(version).is_none();
+        let is_said =
+            |version: &String| live.adopted.is_none() || !has_digest && tag_problem(version).is_none();
         ImageArgs { version: version.filter(is_said), image }
     }
 }
 
 impl ContainerImage {
     /// Checks the image whose inputs stand at `path`. Without any tag there is no image.
-    pub(super) fn check(path: &str, given: Option<&Image>, defaults: &Reference<'_>, check: &mut Checker<'_>) -> Self {
-        let Image { repository: given, tag, digest, pull_policy, pull_secrets } = given.cloned().unwrap_or_default();
+    pub(super) fn check(
+        path: &str,
+        given: Option<&Image>,
+        defaults: &Reference<'_>,
+        check: &mut Checker<'_>,
+    ) -> Self {
+        let Image { repository: given, tag, digest, pull_policy, pull_secrets } =
+            given.cloned().unwrap_or_default();
         let Reference { repository, version, written } = *defaults;
         let repository = given.unwrap_or_else(|| repository.to_owned());
         if !is_repository(&repository) {
             let reason = format!(
-                "`{repository}` is not a valid repository: write it as `registry.example.com/team/clickhouse-server`, in lower-case letters and digits with single `.`, \
+                "`{repository}` is not a valid repository: write it as \
+                    `registry.example.com/team/clickhouse-server`, in lower-case letters and digits with \
+                    single `.`, \
                  `_` or `-` between them; the tag goes into `tag`, a digest into `digest`"
             );
             check.fail_newly(PropertyPath::from(path).key("repository"), reason);
@@ -163,11 +180,18 @@ impl ContainerImage {
         }
         let reference = match &digest {
             Some(digest) => {
-                if !digest.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.chars().all(|c| c.is_ascii_hexdigit())) {
-                    let reason = format!("`{digest}` is not a valid digest: it is `sha256:` and 64 hex digits");
+                if !digest
+                    .strip_prefix("sha256:")
+                    .is_some_and(|hex| hex.len() == 64 && hex.chars().all(|c| c.is_ascii_hexdigit()))
+                {
+                    let reason =
+                        format!("`{digest}` is not a valid digest: it is `sha256:` and 64 hex digits");
                     check.fail(&format!("{path}.digest"), reason);
                 }
-                let same = written.filter(|written| matches!(split(written), (at, _, found) if at == repository && found == Some(digest)));
+                let same = written.filter(|written| {
+                    matches!(split(written), (at, _,
+                    found) if at == repository && found == Some(digest))
+                });
                 Some(same.map_or_else(|| format!("{repository}@{digest}"), str::to_owned))
             }
             None => match (tag.as_deref().or(version), written.map(|written| split(written).1)) {
@@ -208,14 +232,16 @@ pub(super) fn parts(container: &Value, pod: &Value, official: &str) -> (Option<I
         tag: None,
         digest: digest.map(str::to_owned),
         pull_policy: serde_json::from_value(container["imagePullPolicy"].clone()).ok(),
-        pull_secrets: secrets.map(|secrets| secrets.iter().filter_map(|secret| text(&secret["name"])).collect()),
+        pull_secrets: secrets
+            .map(|secrets| secrets.iter().filter_map(|secret| text(&secret["name"])).collect()),
     };
     ((image != Image::default()).then_some(image), tag.map(str::to_owned))
 }
 
 /// Repository, tag and digest of an image.
 fn split(reference: &str) -> (&str, Option<&str>, Option<&str>) {
-    let (named, digest) = reference.split_once('@').map_or((reference, None), |(named, digest)| (named, Some(digest)));
+    let (named, digest) =
+        reference.split_once('@').map_or((reference, None), |(named, digest)| (named, Some(digest)));
     match named.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag), digest),
         _ => (named, None, digest),
@@ -245,7 +271,8 @@ fn tag_problem(tag: &str) -> Option<String> {
     if tag == "latest" || tag == "head" {
         Some(format!("`{tag}` is not a fixed release: name a release, for example `{example}`"))
     } else {
-        (!well_formed).then(|| format!("`{tag}` is not a valid image tag: name a release, for example `{example}`"))
+        (!well_formed)
+            .then(|| format!("`{tag}` is not a valid image tag: name a release, for example `{example}`"))
     }
 }
 
@@ -266,7 +293,9 @@ fn is_repository(text: &str) -> bool {
         let between = part.split(plain).filter(|between| !between.is_empty());
         part.starts_with(plain)
             && part.ends_with(plain)
-            && between.into_iter().all(|between| matches!(between, "." | "_" | "__") || between.chars().all(|c| c == '-'))
+            && between
+                .into_iter()
+                .all(|between| matches!(between, "." | "_" | "__") || between.chars().all(|c| c == '-'))
     };
     let path = match text.split_once('/') {
         Some((first, rest)) if first == "localhost" || first.contains(['.', ':']) => {
@@ -284,13 +313,16 @@ impl ClusterArgs {
     /// The same inputs with the version that the cluster runs, where the program names none.
     pub(in super::super) fn running(&self, version: Option<&str>) -> Self {
         let mut args = self.clone();
-        if let Some(version) = version.filter(|version| !version.is_empty() && self.made_with().image.version_omitted) {
+        if let Some(version) =
+            version.filter(|version| !version.is_empty() && self.made_with().image.version_omitted)
+        {
             args.image.version = Some(version.to_owned());
         }
         args
     }
 
-    /// The inputs of the last run with the version that ran: the one that a refresh has found stands in them already.
+    /// The inputs of the last run with the version that ran: the one that a refresh has found stands in them
+    /// already.
     pub(in super::super) fn as_they_ran(&self, state: Option<&ClusterState>) -> Self {
         self.running(state.filter(|state| state.wanted_version.is_none()).map(|state| state.version.as_str()))
     }

@@ -1,5 +1,5 @@
-//! What somebody else's installation has that no property of Pulumi's can carry: it stays as it is until the program says something else in
-//! its place.
+//! What somebody else's installation has that no property of Pulumi's can carry: it stays as it is until the
+//! program says something else in its place.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -64,7 +64,8 @@ impl Kept {
     fn take_elements(&mut self, list: &str, elements: &mut [Value], path: &mut Vec<String>) {
         let key = merge_key(list, elements);
         for (index, element) in elements.iter_mut().enumerate() {
-            let name = key.and_then(|key| element[key].as_str()).map_or_else(|| index.to_string(), str::to_owned);
+            let name =
+                key.and_then(|key| element[key].as_str()).map_or_else(|| index.to_string(), str::to_owned);
             if let Value::Object(fields) = element {
                 path.push(name);
                 self.take_fields(fields, path);
@@ -102,7 +103,9 @@ fn put(target: &mut Value, key: &str, path: &[String], value: Value) {
             }
         }
         Value::Object(fields) if rest.is_empty() => _ = fields.entry(first).or_insert(value),
-        Value::Object(fields) => put(fields.entry(first).or_insert_with(|| Value::Object(Map::new())), first, rest, value),
+        Value::Object(fields) => {
+            put(fields.entry(first).or_insert_with(|| Value::Object(Map::new())), first, rest, value);
+        }
         _ => {}
     }
 }
@@ -116,14 +119,17 @@ mod tests {
     #[test]
     fn what_is_taken_out_comes_back_in_its_place() {
         let spec = json!({
-            "configuration": {"profiles": {"default/max": 9_007_199_254_740_993_u64}, "settings": {"a": 1, "b": [1, u64::MAX], "c": null}},
-            "templates": {"podTemplates": [{"name": "one"}, {"name": "two", "spec": {"containers": [{"x": i64::MIN, "y": 1.5}]}}]},
+            "configuration": {"profiles": {"default/max": 9_007_199_254_740_993_u64}, "settings": {"a": 1,
+                "b": [1, u64::MAX], "c": null}},
+            "templates": {"podTemplates": [{"name": "one"}, {"name": "two",
+                "spec": {"containers": [{"x": i64::MIN, "y": 1.5}]}}]},
         });
         let mut taken = spec.clone();
         let kept = Kept::take(&mut taken);
         let left = json!({
             "configuration": {"settings": {"a": 1}},
-            "templates": {"podTemplates": [{"name": "one"}, {"name": "two", "spec": {"containers": [{"y": 1.5}]}}]},
+            "templates": {"podTemplates": [{"name": "one"}, {"name": "two",
+                "spec": {"containers": [{"y": 1.5}]}}]},
         });
         assert_eq!(taken, left);
         let stored: Kept = serde_json::from_value(serde_json::to_value(&kept).unwrap()).unwrap();

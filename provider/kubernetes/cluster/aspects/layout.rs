@@ -47,8 +47,11 @@ impl Aspect for Layout {
     type Args = LayoutArgs;
     type Defaults = NoDefaults;
 
-    const FOLLOW: &'static [(&'static str, &'static [&'static str])] =
-        &[("shards", &["hosts", "shardServices"]), ("replicas", &["hosts", "keeper"]), ("perShardServices", &["shardServices"])];
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[
+        ("shards", &["hosts", "shardServices"]),
+        ("replicas", &["hosts", "keeper"]),
+        ("perShardServices", &["shardServices"]),
+    ];
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
         args.layout.shards.get_or_insert(1);
@@ -61,17 +64,21 @@ impl Aspect for Layout {
         let hosts = u64::from(shards) * u64::from(replicas);
         if hosts > MOST_HOSTS {
             let reason = format!(
-                "{shards} shards of {replicas} replicas are {hosts} hosts, at most {MOST_HOSTS} are supported: use fewer, or several clusters"
+                "{shards} shards of {replicas} replicas are {hosts} hosts, at most {MOST_HOSTS} are \
+                    supported: use fewer, or several clusters"
             );
             check.fail("shards", reason);
             // Whoever goes on all the same has little to go through.
             shards = 1;
         }
-        let written_out = check.adopted().map(|adopted| (adopted.shards, adopted.replicas)).unwrap_or_default();
-        for (path, asked, there) in [("shards", shards, written_out.0), ("replicas", replicas, written_out.1)] {
+        let written_out =
+            check.adopted().map(|adopted| (adopted.shards, adopted.replicas)).unwrap_or_default();
+        for (path, asked, there) in [("shards", shards, written_out.0), ("replicas", replicas, written_out.1)]
+        {
             if let Some(there) = there.filter(|there| *there != asked) {
                 let reason = format!(
-                    "is {asked}, but the {path} are written out one by one and come to {there}: change them in `chiOverrides.configuration.clusters`, in the cluster's `layout`"
+                    "is {asked}, but the {path} are written out one by one and come to {there}: change them \
+                        in `chiOverrides.configuration.clusters`, in the cluster's `layout`"
                 );
                 check.fail(path, reason);
             }
@@ -85,7 +92,8 @@ impl Aspect for Layout {
         let draft = &mut drafts.installation;
         let adopted = cluster.adopted.as_ref();
         let written_out = adopted.map(|adopted| (adopted.shards, adopted.replicas)).unwrap_or_default();
-        let counts = [("shardsCount", *shards, written_out.0), ("replicasCount", *replicas, written_out.1)].into_iter();
+        let counts = [("shardsCount", *shards, written_out.0), ("replicasCount", *replicas, written_out.1)]
+            .into_iter();
         let is_written = |field: &str, count, written_out: Option<u32>| {
             adopted.is_none_or(|adopted| written_out.is_none() && (count != 1 || adopted.states(field)))
         };
@@ -99,9 +107,12 @@ impl Aspect for Layout {
             draft.pod.spread(&selector, &["clickhouse.altinity.com/shard"]);
         }
         if *per_shard_services {
-            let ports = json!([{"name": "http", "port": address::HTTP_PORT}, {"name": "tcp", "port": address::NATIVE_PORT}]);
+            let ports = json!([{"name": "http", "port": address::HTTP_PORT}, {"name": "tcp",
+                "port": address::NATIVE_PORT}]);
             draft.references.insert("shardServiceTemplate".to_owned(), json!(SHARD_SERVICE));
-            draft.services.push(json!({"name": SHARD_SERVICE, "spec": {"type": "ClusterIP", "ports": ports}}));
+            draft
+                .services
+                .push(json!({"name": SHARD_SERVICE, "spec": {"type": "ClusterIP", "ports": ports}}));
         }
     }
 
@@ -110,7 +121,8 @@ impl Aspect for Layout {
         let (shards, replicas) = (number(&layout["shardsCount"]), number(&layout["replicasCount"]));
         if let Some(adopted) = &live.adopted {
             // Its Services have their own names.
-            let (shards, replicas) = (adopted.shards.or(shards).unwrap_or(1), adopted.replicas.or(replicas).unwrap_or(1));
+            let (shards, replicas) =
+                (adopted.shards.or(shards).unwrap_or(1), adopted.replicas.or(replicas).unwrap_or(1));
             return LayoutArgs { shards: Some(shards), replicas: Some(replicas), per_shard_services: None };
         }
         let services = live.spec()["defaults"]["templates"].get("shardServiceTemplate");
@@ -118,18 +130,24 @@ impl Aspect for Layout {
     }
 }
 
-/// How many shards and replicas `hosts` come to, each where `layout` writes them out one by one, so that its count decides nothing.
+/// How many shards and replicas `hosts` come to, each where `layout` writes them out one by one, so that its
+/// count decides nothing.
 pub(super) fn written_out(layout: &Value, hosts: &[&Host]) -> (Option<u32>, Option<u32>) {
     let list = |field: &str| layout[field].as_array().map(Vec::as_slice).unwrap_or_default();
     let (shards, replicas) = (list("shards"), list("replicas"));
-    let says =
-        |elements: &[Value], fields: [&str; 2]| elements.iter().any(|element| fields.iter().any(|field| element.get(field).is_some()));
+    let says = |elements: &[Value], fields: [&str; 2]| {
+        elements.iter().any(|element| fields.iter().any(|field| element.get(field).is_some()))
+    };
     let most = |index: fn(&Host) -> u32| hosts.iter().map(|host| index(host) + 1).max().unwrap_or(1);
     let is_counted = |field: &str, most: u32| number(&layout[field]) == Some(most);
     let (most_shards, most_replicas) = (most(|host| host.shard), most(|host| host.replica));
     let has_shards = !shards.is_empty() || says(replicas, ["shards", "shardsCount"]);
-    let has_replicas = says(shards, ["replicas", "replicasCount"]) || !replicas.is_empty() && !is_counted("replicasCount", most_replicas);
-    ((has_shards && !is_counted("shardsCount", most_shards)).then_some(most_shards), has_replicas.then_some(most_replicas))
+    let has_replicas = says(shards, ["replicas", "replicasCount"])
+        || !replicas.is_empty() && !is_counted("replicasCount", most_replicas);
+    (
+        (has_shards && !is_counted("shardsCount", most_shards)).then_some(most_shards),
+        has_replicas.then_some(most_replicas),
+    )
 }
 
 fn count(check: &mut Checker<'_>, path: &str, given: Option<u32>) -> u32 {

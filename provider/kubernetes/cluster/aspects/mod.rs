@@ -1,7 +1,8 @@
-//! What a cluster is made of, aspect by aspect. Each file holds the inputs of one aspect with their docs, their defaults, what is checked,
-//! what they render, and how they are read back. Pure.
+//! What a cluster is made of, aspect by aspect. Each file holds the inputs of one aspect with their docs,
+//! their defaults, what is checked, what they render, and how they are read back. Pure.
 //!
-//! A new input of an aspect is a field there; a new aspect is a file, and a line in [`aspects!`]. What is forgotten does not compile.
+//! A new input of an aspect is a field there; a new aspect is a file, and a line in [`aspects!`]. What is
+//! forgotten does not compile.
 
 mod access;
 mod adopted;
@@ -76,8 +77,8 @@ pub(super) trait Aspect: Sized {
     /// Which outputs can't be told as long as an input is not known.
     const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[];
 
-    /// Fills in what the inputs leave out. `had_keeper` says whether the cluster has a Keeper already. Called in the order of
-    /// [`aspects!`]: an aspect finds the inputs of those above it completed.
+    /// Fills in what the inputs leave out. `had_keeper` says whether the cluster has a Keeper already. Called
+    /// in the order of [`aspects!`]: an aspect finds the inputs of those above it completed.
     fn complete(args: &mut ClusterArgs, had_keeper: bool);
 
     /// Checks the completed inputs. For what is wrong or unknown a default stands in.
@@ -97,7 +98,8 @@ pub(super) struct NoDefaults {}
 /// Under which name the inputs hold the defaults that the cluster was made with.
 const DEFAULTS: &str = "__defaults";
 
-/// Lists the aspects: an aspect whose inputs stand beside the others' (`flat`), or below a name of their own (`below`).
+/// Lists the aspects: an aspect whose inputs stand beside the others' (`flat`), or below a name of their own
+/// (`below`).
 macro_rules! aspects {
     (
         flat { $($flat:ident: $flat_args:ty => $flat_aspect:ty,)* }
@@ -118,14 +120,15 @@ macro_rules! aspects {
                 $(#[doc = $doc])*
                 pub $below: Option<$below_args>,
             )*
-            /// No input: the defaults that the cluster was made with, which stay its own whatever a later release has.
+            /// No input: the defaults that the cluster was made with, which stay its own whatever a later
+            /// release has.
             #[serde(rename = "__defaults")]
             #[schemars(skip)]
             pub defaults: Option<Defaults>,
         }
 
-        /// The defaults that a later release may change. A cluster keeps those that it was made with: they are recorded with its inputs,
-        /// where neither a refresh nor another release changes them.
+        /// The defaults that a later release may change. A cluster keeps those that it was made with: they
+        /// are recorded with its inputs, where neither a refresh nor another release changes them.
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "camelCase", default)]
         pub struct Defaults {
@@ -138,19 +141,30 @@ macro_rules! aspects {
 
         /// Whether another value of an input changes nothing on the cluster.
         pub(super) fn changes_nothing(input: &str) -> bool {
-            input == DEFAULTS || [$(<$flat_aspect as Aspect>::NO_CHANGE,)* $(<$below_aspect as Aspect>::NO_CHANGE),*].concat().contains(&input)
+            let listed = [
+                $(<$flat_aspect as Aspect>::NO_CHANGE,)*
+                $(<$below_aspect as Aspect>::NO_CHANGE,)*
+            ];
+            input == DEFAULTS || listed.concat().contains(&input)
         }
 
         /// Whether an input is a Kubernetes quantity.
         pub(super) fn is_quantity(input: &str) -> bool {
-            [$(<$flat_aspect as Aspect>::QUANTITIES,)* $(<$below_aspect as Aspect>::QUANTITIES),*].concat().contains(&input)
+            let listed = [
+                $(<$flat_aspect as Aspect>::QUANTITIES,)*
+                $(<$below_aspect as Aspect>::QUANTITIES,)*
+            ];
+            listed.concat().contains(&input)
         }
 
         /// Which outputs can't be told as long as what is unknown of the inputs is not known.
         pub(super) fn unknown_outputs(args: &Known<ClusterArgs>) -> Paths {
-            let follow = [$(<$flat_aspect as Aspect>::FOLLOW,)* $(<$below_aspect as Aspect>::FOLLOW),*].concat();
-            let unknown = follow.into_iter().filter(|(input, _)| args.is_unknown(&PropertyPath::from(*input)));
-            unknown.flat_map(|(_, outputs)| outputs.iter().map(|output| PropertyPath::from(*output))).collect()
+            let follow = [
+                $(<$flat_aspect as Aspect>::FOLLOW,)*
+                $(<$below_aspect as Aspect>::FOLLOW,)*
+            ];
+            let outputs = follow.concat().into_iter().filter(|(input, _)| args.is_unknown(&PropertyPath::from(*input)));
+            outputs.flat_map(|(_, paths)| paths.iter().map(|path| PropertyPath::from(*path))).collect()
         }
 
         /// A cluster whose every value is known and sound: what the manifests are built from.
@@ -162,14 +176,16 @@ macro_rules! aspects {
             pub(super) adopted: Option<Adopted>,
         }
 
-        /// `args` with the defaults that depend on nothing else; `had_keeper` says whether the cluster has a Keeper already.
+        /// `args` with the defaults that depend on nothing else; `had_keeper` says whether the cluster has a
+        /// Keeper already.
         pub(super) fn with_defaults(mut args: ClusterArgs, had_keeper: bool) -> ClusterArgs {
             $(<$flat_aspect as Aspect>::complete(&mut args, had_keeper);)*
             $(<$below_aspect as Aspect>::complete(&mut args, had_keeper);)*
             args
         }
 
-        /// The cluster that the completed inputs describe, whether they are sound or not: what is wrong is told to `check`.
+        /// The cluster that the completed inputs describe, whether they are sound or not: what is wrong is
+        /// told to `check`.
         pub(super) fn check(check: &mut Checker<'_>) -> ValidatedCluster {
             ValidatedCluster {
                 $($flat: Aspect::check(check),)*
@@ -178,7 +194,8 @@ macro_rules! aspects {
             }
         }
 
-        /// The drafts of the cluster's objects. `password_hash` is what ClickHouse stores of the administrator's password.
+        /// The drafts of the cluster's objects. `password_hash` is what ClickHouse stores of the
+        /// administrator's password.
         pub(super) fn render(cluster: &ValidatedCluster, password_hash: Option<String>) -> Drafts {
             let mut drafts = Drafts::new(cluster, password_hash);
             $(cluster.$flat.render(cluster, &mut drafts);)*
@@ -191,7 +208,8 @@ macro_rules! aspects {
             ClusterArgs {
                 $($flat: <$flat_aspect as Aspect>::read(live),)*
                 $($below: <$below_aspect as Aspect>::read(live),)*
-                defaults: live.adopted.clone().map(|adopted| Defaults { adopted: Some(adopted), ..Defaults::default() }),
+                defaults: live.adopted.clone().map(|adopted| Defaults { adopted: Some(adopted),
+                    ..Defaults::default() }),
             }
         }
     };

@@ -30,8 +30,8 @@ pub struct NamingArgs {
     #[schemars(extend("willReplaceOnChanges" = true))]
     pub name: Option<String>,
 
-    /// The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`.
-    /// A change replaces the cluster.
+    /// The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else
+    /// `default`. A change replaces the cluster.
     #[schemars(extend("willReplaceOnChanges" = true))]
     pub namespace: Option<String>,
 
@@ -47,8 +47,8 @@ pub struct NamingArgs {
     /// restarts the hosts, as one of `labels` does.
     pub annotations: Option<BTreeMap<String, String>>,
 
-    /// The name of the cluster inside ClickHouse: in `remote_servers` and `ON CLUSTER`. At most 15 lower-case letters,
-    /// digits and `-`. Default: `cluster`. A change replaces the cluster.
+    /// The name of the cluster inside ClickHouse: in `remote_servers` and `ON CLUSTER`. At most 15 lower-case
+    /// letters, digits and `-`. Default: `cluster`. A change replaces the cluster.
     #[schemars(extend("willReplaceOnChanges" = true))]
     pub cluster_name: Option<String>,
 
@@ -95,7 +95,18 @@ impl Aspect for Naming {
                 "internalHostname",
             ],
         ),
-        ("namespace", &["namespace", "endpoints", "connection", "hosts", "keeper", "portForwardCommand", "internalHostname"]),
+        (
+            "namespace",
+            &[
+                "namespace",
+                "endpoints",
+                "connection",
+                "hosts",
+                "keeper",
+                "portForwardCommand",
+                "internalHostname",
+            ],
+        ),
         ("clusterName", &["clusterName", "hosts", "shardServices", "keeper"]),
         ("clusterDomain", &["endpoints", "connection", "hosts", "keeper", "internalHostname"]),
     ];
@@ -106,8 +117,15 @@ impl Aspect for Naming {
     }
 
     fn check(check: &mut Checker<'_>) -> Self {
-        let NamingArgs { name, namespace, create_namespace, labels, annotations, cluster_name, cluster_domain } =
-            check.args().naming.clone();
+        let NamingArgs {
+            name,
+            namespace,
+            create_namespace,
+            labels,
+            annotations,
+            cluster_name,
+            cluster_domain,
+        } = check.args().naming.clone();
         let (name, cluster_name) = (name.unwrap_or_default(), cluster_name.unwrap_or_default());
         // What somebody else has made is called as it is.
         if check.adopted().is_none() {
@@ -139,7 +157,10 @@ impl Aspect for Naming {
                 draft.cluster.insert("name".to_owned(), json!(self.cluster_name));
             }
             if self.cluster_domain != CLUSTER_DOMAIN {
-                draft.fields.insert("namespaceDomainPattern".to_owned(), json!(format!("%s.svc.{}", self.cluster_domain)));
+                draft.fields.insert(
+                    "namespaceDomainPattern".to_owned(),
+                    json!(format!("%s.svc.{}", self.cluster_domain)),
+                );
             }
         }
     }
@@ -161,13 +182,17 @@ impl Aspect for Naming {
 
 fn names_together(check: &mut Checker<'_>, name: &str, cluster_name: &str) {
     if OPERATORS_CLUSTERS.contains(&cluster_name) {
-        let reason = format!("`{cluster_name}` is a cluster that the operator itself adds to `remote_servers`: choose another name");
+        let reason = format!(
+            "`{cluster_name}` is a cluster that the operator itself adds to `remote_servers`: choose another \
+                name"
+        );
         check.fail_newly("clusterName".into(), reason);
     }
     if let Some(prefix) = OPERATORS_PREFIXES.into_iter().find(|prefix| name.starts_with(prefix)) {
         let rest = &name[prefix.len()..];
         let reason = format!(
-            "`{name}` is the name that the operator gives to a Service of a cluster `{rest}`, which would replace this cluster's own: leave out `{prefix}`, or put it \
+            "`{name}` is the name that the operator gives to a Service of a cluster `{rest}`, which would \
+                replace this cluster's own: leave out `{prefix}`, or put it \
              at the end"
         );
         check.fail_newly("name".into(), reason);
@@ -179,9 +204,14 @@ fn names_together(check: &mut Checker<'_>, name: &str, cluster_name: &str) {
         check.fail("clusterName", problem);
     }
     let together = name.len() + cluster_name.len();
-    if together > names::NAME_BUDGET && name.len() <= names::NAME_BUDGET && !check.is_unknown("name") && !check.is_unknown("clusterName") {
+    if together > names::NAME_BUDGET
+        && name.len() <= names::NAME_BUDGET
+        && !check.is_unknown("name")
+        && !check.is_unknown("clusterName")
+    {
         let reason = format!(
-            "`{name}` and the clusterName `{cluster_name}` have {together} characters together, at most {} fit into the names that the operator derives from them: shorten one of them",
+            "`{name}` and the clusterName `{cluster_name}` have {together} characters together, at most {} \
+                fit into the names that the operator derives from them: shorten one of them",
             names::NAME_BUDGET
         );
         check.fail("name", reason);

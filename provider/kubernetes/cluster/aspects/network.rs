@@ -110,7 +110,10 @@ impl Aspect for Network {
             "clickhouse.altinity.com/ready": "yes",
         });
         service.spec.insert("selector".to_owned(), selector);
-        service.spec.insert("ports".to_owned(), json!([port("http", address::HTTP_PORT), port("tcp", address::NATIVE_PORT)]));
+        service.spec.insert(
+            "ports".to_owned(),
+            json!([port("http", address::HTTP_PORT), port("tcp", address::NATIVE_PORT)]),
+        );
         if let Some(ingress) = &self.ingress {
             ingress.render(drafts);
         }
@@ -119,7 +122,8 @@ impl Aspect for Network {
     fn read(live: &Live) -> Option<IngressArgs> {
         let service = live.service.as_ref()?;
         let spec = &service["spec"];
-        let ranges: Vec<_> = spec["loadBalancerSourceRanges"].as_array().into_iter().flatten().filter_map(text).collect();
+        let ranges: Vec<_> =
+            spec["loadBalancerSourceRanges"].as_array().into_iter().flatten().filter_map(text).collect();
         Some(IngressArgs {
             kind: Some(serde_json::from_value(spec["type"].clone()).ok()?),
             hostname: None,
@@ -135,8 +139,16 @@ impl Aspect for Network {
 
 impl Ingress {
     fn check(given: &IngressArgs, check: &mut Checker<'_>) -> Self {
-        let IngressArgs { kind, hostname, annotations, labels, source_ranges, load_balancer_class, external_traffic_policy, internal } =
-            given.clone();
+        let IngressArgs {
+            kind,
+            hostname,
+            annotations,
+            labels,
+            source_ranges,
+            load_balancer_class,
+            external_traffic_policy,
+            internal,
+        } = given.clone();
         let kind = kind.unwrap_or(IngressType::LoadBalancer);
         check.dns_name("ingress.hostname", hostname.as_deref());
         check.labels("ingress.labels", labels.as_ref());
@@ -148,7 +160,9 @@ impl Ingress {
             ("loadBalancerClass", load_balancer_class.is_some()),
             ("internal", internal == Some(true)),
         ];
-        for (field, _) in of_balancers.into_iter().filter(|(_, is_given)| kind == IngressType::NodePort && *is_given) {
+        for (field, _) in
+            of_balancers.into_iter().filter(|(_, is_given)| kind == IngressType::NodePort && *is_given)
+        {
             let reason = "is a load balancer's, but `ingress.type` is `NodePort`: remove one of them";
             check.fail(&format!("ingress.{field}"), reason);
         }
@@ -165,7 +179,16 @@ impl Ingress {
     }
 
     fn render(&self, drafts: &mut Drafts) {
-        let Self { kind, hostname, annotations, labels, source_ranges, load_balancer_class, external_traffic_policy, internal } = self;
+        let Self {
+            kind,
+            hostname,
+            annotations,
+            labels,
+            source_ranges,
+            load_balancer_class,
+            external_traffic_policy,
+            internal,
+        } = self;
         let service = &mut drafts.service;
         service.annotations.extend(annotations.clone());
         if let Some(hostname) = hostname {
@@ -189,7 +212,9 @@ impl Ingress {
 
     /// Whether `other` may have another address.
     pub(in super::super) fn has_the_address_of(&self, other: &Self) -> bool {
-        let of = |ingress: &Self| (ingress.kind, ingress.load_balancer_class.clone(), ingress.internal, ingress.annotations.clone());
+        let of = |ingress: &Self| {
+            (ingress.kind, ingress.load_balancer_class.clone(), ingress.internal, ingress.annotations.clone())
+        };
         of(self) == of(other)
     }
 }

@@ -62,8 +62,14 @@ impl Aspect for Operations {
 
     fn check(check: &mut Checker<'_>) -> Self {
         // Whether data may be lost is the guard's question.
-        let OperationsArgs { stopped, suspended, restart_token, allow_data_loss: _, skip_await, force_conflicts } =
-            check.args().operations.clone();
+        let OperationsArgs {
+            stopped,
+            suspended,
+            restart_token,
+            allow_data_loss: _,
+            skip_await,
+            force_conflicts,
+        } = check.args().operations.clone();
         check.is_for_one_pod_template("restartToken", restart_token.is_some());
         Self {
             stopped: stopped.unwrap_or_default(),
@@ -87,7 +93,8 @@ impl Aspect for Operations {
             drafts.both().for_each(|draft| _ = draft.fields.insert("suspend".to_owned(), word.clone()));
         }
         if let Some(token) = &self.restart_token {
-            // A changed pod template rolls every host once; the operator's own `restart` would do so at each reconcile.
+            // A changed pod template rolls every host once; the operator's own `restart` would do so at each
+            // reconcile.
             drafts.installation.pod.annotations.insert(RESTART_ANNOTATION.to_owned(), json!(token));
         }
     }

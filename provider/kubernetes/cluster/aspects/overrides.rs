@@ -55,7 +55,9 @@ impl Aspect for Overrides {
         let OverridesArgs { chi_overrides, chk_overrides } = check.args().overrides.clone();
         check_free_form("chiOverrides", chi_overrides.as_ref(), check);
         check_free_form("chkOverrides", chk_overrides.as_ref(), check);
-        let free_form = |given: Option<FreeForm>| given.map_or(Value::Null, |map| Value::Object(map.into_iter().collect()));
+        let free_form = |given: Option<FreeForm>| {
+            given.map_or(Value::Null, |map| Value::Object(map.into_iter().collect()))
+        };
         Self { chi: free_form(chi_overrides), chk: free_form(chk_overrides) }
     }
 
@@ -74,8 +76,10 @@ fn check_free_form(name: &str, given: Option<&FreeForm>, check: &mut Checker<'_>
     let root = PropertyPath::root().key(name);
     let size = serde_json::to_vec(given).map(|json| json.len()).unwrap_or_default();
     if size > LARGEST {
-        let reason =
-            format!("has {size} bytes, at most {LARGEST} fit into an object of Kubernetes: put large files into a ConfigMap or Secret");
+        let reason = format!(
+            "has {size} bytes, at most {LARGEST} fit into an object of Kubernetes: put large files into a \
+                ConfigMap or Secret"
+        );
         check.fail_newly(root.clone(), reason);
     }
     for (key, value) in given {
@@ -86,12 +90,23 @@ fn check_free_form(name: &str, given: Option<&FreeForm>, check: &mut Checker<'_>
 fn look_into(value: &Value, path: &PropertyPath, depth: usize, check: &mut Checker<'_>) {
     match value {
         Value::Object(_) | Value::Array(_) if depth > DEEPEST => {
-            check.fail_newly(path.clone(), format!("is nested too deeply: at most {DEEPEST} levels are allowed"));
+            check.fail_newly(
+                path.clone(),
+                format!("is nested too deeply: at most {DEEPEST} levels are allowed"),
+            );
         }
-        Value::Object(map) => map.iter().for_each(|(key, value)| look_into(value, &path.key(key), depth + 1, check)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| look_into(item, &path.index(index), depth + 1, check)),
-        Value::Number(number) if number.as_f64().is_some_and(|number| number.fract() == 0.0 && number.abs() >= INEXACT) => {
-            let reason = "is an integer that Pulumi can't represent exactly (the largest is 9007199254740991): write it in quotes";
+        Value::Object(map) => {
+            map.iter().for_each(|(key, value)| look_into(value, &path.key(key), depth + 1, check));
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(index, item)| look_into(item, &path.index(index), depth + 1, check)),
+        Value::Number(number)
+            if number.as_f64().is_some_and(|number| number.fract() == 0.0 && number.abs() >= INEXACT) =>
+        {
+            let reason = "is an integer that Pulumi can't represent exactly (the largest is \
+                9007199254740991): write it in quotes";
             check.fail_newly(path.clone(), reason);
         }
         _ => {}

@@ -24,8 +24,14 @@ pub(in super::super) struct Live {
 }
 
 impl Live {
-    /// The objects of a cluster. `known` says how they are written, where that was recorded when somebody else's cluster was adopted.
-    pub(in super::super) fn new(installation: Value, keeper: Option<Value>, service: Option<Value>, known: Option<Adopted>) -> Self {
+    /// The objects of a cluster. `known` says how they are written, where that was recorded when somebody
+    /// else's cluster was adopted.
+    pub(in super::super) fn new(
+        installation: Value,
+        keeper: Option<Value>,
+        service: Option<Value>,
+        known: Option<Adopted>,
+    ) -> Self {
         let is_ours = meta::is_managed(&installation);
         let mut live = Self { installation, keeper, service, adopted: known };
         if live.adopted.is_some() || !is_ours {
@@ -103,8 +109,8 @@ pub(super) fn named<'a>(templates: &'a Value, name: &Value) -> &'a Value {
     all.iter().find(|template| &template["name"] == name).or(all.first()).unwrap_or(&Value::Null)
 }
 
-/// Labels or annotations without the provider's own marks, and without what tools keep there of what they applied: whole manifests,
-/// passwords and all.
+/// Labels or annotations without the provider's own marks, and without what tools keep there of what they
+/// applied: whole manifests, passwords and all.
 pub(super) fn entries(value: &Value) -> Option<BTreeMap<String, String>> {
     let is_of_a_tool = |key: &str, value: &str| {
         let name = key.rsplit('/').next().unwrap_or(key);

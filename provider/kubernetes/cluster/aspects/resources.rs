@@ -33,8 +33,9 @@ pub struct ResourceAmounts {
 }
 
 impl Resources {
-    /// What is left out filled in: requests and limits of `defaults`, CPU and memory each. A given limit below the default request
-    /// lowers the request, a given request above the default limit raises the limit.
+    /// What is left out filled in: requests and limits of `defaults`, CPU and memory each. A given limit
+    /// below the default request lowers the request, a given request above the default limit raises the
+    /// limit.
     pub(super) fn complete(given: Option<Self>, [requests, limits]: &[[String; 2]; 2]) -> Self {
         let Self { requests: given_requests, limits: given_limits } = given.unwrap_or_default();
         let (request, limit) = (given_requests.unwrap_or_default(), given_limits.unwrap_or_default());
@@ -49,18 +50,27 @@ impl Resources {
     /// Checks the amounts of the container whose inputs stand at `path`.
     pub(super) fn check_at(path: &str, given: Option<&Self>, check: &mut Checker<'_>) -> Self {
         let given = given.cloned().unwrap_or_default();
-        let (requests, limits) = (given.requests.clone().unwrap_or_default(), given.limits.clone().unwrap_or_default());
-        for (part, request, limit) in [("cpu", &requests.cpu, &limits.cpu), ("memory", &requests.memory, &limits.memory)] {
+        let (requests, limits) =
+            (given.requests.clone().unwrap_or_default(), given.limits.clone().unwrap_or_default());
+        for (part, request, limit) in
+            [("cpu", &requests.cpu, &limits.cpu), ("memory", &requests.memory, &limits.memory)]
+        {
             for (kind, amount) in [("requests", request), ("limits", limit)] {
                 let path = format!("{path}.{kind}.{part}");
                 // A request that follows its limit is wrong with it.
                 let follows = kind == "requests" && request == limit;
-                if part == "memory" && !follows { check.bytes(&path, amount.as_ref()) } else { check.quantity(&path, amount.as_ref()) }
+                if part == "memory" && !follows {
+                    check.bytes(&path, amount.as_ref());
+                } else {
+                    check.quantity(&path, amount.as_ref());
+                }
             }
             if let (Some(request), Some(limit)) = (request, limit)
                 && quantity::shrinks(request, limit)
             {
-                let reason = format!("`{request}` is more than the limit `{limit}`: raise the limit or lower the request");
+                let reason = format!(
+                    "`{request}` is more than the limit `{limit}`: raise the limit or lower the request"
+                );
                 check.fail(&format!("{path}.requests.{part}"), reason);
             }
         }
@@ -96,12 +106,17 @@ impl Aspect for Resources {
     type Args = Option<Self>;
     type Defaults = ResourcesDefaults;
 
-    const QUANTITIES: &'static [&'static str] =
-        &["resources.requests.cpu", "resources.requests.memory", "resources.limits.cpu", "resources.limits.memory"];
+    const QUANTITIES: &'static [&'static str] = &[
+        "resources.requests.cpu",
+        "resources.requests.memory",
+        "resources.limits.cpu",
+        "resources.limits.memory",
+    ];
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
         if args.adopted().is_none() {
-            args.resources = Some(Self::complete(args.resources.take(), &args.made_with().resources.resources));
+            args.resources =
+                Some(Self::complete(args.resources.take(), &args.made_with().resources.resources));
         }
     }
 
@@ -130,7 +145,12 @@ impl Aspect for Resources {
     }
 }
 
-fn fill(request: Option<String>, limit: Option<String>, default_request: &str, default_limit: &str) -> (String, String) {
+fn fill(
+    request: Option<String>,
+    limit: Option<String>,
+    default_request: &str,
+    default_limit: &str,
+) -> (String, String) {
     match (request, limit) {
         (Some(request), Some(limit)) => (request, limit),
         (Some(request), None) if quantity::shrinks(&request, default_limit) => (request.clone(), request),

@@ -153,21 +153,27 @@ impl Aspect for Storage {
 
     fn check(check: &mut Checker<'_>) -> Self {
         let given = check.args().storage.clone().unwrap_or_default();
-        let StorageArgs { size, storage_class, access_modes, reclaim_policy, provisioner, ephemeral, logs } = given;
+        let StorageArgs { size, storage_class, access_modes, reclaim_policy, provisioner, ephemeral, logs } =
+            given;
         let (default_policy, default_provisioner) = match check.adopted() {
             None => (ReclaimPolicy::Retain, Provisioner::Operator),
             Some(adopted) => (adopted.data.policy, adopted.data.provisioner),
         };
         let reclaim_policy = reclaim_policy.unwrap_or(default_policy);
         let ephemeral = ephemeral.unwrap_or_default();
-        let of_volumes = [("size", size.is_some()), ("storageClass", storage_class.is_some()), ("accessModes", access_modes.is_some())];
+        let of_volumes = [
+            ("size", size.is_some()),
+            ("storageClass", storage_class.is_some()),
+            ("accessModes", access_modes.is_some()),
+        ];
         for (field, _) in of_volumes.into_iter().filter(|(_, is_given)| ephemeral && *is_given) {
             let reason = "has no effect with `ephemeral: true`, where there is no volume: remove one of them";
             check.fail(&format!("storage.{field}"), reason);
         }
         let says_something = size.is_some() || storage_class.is_some() || access_modes.is_some();
         let data = Volume { size, storage_class, access_modes, reclaim_policy: Some(reclaim_policy) };
-        let is_written = match check.adopted().map(|adopted| (&adopted.data.template, &adopted.logs.template)) {
+        let is_written = match check.adopted().map(|adopted| (&adopted.data.template, &adopted.logs.template))
+        {
             None => !ephemeral,
             Some((data, of_logs)) => {
                 check.is_for_one_claim_template("storage", data, says_something);
@@ -187,9 +193,10 @@ impl Aspect for Storage {
         let Self { data, logs, reclaim_policy, provisioner } = self;
         let draft = &mut drafts.installation;
         if let Some(adopted) = &cluster.adopted {
-            for (purpose, name, claim, style) in
-                [("dataVolumeClaimTemplate", DATA, data, &adopted.data), ("logVolumeClaimTemplate", LOGS, logs, &adopted.logs)]
-            {
+            for (purpose, name, claim, style) in [
+                ("dataVolumeClaimTemplate", DATA, data, &adopted.data),
+                ("logVolumeClaimTemplate", LOGS, logs, &adopted.logs),
+            ] {
                 if let Some(claim) = claim.as_ref().filter(|_| style.template != Template::Several) {
                     draft.adopted_claim(purpose, adopted.new_name(name), claim, *provisioner, style);
                 }
@@ -200,7 +207,10 @@ impl Aspect for Storage {
         if let Some(data) = data {
             draft.claim("dataVolumeClaimTemplate", DATA, data, *provisioner);
         } else {
-            draft.pod.container.insert("volumeMounts".to_owned(), json!([{"name": DATA, "mountPath": DATA_PATH}]));
+            draft
+                .pod
+                .container
+                .insert("volumeMounts".to_owned(), json!([{"name": DATA, "mountPath": DATA_PATH}]));
             draft.pod.fields.insert("volumes".to_owned(), json!([{"name": DATA, "emptyDir": {}}]));
         }
         if let Some(logs) = logs {
@@ -217,9 +227,15 @@ impl Aspect for Storage {
         let provisioner = serde_json::from_value(management["provisioner"].clone()).ok();
         let logs = Volume::claimed(spec, "logVolumeClaimTemplate");
         Some(match Volume::claimed(spec, "dataVolumeClaimTemplate") {
-            Some(Volume { size, storage_class, access_modes, reclaim_policy }) => {
-                StorageArgs { size, storage_class, access_modes, reclaim_policy, provisioner, ephemeral: None, logs }
-            }
+            Some(Volume { size, storage_class, access_modes, reclaim_policy }) => StorageArgs {
+                size,
+                storage_class,
+                access_modes,
+                reclaim_policy,
+                provisioner,
+                ephemeral: None,
+                logs,
+            },
             None => StorageArgs {
                 ephemeral: Some(true),
                 reclaim_policy: serde_json::from_value(management["reclaimPolicy"].clone()).ok(),
@@ -239,11 +255,20 @@ impl StorageArgs {
         match &data.template {
             Template::None => Some(Self { ephemeral: Some(true), logs, ..Self::default() }),
             Template::One(name) => {
-                let Volume { size, storage_class, access_modes, reclaim_policy } = Volume::adopted(spec, name, data)?;
+                let Volume { size, storage_class, access_modes, reclaim_policy } =
+                    Volume::adopted(spec, name, data)?;
                 let template = template(&spec["templates"]["volumeClaimTemplates"], name)?;
                 let said = serde_json::from_value(template["provisioner"].clone());
                 let provisioner = Some(said.unwrap_or(data.provisioner));
-                Some(Self { size, storage_class, access_modes, reclaim_policy, provisioner, ephemeral: None, logs })
+                Some(Self {
+                    size,
+                    storage_class,
+                    access_modes,
+                    reclaim_policy,
+                    provisioner,
+                    ephemeral: None,
+                    logs,
+                })
             }
             Template::Several => None,
         }
@@ -255,7 +280,8 @@ impl Volume {
     fn adopted(spec: &Value, name: &str, style: &ClaimStyle) -> Option<Self> {
         let template = template(&spec["templates"]["volumeClaimTemplates"], name)?;
         let policy = serde_json::from_value(template["reclaimPolicy"].clone());
-        let modes: Option<Vec<AccessMode>> = serde_json::from_value(template["spec"]["accessModes"].clone()).ok();
+        let modes: Option<Vec<AccessMode>> =
+            serde_json::from_value(template["spec"]["accessModes"].clone()).ok();
         Some(Self {
             size: text(&template["spec"]["resources"]["requests"]["storage"]),
             storage_class: text(&template["spec"]["storageClassName"]).filter(|class| !class.is_empty()),
@@ -273,8 +299,10 @@ impl Volume {
 
     /// The volume whose template `spec` uses for `purpose`, where it does.
     pub(super) fn claimed(spec: &Value, purpose: &str) -> Option<Self> {
-        let template = named(&spec["templates"]["volumeClaimTemplates"], spec["defaults"]["templates"].get(purpose)?);
-        let policy = template.get("reclaimPolicy").unwrap_or(&spec["defaults"]["storageManagement"]["reclaimPolicy"]);
+        let template =
+            named(&spec["templates"]["volumeClaimTemplates"], spec["defaults"]["templates"].get(purpose)?);
+        let policy =
+            template.get("reclaimPolicy").unwrap_or(&spec["defaults"]["storageManagement"]["reclaimPolicy"]);
         let modes = serde_json::from_value(template["spec"]["accessModes"].clone()).ok();
         Some(Self {
             size: text(&template["spec"]["resources"]["requests"]["storage"]),
@@ -292,7 +320,10 @@ impl ClaimTemplate {
         check.bytes(&format!("{path}.size"), size.as_ref());
         check.dns_name(&format!("{path}.storageClass"), storage_class.as_deref());
         if access_modes.as_ref().is_some_and(Vec::is_empty) {
-            check.fail(&format!("{path}.accessModes"), "must name at least one mode: leave it out for `ReadWriteOnce`");
+            check.fail(
+                &format!("{path}.accessModes"),
+                "must name at least one mode: leave it out for `ReadWriteOnce`",
+            );
         }
         Self {
             size,
@@ -311,19 +342,37 @@ impl InstallationDraft {
     }
 
     /// Adds the template `name`, which is used for `purpose`.
-    pub(super) fn claim(&mut self, purpose: &str, name: &str, claim: &ClaimTemplate, provisioner: Provisioner) {
+    pub(super) fn claim(
+        &mut self,
+        purpose: &str,
+        name: &str,
+        claim: &ClaimTemplate,
+        provisioner: Provisioner,
+    ) {
         let ClaimTemplate { size, storage_class, access_modes, reclaim_policy } = claim;
-        let mut spec = json!({"accessModes": access_modes, "resources": {"requests": {"storage": size.as_deref().unwrap_or_default()}}});
+        let mut spec = json!({"accessModes": access_modes,
+            "resources": {"requests": {"storage": size.as_deref().unwrap_or_default()}}});
         if let Some(class) = storage_class {
             spec["storageClassName"] = json!(class);
         }
         self.references.insert(purpose.to_owned(), json!(name));
-        // The policy stands beside the claim's own spec: inside it the operator would not see it and delete the volume.
-        self.claims.push(json!({"name": name, "provisioner": provisioner, "reclaimPolicy": reclaim_policy, "spec": spec}));
+        // The policy stands beside the claim's own spec: inside it the operator would not see it and delete
+        // the volume.
+        self.claims.push(
+            json!({"name": name, "provisioner": provisioner, "reclaimPolicy": reclaim_policy, "spec": spec}),
+        );
     }
 
-    /// Says of a template that somebody else has written what inputs say; where there is none, adds `name` for `purpose`.
-    fn adopted_claim(&mut self, purpose: &str, name: &str, claim: &ClaimTemplate, provisioner: Provisioner, style: &ClaimStyle) {
+    /// Says of a template that somebody else has written what inputs say; where there is none, adds `name`
+    /// for `purpose`.
+    fn adopted_claim(
+        &mut self,
+        purpose: &str,
+        name: &str,
+        claim: &ClaimTemplate,
+        provisioner: Provisioner,
+        style: &ClaimStyle,
+    ) {
         let ClaimTemplate { size, storage_class, access_modes, reclaim_policy } = claim;
         let Some(name) = style.template.name() else { return self.claim(purpose, name, claim, provisioner) };
         let mut template = json!({"name": name});

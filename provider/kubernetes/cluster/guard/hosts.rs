@@ -44,33 +44,47 @@ pub(super) fn losses(from: &Shape, to: &Shape) -> Vec<Finding> {
         return Vec::new();
     }
     let never_made = never_made(old);
-    let lasting: BTreeMap<(&str, &str), &Host> = new.hosts.iter().map(|host| ((host.cluster.as_str(), host.part.as_str()), host)).collect();
+    let lasting: BTreeMap<(&str, &str), &Host> =
+        new.hosts.iter().map(|host| ((host.cluster.as_str(), host.part.as_str()), host)).collect();
     let mut found = Vec::new();
     for cluster in old.clusters() {
-        let of =
-            |installation: &'_ Installation| installation.hosts.iter().filter(|host| host.cluster == cluster).cloned().collect::<Vec<_>>();
+        let of = |installation: &'_ Installation| {
+            installation.hosts.iter().filter(|host| host.cluster == cluster).cloned().collect::<Vec<_>>()
+        };
         let (before, after) = (of(old), of(new));
-        let shards = |hosts: &[Host]| hosts.iter().map(|host| host.shard_name.clone()).collect::<BTreeSet<_>>();
+        let shards =
+            |hosts: &[Host]| hosts.iter().map(|host| host.shard_name.clone()).collect::<BTreeSet<_>>();
         let (old_shards, new_shards) = (shards(&before), shards(&after));
         let replicas = |hosts: &[Host]| hosts.iter().map(|host| host.replica + 1).max().unwrap_or_default();
-        let mut lose = |input, overrides, reason| found.push(Finding { input, overrides, about: cluster.to_owned(), reason });
+        let mut lose = |input, overrides, reason| {
+            found.push(Finding { input, overrides, about: cluster.to_owned(), reason });
+        };
         let (kept, gone): (Vec<&Host>, Vec<&Host>) = before
             .iter()
             .filter(|host| !never_made.contains(host.name.as_str()))
             .partition(|host| lasting.contains_key(&(cluster, host.part.as_str())));
         if after.is_empty() {
             if !gone.is_empty() {
-                lose(None, &[CLUSTERS], format!("the cluster `{cluster}` is removed, and with it all data of {}", listed(&gone)));
+                lose(
+                    None,
+                    &[CLUSTERS],
+                    format!("the cluster `{cluster}` is removed, and with it all data of {}", listed(&gone)),
+                );
             }
             continue;
         }
-        let (of_shards, of_replicas): (Vec<&Host>, Vec<&Host>) = gone.into_iter().partition(|host| !new_shards.contains(&host.shard_name));
+        let (of_shards, of_replicas): (Vec<&Host>, Vec<&Host>) =
+            gone.into_iter().partition(|host| !new_shards.contains(&host.shard_name));
         if !of_shards.is_empty() {
             let what = match (old_shards.len(), new_shards.len()) {
                 (old, new) if new < old => format!("{old} shards become {new}"),
                 _ => "shards are removed or renamed".to_owned(),
             };
-            lose(Some("shards"), &[CLUSTERS], format!("{what}, which loses all data of {}", listed(&of_shards)));
+            lose(
+                Some("shards"),
+                &[CLUSTERS],
+                format!("{what}, which loses all data of {}", listed(&of_shards)),
+            );
         }
         if !of_replicas.is_empty() {
             let what = match (replicas(&before), replicas(&after)) {
@@ -86,14 +100,23 @@ pub(super) fn losses(from: &Shape, to: &Shape) -> Vec<Finding> {
             };
             lose(Some("replicas"), &[CLUSTERS], reason);
         }
-        let renamed: Vec<&Host> =
-            kept.into_iter().filter(|host| lasting.get(&(cluster, host.part.as_str())).is_some_and(|new| new.name != host.name)).collect();
+        let renamed: Vec<&Host> = kept
+            .into_iter()
+            .filter(|host| {
+                lasting.get(&(cluster, host.part.as_str())).is_some_and(|new| new.name != host.name)
+            })
+            .collect();
         if !renamed.is_empty() {
             let reason = format!(
-                "another `generateName` gives other names and empty volumes to {}, and leaves the data of these behind",
+                "another `generateName` gives other names and empty volumes to {}, and leaves the data of \
+                    these behind",
                 listed(&renamed)
             );
-            lose(None, &["chiOverrides.templates.podTemplates", "chiOverrides.defaults.templates", CLUSTERS], reason);
+            lose(
+                None,
+                &["chiOverrides.templates.podTemplates", "chiOverrides.defaults.templates", CLUSTERS],
+                reason,
+            );
         }
     }
     found

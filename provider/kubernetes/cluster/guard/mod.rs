@@ -1,5 +1,5 @@
-//! What an update would lose, found before anything is changed: from one shape of the cluster to another, whichever input or override
-//! says so. Pure.
+//! What an update would lose, found before anything is changed: from one shape of the cluster to another,
+//! whichever input or override says so. Pure.
 
 mod coordination;
 mod hosts;
@@ -32,8 +32,8 @@ struct Finding {
     reason: String,
 }
 
-/// Why the step from the inputs of the last run to the new ones, defaults filled in, is refused. What is wrong with the new ones, or
-/// not known yet, is not judged.
+/// Why the step from the inputs of the last run to the new ones, defaults filled in, is refused. What is
+/// wrong with the new ones, or not known yet, is not judged.
 pub(super) fn of_inputs(old: &ClusterArgs, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
     if *old == new.value {
         return Vec::new();
@@ -43,11 +43,16 @@ pub(super) fn of_inputs(old: &ClusterArgs, new: &Known<ClusterArgs>) -> Vec<Chec
     refusals(&Shape::last(old), &Shape::rendered(&validate::anyway(&new)), &new)
 }
 
-/// The overrides that make more hosts than are supported, of a cluster that is not there yet: what becomes of one that is, the guard judges.
-/// `filled` has its defaults.
+/// The overrides that make more hosts than are supported, of a cluster that is not there yet: what becomes of
+/// one that is, the guard judges. `filled` has its defaults.
 pub(super) fn overridden_hosts(old: Option<&ClusterArgs>, filled: &Known<ClusterArgs>) -> Vec<CheckFailure> {
-    let places = [("chiOverrides", &filled.value.overrides.chi_overrides), ("chkOverrides", &filled.value.overrides.chk_overrides)];
-    let lays_out = |overrides: &Option<FreeForm>| overrides.as_ref().is_some_and(|overrides| overrides.contains_key("configuration"));
+    let places = [
+        ("chiOverrides", &filled.value.overrides.chi_overrides),
+        ("chkOverrides", &filled.value.overrides.chk_overrides),
+    ];
+    let lays_out = |overrides: &Option<FreeForm>| {
+        overrides.as_ref().is_some_and(|overrides| overrides.contains_key("configuration"))
+    };
     if old.is_some() || !places.iter().any(|(_, overrides)| lays_out(overrides)) {
         return Vec::new();
     }
@@ -55,21 +60,26 @@ pub(super) fn overridden_hosts(old: Option<&ClusterArgs>, filled: &Known<Cluster
     let installations = places.into_iter().zip([Some(clickhouse), keeper]);
     let failures = installations.filter_map(|((path, _), installation)| {
         let count = installation.filter(Installation::is_too_large)?.count;
-        let reason = format!("makes {count} hosts, at most {MOST_HOSTS} are supported: use fewer, or several clusters");
+        let reason = format!(
+            "makes {count} hosts, at most {MOST_HOSTS} are supported: use fewer, or several clusters"
+        );
         Some(CheckFailure::new(format!("{path}.configuration.clusters").as_str(), reason))
     });
     failures.filter(|failure| !filled.is_unknown(&failure.path)).collect()
 }
 
-/// Why the step to the inputs `new`, whose shape is `to`, is refused: changes that can't be made at all, and, without
-/// `allowDataLoss`, those that lose data. Each says what would be lost, at the input or the override that says it.
+/// Why the step to the inputs `new`, whose shape is `to`, is refused: changes that can't be made at all, and,
+/// without `allowDataLoss`, those that lose data. Each says what would be lost, at the input or the override
+/// that says it.
 pub(super) fn refusals(from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
     let mut refusals = at_their_paths(impossible, from, to, new);
     if new.value.operations.allow_data_loss != Some(true) {
-        refusals.extend(at_their_paths(losses, from, to, new).into_iter().map(|CheckFailure { path, reason }| CheckFailure {
-            path,
-            reason: format!("{reason}; to do it anyway set `allowDataLoss: true`"),
-        }));
+        refusals.extend(at_their_paths(losses, from, to, new).into_iter().map(
+            |CheckFailure { path, reason }| CheckFailure {
+                path,
+                reason: format!("{reason}; to do it anyway set `allowDataLoss: true`"),
+            },
+        ));
     }
     refusals
 }
@@ -81,36 +91,61 @@ pub(super) fn warnings(from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Ve
     }
     let lost = at_their_paths(losses, from, to, new);
     if lost.is_empty() && new.unknown.is_empty() {
-        let reason =
-            "`allowDataLoss: true` is set, though this change loses nothing: remove it, or a later change that loses data is not refused";
+        let reason = "`allowDataLoss: true` is set, though this change loses nothing: remove it, or a later \
+            change that loses data is not refused";
         return vec![reason.to_owned()];
     }
-    lost.into_iter().map(|CheckFailure { path, reason }| format!("{path}: {reason}; `allowDataLoss` is set, so it is done")).collect()
+    lost.into_iter()
+        .map(|CheckFailure { path, reason }| {
+            format!("{path}: {reason}; `allowDataLoss` is set, so it is done")
+        })
+        .collect()
 }
 
-/// The findings, each at the input that says it, or at the override when only that explains it; without what is not known yet.
-fn at_their_paths(find: impl Fn(&Shape, &Shape) -> Vec<Finding>, from: &Shape, to: &Shape, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
+/// The findings, each at the input that says it, or at the override when only that explains it; without what
+/// is not known yet.
+fn at_their_paths(
+    find: impl Fn(&Shape, &Shape) -> Vec<Finding>,
+    from: &Shape,
+    to: &Shape,
+    new: &Known<ClusterArgs>,
+) -> Vec<CheckFailure> {
     let found = find(from, to);
     if found.is_empty() {
         return Vec::new();
     }
-    let overrides = [("chiOverrides", &new.value.overrides.chi_overrides), ("chkOverrides", &new.value.overrides.chk_overrides)];
-    let overrides: BTreeMap<_, _> = overrides.into_iter().filter_map(|(name, map)| Some((name, map.as_ref()?))).collect();
+    let overrides = [
+        ("chiOverrides", &new.value.overrides.chi_overrides),
+        ("chkOverrides", &new.value.overrides.chk_overrides),
+    ];
+    let overrides: BTreeMap<_, _> =
+        overrides.into_iter().filter_map(|(name, map)| Some((name, map.as_ref()?))).collect();
     let by_inputs = if overrides.is_empty() { None } else { Some(find(from, &without_overrides(new))) };
     let is_given = |path: &&str| {
         let mut keys = path.split('.');
-        let first = keys.next().and_then(|name| overrides.get(name)).zip(keys.next()).and_then(|(map, key)| map.get(key));
+        let first = keys
+            .next()
+            .and_then(|name| overrides.get(name))
+            .zip(keys.next())
+            .and_then(|(map, key)| map.get(key));
         first.is_some_and(|value| keys.try_fold(value, |value, key| value.get(key)).is_some())
     };
     let place = |finding: &Finding| {
         let same = |other: &Finding| (other.input, &other.about) == (finding.input, &finding.about);
         let said_by_input = by_inputs.as_ref().is_none_or(|found| found.iter().any(same));
-        let by_override = || finding.overrides.iter().copied().find(is_given).or(finding.overrides.first().copied());
+        let by_override =
+            || finding.overrides.iter().copied().find(is_given).or(finding.overrides.first().copied());
         finding.input.filter(|_| said_by_input).or_else(by_override).or(finding.input).unwrap_or_default()
     };
     found
         .iter()
-        .filter(|finding| !finding.input.iter().chain(finding.overrides).any(|path| new.is_unknown(&PropertyPath::from(*path))))
+        .filter(|finding| {
+            !finding
+                .input
+                .iter()
+                .chain(finding.overrides)
+                .any(|path| new.is_unknown(&PropertyPath::from(*path)))
+        })
         .map(|finding| CheckFailure::new(place(finding), finding.reason.clone()))
         .collect()
 }
@@ -124,9 +159,16 @@ fn without_overrides(new: &Known<ClusterArgs>) -> Shape {
 /// Changes that Kubernetes or the operator can't make to what exists.
 fn impossible(from: &Shape, to: &Shape) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut refuse = |input, overrides, about: &str, reason| found.push(Finding { input, overrides, about: about.to_owned(), reason });
-    for (installation, overrides) in [(Some(&to.clickhouse), &[CLUSTERS]), (to.keeper.as_ref(), &[KEEPER_CLUSTERS])] {
-        if let Some(count) = installation.filter(|installation| installation.is_too_large()).map(|installation| installation.count) {
+    let mut refuse = |input, overrides, about: &str, reason| {
+        found.push(Finding { input, overrides, about: about.to_owned(), reason });
+    };
+    for (installation, overrides) in
+        [(Some(&to.clickhouse), &[CLUSTERS]), (to.keeper.as_ref(), &[KEEPER_CLUSTERS])]
+    {
+        if let Some(count) = installation
+            .filter(|installation| installation.is_too_large())
+            .map(|installation| installation.count)
+        {
             refuse(None, overrides, "", format!("makes {count} hosts, at most {MOST_HOSTS} are supported"));
         }
     }
@@ -136,13 +178,22 @@ fn impossible(from: &Shape, to: &Shape) -> Vec<Finding> {
     for group in volumes_in_both(from, to) {
         let (input, overrides) = group.place("size");
         if let Some((old, new)) = group.shrunk() {
-            refuse(input, overrides, &group.template, format!("a volume can't shrink from `{old}` to `{new}`: keep at least `{old}`"));
+            refuse(
+                input,
+                overrides,
+                &group.template,
+                format!("a volume can't shrink from `{old}` to `{new}`: keep at least `{old}`"),
+            );
         }
         let (input, overrides) = group.place("storageClass");
         if let Some((old, new)) = group.of_another_class() {
-            let name = |class: &Option<String>| class.as_ref().map_or_else(|| "the default class".to_owned(), |class| format!("`{class}`"));
+            let name = |class: &Option<String>| {
+                class.as_ref().map_or_else(|| "the default class".to_owned(), |class| format!("`{class}`"))
+            };
             let reason = format!(
-                "existing volumes keep their class, so it can't change from {} to {}: create a second cluster with the new class and move the data; if there is no data yet, destroy this one, delete its claims (`kubectl delete pvc`) and create it again",
+                "existing volumes keep their class, so it can't change from {} to {}: create a second \
+                    cluster with the new class and move the data; if there is no data yet, destroy this one, \
+                    delete its claims (`kubectl delete pvc`) and create it again",
                 name(old),
                 name(new)
             );
@@ -152,7 +203,10 @@ fn impossible(from: &Shape, to: &Shape) -> Vec<Finding> {
     if let Some((old, new)) = keepers(from, to) {
         let (old, new) = (old.hosts.len(), new.hosts.len());
         if new + 2 < old {
-            let reason = format!("{old} Keeper members can't become {new} at once: the majority would be lost; remove two at a time");
+            let reason = format!(
+                "{old} Keeper members can't become {new} at once: the majority would be lost; remove two at \
+                    a time"
+            );
             refuse(Some("coordination.keeper.replicas"), &[KEEPER_CLUSTERS], "", reason);
         }
     }
@@ -193,7 +247,11 @@ fn renamed_cluster<'a>(from: &'a Shape, to: &'a Shape) -> Option<(&'a str, &'a s
 
 /// The claims that may hold something.
 fn existing(installation: &Installation) -> impl Iterator<Item = (&str, &Claim)> {
-    installation.claims.iter().filter(|(_, claim)| claim.existence != Existence::Unmade).map(|(name, claim)| (name.as_str(), claim))
+    installation
+        .claims
+        .iter()
+        .filter(|(_, claim)| claim.existence != Existence::Unmade)
+        .map(|(name, claim)| (name.as_str(), claim))
 }
 
 /// The hosts that were to have volumes and never got one.

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::aspects::{ClusterArgs, Provisioner, ReclaimPolicy};
 use super::super::shape::{Claim, Existence, Holds, Host, Installation, Shape};
 use super::coordination::keepers;
-use super::{CLUSTERS, Finding, KEEPER_CLUSTERS, at_their_paths, cut, existing, listed, never_made, volumes_of};
+use super::{
+    CLUSTERS, Finding, KEEPER_CLUSTERS, at_their_paths, cut, existing, listed, never_made, volumes_of,
+};
 use crate::kubernetes::quantity;
 use crate::resource::{CheckFailure, Known};
 
@@ -43,7 +45,8 @@ pub(in super::super) fn growing(from: &Shape, to: &Shape) -> Growing {
     growing
 }
 
-/// Why volumes can't be larger, at the input or the override that asks for it. `rigid` says why those of a storage class can't grow.
+/// Why volumes can't be larger, at the input or the override that asks for it. `rigid` says why those of a
+/// storage class can't grow.
 pub(in super::super) fn stuck(
     from: &Shape,
     to: &Shape,
@@ -73,7 +76,9 @@ pub(super) fn losses(from: &Shape, to: &Shape) -> Vec<Finding> {
     let (kept_before, keeps_data) = (with_data(old), with_data(new));
     let mut found = Vec::new();
     let mut dropped: BTreeMap<(Holds, &str), Vec<(&str, &Claim)>> = BTreeMap::new();
-    for (name, claim) in existing(old).filter(|(name, claim)| lasting.contains(claim.host.as_str()) && !new.claims.contains_key(*name)) {
+    for (name, claim) in existing(old)
+        .filter(|(name, claim)| lasting.contains(claim.host.as_str()) && !new.claims.contains_key(*name))
+    {
         dropped.entry((claim.holds, claim.template.as_str())).or_default().push((name, claim));
     }
     for ((holds, template), claims) in dropped {
@@ -88,15 +93,25 @@ pub(super) fn losses(from: &Shape, to: &Shape) -> Vec<Finding> {
             Holds::Data if moves => (
                 None,
                 format!(
-                    "the data of the volume template `{template}` is no longer used: hosts begin with empty volumes, and {fate} {names}"
+                    "the data of the volume template `{template}` is no longer used: hosts begin with empty \
+                        volumes, and {fate} {names}"
                 ),
             ),
             Holds::Data => {
                 let all = volumes_of(claims.len());
-                (Some("storage.ephemeral"), format!("the data moves to another place, which loses what is on {all}: {fate} {names}"))
+                (
+                    Some("storage.ephemeral"),
+                    format!("the data moves to another place, which loses what is on {all}: {fate} {names}"),
+                )
             }
-            Holds::Logs => (Some("storage.logs"), format!("the volumes of the logs are no longer used, and {fate} {names}")),
-            Holds::Other => (None, format!("the volumes of the template `{template}` are no longer used, and {fate} {names}")),
+            Holds::Logs => (
+                Some("storage.logs"),
+                format!("the volumes of the logs are no longer used, and {fate} {names}"),
+            ),
+            Holds::Other => (
+                None,
+                format!("the volumes of the template `{template}` are no longer used, and {fate} {names}"),
+            ),
         };
         found.push(Finding { input, overrides: &VOLUMES, about: template.to_owned(), reason });
     }
@@ -107,8 +122,14 @@ pub(super) fn losses(from: &Shape, to: &Shape) -> Vec<Finding> {
         .filter(|host| !kept_before.contains(&host.name) && keeps_data.contains(&host.name))
         .collect();
     if !moved.is_empty() {
-        let reason = format!("the data moves to another place, which loses what is in the pods of {}", listed(&moved));
-        found.push(Finding { input: Some("storage.ephemeral"), overrides: &VOLUMES, about: String::new(), reason });
+        let reason =
+            format!("the data moves to another place, which loses what is in the pods of {}", listed(&moved));
+        found.push(Finding {
+            input: Some("storage.ephemeral"),
+            overrides: &VOLUMES,
+            about: String::new(),
+            reason,
+        });
     }
     found
 }
@@ -117,35 +138,51 @@ pub(super) fn losses(from: &Shape, to: &Shape) -> Vec<Finding> {
 pub(super) fn policies(from: &Shape, to: &Shape) -> Vec<Finding> {
     let mut found = Vec::new();
     let groups = volumes_in_both(from, to);
-    let weakened: Vec<&Group> =
-        groups.iter().filter(|group| group.has(|claim| claim.policy, &ReclaimPolicy::Retain, &ReclaimPolicy::Delete)).collect();
+    let weakened: Vec<&Group> = groups
+        .iter()
+        .filter(|group| group.has(|claim| claim.policy, &ReclaimPolicy::Retain, &ReclaimPolicy::Delete))
+        .collect();
     let told = |groups: &[&Group]| {
-        let count = |keeper| groups.iter().filter(|group| group.keeper == keeper).map(|group| group.claims.len()).sum::<usize>();
+        let count = |keeper| {
+            groups
+                .iter()
+                .filter(|group| group.keeper == keeper)
+                .map(|group| group.claims.len())
+                .sum::<usize>()
+        };
         let volumes = match (count(false), count(true)) {
             (own, 0) => volumes_of(own),
             (0, 1) => "the Keeper's volume".to_owned(),
             (0, keepers) => format!("the Keeper's {keepers} volumes"),
             (own, keepers) => format!("{} and the Keeper's {keepers}", volumes_of(own)),
         };
-        let harm = if count(true) > 0 && count(false) == 0 { ", and replicated tables are read-only without them" } else { "" };
+        let harm = if count(true) > 0 && count(false) == 0 {
+            ", and replicated tables are read-only without them"
+        } else {
+            ""
+        };
         format!("`Retain` becomes `Delete`: from then on deleting the cluster deletes {volumes}{harm}")
     };
     // The policy of the data is the default of the others.
     let together = weakened.iter().any(|group| !group.keeper && group.holds == Holds::Data);
-    let parts: Vec<Vec<&Group>> = if together { vec![weakened] } else { weakened.into_iter().map(|group| vec![group]).collect() };
+    let parts: Vec<Vec<&Group>> =
+        if together { vec![weakened] } else { weakened.into_iter().map(|group| vec![group]).collect() };
     for part in &parts {
         let Some(first) = part.iter().min_by_key(|group| (group.keeper, group.holds)) else { continue };
         let (input, overrides) = first.place("reclaimPolicy");
         found.push(Finding { input, overrides, about: first.template.clone(), reason: told(part) });
     }
-    for group in groups.iter().filter(|group| group.has(|claim| claim.provisioner, &Provisioner::Operator, &Provisioner::StatefulSet)) {
+    for group in groups.iter().filter(|group| {
+        group.has(|claim| claim.provisioner, &Provisioner::Operator, &Provisioner::StatefulSet)
+    }) {
         let (_, overrides) = group.place("");
         found.push(Finding {
             input: (!group.keeper).then_some("storage.provisioner"),
             overrides,
             about: group.template.clone(),
             reason: format!(
-                "`Operator` becomes `StatefulSet`, which the operator does not promise to do without data loss: {}",
+                "`Operator` becomes `StatefulSet`, which the operator does not promise to do without data \
+                    loss: {}",
                 cut(group.claims.iter().map(|(name, ..)| *name))
             ),
         });
@@ -159,7 +196,9 @@ pub(super) fn policies(from: &Shape, to: &Shape) -> Vec<Finding> {
                 input: None,
                 overrides: &["chiOverrides.reconcile", "chiOverrides.reconciling"],
                 about: which.to_owned(),
-                reason: format!("`Retain` becomes `Delete` for volume claims: the operator deletes those {which}"),
+                reason: format!(
+                    "`Retain` becomes `Delete` for volume claims: the operator deletes those {which}"
+                ),
             });
         }
     }
@@ -177,14 +216,24 @@ pub(super) struct Group<'a> {
 pub(super) fn volumes_in_both<'a>(from: &'a Shape, to: &'a Shape) -> Vec<Group<'a>> {
     let pairs = [(false, Some((&from.clickhouse, &to.clickhouse))), (true, keepers(from, to))];
     let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (keeper, old, new) in pairs.into_iter().filter_map(|(keeper, pair)| pair.map(|(old, new)| (keeper, old, new))) {
+    for (keeper, old, new) in
+        pairs.into_iter().filter_map(|(keeper, pair)| pair.map(|(old, new)| (keeper, old, new)))
+    {
         for (name, claim) in existing(old) {
             if let Some(new) = new.claims.get(name) {
-                groups.entry((keeper, claim.holds, claim.template.as_str())).or_default().push((name, claim, new));
+                groups
+                    .entry((keeper, claim.holds, claim.template.as_str()))
+                    .or_default()
+                    .push((name, claim, new));
             }
         }
     }
-    let group = |((keeper, holds, template), claims): ((_, _, &str), _)| Group { keeper, holds, template: template.to_owned(), claims };
+    let group = |((keeper, holds, template), claims): ((_, _, &str), _)| Group {
+        keeper,
+        holds,
+        template: template.to_owned(),
+        claims,
+    };
     groups.into_iter().map(group).collect()
 }
 
@@ -221,13 +270,23 @@ impl Group<'_> {
 
     /// The volumes that are to be larger, with the size that each is to have.
     fn grown(&self) -> impl Iterator<Item = (&str, &Claim, &String)> {
-        let size = |old: &Claim, new: &'_ Claim| quantity::shrinks(new.size.as_ref()?, old.size.as_ref()?).then_some(());
-        self.claims.iter().filter_map(move |(name, old, new)| size(old, new).and(new.size.as_ref()).map(|size| (*name, *old, size)))
+        let size = |old: &Claim, new: &'_ Claim| {
+            quantity::shrinks(new.size.as_ref()?, old.size.as_ref()?).then_some(())
+        };
+        self.claims.iter().filter_map(move |(name, old, new)| {
+            size(old, new).and(new.size.as_ref()).map(|size| (*name, *old, size))
+        })
     }
 
-    /// The class of a volume, and the other one that it is to have. A volume that is there has the class that was the default.
+    /// The class of a volume, and the other one that it is to have. A volume that is there has the class that
+    /// was the default.
     pub(super) fn of_another_class(&self) -> Option<(&Option<String>, &Option<String>)> {
-        let differs = |old: &Claim, new: &Claim| old.class != new.class && !(old.existence == Existence::Made && new.class.is_none());
-        self.claims.iter().find(|(_, old, new)| differs(old, new)).map(|(_, old, new)| (&old.class, &new.class))
+        let differs = |old: &Claim, new: &Claim| {
+            old.class != new.class && !(old.existence == Existence::Made && new.class.is_none())
+        };
+        self.claims
+            .iter()
+            .find(|(_, old, new)| differs(old, new))
+            .map(|(_, old, new)| (&old.class, &new.class))
     }
 }

@@ -1,5 +1,5 @@
-//! From a validated cluster to the objects that the API server gets. Pure: the same cluster, login and task give the same
-//! manifests.
+//! From a validated cluster to the objects that the API server gets. Pure: the same cluster, login and task
+//! give the same manifests.
 
 mod secret;
 mod service;
@@ -51,7 +51,8 @@ pub(super) struct Source<'a> {
     drafts: Drafts,
 }
 
-/// Builds all objects that the cluster is to have. `task` names this write: the operator reports it when it is done with it.
+/// Builds all objects that the cluster is to have. `task` names this write: the operator reports it when it
+/// is done with it.
 pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login, task: &str) -> Objects {
     let mut source = Source { cluster, urn, login, task, drafts: aspects::render(cluster, login.hash()) };
     let mut objects = Objects::default();
@@ -61,8 +62,8 @@ pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login, task: 
     objects
 }
 
-/// The same manifests for the very objects of `uids`, where they are known: no other object is changed, and none is made in the place of one
-/// that is gone. The Secret carries the `incarnation`.
+/// The same manifests for the very objects of `uids`, where they are known: no other object is changed, and
+/// none is made in the place of one that is gone. The Secret carries the `incarnation`.
 pub(super) fn identified(mut manifests: Objects, uids: &Uids, incarnation: Option<&str>) -> Objects {
     for Row { part, .. } in TABLE {
         if let (Some(manifest), Some(uid)) = (&mut manifests[*part], &uids[*part]) {
@@ -88,14 +89,24 @@ pub(super) fn installation(source: &mut Source<'_>) -> Value {
     of_operator(source.cluster, Kind::Installation, source.drafts.installation.clone(), Some(source.task))
 }
 
-/// Carries no task id: the operator records none for a Keeper, and a new one would have it roll an unchanged Keeper at each
-/// change of the cluster.
+/// Carries no task id: the operator records none for a Keeper, and a new one would have it roll an unchanged
+/// Keeper at each change of the cluster.
 pub(super) fn keeper(source: &mut Source<'_>) -> Value {
-    source.drafts.keeper.take().map(|draft| of_operator(source.cluster, Kind::KeeperInstallation, draft, None)).unwrap_or_default()
+    source
+        .drafts
+        .keeper
+        .take()
+        .map(|draft| of_operator(source.cluster, Kind::KeeperInstallation, draft, None))
+        .unwrap_or_default()
 }
 
 /// An object of one of the operator's kinds.
-fn of_operator(cluster: &ValidatedCluster, kind: Kind, draft: InstallationDraft, task: Option<&str>) -> Value {
+fn of_operator(
+    cluster: &ValidatedCluster,
+    kind: Kind,
+    draft: InstallationDraft,
+    task: Option<&str>,
+) -> Value {
     let mut spec = draft.into_spec();
     let overrides = if kind == Kind::Installation { &cluster.overrides.chi } else { &cluster.overrides.chk };
     merge(&mut spec, overrides);
@@ -115,11 +126,13 @@ pub(super) fn namespace(source: &mut Source<'_>) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 }
 
-/// The metadata that all objects have. The mark of the making stack goes only on objects whose annotations stay their own:
-/// those of the operator's objects come back on every pod, which would restart when the mark changes.
+/// The metadata that all objects have. The mark of the making stack goes only on objects whose annotations
+/// stay their own: those of the operator's objects come back on every pod, which would restart when the mark
+/// changes.
 pub(super) fn metadata(cluster: &ValidatedCluster, name: &str, urn: Option<&Urn>) -> Map<String, Value> {
     let mut labels = cluster.naming.labels.clone();
-    // The operator hands the labels of its objects on to the pods: those of somebody else's would restart for the mark.
+    // The operator hands the labels of its objects on to the pods: those of somebody else's would restart for
+    // the mark.
     if cluster.adopted.is_none() || urn.is_some() {
         labels.insert(meta::MANAGED_BY.into(), meta::FIELD_MANAGER.into());
     }
@@ -139,8 +152,8 @@ pub(super) fn metadata(cluster: &ValidatedCluster, name: &str, urn: Option<&Urn>
     metadata
 }
 
-/// In an object of an override: what becomes of the object that it is laid over. The word and its values are those of
-/// Kubernetes' strategic merge patch.
+/// In an object of an override: what becomes of the object that it is laid over. The word and its values are
+/// those of Kubernetes' strategic merge patch.
 const DIRECTIVE: &str = "$patch";
 const REPLACE: &str = "replace";
 const DELETE: &str = "delete";
@@ -166,7 +179,8 @@ fn key_of(list: &str) -> Option<&'static str> {
     }
 }
 
-/// The field by which the elements of the list called `list` are merged; `None` when one of them lacks it or two have the same.
+/// The field by which the elements of the list called `list` are merged; `None` when one of them lacks it or
+/// two have the same.
 pub(super) fn merge_key(list: &str, elements: &[Value]) -> Option<&'static str> {
     let key = key_of(list)?;
     let mut seen = BTreeSet::new();
@@ -175,7 +189,9 @@ pub(super) fn merge_key(list: &str, elements: &[Value]) -> Option<&'static str> 
 
 /// Whether it is a list of one cluster that nobody has named: it is merged with another such.
 pub(super) fn is_sole(list: &str, elements: &[Value]) -> bool {
-    list == "clusters" && matches!(elements, [only] if only.is_object() && only.get("name").is_none() && !has_directive(only))
+    list == "clusters"
+        && matches!(elements, [only]
+            if only.is_object() && only.get("name").is_none() && !has_directive(only))
 }
 
 /// Whether an object of an override says what becomes of the object that it is laid over.
@@ -187,9 +203,10 @@ fn says(element: &Value, directive: &str) -> bool {
     element.get(DIRECTIVE).is_some_and(|said| said == directive)
 }
 
-/// Lays `patch` over `target`: objects key by key, lists of named things by their names, everything else replaced; `null` removes.
-/// An object with `$patch: replace` takes the place of the one there, one with `$patch: delete` removes it; an element that holds
-/// `$patch: replace` and no name replaces the list by the other elements. An empty list empties the one there.
+/// Lays `patch` over `target`: objects key by key, lists of named things by their names, everything else
+/// replaced; `null` removes. An object with `$patch: replace` takes the place of the one there, one with
+/// `$patch: delete` removes it; an element that holds `$patch: replace` and no name replaces the list by the
+/// other elements. An empty list empties the one there.
 pub(super) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(entries) = patch else { return };
     if !target.is_object() || says(patch, REPLACE) {
@@ -214,8 +231,8 @@ pub(super) fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// Lays the elements of a list called `list` over `target`. Those that are there keep their places, new ones come last; where all
-/// are named they come in the order in which they are.
+/// Lays the elements of a list called `list` over `target`. Those that are there keep their places, new ones
+/// come last; where all are named they come in the order in which they are.
 fn merge_list(list: &str, target: &mut Value, elements: &[Value]) {
     if let (Value::Array(there), [element]) = (&mut *target, elements)
         && is_sole(list, there)
@@ -228,7 +245,9 @@ fn merge_list(list: &str, target: &mut Value, elements: &[Value]) {
     let mut merged: Vec<Option<Value>> = there.iter().filter(|_| key.is_some()).cloned().map(Some).collect();
     let places: BTreeMap<&str, usize> = key
         .into_iter()
-        .flat_map(|key| there.iter().enumerate().filter_map(move |(place, element)| Some((element[key].as_str()?, place))))
+        .flat_map(|key| {
+            there.iter().enumerate().filter_map(move |(place, element)| Some((element[key].as_str()?, place)))
+        })
         .collect();
     for element in elements {
         let place = key.and_then(|key| places.get(element[key].as_str()?));
@@ -236,7 +255,8 @@ fn merge_list(list: &str, target: &mut Value, elements: &[Value]) {
             Some(found) if says(element, DELETE) => *found = None,
             Some(found) => merge(found.get_or_insert(Value::Null), element),
             // Deletes what is not there, or only says that the whole list is replaced.
-            None if says(element, DELETE) || element.as_object().is_some_and(|only| only.len() == 1) && says(element, REPLACE) => {}
+            None if says(element, DELETE)
+                || element.as_object().is_some_and(|only| only.len() == 1) && says(element, REPLACE) => {}
             None => merged.push(Some(plain(element))),
         }
     }
@@ -261,8 +281,8 @@ fn plain(element: &Value) -> Value {
     plain
 }
 
-/// The patch that [`merge`] turns `from` into `to` with; `None` when they are the same. It holds no `null`, which not every
-/// language of Pulumi's hands through.
+/// The patch that [`merge`] turns `from` into `to` with; `None` when they are the same. It holds no `null`,
+/// which not every language of Pulumi's hands through.
 pub(super) fn merge_patch(from: &Value, to: &Value) -> Option<Value> {
     if from == to {
         return None;
@@ -291,25 +311,36 @@ pub(super) fn merge_patch(from: &Value, to: &Value) -> Option<Value> {
     Some(Value::Object(patch))
 }
 
-/// The elements that [`merge_list`] turns `from` into `to` with: those that differ; all of them where their order does.
+/// The elements that [`merge_list`] turns `from` into `to` with: those that differ; all of them where their
+/// order does.
 fn list_patch(list: &str, from: &[Value], to: &[Value]) -> Vec<Value> {
     if is_sole(list, from) && is_sole(list, to) {
         return vec![merge_patch(&from[0], &to[0]).unwrap_or_else(|| json!({}))];
     }
-    let Some(key) = merge_key(list, from).filter(|_| merge_key(list, to).is_some()) else { return to.to_vec() };
+    let Some(key) = merge_key(list, from).filter(|_| merge_key(list, to).is_some()) else {
+        return to.to_vec();
+    };
     let with_name = |name: &Value, mut patch: Value| {
         patch[key] = name.clone();
         patch
     };
-    let of =
-        |elements: &[Value]| elements.iter().filter_map(|element| Some((element[key].as_str()?.to_owned(), element.clone()))).collect();
+    let of = |elements: &[Value]| {
+        elements
+            .iter()
+            .filter_map(|element| Some((element[key].as_str()?.to_owned(), element.clone())))
+            .collect()
+    };
     let (old, new): (BTreeMap<String, Value>, BTreeMap<String, Value>) = (of(from), of(to));
-    let gone = from.iter().filter(|element| element[key].as_str().is_some_and(|name| !new.contains_key(name)));
-    let mut patch: Vec<_> = gone.map(|element| with_name(&element[key], json!({DIRECTIVE: DELETE}))).collect();
-    patch.extend(to.iter().filter_map(|element| match element[key].as_str().and_then(|name| old.get(name)) {
-        Some(old) => Some(with_name(&element[key], merge_patch(old, element)?)),
-        None => Some(element.clone()),
-    }));
+    let gone =
+        from.iter().filter(|element| element[key].as_str().is_some_and(|name| !new.contains_key(name)));
+    let mut patch: Vec<_> =
+        gone.map(|element| with_name(&element[key], json!({DIRECTIVE: DELETE}))).collect();
+    patch.extend(to.iter().filter_map(
+        |element| match element[key].as_str().and_then(|name| old.get(name)) {
+            Some(old) => Some(with_name(&element[key], merge_patch(old, element)?)),
+            None => Some(element.clone()),
+        },
+    ));
     let gives = |patch: &[Value]| {
         let mut patched = Value::Array(from.to_vec());
         merge_list(list, &mut patched, patch);

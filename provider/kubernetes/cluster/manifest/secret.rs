@@ -18,10 +18,12 @@ pub(in crate::kubernetes::cluster) fn secret(source: &mut Source<'_>) -> Value {
         // Which rotation this password belongs to, so that one that was interrupted is not done twice.
         annotations[PASSWORD_VERSION_ANNOTATION] = json!(version);
     }
-    let hostname = names::fqdn(&cluster.naming.name, &cluster.naming.namespace, &cluster.naming.cluster_domain);
+    let hostname =
+        names::fqdn(&cluster.naming.name, &cluster.naming.namespace, &cluster.naming.cluster_domain);
     let endpoints = address::endpoints(&hostname);
     let mut data = Map::new();
-    let mut put = |key: &str, value: &str| data.insert(key.to_owned(), json!(ByteString(value.as_bytes().to_vec())));
+    let mut put =
+        |key: &str, value: &str| data.insert(key.to_owned(), json!(ByteString(value.as_bytes().to_vec())));
     put(USERNAME_KEY, &cluster.access.username);
     put("host", &hostname);
     put("http-port", &address::HTTP_PORT.to_string());

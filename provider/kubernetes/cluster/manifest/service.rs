@@ -1,4 +1,5 @@
-//! The Service that is the cluster's address: its own, not the operator's, so that it outlives whatever the operator does.
+//! The Service that is the cluster's address: its own, not the operator's, so that it outlives whatever the
+//! operator does.
 
 use serde_json::{Map, Value, json};
 

@@ -5,12 +5,13 @@ use serde_json::{Map, Value};
 use crate::kubernetes::meta::{self, FIELD_MANAGER};
 use crate::kubernetes::observe::is_yes;
 
-/// Whether `live` is what this provider would make it by applying `manifest`: each field of it is there with the same value, was applied by
-/// this provider, and so was no other. Where in doubt it is not.
+/// Whether `live` is what this provider would make it by applying `manifest`: each field of it is there with
+/// the same value, was applied by this provider, and so was no other. Where in doubt it is not.
 pub(in super::super) fn is_applied(manifest: &Value, live: &Value) -> bool {
     let Value::Object(mut written) = manifest.clone() else { return false };
     let uid = manifest["metadata"].get("uid").and_then(Value::as_str);
-    let is_the_one = uid.is_none_or(|uid| meta::uid(live) == Some(uid)) && live["metadata"]["deletionTimestamp"].is_null();
+    let is_the_one =
+        uid.is_none_or(|uid| meta::uid(live) == Some(uid)) && live["metadata"]["deletionTimestamp"].is_null();
     // What names an object nobody owns.
     for field in ["apiVersion", "kind"] {
         written.remove(field);
@@ -18,18 +19,25 @@ pub(in super::super) fn is_applied(manifest: &Value, live: &Value) -> bool {
     if let Some(Value::Object(metadata)) = written.get_mut("metadata") {
         metadata.retain(|field, _| !["name", "namespace", "uid"].contains(&field.as_str()));
     }
-    written.retain(|field, value| field != "metadata" || value.as_object().is_some_and(|metadata| !metadata.is_empty()));
+    written.retain(|field, value| {
+        field != "metadata" || value.as_object().is_some_and(|metadata| !metadata.is_empty())
+    });
     let of_ours = |entry: &&Value| {
-        entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply" && entry["subresource"].as_str().is_none_or(str::is_empty)
+        entry["manager"] == FIELD_MANAGER
+            && entry["operation"] == "Apply"
+            && entry["subresource"].as_str().is_none_or(str::is_empty)
     };
     let mut entries = live["metadata"]["managedFields"].as_array().into_iter().flatten().filter(of_ours);
-    is_the_one && entries.next().is_some_and(|ours| same(&Value::Object(written), live, &ours["fieldsV1"])) && entries.next().is_none()
+    is_the_one
+        && entries.next().is_some_and(|ours| same(&Value::Object(written), live, &ours["fieldsV1"]))
+        && entries.next().is_none()
 }
 
 /// Whether a value that is to be written is there, and `owned` names just its fields.
 fn same(written: &Value, live: &Value, owned: &Value) -> bool {
     let Value::Object(owned) = owned else { return false };
-    let below: Vec<(&str, &Value)> = owned.iter().filter(|(key, _)| *key != ".").map(|(key, owned)| (key.as_str(), owned)).collect();
+    let below: Vec<(&str, &Value)> =
+        owned.iter().filter(|(key, _)| *key != ".").map(|(key, owned)| (key.as_str(), owned)).collect();
     match (written, live) {
         // An empty object claims nothing of what is in it.
         (Value::Object(written), Value::Object(_)) if written.is_empty() => below.is_empty(),
@@ -64,7 +72,8 @@ fn is_named(element: &Value, key: &str) -> bool {
     }
 }
 
-/// Whether the operator says that it has done all that a live installation asks for, or is to do nothing about it. Its hosts may not serve.
+/// Whether the operator says that it has done all that a live installation asks for, or is to do nothing
+/// about it. Its hosts may not serve.
 pub(in super::super) fn is_settled(installation: &Value) -> bool {
     let (spec, nothing) = (&installation["spec"], Map::new());
     let status = installation["status"].as_object().unwrap_or(&nothing);
@@ -72,7 +81,9 @@ pub(in super::super) fn is_settled(installation: &Value) -> bool {
         let tasks = status.get(list).and_then(Value::as_array);
         tasks.is_some_and(|tasks| tasks.contains(&spec["taskID"]))
     };
-    let is_done = status.get("status").is_some_and(|word| word == "Completed") && has("taskIDsStarted") && has("taskIDsCompleted");
+    let is_done = status.get("status").is_some_and(|word| word == "Completed")
+        && has("taskIDsStarted")
+        && has("taskIDsCompleted");
     is_yes(&spec["suspend"]) || is_done
 }
 
@@ -83,13 +94,15 @@ mod tests {
     use super::*;
 
     fn service() -> Value {
-        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "db", "namespace": "apps", "labels": {"team": "a"}},
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "db", "namespace": "apps",
+            "labels": {"team": "a"}},
             "spec": {"type": "ClusterIP", "selector": {"app": "chop"}, "ports": [
                 {"name": "http", "port": 8123, "protocol": "TCP", "targetPort": "http"},
                 {"name": "tcp", "port": 9000, "protocol": "TCP", "targetPort": "tcp"}]}})
     }
 
-    /// As the API server keeps it: with defaults, somebody else's label and port, and the managed fields of Kubernetes 1.33.
+    /// As the API server keeps it: with defaults, somebody else's label and port, and the managed fields of
+    /// Kubernetes 1.33.
     fn live() -> Value {
         let port = |port: u16| {
             let owned = json!({".": {}, "f:name": {}, "f:port": {}, "f:protocol": {}, "f:targetPort": {}});
@@ -100,11 +113,16 @@ mod tests {
         live["metadata"]["uid"] = json!("u");
         live["metadata"]["labels"]["theirs"] = json!("x");
         live["spec"]["clusterIP"] = json!("10.0.0.1");
-        live["spec"]["ports"].as_array_mut().unwrap().insert(0, json!({"name": "theirs", "port": 9363, "protocol": "TCP"}));
+        live["spec"]["ports"]
+            .as_array_mut()
+            .unwrap()
+            .insert(0, json!({"name": "theirs", "port": 9363, "protocol": "TCP"}));
         live["metadata"]["managedFields"] = json!([
-            {"manager": "kubectl-label", "operation": "Update", "fieldsV1": {"f:metadata": {"f:labels": {"f:theirs": {}}}}},
+            {"manager": "kubectl-label", "operation": "Update",
+                "fieldsV1": {"f:metadata": {"f:labels": {"f:theirs": {}}}}},
             {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": {
-                "f:metadata": {"f:labels": {"f:team": {}}}, "f:spec": {"f:ports": ports, "f:selector": {}, "f:type": {}}}},
+                "f:metadata": {"f:labels": {"f:team": {}}}, "f:spec": {"f:ports": ports, "f:selector": {},
+                    "f:type": {}}}},
         ]);
         live
     }
@@ -135,7 +153,10 @@ mod tests {
             |manifest, _| manifest["spec"]["ports"][1]["targetPort"] = json!("x"),
             |manifest, _| _ = manifest["spec"]["ports"].as_array_mut().unwrap().remove(1),
             |manifest, _| {
-                manifest["spec"]["ports"].as_array_mut().unwrap().push(json!({"name": "theirs", "port": 9363, "protocol": "TCP"}));
+                manifest["spec"]["ports"]
+                    .as_array_mut()
+                    .unwrap()
+                    .push(json!({"name": "theirs", "port": 9363, "protocol": "TCP"}));
             },
             |_, live| live["spec"]["type"] = json!("NodePort"),
             |_, live| live["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"),
@@ -148,14 +169,23 @@ mod tests {
 
     #[test]
     fn an_installation_is_settled_when_the_operator_began_and_completed_its_task() {
-        let status = |word: &str, started: &str, completed: &str| json!({"status": word, "taskIDsStarted": [started], "taskIDsCompleted": [completed]});
+        let status = |word: &str, started: &str, completed: &str| {
+            json!({"status": word,
+            "taskIDsStarted": [started], "taskIDsCompleted": [completed]})
+        };
         let of = |status: Value| is_settled(&json!({"spec": {"taskID": "t"}, "status": status}));
         assert!(of(status("Completed", "t", "t")));
-        for other in
-            [status("InProgress", "t", "t"), status("Aborted", "t", "t"), status("Completed", "s", "t"), status("Completed", "t", "s")]
-        {
+        for other in [
+            status("InProgress", "t", "t"),
+            status("Aborted", "t", "t"),
+            status("Completed", "s", "t"),
+            status("Completed", "t", "s"),
+        ] {
             assert!(!of(other.clone()), "{other}");
         }
-        assert!(!is_settled(&json!({"spec": {"taskID": "t"}})) && is_settled(&json!({"spec": {"suspend": "yes"}})));
+        assert!(
+            !is_settled(&json!({"spec": {"taskID": "t"}}))
+                && is_settled(&json!({"spec": {"suspend": "yes"}}))
+        );
     }
 }

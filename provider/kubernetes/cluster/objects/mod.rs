@@ -1,8 +1,8 @@
-//! The objects of a cluster, one row each. All that is done with them walks the rows: the dry run, the rollout, the refresh, what is
-//! missing, the deletion, the unique ids, the rights that README asks for.
+//! The objects of a cluster, one row each. All that is done with them walks the rows: the dry run, the
+//! rollout, the refresh, what is missing, the deletion, the unique ids, the rights that README asks for.
 //!
-//! A new object is a row here and a renderer in `manifest/`. A column that a row leaves out does not compile; `tests/objects.rs` has a
-//! row of its own to show that no other line is needed.
+//! A new object is a row here and a renderer in `manifest/`. A column that a row leaves out does not compile;
+//! `tests/objects.rs` has a row of its own to show that no other line is needed.
 
 mod applied;
 
@@ -46,13 +46,15 @@ pub(super) struct Row {
     pub(super) awaited: Await,
     /// When it is deleted.
     pub(super) leaves: Leaves,
-    /// Where in the manifest that stands which no input speaks of: a refresh that finds it otherwise takes the object for missing.
+    /// Where in the manifest that stands which no input speaks of: a refresh that finds it otherwise takes
+    /// the object for missing.
     vital: &'static [&'static str],
     /// The output that is absent while the object is missing; without one it is its unique id.
     output: Option<Output>,
 }
 
-/// When an object is written. All of one stage are written at once, and the next stage begins when what they need has come.
+/// When an object is written. All of one stage are written at once, and the next stage begins when what they
+/// need has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     /// Before what lives in it.
@@ -76,7 +78,8 @@ pub(super) enum Whose {
     Anybodys,
     /// By the URN that it carries.
     Marked,
-    /// By a label alone, since the operator hands its annotations on to pods; that it is this stack's, the Secret beside it tells.
+    /// By a label alone, since the operator hands its annotations on to pods; that it is this stack's, the
+    /// Secret beside it tells.
     Labelled,
 }
 
@@ -151,7 +154,8 @@ macro_rules! objects {
         objects!(@index Uids, Option<String>, (), $($(#[cfg($cfg)])? $part $field)*);
         objects!(@index PerPart<T>, T, (T), $($(#[cfg($cfg)])? $part $field)*);
     };
-    (@index $map:ty, $value:ty, ($($parameter:ident)?), $($(#[cfg($cfg:meta)])? $part:ident $field:ident)*) => {
+    (@index $map:ty, $value:ty, ($($parameter:ident)?),
+        $($(#[cfg($cfg:meta)])? $part:ident $field:ident)*) => {
         impl$(<$parameter>)? Index<Part> for $map {
             type Output = $value;
 
@@ -287,7 +291,8 @@ impl Row {
         (self.wanted)(cluster)
     }
 
-    /// Whether it is the cluster's alone, so that it goes when the cluster is not to have it any more, and nobody else's may be in its place.
+    /// Whether it is the cluster's alone, so that it goes when the cluster is not to have it any more, and
+    /// nobody else's may be in its place.
     pub(super) fn is_own(&self) -> bool {
         self.whose != Whose::Anybodys
     }
@@ -297,9 +302,14 @@ impl Row {
         self.is_wanted(source.cluster).then(|| (self.render)(source))
     }
 
-    /// Whether a live object lost something of `written` that no input speaks of, or has it otherwise. What others have added is theirs.
+    /// Whether a live object lost something of `written` that no input speaks of, or has it otherwise. What
+    /// others have added is theirs.
     pub(super) fn is_damaged(&self, written: &Value, live: &Value) -> bool {
-        let is_whole = |path| written.pointer(path).is_none_or(|written| live.pointer(path).is_some_and(|live| contains(live, written)));
+        let is_whole = |path| {
+            written
+                .pointer(path)
+                .is_none_or(|written| live.pointer(path).is_some_and(|live| contains(live, written)))
+        };
         !self.vital.iter().copied().all(is_whole)
     }
 
@@ -310,7 +320,9 @@ impl Row {
 
     /// Whether the outputs say that it is missing.
     pub(super) fn is_missing(&self, state: &ClusterState) -> bool {
-        self.output.as_ref().map_or_else(|| state.uids[self.part].is_none(), |output| (output.is_absent)(state))
+        self.output
+            .as_ref()
+            .map_or_else(|| state.uids[self.part].is_none(), |output| (output.is_absent)(state))
     }
 
     /// Has the outputs say so.
@@ -332,7 +344,9 @@ fn contains(live: &Value, written: &Value) -> bool {
         (Value::Object(live), Value::Object(written)) => {
             written.iter().all(|(key, written)| live.get(key).is_some_and(|live| contains(live, written)))
         }
-        (Value::Array(live), Value::Array(written)) => written.iter().all(|written| live.iter().any(|live| contains(live, written))),
+        (Value::Array(live), Value::Array(written)) => {
+            written.iter().all(|written| live.iter().any(|live| contains(live, written)))
+        }
         (live, written) => live == written,
     }
 }
@@ -352,7 +366,8 @@ impl Uids {
         TABLE.iter().any(|row| row.is_own() && row.is_wanted(cluster) && self[row.part].is_none())
     }
 
-    /// Whether a create was interrupted before the installation was made: what else there is may not be known of.
+    /// Whether a create was interrupted before the installation was made: what else there is may not be known
+    /// of.
     pub(super) fn create_interrupted(&self) -> bool {
         self.installation.is_none() && self.namespace.is_none()
     }
@@ -365,10 +380,19 @@ pub(super) fn leaving() -> impl Iterator<Item = &'static Row> {
     rows.into_iter()
 }
 
-/// Reads the objects of a cluster that are asked for, one request each, all at once. An absent definition of a kind is an absent object,
-/// where it is not `demanded`.
-pub(super) async fn read(api: &Api, namespace: &str, name: &str, demanded: bool, asks: impl Fn(&Row) -> bool) -> Result<Objects, Error> {
-    let each = TABLE.iter().filter(|row| asks(row)).map(|row| async { (row.part, fetch(api, &row.object(namespace, name)).await) });
+/// Reads the objects of a cluster that are asked for, one request each, all at once. An absent definition of
+/// a kind is an absent object, where it is not `demanded`.
+pub(super) async fn read(
+    api: &Api,
+    namespace: &str,
+    name: &str,
+    demanded: bool,
+    asks: impl Fn(&Row) -> bool,
+) -> Result<Objects, Error> {
+    let each = TABLE
+        .iter()
+        .filter(|row| asks(row))
+        .map(|row| async { (row.part, fetch(api, &row.object(namespace, name)).await) });
     let mut objects = Objects::default();
     // What is said of the last ones says most.
     for (part, found) in join_all(each).await.into_iter().rev() {

@@ -101,7 +101,11 @@ impl<'a> Layout<'a> {
         let layout = &cluster["layout"];
         let (shards, replicas) = (list(&layout["shards"]), list(&layout["replicas"]));
         let largest = |field: &str, rows: &[Value], columns: &[Value], nested: &str| {
-            let of_columns = columns.iter().map(|column| count(&column[field]).max(length(&column[nested]))).max().unwrap_or(0);
+            let of_columns = columns
+                .iter()
+                .map(|column| count(&column[field]).max(length(&column[nested])))
+                .max()
+                .unwrap_or(0);
             count(&layout[field]).max(rows.len() as u64).max(of_columns).max(1)
         };
         Self {
@@ -114,12 +118,17 @@ impl<'a> Layout<'a> {
 
     /// How many replicas a shard has that says something of its own.
     fn replicas_of(&self, shard: &Value) -> u64 {
-        [count(&shard["replicasCount"]), length(&shard["replicas"])].into_iter().find(|count| *count > 0).unwrap_or(self.replica_count)
+        [count(&shard["replicasCount"]), length(&shard["replicas"])]
+            .into_iter()
+            .find(|count| *count > 0)
+            .unwrap_or(self.replica_count)
     }
 
     fn hosts(&self) -> u64 {
-        let explicit: u64 = self.shards.iter().map(|shard| self.replicas_of(shard)).fold(0, u64::saturating_add);
-        let rest = self.shard_count.saturating_sub(self.shards.len() as u64).saturating_mul(self.replica_count);
+        let explicit: u64 =
+            self.shards.iter().map(|shard| self.replicas_of(shard)).fold(0, u64::saturating_add);
+        let rest =
+            self.shard_count.saturating_sub(self.shards.len() as u64).saturating_mul(self.replica_count);
         explicit.saturating_add(rest)
     }
 }
@@ -150,8 +159,14 @@ pub(super) fn installation(kind: &Kind, object: &Value) -> (Installation, Vec<St
     }
     let mut services = Vec::new();
     if !found.is_too_large() {
-        let mut walk =
-            Walk { kind, spec, name, namespace, defaults: Names::of(&spec["defaults"]).below(Names::default()), found: &mut found };
+        let mut walk = Walk {
+            kind,
+            spec,
+            name,
+            namespace,
+            defaults: Names::of(&spec["defaults"]).below(Names::default()),
+            found: &mut found,
+        };
         for (index, cluster) in clusters.into_iter().enumerate() {
             walk.cluster(index, cluster, &mut configuration, &mut services);
         }
@@ -170,7 +185,13 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn cluster(&mut self, index: usize, cluster: &'a Value, configuration: &mut Configuration, services: &mut Vec<String>) {
+    fn cluster(
+        &mut self,
+        index: usize,
+        cluster: &'a Value,
+        configuration: &mut Configuration,
+        services: &mut Vec<String>,
+    ) {
         let layout = Layout::of(cluster);
         let cluster_name = cluster_name(cluster);
         let above = Names::of(cluster).below(self.defaults);
@@ -191,7 +212,8 @@ impl<'a> Walk<'a> {
             let shard_name = own_name(shard, shard_index);
             let of_shard = Names::of(shard).below(above);
             note(&|| format!("{cluster_name}/shards/{shard_index}"), shard);
-            let (kind, name, namespace) = (self.kind, cut(self.name, NAME_PART), cut(self.namespace, NAME_PART));
+            let (kind, name, namespace) =
+                (self.kind, cut(self.name, NAME_PART), cut(self.namespace, NAME_PART));
             let short_cluster = cut(cluster_name, HOST_PART);
             let of_shard_values = || {
                 vec![
@@ -203,24 +225,30 @@ impl<'a> Walk<'a> {
                     ("{shardIndex}", shard_index.to_string()),
                 ]
             };
-            if let Some(template) = named(&self.spec["templates"]["serviceTemplates"], of_shard.0[SHARD_SERVICE]) {
+            if let Some(template) =
+                named(&self.spec["templates"]["serviceTemplates"], of_shard.0[SHARD_SERVICE])
+            {
                 let own = format!("shard-{name}-{short_cluster}-{}", cut(&shard_name, HOST_PART));
                 services.push(expand(template, own, &of_shard_values));
             }
             for replica_index in 0..usize::try_from(layout.replicas_of(shard)).unwrap_or(0) {
                 let replica = layout.replicas.get(replica_index).unwrap_or(&Value::Null);
                 let replica_name = own_name(replica, replica_index);
-                let written = [list(&shard["replicas"]).get(replica_index), list(&replica["shards"]).get(shard_index)];
+                let written =
+                    [list(&shard["replicas"]).get(replica_index), list(&replica["shards"]).get(shard_index)];
                 let [first, second] = written.map(|host| host.unwrap_or(&Value::Null));
-                let part =
-                    host_name(if first.is_null() { second } else { first }, (&shard_name, shard_index), (&replica_name, replica_index));
+                let part = host_name(
+                    if first.is_null() { second } else { first },
+                    (&shard_name, shard_index),
+                    (&replica_name, replica_index),
+                );
                 for (place, host) in [("shards", first), ("replicas", second)] {
                     note(&|| format!("{cluster_name}/{place}/{shard_index}/{replica_index}"), host);
                 }
                 let source = if from_replicas { Names::of(replica).below(above) } else { of_shard };
                 let names = Names::of(first).below(Names::of(second)).below(source);
-                let template =
-                    named(&self.spec["templates"]["hostTemplates"], names.0[HOST]).map_or(&Value::Null, |template| &template["spec"]);
+                let template = named(&self.spec["templates"]["hostTemplates"], names.0[HOST])
+                    .map_or(&Value::Null, |template| &template["spec"]);
                 note(&|| format!("hostTemplates/{}", names.0[HOST]), template);
                 let names = names.below(Names::of(template));
                 let in_all = self.found.hosts.len();
@@ -259,7 +287,12 @@ impl<'a> Walk<'a> {
         let service = named(&templates["serviceTemplates"], names.0[REPLICA_SERVICE]).unwrap_or(&Value::Null);
         let name = expand(pod, own.clone(), values);
         self.found.claims.extend(volumes::claims(self.kind, self.spec, &name, pod, names));
-        Host { name, service: expand(service, own, values), pod_template: pod_template.to_owned(), ..Host::default() }
+        Host {
+            name,
+            service: expand(service, own, values),
+            pod_template: pod_template.to_owned(),
+            ..Host::default()
+        }
     }
 }
 
@@ -276,14 +309,26 @@ fn expand(template: &Value, own: String, values: &dyn Fn() -> Values) -> String 
 
 /// The name that a shard or replica is given; else its number.
 fn own_name(level: &Value, index: usize) -> String {
-    Some(text(&level["name"])).filter(|name| !name.is_empty()).map_or_else(|| index.to_string(), str::to_owned)
+    Some(text(&level["name"]))
+        .filter(|name| !name.is_empty())
+        .map_or_else(|| index.to_string(), str::to_owned)
 }
 
-/// A host's name within its cluster. One that looks like a number, or two, is taken for the operator's own and made anew.
-fn host_name(host: &Value, (shard, shard_index): (&str, usize), (replica, replica_index): (&str, usize)) -> String {
+/// A host's name within its cluster. One that looks like a number, or two, is taken for the operator's own
+/// and made anew.
+fn host_name(
+    host: &Value,
+    (shard, shard_index): (&str, usize),
+    (replica, replica_index): (&str, usize),
+) -> String {
     let given = text(&host["name"]);
-    let numbers = || [format!("{shard_index}-{replica_index}"), shard_index.to_string(), replica_index.to_string()];
-    if given.is_empty() || numbers().iter().any(|number| number == given) { format!("{shard}-{replica}") } else { given.to_owned() }
+    let numbers =
+        || [format!("{shard_index}-{replica_index}"), shard_index.to_string(), replica_index.to_string()];
+    if given.is_empty() || numbers().iter().any(|number| number == given) {
+        format!("{shard}-{replica}")
+    } else {
+        given.to_owned()
+    }
 }
 
 fn cut(part: &str, longest: usize) -> &str {
@@ -297,7 +342,8 @@ fn service(kind: &Kind, spec: &Value, name: &str, namespace: &str) -> String {
     let first = list(&templates["serviceTemplates"]).first().unwrap_or(&templates["serviceTemplate"]);
     let template = named(&spec["templates"]["serviceTemplates"], text(first)).unwrap_or(&Value::Null);
     let name = cut(name, NAME_PART);
-    let values = || vec![(kind.macro_name, name.to_owned()), ("{namespace}", cut(namespace, NAME_PART).to_owned())];
+    let values =
+        || vec![(kind.macro_name, name.to_owned()), ("{namespace}", cut(namespace, NAME_PART).to_owned())];
     expand(template, format!("{}-{name}", kind.service), &values)
 }
 

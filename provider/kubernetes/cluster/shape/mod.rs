@@ -1,7 +1,9 @@
-//! What a ClickHouseInstallation and its Keeper come to once the operator has read them: hosts, volumes, coordination, configuration. Pure.
+//! What a ClickHouseInstallation and its Keeper come to once the operator has read them: hosts, volumes,
+//! coordination, configuration. Pure.
 //!
-//! Taken from the rendered objects, overrides included, or from those on the API server, by the rules of the operator's 0.25. The
-//! guard, the effects, the waits and the outputs judge by it, and so it does not matter where in the inputs a thing was said.
+//! Taken from the rendered objects, overrides included, or from those on the API server, by the rules of the
+//! operator's 0.25. The guard, the effects, the waits and the outputs judge by it, and so it does not matter
+//! where in the inputs a thing was said.
 
 mod layout;
 mod volumes;
@@ -36,7 +38,8 @@ pub(super) struct Shape {
     pub(super) users: BTreeSet<String>,
     /// The Services of single shards.
     pub(super) shard_services: Vec<String>,
-    /// What becomes of volume claims that the operator does not know, and of those of a host that failed to come up.
+    /// What becomes of volume claims that the operator does not know, and of those of a host that failed to
+    /// come up.
     pub(super) cleanup: [ReclaimPolicy; 2],
 }
 
@@ -156,7 +159,8 @@ pub(super) enum Ensemble {
     Servers(Vec<String>),
 }
 
-/// What ClickHouse is told: part (`settings`, `files` …), level (empty for the whole installation) and key, and the value there.
+/// What ClickHouse is told: part (`settings`, `files` …), level (empty for the whole installation) and key,
+/// and the value there.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Configuration(BTreeMap<(&'static str, String, String), Value>);
 
@@ -186,7 +190,10 @@ impl Shape {
         });
         Self {
             coordination: coordination.collect(),
-            secrets: clusters.iter().map(|cluster| (cluster_name(cluster).to_owned(), cluster["secret"].clone())).collect(),
+            secrets: clusters
+                .iter()
+                .map(|cluster| (cluster_name(cluster).to_owned(), cluster["secret"].clone()))
+                .collect(),
             users: users(&spec["configuration"]["users"]),
             cleanup: cleanup(spec),
             keeper: keeper.map(|keeper| layout::installation(&layout::KEEPER, keeper).0),
@@ -208,10 +215,11 @@ impl Shape {
         Self::rendered(&validate::last_anyway(old))
     }
 
-    /// Takes note of the volume claims that exist in the namespace: those that don't, or never got a volume, are nothing to lose;
-    /// the others have the class and the size that they really have.
+    /// Takes note of the volume claims that exist in the namespace: those that don't, or never got a volume,
+    /// are nothing to lose; the others have the class and the size that they really have.
     pub(super) fn settle(&mut self, claims: &[Value]) {
-        let found: BTreeMap<_, _> = claims.iter().map(|claim| (text(&claim["metadata"]["name"]), claim)).collect();
+        let found: BTreeMap<_, _> =
+            claims.iter().map(|claim| (text(&claim["metadata"]["name"]), claim)).collect();
         let keepers = self.keeper.iter_mut().flat_map(|keeper| &mut keeper.claims);
         for (name, claim) in self.clickhouse.claims.iter_mut().chain(keepers) {
             claim.settle(found.get(name.as_str()).copied());
@@ -323,11 +331,15 @@ impl Ensemble {
     /// Whether both share their knowledge: the same Keeper, or a server in common.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let same_server = |one: &str, other: &str| {
-            let begins = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            let begins = |long: &str, short: &str| {
+                long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
             begins(one, other) || begins(other, one)
         };
         match (self, other) {
-            (Self::Servers(one), Self::Servers(other)) => one.iter().any(|one| other.iter().any(|other| same_server(one, other))),
+            (Self::Servers(one), Self::Servers(other)) => {
+                one.iter().any(|one| other.iter().any(|other| same_server(one, other)))
+            }
             (one, other) => one == other,
         }
     }
@@ -344,7 +356,12 @@ impl Configuration {
     /// All that differs.
     pub(super) fn changes<'a>(&'a self, new: &'a Self) -> impl Iterator<Item = Change<'a>> {
         let keys: BTreeSet<_> = self.0.keys().chain(new.0.keys()).collect();
-        let changes = keys.into_iter().map(|at| Change { part: at.0, key: &at.2, old: self.0.get(at), new: new.0.get(at) });
+        let changes = keys.into_iter().map(|at| Change {
+            part: at.0,
+            key: &at.2,
+            old: self.0.get(at),
+            new: new.0.get(at),
+        });
         changes.filter(|change| change.old != change.new)
     }
 }

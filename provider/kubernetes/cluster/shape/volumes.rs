@@ -9,7 +9,13 @@ use super::{Claim, Existence, Holds, list, named, policy, strings, text};
 use crate::kubernetes::cluster::aspects::{Provisioner, ReclaimPolicy};
 
 /// The claims of the host whose StatefulSet is `host` and whose pod comes from `pod`, by name.
-pub(super) fn claims(kind: &Kind, spec: &Value, host: &str, pod: &Value, names: &Names) -> Vec<(String, Claim)> {
+pub(super) fn claims(
+    kind: &Kind,
+    spec: &Value,
+    host: &str,
+    pod: &Value,
+    names: &Names,
+) -> Vec<(String, Claim)> {
     let templates = &spec["templates"]["volumeClaimTemplates"];
     let mut held: BTreeMap<&str, Holds> = BTreeMap::new();
     for (name, path) in mounts(kind, pod, names) {
@@ -35,7 +41,10 @@ pub(super) fn claims(kind: &Kind, spec: &Value, host: &str, pod: &Value, names: 
             class: template["spec"]["storageClassName"].as_str().map(str::to_owned),
             access_modes: strings(&template["spec"]["accessModes"]),
             policy: said("reclaimPolicy").into_iter().find_map(policy).unwrap_or(ReclaimPolicy::Delete),
-            provisioner: said("provisioner").into_iter().find_map(provisioner).unwrap_or(Provisioner::StatefulSet),
+            provisioner: said("provisioner")
+                .into_iter()
+                .find_map(provisioner)
+                .unwrap_or(Provisioner::StatefulSet),
             existence: Existence::Assumed,
         };
         Some((format!("{name}-{host}-0"), claim))
@@ -43,8 +52,8 @@ pub(super) fn claims(kind: &Kind, spec: &Value, host: &str, pod: &Value, names: 
     held.into_iter().filter_map(claim).collect()
 }
 
-/// What is mounted where: what the containers say, and the data and log templates in each container that has neither their name
-/// nor their path yet.
+/// What is mounted where: what the containers say, and the data and log templates in each container that has
+/// neither their name nor their path yet.
 fn mounts<'a>(kind: &Kind, pod: &'a Value, names: &Names<'a>) -> Vec<(&'a str, &'a str)> {
     let containers = list(&pod["spec"]["containers"]);
     let fixed = [(names.data(), kind.data_path), (names.logs(), kind.logs_path)];
@@ -52,8 +61,13 @@ fn mounts<'a>(kind: &Kind, pod: &'a Value, names: &Names<'a>) -> Vec<(&'a str, &
     // Without a container, the operator adds its own; with a log template always one for the logs.
     let of_operator = (containers.is_empty() || !names.logs().is_empty()).then_some(&Value::Null);
     for container in containers.iter().chain(of_operator) {
-        let said: Vec<_> = list(&container["volumeMounts"]).iter().map(|mount| (text(&mount["name"]), text(&mount["mountPath"]))).collect();
-        let is_free = |(name, path): &(&str, &str)| !name.is_empty() && said.iter().all(|(other, at)| other != name && at != path);
+        let said: Vec<_> = list(&container["volumeMounts"])
+            .iter()
+            .map(|mount| (text(&mount["name"]), text(&mount["mountPath"])))
+            .collect();
+        let is_free = |(name, path): &(&str, &str)| {
+            !name.is_empty() && said.iter().all(|(other, at)| other != name && at != path)
+        };
         mounts.extend(fixed.into_iter().filter(is_free));
         mounts.extend(said);
     }

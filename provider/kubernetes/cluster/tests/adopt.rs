@@ -22,11 +22,16 @@ pub(super) fn programs() -> Vec<Value> {
     vec![
         json!({"name": "db"}),
         json!({"name": "db", "shards": 3, "replicas": 2, "labels": {"team": "x"}, "version": "24.8.1.1"}),
-        json!({"name": "db", "storage": {"ephemeral": true}, "logging": {"level": "debug"}, "stopped": true, "restartToken": "1"}),
-        json!({"name": "db", "storage": {"size": "1Ti", "storageClass": "fast", "reclaimPolicy": "Delete", "logs": {"size": "5Gi"}}}),
-        json!({"name": "db", "ingress": {"type": "NodePort", "annotations": {"a": "b"}}, "clusterDomain": "k8s.example", "interserverSecret": {"enabled": false}}),
-        json!({"name": "db", "coordination": {"external": {"nodes": ["zk:2181"], "root": "/ch", "timeouts": {"sessionMs": 1000}}}, "replicas": 2}),
-        json!({"name": "db", "image": {"repository": "example.com/ch", "pullSecrets": ["regcred"]}, "admin": {"username": "boss", "networks": ["::/0"]}}),
+        json!({"name": "db", "storage": {"ephemeral": true}, "logging": {"level": "debug"}, "stopped": true,
+            "restartToken": "1"}),
+        json!({"name": "db", "storage": {"size": "1Ti", "storageClass": "fast", "reclaimPolicy": "Delete",
+            "logs": {"size": "5Gi"}}}),
+        json!({"name": "db", "ingress": {"type": "NodePort", "annotations": {"a": "b"}},
+            "clusterDomain": "k8s.example", "interserverSecret": {"enabled": false}}),
+        json!({"name": "db", "coordination": {"external": {"nodes": ["zk:2181"], "root": "/ch",
+            "timeouts": {"sessionMs": 1000}}}, "replicas": 2}),
+        json!({"name": "db", "image": {"repository": "example.com/ch", "pullSecrets": ["regcred"]},
+            "admin": {"username": "boss", "networks": ["::/0"]}}),
         json!({"name": "db", "chiOverrides": {"reconcile": {"policy": "wait"}}}),
     ]
 }
@@ -45,7 +50,11 @@ fn an_imported_cluster_renders_to_what_is_there() {
         let there = live(program.clone());
         let again = rendered(inputs(&there, &urn(), &login()));
         assert_eq!(again.installation["spec"], there.installation["spec"], "{program}");
-        assert_eq!(again.keeper.map(|keeper| keeper["spec"].clone()), there.keeper.map(|keeper| keeper["spec"].clone()), "{program}");
+        assert_eq!(
+            again.keeper.map(|keeper| keeper["spec"].clone()),
+            there.keeper.map(|keeper| keeper["spec"].clone()),
+            "{program}"
+        );
     }
 }
 
@@ -67,20 +76,34 @@ fn a_cluster_of_ours_needs_overrides_only_where_its_program_has_them() {
 fn any_installation_can_be_adopted() {
     let spec = json!({
         "configuration": {
-            "clusters": [{"name": "other", "layout": {"shards": [{"name": "a", "replicasCount": 2}]}}, {"name": "second"}],
-            "users": {"reader/password_sha256_hex": "00", "reader/networks/ip": ["::/0"], "default/k": ["a", null]},
+            "clusters": [{"name": "other", "layout": {"shards": [{"name": "a", "replicasCount": 2}]}},
+                {"name": "second"}],
+            "users": {"reader/password_sha256_hex": "00", "reader/networks/ip": ["::/0"], "default/k": ["a",
+                null]},
             "zookeeper": {"nodes": [{"host": "zookeeper.zoo"}]},
         },
-        "templates": {"podTemplates": [{"name": "pod", "spec": {"containers": [{"name": "clickhouse-pod", "image": "altinity/clickhouse-server:23.8"}]}}]},
+        "templates": {"podTemplates": [{"name": "pod", "spec": {"containers": [{"name": "clickhouse-pod",
+            "image": "altinity/clickhouse-server:23.8"}]}}]},
         "useTemplates": [{"name": "shared"}],
         "stop": "no",
     });
-    let there = Live::new(json!({"metadata": {"name": "legacy", "namespace": "apps"}, "spec": spec}), None, None, None);
+    let there = Live::new(
+        json!({"metadata": {"name": "legacy", "namespace": "apps"}, "spec": spec}),
+        None,
+        None,
+        None,
+    );
     let args = inputs(&there, &urn(), &Login { password: None, version: None });
-    assert_eq!((args.naming.cluster_name.as_deref(), args.image.version.as_deref()), (Some("other"), None), "no host uses the template");
+    assert_eq!(
+        (args.naming.cluster_name.as_deref(), args.image.version.as_deref()),
+        (Some("other"), None),
+        "no host uses the template"
+    );
     let filled = fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(args)).unwrap();
     let cluster = run_validate(&Known::all(filled)).unwrap_or_else(|failures| panic!("{failures:?}"));
-    let mut again = build(&cluster, &urn(), &Login { password: None, version: None }, "").installation.unwrap()["spec"].clone();
+    let mut again =
+        build(&cluster, &urn(), &Login { password: None, version: None }, "").installation.unwrap()["spec"]
+            .clone();
     // Said where it was only implied.
     for field in ["taskID", "suspend"] {
         again.as_object_mut().unwrap().remove(field);
@@ -103,7 +126,13 @@ fn each_drift_is_told_at_its_input() {
     let program = json!({"name": "db", "replicas": 2, "ingress": {"sourceRanges": ["203.0.113.0/24"]}});
     let args = checked(program.clone());
     let drifts: [(Drift, &str, Value); 6] = [
-        (|live| live.installation["spec"]["configuration"]["clusters"][0]["layout"]["shardsCount"] = json!(4), "/shards", json!(4)),
+        (
+            |live| {
+                live.installation["spec"]["configuration"]["clusters"][0]["layout"]["shardsCount"] = json!(4)
+            },
+            "/shards",
+            json!(4),
+        ),
         (|live| live.installation["spec"]["stop"] = json!("yes"), "/stopped", json!(true)),
         (
             |live| {
@@ -113,9 +142,16 @@ fn each_drift_is_told_at_its_input() {
             "/version",
             json!("1.2"),
         ),
-        (|live| live.installation["spec"]["configuration"]["settings"]["logger/level"] = json!("trace"), "/logging/level", json!("trace")),
         (
-            |live| live.keeper.as_mut().unwrap()["spec"]["configuration"]["clusters"][0]["layout"]["replicasCount"] = json!(5),
+            |live| live.installation["spec"]["configuration"]["settings"]["logger/level"] = json!("trace"),
+            "/logging/level",
+            json!("trace"),
+        ),
+        (
+            |live| {
+                live.keeper.as_mut().unwrap()["spec"]["configuration"]["clusters"][0]["layout"]["replicasCount"] =
+                    json!(5)
+            },
             "/coordination/keeper/replicas",
             json!(5),
         ),
@@ -139,7 +175,10 @@ fn each_drift_is_told_at_its_input() {
 fn a_field_that_went_is_told_as_an_override() {
     let program = json!({"name": "db"});
     let mut there = live(program.clone());
-    there.installation["spec"]["configuration"]["users"].as_object_mut().unwrap().remove("default/password_sha256_hex");
+    there.installation["spec"]["configuration"]["users"]
+        .as_object_mut()
+        .unwrap()
+        .remove("default/password_sha256_hex");
     let after = drifted(&checked(program), &there, &urn(), &login());
     let overrides = serde_json::to_value(after.overrides.chi_overrides).unwrap();
     let users = overrides["configuration"]["users"].as_object().unwrap();
@@ -148,7 +187,11 @@ fn a_field_that_went_is_told_as_an_override() {
 
 #[test]
 fn a_drift_beside_an_override_leaves_what_the_override_says() {
-    let pods = |node: &str| json!({"templates": {"podTemplates": [{"name": "clickhouse", "spec": {"nodeSelector": {"zone": node}, "containers": [{"name": "clickhouse", "image": "mine:1"}]}}]}});
+    let pods = |node: &str| {
+        json!({"templates": {"podTemplates": [{"name": "clickhouse",
+        "spec": {"nodeSelector": {"zone": node}, "containers": [{"name": "clickhouse",
+            "image": "mine:1"}]}}]}})
+    };
     let program = json!({"name": "db", "chiOverrides": pods("a")});
     let mut there = live(program.clone());
     there.installation["spec"]["templates"]["podTemplates"][0]["spec"]["nodeSelector"]["zone"] = json!("b");

@@ -15,7 +15,8 @@ fn with(base: &Value, change: &Value) -> Value {
     new
 }
 
-/// Each change of `base` is refused once, at its path, with what would be lost; and with `allowDataLoss` it is warned of.
+/// Each change of `base` is refused once, at its path, with what would be lost; and with `allowDataLoss` it
+/// is warned of.
 fn each_is_refused(base: &Value, changes: Vec<(Value, &str, &str)>) {
     for (change, path, lost) in changes {
         let new = with(base, &change);
@@ -30,7 +31,10 @@ fn each_is_refused(base: &Value, changes: Vec<(Value, &str, &str)>) {
         let allowed = with(&new, &json!({"allowDataLoss": true}));
         assert_eq!(refused(base.clone(), allowed.clone()), Vec::<String>::new(), "{change}");
         let warned = warned(base.clone(), allowed);
-        assert!(warned.len() == 1 && warned[0].starts_with(&format!("{path}: ")) && warned[0].contains(lost), "{change}: {warned:#?}");
+        assert!(
+            warned.len() == 1 && warned[0].starts_with(&format!("{path}: ")) && warned[0].contains(lost),
+            "{change}: {warned:#?}"
+        );
     }
 }
 
@@ -44,7 +48,11 @@ fn what_loses_data_is_refused_with_what_would_be_lost() {
     let base = json!({"name": "db", "shards": 2, "replicas": 2});
     let changes = vec![
         (json!({"shards": 1}), "shards", "`chi-db-cluster-1-0`, `chi-db-cluster-1-1`"),
-        (json!({"replicas": 1, "coordination": {"keeper": {}}}), "replicas", "`chi-db-cluster-0-1`, `chi-db-cluster-1-1`"),
+        (
+            json!({"replicas": 1, "coordination": {"keeper": {}}}),
+            "replicas",
+            "`chi-db-cluster-0-1`, `chi-db-cluster-1-1`",
+        ),
         (json!({"name": "other"}), "name", "its 4 volumes"),
         (json!({"namespace": "other"}), "namespace", "its 4 volumes"),
         (json!({"clusterName": "other"}), "clusterName", "its 4 volumes"),
@@ -69,7 +77,10 @@ fn what_no_volume_can_do_is_refused_even_when_data_may_be_lost() {
 
 #[test]
 fn growth_and_an_ephemeral_clusters_rename_are_free() {
-    assert_eq!(refused(json!({}), json!({"shards": 3, "replicas": 2, "storage": {"size": "100Gi"}})), Vec::<String>::new());
+    assert_eq!(
+        refused(json!({}), json!({"shards": 3, "replicas": 2, "storage": {"size": "100Gi"}})),
+        Vec::<String>::new()
+    );
     let ephemeral = |name| json!({"name": name, "storage": {"ephemeral": true}});
     assert_eq!(refused(ephemeral("a"), ephemeral("b")), Vec::<String>::new());
 }
@@ -90,16 +101,29 @@ fn every_volume_and_the_coordination_are_guarded() {
             (
                 json!({"storage": {}}),
                 "storage.logs",
-                "deletes, with their host at the latest and though their policy is `Retain`, `logs-chi-db-cluster-0-0-0`",
+                "deletes, with their host at the latest and though their policy is `Retain`, \
+                    `logs-chi-db-cluster-0-0-0`",
             ),
-            (json!({"storage": {"logs": {"reclaimPolicy": "Delete"}}}), "storage.logs.reclaimPolicy", "its 2 volumes"),
+            (
+                json!({"storage": {"logs": {"reclaimPolicy": "Delete"}}}),
+                "storage.logs.reclaimPolicy",
+                "its 2 volumes",
+            ),
             (
                 json!({"coordination": {"keeper": {"storage": {"reclaimPolicy": "Delete"}}}}),
                 "coordination.keeper.storage.reclaimPolicy",
                 "the Keeper's 3 volumes",
             ),
-            (json!({"storage": {"logs": {}, "reclaimPolicy": "Delete"}}), "storage.reclaimPolicy", "its 4 volumes and the Keeper's 3"),
-            (json!({"storage": {"logs": {}, "provisioner": "StatefulSet"}}), "storage.provisioner", "`data-chi-db-cluster-0-0-0`"),
+            (
+                json!({"storage": {"logs": {}, "reclaimPolicy": "Delete"}}),
+                "storage.reclaimPolicy",
+                "its 4 volumes and the Keeper's 3",
+            ),
+            (
+                json!({"storage": {"logs": {}, "provisioner": "StatefulSet"}}),
+                "storage.provisioner",
+                "`data-chi-db-cluster-0-0-0`",
+            ),
             (
                 json!({"coordination": {"keeper": {"replicas": 1}}}),
                 "coordination.keeper.replicas",
@@ -107,27 +131,45 @@ fn every_volume_and_the_coordination_are_guarded() {
             ),
         ],
     );
-    let keeper = |replicas: u32| json!({"name": "db", "replicas": 2, "coordination": {"keeper": {"replicas": replicas}}});
-    each_is_refused(&keeper(5), vec![(keeper(3), "coordination.keeper.replicas", "`chk-db-cluster-0-3`, `chk-db-cluster-0-4`")]);
+    let keeper = |replicas: u32| {
+        json!({"name": "db", "replicas": 2,
+        "coordination": {"keeper": {"replicas": replicas}}})
+    };
+    each_is_refused(
+        &keeper(5),
+        vec![(keeper(3), "coordination.keeper.replicas", "`chk-db-cluster-0-3`, `chk-db-cluster-0-4`")],
+    );
     each_is_refused(&keeper(1), vec![(keeper(3), "coordination.keeper.replicas", "a majority of their own")]);
     assert_eq!(refused(keeper(3), keeper(5)), Vec::<String>::new());
     let at_once = refused(keeper(5), with(&keeper(1), &json!({"allowDataLoss": true})));
     assert!(at_once.len() == 1 && at_once[0].contains("at once"), "{at_once:?}");
 
     let external = |servers: &[&str], root: &str| json!({"external": {"nodes": servers, "root": root}});
-    let base = json!({"name": "db", "replicas": 2, "coordination": external(&["a.zoo:2181", "b.zoo"], "/one")});
+    let base =
+        json!({"name": "db", "replicas": 2, "coordination": external(&["a.zoo:2181", "b.zoo"], "/one")});
     each_is_refused(
         &base,
         vec![
             (json!({"coordination": {}}), "coordination", "`a.zoo`, `b.zoo` is no longer used"),
-            (json!({"coordination": external(&["c.zoo"], "/one")}), "coordination", "`a.zoo`, `b.zoo` is no longer used"),
-            (json!({"coordination": external(&["a.zoo"], "/two")}), "coordination.external.root", "`/one` becomes `/two`"),
+            (
+                json!({"coordination": external(&["c.zoo"], "/one")}),
+                "coordination",
+                "`a.zoo`, `b.zoo` is no longer used",
+            ),
+            (
+                json!({"coordination": external(&["a.zoo"], "/two")}),
+                "coordination.external.root",
+                "`/one` becomes `/two`",
+            ),
         ],
     );
     let alone = with(&base, &json!({"replicas": 1}));
     each_is_refused(&alone, vec![(json!({"coordination": {"type": "None"}}), "coordination", "read-only")]);
     assert_eq!(
-        refused(base.clone(), with(&base, &json!({"coordination": external(&["b.zoo.svc", "c.zoo"], "/one/")}))),
+        refused(
+            base.clone(),
+            with(&base, &json!({"coordination": external(&["b.zoo.svc", "c.zoo"], "/one/")}))
+        ),
         Vec::<String>::new()
     );
 }
@@ -169,19 +211,20 @@ fn what_an_override_loses_is_refused_at_the_override() {
                 "moves to another place",
             ),
             (
-                chi(
-                    json!({"defaults": {"templates": {"dataVolumeClaimTemplate": "data2"}}, "templates": {"volumeClaimTemplates": [{"name": "data2"}]}}),
-                ),
+                chi(json!({"defaults": {"templates": {"dataVolumeClaimTemplate": "data2"}},
+                        "templates": {"volumeClaimTemplates": [{"name": "data2"}]}})),
                 "chiOverrides.templates.volumeClaimTemplates",
                 "`data-chi-db-cluster-0-0-0`",
             ),
             (
-                chi(json!({"templates": {"volumeClaimTemplates": [{"name": "data", "reclaimPolicy": "Delete"}]}})),
+                chi(json!({"templates": {"volumeClaimTemplates": [{"name": "data",
+                        "reclaimPolicy": "Delete"}]}})),
                 "chiOverrides.templates.volumeClaimTemplates",
                 "its 4 volumes",
             ),
             (
-                chi(json!({"templates": {"volumeClaimTemplates": [{"name": "data", "provisioner": "StatefulSet"}]}})),
+                chi(json!({"templates": {"volumeClaimTemplates": [{"name": "data",
+                        "provisioner": "StatefulSet"}]}})),
                 "chiOverrides.templates.volumeClaimTemplates",
                 "StatefulSet",
             ),
@@ -191,7 +234,9 @@ fn what_an_override_loses_is_refused_at_the_override() {
                 "`chi-db-cluster-0-0`",
             ),
             (
-                pods(json!([{"name": "clickhouse", "spec": {"volumes": [{"name": "data", "emptyDir": {}}]}}])),
+                pods(
+                    json!([{"name": "clickhouse", "spec": {"volumes": [{"name": "data", "emptyDir": {}}]}}]),
+                ),
                 "chiOverrides.templates.podTemplates",
                 "moves to another place",
             ),
@@ -200,19 +245,25 @@ fn what_an_override_loses_is_refused_at_the_override() {
                 "chiOverrides.configuration.zookeeper",
                 "read-only",
             ),
-            (chi(json!({"configuration": {"zookeeper": {"root": "/x"}}})), "chiOverrides.configuration.zookeeper", "`/` becomes `/x`"),
+            (
+                chi(json!({"configuration": {"zookeeper": {"root": "/x"}}})),
+                "chiOverrides.configuration.zookeeper",
+                "`/` becomes `/x`",
+            ),
             (
                 chi(json!({"reconcile": {"cleanup": {"reconcileFailedObjects": {"pvc": "Delete"}}}})),
                 "chiOverrides.reconcile",
                 "failed to come up",
             ),
             (
-                chk(json!({"configuration": {"clusters": [{"name": "cluster", "layout": {"replicasCount": 1}}]}})),
+                chk(json!({"configuration": {"clusters": [{"name": "cluster",
+                        "layout": {"replicasCount": 1}}]}})),
                 "chkOverrides.configuration.clusters",
                 "3 Keeper members become 1",
             ),
             (
-                chk(json!({"configuration": {"clusters": [{"name": "cluster", "$patch": "delete"}, {"name": "x"}]}})),
+                chk(json!({"configuration": {"clusters": [{"name": "cluster", "$patch": "delete"},
+                        {"name": "x"}]}})),
                 "chkOverrides.configuration.clusters",
                 "are replaced by empty ones",
             ),
@@ -222,7 +273,8 @@ fn what_an_override_loses_is_refused_at_the_override() {
                 "`data-chk-db-cluster-0-0-0`",
             ),
             (
-                chk(json!({"templates": {"volumeClaimTemplates": [{"name": "data", "reclaimPolicy": "Delete"}]}})),
+                chk(json!({"templates": {"volumeClaimTemplates": [{"name": "data",
+                        "reclaimPolicy": "Delete"}]}})),
                 "chkOverrides.templates.volumeClaimTemplates",
                 "the Keeper's 3 volumes",
             ),
@@ -232,7 +284,10 @@ fn what_an_override_loses_is_refused_at_the_override() {
     let third = with(&base, &clusters(json!([{"name": "cluster", "layout": {"shardsCount": 3}}])));
     each_is_refused(&third, vec![(chi(json!({})), "shards", "`chi-db-cluster-2-0`")]);
     let second = with(&base, &clusters(json!([{"name": "second"}])));
-    each_is_refused(&second, vec![(chi(json!({})), "chiOverrides.configuration.clusters", "all data of `chi-db-second-0-0`")]);
+    each_is_refused(
+        &second,
+        vec![(chi(json!({})), "chiOverrides.configuration.clusters", "all data of `chi-db-second-0-0`")],
+    );
 }
 
 #[test]
@@ -240,10 +295,15 @@ fn a_layout_that_is_only_written_otherwise_loses_nothing() {
     let base = json!({"name": "db", "shards": 2, "replicas": 2});
     for layout in [
         json!({"shards": [{}, {}]}),
-        json!({"shards": [{"name": "0", "replicasCount": 2}, {"name": "1", "replicas": [{"name": "1-0"}, {}]}]}),
+        json!({"shards": [{"name": "0", "replicasCount": 2}, {"name": "1", "replicas": [{"name": "1-0"},
+            {}]}]}),
         json!({"replicas": [{"name": "0"}, {"shardsCount": 2}]}),
     ] {
-        let new = with(&base, &json!({"chiOverrides": {"configuration": {"clusters": [{"name": "cluster", "layout": layout}]}}}));
+        let new = with(
+            &base,
+            &json!({"chiOverrides": {"configuration": {"clusters": [{"name": "cluster",
+                "layout": layout}]}}}),
+        );
         assert_eq!(refused(base.clone(), new.clone()), Vec::<String>::new(), "{layout}");
         assert_eq!(refused(new, base.clone()), Vec::<String>::new(), "{layout}");
     }
@@ -251,9 +311,13 @@ fn a_layout_that_is_only_written_otherwise_loses_nothing() {
 
 #[test]
 fn more_hosts_than_are_supported_are_refused_at_the_override() {
-    let new = json!({"name": "db", "chiOverrides": {"configuration": {"clusters": [{"name": "cluster", "layout": {"shardsCount": 999, "replicasCount": 999}}]}}});
+    let new = json!({"name": "db", "chiOverrides": {"configuration": {"clusters": [{"name": "cluster",
+        "layout": {"shardsCount": 999, "replicasCount": 999}}]}}});
     let found = refused(json!({"name": "db"}), new);
-    assert_eq!(found, ["chiOverrides.configuration.clusters: makes 998001 hosts, at most 1000 are supported"]);
+    assert_eq!(
+        found,
+        ["chiOverrides.configuration.clusters: makes 998001 hosts, at most 1000 are supported"]
+    );
 }
 
 #[test]
@@ -264,13 +328,23 @@ fn what_was_never_made_is_nothing_to_lose() {
     let mut from = Shape::rendered(&cluster(old.clone()));
     let (to, args) = (Shape::rendered(&cluster(new.clone())), Known::all(checked(new)));
     assert!(!refusals(&from, &to, &args).is_empty());
-    let claim = |name: &str, phase: &str, class: &str| json!({"metadata": {"name": name}, "spec": {"storageClassName": class}, "status": {"phase": phase}});
+    let claim = |name: &str, phase: &str, class: &str| {
+        json!({"metadata": {"name": name},
+        "spec": {"storageClassName": class}, "status": {"phase": phase}})
+    };
     from.settle(&[claim("data-chi-db-cluster-0-0-0", "Pending", "gone")]);
     assert_eq!(refusals(&from, &to, &args), []);
     // One host that was made is guarded, and only that one; the class it has is the default's.
     let mut from = Shape::rendered(&cluster(json!({"name": "db", "shards": 3})));
-    from.settle(&[claim("data-chi-db-cluster-2-0-0", "Bound", "standard"), claim("data-chi-db-cluster-0-0-0", "Bound", "standard")]);
-    let shrunk = told(refusals(&from, &Shape::rendered(&cluster(json!({"name": "db"}))), &Known::all(checked(json!({"name": "db"})))));
+    from.settle(&[
+        claim("data-chi-db-cluster-2-0-0", "Bound", "standard"),
+        claim("data-chi-db-cluster-0-0-0", "Bound", "standard"),
+    ]);
+    let shrunk = told(refusals(
+        &from,
+        &Shape::rendered(&cluster(json!({"name": "db"}))),
+        &Known::all(checked(json!({"name": "db"}))),
+    ));
     assert!(shrunk.len() == 1 && shrunk[0].contains("all data of `chi-db-cluster-2-0`;"), "{shrunk:?}");
     let of_class = |class: &str| {
         let new = json!({"name": "db", "shards": 3, "storage": {"storageClass": class}});
@@ -289,20 +363,30 @@ fn the_flag_that_allows_nothing_is_told() {
 
 #[test]
 fn what_an_unknown_override_may_still_say_is_not_refused() {
-    let old = checked(
-        json!({"name": "db", "chiOverrides": {"configuration": {"clusters": [{"name": "cluster", "layout": {"shardsCount": 3}}]}}}),
-    );
+    let old =
+        checked(json!({"name": "db", "chiOverrides": {"configuration": {"clusters": [{"name": "cluster",
+            "layout": {"shardsCount": 3}}]}}}));
     assert!(!of_inputs(&old, &Known::all(checked(json!({"name": "db"})))).is_empty());
-    assert_eq!(of_inputs(&old, &unknown(json!({"name": "db"}), &["chiOverrides.configuration.clusters"])), []);
+    assert_eq!(
+        of_inputs(&old, &unknown(json!({"name": "db"}), &["chiOverrides.configuration.clusters"])),
+        []
+    );
 }
 
 #[test]
 fn a_loss_beside_a_wrong_input_is_told_too_and_what_is_wrong_is_not_judged() {
     let old = checked(json!({"name": "db", "shards": 2, "storage": {"size": "2Gi"}}));
-    let found =
-        told(of_inputs(&old, &Known::all(checked(json!({"name": "db", "shards": 1, "storage": {"size": "1 GB"}, "version": "latest"})))));
+    let found = told(of_inputs(
+        &old,
+        &Known::all(checked(
+            json!({"name": "db", "shards": 1, "storage": {"size": "1 GB"}, "version": "latest"}),
+        )),
+    ));
     assert!(found.len() == 1 && found[0].starts_with("shards: "), "{found:?}");
-    assert_eq!(of_inputs(&old, &Known::all(checked(json!({"name": "db", "shards": 0, "storage": {"size": "2Gi"}})))), []);
+    assert_eq!(
+        of_inputs(&old, &Known::all(checked(json!({"name": "db", "shards": 0, "storage": {"size": "2Gi"}})))),
+        []
+    );
 }
 
 fn programs() -> impl Strategy<Value = Value> {
@@ -312,17 +396,24 @@ fn programs() -> impl Strategy<Value = Value> {
         Just(json!({"logs": {}, "reclaimPolicy": "Delete"})),
         Just(json!({"provisioner": "StatefulSet", "storageClass": "fast"})),
     ];
-    let coordination =
-        prop_oneof![Just(json!({})), Just(json!({"keeper": {"replicas": 1}})), Just(json!({"external": {"nodes": ["zk"], "root": "/x"}}))];
+    let coordination = prop_oneof![
+        Just(json!({})),
+        Just(json!({"keeper": {"replicas": 1}})),
+        Just(json!({"external": {"nodes": ["zk"], "root": "/x"}}))
+    ];
     let overrides = prop_oneof![
         Just(json!({})),
         Just(json!({"configuration": {"clusters": [{"name": "second"}]}})),
         Just(json!({"templates": {"podTemplates": [{"name": "clickhouse", "generateName": "x-{host}"}]}})),
-        Just(json!({"configuration": {"clusters": [{"name": "cluster", "layout": {"shards": [{"name": "a"}]}}]}})),
+        Just(json!({"configuration": {"clusters": [{"name": "cluster",
+                "layout": {"shards": [{"name": "a"}]}}]}})),
     ];
-    (1..4u32, 1..3u32, storage, coordination, overrides).prop_map(|(shards, replicas, storage, coordination, overrides)| {
-        json!({"name": "db", "shards": shards, "replicas": replicas, "storage": storage, "coordination": coordination, "chiOverrides": overrides})
-    })
+    (1..4u32, 1..3u32, storage, coordination, overrides).prop_map(
+        |(shards, replicas, storage, coordination, overrides)| {
+            json!({"name": "db", "shards": shards, "replicas": replicas, "storage": storage,
+            "coordination": coordination, "chiOverrides": overrides})
+        },
+    )
 }
 
 proptest! {

@@ -12,12 +12,18 @@ fn manifests(program: Value) -> crate::kubernetes::cluster::objects::Objects {
 
 #[test]
 fn the_installation_holds_the_passwords_hash_and_never_the_password() {
-    for program in [json!({}), json!({"admin": {"username": "boss"}}), json!({"replicas": 2, "ingress": {"hostname": "db.example"}})] {
+    for program in [
+        json!({}),
+        json!({"admin": {"username": "boss"}}),
+        json!({"replicas": 2, "ingress": {"hostname": "db.example"}}),
+    ] {
         let built = manifests(program);
         let users = &built.installation.as_ref().unwrap()["spec"]["configuration"]["users"];
         // Also where the administrator is another user: `default` would have no password at all.
         assert_eq!(users["default/password_sha256_hex"], json!(sha256_hex("correct horse")));
-        for manifest in [built.installation, built.service, built.keeper, built.namespace].into_iter().flatten() {
+        for manifest in
+            [built.installation, built.service, built.keeper, built.namespace].into_iter().flatten()
+        {
             assert!(!manifest.to_string().contains("correct horse"));
         }
     }
@@ -25,14 +31,21 @@ fn the_installation_holds_the_passwords_hash_and_never_the_password() {
 
 #[test]
 fn a_clustered_program_renders_layout_keeper_nodes_and_references_to_every_template() {
-    let built = manifests(json!({"name": "db", "shards": 3, "replicas": 2, "storage": {"logs": {}, "storageClass": "fast"}}));
+    let built = manifests(
+        json!({"name": "db", "shards": 3, "replicas": 2, "storage": {"logs": {}, "storageClass": "fast"}}),
+    );
     let spec = &built.installation.as_ref().unwrap()["spec"];
     assert_eq!(
         spec["configuration"]["clusters"],
-        json!([{"name": "cluster", "layout": {"shardsCount": 3, "replicasCount": 2}, "secret": {"auto": "true"}}])
+        json!([{"name": "cluster", "layout": {"shardsCount": 3, "replicasCount": 2},
+            "secret": {"auto": "true"}}])
     );
-    let hosts: Vec<_> =
-        spec["configuration"]["zookeeper"]["nodes"].as_array().unwrap().iter().map(|node| node["host"].as_str().unwrap()).collect();
+    let hosts: Vec<_> = spec["configuration"]["zookeeper"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| node["host"].as_str().unwrap())
+        .collect();
     assert_eq!(hosts, ["chk-db-cluster-0-0", "chk-db-cluster-0-1", "chk-db-cluster-0-2"]);
     for (field, list) in [
         ("podTemplate", "podTemplates"),
@@ -42,7 +55,11 @@ fn a_clustered_program_renders_layout_keeper_nodes_and_references_to_every_templ
     ] {
         let name = &spec["defaults"]["templates"][field];
         assert!(
-            spec["templates"][list].as_array().unwrap().iter().any(|template| &template["name"] == name && name.is_string()),
+            spec["templates"][list]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|template| &template["name"] == name && name.is_string()),
             "{field}"
         );
     }
@@ -56,7 +73,9 @@ fn a_clustered_program_renders_layout_keeper_nodes_and_references_to_every_templ
 #[test]
 fn no_label_of_the_operators_is_on_our_own_objects() {
     let built = manifests(json!({"ingress": {}, "createNamespace": true}));
-    for manifest in [built.secret.as_ref(), built.service.as_ref(), built.namespace.as_ref()].into_iter().flatten() {
+    for manifest in
+        [built.secret.as_ref(), built.service.as_ref(), built.namespace.as_ref()].into_iter().flatten()
+    {
         assert!(!manifest["metadata"].to_string().contains("altinity"), "{manifest}");
     }
     assert_eq!(built.service.unwrap()["spec"]["selector"]["clickhouse.altinity.com/ready"], "yes");
@@ -66,15 +85,20 @@ fn no_label_of_the_operators_is_on_our_own_objects() {
 fn an_ephemeral_cluster_claims_no_volume() {
     let spec = manifests(json!({"storage": {"ephemeral": true}})).installation.unwrap()["spec"].clone();
     assert!(
-        spec["templates"].get("volumeClaimTemplates").is_none() && spec["defaults"]["templates"].get("dataVolumeClaimTemplate").is_none()
+        spec["templates"].get("volumeClaimTemplates").is_none()
+            && spec["defaults"]["templates"].get("dataVolumeClaimTemplate").is_none()
     );
-    assert_eq!(spec["templates"]["podTemplates"][0]["spec"]["volumes"], json!([{"name": "data", "emptyDir": {}}]));
+    assert_eq!(
+        spec["templates"]["podTemplates"][0]["spec"]["volumes"],
+        json!([{"name": "data", "emptyDir": {}}])
+    );
 }
 
 #[test]
 fn an_ingress_turns_the_service_and_leaves_its_ports() {
     let service = manifests(
-        json!({"ingress": {"hostname": "db.example", "sourceRanges": ["203.0.113.0/24"], "internal": true, "annotations": {"a": "b"}}}),
+        json!({"ingress": {"hostname": "db.example", "sourceRanges": ["203.0.113.0/24"], "internal": true,
+            "annotations": {"a": "b"}}}),
     )
     .service
     .unwrap();
@@ -83,14 +107,18 @@ fn an_ingress_turns_the_service_and_leaves_its_ports() {
         (&json!("LoadBalancer"), &json!(["203.0.113.0/24"]))
     );
     let annotations = &service["metadata"]["annotations"];
-    assert_eq!((&annotations["external-dns.alpha.kubernetes.io/hostname"], &annotations["a"]), (&json!("db.example"), &json!("b")));
+    assert_eq!(
+        (&annotations["external-dns.alpha.kubernetes.io/hostname"], &annotations["a"]),
+        (&json!("db.example"), &json!("b"))
+    );
     assert_eq!(annotations["networking.gke.io/load-balancer-type"], "Internal");
     assert_eq!(service["spec"]["ports"], manifests(json!({})).service.unwrap()["spec"]["ports"]);
 }
 
 #[test]
 fn overrides_are_laid_over_last_but_never_over_the_task() {
-    let overrides = json!({"taskID": "mine", "reconcile": {"policy": "wait"}, "configuration": {"settings": {"logger/level": null, "max_connections": 9}}});
+    let overrides = json!({"taskID": "mine", "reconcile": {"policy": "wait"},
+        "configuration": {"settings": {"logger/level": null, "max_connections": 9}}});
     let spec = manifests(json!({"chiOverrides": overrides})).installation.unwrap()["spec"].clone();
     assert_eq!((&spec["taskID"], &spec["reconcile"]["policy"]), (&json!(TASK), &json!("wait")));
     assert_eq!(spec["configuration"]["settings"], json!({"max_connections": 9}));
@@ -106,7 +134,9 @@ fn the_secret_alone_is_enough_to_connect() {
     );
     assert_eq!((read("http-port"), read("native-port")), ("8123".into(), "9000".into()));
     assert_eq!(read("http-url"), "http://default:correct%20horse@db.apps.svc.cluster.local:8123/");
-    assert!(read("native-url").starts_with("clickhouse://") && read("jdbc-url").starts_with("jdbc:clickhouse://"));
+    assert!(
+        read("native-url").starts_with("clickhouse://") && read("jdbc-url").starts_with("jdbc:clickhouse://")
+    );
 }
 
 #[test]
@@ -127,14 +157,18 @@ fn a_merge_patch_leads_from_one_value_to_the_other() {
 #[test]
 fn named_things_in_lists_are_merged_by_their_names() {
     let pods = |overrides: Value| {
-        let spec = manifests(json!({"chiOverrides": {"templates": {"podTemplates": overrides}}})).installation.unwrap()["spec"].clone();
+        let spec = manifests(json!({"chiOverrides": {"templates": {"podTemplates": overrides}}}))
+            .installation
+            .unwrap()["spec"]
+            .clone();
         spec["templates"]["podTemplates"].clone()
     };
     let rendered = pods(json!([{"name": "clickhouse"}]));
     assert_eq!(rendered, manifests(json!({})).installation.unwrap()["spec"]["templates"]["podTemplates"]);
     // What is said is added to what the inputs render, the rest stays (lifecycle H1).
     let placed = pods(json!([
-        {"name": "clickhouse", "spec": {"nodeSelector": {"a": "b"}, "containers": [{"name": "clickhouse", "env": [{"name": "X", "value": "1"}]}, {"name": "sidecar"}]}},
+        {"name": "clickhouse", "spec": {"nodeSelector": {"a": "b"}, "containers": [{"name": "clickhouse",
+            "env": [{"name": "X", "value": "1"}]}, {"name": "sidecar"}]}},
         {"name": "other"}
     ]));
     let mut expected = rendered[0].clone();
@@ -145,7 +179,10 @@ fn named_things_in_lists_are_merged_by_their_names() {
     // `$patch` as Kubernetes knows it.
     for (overrides, expected) in [
         (json!([{"name": "clickhouse", "$patch": "delete"}, {"name": "mine"}]), json!([{"name": "mine"}])),
-        (json!([{"name": "clickhouse", "$patch": "replace", "spec": {}}]), json!([{"name": "clickhouse", "spec": {}}])),
+        (
+            json!([{"name": "clickhouse", "$patch": "replace", "spec": {}}]),
+            json!([{"name": "clickhouse", "spec": {}}]),
+        ),
         (json!([{"$patch": "replace"}, {"name": "mine"}]), json!([{"name": "mine"}])),
         (json!([]), json!([])),
         (json!([{"spec": {}}]), json!([{"spec": {}}])),
@@ -157,20 +194,39 @@ fn named_things_in_lists_are_merged_by_their_names() {
 
 #[test]
 fn mounts_are_merged_by_their_paths_and_coordination_servers_not_at_all() {
-    let mut spec = json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}], "nodes": [{"host": "a", "name": "a"}]});
-    merge(&mut spec, &json!({"volumeMounts": [{"name": "b", "mountPath": "/a"}], "nodes": [{"host": "b", "name": "b"}]}));
-    assert_eq!(spec, json!({"volumeMounts": [{"name": "b", "mountPath": "/a"}], "nodes": [{"host": "b", "name": "b"}]}));
+    let mut spec =
+        json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}], "nodes": [{"host": "a", "name": "a"}]});
+    merge(
+        &mut spec,
+        &json!({"volumeMounts": [{"name": "b", "mountPath": "/a"}], "nodes": [{"host": "b", "name": "b"}]}),
+    );
+    assert_eq!(
+        spec,
+        json!({"volumeMounts": [{"name": "b", "mountPath": "/a"}], "nodes": [{"host": "b", "name": "b"}]})
+    );
 }
 
 fn overridable() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![any::<bool>().prop_map(Value::from), (0..4u8).prop_map(Value::from), "[ab]{0,2}".prop_map(Value::from)];
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        (0..4u8).prop_map(Value::from),
+        "[ab]{0,2}".prop_map(Value::from)
+    ];
     leaf.prop_recursive(4, 40, 4, |inner| {
-        let field = prop_oneof![Just("containers"), Just("env"), Just("nodes"), Just("name"), Just("spec"), Just("volumeMounts")];
+        let field = prop_oneof![
+            Just("containers"),
+            Just("env"),
+            Just("nodes"),
+            Just("name"),
+            Just("spec"),
+            Just("volumeMounts")
+        ];
         let object = prop::collection::btree_map(field, inner.clone(), 0..4).prop_map(|map| json!(map));
-        let named = (prop_oneof![Just("a"), Just("b"), Just("c")], object.clone()).prop_map(|(name, mut object)| {
-            object["name"] = json!(name);
-            object
-        });
+        let named =
+            (prop_oneof![Just("a"), Just("b"), Just("c")], object.clone()).prop_map(|(name, mut object)| {
+                object["name"] = json!(name);
+                object
+            });
         prop_oneof![
             object,
             prop::collection::vec(named, 0..4).prop_map(Value::from),

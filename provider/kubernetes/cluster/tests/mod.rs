@@ -1,5 +1,9 @@
 //! Tests of the pure steps, on small programs that run through the real ones.
-#![allow(clippy::needless_pass_by_value, clippy::semicolon_if_nothing_returned, reason = "programs are written where they are used")]
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::semicolon_if_nothing_returned,
+    reason = "programs are written where they are used"
+)]
 
 mod adopt;
 mod corpus;
@@ -60,7 +64,13 @@ fn told(failures: Vec<CheckFailure>) -> Vec<String> {
 
 fn unknown(program: Value, paths: &[&str]) -> Known<ClusterArgs> {
     let unknown: Paths = paths.iter().map(|path| (*path).into()).collect();
-    let filled = fill(&urn(), &Autonaming::Default, "apps", None, &Known { value: args(program), unknown: unknown.clone() });
+    let filled = fill(
+        &urn(),
+        &Autonaming::Default,
+        "apps",
+        None,
+        &Known { value: args(program), unknown: unknown.clone() },
+    );
     Known { value: filled.expect("defaults"), unknown }
 }
 

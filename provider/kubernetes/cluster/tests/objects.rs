@@ -1,5 +1,5 @@
-//! The table of objects: what a row alone is enough for, shown by one that only these tests have, and that an update writes and waits for
-//! no more than what differs.
+//! The table of objects: what a row alone is enough for, shown by one that only these tests have, and that an
+//! update writes and waits for no more than what differs.
 
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ pub(in crate::kubernetes::cluster) const PODS: &str = "example.com/pods";
 pub(in crate::kubernetes::cluster) fn quota(source: &mut Source<'_>) -> Value {
     let naming = &source.cluster.naming;
     let metadata = metadata(source.cluster, &format!("{}-quota", naming.name), Some(source.urn));
-    json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": {"pods": naming.annotations[PODS]}}})
+    json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata,
+        "spec": {"hard": {"pods": naming.annotations[PODS]}}})
 }
 
 const CHI: &str = "/apis/clickhouse.altinity.com/v1/namespaces/apps/clickhouseinstallations/db";
@@ -55,12 +56,22 @@ impl Life {
         let ctx = Context { timeout: Some(Duration::from_secs(600)), ..context().0 };
         let updated = self.cluster.update(&ctx, "apps/db", &self.args, Some(&self.state), &new).await?;
         (self.args, self.state) = (new, updated);
-        let kinds = self.fake.writes().split_off(before).into_iter().map(|write| write.rsplit('/').nth(1).unwrap().to_owned());
+        let kinds = self
+            .fake
+            .writes()
+            .split_off(before)
+            .into_iter()
+            .map(|write| write.rsplit('/').nth(1).unwrap().to_owned());
         Ok((kinds.collect(), started.elapsed()))
     }
 
     async fn refresh(&mut self) {
-        let found = self.cluster.read(&context().0, "apps/db", Some(&self.args), Some(&self.state)).await.unwrap().unwrap();
+        let found = self
+            .cluster
+            .read(&context().0, "apps/db", Some(&self.args), Some(&self.state))
+            .await
+            .unwrap()
+            .unwrap();
         (self.args, self.state) = (found.inputs, found.state);
     }
 
@@ -77,7 +88,8 @@ impl Life {
 /// When what is there was looked at.
 const LATER: Duration = Duration::from_secs(5);
 
-/// An operator, and the controllers of Kubernetes, that after some time have done all that is asked for each second.
+/// An operator, and the controllers of Kubernetes, that after some time have done all that is asked for each
+/// second.
 fn operate(fake: &Fake, after: Duration) -> tokio::task::JoinHandle<()> {
     let fake = fake.clone();
     tokio::spawn(async move {
@@ -92,13 +104,16 @@ fn operate(fake: &Fake, after: Duration) -> tokio::task::JoinHandle<()> {
                 let pod = format!("{host}-0");
                 let mut set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "spec": {"replicas": 1},
                     "metadata": {"name": host, "namespace": "apps", "labels": {}},
-                    "status": {"observedGeneration": 99, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}});
-                set["metadata"]["labels"] = json!({format!("{labels}/app"): "chop", format!("{labels}/{short}"): "db"});
+                    "status": {"observedGeneration": 99, "replicas": 1, "readyReplicas": 1,
+                        "updatedReplicas": 1}});
+                set["metadata"]["labels"] =
+                    json!({format!("{labels}/app"): "chop", format!("{labels}/{short}"): "db"});
                 if fake.object(Kind::StatefulSet, "apps", host).is_none() {
                     fake.put(&set);
                 }
                 let (task, generation) = (&found["spec"]["taskID"], &found["metadata"]["generation"]);
-                let status = json!({"status": "Completed", "taskID": task, "taskIDsStarted": [task], "taskIDsCompleted": [task], "hosts": 1,
+                let status = json!({"status": "Completed", "taskID": task, "taskIDsStarted": [task],
+                    "taskIDsCompleted": [task], "hosts": 1,
                     "pods": [pod], "normalizedCompleted": {"metadata": {"generation": generation}}});
                 if found["status"] != status {
                     fake.set_status(kind, "apps", "db", status);
@@ -152,7 +167,8 @@ async fn what_an_earlier_run_left_undone_is_sent_again_under_a_fresh_task() {
         let task = life.task();
         life.fake.edit(CHI, |chi| chi["status"]["status"] = json!(word));
         let _operator = operate(&life.fake, LATER);
-        let (writes, _) = life.update(program(json!({"ingress": {"annotations": {"a": "b"}}}))).await.unwrap();
+        let (writes, _) =
+            life.update(program(json!({"ingress": {"annotations": {"a": "b"}}}))).await.unwrap();
         assert_eq!(writes, ["services", "clickhouseinstallations"], "{word}");
         assert_ne!(life.task(), task, "{word}");
     }
@@ -182,7 +198,10 @@ async fn a_new_password_and_a_keeper_are_written_where_they_stand() {
     let _operator = operate(&life.fake, Duration::ZERO);
     let mut rotated = keeper;
     rotated["admin"] = json!({"passwordVersion": "2"});
-    assert_eq!(life.update(program(rotated.clone())).await.unwrap().0, ["secrets", "clickhouseinstallations"]);
+    assert_eq!(
+        life.update(program(rotated.clone())).await.unwrap().0,
+        ["secrets", "clickhouseinstallations"]
+    );
     rotated["coordination"]["keeper"]["resources"] = json!({"limits": {"cpu": "1"}});
     assert_eq!(life.update(program(rotated)).await.unwrap().0, ["clickhousekeeperinstallations"]);
 }
@@ -194,7 +213,10 @@ async fn a_row_is_all_that_an_object_takes() {
     let cluster = Cluster::new(fake.session());
     let preview = cluster.preview_create(&context().0, &Known::all(checked(with("7")))).await.unwrap();
     assert!(preview.unknown.iter().any(|path| path.to_string() == "uids"));
-    assert!(fake.requests().iter().any(|seen| seen.path == QUOTA && seen.is_dry_run()) && fake.at(QUOTA).is_none());
+    assert!(
+        fake.requests().iter().any(|seen| seen.path == QUOTA && seen.is_dry_run())
+            && fake.at(QUOTA).is_none()
+    );
 
     let mut life = Life::begin(with("7")).await;
     let _operator = operate(&life.fake, Duration::ZERO);
@@ -227,15 +249,23 @@ async fn a_row_is_all_that_an_object_takes() {
 #[tokio::test(start_paused = true)]
 async fn somebody_elses_object_in_the_place_of_a_row_is_left_alone() {
     let with = program(json!({"annotations": {PODS: "7"}}));
-    let theirs = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "db-quota", "namespace": "apps"}});
+    let theirs = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "db-quota",
+        "namespace": "apps"}});
     let fake = Fake::with([theirs.clone()]);
     let failed = Cluster::new(fake.session()).create(&context().0, &checked(with.clone())).await.unwrap_err();
-    assert!(failed.kind == FailureKind::AlreadyExists && failed.reasons[0].starts_with("ResourceQuota apps/db-quota already exists"));
+    assert!(
+        failed.kind == FailureKind::AlreadyExists
+            && failed.reasons[0].starts_with("ResourceQuota apps/db-quota already exists")
+    );
 
     let mut life = Life::begin(program(json!({}))).await;
     life.fake.put(&theirs);
     let failed = life.update(with).await.unwrap_err();
-    assert!(failed.partial.is_none() && failed.reasons[0].contains("it is left alone"), "{:?}", failed.reasons);
+    assert!(
+        failed.partial.is_none() && failed.reasons[0].contains("it is left alone"),
+        "{:?}",
+        failed.reasons
+    );
     life.cluster.delete(&context().0, "apps/db", Some(&life.args), Some(&life.state)).await.unwrap();
     assert!(life.fake.at(QUOTA).is_some());
 }

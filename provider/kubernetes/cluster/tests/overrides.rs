@@ -124,7 +124,8 @@ fn an_input_of_the_configuration_that_an_override_undoes_is_refused_with_both_pl
         ),
         (
             json!({"restartToken": "1"}),
-            json!({"templates": {"podTemplates": [{"name": "clickhouse", "metadata": {"annotations": {"pulumi-clickhouse/restart-token": "2"}}}]}}),
+            json!({"templates": {"podTemplates": [{"name": "clickhouse",
+                "metadata": {"annotations": {"pulumi-clickhouse/restart-token": "2"}}}]}}),
             "restartToken",
             "pulumi-clickhouse/restart-token",
         ),
@@ -144,31 +145,48 @@ fn an_input_of_the_configuration_that_an_override_undoes_is_refused_with_both_pl
         ),
     ]);
     let keepers = "chkOverrides.templates.podTemplates[keeper].spec.containers[clickhouse-keeper]";
-    let keeper = json!({"templates": {"podTemplates": [{"name": "keeper", "spec": {"containers": [{"name": "clickhouse-keeper", "image": "x:1"}]}}]}});
-    let found = conflicts_of(json!({"coordination": {"keeper": {"image": {"tag": "25.3"}}}, "chkOverrides": keeper}));
+    let keeper = json!({"templates": {"podTemplates": [{"name": "keeper",
+        "spec": {"containers": [{"name": "clickhouse-keeper", "image": "x:1"}]}}]}});
+    let found =
+        conflicts_of(json!({"coordination": {"keeper": {"image": {"tag": "25.3"}}}, "chkOverrides": keeper}));
     assert!(
-        found.len() == 1 && found[0].starts_with("coordination.keeper.image.tag: ") && found[0].contains(&format!("{keepers}.image")),
+        found.len() == 1
+            && found[0].starts_with("coordination.keeper.image.tag: ")
+            && found[0].contains(&format!("{keepers}.image")),
         "{found:?}"
     );
-    let removed =
-        conflicts_of(json!({"logging": {"level": "debug"}, "chiOverrides": {"configuration": {"settings": {"$patch": "replace"}}}}));
+    let removed = conflicts_of(json!({"logging": {"level": "debug"},
+            "chiOverrides": {"configuration": {"settings": {"$patch": "replace"}}}}));
     assert!(removed.len() == 1 && removed[0].contains("removes what `logging.level` says"), "{removed:?}");
 }
 
 #[test]
 fn an_override_without_a_conflict_is_allowed() {
     for program in [
-        json!({"version": "25.8.30.16", "resources": {"limits": {"cpu": "2"}}, "chiOverrides": pod(json!({"name": "clickhouse", "env": [{"name": "A", "value": "b"}]}))}),
+        json!({"version": "25.8.30.16", "resources": {"limits": {"cpu": "2"}},
+            "chiOverrides": pod(json!({"name": "clickhouse", "env": [{"name": "A", "value": "b"}]}))}),
         json!({"version": "25.8.30.16", "chiOverrides": pod(json!({"name": "sidecar", "image": "x:1"}))}),
-        json!({"version": "25.8.30.16", "chiOverrides": pod(json!({"name": "clickhouse", "image": "mine/clickhouse:25.8.30.16"}))}),
-        json!({"replicas": 2, "shards": 2, "chiOverrides": {"templates": {"podTemplates": [{"name": "clickhouse", "spec": {"affinity": {"$patch": "delete"}}}]}}}),
-        json!({"name": "db", "clusterName": "cluster", "replicas": 2, "chiOverrides": {"configuration": {"zookeeper": {"session_timeout_ms": 1, "nodes": [{"host": "x"}]}}}}),
-        json!({"storage": {"size": "1Gi", "logs": {"size": "2Gi"}}, "chiOverrides": data(json!({"name": "data", "spec": {"resources": {"requests": {"storage": "1024Mi"}}}}))}),
+        json!({"version": "25.8.30.16", "chiOverrides": pod(json!({"name": "clickhouse",
+            "image": "mine/clickhouse:25.8.30.16"}))}),
+        json!({"replicas": 2, "shards": 2,
+            "chiOverrides": {"templates": {"podTemplates": [{"name": "clickhouse",
+                "spec": {"affinity": {"$patch": "delete"}}}]}}}),
+        json!({"name": "db", "clusterName": "cluster", "replicas": 2,
+            "chiOverrides": {"configuration": {"zookeeper": {"session_timeout_ms": 1,
+                "nodes": [{"host": "x"}]}}}}),
+        json!({"storage": {"size": "1Gi", "logs": {"size": "2Gi"}},
+            "chiOverrides": data(json!({"name": "data",
+                "spec": {"resources": {"requests": {"storage": "1024Mi"}}}}))}),
         json!({"stopped": true, "chiOverrides": {"stop": "1"}}),
         // The volume's own template still says so.
-        json!({"storage": {"reclaimPolicy": "Retain"}, "chiOverrides": {"defaults": {"storageManagement": {"$patch": "delete"}}}}),
-        json!({"labels": {"a": "b"}, "skipAwait": true, "chiOverrides": {"configuration": {"settings": {"max_connections": 1}}}}),
-        json!({"version": "25.8.30.16", "chiOverrides": {"templates": {"podTemplates": [{"name": "clickhouse", "spec": {"containers": [{"name": "clickhouse", "$patch": "delete"}, {"name": "mine", "image": "x:1"}]}}]}}}),
+        json!({"storage": {"reclaimPolicy": "Retain"},
+            "chiOverrides": {"defaults": {"storageManagement": {"$patch": "delete"}}}}),
+        json!({"labels": {"a": "b"}, "skipAwait": true,
+            "chiOverrides": {"configuration": {"settings": {"max_connections": 1}}}}),
+        json!({"version": "25.8.30.16",
+            "chiOverrides": {"templates": {"podTemplates": [{"name": "clickhouse",
+                "spec": {"containers": [{"name": "clickhouse", "$patch": "delete"}, {"name": "mine",
+                    "image": "x:1"}]}}]}}}),
     ] {
         assert_eq!(conflicts_of(program.clone()), [""; 0], "{program}");
     }
@@ -177,7 +195,8 @@ fn an_override_without_a_conflict_is_allowed() {
 #[test]
 fn a_password_beside_one_in_the_overrides_is_refused() {
     // Lifecycle H7.
-    let overrides = |user: &str| json!({"configuration": {"users": {format!("{user}/password_sha256_hex"): "00"}}});
+    let overrides =
+        |user: &str| json!({"configuration": {"users": {format!("{user}/password_sha256_hex"): "00"}}});
     for (admin, input) in [
         (json!({"password": "x"}), "admin.password"),
         (json!({"existingSecret": {"name": "s"}}), "admin.existingSecret"),
@@ -187,14 +206,17 @@ fn a_password_beside_one_in_the_overrides_is_refused() {
         let user = admin["username"].as_str().unwrap_or("default").to_owned();
         let found = conflicts_of(json!({"admin": admin, "chiOverrides": overrides(&user)}));
         assert!(
-            found.len() == 1 && found[0].starts_with(&format!("{input}: ")) && found[0].contains("chiOverrides.configuration.users"),
+            found.len() == 1
+                && found[0].starts_with(&format!("{input}: "))
+                && found[0].contains("chiOverrides.configuration.users"),
             "{found:?}"
         );
         assert_eq!(conflicts_of(json!({"admin": admin, "chiOverrides": overrides("reader")})), [""; 0]);
     }
     assert_eq!(conflicts_of(json!({"chiOverrides": overrides("default")})), [""; 0]);
     let program = json!({"chiOverrides": overrides("default")});
-    let given = Known { value: args(program.clone()), unknown: [PropertyPath::from("admin.password")].into() };
+    let given =
+        Known { value: args(program.clone()), unknown: [PropertyPath::from("admin.password")].into() };
     assert_eq!(conflicts(&given, &checked(program)).len(), 1);
 }
 

@@ -22,16 +22,31 @@ fn deep(levels: usize) -> Value {
 fn wrong() -> Vec<(&'static str, Value)> {
     let mut wrong = vec![
         ("clusterName", json!({"clusterName": "all-sharded"})),
-        ("labels[\"app.kubernetes.io/managed-by\"]", json!({"labels": {"app.kubernetes.io/managed-by": "me"}})),
+        (
+            "labels[\"app.kubernetes.io/managed-by\"]",
+            json!({"labels": {"app.kubernetes.io/managed-by": "me"}}),
+        ),
         ("annotations.pulumi-clickhouse/urn", json!({"annotations": {"pulumi-clickhouse/urn": "u"}})),
-        ("ingress.labels[\"app.kubernetes.io/managed-by\"]", json!({"ingress": {"labels": {"app.kubernetes.io/managed-by": "me"}}})),
-        ("ingress.annotations.pulumi-clickhouse/urn", json!({"ingress": {"annotations": {"pulumi-clickhouse/urn": "u"}}})),
-        ("coordination.keeper.image.repository", json!({"coordination": {"keeper": {"image": {"repository": "a//b"}}}})),
+        (
+            "ingress.labels[\"app.kubernetes.io/managed-by\"]",
+            json!({"ingress": {"labels": {"app.kubernetes.io/managed-by": "me"}}}),
+        ),
+        (
+            "ingress.annotations.pulumi-clickhouse/urn",
+            json!({"ingress": {"annotations": {"pulumi-clickhouse/urn": "u"}}}),
+        ),
+        (
+            "coordination.keeper.image.repository",
+            json!({"coordination": {"keeper": {"image": {"repository": "a//b"}}}}),
+        ),
         ("admin.username", json!({"admin": {"username": "u".repeat(300)}})),
         ("admin.networks", json!({"admin": {"networks": []}})),
         ("storage.size", json!({"storage": {"size": "1m"}})),
         ("storage.logs.size", json!({"storage": {"logs": {"size": "50"}}})),
-        ("coordination.keeper.storage.size", json!({"coordination": {"keeper": {"storage": {"size": "1k"}}}})),
+        (
+            "coordination.keeper.storage.size",
+            json!({"coordination": {"keeper": {"storage": {"size": "1k"}}}}),
+        ),
         ("resources.limits.memory", json!({"resources": {"limits": {"memory": "4"}}})),
         ("chiOverrides", json!({"chiOverrides": {"x": "y".repeat(LARGEST)}})),
         ("chkOverrides.a[0].b", json!({"chkOverrides": {"a": [{"b": 9_007_199_254_740_992_u64}]}})),
@@ -50,8 +65,16 @@ fn what_a_program_gives_anew_is_refused_with_its_path_and_what_is_there_stays() 
     for (path, program) in wrong() {
         let found = told_of(None, program.clone());
         assert!(found.len() == 1 && found[0].starts_with(&format!("{path}: ")), "{path}: {found:?}");
-        assert_eq!(told_of(Some(program.clone()), program.clone()), Vec::<String>::new(), "{path}: a cluster has it already");
-        assert_eq!(told_of(Some(json!({"name": "other"})), program).len(), 1, "{path}: it is new to this cluster");
+        assert_eq!(
+            told_of(Some(program.clone()), program.clone()),
+            Vec::<String>::new(),
+            "{path}: a cluster has it already"
+        );
+        assert_eq!(
+            told_of(Some(json!({"name": "other"})), program).len(),
+            1,
+            "{path}: it is new to this cluster"
+        );
     }
 }
 
@@ -82,20 +105,31 @@ fn an_override_may_be_deep_but_not_deeper() {
     assert_eq!(told_of(None, json!({"chiOverrides": {"a": deep(DEEPEST)}})), Vec::<String>::new());
     let found = told_of(None, json!({"chiOverrides": {"a": deep(DEEPEST + 1)}}));
     assert!(
-        found.len() == 1 && found[0].starts_with(&format!("chiOverrides.a{}: is nested too deeply", "[0]".repeat(DEEPEST))),
+        found.len() == 1
+            && found[0]
+                .starts_with(&format!("chiOverrides.a{}: is nested too deeply", "[0]".repeat(DEEPEST))),
         "{found:?}"
     );
 }
 
 #[test]
 fn what_is_sound_passes() {
-    for repository in
-        ["clickhouse/clickhouse-server", "localhost/a", "localhost:5000/a/b", "registry.example.com:443/a__b/c-d--e.f", "clickhouse"]
-    {
-        assert_eq!(told_of(None, json!({"image": {"repository": repository}})), Vec::<String>::new(), "{repository}");
+    for repository in [
+        "clickhouse/clickhouse-server",
+        "localhost/a",
+        "localhost:5000/a/b",
+        "registry.example.com:443/a__b/c-d--e.f",
+        "clickhouse",
+    ] {
+        assert_eq!(
+            told_of(None, json!({"image": {"repository": repository}})),
+            Vec::<String>::new(),
+            "{repository}"
+        );
     }
     let program = json!({
-        "name": "my-clickhouse", "storage": {"size": "1Mi"}, "resources": {"limits": {"memory": "2Gi", "cpu": "1"}},
+        "name": "my-clickhouse", "storage": {"size": "1Mi"}, "resources": {"limits": {"memory": "2Gi",
+            "cpu": "1"}},
         "chiOverrides": {"a": 9_007_199_254_740_991_u64, "b": 1.5, "c": -3},
     });
     assert_eq!(told_of(None, program), Vec::<String>::new());

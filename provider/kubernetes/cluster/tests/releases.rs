@@ -1,7 +1,9 @@
-//! What releases have left in the states of their users: this one finds nothing to change in it, and writes nothing.
+//! What releases have left in the states of their users: this one finds nothing to change in it, and writes
+//! nothing.
 //!
-//! A file of `releases/` holds, for a few programs, the inputs and outputs as Pulumi's state has them, and the objects as a scripted
-//! API server took them. `UPDATE=1` records that of this release, once, where it has none yet.
+//! A file of `releases/` holds, for a few programs, the inputs and outputs as Pulumi's state has them, and
+//! the objects as a scripted API server took them. `UPDATE=1` records that of this release, once, where it
+//! has none yet.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -52,7 +54,9 @@ fn all() -> Vec<(String, Left)> {
     for file in std::fs::read_dir(directory()).unwrap() {
         let path = file.unwrap().path();
         let left: BTreeMap<String, Left> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        all.extend(left.into_iter().map(|(program, left)| (format!("{program} of {}", path.display()), left)));
+        all.extend(
+            left.into_iter().map(|(program, left)| (format!("{program} of {}", path.display()), left)),
+        );
     }
     all
 }
@@ -85,7 +89,8 @@ async fn what_an_earlier_release_made_stays_as_it_is() {
         let new = cluster.check(&ctx, &Autonaming::Default, Some(&inputs), &program).await.unwrap();
         let diff = cluster.diff(&inputs, Some(&state), &Known::all(new.clone()));
         assert_eq!(diff.changes, [], "{name}");
-        let found = cluster.read(&ctx, "apps/db", Some(&inputs), Some(&state)).await.unwrap().expect("it is there");
+        let found =
+            cluster.read(&ctx, "apps/db", Some(&inputs), Some(&state)).await.unwrap().expect("it is there");
         assert_eq!(json!(found.inputs), left.inputs, "{name}");
         // What this release knows besides is new.
         for (output, value) in left.state.as_object().unwrap() {
@@ -93,7 +98,11 @@ async fn what_an_earlier_release_made_stays_as_it_is() {
         }
         let new = cluster.check(&ctx, &Autonaming::Default, Some(&found.inputs), &program).await.unwrap();
         assert_eq!(cluster.diff(&found.inputs, Some(&found.state), &Known::all(new)).changes, [], "{name}");
-        assert!(requests(&fake).iter().all(|request| request.starts_with("GET")), "{name}: {:?}", requests(&fake));
+        assert!(
+            requests(&fake).iter().all(|request| request.starts_with("GET")),
+            "{name}: {:?}",
+            requests(&fake)
+        );
         assert!(display.warnings().is_empty(), "{name}");
     }
 }
@@ -109,18 +118,30 @@ async fn what_an_earlier_release_made_is_changed_and_deleted() {
         program["logging"] = json!({"level": "trace"});
         let program = Known::all(serde_json::from_value(program).unwrap());
         let new = cluster.check(&ctx, &Autonaming::Default, Some(&inputs), &program).await.unwrap();
-        let changes: Vec<_> =
-            cluster.diff(&inputs, Some(&state), &Known::all(new.clone())).changes.iter().map(|change| change.path.to_string()).collect();
-        assert!(changes.iter().all(|path| path.starts_with("logging")) && changes.len() == 1, "{name}: {changes:?}");
+        let changes: Vec<_> = cluster
+            .diff(&inputs, Some(&state), &Known::all(new.clone()))
+            .changes
+            .iter()
+            .map(|change| change.path.to_string())
+            .collect();
+        assert!(
+            changes.iter().all(|path| path.starts_with("logging")) && changes.len() == 1,
+            "{name}: {changes:?}"
+        );
         let updated = cluster.update(&ctx, "apps/db", &inputs, Some(&state), &new).await.unwrap();
-        assert_eq!((&updated.password, &updated.uids, &updated.version), (&state.password, &state.uids, &state_version(&left)), "{name}");
+        assert_eq!(
+            (&updated.password, &updated.uids, &updated.version),
+            (&state.password, &state.uids, &state_version(&left)),
+            "{name}"
+        );
         for path in left.objects.keys() {
             let mut now = fake.at(path).unwrap();
             let mut before = there[path].clone();
             for object in [&mut now, &mut before] {
                 object["spec"]["configuration"]["settings"]["logger/level"] = Value::Null;
                 object["spec"]["taskID"] = Value::Null;
-                object["metadata"] = json!({"labels": object["metadata"]["labels"], "annotations": object["metadata"]["annotations"]});
+                object["metadata"] = json!({"labels": object["metadata"]["labels"],
+                    "annotations": object["metadata"]["annotations"]});
             }
             assert_eq!(now, before, "{path} of {name}");
         }

@@ -20,7 +20,12 @@ const OF_OTHERS: [(&str, &[&str], &str, &str); 5] = [
     ("", &["pods", "events"], "list, watch", "to say why something does not come up"),
     ("", &["namespaces"], "get", "to know the Kubernetes cluster by; kube-system is asked first"),
     ("", &["pods/log"], "get", ""),
-    ("", &["persistentvolumeclaims"], "list, watch, delete", "likewise; delete where a Keeper's volumes have the reclaim policy Delete"),
+    (
+        "",
+        &["persistentvolumeclaims"],
+        "list, watch, delete",
+        "likewise; delete where a Keeper's volumes have the reclaim policy Delete",
+    ),
 ];
 
 const BEGIN: &str = "<!-- rights: made from the table of objects -->\n";
@@ -29,12 +34,19 @@ const END: &str = "<!-- end of rights -->";
 fn rule(role: &mut String, group: &str, resources: &[&str], verbs: &str, why: &str) {
     let group = if group.is_empty() { "\"\"" } else { group };
     let why = if why.is_empty() { String::new() } else { format!(" # {why}") };
-    writeln!(role, "  - apiGroups: [{group}]{why}\n    resources: [{}]\n    verbs: [{verbs}]", resources.join(", ")).unwrap();
+    writeln!(
+        role,
+        "  - apiGroups: [{group}]{why}\n    resources: [{}]\n    verbs: [{verbs}]",
+        resources.join(", ")
+    )
+    .unwrap();
 }
 
 fn role() -> String {
     let mut role =
-        "```yaml\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: { name: pulumi-clickhouse }\nrules:\n".to_owned();
+        "```yaml\napiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: { name: pulumi-clickhouse \
+            }\nrules:\n"
+            .to_owned();
     let plain = cluster(json!({"name": "db"}));
     let mut groups: BTreeMap<&str, (Vec<&str>, bool)> = BTreeMap::new();
     for row in TABLE.iter().filter(|row| row.part != Part::Quota) {
@@ -46,7 +58,13 @@ fn role() -> String {
         }
     }
     for (group, (resources, is_general)) in groups {
-        rule(&mut role, group, &resources, OF_OBJECTS, if is_general { "" } else { "where a cluster has one" });
+        rule(
+            &mut role,
+            group,
+            &resources,
+            OF_OBJECTS,
+            if is_general { "" } else { "where a cluster has one" },
+        );
     }
     for (group, resources, verbs, why) in OF_OTHERS {
         rule(&mut role, group, resources, verbs, why);
@@ -64,6 +82,9 @@ fn the_role_is_that_of_the_table_of_objects() {
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&file, &made).unwrap();
     } else {
-        assert!(made == committed, "the Role of README.md is stale; make it with `UPDATE=1 cargo test --lib rights`");
+        assert!(
+            made == committed,
+            "the Role of README.md is stale; make it with `UPDATE=1 cargo test --lib rights`"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! What inputs render is read back as these inputs, and what is read renders the same again: over every input of every aspect. Over the
-//! corpus of installations it is `corpus::every_installation_is_adopted_as_it_is`.
+//! What inputs render is read back as these inputs, and what is read renders the same again: over every input
+//! of every aspect. Over the corpus of installations it is `corpus::every_installation_is_adopted_as_it_is`.
 
 use std::collections::BTreeSet;
 
@@ -58,15 +58,30 @@ const VALUES: [(&str, &str); 59] = [
     ("storage.reclaimPolicy", r#"["Retain", "Delete"]"#),
     ("storage.provisioner", r#"["Operator", "StatefulSet"]"#),
     ("storage.ephemeral", "[true, false]"),
-    ("storage.logs", r#"[{"size": "3Gi"}, {"storageClass": "slow", "accessModes": ["ReadWriteMany"], "reclaimPolicy": "Delete"}]"#),
+    (
+        "storage.logs",
+        r#"[{"size": "3Gi"},
+            {"storageClass": "slow", "accessModes": ["ReadWriteMany"], "reclaimPolicy": "Delete"}]"#,
+    ),
     ("coordination.type", r#"["Keeper", "External", "None"]"#),
     ("coordination.keeper.replicas", "[1, 5]"),
-    ("coordination.keeper.image", r#"[{"tag": "25.3"}, {"repository": "example.com/k", "tag": "1", "pullPolicy": "Never"}]"#),
-    ("coordination.keeper.resources", r#"[{"limits": {"memory": "2Gi", "cpu": "1"}}, {"requests": {"cpu": "50m", "memory": "64Mi"}}]"#),
-    ("coordination.keeper.storage", r#"[{"size": "2Gi", "storageClass": "fast"}, {"reclaimPolicy": "Delete"}]"#),
+    (
+        "coordination.keeper.image",
+        r#"[{"tag": "25.3"}, {"repository": "example.com/k", "tag": "1", "pullPolicy": "Never"}]"#,
+    ),
+    (
+        "coordination.keeper.resources",
+        r#"[{"limits": {"memory": "2Gi", "cpu": "1"}}, {"requests": {"cpu": "50m", "memory": "64Mi"}}]"#,
+    ),
+    (
+        "coordination.keeper.storage",
+        r#"[{"size": "2Gi", "storageClass": "fast"}, {"reclaimPolicy": "Delete"}]"#,
+    ),
     (
         "coordination.external",
-        r#"[{"nodes": [{"host": "zk", "port": 2182}], "root": "/a"}, {"nodes": [{"host": "a", "port": 2281, "secure": true, "availabilityZone": "z"}], "identity": "u:p", "timeouts": {"sessionMs": 9, "operationMs": 8}}]"#,
+        r#"[{"nodes": [{"host": "zk", "port": 2182}], "root": "/a"},
+            {"nodes": [{"host": "a", "port": 2281, "secure": true, "availabilityZone": "z"}], "identity": "u:p",
+             "timeouts": {"sessionMs": 9, "operationMs": 8}}]"#,
     ),
     ("ingress.type", r#"["LoadBalancer", "NodePort"]"#),
     ("ingress.hostname", r#"["db.example"]"#),
@@ -79,7 +94,8 @@ const VALUES: [(&str, &str); 59] = [
     ("logging.level", r#"["none", "debug", "test"]"#),
 ];
 
-/// What no object tells: how a run is made, what is only asked for once, where a password comes from. The rest of an ingress is annotations.
+/// What no object tells: how a run is made, what is only asked for once, where a password comes from. The
+/// rest of an ingress is annotations.
 const UNTOLD: [&str; 11] = [
     "__defaults",
     "createNamespace",
@@ -101,7 +117,8 @@ fn set(program: &mut Value, path: &str, value: Value) {
 
 /// A program of some of the inputs; what Check refuses beside the others is left out.
 fn programs() -> impl Strategy<Value = Value> {
-    let chosen = prop::collection::vec(prop::option::weighted(0.25, any::<prop::sample::Index>()), VALUES.len());
+    let chosen =
+        prop::collection::vec(prop::option::weighted(0.25, any::<prop::sample::Index>()), VALUES.len());
     chosen.prop_map(|chosen| {
         let mut program = json!({"name": "db"});
         for ((path, values), index) in VALUES.iter().zip(chosen) {
@@ -121,8 +138,11 @@ fn programs() -> impl Strategy<Value = Value> {
 
 /// Takes out what stands at `path`, or the nearest that is there above it.
 fn leave_out(program: &mut Value, path: &PropertyPath) {
-    let keys: Vec<_> =
-        path.segments().iter().map_while(|segment| if let Segment::Key(key) = segment { Some(key.as_str()) } else { None }).collect();
+    let keys: Vec<_> = path
+        .segments()
+        .iter()
+        .map_while(|segment| if let Segment::Key(key) = segment { Some(key.as_str()) } else { None })
+        .collect();
     for length in (1..=keys.len()).rev() {
         let parent = keys[..length - 1].iter().try_fold(&mut *program, |parent, key| parent.get_mut(key));
         if parent.and_then(|parent| parent.as_object_mut()?.remove(keys[length - 1])).is_some() {
@@ -160,7 +180,8 @@ fn leaves(value: &Value, path: &str, found: &mut Vec<(String, Value)>) {
     }
 }
 
-/// Whether an input has no effect beside others: a version beside a tag or digest, an override of a Keeper that there is not.
+/// Whether an input has no effect beside others: a version beside a tag or digest, an override of a Keeper
+/// that there is not.
 fn is_outdone(path: &str, args: &ClusterArgs) -> bool {
     let inputs = serde_json::to_value(args).unwrap();
     let has = |pointer: &str| inputs.pointer(pointer).is_some();
@@ -188,7 +209,8 @@ proptest! {
         let spec = |object: &Option<Value>| object.as_ref().map(|object| object["spec"].clone());
         prop_assert_eq!(spec(&again.keeper), spec(&made.keeper));
         prop_assert_eq!(spec(&again.service), spec(&made.service));
-        let told = told_leaves(&fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(read.clone())).unwrap());
+        let told = told_leaves(&fill(&urn(), &Autonaming::Default, "apps", None,
+            &Known::all(read.clone())).unwrap());
         for leaf in told_leaves(&args).into_iter().filter(|(path, _)| !is_outdone(path, &args)) {
             prop_assert!(told.contains(&leaf), "{leaf:?} is not in {told:?}");
         }
@@ -205,7 +227,8 @@ proptest! {
         let read = inputs(&there, &urn(), &nobody);
         let filled = fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(read)).unwrap();
         let cluster = run_validate(&Known::all(filled)).unwrap_or_else(|failures| panic!("{failures:?}"));
-        prop_assert_eq!(&build(&cluster, &urn(), &nobody, "").installation.unwrap()["spec"], &installation["spec"]);
+        prop_assert_eq!(&build(&cluster, &urn(), &nobody, "").installation.unwrap()["spec"],
+            &installation["spec"]);
     }
 }
 
@@ -214,19 +237,32 @@ fn no_input_is_forgotten() {
     let schema = serde_json::to_value(schemars::schema_for!(ClusterArgs)).unwrap();
     let mut known = BTreeSet::new();
     properties(&schema, &schema, "", &mut known);
-    let covered = |path: &&String| VALUES.iter().any(|(covered, _)| *covered == path.as_str() || path.starts_with(&format!("{covered}.")));
+    let covered = |path: &&String| {
+        VALUES
+            .iter()
+            .any(|(covered, _)| *covered == path.as_str() || path.starts_with(&format!("{covered}.")))
+    };
     assert!(known.len() >= 70, "{known:?}");
     assert_eq!(known.iter().filter(|path| !covered(path)).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
 /// The inputs that hold no others, by their paths.
 fn properties(schema: &Value, node: &Value, path: &str, found: &mut BTreeSet<String>) {
-    let node = node["anyOf"].as_array().and_then(|choices| choices.iter().find(|choice| choice["type"] != "null")).unwrap_or(node);
-    let node = node["$ref"].as_str().and_then(|place| schema.pointer(place.trim_start_matches('#'))).unwrap_or(node);
+    let node = node["anyOf"]
+        .as_array()
+        .and_then(|choices| choices.iter().find(|choice| choice["type"] != "null"))
+        .unwrap_or(node);
+    let node =
+        node["$ref"].as_str().and_then(|place| schema.pointer(place.trim_start_matches('#'))).unwrap_or(node);
     match node["properties"].as_object() {
         Some(below) => {
             for (key, node) in below {
-                properties(schema, node, &if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, found);
+                properties(
+                    schema,
+                    node,
+                    &if path.is_empty() { key.clone() } else { format!("{path}.{key}") },
+                    found,
+                );
             }
         }
         None => _ = found.insert(path.to_owned()),

@@ -29,11 +29,20 @@ async fn wrong_secret_inputs_are_refused_without_their_values() {
         ("admin".to_owned(), secret(json!({"username": "hidden@min", "networks": ["hidden/8"]}))),
         ("shards".to_owned(), secret(json!(70707))),
     ]);
-    let checked = resource(Reply::Json(200, json!({}))).check(&context().0, &Autonaming::Default, &PropertyMap::new(), inputs).await;
-    let told: Vec<_> = checked.unwrap_err().into_iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect();
+    let checked = resource(Reply::Json(200, json!({})))
+        .check(&context().0, &Autonaming::Default, &PropertyMap::new(), inputs)
+        .await;
+    let told: Vec<_> = checked
+        .unwrap_err()
+        .into_iter()
+        .map(|failure| format!("{}: {}", failure.path, failure.reason))
+        .collect();
     assert_eq!(told.len(), 7, "{told:#?}");
     for line in &told {
-        assert!(line.contains("[secret]") && !line.to_lowercase().contains("hidden") && !line.contains("70707"), "{told:#?}");
+        assert!(
+            line.contains("[secret]") && !line.to_lowercase().contains("hidden") && !line.contains("70707"),
+            "{told:#?}"
+        );
     }
 }
 
@@ -41,7 +50,10 @@ async fn wrong_secret_inputs_are_refused_without_their_values() {
 async fn values_that_the_api_server_quotes_are_not_repeated() {
     let inputs = || {
         let settings = PropertyMap::from([("x".to_owned(), secret(json!("hunter 2 \"b\"")))]);
-        let user = PropertyMap::from([("configuration".to_owned(), PropertyMap::from([("settings".to_owned(), settings.into())]).into())]);
+        let user = PropertyMap::from([(
+            "configuration".to_owned(),
+            PropertyMap::from([("settings".to_owned(), settings.into())]).into(),
+        )]);
         let mut inputs: PropertyMap = serde_json::to_value(checked(json!({"name": "db"})))
             .unwrap()
             .as_object()
@@ -55,12 +67,22 @@ async fn values_that_the_api_server_quotes_are_not_repeated() {
     let quoting = r#"spec.x: Invalid value: "hunter 2 \"b\"", at http://u:hunter%202%20%22b%22@db"#;
     for code in [422, 418, 503] {
         let (ctx, display) = context();
-        let failed = resource(Reply::status(code, "", quoting)).create(&ctx, &inputs(), false).await.unwrap_err();
-        let told = format!("{:?} {:?} {:?}", failed.reasons, display.statuses.lock().unwrap(), display.warnings.lock().unwrap());
+        let failed =
+            resource(Reply::status(code, "", quoting)).create(&ctx, &inputs(), false).await.unwrap_err();
+        let told = format!(
+            "{:?} {:?} {:?}",
+            failed.reasons,
+            display.statuses.lock().unwrap(),
+            display.warnings.lock().unwrap()
+        );
         assert!(told.contains("[secret]") && !told.contains("hunter"), "{told}");
         let (ctx, display) = context();
         let previewed = resource(Reply::status(code, "", quoting)).create(&ctx, &inputs(), true).await;
-        let told = format!("{:?} {:?}", previewed.map_err(|failed| failed.reasons).err(), display.warnings.lock().unwrap());
+        let told = format!(
+            "{:?} {:?}",
+            previewed.map_err(|failed| failed.reasons).err(),
+            display.warnings.lock().unwrap()
+        );
         assert!(told.contains("[secret]") && !told.contains("hunter"), "{told}");
     }
 }

@@ -26,8 +26,12 @@ fn claims(installation: &Installation) -> Vec<&str> {
 
 #[test]
 fn a_rendered_clusters_hosts_volumes_and_keeper_are_all_there() {
-    let shape = Shape::rendered(&cluster(json!({"name": "db", "shards": 2, "replicas": 2, "storage": {"logs": {}}})));
-    assert_eq!(hosts(&shape.clickhouse), ["chi-db-cluster-0-0", "chi-db-cluster-0-1", "chi-db-cluster-1-0", "chi-db-cluster-1-1"]);
+    let shape =
+        Shape::rendered(&cluster(json!({"name": "db", "shards": 2, "replicas": 2, "storage": {"logs": {}}})));
+    assert_eq!(
+        hosts(&shape.clickhouse),
+        ["chi-db-cluster-0-0", "chi-db-cluster-0-1", "chi-db-cluster-1-0", "chi-db-cluster-1-1"]
+    );
     assert_eq!(shape.clickhouse.claims.len(), 8);
     assert_eq!(
         shape.clickhouse.claims["data-chi-db-cluster-1-0-0"],
@@ -46,9 +50,15 @@ fn a_rendered_clusters_hosts_volumes_and_keeper_are_all_there() {
     assert_eq!(shape.clickhouse.claims["logs-chi-db-cluster-0-1-0"].holds, Holds::Logs);
     let keeper = shape.keeper.as_ref().expect("a Keeper");
     assert_eq!(hosts(keeper), ["chk-db-cluster-0-0", "chk-db-cluster-0-1", "chk-db-cluster-0-2"]);
-    assert_eq!(claims(keeper), ["data-chk-db-cluster-0-0-0", "data-chk-db-cluster-0-1-0", "data-chk-db-cluster-0-2-0"]);
+    assert_eq!(
+        claims(keeper),
+        ["data-chk-db-cluster-0-0-0", "data-chk-db-cluster-0-1-0", "data-chk-db-cluster-0-2-0"]
+    );
     assert_eq!(keeper.claims["data-chk-db-cluster-0-0-0"].holds, Holds::Data);
-    assert_eq!((shape.coordination["cluster"].ensemble.clone(), shape.clickhouse.stopped), (Ensemble::Keeper, false));
+    assert_eq!(
+        (shape.coordination["cluster"].ensemble.clone(), shape.clickhouse.stopped),
+        (Ensemble::Keeper, false)
+    );
     assert_eq!(shape.shard_services, ["shard-db-cluster-0", "shard-db-cluster-1"]);
     assert_eq!(shape.clickhouse.fqdn("x"), "x.apps.svc.cluster.local");
 }
@@ -80,7 +90,9 @@ fn an_installation_that_names_no_cluster_has_one_of_one_host() {
     for spec in [json!({}), json!({"configuration": {"clusters": []}})] {
         assert_eq!(hosts(&shape(spec).clickhouse), ["chi-db-cluster-0-0"]);
     }
-    let two = shape(json!({"configuration": {"clusters": [{"name": "a"}, {"name": "b", "layout": {"shardsCount": 2}}]}}));
+    let two = shape(
+        json!({"configuration": {"clusters": [{"name": "a"}, {"name": "b", "layout": {"shardsCount": 2}}]}}),
+    );
     assert_eq!(hosts(&two.clickhouse), ["chi-db-a-0-0", "chi-db-b-0-0", "chi-db-b-1-0"]);
     assert_eq!(two.clickhouse.clusters(), ["a", "b"]);
 }
@@ -94,17 +106,25 @@ fn long_names_are_cut_as_the_operator_cuts_them() {
 #[test]
 fn a_generated_name_takes_the_place_of_the_operators() {
     let spec = json!({
-        "defaults": {"templates": {"podTemplate": "p", "dataVolumeClaimTemplate": "v", "shardServiceTemplate": "s", "replicaServiceTemplate": "r"}},
+        "defaults": {"templates": {"podTemplate": "p", "dataVolumeClaimTemplate": "v",
+            "shardServiceTemplate": "s", "replicaServiceTemplate": "r"}},
         "configuration": {"clusters": [{"name": "c", "layout": {"shards": [{"name": "a"}]}}]},
         "templates": {
             "podTemplates": [{"name": "p", "generateName": "{chi}-{cluster}-{shard}-{replicaIndex}-{host}"}],
             "volumeClaimTemplates": [{"name": "v"}],
-            "serviceTemplates": [{"name": "s", "generateName": "of-{shard}"}, {"name": "r", "generateName": "at-{host}"}],
+            "serviceTemplates": [{"name": "s", "generateName": "of-{shard}"}, {"name": "r",
+                "generateName": "at-{host}"}],
         },
     });
     let shape = shape(spec);
-    assert_eq!((hosts(&shape.clickhouse), claims(&shape.clickhouse)), (vec!["db-c-a-0-a-0"], vec!["v-db-c-a-0-a-0-0"]));
-    assert_eq!((shape.clickhouse.hosts[0].service.as_str(), shape.shard_services), ("at-a-0", vec!["of-a".to_owned()]));
+    assert_eq!(
+        (hosts(&shape.clickhouse), claims(&shape.clickhouse)),
+        (vec!["db-c-a-0-a-0"], vec!["v-db-c-a-0-a-0-0"])
+    );
+    assert_eq!(
+        (shape.clickhouse.hosts[0].service.as_str(), shape.shard_services),
+        ("at-a-0", vec!["of-a".to_owned()])
+    );
 }
 
 /// The claims of an installation whose templates are `data`, `other` and `logs`.
@@ -113,14 +133,23 @@ fn claims_of(defaults: Value, pods: Value, layout: Value) -> Vec<(String, Holds)
     let shape = shape(json!({
         "defaults": {"templates": defaults},
         "configuration": {"clusters": [{"name": "c", "layout": layout}]},
-        "templates": {"podTemplates": pods, "volumeClaimTemplates": templates, "hostTemplates": [{"name": "h", "spec": {"templates": {"dataVolumeClaimTemplate": "other"}}}]},
+        "templates": {"podTemplates": pods, "volumeClaimTemplates": templates,
+            "hostTemplates": [{"name": "h", "spec": {"templates": {"dataVolumeClaimTemplate": "other"}}}]},
     }));
-    shape.clickhouse.claims.into_iter().map(|(name, claim)| (name.replace("-chi-db-c", ""), claim.holds)).collect()
+    shape
+        .clickhouse
+        .claims
+        .into_iter()
+        .map(|(name, claim)| (name.replace("-chi-db-c", ""), claim.holds))
+        .collect()
 }
 
 #[test]
 fn volumes_are_found_wherever_they_are_named() {
-    let mounted = |mounts: Value, volumes: Value| json!([{"name": "p", "spec": {"containers": [{"name": "x", "volumeMounts": mounts}], "volumes": volumes}}]);
+    let mounted = |mounts: Value, volumes: Value| {
+        json!([{"name": "p", "spec": {"containers": [{"name": "x",
+        "volumeMounts": mounts}], "volumes": volumes}}])
+    };
     let data = |name: &str| (name.to_owned(), Holds::Data);
     for (defaults, pods, layout, expected) in [
         (json!({"dataVolumeClaimTemplate": "data"}), json!([]), json!({}), vec![data("data-0-0-0")]),
@@ -129,14 +158,21 @@ fn volumes_are_found_wherever_they_are_named() {
         // By a mount.
         (
             json!({"podTemplate": "p"}),
-            mounted(json!([{"name": "data", "mountPath": "/var/lib/clickhouse/"}, {"name": "other", "mountPath": "/disk"}]), json!([])),
+            mounted(
+                json!([{"name": "data", "mountPath": "/var/lib/clickhouse/"}, {"name": "other",
+                    "mountPath": "/disk"}]),
+                json!([]),
+            ),
             json!({}),
             vec![data("data-0-0-0"), ("other-0-0-0".to_owned(), Holds::Other)],
         ),
         // A mount of the same path, or a volume of the pod's own of the same name, goes before the template.
         (
             json!({"podTemplate": "p", "dataVolumeClaimTemplate": "data"}),
-            mounted(json!([{"name": "here", "mountPath": "/var/lib/clickhouse"}]), json!([{"name": "here", "emptyDir": {}}])),
+            mounted(
+                json!([{"name": "here", "mountPath": "/var/lib/clickhouse"}]),
+                json!([{"name": "here", "emptyDir": {}}]),
+            ),
             json!({}),
             vec![],
         ),
@@ -153,7 +189,12 @@ fn volumes_are_found_wherever_they_are_named() {
             json!({"shards": [{"templates": {"dataVolumeClaimTemplate": "other"}}]}),
             vec![("logs-0-0-0".to_owned(), Holds::Logs), data("other-0-0-0")],
         ),
-        (json!({}), json!([]), json!({"replicas": [{}, {"templates": {"dataVolumeClaimTemplate": "data"}}]}), vec![data("data-0-1-0")]),
+        (
+            json!({}),
+            json!([]),
+            json!({"replicas": [{}, {"templates": {"dataVolumeClaimTemplate": "data"}}]}),
+            vec![data("data-0-1-0")],
+        ),
         (
             json!({}),
             json!([]),
@@ -162,7 +203,11 @@ fn volumes_are_found_wherever_they_are_named() {
         ),
         (json!({"hostTemplate": "h"}), json!([]), json!({}), vec![data("other-0-0-0")]),
     ] {
-        assert_eq!(claims_of(defaults.clone(), pods.clone(), layout.clone()), expected, "{defaults} {pods} {layout}");
+        assert_eq!(
+            claims_of(defaults.clone(), pods.clone(), layout.clone()),
+            expected,
+            "{defaults} {pods} {layout}"
+        );
     }
 }
 
@@ -178,18 +223,30 @@ fn a_claims_policy_is_its_templates_then_the_installations_then_delete() {
     };
     let (retain, operator) = (json!({"reclaimPolicy": "Retain"}), json!({"provisioner": "Operator"}));
     assert_eq!(policy(json!({"name": "data"}), json!({})), (ReclaimPolicy::Delete, Provisioner::StatefulSet));
-    assert_eq!(policy(json!({"name": "data", "reclaimPolicy": ""}), retain.clone()), (ReclaimPolicy::Retain, Provisioner::StatefulSet));
-    assert_eq!(policy(json!({"name": "data", "reclaimPolicy": "Delete"}), retain), (ReclaimPolicy::Delete, Provisioner::StatefulSet));
+    assert_eq!(
+        policy(json!({"name": "data", "reclaimPolicy": ""}), retain.clone()),
+        (ReclaimPolicy::Retain, Provisioner::StatefulSet)
+    );
+    assert_eq!(
+        policy(json!({"name": "data", "reclaimPolicy": "Delete"}), retain),
+        (ReclaimPolicy::Delete, Provisioner::StatefulSet)
+    );
     assert_eq!(policy(json!({"name": "data"}), operator).1, Provisioner::Operator);
     // Inside of the claim's own spec the operator does not see it.
-    assert_eq!(policy(json!({"name": "data", "spec": {"reclaimPolicy": "Retain"}}), json!({})).0, ReclaimPolicy::Delete);
+    assert_eq!(
+        policy(json!({"name": "data", "spec": {"reclaimPolicy": "Retain"}}), json!({})).0,
+        ReclaimPolicy::Delete
+    );
 }
 
 #[test]
 fn an_ensemble_is_the_own_keeper_or_the_servers_of_a_cluster() {
-    let ensemble = |zookeeper: Value| shape(json!({"configuration": {"zookeeper": zookeeper}})).coordination["cluster"].ensemble.clone();
+    let ensemble = |zookeeper: Value| {
+        shape(json!({"configuration": {"zookeeper": zookeeper}})).coordination["cluster"].ensemble.clone()
+    };
     let servers = |names: &[&str]| Ensemble::Servers(names.iter().map(|name| (*name).to_owned()).collect());
-    let nodes = |hosts: &[&str]| json!({"nodes": hosts.iter().map(|host| json!({"host": host})).collect::<Vec<_>>()});
+    let nodes =
+        |hosts: &[&str]| json!({"nodes": hosts.iter().map(|host| json!({"host": host})).collect::<Vec<_>>()});
     assert_eq!(ensemble(json!({})), Ensemble::None);
     assert_eq!(ensemble(nodes(&["chk-db-cluster-0-0", "chk-db-cluster-0-1.apps"])), Ensemble::Keeper);
     assert_eq!(ensemble(nodes(&["keeper-db.apps.svc.cluster.local"])), Ensemble::Keeper);
@@ -199,15 +256,19 @@ fn an_ensemble_is_the_own_keeper_or_the_servers_of_a_cluster() {
     for (one, other, same) in [(&["a", "b"], &["b.ns", "c"], true), (&["a", "b"], &["c", "ab"], false)] {
         assert_eq!(servers(one).is_same(&servers(other)), same, "{one:?} {other:?}");
     }
-    let own = shape(
-        json!({"configuration": {"zookeeper": {"nodes": [{"host": "a"}]}, "clusters": [{"name": "x", "zookeeper": {"nodes": [{"host": "b"}]}}, {"name": "y"}]}}),
+    let own =
+        shape(json!({"configuration": {"zookeeper": {"nodes": [{"host": "a"}]}, "clusters": [{"name": "x",
+            "zookeeper": {"nodes": [{"host": "b"}]}}, {"name": "y"}]}}));
+    assert_eq!(
+        (&own.coordination["x"].ensemble, &own.coordination["y"].ensemble),
+        (&servers(&["b"]), &servers(&["a"]))
     );
-    assert_eq!((&own.coordination["x"].ensemble, &own.coordination["y"].ensemble), (&servers(&["b"]), &servers(&["a"])));
 }
 
 #[test]
 fn users_with_any_credential_and_the_operators_words_for_yes_are_known() {
-    let users = json!({"a/password_sha256_hex": "00", "b/networks/ip": ["::1"], "c/ssl_certificates/common_name": "x", "d/k8s_secret_password": "s/k", "e/password": "_removed_"});
+    let users = json!({"a/password_sha256_hex": "00", "b/networks/ip": ["::1"],
+        "c/ssl_certificates/common_name": "x", "d/k8s_secret_password": "s/k", "e/password": "_removed_"});
     let shape = shape(json!({"stop": "Enabled", "suspend": "0", "configuration": {"users": users}}));
     assert_eq!(shape.users.iter().collect::<Vec<_>>(), ["a", "c", "d"]);
     assert_eq!((shape.clickhouse.stopped, shape.clickhouse.suspended), (true, false));
@@ -216,7 +277,10 @@ fn users_with_any_credential_and_the_operators_words_for_yes_are_known() {
 #[test]
 fn only_volumes_that_exist_can_be_lost_and_have_their_real_class_and_size() {
     let mut shape = Shape::rendered(&cluster(json!({"name": "db", "replicas": 2, "shards": 2})));
-    let claim = |name: &str, phase: &str, spec: Value| json!({"metadata": {"name": name}, "spec": spec, "status": {"phase": phase, "capacity": {"storage": "60Gi"}}});
+    let claim = |name: &str, phase: &str, spec: Value| {
+        json!({"metadata": {"name": name}, "spec": spec,
+        "status": {"phase": phase, "capacity": {"storage": "60Gi"}}})
+    };
     shape.settle(&[
         claim("data-chi-db-cluster-0-0-0", "Bound", json!({"storageClassName": "fast"})),
         claim("data-chi-db-cluster-0-1-0", "Pending", json!({"storageClassName": "gone"})),
@@ -224,7 +288,10 @@ fn only_volumes_that_exist_can_be_lost_and_have_their_real_class_and_size() {
     ]);
     let found = &shape.clickhouse.claims;
     let first = &found["data-chi-db-cluster-0-0-0"];
-    assert_eq!((first.existence, first.class.as_deref(), first.size.as_deref()), (Existence::Made, Some("fast"), Some("60Gi")));
+    assert_eq!(
+        (first.existence, first.class.as_deref(), first.size.as_deref()),
+        (Existence::Made, Some("fast"), Some("60Gi"))
+    );
     for name in ["data-chi-db-cluster-0-1-0", "data-chi-db-cluster-1-0-0"] {
         assert_eq!(found[name].existence, Existence::Unmade, "{name}");
     }
@@ -275,9 +342,17 @@ fn outputs_and_the_login_follow_overrides() {
         let overridden = is_overridden(&cluster);
         (outputs(&cluster, &login(), &ServerFacts::default()), overridden)
     };
-    let layout = |layout: Value| json!({"configuration": {"clusters": [{"name": "cluster", "layout": layout}, {"name": "two"}]}});
-    let (state, overridden) = of(layout(json!({"shards": [{"name": "a"}, {"name": "b", "replicasCount": 1}]})));
-    let hosts: Vec<_> = state.hosts.iter().map(|host| (host.name.as_str(), host.shard, host.replica, host.pod.as_str())).collect();
+    let layout = |layout: Value| {
+        json!({"configuration": {"clusters": [{"name": "cluster", "layout": layout},
+        {"name": "two"}]}})
+    };
+    let (state, overridden) =
+        of(layout(json!({"shards": [{"name": "a"}, {"name": "b", "replicasCount": 1}]})));
+    let hosts: Vec<_> = state
+        .hosts
+        .iter()
+        .map(|host| (host.name.as_str(), host.shard, host.replica, host.pod.as_str()))
+        .collect();
     assert_eq!(
         hosts,
         [
@@ -289,9 +364,9 @@ fn outputs_and_the_login_follow_overrides() {
     );
     assert_eq!(state.hosts[0].fqdn, "chi-db-cluster-a-0.apps.svc.cluster.local");
     // So does what a rollout waits for.
-    let shape = Shape::rendered(&cluster(
-        json!({"name": "db", "chiOverrides": {"stop": "1", "suspend": "on", "configuration": {"clusters": [{"name": "two"}]}}}),
-    ));
+    let shape =
+        Shape::rendered(&cluster(json!({"name": "db", "chiOverrides": {"stop": "1", "suspend": "on",
+            "configuration": {"clusters": [{"name": "two"}]}}})));
     assert_eq!(shape.clickhouse.names(), ["chi-db-cluster-0-0", "chi-db-two-0-0"]);
     assert!(shape.clickhouse.stopped && shape.clickhouse.suspended);
     let keeper = state.keeper.expect("a Keeper");
@@ -305,7 +380,8 @@ fn outputs_and_the_login_follow_overrides() {
     ] {
         assert_eq!(of(json!({"configuration": {"users": users}})).1, expected, "{users}");
     }
-    let services = |program: Value| outputs(&cluster(program), &login(), &ServerFacts::default()).shard_services;
+    let services =
+        |program: Value| outputs(&cluster(program), &login(), &ServerFacts::default()).shard_services;
     assert_eq!(services(json!({"name": "db", "shards": 2})), ["shard-db-cluster-0", "shard-db-cluster-1"]);
     assert_eq!(services(json!({"name": "db", "shards": 2, "perShardServices": false})), [""; 0]);
 }

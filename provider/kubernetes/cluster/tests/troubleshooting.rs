@@ -25,7 +25,8 @@ fn every_quoted_message_is_in_the_sources() {
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
-    let quoted: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let quoted: Vec<_> =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     assert!(quoted.len() > 25, "{quoted:?}");
     let unknown: Vec<_> = quoted.into_iter().filter(|message| !sources.contains(message)).collect();
     assert_eq!(unknown, [] as [&str; 0]);

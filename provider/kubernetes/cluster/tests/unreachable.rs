@@ -7,14 +7,17 @@ use crate::kubernetes::cluster::state::ClusterState;
 use crate::kubernetes::fake::{Fake, Reply, context};
 use crate::resource::Resource;
 
-/// Whether a refresh and a delete drop a cluster from the state whose API server answers so; with the warnings of both.
+/// Whether a refresh and a delete drop a cluster from the state whose API server answers so; with the
+/// warnings of both.
 async fn dropped(delete_unreachable: bool, reply: Reply) -> ([bool; 2], Vec<String>) {
     let settings = || Settings { delete_unreachable, ..Settings::default() };
     let (args, state) = (checked(serde_json::json!({"name": "db"})), ClusterState::default());
     let (ctx, display) = context();
     let fake = Fake::scripted(move |_| reply.clone());
-    let refreshed = Cluster::new(fake.session_under(settings())).read(&ctx, "apps/db", Some(&args), Some(&state)).await;
-    let deleted = Cluster::new(fake.session_under(settings())).delete(&ctx, "apps/db", Some(&args), Some(&state)).await;
+    let refreshed =
+        Cluster::new(fake.session_under(settings())).read(&ctx, "apps/db", Some(&args), Some(&state)).await;
+    let deleted =
+        Cluster::new(fake.session_under(settings())).delete(&ctx, "apps/db", Some(&args), Some(&state)).await;
     let warnings = display.warnings.lock().unwrap().clone();
     ([matches!(refreshed, Ok(None)), deleted.is_ok()], warnings)
 }
@@ -24,7 +27,12 @@ async fn a_server_that_refuses_connections_drops_the_cluster_where_that_is_wante
     let (is_dropped, warnings) = dropped(true, Reply::Refuse).await;
     assert_eq!(is_dropped, [true, true]);
     assert_eq!(warnings.len(), 2);
-    assert!(warnings.iter().all(|warning| warning.contains("`deleteUnreachable` is set, so the cluster is dropped")), "{warnings:?}");
+    assert!(
+        warnings
+            .iter()
+            .all(|warning| warning.contains("`deleteUnreachable` is set, so the cluster is dropped")),
+        "{warnings:?}"
+    );
     assert_eq!(dropped(false, Reply::Refuse).await.0, [false, false]);
 }
 

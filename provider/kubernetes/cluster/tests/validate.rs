@@ -10,7 +10,8 @@ use crate::resource::Resource;
 #[test]
 fn all_problems_are_told_at_once_each_with_its_path_and_remedy() {
     let program = json!({
-        "name": "My_DB", "clusterName": "analytics-and-more", "namespace": "Apps", "version": "latest", "shards": 0,
+        "name": "My_DB", "clusterName": "analytics-and-more", "namespace": "Apps", "version": "latest",
+            "shards": 0,
         "resources": {"limits": {"cpu": "two", "memory": "1Gi"}, "requests": {"memory": "2Gi"}},
         "storage": {"size": "50 GB", "accessModes": []},
         "coordination": {"keeper": {"replicas": 2}},
@@ -38,7 +39,9 @@ fn all_problems_are_told_at_once_each_with_its_path_and_remedy() {
         ("labels.ok", "not a valid label value"),
     ] {
         assert!(
-            problems.iter().any(|problem| problem.starts_with(&format!("{path}: ")) && problem.contains(part)),
+            problems
+                .iter()
+                .any(|problem| problem.starts_with(&format!("{path}: ")) && problem.contains(part)),
             "{path}: {part} not in {problems:#?}"
         );
     }
@@ -49,21 +52,29 @@ fn all_problems_are_told_at_once_each_with_its_path_and_remedy() {
 fn names_share_a_budget() {
     assert_eq!(problems(json!({"name": "a".repeat(33)})), Vec::<String>::new());
     let problems = problems(json!({"name": "a".repeat(34)}));
-    assert!(problems.len() == 1 && problems[0].contains("41 characters together, at most 40"), "{problems:?}");
+    assert!(
+        problems.len() == 1 && problems[0].contains("41 characters together, at most 40"),
+        "{problems:?}"
+    );
 }
 
 #[test]
 fn more_hosts_than_are_supported_are_refused_at_once() {
     let started = std::time::Instant::now();
     let found = problems(json!({"shards": 999, "replicas": 999}));
-    assert!(found.len() == 1 && found[0].starts_with("shards: 999 shards of 999 replicas are 998001 hosts, at most 1000"), "{found:?}");
+    assert!(
+        found.len() == 1
+            && found[0].starts_with("shards: 999 shards of 999 replicas are 998001 hosts, at most 1000"),
+        "{found:?}"
+    );
     assert!(started.elapsed() < std::time::Duration::from_millis(100), "{:?}", started.elapsed());
     assert_eq!(problems(json!({"shards": 500, "replicas": 2})), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn a_check_of_too_many_hosts_is_over_in_a_moment_however_they_are_said() {
-    let clusters = |layout: Value| json!({"configuration": {"clusters": [{"name": "cluster", "layout": layout}]}});
+    let clusters =
+        |layout: Value| json!({"configuration": {"clusters": [{"name": "cluster", "layout": layout}]}});
     let huge = clusters(json!({"shardsCount": 999, "replicasCount": 999}));
     let listed = clusters(json!({"shards": vec![json!({"replicasCount": 300}); 300]}));
     let (chi, chk) = ("chiOverrides.configuration.clusters", "chkOverrides.configuration.clusters");
@@ -72,17 +83,25 @@ async fn a_check_of_too_many_hosts_is_over_in_a_moment_however_they_are_said() {
         (json!({"shards": 999, "replicas": 999}), "shards", "998001 hosts"),
         (json!({"shards": 300, "replicas": 300}), "shards", "90000 hosts"),
         (json!({"chiOverrides": huge}), chi, "998001 hosts"),
-        (json!({"chiOverrides": huge, "shards": 2, "replicas": 2, "storage": {"size": "9Gi"}}), chi, "998001 hosts"),
+        (
+            json!({"chiOverrides": huge, "shards": 2, "replicas": 2, "storage": {"size": "9Gi"}}),
+            chi,
+            "998001 hosts",
+        ),
         (json!({"chiOverrides": listed}), chi, "90000 hosts"),
         (json!({"chiOverrides": listed, "shards": 999, "replicas": 999}), chi, "90000 hosts"),
         (json!({"chkOverrides": huge, "coordination": {"keeper": {}}}), chk, "998001 hosts"),
     ] {
         for old in [None, Some(checked(json!({"shards": 2, "replicas": 2})))] {
             let started = std::time::Instant::now();
-            let found = cluster.check(&context().0, &Autonaming::Default, old.as_ref(), &Known::all(args(program.clone()))).await;
+            let found = cluster
+                .check(&context().0, &Autonaming::Default, old.as_ref(), &Known::all(args(program.clone())))
+                .await;
             let took = started.elapsed();
             let found = told(found.unwrap_err());
-            let refusals = found.iter().filter(|problem| problem.starts_with(&format!("{path}: ")) && problem.contains(count));
+            let refusals = found
+                .iter()
+                .filter(|problem| problem.starts_with(&format!("{path}: ")) && problem.contains(count));
             assert_eq!(refusals.count(), 1, "{program}: {found:?}");
             assert!(took < std::time::Duration::from_secs(10), "{program}: {took:?}");
         }
@@ -94,7 +113,8 @@ async fn a_check_of_as_many_hosts_as_are_supported_is_over_in_a_moment() {
     let overrides = json!({"configuration": {"clusters": [{"name": "more", "layout": {"shardsCount": 1}}]}});
     let cluster = Cluster::new(Fake::scripted(|_| Reply::Hang).session());
     let old = checked(json!({"shards": 400, "replicas": 2}));
-    let new = args(json!({"shards": 450, "replicas": 2, "storage": {"size": "60Gi"}, "chiOverrides": overrides}));
+    let new =
+        args(json!({"shards": 450, "replicas": 2, "storage": {"size": "60Gi"}, "chiOverrides": overrides}));
     let started = std::time::Instant::now();
     cluster.check(&context().0, &Autonaming::Default, Some(&old), &Known::all(new)).await.unwrap();
     assert!(started.elapsed() < std::time::Duration::from_secs(30), "{:?}", started.elapsed());
@@ -103,11 +123,20 @@ async fn a_check_of_as_many_hosts_as_are_supported_is_over_in_a_moment() {
 #[test]
 fn what_is_not_known_in_one_way_of_coordination_hides_nothing_of_the_other() {
     let external = json!({"nodes": [{"host": "zk"}], "root": "no slash"});
-    let known = unknown(json!({"coordination": {"keeper": {"replicas": 2}, "external": external}}), &["coordination.external.nodes"]);
+    let known = unknown(
+        json!({"coordination": {"keeper": {"replicas": 2}, "external": external}}),
+        &["coordination.external.nodes"],
+    );
     let found = problems_of(&known);
-    for (path, part) in [("coordination: ", "both"), ("coordination.keeper.replicas: ", "is 2"), ("coordination.external.root: ", "begin")]
-    {
-        assert!(found.iter().any(|problem| problem.starts_with(path) && problem.contains(part)), "{path}: {found:?}");
+    for (path, part) in [
+        ("coordination: ", "both"),
+        ("coordination.keeper.replicas: ", "is 2"),
+        ("coordination.external.root: ", "begin"),
+    ] {
+        assert!(
+            found.iter().any(|problem| problem.starts_with(path) && problem.contains(part)),
+            "{path}: {found:?}"
+        );
     }
     assert_eq!(found.len(), 3, "{found:?}");
 }
@@ -116,7 +145,10 @@ fn what_is_not_known_in_one_way_of_coordination_hides_nothing_of_the_other() {
 fn sizes_beyond_what_kubernetes_knows_are_refused() {
     for size in ["1e400", "99999999999999999999Ei"] {
         let found = problems(json!({"storage": {"size": size}, "resources": {"limits": {"memory": size}}}));
-        assert!(found.len() == 2 && found.iter().all(|problem| problem.contains("is not a quantity")), "{found:?}");
+        assert!(
+            found.len() == 2 && found.iter().all(|problem| problem.contains("is not a quantity")),
+            "{found:?}"
+        );
     }
 }
 
@@ -125,12 +157,18 @@ fn contradictions_are_refused() {
     for (program, path) in [
         (json!({"admin": {"password": "x", "existingSecret": {"name": "s"}}}), "admin.existingSecret"),
         (json!({"admin": {"password": "x", "passwordVersion": "2"}}), "admin.passwordVersion"),
-        (json!({"admin": {"existingSecret": {"name": "s"}, "passwordVersion": "2"}}), "admin.passwordVersion"),
+        (
+            json!({"admin": {"existingSecret": {"name": "s"}, "passwordVersion": "2"}}),
+            "admin.passwordVersion",
+        ),
         (json!({"coordination": {"keeper": {}, "external": {"nodes": ["zk:2181"]}}}), "coordination"),
         (json!({"replicas": 2, "coordination": {"type": "None"}}), "replicas"),
         (json!({"coordination": {"type": "External"}}), "coordination.external.nodes"),
         (json!({"storage": {"ephemeral": true, "size": "1Gi"}}), "storage.size"),
-        (json!({"interserverSecret": {"enabled": false, "existingSecret": {"name": "s"}}}), "interserverSecret.existingSecret"),
+        (
+            json!({"interserverSecret": {"enabled": false, "existingSecret": {"name": "s"}}}),
+            "interserverSecret.existingSecret",
+        ),
         (json!({"image": {"repository": "example.com/ch:25.8"}}), "image.repository"),
         (json!({"image": {"digest": "sha256:12"}}), "image.digest"),
     ] {
@@ -141,28 +179,30 @@ fn contradictions_are_refused() {
 
 #[test]
 fn a_password_is_never_in_a_problem() {
-    let found = problems(
-        json!({"admin": {"password": "hunter2", "passwordVersion": "2", "username": "a/b"}, "coordination": {"external": {"nodes": ["zk"], "identity": "hunter2"}}}),
-    );
+    let found = problems(json!({"admin": {"password": "hunter2", "passwordVersion": "2", "username": "a/b"},
+            "coordination": {"external": {"nodes": ["zk"], "identity": "hunter2"}}}));
     assert_eq!(found.len(), 3);
     assert!(found.iter().all(|problem| !problem.contains("hunter2")), "{found:?}");
 }
 
 #[test]
 fn an_external_node_may_be_written_as_host_and_port() {
-    let nodes = json!(["zk-0:2281", {"host": "zk-1:2282"}, {"host": "zk-2", "port": 2283, "secure": true}, {"host": "10.0.0.1"}]);
+    let nodes = json!(["zk-0:2281", {"host": "zk-1:2282"}, {"host": "zk-2", "port": 2283, "secure": true},
+        {"host": "10.0.0.1"}]);
     let cluster = cluster(json!({"coordination": {"external": {"nodes": nodes}}}));
     let nodes = installations(&cluster).0["spec"]["configuration"]["zookeeper"]["nodes"].take();
     let node = |host: &str, port: u16| json!({"host": host, "port": port});
     let secure = json!({"host": "zk-2", "port": 2283, "secure": "yes"});
     assert_eq!(nodes, json!([node("zk-0", 2281), node("zk-1", 2282), secure, node("10.0.0.1", 2181)]));
-    let contradiction = problems(json!({"coordination": {"external": {"nodes": [{"host": "zk:1", "port": 2}]}}}));
+    let contradiction =
+        problems(json!({"coordination": {"external": {"nodes": [{"host": "zk:1", "port": 2}]}}}));
     assert!(contradiction[0].starts_with("coordination.external.nodes[0].port: "), "{contradiction:?}");
 }
 
 #[test]
 fn what_is_unknown_is_not_checked() {
-    let known = unknown(json!({"replicas": 2}), &["name", "coordination.type", "admin.username", "storage.size"]);
+    let known =
+        unknown(json!({"replicas": 2}), &["name", "coordination.type", "admin.username", "storage.size"]);
     assert_eq!(problems_of(&known), Vec::<String>::new());
 }
 
@@ -173,6 +213,12 @@ fn the_internet_can_not_log_in_unless_it_is_let_in() {
         serde_json::from_value(users["default/networks/ip"].clone()).unwrap()
     };
     assert!(networks(json!({})).iter().all(|range| !range.ends_with("/0")));
-    assert!(networks(json!({"ingress": {"sourceRanges": ["203.0.113.0/24"]}})).contains(&"203.0.113.0/24".to_owned()));
-    assert_eq!(networks(json!({"admin": {"networks": ["::/0"]}, "ingress": {"sourceRanges": ["203.0.113.0/24"]}})), ["::/0"]);
+    assert!(
+        networks(json!({"ingress": {"sourceRanges": ["203.0.113.0/24"]}}))
+            .contains(&"203.0.113.0/24".to_owned())
+    );
+    assert_eq!(
+        networks(json!({"admin": {"networks": ["::/0"]}, "ingress": {"sourceRanges": ["203.0.113.0/24"]}})),
+        ["::/0"]
+    );
 }

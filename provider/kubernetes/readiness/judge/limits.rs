@@ -32,6 +32,15 @@ impl Default for Limits {
         let (untouched, unanswered) = (Duration::from_secs(15), Duration::from_secs(60));
         let (aborted, left_out) = (Duration::from_secs(120), Duration::from_secs(30));
         let (watch_trouble, hostless) = (Duration::from_secs(10), Duration::from_secs(30));
-        Self { grace_periods: GracePeriods::default(), untouched, unanswered, aborted, left_out, watch_trouble, hostless, search_by: None }
+        Self {
+            grace_periods: GracePeriods::default(),
+            untouched,
+            unanswered,
+            aborted,
+            left_out,
+            watch_trouble,
+            hostless,
+            search_by: None,
+        }
     }
 }

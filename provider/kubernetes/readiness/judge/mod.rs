@@ -77,7 +77,8 @@ struct Why {
 }
 
 impl Why {
-    /// Suspects coordination servers that the operator asks before it makes a host, from the moment `tell` on.
+    /// Suspects coordination servers that the operator asks before it makes a host, from the moment `tell`
+    /// on.
     fn servers(&mut self, servers: &[&str], now: Instant, tell: Instant) {
         if servers.is_empty() {
             return;
@@ -85,7 +86,9 @@ impl Why {
         self.again.push(Some(tell));
         if now >= tell {
             let unreached = unreached(servers);
-            self.reasons.push(format!("{unreached}, which it needs to create a host; check that it is reachable from there"));
+            self.reasons.push(format!(
+                "{unreached}, which it needs to create a host; check that it is reachable from there"
+            ));
             self.row.get_or_insert(unreached);
         }
     }
@@ -113,7 +116,12 @@ impl Evaluate<Installation> for InstallationCondition {
         if let Some(gone) = self.not_ours(installation, &seen.object) {
             return gone;
         }
-        if self.expect.written.generation.is_some_and(|generation| installation.metadata.generation() < generation) {
+        if self
+            .expect
+            .written
+            .generation
+            .is_some_and(|generation| installation.metadata.generation() < generation)
+        {
             return waiting("waiting for the API server to show the change");
         }
         self.seen_once = true;
@@ -153,7 +161,11 @@ impl InstallationCondition {
         waiting("waiting for the API server to show the change")
     }
 
-    fn not_ours(&self, installation: &Installation, snapshot: &Snapshot<Installation>) -> Option<Verdict<Step>> {
+    fn not_ours(
+        &self,
+        installation: &Installation,
+        snapshot: &Snapshot<Installation>,
+    ) -> Option<Verdict<Step>> {
         let uid = self.expect.written.uid.as_deref();
         if uid.is_some_and(|uid| uid != installation.metadata.uid()) {
             // A watch that lags shows the one that was there before.
@@ -162,10 +174,18 @@ impl InstallationCondition {
             }
             return Some(failed(format!("{} was recreated by another client", self.expect)));
         }
-        installation.metadata.is_deleting().then(|| failed(format!("{} is being deleted by another client", self.expect)))
+        installation
+            .metadata
+            .is_deleting()
+            .then(|| failed(format!("{} is being deleted by another client", self.expect)))
     }
 
-    fn progress(&mut self, installation: &Installation, seen: &Seen<Installation>, now: Instant) -> Verdict<Step> {
+    fn progress(
+        &mut self,
+        installation: &Installation,
+        seen: &Seen<Installation>,
+        now: Instant,
+    ) -> Verdict<Step> {
         let nothing = InstallationStatus::default();
         let status = installation.status.as_ref().unwrap_or(&nothing);
         let task = installation.spec.task_id.clone().unwrap_or_else(|| self.expect.task_id.clone());
@@ -180,7 +200,8 @@ impl InstallationCondition {
         }
         if installation.spec.is_suspended() {
             return failed(format!(
-                "{expect} was suspended by another client: the clickhouse-operator does not reconcile it until `spec.suspend` is `no` again; run `pulumi up` to resume it"
+                "{expect} was suspended by another client: the clickhouse-operator does not reconcile it \
+                    until `spec.suspend` is `no` again; run `pulumi up` to resume it"
             ));
         }
         if !begun && status.task_id.as_ref() != Some(&task) {
@@ -197,12 +218,17 @@ impl InstallationCondition {
         let quiet_since = self.note_facts(status, &hosts, now);
         let aborted = (status.status == "Aborted").then(|| newest_error(status));
         let search_at = self.limits.search_by.map_or(quiet_since + QUIET, |by| by.min(quiet_since + QUIET));
-        if seen.evidence.is_none() && !stopped && !hosts.all_ready() && (aborted.is_some() || now >= search_at) {
+        if seen.evidence.is_none()
+            && !stopped
+            && !hosts.all_ready()
+            && (aborted.is_some() || now >= search_at)
+        {
             return Verdict::Done(Step::Search);
         }
 
-        let left_out = (completed && ended && !stopped && !self.resubmitted && hosts.leave_out(&seen.sets.objects))
-            .then_some(quiet_since + self.limits.left_out);
+        let left_out =
+            (completed && ended && !stopped && !self.resubmitted && hosts.leave_out(&seen.sets.objects))
+                .then_some(quiet_since + self.limits.left_out);
         if left_out.is_some_and(|until| now >= until) {
             return Verdict::Done(Step::Resubmit(Incomplete::OneHost));
         }
@@ -212,26 +238,43 @@ impl InstallationCondition {
             _ => Stage::Working,
         };
         let written = installation.metadata.written.as_ref();
-        let about =
-            About { name: &expect.name, hosts: &hosts.unready, sets: &seen.sets.objects, written, stage, remedies: expect.remedies };
+        let about = About {
+            name: &expect.name,
+            hosts: &hosts.unready,
+            sets: &seen.sets.objects,
+            written,
+            stage,
+            remedies: expect.remedies,
+        };
         let findings = seen.evidence.as_ref().map(|evidence| evidence.about(&about)).unwrap_or_default();
         let ages = self.ages.judge(&findings, &self.limits.grace_periods, now);
         if !ages.reasons.is_empty() {
             return Verdict::Failed(FailureKind::Precondition, ages.reasons);
         }
         let again = vec![ages.again, left_out, seen.evidence.is_none().then_some(search_at)];
-        let mut why = Why { row: findings.first().map(|finding| finding.row.clone()), reasons: Vec::new(), again };
+        let mut why =
+            Why { row: findings.first().map(|finding| finding.row.clone()), reasons: Vec::new(), again };
         why.reasons.extend(findings.into_iter().map(|finding| finding.text).take(REASONS));
         if status.status == "InProgress" && seen.sets.objects.is_empty() {
-            why.servers(&external(&installation.spec.coordination, &expect.name), now, quiet_since + self.limits.hostless);
+            why.servers(
+                &external(&installation.spec.coordination, &expect.name),
+                now,
+                quiet_since + self.limits.hostless,
+            );
         }
         if lost {
-            why.reasons.push("the clickhouse-operator recorded the change as completed without having started it; run again".to_owned());
+            why.reasons.push(
+                "the clickhouse-operator recorded the change as completed without having \
+                started it; run again"
+                    .to_owned(),
+            );
         }
         match aborted {
             Some(error) => {
                 let may_resend = !self.resubmitted && seen.object.trouble.is_none();
-                if let Some(verdict) = self.gave_up(&error, was_interrupted(installation, status), may_resend, now, &mut why) {
+                if let Some(verdict) =
+                    self.gave_up(&error, was_interrupted(installation, status), may_resend, now, &mut why)
+                {
                     return verdict;
                 }
             }
@@ -248,12 +291,25 @@ impl InstallationCondition {
         };
         let so_far = (!reasons.is_empty()).then_some(counted);
         let warn = self.superseded(&task).or_else(|| self.stopped(stopped));
-        Verdict::Pending(Pending { progress, reasons, so_far, again: again.into_iter().flatten().min(), warn })
+        Verdict::Pending(Pending {
+            progress,
+            reasons,
+            so_far,
+            again: again.into_iter().flatten().min(),
+            warn,
+        })
     }
 
-    /// What to do about an operator that gave up with `error`; `None` to wait on. An outage of the API server is no reason to end:
-    /// the change is sent again once that is over.
-    fn gave_up(&mut self, error: &str, outage: bool, may_resend: bool, now: Instant, why: &mut Why) -> Option<Verdict<Step>> {
+    /// What to do about an operator that gave up with `error`; `None` to wait on. An outage of the API server
+    /// is no reason to end: the change is sent again once that is over.
+    fn gave_up(
+        &mut self,
+        error: &str,
+        outage: bool,
+        may_resend: bool,
+        now: Instant,
+        why: &mut Why,
+    ) -> Option<Verdict<Step>> {
         let since = *self.aborted_since.get_or_insert(now);
         if outage && !self.resubmitted {
             let resend = since + self.limits.watch_trouble;
@@ -275,7 +331,13 @@ impl InstallationCondition {
 
     /// Remembers since when nothing has moved.
     fn note_facts(&mut self, status: &InstallationStatus, hosts: &Hosts<'_>, now: Instant) -> Instant {
-        let facts = (status.status.clone(), status.task_id.clone(), status.hosts_completed, hosts.ready, hosts.wanted);
+        let facts = (
+            status.status.clone(),
+            status.task_id.clone(),
+            status.hosts_completed,
+            hosts.ready,
+            hosts.wanted,
+        );
         match &self.moved {
             Some((known, since)) if *known == facts => *since,
             _ => {
@@ -289,7 +351,10 @@ impl InstallationCondition {
         let untouched = installation.metadata.finalizers().is_empty() && installation.status.is_none();
         let limit = if untouched { self.limits.untouched } else { self.limits.unanswered };
         let (look, tell) = (self.started + limit.saturating_sub(LOOK_AHEAD), self.started + limit);
-        let pending = Pending { progress: "waiting for the operator to start the change".to_owned(), ..Pending::default() };
+        let pending = Pending {
+            progress: "waiting for the operator to start the change".to_owned(),
+            ..Pending::default()
+        };
         if now < look {
             return Verdict::Pending(Pending { again: Some(look), ..pending });
         }
@@ -314,7 +379,11 @@ impl InstallationCondition {
         if task == self.expect.task_id || std::mem::replace(&mut self.told.superseded, true) {
             return None;
         }
-        Some(format!("{} was changed by another client (task `{task}`); waiting for that change, which includes this one", self.expect))
+        Some(format!(
+            "{} was changed by another client (task `{task}`); waiting for that change, which includes this \
+                one",
+            self.expect
+        ))
     }
 }
 

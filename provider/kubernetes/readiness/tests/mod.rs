@@ -25,7 +25,8 @@ use crate::kubernetes::meta::{Kind, ObjectRef};
 use crate::resource::Context;
 
 fn installation(task: &str, status: Value) -> Value {
-    let mut object = json!({"metadata": {"uid": "u1", "generation": 1, "finalizers": ["finalizer.clickhouseinstallation.altinity.com"]},
+    let mut object = json!({"metadata": {"uid": "u1", "generation": 1,
+        "finalizers": ["finalizer.clickhouseinstallation.altinity.com"]},
         "spec": {"taskID": task}});
     if !status.is_null() {
         object["status"] = status;
@@ -34,11 +35,13 @@ fn installation(task: &str, status: Value) -> Value {
 }
 
 fn in_progress() -> Value {
-    json!({"status": "InProgress", "taskID": "t1", "taskIDsStarted": ["t1"], "hosts": 2, "chop-version": "0.25.6"})
+    json!({"status": "InProgress", "taskID": "t1", "taskIDsStarted": ["t1"], "hosts": 2,
+        "chop-version": "0.25.6"})
 }
 
 fn completed(task: &str) -> Value {
-    json!({"status": "Completed", "taskID": task, "taskIDsStarted": [task], "taskIDsCompleted": [task], "hosts": 2})
+    json!({"status": "Completed", "taskID": task, "taskIDsStarted": [task], "taskIDsCompleted": [task],
+        "hosts": 2})
 }
 
 fn expect() -> Expect {
@@ -101,8 +104,10 @@ impl Bench {
         self.put(
             Kind::StatefulSet,
             name,
-            json!({"metadata": {"uid": name, "generation": 1, "labels": of_installation()}, "spec": {"replicas": 1},
-                "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": ready, "updatedReplicas": 1}}),
+            json!({"metadata": {"uid": name, "generation": 1, "labels": of_installation()},
+                "spec": {"replicas": 1},
+                "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": ready,
+                    "updatedReplicas": 1}}),
         );
     }
 

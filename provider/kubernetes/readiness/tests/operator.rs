@@ -5,12 +5,20 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn no_operator_is_warned_of_once_and_is_the_reason_at_the_deadline() {
     let bench = Bench::new();
-    bench.put(Kind::Installation, "db", json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}));
+    bench.put(
+        Kind::Installation,
+        "db",
+        json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}),
+    );
     let started = Instant::now();
     let waiting = bench.wait(expect(), 5);
     sleep(Duration::from_millis(15_500)).await;
     assert_eq!(bench.display.warnings().len(), 1, "{:?}", bench.display.warnings());
-    assert!(bench.display.warnings()[0].contains("no clickhouse-operator runs"), "{:?}", bench.display.warnings());
+    assert!(
+        bench.display.warnings()[0].contains("no clickhouse-operator runs"),
+        "{:?}",
+        bench.display.warnings()
+    );
     let failed = waiting.await.unwrap().unwrap_err();
     assert_eq!(started.elapsed().as_secs(), 300);
     assert_eq!(failed.kind, FailureKind::Timeout);
@@ -21,12 +29,21 @@ async fn no_operator_is_warned_of_once_and_is_the_reason_at_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn an_operator_elsewhere_is_named_with_its_namespace() {
     let bench = Bench::new();
-    bench.put(Kind::Installation, "db", json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}));
-    bench.put(Kind::Deployment, "clickhouse-operator", json!({"metadata": {"namespace": "ops", "labels": {"app": "clickhouse-operator"}}}));
+    bench.put(
+        Kind::Installation,
+        "db",
+        json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}),
+    );
+    bench.put(
+        Kind::Deployment,
+        "clickhouse-operator",
+        json!({"metadata": {"namespace": "ops", "labels": {"app": "clickhouse-operator"}}}),
+    );
     let _waiting = bench.wait(expect(), 5);
     sleep(Duration::from_millis(15_500)).await;
     assert!(
-        bench.display.warnings()[0].contains("`ops`") && bench.display.warnings()[0].contains("does not watch namespace `prod`"),
+        bench.display.warnings()[0].contains("`ops`")
+            && bench.display.warnings()[0].contains("does not watch namespace `prod`"),
         "{:?}",
         bench.display.warnings()
     );
@@ -35,7 +52,11 @@ async fn an_operator_elsewhere_is_named_with_its_namespace() {
 #[tokio::test(start_paused = true)]
 async fn many_waits_look_for_the_operator_once() {
     let bench = Bench::new();
-    bench.put(Kind::Installation, "db", json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}));
+    bench.put(
+        Kind::Installation,
+        "db",
+        json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}),
+    );
     let _waits: Vec<_> = (0..30).map(|_| bench.wait(expect(), 5)).collect();
     sleep(Duration::from_secs(16)).await;
     assert_eq!(bench.display.warnings().len(), 30);
@@ -45,8 +66,16 @@ async fn many_waits_look_for_the_operator_once() {
 #[tokio::test(start_paused = true)]
 async fn an_operator_that_has_worked_in_the_namespace_is_not_called_absent() {
     let bench = Bench::new();
-    bench.put(Kind::Installation, "db", json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}));
-    bench.put(Kind::Installation, "other", json!({"metadata": {"uid": "u2"}, "spec": {}, "status": completed("t0")}));
+    bench.put(
+        Kind::Installation,
+        "db",
+        json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}),
+    );
+    bench.put(
+        Kind::Installation,
+        "other",
+        json!({"metadata": {"uid": "u2"}, "spec": {}, "status": completed("t0")}),
+    );
     let _waiting = bench.wait(expect(), 5);
     sleep(Duration::from_millis(15_500)).await;
     let told = &bench.display.warnings()[0];

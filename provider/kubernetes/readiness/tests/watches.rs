@@ -14,7 +14,12 @@ async fn waits_share_one_watch_per_kind() {
     for wait in waits {
         wait.await.unwrap().unwrap();
     }
-    let seen: Vec<_> = bench.fake.requests().iter().map(|seen| (seen.path.clone(), seen.query.contains("watch=true"))).collect();
+    let seen: Vec<_> = bench
+        .fake
+        .requests()
+        .iter()
+        .map(|seen| (seen.path.clone(), seen.query.contains("watch=true")))
+        .collect();
     assert_eq!(seen.len(), 4, "a list and a watch of two kinds: {seen:?}");
 }
 
@@ -90,26 +95,40 @@ async fn an_api_server_that_restarts_is_told_and_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_not_allowed_ends_the_wait_with_the_missing_right() {
     let bench = Bench::new();
-    bench.fake.on(None, "statefulsets", Reply::forbidden("User \"ci\" cannot list resource \"statefulsets\""));
+    bench.fake.on(
+        None,
+        "statefulsets",
+        Reply::forbidden("User \"ci\" cannot list resource \"statefulsets\""),
+    );
     bench.installation(in_progress());
     let failed = bench.wait(expect(), 20).await.unwrap().unwrap_err();
     assert_eq!(failed.kind, FailureKind::Forbidden);
-    assert!(failed.reasons[0].contains("kubectl auth can-i list statefulsets.apps --namespace prod"), "{failed:?}");
+    assert!(
+        failed.reasons[0].contains("kubectl auth can-i list statefulsets.apps --namespace prod"),
+        "{failed:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_secrets_only_the_one_that_leaves_is_watched() {
     let bench = Bench::new();
-    bench.put(Kind::Secret, "db-credentials", json!({"metadata": {"uid": "s", "finalizers": ["example.com/keep"]}}));
+    bench.put(
+        Kind::Secret,
+        "db-credentials",
+        json!({"metadata": {"uid": "s", "finalizers": ["example.com/keep"]}}),
+    );
     let object = ObjectRef::new(Kind::Secret, "prod", "db-credentials");
     let leaving = DeletedObject { object, uid: Some("s".into()), revision: None };
     let (session, ctx) = (bench.session.clone(), bench.ctx.clone());
-    let waiting =
-        tokio::spawn(async move { await_deletion(&session, &ctx, Instant::now() + Duration::from_secs(60), vec![leaving]).await });
+    let waiting = tokio::spawn(async move {
+        await_deletion(&session, &ctx, Instant::now() + Duration::from_secs(60), vec![leaving]).await
+    });
     settle().await;
     bench.delete(Kind::Secret, "db-credentials");
     assert_eq!(waiting.await.unwrap(), Ok(()));
-    let (all, one) =
-        (bench.fake.count(&Method::GET, "/secrets"), bench.fake.count(&Method::GET, "fieldSelector=metadata.name%3Ddb-credentials"));
+    let (all, one) = (
+        bench.fake.count(&Method::GET, "/secrets"),
+        bench.fake.count(&Method::GET, "fieldSelector=metadata.name%3Ddb-credentials"),
+    );
     assert_eq!((all, one), (2, 2), "a list and a watch");
 }

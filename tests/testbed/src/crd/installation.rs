@@ -17,7 +17,10 @@ pub(super) fn spec() -> JSONSchemaProps {
         ("troubleshoot", word()),
         ("namespaceDomainPattern", text()),
         ("templating", object([("policy", one_of(&["", "auto", "manual"])), ("chiSelector", free())])),
-        ("useTemplates", list(object([("name", text()), ("namespace", text()), ("useType", one_of(&["", "merge"]))]))),
+        (
+            "useTemplates",
+            list(object([("name", text()), ("namespace", text()), ("useType", one_of(&["", "merge"]))])),
+        ),
         ("reconciling", reconcile()),
         ("reconcile", reconcile()),
         ("defaults", defaults()),
@@ -54,7 +57,10 @@ pub(super) fn cleanup() -> JSONSchemaProps {
 }
 
 fn runtime() -> JSONSchemaProps {
-    object([("reconcileShardsThreadsNumber", port()), ("reconcileShardsMaxConcurrencyPercent", between(0, 100))])
+    object([
+        ("reconcileShardsThreadsNumber", port()),
+        ("reconcileShardsMaxConcurrencyPercent", between(0, 100)),
+    ])
 }
 
 fn host_rollout() -> JSONSchemaProps {
@@ -66,7 +72,8 @@ fn host_rollout() -> JSONSchemaProps {
         ("replicas", replicas),
         ("probes", object([("startup", word()), ("readiness", word())])),
     ]);
-    let drop = object([("replicas", object([("onDelete", word()), ("onLostVolume", word()), ("active", word())]))]);
+    let drop =
+        object([("replicas", object([("onDelete", word()), ("onLostVolume", word()), ("active", word())]))]);
     object([("wait", wait), ("drop", drop)])
 }
 
@@ -130,7 +137,12 @@ fn zookeeper() -> JSONSchemaProps {
 
 /// What every level of a cluster may say for itself.
 pub(super) fn level() -> JSONSchemaProps {
-    object([("name", pattern(NAME)), ("settings", free()), ("files", free()), ("templates", template_names())])
+    object([
+        ("name", pattern(NAME)),
+        ("settings", free()),
+        ("files", free()),
+        ("templates", template_names()),
+    ])
 }
 
 fn cluster() -> JSONSchemaProps {
@@ -139,9 +151,12 @@ fn cluster() -> JSONSchemaProps {
         ("key", text()),
         ("optional", JSONSchemaProps { type_: Some("boolean".to_owned()), ..JSONSchemaProps::default() }),
     ]);
-    let secret = object([("auto", word()), ("value", text()), ("valueFrom", object([("secretKeyRef", reference)]))]);
-    let schema_policy =
-        object([("replica", one_of(&["", "None", "All"])), ("shard", one_of(&["", "None", "All", "DistributedTablesOnly"]))]);
+    let secret =
+        object([("auto", word()), ("value", text()), ("valueFrom", object([("secretKeyRef", reference)]))]);
+    let schema_policy = object([
+        ("replica", one_of(&["", "None", "All"])),
+        ("shard", one_of(&["", "None", "All", "DistributedTablesOnly"])),
+    ]);
     with(
         level(),
         [
@@ -170,7 +185,12 @@ fn layout() -> JSONSchemaProps {
         ],
     );
     let replica = with(level(), [("shardsCount", integer()), ("shards", list(host()))]);
-    object([("shardsCount", integer()), ("replicasCount", integer()), ("shards", list(shard)), ("replicas", list(replica))])
+    object([
+        ("shardsCount", integer()),
+        ("replicasCount", integer()),
+        ("shards", list(shard)),
+        ("replicas", list(replica)),
+    ])
 }
 
 /// A host, within a layout or a template.
@@ -192,7 +212,8 @@ fn host() -> JSONSchemaProps {
 /// The templates that defaults and levels name.
 pub(super) fn templates(host: JSONSchemaProps) -> JSONSchemaProps {
     let ports = object([("type", one_of(&["", "Unspecified", "ClusterScopeIndex"]))]);
-    let distribution = object([("type", text()), ("scope", text()), ("number", integer()), ("topologyKey", text())]);
+    let distribution =
+        object([("type", text()), ("scope", text()), ("number", integer()), ("topologyKey", text())]);
     let pod = object([
         ("name", text()),
         ("generateName", text()),
@@ -209,9 +230,13 @@ pub(super) fn templates(host: JSONSchemaProps) -> JSONSchemaProps {
         ("metadata", free()),
         ("spec", free()),
     ]);
-    let service = object([("name", text()), ("generateName", text()), ("metadata", free()), ("spec", free())]);
+    let service =
+        object([("name", text()), ("generateName", text()), ("metadata", free()), ("spec", free())]);
     object([
-        ("hostTemplates", list(object([("name", text()), ("portDistribution", list(ports)), ("spec", host)]))),
+        (
+            "hostTemplates",
+            list(object([("name", text()), ("portDistribution", list(ports)), ("spec", host)])),
+        ),
         ("podTemplates", list(pod)),
         ("volumeClaimTemplates", list(claim)),
         ("serviceTemplates", list(service)),

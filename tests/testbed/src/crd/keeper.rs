@@ -8,8 +8,11 @@ use super::schema::{between, free, integer, list, object, one_of, port, text, wi
 /// `spec`.
 pub(super) fn spec() -> JSONSchemaProps {
     let configuration = object([("clusters", list(cluster())), ("settings", free()), ("files", free())]);
-    let reconciling =
-        object([("policy", one_of(&["", "wait", "nowait"])), ("configMapPropagationTimeout", between(0, 3600)), ("cleanup", cleanup())]);
+    let reconciling = object([
+        ("policy", one_of(&["", "wait", "nowait"])),
+        ("configMapPropagationTimeout", between(0, 3600)),
+        ("cleanup", cleanup()),
+    ]);
     object([
         ("taskID", text()),
         ("stop", word()),

@@ -1,16 +1,17 @@
 //! Definitions of the two kinds that clusters are made of, as far as the provider's manifests use them.
 //!
-//! They let the manifests be validated by a real API server without the operator's own definitions: every field that the provider
-//! sets is known, and any other is refused. An installation takes the definitions that come with the operator.
+//! They let the manifests be validated by a real API server without the operator's own definitions: every
+//! field that the provider sets is known, and any other is refused. An installation takes the definitions
+//! that come with the operator.
 
 mod installation;
 mod keeper;
 mod schema;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionNames, CustomResourceDefinitionSpec,
-    CustomResourceDefinitionVersion, CustomResourceSubresourceStatus, CustomResourceSubresources, CustomResourceValidation,
-    JSONSchemaProps,
+    CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionNames,
+    CustomResourceDefinitionSpec, CustomResourceDefinitionVersion, CustomResourceSubresourceStatus,
+    CustomResourceSubresources, CustomResourceValidation, JSONSchemaProps,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -41,8 +42,8 @@ const KEEPER_INSTALLATION: Names = Names {
     short: "chk",
 };
 
-/// The definitions of `ClickHouseInstallation` and `ClickHouseKeeperInstallation`, labelled with the version of the operator whose
-/// fields they follow, as the operator's own are.
+/// The definitions of `ClickHouseInstallation` and `ClickHouseKeeperInstallation`, labelled with the version
+/// of the operator whose fields they follow, as the operator's own are.
 pub(crate) fn definitions() -> Vec<CustomResourceDefinition> {
     vec![definition(&INSTALLATION, installation::spec()), definition(&KEEPER_INSTALLATION, keeper::spec())]
 }
@@ -66,7 +67,10 @@ fn definition(names: &Names, spec: JSONSchemaProps) -> CustomResourceDefinition 
             status: Some(CustomResourceSubresourceStatus(serde_json::json!({}))),
             scale: None,
         }),
-        additional_printer_columns: Some(vec![column("status", ".status.status"), column("hosts", ".status.hosts")]),
+        additional_printer_columns: Some(vec![
+            column("status", ".status.status"),
+            column("hosts", ".status.hosts"),
+        ]),
         ..CustomResourceDefinitionVersion::default()
     };
     CustomResourceDefinition {
@@ -123,8 +127,10 @@ mod tests {
     }
 
     fn schema_of(names: &Names) -> Value {
-        let definition = definitions().into_iter().find(|definition| definition.spec.names.kind == names.kind).unwrap();
-        serde_json::to_value(&definition.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema).unwrap()
+        let definition =
+            definitions().into_iter().find(|definition| definition.spec.names.kind == names.kind).unwrap();
+        serde_json::to_value(&definition.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema)
+            .unwrap()
     }
 
     #[test]
@@ -153,20 +159,31 @@ mod tests {
         ] {
             assert!(at(&schema, path).is_some(), "{path}");
         }
-        for path in ["spec.failover", "spec.templates.volumeTemplates", "spec.configuration.clusters.layout.type"] {
+        for path in
+            ["spec.failover", "spec.templates.volumeTemplates", "spec.configuration.clusters.layout.type"]
+        {
             assert!(at(&schema, path).is_none(), "{path}");
         }
-        for path in ["spec.configuration.users", "spec.configuration.settings", "spec.templates.podTemplates.spec"] {
+        for path in
+            ["spec.configuration.users", "spec.configuration.settings", "spec.templates.podTemplates.spec"]
+        {
             assert_eq!(at(&schema, path).unwrap()["x-kubernetes-preserve-unknown-fields"], true, "{path}");
         }
-        assert_eq!(at(&schema, "spec.configuration.clusters.name").unwrap()["pattern"], "^[a-zA-Z0-9-]{0,15}$");
+        assert_eq!(
+            at(&schema, "spec.configuration.clusters.name").unwrap()["pattern"],
+            "^[a-zA-Z0-9-]{0,15}$"
+        );
         assert!(at(&schema, "spec.stop").unwrap()["enum"].as_array().unwrap().contains(&"yes".into()));
     }
 
     #[test]
     fn fields_of_keepers_are_known_and_others_are_not() {
         let schema = schema_of(&KEEPER_INSTALLATION);
-        for path in ["spec.taskID", "spec.configuration.clusters.layout.replicasCount", "spec.templates.volumeClaimTemplates.spec"] {
+        for path in [
+            "spec.taskID",
+            "spec.configuration.clusters.layout.replicasCount",
+            "spec.templates.volumeClaimTemplates.spec",
+        ] {
             assert!(at(&schema, path).is_some(), "{path}");
         }
         for path in ["spec.reconcile", "spec.replicas", "spec.configuration.users"] {

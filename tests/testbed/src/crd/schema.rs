@@ -1,6 +1,8 @@
 //! The few shapes that the definitions are put together from.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSON, JSONSchemaProps, JSONSchemaPropsOrArray};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 
 /// An object with these fields and no others.
 pub(super) fn object<const N: usize>(fields: [(&str, JSONSchemaProps); N]) -> JSONSchemaProps {
@@ -9,8 +11,13 @@ pub(super) fn object<const N: usize>(fields: [(&str, JSONSchemaProps); N]) -> JS
 }
 
 /// `base` with more fields.
-pub(super) fn with<const N: usize>(mut base: JSONSchemaProps, fields: [(&str, JSONSchemaProps); N]) -> JSONSchemaProps {
-    base.properties.get_or_insert_default().extend(fields.into_iter().map(|(name, schema)| (name.to_owned(), schema)));
+pub(super) fn with<const N: usize>(
+    mut base: JSONSchemaProps,
+    fields: [(&str, JSONSchemaProps); N],
+) -> JSONSchemaProps {
+    base.properties
+        .get_or_insert_default()
+        .extend(fields.into_iter().map(|(name, schema)| (name.to_owned(), schema)));
     base
 }
 
@@ -48,8 +55,8 @@ pub(super) fn one_of(values: &[&str]) -> JSONSchemaProps {
 /// A truth value as the operator writes it: a word.
 pub(super) fn word() -> JSONSchemaProps {
     one_of(&[
-        "", "0", "1", "False", "false", "True", "true", "No", "no", "Yes", "yes", "Off", "off", "On", "on", "Disable", "disable", "Enable",
-        "enable", "Disabled", "disabled", "Enabled", "enabled",
+        "", "0", "1", "False", "false", "True", "true", "No", "no", "Yes", "yes", "Off", "off", "On", "on",
+        "Disable", "disable", "Enable", "enable", "Disabled", "disabled", "Enabled", "enabled",
     ])
 }
 

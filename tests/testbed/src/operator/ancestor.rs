@@ -13,7 +13,11 @@ use super::installation::{Installation, Kind};
 const KEY: &str = "status-normalizedCompleted";
 
 /// The spec that was completed last.
-pub(super) async fn load(cluster: &Cluster, installation: &Installation, object: &DynamicObject) -> Result<Option<Value>> {
+pub(super) async fn load(
+    cluster: &Cluster,
+    installation: &Installation,
+    object: &DynamicObject,
+) -> Result<Option<Value>> {
     if installation.kind == Kind::Keeper {
         return Ok(object.data.pointer("/status/normalizedCompleted/spec").cloned());
     }
@@ -33,7 +37,8 @@ pub(super) async fn store(cluster: &Cluster, installation: &Installation) -> Res
     let stored = json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": name(installation), "namespace": installation.namespace, "labels": labels, "ownerReferences": installation.owner()},
+        "metadata": {"name": name(installation), "namespace": installation.namespace, "labels": labels,
+            "ownerReferences": installation.owner()},
         "data": {KEY: ancestor_metadata(installation).to_string()},
     });
     cluster.apply(&stored).await.map(drop)

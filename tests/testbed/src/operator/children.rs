@@ -10,9 +10,11 @@ pub(super) const VERSION: &str = "object-version";
 
 impl Installation {
     fn meta(&self, name: &str, labels: Map<String, Value>) -> Value {
-        let mut all: Map<String, Value> = self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        let mut all: Map<String, Value> =
+            self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         all.extend(labels);
-        json!({"name": name, "namespace": self.namespace, "labels": all, "annotations": self.annotations, "ownerReferences": self.owner()})
+        json!({"name": name, "namespace": self.namespace, "labels": all, "annotations": self.annotations,
+            "ownerReferences": self.owner()})
     }
 
     /// The configuration that all hosts share, and that of the users.
@@ -32,7 +34,8 @@ impl Installation {
             .map(|(part, kind, data)| {
                 let mut labels = self.scope();
                 labels.insert(self.label("ConfigMap"), json!(kind));
-                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.meta(&self.common_config_name(part), labels), "data": data})
+                json!({"apiVersion": "v1", "kind": "ConfigMap",
+                    "metadata": self.meta(&self.common_config_name(part), labels), "data": data})
             })
             .collect()
     }
@@ -41,7 +44,9 @@ impl Installation {
         let clusters: Vec<String> = (0..self.clusters.len())
             .map(|cluster| {
                 let hosts = self.hosts.iter().filter(|host| host.cluster == cluster);
-                let replicas: Vec<String> = hosts.map(|host| format!("<replica><host>{}</host></replica>", self.fqdn(host))).collect();
+                let replicas: Vec<String> = hosts
+                    .map(|host| format!("<replica><host>{}</host></replica>", self.fqdn(host)))
+                    .collect();
                 format!("<{0}>{1}</{0}>", self.cluster_name(cluster), replicas.concat())
             })
             .collect();
@@ -52,7 +57,8 @@ impl Installation {
     pub(super) fn host_config(&self, host: &Host) -> Value {
         let mut data = render::files(&self.spec["configuration"]["files"], "conf.d");
         let macros = format!(
-            "<yandex><macros><installation>{}</installation><cluster>{}</cluster><shard>{}</shard><replica>{}</replica></macros></yandex>\n",
+            "<yandex><macros><installation>{}</installation><cluster>{}</cluster>\
+             <shard>{}</shard><replica>{}</replica></macros></yandex>\n",
             self.name,
             self.cluster_name(host.cluster),
             host.shard_name,
@@ -79,7 +85,8 @@ impl Installation {
         }
         let mut labels = self.host_scope(host);
         labels.insert(self.label("ConfigMap"), json!("Host"));
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.meta(&self.host_config_name(host), labels), "data": data})
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.meta(&self.host_config_name(host),
+            labels), "data": data})
     }
 
     /// The disruption budget of a cluster, unless the spec says that others manage it.
@@ -90,12 +97,14 @@ impl Installation {
                 "apiVersion": "policy/v1",
                 "kind": "PodDisruptionBudget",
                 "metadata": self.meta(&self.cluster_object_name(cluster), self.cluster_scope(cluster)),
-                "spec": {"maxUnavailable": spec["pdbMaxUnavailable"].as_i64().unwrap_or(1), "selector": {"matchLabels": self.cluster_scope(cluster)}},
+                "spec": {"maxUnavailable": spec["pdbMaxUnavailable"].as_i64().unwrap_or(1),
+                    "selector": {"matchLabels": self.cluster_scope(cluster)}},
             })
         })
     }
 
-    /// The name of the Secret by which the hosts of a cluster know each other, where the operator is to make one.
+    /// The name of the Secret by which the hosts of a cluster know each other, where the operator is to make
+    /// one.
     pub(super) fn auto_secret_name(&self, cluster: usize) -> Option<String> {
         let auto = yes(&self.clusters[cluster]["secret"]["auto"]);
         auto.then(|| format!("{}-{}-auto-secret", self.name, self.cluster_name(cluster)))
@@ -105,9 +114,8 @@ impl Installation {
     pub(super) fn auto_secret(&self, cluster: usize) -> Option<Value> {
         let name = self.auto_secret_name(cluster)?;
         let value = format!("{:032x}", rand::random::<u128>());
-        Some(
-            json!({"apiVersion": "v1", "kind": "Secret", "metadata": self.meta(&name, self.cluster_scope(cluster)), "stringData": {"secret": value}}),
-        )
+        Some(json!({"apiVersion": "v1", "kind": "Secret", "metadata": self.meta(&name,
+                self.cluster_scope(cluster)), "stringData": {"secret": value}}))
     }
 
     /// The Service of all hosts in rotation.
@@ -119,8 +127,10 @@ impl Installation {
             Kind::Keeper => json!([port("zk", 2181), port("raft", 9444)]),
         };
         let spec = json!({"clusterIP": "None", "type": "ClusterIP", "ports": ports, "selector": selector});
-        let template = self.hosts.first().and_then(|host| host.templates.get("serviceTemplate")).and_then(Value::as_str);
-        self.templated(template, None, &self.service_name(), self.scope(), self.kind.short(), Some(spec)).unwrap_or_default()
+        let template =
+            self.hosts.first().and_then(|host| host.templates.get("serviceTemplate")).and_then(Value::as_str);
+        self.templated(template, None, &self.service_name(), self.scope(), self.kind.short(), Some(spec))
+            .unwrap_or_default()
     }
 
     /// The Services of clusters, shards and replicas that templates ask for, and each host's own.
@@ -128,7 +138,8 @@ impl Installation {
         let template = |key: &str| host.templates.get(key).and_then(Value::as_str);
         let cluster_name = format!("cluster-{}-{}", self.name, self.cluster_name(host.cluster));
         let spec = json!({
-            "clusterIP": "None", "type": "ClusterIP", "publishNotReadyAddresses": true, "ports": self.ports(host), "selector": self.host_scope(host),
+            "clusterIP": "None", "type": "ClusterIP", "publishNotReadyAddresses": true,
+                "ports": self.ports(host), "selector": self.host_scope(host),
         });
         [
             self.templated(
@@ -175,7 +186,9 @@ impl Installation {
         let (name, mut spec) = match template {
             None => (name.to_owned(), default?),
             Some(template) => {
-                let name = template["generateName"].as_str().map_or_else(|| name.to_owned(), |pattern| self.expand(pattern, host));
+                let name = template["generateName"]
+                    .as_str()
+                    .map_or_else(|| name.to_owned(), |pattern| self.expand(pattern, host));
                 let mut spec = template["spec"].clone();
                 let mut selector = spec["selector"].as_object().cloned().unwrap_or_default();
                 selector.extend(scope.clone());
@@ -191,7 +204,9 @@ impl Installation {
         labels.insert(self.label("Service"), json!(of));
         let mut metadata = self.meta(&name, labels);
         for part in ["labels", "annotations"] {
-            let own = template.and_then(|template| template.pointer(&format!("/metadata/{part}"))).and_then(Value::as_object);
+            let own = template
+                .and_then(|template| template.pointer(&format!("/metadata/{part}")))
+                .and_then(Value::as_object);
             for (key, value) in own.into_iter().flatten() {
                 metadata[part][key] = value.clone();
             }
@@ -201,7 +216,10 @@ impl Installation {
 
     /// A name by a pattern with macros.
     fn expand(&self, pattern: &str, host: Option<&Host>) -> String {
-        let mut name = pattern.replace("{namespace}", &self.namespace).replace("{chi}", &self.name).replace("{chk}", &self.name);
+        let mut name = pattern
+            .replace("{namespace}", &self.namespace)
+            .replace("{chi}", &self.name)
+            .replace("{chk}", &self.name);
         if let Some(host) = host {
             name = name
                 .replace("{cluster}", self.cluster_name(host.cluster))
@@ -232,15 +250,21 @@ impl Installation {
     /// The volume claim templates that a host uses: those its pod template mounts, and the defaults.
     pub(super) fn claim_templates(&self, host: &Host) -> Vec<&Value> {
         let pod = self.pod_template(host);
-        let mounts =
-            containers(&pod["spec"]).into_iter().flat_map(|container| container["volumeMounts"].as_array().cloned().unwrap_or_default());
-        let mut names: Vec<String> = mounts.filter_map(|mount| mount["name"].as_str().map(str::to_owned)).collect();
+        let mounts = containers(&pod["spec"])
+            .into_iter()
+            .flat_map(|container| container["volumeMounts"].as_array().cloned().unwrap_or_default());
+        let mut names: Vec<String> =
+            mounts.filter_map(|mount| mount["name"].as_str().map(str::to_owned)).collect();
         for key in ["dataVolumeClaimTemplate", "volumeClaimTemplate", "logVolumeClaimTemplate"] {
             names.extend(host.templates.get(key).and_then(Value::as_str).map(str::to_owned));
         }
         names.dedup();
         let templates = self.spec["templates"]["volumeClaimTemplates"].as_array();
-        templates.into_iter().flatten().filter(|template| names.iter().any(|name| template["name"] == *name)).collect()
+        templates
+            .into_iter()
+            .flatten()
+            .filter(|template| names.iter().any(|name| template["name"] == *name))
+            .collect()
     }
 
     fn pod_template(&self, host: &Host) -> Value {
@@ -267,20 +291,28 @@ impl Installation {
         let own = self.hosts.iter().filter(|host| self.pod_name(host) == pod).collect::<Vec<_>>();
         // A host that is gone from the spec is read with the templates of those that are left.
         let hosts = if own.is_empty() { self.hosts.iter().collect() } else { own };
-        let named = |template: &&Value| claim == format!("{}-{pod}", template["name"].as_str().unwrap_or_default());
-        hosts.into_iter().flat_map(|host| self.claim_templates(host)).find(named).map(|template| self.reclaim_policy(template))
+        let named =
+            |template: &&Value| claim == format!("{}-{pod}", template["name"].as_str().unwrap_or_default());
+        hosts
+            .into_iter()
+            .flat_map(|host| self.claim_templates(host))
+            .find(named)
+            .map(|template| self.reclaim_policy(template))
     }
 
     /// The claim of a host by a template, without an owner: it outlives the installation unless deleted.
     pub(super) fn claim(&self, host: &Host, template: &Value) -> Value {
         let mut labels = self.host_scope(host);
-        labels.extend(template.pointer("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default());
+        labels.extend(
+            template.pointer("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default(),
+        );
         labels.insert(self.label("reclaimPolicy"), json!(self.reclaim_policy(template)));
         let annotations = template.pointer("/metadata/annotations").cloned().unwrap_or_else(|| json!({}));
         json!({
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": {"name": self.claim_name(host, template), "namespace": self.namespace, "labels": labels, "annotations": annotations},
+            "metadata": {"name": self.claim_name(host, template), "namespace": self.namespace,
+                "labels": labels, "annotations": annotations},
             "spec": template["spec"],
         })
     }
@@ -297,33 +329,49 @@ impl Installation {
             spec = json!({});
         }
         let (container, image, data, logs) = match self.kind {
-            Kind::ClickHouse => ("clickhouse", "clickhouse/clickhouse-server:latest", "/var/lib/clickhouse", "/var/log/clickhouse-server"),
-            Kind::Keeper => {
-                ("clickhouse-keeper", "clickhouse/clickhouse-keeper:latest", "/var/lib/clickhouse-keeper", "/var/log/clickhouse-keeper")
-            }
+            Kind::ClickHouse => (
+                "clickhouse",
+                "clickhouse/clickhouse-server:latest",
+                "/var/lib/clickhouse",
+                "/var/log/clickhouse-server",
+            ),
+            Kind::Keeper => (
+                "clickhouse-keeper",
+                "clickhouse/clickhouse-keeper:latest",
+                "/var/lib/clickhouse-keeper",
+                "/var/log/clickhouse-keeper",
+            ),
         };
         if containers(&spec).is_empty() {
             spec["containers"] = json!([{"name": container, "image": image}]);
         }
-        let position = containers(&spec).iter().position(|other| other["name"] == container).unwrap_or_default();
+        let position =
+            containers(&spec).iter().position(|other| other["name"] == container).unwrap_or_default();
         let main = &mut spec["containers"][position];
         if main["ports"].is_null() {
             let ports = self.ports(host);
-            main["ports"] =
-                ports.as_array().into_iter().flatten().map(|port| json!({"name": port["name"], "containerPort": port["port"]})).collect();
+            main["ports"] = ports
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|port| json!({"name": port["name"], "containerPort": port["port"]}))
+                .collect();
         }
         let mut env = main["env"].as_array().cloned().unwrap_or_default();
         if self.kind == Kind::ClickHouse && main["command"].is_null() {
             env.push(json!({"name": "CLICKHOUSE_SKIP_USER_SETUP", "value": "1"}));
         }
         if let Some(secret) = self.auto_secret_name(host.cluster) {
-            env.push(
-                json!({"name": "CLICKHOUSE_INTERNODE_CLUSTER_SECRET", "valueFrom": {"secretKeyRef": {"name": secret, "key": "secret"}}}),
-            );
+            env.push(json!({"name": "CLICKHOUSE_INTERNODE_CLUSTER_SECRET",
+                    "valueFrom": {"secretKeyRef": {"name": secret, "key": "secret"}}}));
         }
         main["env"] = json!(env);
         let mut mounts = main["volumeMounts"].as_array().cloned().unwrap_or_default();
-        for (key, path) in [("dataVolumeClaimTemplate", data), ("volumeClaimTemplate", data), ("logVolumeClaimTemplate", logs)] {
+        for (key, path) in [
+            ("dataVolumeClaimTemplate", data),
+            ("volumeClaimTemplate", data),
+            ("logVolumeClaimTemplate", logs),
+        ] {
             if let Some(name) = host.templates.get(key)
                 && !mounts.iter().any(|mount| mount["name"] == *name)
             {
@@ -336,7 +384,8 @@ impl Installation {
             (self.common_config_name("usersd"), "users.d"),
             (self.host_config_name(host), "conf.d"),
         ];
-        let home = if self.kind == Kind::ClickHouse { "/etc/clickhouse-server" } else { "/etc/clickhouse-keeper" };
+        let home =
+            if self.kind == Kind::ClickHouse { "/etc/clickhouse-server" } else { "/etc/clickhouse-keeper" };
         for (name, folder) in configs {
             // A volume's name is shorter than a ConfigMap's may be.
             let volume = format!("chop-{}", folder.replace('.', ""));
@@ -346,21 +395,29 @@ impl Installation {
         let mut claims = Vec::new();
         for template in self.claim_templates(host) {
             if self.operator_provisions(template) {
-                volumes.push(json!({"name": template["name"], "persistentVolumeClaim": {"claimName": self.claim_name(host, template)}}));
+                volumes.push(json!({"name": template["name"],
+                    "persistentVolumeClaim": {"claimName": self.claim_name(host, template)}}));
             } else {
                 let mut claim = self.claim(host, template);
-                claim["metadata"] = json!({"name": template["name"], "labels": claim["metadata"]["labels"], "annotations": claim["metadata"]["annotations"]});
+                claim["metadata"] = json!({"name": template["name"], "labels": claim["metadata"]["labels"],
+                    "annotations": claim["metadata"]["annotations"]});
                 claims.push(claim);
             }
         }
         spec["containers"][position]["volumeMounts"] = json!(mounts);
         spec["volumes"] = json!(volumes);
-        let mut labels = self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect::<Map<_, _>>();
+        let mut labels =
+            self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect::<Map<_, _>>();
         labels.extend(self.host_scope(host));
         labels.insert(self.label("ready"), json!("yes"));
-        labels.extend(template.pointer("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default());
-        let mut annotations: Map<String, Value> = self.annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-        annotations.extend(template.pointer("/metadata/annotations").and_then(Value::as_object).cloned().unwrap_or_default());
+        labels.extend(
+            template.pointer("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default(),
+        );
+        let mut annotations: Map<String, Value> =
+            self.annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        annotations.extend(
+            template.pointer("/metadata/annotations").and_then(Value::as_object).cloned().unwrap_or_default(),
+        );
         if hold {
             annotations.insert("testbed/hold".to_owned(), json!("by the operator's stand-in"));
         }

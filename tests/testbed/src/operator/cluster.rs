@@ -51,24 +51,36 @@ impl Cluster {
 
     async fn apply_as<K>(&self, manifest: &Value) -> Result<i64>
     where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + DeserializeOwned
+            + Debug,
     {
         let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
-        let applied = self.api::<K>().patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(manifest)).await;
-        let applied = applied.with_context(|| format!("failed to apply {} `{}/{name}`", K::kind(&()), self.namespace))?;
+        let applied =
+            self.api::<K>().patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(manifest)).await;
+        let applied = applied
+            .with_context(|| format!("failed to apply {} `{}/{name}`", K::kind(&()), self.namespace))?;
         Ok(applied.meta().generation.unwrap_or_default())
     }
 
     /// Deletes an object. It not being there is fine.
     pub(super) async fn delete<K>(&self, name: &str) -> Result<()>
     where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + DeserializeOwned
+            + Debug,
     {
-        let parameters = DeleteParams { propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
+        let parameters = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
         match self.api::<K>().delete(name, &parameters).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(error).with_context(|| format!("failed to delete {} `{}/{name}`", K::kind(&()), self.namespace)),
+            Err(error) => Err(error)
+                .with_context(|| format!("failed to delete {} `{}/{name}`", K::kind(&()), self.namespace)),
         }
     }
 
@@ -88,16 +100,23 @@ impl Cluster {
 
     pub(super) async fn list<K>(&self, labels: &serde_json::Map<String, Value>) -> Result<Vec<K>>
     where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + DeserializeOwned
+            + Debug,
     {
-        let selector: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+        let selector: Vec<String> = labels
+            .iter()
+            .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+            .collect();
         Ok(self.api::<K>().list(&ListParams::default().labels(&selector.join(","))).await?.items)
     }
 
-    /// Whether the pods of this generation of a StatefulSet, or of a later one, are all there and ready within `timeout`.
+    /// Whether the pods of this generation of a StatefulSet, or of a later one, are all there and ready
+    /// within `timeout`.
     ///
-    /// A pod of an older revision that never got ready is deleted: the controller would wait for it for ever. So is the next one, as the
-    /// controller may make that of the older revision again.
+    /// A pod of an older revision that never got ready is deleted: the controller would wait for it for ever.
+    /// So is the next one, as the controller may make that of the older revision again.
     pub(super) async fn rolled_out(&self, name: &str, generation: i64, timeout: Duration) -> Result<bool> {
         let rolled = async {
             // A watch may begin with an older state than what was just written.
@@ -109,7 +128,9 @@ impl Cluster {
                 if let Some(revision) = &revision {
                     self.remove_stuck_pod(&format!("{name}-0"), revision).await?;
                 }
-                let waited = tokio::time::timeout(LOOK_AGAIN, await_condition(self.api::<StatefulSet>(), name, done)).await;
+                let waited =
+                    tokio::time::timeout(LOOK_AGAIN, await_condition(self.api::<StatefulSet>(), name, done))
+                        .await;
                 if let Ok(done) = waited {
                     return anyhow::Ok(done.map(drop)?);
                 }
@@ -127,7 +148,8 @@ impl Cluster {
         if old && !is_pod_ready(&pod) { self.delete::<Pod>(name).await } else { Ok(()) }
     }
 
-    /// Deletes a pod, and waits until another in its place is ready; `false` when that takes longer than `timeout`.
+    /// Deletes a pod, and waits until another in its place is ready; `false` when that takes longer than
+    /// `timeout`.
     pub(super) async fn restart_pod(&self, name: &str, timeout: Duration) -> Result<bool> {
         let Some(old) = self.api::<Pod>().get_opt(name).await? else { return Ok(true) };
         self.delete::<Pod>(name).await?;
@@ -157,7 +179,9 @@ fn observed(set: Option<&StatefulSet>) -> i64 {
 }
 
 fn is_rolled_out(set: Option<&StatefulSet>) -> bool {
-    let Some((spec, status)) = set.and_then(|set| Some((set.spec.as_ref()?, set.status.as_ref()?))) else { return false };
+    let Some((spec, status)) = set.and_then(|set| Some((set.spec.as_ref()?, set.status.as_ref()?))) else {
+        return false;
+    };
     let wanted = spec.replicas.unwrap_or(1);
     status.replicas == wanted
         && status.ready_replicas.unwrap_or_default() == wanted
@@ -166,5 +190,7 @@ fn is_rolled_out(set: Option<&StatefulSet>) -> bool {
 
 fn is_pod_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.is_some_and(|conditions| conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+    conditions.is_some_and(|conditions| {
+        conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    })
 }

@@ -12,8 +12,8 @@ pub const CREATE_TIMEOUT: &str = "stand-in/create-timeout";
 /// The same for a changed host's pod, before the operator gives up with `Aborted`.
 pub const UPDATE_TIMEOUT: &str = "stand-in/update-timeout";
 
-/// The annotation by which a crashed stand-in is known, on the namespace in which it crashed: the name of the Keeper that was
-/// deleted under it. It is down in that namespace for as long as the fault is set.
+/// The annotation by which a crashed stand-in is known, on the namespace in which it crashed: the name of the
+/// Keeper that was deleted under it. It is down in that namespace for as long as the fault is set.
 pub const CRASHED: &str = "stand-in/crashed";
 
 /// A way to misbehave that the real operator has.
@@ -24,7 +24,8 @@ pub enum Fault {
     /// `finalize-race`: the first change of a completed installation is recorded as completed, never as
     /// started, and never rolled out. The next one is served.
     FinalizeRace,
-    /// `completed-not-ready[:seconds]`: Completed while no pod is ready; they get ready after that time, or never.
+    /// `completed-not-ready[:seconds]`: Completed while no pod is ready; they get ready after that time, or
+    /// never.
     CompletedNotReady(Option<Duration>),
     /// `aborted`: each task ends Aborted.
     Aborted,
@@ -32,8 +33,8 @@ pub enum Fault {
     AbortedRecovers(Duration),
     /// `keeper-stuck`: a Keeper whose hosts all run stays InProgress.
     KeeperStuck,
-    /// `keeper-crash`: a Keeper that is deleted while its status is InProgress takes the whole operator down. 0.25.6 does so always: it
-    /// polls for the object and asserts that it is there.
+    /// `keeper-crash`: a Keeper that is deleted while its status is InProgress takes the whole operator down.
+    /// 0.25.6 does so always: it polls for the object and asserts that it is there.
     KeeperCrash,
     /// `silent`: nothing happens at all, as with no operator.
     Silent,
@@ -44,7 +45,8 @@ pub enum Fault {
 impl Fault {
     /// The fault of an annotation's value; `None` for an unknown one.
     pub fn parse(value: &str) -> Option<Self> {
-        let (name, seconds) = value.split_once(':').map_or((value, None), |(name, seconds)| (name, seconds_of(seconds)));
+        let (name, seconds) =
+            value.split_once(':').map_or((value, None), |(name, seconds)| (name, seconds_of(seconds)));
         let or_two = seconds.unwrap_or(Duration::from_secs(2));
         Some(match name {
             "stale-completed" => Self::StaleCompleted(or_two),
@@ -71,7 +73,11 @@ pub(super) struct Switches {
 
 impl Switches {
     /// The nearest annotation wins.
-    pub(super) fn of(places: [&BTreeMap<String, String>; 2], create_timeout: Duration, update_timeout: Duration) -> Self {
+    pub(super) fn of(
+        places: [&BTreeMap<String, String>; 2],
+        create_timeout: Duration,
+        update_timeout: Duration,
+    ) -> Self {
         let value = |key: &str| places.iter().find_map(|place| place.get(key));
         let seconds = |key: &str| value(key).and_then(|value| seconds_of(value));
         let fault = value(FAULT).and_then(|value| Fault::parse(value));
@@ -94,7 +100,10 @@ mod tests {
 
     #[test]
     fn a_fault_is_read_with_its_time() {
-        assert_eq!(Fault::parse("stale-completed:0.5"), Some(Fault::StaleCompleted(Duration::from_millis(500))));
+        assert_eq!(
+            Fault::parse("stale-completed:0.5"),
+            Some(Fault::StaleCompleted(Duration::from_millis(500)))
+        );
         assert_eq!(Fault::parse("stale-completed"), Some(Fault::StaleCompleted(Duration::from_secs(2))));
         assert_eq!(Fault::parse("completed-not-ready"), Some(Fault::CompletedNotReady(None)));
         assert_eq!(Fault::parse("no-such-fault"), None);
@@ -104,7 +113,8 @@ mod tests {
     fn a_crashed_operator_is_silent_until_the_fault_is_taken_away() {
         let none = BTreeMap::new();
         let fault = |annotations: &[(&str, &str)]| {
-            let annotations = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let annotations =
+                annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
             Switches::of([&none, &annotations], Duration::ZERO, Duration::ZERO).fault
         };
         assert_eq!(fault(&[(FAULT, "keeper-crash")]), Some(Fault::KeeperCrash));
@@ -115,7 +125,10 @@ mod tests {
     #[test]
     fn the_installations_own_annotation_wins_over_its_namespaces() {
         let near = BTreeMap::from([(FAULT.to_owned(), "silent".to_owned())]);
-        let far = BTreeMap::from([(FAULT.to_owned(), "aborted".to_owned()), (UPDATE_TIMEOUT.to_owned(), "1.5".to_owned())]);
+        let far = BTreeMap::from([
+            (FAULT.to_owned(), "aborted".to_owned()),
+            (UPDATE_TIMEOUT.to_owned(), "1.5".to_owned()),
+        ]);
         let switches = Switches::of([&near, &far], Duration::from_secs(20), Duration::from_secs(20));
         assert_eq!(switches.fault, Some(Fault::Silent));
         assert_eq!(switches.create_timeout, Duration::from_secs(20));

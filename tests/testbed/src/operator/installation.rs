@@ -72,7 +72,8 @@ pub(super) struct Installation {
 impl Installation {
     pub(super) fn of(kind: Kind, object: &DynamicObject) -> Self {
         let spec = object.data.get("spec").cloned().unwrap_or_else(|| json!({}));
-        let mut clusters = spec.pointer("/configuration/clusters").and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut clusters =
+            spec.pointer("/configuration/clusters").and_then(Value::as_array).cloned().unwrap_or_default();
         if clusters.is_empty() {
             clusters.push(json!({}));
         }
@@ -82,9 +83,14 @@ impl Installation {
             }
         }
         let defaults = &spec["defaults"]["templates"];
-        let hosts = clusters.iter().enumerate().flat_map(|(index, cluster)| hosts(index, cluster, defaults)).collect();
+        let hosts = clusters
+            .iter()
+            .enumerate()
+            .flat_map(|(index, cluster)| hosts(index, cluster, defaults))
+            .collect();
         let mut annotations = object.annotations().clone();
-        annotations.retain(|key, _| !key.starts_with("kubectl.kubernetes.io/") && !key.starts_with("stand-in/"));
+        annotations
+            .retain(|key, _| !key.starts_with("kubectl.kubernetes.io/") && !key.starts_with("stand-in/"));
         Self {
             kind,
             name: object.name_any(),
@@ -119,7 +125,8 @@ impl Installation {
     /// A child's owner: this object, as its controller.
     pub(super) fn owner(&self) -> Value {
         let resource = self.kind.resource();
-        json!([{"apiVersion": resource.api_version, "kind": resource.kind, "name": self.name, "uid": self.uid, "controller": true, "blockOwnerDeletion": true}])
+        json!([{"apiVersion": resource.api_version, "kind": resource.kind, "name": self.name,
+            "uid": self.uid, "controller": true, "blockOwnerDeletion": true}])
     }
 
     /// The labels of all children.
@@ -158,7 +165,14 @@ impl Installation {
 
     /// The StatefulSet of a host and its Service.
     pub(super) fn host_name(&self, host: &Host) -> String {
-        format!("{}-{}-{}-{}-{}", self.kind.short(), self.name, self.cluster_name(host.cluster), host.shard_name, host.replica_name)
+        format!(
+            "{}-{}-{}-{}-{}",
+            self.kind.short(),
+            self.name,
+            self.cluster_name(host.cluster),
+            host.shard_name,
+            host.replica_name
+        )
     }
 
     pub(super) fn pod_name(&self, host: &Host) -> String {
@@ -207,7 +221,8 @@ impl Installation {
     /// The shards, each by one of its hosts.
     pub(super) fn shards(&self) -> impl Iterator<Item = &Host> {
         self.hosts.iter().filter(|host| {
-            let first = self.hosts.iter().find(|other| other.cluster == host.cluster && other.shard == host.shard);
+            let first =
+                self.hosts.iter().find(|other| other.cluster == host.cluster && other.shard == host.shard);
             first.is_some_and(|first| first.replica_name == host.replica_name)
         })
     }
@@ -215,12 +230,16 @@ impl Installation {
 
 /// Whether one of the operator's many words for true.
 pub(super) fn yes(value: &Value) -> bool {
-    value.as_str().is_some_and(|word| matches!(word.to_lowercase().as_str(), "1" | "true" | "yes" | "on" | "enable" | "enabled"))
+    value.as_str().is_some_and(|word| {
+        matches!(word.to_lowercase().as_str(), "1" | "true" | "yes" | "on" | "enable" | "enabled")
+    })
 }
 
 /// Whether one of the operator's many words for false.
 pub(super) fn no(value: &Value) -> bool {
-    value.as_str().is_some_and(|word| matches!(word.to_lowercase().as_str(), "0" | "false" | "no" | "off" | "disable" | "disabled"))
+    value.as_str().is_some_and(|word| {
+        matches!(word.to_lowercase().as_str(), "0" | "false" | "no" | "off" | "disable" | "disabled")
+    })
 }
 
 /// The hosts of one cluster: of the counts and the explicit lists the larger wins, and there is one at least.
@@ -229,24 +248,40 @@ fn hosts(index: usize, cluster: &Value, defaults: &Value) -> Vec<Host> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let shards = list(&layout["shards"]);
     let replicas = list(&layout["replicas"]);
-    let count = |value: &Value| value.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
+    let count =
+        |value: &Value| value.as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or_default();
     let shard_count = count(&layout["shardsCount"]).max(shards.len()).max(1);
     let mut hosts = Vec::new();
     for shard in 0..shard_count {
         let explicit = shards.get(shard).cloned().unwrap_or_default();
         let own = list(&explicit["replicas"]);
         let own_count = count(&explicit["replicasCount"]).max(own.len());
-        let replica_count = if own_count > 0 { own_count } else { count(&layout["replicasCount"]).max(replicas.len()) };
+        let replica_count =
+            if own_count > 0 { own_count } else { count(&layout["replicasCount"]).max(replicas.len()) };
         for replica in 0..replica_count.max(1) {
             let host = own.get(replica).cloned().unwrap_or_default();
             let across = replicas.get(replica).cloned().unwrap_or_default();
-            let name = |value: &Value, index: usize| value["name"].as_str().map_or_else(|| index.to_string(), str::to_owned);
+            let name = |value: &Value, index: usize| {
+                value["name"].as_str().map_or_else(|| index.to_string(), str::to_owned)
+            };
             let named = if host["name"].is_string() { &host } else { &across };
             let mut templates = Map::new();
-            for level in [defaults, &cluster["templates"], &across["templates"], &explicit["templates"], &host["templates"]] {
+            for level in [
+                defaults,
+                &cluster["templates"],
+                &across["templates"],
+                &explicit["templates"],
+                &host["templates"],
+            ] {
                 templates.extend(level.as_object().cloned().unwrap_or_default());
             }
-            hosts.push(Host { cluster: index, shard, shard_name: name(&explicit, shard), replica_name: name(named, replica), templates });
+            hosts.push(Host {
+                cluster: index,
+                shard,
+                shard_name: name(&explicit, shard),
+                replica_name: name(named, replica),
+                templates,
+            });
         }
     }
     hosts
@@ -273,8 +308,8 @@ mod tests {
 
     #[test]
     fn counts_and_explicit_shards_are_merged_and_the_larger_wins() {
-        let clusters =
-            json!([{"name": "c", "layout": {"shardsCount": 1, "replicasCount": 2, "shards": [{"name": "a", "replicasCount": 1}, {}]}}]);
+        let clusters = json!([{"name": "c", "layout": {"shardsCount": 1, "replicasCount": 2,
+            "shards": [{"name": "a", "replicasCount": 1}, {}]}}]);
         let installation = installation(&json!({"configuration": {"clusters": clusters}}));
         assert_eq!(names(&installation), ["chi-db-c-a-0", "chi-db-c-1-0", "chi-db-c-1-1"]);
         assert_eq!(installation.shards().count(), 2);

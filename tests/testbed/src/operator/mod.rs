@@ -61,7 +61,8 @@ pub struct Settings {
     pub host_pause: Duration,
     /// How many shards are served beside each other.
     pub shards_at_once: usize,
-    /// From the readiness of a Keeper's last pod to its Completed; the real one looks every 15 s, for a minute at most.
+    /// From the readiness of a Keeper's last pod to its Completed; the real one looks every 15 s, for a
+    /// minute at most.
     pub keeper_pause: Duration,
     /// After which a new host whose pod is not ready is passed by; the real one's default is 5 minutes.
     pub create_timeout: Duration,
@@ -85,7 +86,10 @@ impl Default for Settings {
 /// Plays the operator until dropped. The CRDs must be there. A lost connection is made anew.
 pub async fn run(client: Client, settings: Settings) {
     let settings = Arc::new(settings);
-    tokio::join!(serve(Kind::ClickHouse, client.clone(), settings.clone()), serve(Kind::Keeper, client, settings));
+    tokio::join!(
+        serve(Kind::ClickHouse, client.clone(), settings.clone()),
+        serve(Kind::Keeper, client, settings)
+    );
 }
 
 type Newest = watch::Sender<Arc<DynamicObject>>;
@@ -128,7 +132,8 @@ async fn serve(kind: Kind, client: Client, settings: Arc<Settings>) {
         let known = actors.entry(object.uid().unwrap_or_default());
         let sender = known.or_insert_with(|| {
             let (sender, newest) = watch::channel(object.clone());
-            let actor = Actor { kind, client: client.clone(), settings: settings.clone(), memory: Memory::default() };
+            let actor =
+                Actor { kind, client: client.clone(), settings: settings.clone(), memory: Memory::default() };
             running.spawn(actor.live(newest));
             sender
         });
@@ -142,7 +147,8 @@ async fn crash(client: &Client, keeper: &DynamicObject) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let name = keeper.namespace().unwrap_or_default();
     let Some(namespace) = namespaces.get_opt(&name).await? else { return Ok(()) };
-    let switches = Switches::of([keeper.annotations(), namespace.annotations()], Duration::ZERO, Duration::ZERO);
+    let switches =
+        Switches::of([keeper.annotations(), namespace.annotations()], Duration::ZERO, Duration::ZERO);
     if switches.fault == Some(Fault::KeeperCrash) {
         let crashed = json!({"metadata": {"annotations": {CRASHED: keeper.name_any()}}});
         namespaces.patch(&name, &PatchParams::default(), &Patch::Merge(crashed)).await?;
@@ -225,7 +231,8 @@ impl Actor {
         if switches.fault == Some(Fault::Silent) {
             return Ok(Some(LOOK_AGAIN));
         }
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &installation.namespace, &self.kind.resource());
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &installation.namespace, &self.kind.resource());
         let ours = object.finalizers().iter().any(|finalizer| finalizer == FINALIZER);
         if object.metadata.deletion_timestamp.is_some() {
             if ours {
@@ -244,7 +251,8 @@ impl Actor {
         let ancestor = ancestor::load(&cluster, &installation, object).await?;
         let status = object.data.pointer("/status/status").and_then(Value::as_str);
         let unchanged = ancestor.as_ref() == Some(&installation.spec) && status == Some("Completed");
-        let given_up = status == Some("Aborted") && installation.task().is_some_and(|task| object.data["status"]["taskID"] == task);
+        let given_up = status == Some("Aborted")
+            && installation.task().is_some_and(|task| object.data["status"]["taskID"] == task);
         if unchanged || given_up {
             self.memory.ended = Some(installation.generation);
             return Ok(None);
@@ -318,7 +326,10 @@ impl Actor {
         }
         if switches.fault != Some(Fault::FinalizerNeverGoes) {
             let current = api.get(&object.name_any()).await?;
-            set_finalizers(&api, &current, |finalizers| finalizers.retain(|finalizer| finalizer != FINALIZER)).await?;
+            set_finalizers(&api, &current, |finalizers| {
+                finalizers.retain(|finalizer| finalizer != FINALIZER);
+            })
+            .await?;
         }
         Ok(())
     }
@@ -346,8 +357,13 @@ impl Actor {
 
     async fn switches(&self, object: &DynamicObject) -> Result<Switches> {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let namespace = namespaces.get_opt(&object.namespace().unwrap_or_default()).await?.unwrap_or_default();
-        Ok(Switches::of([object.annotations(), namespace.annotations()], self.settings.create_timeout, self.settings.update_timeout))
+        let namespace =
+            namespaces.get_opt(&object.namespace().unwrap_or_default()).await?.unwrap_or_default();
+        Ok(Switches::of(
+            [object.annotations(), namespace.annotations()],
+            self.settings.create_timeout,
+            self.settings.update_timeout,
+        ))
     }
 }
 
@@ -358,7 +374,11 @@ fn is_newer(other: &DynamicObject, object: &DynamicObject) -> bool {
 }
 
 /// Fails when the object has changed meanwhile.
-async fn set_finalizers(api: &Api<DynamicObject>, object: &DynamicObject, change: impl FnOnce(&mut Vec<String>)) -> Result<()> {
+async fn set_finalizers(
+    api: &Api<DynamicObject>,
+    object: &DynamicObject,
+    change: impl FnOnce(&mut Vec<String>),
+) -> Result<()> {
     let mut finalizers = object.finalizers().to_vec();
     change(&mut finalizers);
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()}});
@@ -375,7 +395,8 @@ fn automatic_task() -> String {
 /// The installation as the operator keeps it, reduced to what others read.
 fn ancestor_metadata(installation: &Installation) -> Value {
     json!({
-        "metadata": {"name": installation.name, "namespace": installation.namespace, "uid": installation.uid, "generation": installation.generation},
+        "metadata": {"name": installation.name, "namespace": installation.namespace, "uid": installation.uid,
+            "generation": installation.generation},
         "spec": installation.spec,
     })
 }
@@ -390,7 +411,8 @@ async fn event(cluster: &Cluster, installation: &Installation, reason: &str, mes
     let event = json!({
         "metadata": {"generateName": "chop-chi-", "namespace": installation.namespace},
         "involvedObject": {
-            "apiVersion": resource.api_version, "kind": resource.kind, "name": installation.name, "namespace": installation.namespace, "uid": installation.uid,
+            "apiVersion": resource.api_version, "kind": resource.kind, "name": installation.name,
+                "namespace": installation.namespace, "uid": installation.uid,
         },
         "reason": reason,
         "message": message,

@@ -28,7 +28,8 @@ pub async fn install(client: &Client) -> Result<()> {
             "selector": {"matchLabels": labels},
             "template": {
                 "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": NAME, "image": format!("altinity/clickhouse-operator:{OPERATOR_VERSION}")}]},
+                "spec": {"containers": [{"name": NAME,
+                    "image": format!("altinity/clickhouse-operator:{OPERATOR_VERSION}")}]},
             },
         },
     });

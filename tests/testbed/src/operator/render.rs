@@ -88,9 +88,12 @@ mod tests {
 
     #[test]
     fn paths_become_nested_elements_and_lists_repeat() {
-        let users = json!({"default/networks/ip": ["::1", "10.0.0.0/8"], "default/password_sha256_hex": "ab"});
-        let expected = "<yandex>\n    <users>\n        <default>\n            <networks>\n                <ip>::1</ip>\n                <ip>10.0.0.0/8</ip>\n            \
-                        </networks>\n            <password_sha256_hex>ab</password_sha256_hex>\n        </default>\n    </users>\n</yandex>\n";
+        let users =
+            json!({"default/networks/ip": ["::1", "10.0.0.0/8"], "default/password_sha256_hex": "ab"});
+        let expected = "<yandex>\n    <users>\n        <default>\n            <networks>\n                \
+            <ip>::1</ip>\n                <ip>10.0.0.0/8</ip>\n            \
+                        </networks>\n            <password_sha256_hex>ab</password_sha256_hex>\n        \
+                        </default>\n    </users>\n</yandex>\n";
         assert_eq!(section("users", &users).unwrap(), expected);
         assert_eq!(section("users", &json!({})), None);
     }

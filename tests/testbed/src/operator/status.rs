@@ -8,7 +8,8 @@ use super::{OPERATOR_VERSION, ancestor_metadata};
 
 /// Lists of tasks and errors keep this many, newest first.
 const KEPT: usize = 10;
-const COUNTERS: [&str; 6] = ["hostsUpdated", "hostsAdded", "hostsUnchanged", "hostsCompleted", "hostsDeleted", "hostsDelete"];
+const COUNTERS: [&str; 6] =
+    ["hostsUpdated", "hostsAdded", "hostsUnchanged", "hostsCompleted", "hostsDeleted", "hostsDelete"];
 
 /// A status under way, and which of its fields changed since it was last written.
 #[derive(Debug, Default)]
@@ -90,12 +91,14 @@ impl Status {
         self.set(counter, json!(count + 1));
     }
 
-    /// What the operator notes, on healthy runs too, when it makes a Service. The Keeper's status has no errors.
+    /// What the operator notes, on healthy runs too, when it makes a Service. The Keeper's status has no
+    /// errors.
     pub(super) fn service_made(&mut self, installation: &Installation, service: &str) {
         if installation.kind == Kind::ClickHouse {
             let namespace = &installation.namespace;
             self.error(&format!(
-                "Update Service: {namespace}/{service} failed with error: just recreate the service in case of service type change ''=>'ClusterIP'"
+                "Update Service: {namespace}/{service} failed with error: just recreate the service in case \
+                    of service type change ''=>'ClusterIP'"
             ));
         }
     }
@@ -123,7 +126,10 @@ impl Status {
     pub(super) fn abort(&mut self, installation: &Installation, task: &str) {
         self.set("status", json!("Aborted"));
         self.push("taskIDsCompleted", Self::recorded(installation, task));
-        self.error(&format!("FAILED to reconcile CR {}/{}, err: crud error - should abort", installation.namespace, installation.name));
+        self.error(&format!(
+            "FAILED to reconcile CR {}/{}, err: crud error - should abort",
+            installation.namespace, installation.name
+        ));
     }
 
     /// The beginning of the end.
@@ -144,7 +150,10 @@ mod tests {
     use super::*;
 
     fn installation() -> Installation {
-        Installation::of(Kind::ClickHouse, &DynamicObject::new("db", &Kind::ClickHouse.resource()).within("prod"))
+        Installation::of(
+            Kind::ClickHouse,
+            &DynamicObject::new("db", &Kind::ClickHouse.resource()).within("prod"),
+        )
     }
 
     #[test]

@@ -40,7 +40,9 @@ async fn a_stale_completed_stays_for_a_while_after_a_change() -> Result<()> {
     let namespace = after_completion("stale-completed:1").await?;
     let mut recording = Recording::start(namespace.installations(), "db");
     change_users(&namespace, "t-2").await?;
-    recording.until(|object| object.is_some_and(|object| object.data["status"]["taskIDsCompleted"][0] == "t-2")).await?;
+    recording
+        .until(|object| object.is_some_and(|object| object.data["status"]["taskIDsCompleted"][0] == "t-2"))
+        .await?;
     let stale = recording.versions().into_iter().flatten().any(|object| {
         let status = &object.data["status"];
         object.data["spec"]["taskID"] == "t-2" && status["status"] == "Completed" && status["taskID"] == "t-1"
@@ -95,13 +97,17 @@ async fn a_changed_host_that_does_not_get_ready_aborts_and_a_sound_change_heals(
     completed(&namespace, "db", "t-1").await?;
     namespace.annotate("stand-in/update-timeout", Some("2")).await?;
     let mut broken = installation(1, 1, "t-2");
-    broken["templates"]["podTemplates"][0]["spec"]["containers"][0]["image"] = json!("example/does-not-exist:1");
+    broken["templates"]["podTemplates"][0]["spec"]["containers"][0]["image"] =
+        json!("example/does-not-exist:1");
     change(&namespace.installations(), "db", broken).await?;
     let aborted = |status: &Value| status["status"] == "Aborted";
     let status = wait_for_status(&namespace.installations(), "db", "Aborted", aborted).await?;
     assert_eq!(status["taskIDsCompleted"], json!(["t-2", "t-1"]), "an aborted task counts as completed");
     let error = status["error"].as_str().unwrap_or_default();
-    assert!(error.starts_with("FAILED to reconcile CR") && error.ends_with("err: crud error - should abort"), "{error}");
+    assert!(
+        error.starts_with("FAILED to reconcile CR") && error.ends_with("err: crud error - should abort"),
+        "{error}"
+    );
 
     namespace.annotate("stand-in/update-timeout", None).await?;
     change(&namespace.installations(), "db", installation(1, 1, "t-3")).await?;
@@ -129,7 +135,10 @@ async fn aborted_recovers_by_itself() -> Result<()> {
     change_users(&namespace, "t-2").await?;
     let settled = |status: &Value| status["status"] == "Completed" && status["taskIDsCompleted"][0] == "t-2";
     recording.until(|object| object.is_some_and(|object| settled(&object.data["status"]))).await?;
-    assert_eq!(recording.statuses("status"), ["Completed", "InProgress", "Aborted", "InProgress", "Completed"]);
+    assert_eq!(
+        recording.statuses("status"),
+        ["Completed", "InProgress", "Aborted", "InProgress", "Completed"]
+    );
     assert!(users(&namespace).await?.contains(&"cd".repeat(32)));
     Ok(())
 }
@@ -179,20 +188,25 @@ fn keeper(replicas: u32) -> Value {
 }
 
 #[tokio::test]
-async fn a_keeper_that_is_deleted_in_progress_takes_the_operator_down_until_the_fault_is_gone() -> Result<()> {
+async fn a_keeper_that_is_deleted_in_progress_takes_the_operator_down_until_the_fault_is_gone() -> Result<()>
+{
     let namespace = Testbed::shared().await.namespace().await?;
     namespace.set_fault("keeper-crash").await?;
     for name in ["in-time", "too-early"] {
         create(&namespace.keepers(), KEEPER, name, keeper(1)).await?;
     }
-    wait_for_status(&namespace.keepers(), "in-time", "Completed", |status| status["status"] == "Completed").await?;
+    wait_for_status(&namespace.keepers(), "in-time", "Completed", |status| status["status"] == "Completed")
+        .await?;
     namespace.keepers().delete("in-time", &DeleteParams::default()).await?;
     create(&namespace.installations(), INSTALLATION, "db", installation(1, 1, "t-1")).await?;
     completed(&namespace, "db", "t-1").await?;
     assert!(!namespace.crashed().await?);
 
     change(&namespace.keepers(), "too-early", keeper(3)).await?;
-    wait_for_status(&namespace.keepers(), "too-early", "InProgress", |status| status["status"] == "InProgress").await?;
+    wait_for_status(&namespace.keepers(), "too-early", "InProgress", |status| {
+        status["status"] == "InProgress"
+    })
+    .await?;
     namespace.keepers().delete("too-early", &DeleteParams::default()).await?;
     while !namespace.crashed().await? {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;

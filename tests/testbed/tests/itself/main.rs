@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 #![allow(
     clippy::disallowed_methods,
-    reason = "these tests play the user of a cluster: the provider's rule for its own writes does not bind them"
+    reason = "these tests play the user of a cluster: the provider's rule for its own writes does not bind \
+        them"
 )]
 
 mod faults;
@@ -20,28 +21,39 @@ fn installation(shards: u32, replicas: u32, task: &str) -> Value {
         "taskID": task,
         "defaults": {
             "storageManagement": {"provisioner": "Operator", "reclaimPolicy": "Retain"},
-            "templates": {"podTemplate": "pod", "dataVolumeClaimTemplate": "data", "shardServiceTemplate": "shard"},
+            "templates": {"podTemplate": "pod", "dataVolumeClaimTemplate": "data",
+                "shardServiceTemplate": "shard"},
         },
         "configuration": {
             "users": {"default/password_sha256_hex": "ab".repeat(32), "default/networks/ip": ["10.0.0.0/8"]},
-            "clusters": [{"name": "c", "layout": {"shardsCount": shards, "replicasCount": replicas}, "secret": {"auto": "true"}}],
+            "clusters": [{"name": "c", "layout": {"shardsCount": shards, "replicasCount": replicas},
+                "secret": {"auto": "true"}}],
         },
         "templates": {
-            "podTemplates": [{"name": "pod", "spec": {"containers": [{"name": "clickhouse", "image": "clickhouse/clickhouse-server:25.8"}]}}],
+            "podTemplates": [{"name": "pod", "spec": {"containers": [{"name": "clickhouse",
+                "image": "clickhouse/clickhouse-server:25.8"}]}}],
             "volumeClaimTemplates": [{
                 "name": "data",
                 "reclaimPolicy": "Retain",
                 "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}},
             }],
-            "serviceTemplates": [{"name": "shard", "spec": {"ports": [{"name": "http", "port": 8123}], "type": "ClusterIP"}}],
+            "serviceTemplates": [{"name": "shard", "spec": {"ports": [{"name": "http", "port": 8123}],
+                "type": "ClusterIP"}}],
         },
     })
 }
 
-async fn create(api: &Api<DynamicObject>, kind: (&str, &str), name: &str, spec: Value) -> Result<DynamicObject> {
+async fn create(
+    api: &Api<DynamicObject>,
+    kind: (&str, &str),
+    name: &str,
+    spec: Value,
+) -> Result<DynamicObject> {
     let manifest = json!({"apiVersion": kind.0, "kind": kind.1, "metadata": {"name": name}, "spec": spec});
     let object = serde_json::from_value(manifest)?;
-    Ok(api.create(&PostParams { field_manager: Some("test".to_owned()), ..PostParams::default() }, &object).await?)
+    Ok(api
+        .create(&PostParams { field_manager: Some("test".to_owned()), ..PostParams::default() }, &object)
+        .await?)
 }
 
 const INSTALLATION: (&str, &str) = ("clickhouse.altinity.com/v1", "ClickHouseInstallation");
@@ -54,6 +66,9 @@ async fn change(api: &Api<DynamicObject>, name: &str, spec: Value) -> Result<()>
 
 /// Waits until the task is completed in the way that the real operator shows it.
 async fn completed(namespace: &Namespace, name: &str, task: &str) -> Result<Value> {
-    let done = |status: &Value| status["status"] == "Completed" && status["taskID"] == task && status["taskIDsCompleted"][0] == task;
-    wait_for_status(&namespace.installations(), name, &format!("Completed with the task `{task}`"), done).await
+    let done = |status: &Value| {
+        status["status"] == "Completed" && status["taskID"] == task && status["taskIDsCompleted"][0] == task
+    };
+    wait_for_status(&namespace.installations(), name, &format!("Completed with the task `{task}`"), done)
+        .await
 }

@@ -2,7 +2,9 @@
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
+};
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
 use serde_json::{Value, json};
@@ -16,7 +18,8 @@ async fn names<K>(api: Api<K>) -> Result<Vec<String>>
 where
     K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
-    let mut names: Vec<String> = api.list(&ListParams::default()).await?.items.iter().map(kube::ResourceExt::name_any).collect();
+    let mut names: Vec<String> =
+        api.list(&ListParams::default()).await?.items.iter().map(kube::ResourceExt::name_any).collect();
     names.sort();
     Ok(names)
 }
@@ -25,8 +28,11 @@ where
 async fn nodes_are_ready_in_three_zones() -> Result<()> {
     let testbed = Testbed::shared().await;
     let nodes = Api::<Node>::all(testbed.client()?).list(&ListParams::default()).await?;
-    let mut zones: Vec<&str> =
-        nodes.items.iter().filter_map(|node| node.labels().get("topology.kubernetes.io/zone").map(String::as_str)).collect();
+    let mut zones: Vec<&str> = nodes
+        .items
+        .iter()
+        .filter_map(|node| node.labels().get("topology.kubernetes.io/zone").map(String::as_str))
+        .collect();
     zones.sort_unstable();
     assert_eq!(zones, ["testbed-a", "testbed-b", "testbed-c"]);
     Ok(())
@@ -38,7 +44,9 @@ async fn one_host_goes_through_the_real_operators_transitions() -> Result<()> {
     let mut recording = Recording::start(namespace.installations(), "db");
     create(&namespace.installations(), INSTALLATION, "db", installation(1, 1, "t-1")).await?;
     let status = completed(&namespace, "db", "t-1").await?;
-    recording.until(|object| object.is_some_and(|object| object.data["status"]["status"] == "Completed")).await?;
+    recording
+        .until(|object| object.is_some_and(|object| object.data["status"]["status"] == "Completed"))
+        .await?;
 
     let versions = recording.versions();
     let first: &DynamicObject = versions.iter().flatten().next().context("the creation was seen")?;
@@ -58,7 +66,10 @@ async fn one_host_goes_through_the_real_operators_transitions() -> Result<()> {
     assert_eq!(status["endpoint"], format!("clickhouse-db.{}.svc.cluster.local", namespace.name()));
     assert_eq!(status["fqdns"], json!([format!("chi-db-c-0-0.{}.svc.cluster.local", namespace.name())]));
     assert_eq!(status["error"], Value::Null);
-    assert!(status["errors"].as_array().is_some_and(|errors| !errors.is_empty()), "the history of errors stays, on healthy runs too");
+    assert!(
+        status["errors"].as_array().is_some_and(|errors| !errors.is_empty()),
+        "the history of errors stays, on healthy runs too"
+    );
     Ok(())
 }
 
@@ -72,13 +83,26 @@ async fn two_shards_with_two_replicas_get_children_with_the_real_names() -> Resu
     let hosts = ["chi-db-c-0-0", "chi-db-c-0-1", "chi-db-c-1-0", "chi-db-c-1-1"];
     assert_eq!(names(namespace.api::<StatefulSet>()).await?, hosts);
     assert_eq!(names(namespace.api::<Pod>()).await?, hosts.map(|host| format!("{host}-0")));
-    assert_eq!(names(namespace.api::<PersistentVolumeClaim>()).await?, hosts.map(|host| format!("data-{host}-0")));
-    let services = ["chi-db-c-0-0", "chi-db-c-0-1", "chi-db-c-1-0", "chi-db-c-1-1", "clickhouse-db", "shard-db-c-0", "shard-db-c-1"];
+    assert_eq!(
+        names(namespace.api::<PersistentVolumeClaim>()).await?,
+        hosts.map(|host| format!("data-{host}-0"))
+    );
+    let services = [
+        "chi-db-c-0-0",
+        "chi-db-c-0-1",
+        "chi-db-c-1-0",
+        "chi-db-c-1-1",
+        "clickhouse-db",
+        "shard-db-c-0",
+        "shard-db-c-1",
+    ];
     assert_eq!(names(namespace.api::<Service>()).await?, services);
     let secrets = names(namespace.api::<Secret>()).await?;
     assert_eq!(secrets, ["db-c-auto-secret"]);
     let configs = names(namespace.api::<ConfigMap>()).await?;
-    for config in ["chi-db-common-configd", "chi-db-common-usersd", "chi-db-deploy-confd-c-1-1", "chi-storage-db"] {
+    for config in
+        ["chi-db-common-configd", "chi-db-common-usersd", "chi-db-deploy-confd-c-1-1", "chi-storage-db"]
+    {
         assert!(configs.iter().any(|name| name == config), "{config} is not in {configs:?}");
     }
 
@@ -92,7 +116,10 @@ async fn two_shards_with_two_replicas_get_children_with_the_real_names() -> Resu
     let pod = namespace.api::<Pod>().get("chi-db-c-1-0-0").await?;
     assert_eq!(pod.labels().get("clickhouse.altinity.com/ready").map(String::as_str), Some("yes"));
     let claim = namespace.api::<PersistentVolumeClaim>().get("data-chi-db-c-1-0-0").await?;
-    assert_eq!(claim.labels().get("clickhouse.altinity.com/reclaimPolicy").map(String::as_str), Some("Retain"));
+    assert_eq!(
+        claim.labels().get("clickhouse.altinity.com/reclaimPolicy").map(String::as_str),
+        Some("Retain")
+    );
     assert!(claim.owner_references().is_empty());
     Ok(())
 }
@@ -104,7 +131,8 @@ async fn a_changed_password_is_in_the_users_configuration_and_restarts_nothing()
     completed(&namespace, "db", "t-1").await?;
     let before = namespace.api::<Pod>().get("chi-db-c-0-0-0").await?;
     let users = json!({"default/password_sha256_hex": "cd".repeat(32)});
-    change(&namespace.installations(), "db", json!({"taskID": "t-2", "configuration": {"users": users}})).await?;
+    change(&namespace.installations(), "db", json!({"taskID": "t-2", "configuration": {"users": users}}))
+        .await?;
     let status = completed(&namespace, "db", "t-2").await?;
     assert_eq!(status["taskIDsStarted"], json!(["t-2", "t-1"]));
     let config = namespace.api::<ConfigMap>().get("chi-db-common-usersd").await?;
@@ -124,7 +152,8 @@ async fn storage_grows_without_a_restart() -> Result<()> {
     change(&namespace.installations(), "db", spec).await?;
     completed(&namespace, "db", "t-2").await?;
     let grown = |claim: Option<&PersistentVolumeClaim>| {
-        let capacity = claim.and_then(|claim| claim.status.as_ref()).and_then(|status| status.capacity.as_ref());
+        let capacity =
+            claim.and_then(|claim| claim.status.as_ref()).and_then(|status| status.capacity.as_ref());
         capacity.is_some_and(|capacity| capacity["storage"].0 == "8Gi")
     };
     wait_for(&namespace.api(), "data-chi-db-c-0-0-0", "grown to 8Gi", grown).await?;
@@ -138,11 +167,13 @@ async fn a_changed_image_rolls_the_pods() -> Result<()> {
     create(&namespace.installations(), INSTALLATION, "db", installation(1, 2, "t-1")).await?;
     completed(&namespace, "db", "t-1").await?;
     let mut spec = installation(1, 2, "t-2");
-    spec["templates"]["podTemplates"][0]["spec"]["containers"][0]["image"] = json!("clickhouse/clickhouse-server:26.3");
+    spec["templates"]["podTemplates"][0]["spec"]["containers"][0]["image"] =
+        json!("clickhouse/clickhouse-server:26.3");
     change(&namespace.installations(), "db", spec).await?;
     completed(&namespace, "db", "t-2").await?;
     for pod in ["chi-db-c-0-0-0", "chi-db-c-0-1-0"] {
-        let image = namespace.api::<Pod>().get(pod).await?.spec.and_then(|spec| spec.containers[0].image.clone());
+        let image =
+            namespace.api::<Pod>().get(pod).await?.spec.and_then(|spec| spec.containers[0].image.clone());
         assert_eq!(image.as_deref(), Some("clickhouse/clickhouse-server:26.3"));
     }
     Ok(())
@@ -169,7 +200,10 @@ async fn scaling_in_removes_the_host_and_retains_its_claim() -> Result<()> {
     completed(&namespace, "db", "t-2").await?;
     assert_eq!(names(namespace.api::<StatefulSet>()).await?, ["chi-db-c-0-0"]);
     assert_eq!(names(namespace.api::<Service>()).await?, ["chi-db-c-0-0", "clickhouse-db", "shard-db-c-0"]);
-    assert_eq!(names(namespace.api::<PersistentVolumeClaim>()).await?, ["data-chi-db-c-0-0-0", "data-chi-db-c-0-1-0"]);
+    assert_eq!(
+        names(namespace.api::<PersistentVolumeClaim>()).await?,
+        ["data-chi-db-c-0-0-0", "data-chi-db-c-0-1-0"]
+    );
     Ok(())
 }
 
@@ -214,10 +248,16 @@ async fn deletion_removes_claims_and_volumes_that_are_not_retained() -> Result<(
     create(&namespace.installations(), INSTALLATION, "db", spec).await?;
     completed(&namespace, "db", "t-1").await?;
     let claims = namespace.api::<PersistentVolumeClaim>();
-    let volume = claims.get("data-chi-db-c-0-0-0").await?.spec.and_then(|spec| spec.volume_name).context("the claim is bound")?;
+    let volume = claims
+        .get("data-chi-db-c-0-0-0")
+        .await?
+        .spec
+        .and_then(|spec| spec.volume_name)
+        .context("the claim is bound")?;
     namespace.installations().delete("db", &DeleteParams::default()).await?;
     wait_for(&claims, "data-chi-db-c-0-0-0", "gone", |claim| claim.is_none()).await?;
-    wait_for(&Api::<PersistentVolume>::all(testbed.client()?), &volume, "gone", |volume| volume.is_none()).await?;
+    wait_for(&Api::<PersistentVolume>::all(testbed.client()?), &volume, "gone", |volume| volume.is_none())
+        .await?;
     Ok(())
 }
 
@@ -238,7 +278,11 @@ async fn a_claim_that_no_template_explains_goes_with_its_host_whatever_its_label
     change(&namespace.installations(), "db", spec).await?;
     completed(&namespace, "db", "t-2").await?;
     let claims = ["data-chi-db-c-0-0-0", "data-chi-db-c-0-1-0", "logs-chi-db-c-0-0-0", "logs-chi-db-c-0-1-0"];
-    assert_eq!(names(namespace.api::<PersistentVolumeClaim>()).await?, claims, "they are labelled as retained");
+    assert_eq!(
+        names(namespace.api::<PersistentVolumeClaim>()).await?,
+        claims,
+        "they are labelled as retained"
+    );
 
     change(&namespace.installations(), "db", installation(1, 1, "t-3")).await?;
     completed(&namespace, "db", "t-3").await?;
@@ -286,23 +330,38 @@ async fn a_keeper_has_no_finalizer_and_is_known_by_its_generation() -> Result<()
         "taskID": "t-1",
         "defaults": {"templates": {"dataVolumeClaimTemplate": "data"}},
         "configuration": {"clusters": [{"name": "k", "layout": {"replicasCount": 3}}]},
-        "templates": {"volumeClaimTemplates": [{"name": "data", "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}]},
+        "templates": {"volumeClaimTemplates": [{"name": "data", "spec": {"accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}}}}]},
     });
     let keeper = create(&namespace.keepers(), KEEPER, "k", spec).await?;
-    let is_ready = |set: Option<&StatefulSet>| set.and_then(|set| set.status.as_ref()?.ready_replicas) == Some(1);
+    let is_ready =
+        |set: Option<&StatefulSet>| set.and_then(|set| set.status.as_ref()?.ready_replicas) == Some(1);
     wait_for(&namespace.api::<StatefulSet>(), "chk-k-k-0-2", "ready", is_ready).await?;
-    assert_eq!(namespace.keepers().get("k").await?.data["status"]["status"], "InProgress", "its last step waits");
-    let status = wait_for_status(&namespace.keepers(), "k", "Completed", |status| status["status"] == "Completed").await?;
+    assert_eq!(
+        namespace.keepers().get("k").await?.data["status"]["status"],
+        "InProgress",
+        "its last step waits"
+    );
+    let status =
+        wait_for_status(&namespace.keepers(), "k", "Completed", |status| status["status"] == "Completed")
+            .await?;
     assert_eq!(status["taskID"], Value::Null);
     assert_eq!((&status["taskIDsStarted"], &status["taskIDsCompleted"]), (&json!([""]), &json!([""])));
     assert_eq!(status["normalizedCompleted"]["metadata"]["generation"], json!(keeper.metadata.generation));
     assert!(namespace.keepers().get("k").await?.finalizers().is_empty());
     assert_eq!(names(namespace.api::<StatefulSet>()).await?, ["chk-k-k-0-0", "chk-k-k-0-1", "chk-k-k-0-2"]);
-    assert_eq!(names(namespace.api::<Service>()).await?, ["chk-k-k-0-0", "chk-k-k-0-1", "chk-k-k-0-2", "keeper-k"]);
+    assert_eq!(
+        names(namespace.api::<Service>()).await?,
+        ["chk-k-k-0-0", "chk-k-k-0-1", "chk-k-k-0-2", "keeper-k"]
+    );
 
     namespace.keepers().delete("k", &DeleteParams::default()).await?;
     wait_for(&namespace.api::<StatefulSet>(), "chk-k-k-0-2", "collected", |set| set.is_none()).await?;
-    assert_eq!(names(namespace.api::<PersistentVolumeClaim>()).await?.len(), 3, "a keeper's claims always stay");
+    assert_eq!(
+        names(namespace.api::<PersistentVolumeClaim>()).await?.len(),
+        3,
+        "a keeper's claims always stay"
+    );
     Ok(())
 }
 
@@ -311,15 +370,23 @@ async fn a_load_balancer_gets_an_address_and_a_plain_service_none() -> Result<()
     let namespace = Testbed::shared().await.namespace().await?;
     let api = namespace.api::<Service>();
     let service = |name: &str, kind: &str| {
-        serde_json::from_value::<Service>(json!({"metadata": {"name": name}, "spec": {"type": kind, "ports": [{"port": 8123}]}}))
+        serde_json::from_value::<Service>(
+            json!({"metadata": {"name": name}, "spec": {"type": kind, "ports": [{"port": 8123}]}}),
+        )
     };
     api.create(&PostParams::default(), &service("balanced", "LoadBalancer")?).await?;
     api.create(&PostParams::default(), &service("plain", "ClusterIP")?).await?;
     let address = |service: Option<&Service>| {
-        let balancer = service.and_then(|service| service.status.as_ref()).and_then(|status| status.load_balancer.as_ref());
-        balancer.and_then(|balancer| balancer.ingress.as_ref()).and_then(|ingress| ingress.first()).and_then(|ingress| ingress.ip.clone())
+        let balancer = service
+            .and_then(|service| service.status.as_ref())
+            .and_then(|status| status.load_balancer.as_ref());
+        balancer
+            .and_then(|balancer| balancer.ingress.as_ref())
+            .and_then(|ingress| ingress.first())
+            .and_then(|ingress| ingress.ip.clone())
     };
-    let balanced = wait_for(&api, "balanced", "given an address", |service| address(service).is_some()).await?;
+    let balanced =
+        wait_for(&api, "balanced", "given an address", |service| address(service).is_some()).await?;
     assert!(address(balanced.as_ref()).is_some_and(|address| address.starts_with("203.0.113.")));
     assert_eq!(address(Some(&api.get("plain").await?)), None);
     Ok(())
@@ -329,18 +396,31 @@ async fn a_load_balancer_gets_an_address_and_a_plain_service_none() -> Result<()
 async fn pods_fail_in_the_ways_that_their_images_name() -> Result<()> {
     let namespace = Testbed::shared().await.namespace().await?;
     let api = namespace.api::<Pod>();
-    for (name, image) in [("missing", "example/does-not-exist:1"), ("crashing", "example/crash:1"), ("sound", "example/sound:1")] {
-        let pod = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "main", "image": image}]}});
+    for (name, image) in [
+        ("missing", "example/does-not-exist:1"),
+        ("crashing", "example/crash:1"),
+        ("sound", "example/sound:1"),
+    ] {
+        let pod =
+            json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "main", "image": image}]}});
         api.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
     }
     let reason = |pod: Option<&Pod>| {
-        let containers = pod.and_then(|pod| pod.status.as_ref()).and_then(|status| status.container_statuses.as_ref());
+        let containers =
+            pod.and_then(|pod| pod.status.as_ref()).and_then(|status| status.container_statuses.as_ref());
         containers.and_then(|containers| containers.first()?.state.as_ref()?.waiting.as_ref()?.reason.clone())
     };
-    wait_for(&api, "missing", "in ImagePullBackOff", |pod| reason(pod).as_deref() == Some("ImagePullBackOff")).await?;
-    wait_for(&api, "crashing", "in CrashLoopBackOff", |pod| reason(pod).as_deref() == Some("CrashLoopBackOff")).await?;
+    wait_for(&api, "missing", "in ImagePullBackOff", |pod| {
+        reason(pod).as_deref() == Some("ImagePullBackOff")
+    })
+    .await?;
+    wait_for(&api, "crashing", "in CrashLoopBackOff", |pod| {
+        reason(pod).as_deref() == Some("CrashLoopBackOff")
+    })
+    .await?;
     wait_for(&api, "sound", "running", |pod| {
-        pod.and_then(|pod| pod.status.as_ref()).is_some_and(|status| status.phase.as_deref() == Some("Running"))
+        pod.and_then(|pod| pod.status.as_ref())
+            .is_some_and(|status| status.phase.as_deref() == Some("Running"))
     })
     .await?;
     Ok(())
@@ -353,11 +433,13 @@ async fn a_claim_of_the_class_that_never_binds_stays_pending() -> Result<()> {
     for (name, class) in [("never", "never-binds"), ("bound", "standard")] {
         let claim = json!({
             "metadata": {"name": name},
-            "spec": {"storageClassName": class, "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+            "spec": {"storageClassName": class, "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "1Gi"}}},
         });
         api.create(&PostParams::default(), &serde_json::from_value(claim)?).await?;
     }
-    let phase = |claim: Option<&PersistentVolumeClaim>| claim.and_then(|claim| claim.status.as_ref()?.phase.clone());
+    let phase =
+        |claim: Option<&PersistentVolumeClaim>| claim.and_then(|claim| claim.status.as_ref()?.phase.clone());
     wait_for(&api, "bound", "Bound", |claim| phase(claim).as_deref() == Some("Bound")).await?;
     assert_eq!(phase(Some(&api.get("never").await?)).as_deref(), Some("Pending"));
     Ok(())

@@ -19,7 +19,8 @@ pub(super) fn memory(process: u32) -> Result<Memory> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).with_context(|| format!("the process has no {name}"))
+        line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+            .with_context(|| format!("the process has no {name}"))
     };
     Ok(Memory { now: field("VmRSS")?, peak: field("VmHWM")? })
 }
@@ -27,7 +28,8 @@ pub(super) fn memory(process: u32) -> Result<Memory> {
 /// The CPU time that a process used so far, in steps of the kernel's clock: 10 ms as a rule.
 pub(super) fn cpu_time(process: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name, in parentheses, can hold anything; user and system time are the 12th and 13th field behind it.
+    // The name, in parentheses, can hold anything; user and system time are the 12th and 13th field behind
+    // it.
     let (_, fields) = stat.rsplit_once(')').context("the process has no name")?;
     let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u32>).sum::<Result<u32, _>>()?;
     let second = u32::try_from(rustix::param::clock_ticks_per_second())?;
@@ -48,7 +50,8 @@ impl Busy {
         Ok(Self { began: Instant::now(), stolen: stolen()?, waited: waited() })
     }
 
-    /// Which part of the time, in percent, some process waited for a CPU, and how much time of the CPUs was stolen by other guests.
+    /// Which part of the time, in percent, some process waited for a CPU, and how much time of the CPUs was
+    /// stolen by other guests.
     pub(super) fn end(self) -> Result<String> {
         let wall = self.began.elapsed().as_secs_f64();
         let part = |duration: Duration| 100.0 * duration.as_secs_f64() / wall;
@@ -61,8 +64,10 @@ impl Busy {
 }
 
 fn stolen() -> Result<Duration> {
-    let stat = fs::read_to_string("/proc/stat").context("failed to read /proc/stat: the benchmark runs on Linux alone")?;
-    let all = stat.lines().next().and_then(|line| line.split_whitespace().nth(8)?.parse().ok()).unwrap_or(0_u32);
+    let stat = fs::read_to_string("/proc/stat")
+        .context("failed to read /proc/stat: the benchmark runs on Linux alone")?;
+    let all =
+        stat.lines().next().and_then(|line| line.split_whitespace().nth(8)?.parse().ok()).unwrap_or(0_u32);
     let second = u32::try_from(rustix::param::clock_ticks_per_second())?;
     Ok(Duration::from_secs(1) * all / second)
 }

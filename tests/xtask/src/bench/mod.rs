@@ -65,7 +65,12 @@ pub(crate) async fn run() -> Result<ExitCode> {
     }
     say("→ waits");
     let latencies = waits::latencies(&binary, &testbed.namespace().await?, AWAITED).await?;
-    table.time(format!("`Completed` → created, median of {AWAITED}"), median(latencies), Some(Duration::from_millis(100)), "");
+    table.time(
+        format!("`Completed` → created, median of {AWAITED}"),
+        median(latencies),
+        Some(Duration::from_millis(100)),
+        "",
+    );
     let memory = waits::memory(&binary, &mut counted, &quiet, WAITING).await?;
     table.memory(format!("{WAITING} clusters waiting at once: memory"), memory, Some(60));
 
@@ -76,7 +81,9 @@ pub(crate) async fn run() -> Result<ExitCode> {
 }
 
 async fn starts(binary: &Binary, table: &mut Table) -> Result<()> {
-    let size = std::fs::metadata(&binary.path).with_context(|| format!("failed to look at `{}`", binary.path.display()))?.len();
+    let size = std::fs::metadata(&binary.path)
+        .with_context(|| format!("failed to look at `{}`", binary.path.display()))?
+        .len();
     let megabytes = |tenths: u64| format!("{}.{} MB", tenths / 10, tenths % 10);
     table.budgeted("size of the program", megabytes(size / 100_000), megabytes(140), size <= 14_000_000, "");
     let (mut ports, mut handshakes, mut schemas) = (Vec::new(), Vec::new(), Vec::new());
@@ -95,8 +102,18 @@ async fn starts(binary: &Binary, table: &mut Table) -> Result<()> {
     }
     let busy = busy.end()?;
     table.time(format!("start → port, median of {STARTS}"), median(ports), None, &busy);
-    table.time(format!("start → Handshake, median of {STARTS}"), median(handshakes), Some(Duration::from_millis(5)), &busy);
-    table.time(format!("GetSchema, median of {STARTS}"), median(schemas), Some(Duration::from_millis(10)), &busy);
+    table.time(
+        format!("start → Handshake, median of {STARTS}"),
+        median(handshakes),
+        Some(Duration::from_millis(5)),
+        &busy,
+    );
+    table.time(
+        format!("GetSchema, median of {STARTS}"),
+        median(schemas),
+        Some(Duration::from_millis(10)),
+        &busy,
+    );
     table.budgeted("size of the schema", format!("{} KB", length / 1000), "300 KB", length <= 300_000, "");
     table.memory("memory after the Handshake", memory, None);
     Ok(())
@@ -111,7 +128,12 @@ fn report(table: &mut Table, clusters: usize, cost: &Cost, walls: &[Wall]) {
     let details = format!("engine alone {}; {busy}", time(alone));
     if clusters == 1 {
         let above = median(walls.iter().map(|wall| wall.ours.saturating_sub(wall.engine_alone)).collect());
-        table.time(format!("{what}: above the engine alone"), above, Some(Duration::from_millis(100)), &details);
+        table.time(
+            format!("{what}: above the engine alone"),
+            above,
+            Some(Duration::from_millis(100)),
+            &details,
+        );
     } else {
         let wall = median(walls.iter().map(|wall| wall.ours).collect());
         table.time(format!("{what}: wall"), wall, wall_budget(clusters, cost.operation), &details);
@@ -157,7 +179,12 @@ fn request_budget(clusters: usize, operation: Operation) -> Option<usize> {
 
 /// How many of the requests are the shared watches': they don't grow with the clusters.
 fn watching(requests: &Requests) -> usize {
-    requests.0.iter().filter(|(request, _)| ["list", "watch"].contains(&request.verb.as_str())).map(|(_, count)| count).sum()
+    requests
+        .0
+        .iter()
+        .filter(|(request, _)| ["list", "watch"].contains(&request.verb.as_str()))
+        .map(|(_, count)| count)
+        .sum()
 }
 
 fn noun(clusters: usize) -> &'static str {

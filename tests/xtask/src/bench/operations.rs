@@ -24,7 +24,8 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    pub(super) const ALL: [Self; 5] = [Self::Preview, Self::Up, Self::UnchangedUp, Self::Refresh, Self::Destroy];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Preview, Self::Up, Self::UnchangedUp, Self::Refresh, Self::Destroy];
 
     fn arguments(self) -> &'static [&'static str] {
         match self {
@@ -71,7 +72,12 @@ pub(super) struct Cost {
 }
 
 /// The operations on `clusters` clusters in `namespace`, each right after the same one by the engine alone.
-pub(super) async fn walls(pulumi: &Pulumi, kubeconfig: &Path, namespace: &str, clusters: usize) -> Result<Vec<Wall>> {
+pub(super) async fn walls(
+    pulumi: &Pulumi,
+    kubeconfig: &Path,
+    namespace: &str,
+    clusters: usize,
+) -> Result<Vec<Wall>> {
     let empty = pulumi.stack(&program(namespace, 0), kubeconfig).await?;
     let stack = pulumi.stack(&program(namespace, clusters), kubeconfig).await?;
     let mut walls = Vec::new();
@@ -84,7 +90,8 @@ pub(super) async fn walls(pulumi: &Pulumi, kubeconfig: &Path, namespace: &str, c
     Ok(walls)
 }
 
-/// The operations on `clusters` clusters, with a fresh plugin for each that the engine attaches to, so that all of what it uses is seen.
+/// The operations on `clusters` clusters, with a fresh plugin for each that the engine attaches to, so that
+/// all of what it uses is seen.
 pub(super) async fn costs(
     pulumi: &Pulumi,
     binary: &Binary,
@@ -115,6 +122,7 @@ async fn run(stack: &Stack, operation: Operation) -> Result<Duration> {
 
 fn program(namespace: &str, clusters: usize) -> String {
     let cluster = json!({"type": TOKEN, "properties": {"namespace": namespace, "skipAwait": true}});
-    let resources: serde_json::Map<_, _> = (0..clusters).map(|index| (format!("db{index}"), cluster.clone())).collect();
+    let resources: serde_json::Map<_, _> =
+        (0..clusters).map(|index| (format!("db{index}"), cluster.clone())).collect();
     format!("resources: {}\n", Value::from(resources))
 }

@@ -42,7 +42,8 @@ pub(super) async fn checked(client: &mut Client, name: &str, inputs: Struct) -> 
 
 /// Makes a cluster from checked inputs, and waits for it unless the inputs say otherwise.
 pub(super) async fn create(client: &mut Client, name: &str, inputs: Struct) -> Result<()> {
-    let request = pb::CreateRequest { urn: urn(name), properties: Some(inputs), ..pb::CreateRequest::default() };
+    let request =
+        pb::CreateRequest { urn: urn(name), properties: Some(inputs), ..pb::CreateRequest::default() };
     client.create(request).await?;
     Ok(())
 }

@@ -16,17 +16,42 @@ const HEAD: [&str; 5] = ["figure", "measured", "budget", "holds", "details"];
 impl Table {
     /// Adds a figure that has no budget. The details may be empty.
     pub(super) fn plain(&mut self, figure: impl Display, measured: impl Display, details: &str) {
-        self.rows.push([figure.to_string(), measured.to_string(), String::new(), String::new(), details.to_owned()]);
+        self.rows.push([
+            figure.to_string(),
+            measured.to_string(),
+            String::new(),
+            String::new(),
+            details.to_owned(),
+        ]);
     }
 
     /// Adds a figure and whether it is within its budget. The details may be empty.
-    pub(super) fn budgeted(&mut self, figure: impl Display, measured: impl Display, budget: impl Display, holds: bool, details: &str) {
+    pub(super) fn budgeted(
+        &mut self,
+        figure: impl Display,
+        measured: impl Display,
+        budget: impl Display,
+        holds: bool,
+        details: &str,
+    ) {
         let holds = if holds { "yes" } else { "NO" };
-        self.rows.push([figure.to_string(), measured.to_string(), format!("≤ {budget}"), holds.to_owned(), details.to_owned()]);
+        self.rows.push([
+            figure.to_string(),
+            measured.to_string(),
+            format!("≤ {budget}"),
+            holds.to_owned(),
+            details.to_owned(),
+        ]);
     }
 
     /// Adds a time.
-    pub(super) fn time(&mut self, figure: impl Display, measured: Duration, budget: Option<Duration>, details: &str) {
+    pub(super) fn time(
+        &mut self,
+        figure: impl Display,
+        measured: Duration,
+        budget: Option<Duration>,
+        details: &str,
+    ) {
         match budget {
             Some(budget) => self.budgeted(figure, time(measured), time(budget), measured <= budget, details),
             None => self.plain(figure, time(measured), details),
@@ -38,7 +63,9 @@ impl Table {
         let tenths = kibibytes * 10 / 1024;
         let measured = format!("{}.{} MiB", tenths / 10, tenths % 10);
         match budget_mebibytes {
-            Some(budget) => self.budgeted(figure, measured, format!("{budget} MiB"), kibibytes <= budget * 1024, ""),
+            Some(budget) => {
+                self.budgeted(figure, measured, format!("{budget} MiB"), kibibytes <= budget * 1024, "");
+            }
             None => self.plain(figure, measured, ""),
         }
     }
@@ -46,7 +73,9 @@ impl Table {
     /// Prints it.
     pub(super) fn print(&self) {
         let head = HEAD.map(str::to_owned);
-        let width = |column: usize| self.rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or_default();
+        let width = |column: usize| {
+            self.rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or_default()
+        };
         let widths: [usize; 4] = std::array::from_fn(width);
         let line = |row: &[String; 5]| {
             let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));

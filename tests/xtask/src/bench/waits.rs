@@ -20,8 +20,14 @@ use super::plugin::{self, Binary, shake_hands};
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// The memory of a plugin, in KiB, when so many clusters are written and all are waited for. Nothing must serve in `namespace`.
-pub(super) async fn memory(binary: &Binary, counted: &mut Counted<'_>, namespace: &Namespace, clusters: usize) -> Result<u64> {
+/// The memory of a plugin, in KiB, when so many clusters are written and all are waited for. Nothing must
+/// serve in `namespace`.
+pub(super) async fn memory(
+    binary: &Binary,
+    counted: &mut Counted<'_>,
+    namespace: &Namespace,
+    clusters: usize,
+) -> Result<u64> {
     let plugin = binary.start()?;
     let mut client = configured(&plugin).await?;
     counted.take()?;
@@ -53,7 +59,11 @@ pub(super) async fn memory(binary: &Binary, counted: &mut Counted<'_>, namespace
 }
 
 /// How long after the operator said `Completed` each of so many creates, one after the other, was answered.
-pub(super) async fn latencies(binary: &Binary, namespace: &Namespace, clusters: usize) -> Result<Vec<Duration>> {
+pub(super) async fn latencies(
+    binary: &Binary,
+    namespace: &Namespace,
+    clusters: usize,
+) -> Result<Vec<Duration>> {
     let plugin = binary.start()?;
     let mut client = configured(&plugin).await?;
     let mut completed = completions(namespace);
@@ -61,9 +71,13 @@ pub(super) async fn latencies(binary: &Binary, namespace: &Namespace, clusters: 
     for index in 0..clusters {
         let name = format!("db{index}");
         let inputs = plugin::checked(&mut client, &name, inputs(namespace, &name)).await?;
-        timeout(PATIENCE, plugin::create(&mut client, &name, inputs)).await.context("the cluster did not serve in time")??;
+        timeout(PATIENCE, plugin::create(&mut client, &name, inputs))
+            .await
+            .context("the cluster did not serve in time")??;
         let answered = Instant::now();
-        let seen = timeout(PATIENCE, completed.wait_for(|seen| seen.contains_key(&name))).await.context("no watch saw it completed")??;
+        let seen = timeout(PATIENCE, completed.wait_for(|seen| seen.contains_key(&name)))
+            .await
+            .context("no watch saw it completed")??;
         // Seen here later than there: then it took no time.
         latencies.push(answered.saturating_duration_since(seen[&name]));
     }
@@ -85,7 +99,9 @@ fn completions(namespace: &Namespace) -> watch::Receiver<BTreeMap<String, Instan
     let (sender, receiver) = watch::channel(BTreeMap::new());
     let installations = namespace.installations();
     tokio::spawn(async move {
-        let mut objects = std::pin::pin!(watcher(installations, watcher::Config::default()).default_backoff().applied_objects());
+        let mut objects = std::pin::pin!(
+            watcher(installations, watcher::Config::default()).default_backoff().applied_objects()
+        );
         while let Some(object) = objects.next().await {
             let Ok(object) = object else { continue };
             if object.data["status"]["status"] == "Completed" {

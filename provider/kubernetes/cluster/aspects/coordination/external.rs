@@ -65,7 +65,9 @@ impl<'de> Deserialize<'de> for ExternalNode {
         }
         Ok(match Written::deserialize(deserializer)? {
             Written::Text(text) => Self { host: Some(text), ..Self::default() },
-            Written::Fields(Fields { host, port, secure, availability_zone }) => Self { host, port, secure, availability_zone },
+            Written::Fields(Fields { host, port, secure, availability_zone }) => {
+                Self { host, port, secure, availability_zone }
+            }
         })
     }
 }
@@ -128,10 +130,12 @@ impl External {
         let ExternalArgs { nodes, root, identity, timeouts } = given;
         let nodes = nodes.unwrap_or_default();
         if nodes.is_empty() {
-            let reason = "must name at least one server, for example `{host: zookeeper.example.svc, port: 2181}`";
+            let reason =
+                "must name at least one server, for example `{host: zookeeper.example.svc, port: 2181}`";
             check.fail("coordination.external.nodes", reason);
         }
-        let nodes = nodes.into_iter().enumerate().map(|(index, node)| Node::check(index, node, check)).collect();
+        let nodes =
+            nodes.into_iter().enumerate().map(|(index, node)| Node::check(index, node, check)).collect();
         if root.as_ref().is_some_and(|root| !root.starts_with('/')) {
             check.fail("coordination.external.root", "must begin with `/`");
         }
@@ -145,7 +149,8 @@ impl External {
     /// The installation's `zookeeper`; in an adopted one without what the operator takes anyway.
     pub(super) fn render(&self, is_adopted: bool) -> Value {
         let Self { nodes, root, identity, session_ms, operation_ms } = self;
-        let mut zookeeper = json!({"nodes": nodes.iter().map(|node| node.render(is_adopted)).collect::<Vec<_>>()});
+        let mut zookeeper =
+            json!({"nodes": nodes.iter().map(|node| node.render(is_adopted)).collect::<Vec<_>>()});
         for (key, value) in [
             ("root", root.as_ref().map(|root| json!(root))),
             ("identity", identity.as_ref().map(|identity| json!(identity))),
@@ -178,7 +183,10 @@ impl Node {
         if let (Some(written), Some(given)) = (port, given)
             && written != given
         {
-            check.fail_at(path.key("port"), format!("is {given}, but `host` says {written}: remove one of them"));
+            check.fail_at(
+                path.key("port"),
+                format!("is {given}, but `host` says {written}: remove one of them"),
+            );
         }
         if host.parse::<IpAddr>().is_err()
             && let Some(problem) = dns_problem(&host)

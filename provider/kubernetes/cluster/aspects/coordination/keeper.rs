@@ -105,18 +105,22 @@ impl Keeper {
         let version = check.args().image.version.clone().unwrap_or_else(|| VERSION.to_owned());
         let path = "coordination.keeper.image";
         let names_none = |image: &Option<Image>| {
-            image.as_ref().is_none_or(|image| image.repository.is_none() && image.tag.is_none() && image.digest.is_none())
+            image.as_ref().is_none_or(|image| {
+                image.repository.is_none() && image.tag.is_none() && image.digest.is_none()
+            })
         };
         // Of an image of one's own nobody knows which Keeper belongs to it.
         let lacks_image = |args: &ClusterArgs| {
             let keeper = args.coordination.as_ref().and_then(|coordination| coordination.keeper.as_ref());
             let server = args.image.image.as_ref().and_then(|image| image.repository.as_deref());
-            server.is_some_and(|server| server != SERVER_REPOSITORY) && keeper.is_some_and(|keeper| names_none(&keeper.image))
+            server.is_some_and(|server| server != SERVER_REPOSITORY)
+                && keeper.is_some_and(|keeper| names_none(&keeper.image))
         };
         if lacks_image(check.args()) && !check.had(lacks_image) {
             let official = SERVER_REPOSITORY;
             let reason = format!(
-                "is required with a custom server image: the matching Keeper image is only known for the official one, `{official}`"
+                "is required with a custom server image: the matching Keeper image is only known for the \
+                    official one, `{official}`"
             );
             check.fail_newly(path.into(), reason);
         }
@@ -129,13 +133,14 @@ impl Keeper {
         }
     }
 
-    /// The Keeper's own object, and the hosts' way to it: one node a replica, not the one name of them all, so that ClickHouse knows
-    /// which of them it has lost.
+    /// The Keeper's own object, and the hosts' way to it: one node a replica, not the one name of them all,
+    /// so that ClickHouse knows which of them it has lost.
     pub(super) fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
         let Self { replicas, image, resources, volume } = self;
         let (name, cluster_name) = (&cluster.naming.name, &cluster.naming.cluster_name);
         let host = |replica| names::keeper_host(name, cluster_name, replica);
-        let nodes: Vec<_> = (0..*replicas).map(|replica| json!({"host": host(replica), "port": COORDINATION_PORT})).collect();
+        let nodes: Vec<_> =
+            (0..*replicas).map(|replica| json!({"host": host(replica), "port": COORDINATION_PORT})).collect();
         drafts.installation.zookeeper = Some(json!({"nodes": nodes}));
         let Some(draft) = &mut drafts.keeper else { return };
         draft.cluster.insert("layout".to_owned(), json!({"replicasCount": replicas}));

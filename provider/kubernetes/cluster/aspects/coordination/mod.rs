@@ -74,7 +74,8 @@ impl Aspect for Coordination {
             return;
         }
         let defaults = args.made_with().coordination;
-        let reclaim = args.storage.as_ref().and_then(|storage| storage.reclaim_policy).unwrap_or(ReclaimPolicy::Retain);
+        let reclaim =
+            args.storage.as_ref().and_then(|storage| storage.reclaim_policy).unwrap_or(ReclaimPolicy::Retain);
         let needs_keeper = args.adopted().is_none() && (args.layout.replicas.unwrap_or(1) > 1 || had_keeper);
         let given = args.coordination.get_or_insert_default();
         let kind = match (&given.keeper, &given.external) {
@@ -89,7 +90,8 @@ impl Aspect for Coordination {
     }
 
     fn check(check: &mut Checker<'_>) -> Self {
-        let CoordinationArgs { kind, keeper, external } = check.args().coordination.clone().unwrap_or_default();
+        let CoordinationArgs { kind, keeper, external } =
+            check.args().coordination.clone().unwrap_or_default();
         let kind = kind.unwrap_or(CoordinationType::None);
         if keeper.is_some() && external.is_some() {
             let reason = "has both a `keeper` of its own and an `external` one: remove one of them";
@@ -107,16 +109,25 @@ impl Aspect for Coordination {
         match kind {
             CoordinationType::None => {
                 let replicas = check.args().layout.replicas.unwrap_or(1);
-                if replicas > 1 && check.adopted().is_none() && !check.is_unknown("replicas") && !check.is_unknown("coordination") {
+                if replicas > 1
+                    && check.adopted().is_none()
+                    && !check.is_unknown("replicas")
+                    && !check.is_unknown("coordination")
+                {
                     let reason = format!(
-                        "{replicas} replicas can't agree without coordination: remove `coordination.type: None`, or name an `external` Keeper or ZooKeeper"
+                        "{replicas} replicas can't agree without coordination: remove `coordination.type: \
+                            None`, or name an `external` Keeper or ZooKeeper"
                     );
                     check.fail("replicas", reason);
                 }
                 Self::None
             }
-            CoordinationType::Keeper => Self::Keeper(keeper.unwrap_or_else(|| Keeper::check(KeeperArgs::default(), check))),
-            CoordinationType::External => Self::External(external.unwrap_or_else(|| External::check(ExternalArgs::default(), check))),
+            CoordinationType::Keeper => {
+                Self::Keeper(keeper.unwrap_or_else(|| Keeper::check(KeeperArgs::default(), check)))
+            }
+            CoordinationType::External => {
+                Self::External(external.unwrap_or_else(|| External::check(ExternalArgs::default(), check)))
+            }
         }
     }
 
@@ -124,7 +135,9 @@ impl Aspect for Coordination {
         match self {
             Self::None => {}
             Self::Keeper(keeper) => keeper.render(cluster, drafts),
-            Self::External(external) => drafts.installation.zookeeper = Some(external.render(cluster.adopted.is_some())),
+            Self::External(external) => {
+                drafts.installation.zookeeper = Some(external.render(cluster.adopted.is_some()));
+            }
         }
     }
 
@@ -132,7 +145,8 @@ impl Aspect for Coordination {
         let zookeeper = &live.spec()["configuration"]["zookeeper"];
         let (name, cluster_name) = (live.name(), live.cluster_name());
         let is_own = |host: &str| {
-            host.starts_with(&format!("chk-{name}-{cluster_name}-")) || host.split('.').next() == Some(&names::keeper_service(name))
+            host.starts_with(&format!("chk-{name}-{cluster_name}-"))
+                || host.split('.').next() == Some(&names::keeper_service(name))
         };
         if live.adopted.is_some() {
             // A Keeper of somebody else's stays that, whatever its name.
@@ -140,9 +154,17 @@ impl Aspect for Coordination {
             return Some(CoordinationArgs { kind: Some(CoordinationType::External), keeper: None, external });
         }
         Some(match (zookeeper["nodes"].as_array(), &live.keeper) {
-            (None, _) => CoordinationArgs { kind: Some(CoordinationType::None), keeper: None, external: None },
-            (Some(nodes), Some(keeper)) if nodes.iter().all(|node| node["host"].as_str().is_some_and(is_own)) => {
-                CoordinationArgs { kind: Some(CoordinationType::Keeper), keeper: Some(KeeperArgs::read(keeper)), external: None }
+            (None, _) => {
+                CoordinationArgs { kind: Some(CoordinationType::None), keeper: None, external: None }
+            }
+            (Some(nodes), Some(keeper))
+                if nodes.iter().all(|node| node["host"].as_str().is_some_and(is_own)) =>
+            {
+                CoordinationArgs {
+                    kind: Some(CoordinationType::Keeper),
+                    keeper: Some(KeeperArgs::read(keeper)),
+                    external: None,
+                }
             }
             (Some(nodes), _) => {
                 let external = Some(ExternalArgs::read(zookeeper, nodes));
@@ -155,6 +177,8 @@ impl Aspect for Coordination {
 impl ClusterArgs {
     /// Whether a Keeper comes with the cluster.
     pub(in super::super) fn has_keeper(&self) -> bool {
-        self.coordination.as_ref().is_some_and(|coordination| coordination.kind == Some(CoordinationType::Keeper))
+        self.coordination
+            .as_ref()
+            .is_some_and(|coordination| coordination.kind == Some(CoordinationType::Keeper))
     }
 }

@@ -22,7 +22,9 @@ fn compare(at: &mut Path, before: Option<&Value>, after: Option<&Value>, found: 
     let entries = |value: Option<&Value>| -> Option<BTreeMap<String, Value>> {
         match value? {
             Value::Object(map) => Some(map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()),
-            Value::Array(list) => Some(list.iter().enumerate().map(|(index, value)| (index.to_string(), value.clone())).collect()),
+            Value::Array(list) => Some(
+                list.iter().enumerate().map(|(index, value)| (index.to_string(), value.clone())).collect(),
+            ),
             _ => None,
         }
     };
@@ -58,7 +60,8 @@ pub(super) fn write(program: &mut PropertyMap, path: &[String], value: Option<&V
             }
         }
         (false, Some(_)) => {
-            let below = program.entry(first.clone()).or_insert_with(|| PropertyMap::new().into()).exposed_mut();
+            let below =
+                program.entry(first.clone()).or_insert_with(|| PropertyMap::new().into()).exposed_mut();
             if !matches!(below, PropertyValue::Map(_)) {
                 *below = PropertyMap::new().into();
             }

@@ -7,7 +7,8 @@ use crate::kubernetes::cluster::login::decode;
 use crate::kubernetes::meta::is_marked;
 use crate::property::{PropertyMap, PropertyValue};
 
-/// Every credential of an installation and of what stands beside it: no bag of properties may have it unmarked, and no text at all.
+/// Every credential of an installation and of what stands beside it: no bag of properties may have it
+/// unmarked, and no text at all.
 pub(super) fn of(case: &Case) -> Vec<String> {
     let mut found = Vec::new();
     for object in &case.objects {
@@ -26,8 +27,9 @@ pub(super) fn of(case: &Case) -> Vec<String> {
     found.sort();
     // A word that stands elsewhere, too, tells nothing where it is found.
     let text = serde_json::to_string(&case.objects).unwrap();
-    let is_telling =
-        |credential: &String| text.matches(credential.as_str()).count() <= found.iter().filter(|other| *other == credential).count();
+    let is_telling = |credential: &String| {
+        text.matches(credential.as_str()).count() <= found.iter().filter(|other| *other == credential).count()
+    };
     let mut telling: Vec<_> = found.iter().filter(|credential| is_telling(credential)).cloned().collect();
     telling.dedup();
     telling
@@ -35,11 +37,15 @@ pub(super) fn of(case: &Case) -> Vec<String> {
 
 fn collect(key: &str, value: &Value, found: &mut Vec<String>) {
     match value {
-        Value::Object(map) if key == "stringData" => found.extend(map.values().filter(|value| is_long(value)).map(text)),
+        Value::Object(map) if key == "stringData" => {
+            found.extend(map.values().filter(|value| is_long(value)).map(text))
+        }
         Value::Object(map) => map.iter().for_each(|(key, value)| collect(key, value, found)),
         Value::Array(items) => items.iter().for_each(|item| collect(key, item, found)),
         Value::String(text) => found.extend(
-            text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|word| word.starts_with("hush-")).map(str::to_owned),
+            text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+                .filter(|word| word.starts_with("hush-"))
+                .map(str::to_owned),
         ),
         _ => {}
     }
@@ -64,14 +70,19 @@ fn told(at: &str, value: &PropertyValue, credentials: &[String]) -> Option<Strin
     match value {
         PropertyValue::String(text) if is_one(text) => Some(at.to_owned()),
         PropertyValue::Number(number) if credentials.contains(&number.to_string()) => Some(at.to_owned()),
-        PropertyValue::List(items) => items.iter().enumerate().find_map(|(index, item)| told(&format!("{at}[{index}]"), item, credentials)),
-        PropertyValue::Map(map) => map.iter().find_map(|(key, value)| told(&format!("{at}.{key}"), value, credentials)),
+        PropertyValue::List(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| told(&format!("{at}[{index}]"), item, credentials)),
+        PropertyValue::Map(map) => {
+            map.iter().find_map(|(key, value)| told(&format!("{at}.{key}"), value, credentials))
+        }
         _ => None,
     }
 }
 
-/// The password of `user`, where the installation or a Secret that it names tells it. Of a hash nobody knows what it is of, and it counts
-/// more than a password.
+/// The password of `user`, where the installation or a Secret that it names tells it. Of a hash nobody knows
+/// what it is of, and it counts more than a password.
 pub(super) fn password(case: &Case, user: &str) -> Option<String> {
     if let Some(ours) = case.objects.iter().find(|object| object["kind"] == "Secret" && is_marked(object)) {
         return decode(ours, "password");

@@ -1,4 +1,5 @@
-//! What people do by hand to an adopted installation: it is told, and the next update takes it back or says why not.
+//! What people do by hand to an adopted installation: it is told, and the next update takes it back or says
+//! why not.
 
 use serde_json::{Value, json};
 
@@ -36,7 +37,8 @@ pub(super) const DRIFTS: [(&str, Drift); 14] = [
     ("setting-", |chi| {
         let settings = chi["spec"].pointer_mut("/configuration/settings")?.as_object_mut()?;
         // What Pulumi can't carry is in no program.
-        let is_said = |value: &Value| !value.is_null() && value.as_u64().is_none_or(|number| number < 1 << 53);
+        let is_said =
+            |value: &Value| !value.is_null() && value.as_u64().is_none_or(|number| number < 1 << 53);
         let key = settings.iter().find(|(_, value)| is_said(value))?.0.clone();
         settings.remove(&key).map(|_| ())
     }),
@@ -57,7 +59,8 @@ pub(super) const DRIFTS: [(&str, Drift); 14] = [
         Some(())
     }),
     ("size", |chi| {
-        chi["spec"].pointer_mut("/templates/volumeClaimTemplates/0/spec")?["resources"]["requests"]["storage"] = json!("2Ti");
+        chi["spec"].pointer_mut("/templates/volumeClaimTemplates/0/spec")?["resources"]["requests"]["storage"] =
+            json!("2Ti");
         Some(())
     }),
     ("cluster", |chi| {
@@ -67,7 +70,9 @@ pub(super) const DRIFTS: [(&str, Drift); 14] = [
     ("label", |chi| {
         let labels = chi["metadata"]["labels"].as_object_mut()?;
         // The operator's own, and the mark of whoever made it, are nobody's inputs.
-        let is_said = |key: &&String| !key.starts_with("clickhouse.altinity.com/") && *key != "app.kubernetes.io/managed-by";
+        let is_said = |key: &&String| {
+            !key.starts_with("clickhouse.altinity.com/") && *key != "app.kubernetes.io/managed-by"
+        };
         let key = labels.keys().find(is_said)?.clone();
         labels.remove(&key).map(|_| ())
     }),
@@ -82,7 +87,8 @@ fn image(chi: &mut Value, image: &str) -> Option<()> {
     Some(())
 }
 
-/// Whether a refresh tells what somebody did by hand, also what no program may say, the next one tells no more, and an update takes it back.
+/// Whether a refresh tells what somebody did by hand, also what no program may say, the next one tells no
+/// more, and an update takes it back.
 pub(super) async fn drift(adopted: &Adopted<'_>, drift: Drift) -> Outcome {
     let (old, mut life) = (&adopted.old, adopted.life());
     let program = program_of(&old.inputs);
@@ -106,7 +112,11 @@ pub(super) async fn drift(adopted: &Adopted<'_>, drift: Drift) -> Outcome {
 }
 
 /// What a refresh finds, with the program as it is checked then; or why it is refused.
-async fn told(life: &mut Life<'_>, old: &Prior, program: PropertyMap) -> Result<Result<(Prior, PropertyMap), String>, String> {
+async fn told(
+    life: &mut Life<'_>,
+    old: &Prior,
+    program: PropertyMap,
+) -> Result<Result<(Prior, PropertyMap), String>, String> {
     let found = life.read(old).await?;
     life.told([&found.inputs, &found.outputs])?;
     if found.inputs == old.inputs {
@@ -116,7 +126,9 @@ async fn told(life: &mut Life<'_>, old: &Prior, program: PropertyMap) -> Result<
     same("inputs of a second refresh", &found.inputs, &again.inputs)?;
     // Whoever wants what was done by hand may have to say it in another way.
     match life.check(&found.inputs, program).await {
-        Ok(new) if life.diff(&found, &new)?.0.is_empty() => Err("the next preview does not take it back".to_owned()),
+        Ok(new) if life.diff(&found, &new)?.0.is_empty() => {
+            Err("the next preview does not take it back".to_owned())
+        }
         Ok(new) => Ok(Ok((found, new))),
         Err(reason) => life.silent(&reason).map(|()| Err(reason)),
     }
@@ -132,8 +144,12 @@ async fn taken_back(life: &mut Life<'_>, found: &Prior, mut new: PropertyMap, be
     }
     let after = life.installation();
     for part in ["spec", "metadata"] {
-        let is_meant = |path: &[String]| part == "spec" && path != ["taskID"] || path.first().is_some_and(|field| field == "labels");
-        if let Some((path, was, is)) = differences(&before[part], &after[part]).into_iter().find(|(path, _, _)| is_meant(path)) {
+        let is_meant = |path: &[String]| {
+            part == "spec" && path != ["taskID"] || path.first().is_some_and(|field| field == "labels")
+        };
+        if let Some((path, was, is)) =
+            differences(&before[part], &after[part]).into_iter().find(|(path, _, _)| is_meant(path))
+        {
             return Outcome::Wrong(format!("`up` leaves {part}.{}: {was:?} → {is:?}", path.join(".")));
         }
     }

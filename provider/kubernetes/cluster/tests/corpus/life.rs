@@ -1,14 +1,14 @@
-//! The life of an adopted installation, call by call as the engine makes them, over bags of properties: secrets are still marked there.
+//! The life of an adopted installation, call by call as the engine makes them, over bags of properties:
+//! secrets are still marked there.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::compare::{differences, write};
+use super::compare::differences;
 use super::credentials;
 use super::installation::{Case, served};
-use super::meaning::{self, Change, Meaning, Refusal};
 use super::schema::Definitions;
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::fake::{Display, Fake, context};
@@ -62,7 +62,8 @@ impl<'a> Life<'a> {
     pub(super) fn new(case: &'a Case, definitions: Option<&Arc<Definitions>>) -> Self {
         // Definitions of another release know fields that these don't.
         let fake = case.stored(definitions.filter(|_| case.release.is_none()).cloned());
-        let resource = Registry::default().resource(Cluster::new(fake.session())).find_resource(Cluster::TOKEN).unwrap();
+        let resource =
+            Registry::default().resource(Cluster::new(fake.session())).find_resource(Cluster::TOKEN).unwrap();
         Self { case, fake, resource, credentials: credentials::of(case), displays: Vec::new() }
     }
 
@@ -75,18 +76,25 @@ impl<'a> Life<'a> {
     pub(super) async fn read(&mut self, old: &Prior) -> Result<Prior, String> {
         let ctx = self.context();
         match self.resource.read(&ctx, &self.case.id(), old).await {
-            Ok(Some(read)) if read.id == self.case.id() => Ok(Prior { inputs: read.inputs, outputs: read.outputs }),
+            Ok(Some(read)) if read.id == self.case.id() => {
+                Ok(Prior { inputs: read.inputs, outputs: read.outputs })
+            }
             Ok(Some(read)) => Err(format!("the id is `{}`", read.id)),
             Ok(None) => Err("nothing was found".to_owned()),
             Err(failed) => Err(failed.reasons.join("; ")),
         }
     }
 
-    pub(super) async fn check(&mut self, old: &PropertyMap, program: PropertyMap) -> Result<PropertyMap, String> {
+    pub(super) async fn check(
+        &mut self,
+        old: &PropertyMap,
+        program: PropertyMap,
+    ) -> Result<PropertyMap, String> {
         let ctx = self.context();
         let checked = self.resource.check(&ctx, &Autonaming::Default, old, program).await;
         checked.map_err(|failures| {
-            let told: Vec<_> = failures.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect();
+            let told: Vec<_> =
+                failures.iter().map(|failure| format!("{}: {}", failure.path, failure.reason)).collect();
             told.join("; ")
         })
     }
@@ -98,7 +106,7 @@ impl<'a> Life<'a> {
         Ok((found.changes.iter().map(|change| change.path.to_string()).collect(), replaces))
     }
 
-    fn objects(&self) -> BTreeMap<String, Value> {
+    pub(super) fn objects(&self) -> BTreeMap<String, Value> {
         self.fake.objects()
     }
 
@@ -106,7 +114,7 @@ impl<'a> Life<'a> {
         self.fake.at(&self.case.place().path()).unwrap_or_default()
     }
 
-    fn keeper(&self) -> Option<ObjectRef> {
+    pub(super) fn keeper(&self) -> Option<ObjectRef> {
         let ObjectRef { namespace, name, .. } = self.case.place();
         let keeper = ObjectRef { kind: Kind::KeeperInstallation, namespace, name };
         let is_there = |object: &Value| ObjectRef::of(object).as_ref() == Some(&keeper);
@@ -114,10 +122,18 @@ impl<'a> Life<'a> {
     }
 
     /// What is somebody else's: all but the installation and its own Keeper.
-    fn others(&self) -> BTreeMap<String, Value> {
-        let ours = [Some(self.case.place()), self.keeper()].into_iter().flatten().map(|object| object.path()).collect::<Vec<_>>();
-        let made = self.case.objects.iter().map(|object| ObjectRef::of(object).unwrap().path()).collect::<Vec<_>>();
-        self.objects().into_iter().filter(|(path, object)| made.contains(path) && !ours.contains(path) && !is_marked(object)).collect()
+    pub(super) fn others(&self) -> BTreeMap<String, Value> {
+        let ours = [Some(self.case.place()), self.keeper()]
+            .into_iter()
+            .flatten()
+            .map(|object| object.path())
+            .collect::<Vec<_>>();
+        let made =
+            self.case.objects.iter().map(|object| ObjectRef::of(object).unwrap().path()).collect::<Vec<_>>();
+        self.objects()
+            .into_iter()
+            .filter(|(path, object)| made.contains(path) && !ours.contains(path) && !is_marked(object))
+            .collect()
     }
 
     /// The first credential that was told: in a bag without a mark, or on the display.
@@ -130,7 +146,9 @@ impl<'a> Life<'a> {
 
     fn displayed(&self) -> Result<(), String> {
         for display in &self.displays {
-            let lines = [&display.statuses, &display.infos, &display.warnings].map(|lines| lines.lock().unwrap().join("\n")).join("\n");
+            let lines = [&display.statuses, &display.infos, &display.warnings]
+                .map(|lines| lines.lock().unwrap().join("\n"))
+                .join("\n");
             self.silent(&lines)?;
         }
         Ok(())
@@ -144,19 +162,26 @@ impl<'a> Life<'a> {
     }
 
     /// Whether the outputs, and a Secret of ours, have the password that can be known, and no other.
-    fn password(&self, old: &Prior) -> Result<(), String> {
+    pub(super) fn password(&self, old: &Prior) -> Result<(), String> {
         let admin = strip_marks(&old.inputs).json;
         let user = admin.get("admin").and_then(|admin| admin["username"].as_str()).unwrap_or("default");
         let known = credentials::password(self.case, user);
         let output = old.outputs.get("password").and_then(PropertyValue::as_str).map(str::to_owned);
         let say = |password: &Option<String>| if password.is_some() { "one" } else { "none" };
         if output != known {
-            return Err(format!("the output `password` is not the one of `{user}`: {} is known, {} is told", say(&known), say(&output)));
+            return Err(format!(
+                "the output `password` is not the one of `{user}`: {} is known, {} is told",
+                say(&known),
+                say(&output)
+            ));
         }
-        if known.is_none() && old.outputs.get("connection").is_some_and(|connection| *connection != PropertyValue::Null) {
+        if known.is_none()
+            && old.outputs.get("connection").is_some_and(|connection| *connection != PropertyValue::Null)
+        {
             return Err("`connection` is told without a password".to_owned());
         }
-        for secret in self.objects().values().filter(|object| object["kind"] == "Secret" && is_marked(object)) {
+        for secret in self.objects().values().filter(|object| object["kind"] == "Secret" && is_marked(object))
+        {
             let stored = crate::kubernetes::cluster::login::decode(secret, "password");
             if stored != known {
                 return Err(format!("the Secret has {} password, {} is known", say(&stored), say(&known)));
@@ -169,19 +194,26 @@ impl<'a> Life<'a> {
 /// A cluster that this provider makes of a program.
 pub(super) async fn made(program: Value, definitions: Option<&Arc<Definitions>>) -> Case {
     let fake = served(definitions.cloned());
-    let resource = Registry::default().resource(Cluster::new(fake.session())).find_resource(Cluster::TOKEN).unwrap();
-    let mut inputs: PropertyMap = program.as_object().unwrap().iter().map(|(key, value)| (key.clone(), from_json(value))).collect();
+    let resource =
+        Registry::default().resource(Cluster::new(fake.session())).find_resource(Cluster::TOKEN).unwrap();
+    let mut inputs: PropertyMap =
+        program.as_object().unwrap().iter().map(|(key, value)| (key.clone(), from_json(value))).collect();
     for (name, value) in [("namespace", "apps".into()), ("skipAwait", PropertyValue::Bool(true))] {
         inputs.insert(name.to_owned(), value);
     }
-    let checked = resource.check(&context().0, &Autonaming::Default, &PropertyMap::new(), inputs).await.unwrap();
+    let checked =
+        resource.check(&context().0, &Autonaming::Default, &PropertyMap::new(), inputs).await.unwrap();
     resource.create(&context().0, &checked, false).await.unwrap();
     Case::of_ours(fake.objects().into_values().collect())
 }
 
 /// The program that an import prints.
 pub(super) fn program_of(inputs: &PropertyMap) -> PropertyMap {
-    inputs.iter().filter(|(key, _)| !key.starts_with("__")).map(|(key, value)| (key.clone(), value.clone())).collect()
+    inputs
+        .iter()
+        .filter(|(key, _)| !key.starts_with("__"))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 pub(super) fn right(result: Result<(), String>) -> Outcome {
@@ -207,9 +239,9 @@ pub(super) async fn adopt(case: &Case, definitions: Option<&Arc<Definitions>>) -
     let checked = life.check(&old.inputs, program_of(&old.inputs)).await;
     outcomes[1] = right(checked.as_ref().map(|_| ()).map_err(Clone::clone));
     if let Ok(new) = &checked {
-        let empty = life
-            .diff(&old, new)
-            .and_then(|(paths, _)| if paths.is_empty() { Ok(()) } else { Err(format!("differs: {}", paths.join(", "))) });
+        let empty = life.diff(&old, new).and_then(|(paths, _)| {
+            if paths.is_empty() { Ok(()) } else { Err(format!("differs: {}", paths.join(", "))) }
+        });
         outcomes[2] = right(empty);
     }
     outcomes[3] = right(refreshed(&mut life, &old, checked.ok().as_ref()).await);
@@ -221,7 +253,8 @@ pub(super) async fn adopt(case: &Case, definitions: Option<&Arc<Definitions>>) -
     outcomes
 }
 
-/// Whether a refresh finds what the state has: right after the import, and after an `up` that changed nothing.
+/// Whether a refresh finds what the state has: right after the import, and after an `up` that changed
+/// nothing.
 async fn refreshed(life: &mut Life<'_>, old: &Prior, checked: Option<&PropertyMap>) -> Result<(), String> {
     let again = life.read(old).await?;
     same("inputs", &old.inputs, &again.inputs)?;
@@ -231,7 +264,11 @@ async fn refreshed(life: &mut Life<'_>, old: &Prior, checked: Option<&PropertyMa
         let again = life.read(&stored).await?;
         same("inputs after `up`", new, &again.inputs)?;
         let computed = |outputs: &PropertyMap| {
-            outputs.iter().filter(|(key, _)| !new.contains_key(*key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+            outputs
+                .iter()
+                .filter(|(key, _)| !new.contains_key(*key))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
         };
         same("outputs after `up`", &computed(&old.outputs), &computed(&again.outputs))?;
     }
@@ -243,7 +280,15 @@ pub(super) fn same(what: &str, before: &PropertyMap, after: &PropertyMap) -> Res
     match keys.min() {
         Some(key) => {
             let json = |bag: &PropertyMap| {
-                Value::Object(strip_marks(&bag.iter().filter(|(name, _)| *name == key).map(|(k, v)| (k.clone(), v.clone())).collect()).json)
+                Value::Object(
+                    strip_marks(
+                        &bag.iter()
+                            .filter(|(name, _)| *name == key)
+                            .map(|(k, v)| (k.clone(), v.clone()))
+                            .collect(),
+                    )
+                    .json,
+                )
             };
             let place = differences(&json(before), &json(after))
                 .into_iter()
@@ -256,7 +301,7 @@ pub(super) fn same(what: &str, before: &PropertyMap, after: &PropertyMap) -> Res
 }
 
 /// Whether a destroy deletes the installation, its Keeper and what is ours, and nothing else.
-async fn destroyed(life: &mut Life<'_>, old: &Prior) -> Result<(), String> {
+pub(super) async fn destroyed(life: &mut Life<'_>, old: &Prior) -> Result<(), String> {
     let others = life.others();
     let ctx = life.context();
     let deleted = life.resource.delete(&ctx, &life.case.id(), old).await;
@@ -284,138 +329,15 @@ pub(super) struct Adopted<'a> {
 
 impl<'a> Adopted<'a> {
     pub(super) async fn new(case: &'a Case, definitions: Option<&'a Arc<Definitions>>) -> Self {
-        let old = Life::new(case, definitions).read(&Prior::default()).await.unwrap_or_else(|wrong| panic!("{}: {wrong}", case.name));
+        let old = Life::new(case, definitions)
+            .read(&Prior::default())
+            .await
+            .unwrap_or_else(|wrong| panic!("{}: {wrong}", case.name));
         Self { case, definitions, old }
     }
 
     /// As it was after the import.
     pub(super) fn life(&self) -> Life<'a> {
         Life::new(self.case, self.definitions)
-    }
-}
-
-/// One change of the program, alone.
-pub(super) async fn change(adopted: &Adopted<'_>, change: Change) -> Outcome {
-    let old = &adopted.old;
-    let inputs = Value::Object(strip_marks(&old.inputs).json);
-    let Some(meaning) = meaning::of(change, adopted.case.installation(), &inputs) else { return Outcome::Without };
-    for force in [false, true] {
-        let mut life = adopted.life();
-        match Box::pin(changed(&mut life, old, &meaning, force)).await {
-            Ok(()) if meaning.refusal == Refusal::Needed => return Outcome::Wrong("was not refused".to_owned()),
-            Ok(()) if force => return Outcome::Forced,
-            Ok(()) => return Outcome::Right,
-            Err(Stop::Conflict) if !force => {}
-            Err(Stop::Conflict) => return Outcome::Wrong("a conflict in spite of `forceConflicts`".to_owned()),
-            Err(Stop::Wrong(wrong)) => return Outcome::Wrong(wrong),
-            Err(Stop::Refused(reason)) => {
-                let names = |words: &[String]| words.iter().any(|word| reason.contains(word));
-                return match meaning.refusal {
-                    _ if life.silent(&reason).is_err() => Outcome::Wrong("the refusal tells a credential".to_owned()),
-                    _ if !meaning.names.iter().all(|words| names(words)) => {
-                        Outcome::Wrong(format!("refused without naming both sides: {reason}"))
-                    }
-                    Refusal::Unneeded => Outcome::Unneeded(reason),
-                    Refusal::Needed => Outcome::Right,
-                    Refusal::Allowed => Outcome::Refused(reason),
-                };
-            }
-        }
-    }
-    Outcome::Without
-}
-
-async fn changed(life: &mut Life<'_>, old: &Prior, meaning: &Meaning, force: bool) -> Result<(), Stop> {
-    let (before, others) = (life.installation(), life.others());
-    let keeper = life.keeper().map(|keeper| life.objects()[&keeper.path()]["spec"].clone());
-    let mut program = program_of(&old.inputs);
-    for (path, value) in &meaning.program {
-        write(&mut program, path, value.as_ref());
-    }
-    for (name, is_set) in [("skipAwait", true), ("forceConflicts", force)] {
-        if is_set {
-            program.insert(name.to_owned(), PropertyValue::Bool(true));
-        }
-    }
-    let new = life.check(&old.inputs, program.clone()).await.map_err(Stop::Refused)?;
-    let (paths, replaces) = life.diff(old, &new)?;
-    if paths.is_empty() || replaces {
-        return Err(Stop::Wrong(if replaces {
-            format!("replaces for {}", paths.join(", "))
-        } else {
-            "the change is no difference".to_owned()
-        }));
-    }
-    let there = life.objects();
-    for preview in [true, false] {
-        let ctx = life.context();
-        let updated = life.resource.update(&ctx, &life.case.id(), old, &new, preview).await;
-        let outputs = match updated {
-            Ok(outputs) => outputs,
-            Err(failed) if failed.reasons.iter().any(|reason| reason.contains("forceConflicts")) => return Err(Stop::Conflict),
-            Err(failed) if preview => return Err(Stop::Refused(failed.reasons.join("; "))),
-            Err(failed) => return Err(Stop::Wrong(format!("`up` fails where the preview passed: {}", failed.reasons.join("; ")))),
-        };
-        if preview {
-            if life.objects() != there {
-                return Err(Stop::Wrong("the preview writes".to_owned()));
-            }
-            continue;
-        }
-        let state = Prior { inputs: new.clone(), outputs };
-        exact(&before, &life.installation(), meaning)?;
-        if let (Some(place), Some(before)) = (life.keeper(), &keeper) {
-            let after = &life.objects()[&place.path()]["spec"];
-            if let Some((path, _, _)) = differences(before, after).into_iter().find(|(path, _, _)| path != &["taskID"]) {
-                return Err(Stop::Wrong(format!("the Keeper's {} changes, too", path.join("."))));
-            }
-        }
-        if let Some((path, _)) = others.iter().find(|(path, object)| life.objects().get(*path) != Some(object)) {
-            return Err(Stop::Wrong(format!("touches {path}")));
-        }
-        life.told([&state.inputs, &state.outputs])?;
-        life.password(&state)?;
-        let again = life.read(&state).await?;
-        same("refresh after the change: inputs", &state.inputs, &again.inputs)?;
-        let next = life.check(&again.inputs, program.clone()).await?;
-        let (paths, _) = life.diff(&again, &next)?;
-        if !paths.is_empty() {
-            return Err(Stop::Wrong(format!("the next preview is not empty: {}", paths.join(", "))));
-        }
-        destroyed(life, &state).await?;
-    }
-    Ok(())
-}
-
-/// Whether what changed is what the change means: the first thing that is not, what is asked of the operator before what is marked.
-pub(super) fn exact(before: &Value, after: &Value, meaning: &Meaning) -> Result<(), Stop> {
-    let part = |object: &Value, name: &str| {
-        let mut part = object[name].clone();
-        if let Some(fields) = part.as_object_mut() {
-            let is_meant = |key: &String| match name {
-                "spec" => key != "taskID",
-                _ => ["labels", "annotations", "finalizers", "ownerReferences"].contains(&key.as_str()),
-            };
-            fields.retain(|key, _| is_meant(key));
-        }
-        serde_json::json!({name: part})
-    };
-    let mut wrong = Vec::new();
-    for name in ["spec", "metadata"] {
-        for (path, was, is) in differences(&part(before, name), &part(after, name)) {
-            if !meaning.fields.iter().any(|field| path.starts_with(field)) {
-                let say =
-                    |value: Option<Value>| value.map_or_else(|| "nothing".to_owned(), |value| value.to_string().chars().take(60).collect());
-                wrong.push(format!("{} changes, too: {} → {}", path.join("."), say(was), say(is)));
-            }
-        }
-        if name == "spec" && !(meaning.holds)(after) {
-            wrong.push("the installation does not get it".to_owned());
-        }
-    }
-    match wrong.as_slice() {
-        [] => Ok(()),
-        [first] => Err(Stop::Wrong(first.clone())),
-        [first, more @ ..] => Err(Stop::Wrong(format!("{first} (and {} more)", more.len()))),
     }
 }

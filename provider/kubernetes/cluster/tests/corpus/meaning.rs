@@ -36,7 +36,10 @@ impl Change {
 
     /// The column of the table.
     pub(super) fn title(self) -> &'static str {
-        ["level", "label", "shards", "replicas", "version", "memory", "size", "stopped", "networks", "override"][self as usize]
+        [
+            "level", "label", "shards", "replicas", "version", "memory", "size", "stopped", "networks",
+            "override",
+        ][self as usize]
     }
 }
 
@@ -67,7 +70,8 @@ pub(super) struct Meaning {
 const VERSION: &str = "24.3.99.1";
 const MEMORY: &str = "7Gi";
 const SIZE: &str = "800Gi";
-const OVERRIDES: &[&str] = &["chiOverrides", "chkOverrides", "Template", "template", "layout", "users", "settings", "image.digest"];
+const OVERRIDES: &[&str] =
+    &["chiOverrides", "chkOverrides", "Template", "template", "layout", "users", "settings", "image.digest"];
 
 /// A path from its keys with dots between them.
 pub(super) fn path(dotted: &str) -> Path {
@@ -105,9 +109,13 @@ pub(super) fn of(change: Change, chi: &Value, inputs: &Value) -> Option<Meaning>
             meaning.program.push((path("image.digest"), None));
             Some(meaning)
         }
-        Change::Memory => Some(pods(&spec, "resources.limits.memory", json!(MEMORY), &["resources", "limits", "memory"], |container| {
-            container["resources"]["limits"]["memory"] == MEMORY
-        })),
+        Change::Memory => Some(pods(
+            &spec,
+            "resources.limits.memory",
+            json!(MEMORY),
+            &["resources", "limits", "memory"],
+            |container| container["resources"]["limits"]["memory"] == MEMORY,
+        )),
         Change::Size => Some(size(&spec)),
         Change::Stopped => {
             let wanted = !is_yes(&spec["stop"]);
@@ -124,7 +132,9 @@ pub(super) fn of(change: Change, chi: &Value, inputs: &Value) -> Option<Meaning>
             Some(Meaning {
                 program: vec![(path("admin.networks"), Some(json!(["10.9.0.0/16"])))],
                 fields: vec![below("spec.configuration.users", &[&key])],
-                holds: Box::new(move |chi| chi["spec"]["configuration"]["users"][&key] == json!(["10.9.0.0/16"])),
+                holds: Box::new(move |chi| {
+                    chi["spec"]["configuration"]["users"][&key] == json!(["10.9.0.0/16"])
+                }),
                 refusal: Refusal::Unneeded,
                 names: words(&["networks"], OVERRIDES),
             })
@@ -135,7 +145,8 @@ pub(super) fn of(change: Change, chi: &Value, inputs: &Value) -> Option<Meaning>
 
 fn log_level(spec: &Value) -> Meaning {
     let level = if spec["configuration"]["settings"]["logger/level"] == "error" { "fatal" } else { "error" };
-    let elsewhere = serde_json::to_string(&spec["configuration"]["clusters"]).unwrap().contains("logger/level");
+    let elsewhere =
+        serde_json::to_string(&spec["configuration"]["clusters"]).unwrap().contains("logger/level");
     Meaning {
         program: vec![(path("logging.level"), Some(json!(level)))],
         fields: vec![below("spec.configuration.settings", &["logger/level"])],
@@ -150,7 +161,9 @@ fn shards(spec: &Value) -> Meaning {
     let layout = Layout::of(spec, &first);
     let (wanted, replicas) = (layout.shards + 1, layout.replicas);
     let lists = |name: &str| first["layout"][name].as_array().cloned().unwrap_or_default();
-    let by_replica = lists("replicas").iter().any(|replica| replica.get("shards").is_some() || replica.get("shardsCount").is_some());
+    let by_replica = lists("replicas")
+        .iter()
+        .any(|replica| replica.get("shards").is_some() || replica.get("shardsCount").is_some());
     let listed = !lists("shards").is_empty() || by_replica;
     let mut fields = in_first(spec, &["layout.shardsCount"]);
     if listed {
@@ -162,7 +175,8 @@ fn shards(spec: &Value) -> Meaning {
         holds: Box::new(move |chi| {
             let clusters = clusters(&chi["spec"]);
             let layout = Layout::of(&chi["spec"], clusters[0]);
-            let is_same = clusters[0]["name"] == first["name"] || (first.is_null() && clusters[0]["name"] == "cluster");
+            let is_same =
+                clusters[0]["name"] == first["name"] || (first.is_null() && clusters[0]["name"] == "cluster");
             is_same && layout.shards == wanted && layout.replicas[..wanted - 1] == replicas
         }),
         refusal: if listed { Refusal::Allowed } else { Refusal::Unneeded },
@@ -175,8 +189,8 @@ fn replicas(spec: &Value) -> Meaning {
     let layout = Layout::of(spec, &first);
     let (wanted, shards) = (layout.replicas.iter().max().unwrap() + 1, layout.shards);
     let own = |shard: &Value| shard.get("replicas").is_some() || shard.get("replicasCount").is_some();
-    let listed =
-        first["layout"]["shards"].as_array().is_some_and(|shards| shards.iter().any(own)) || first["layout"].get("replicas").is_some();
+    let listed = first["layout"]["shards"].as_array().is_some_and(|shards| shards.iter().any(own))
+        || first["layout"].get("replicas").is_some();
     let coordinated = is_coordinated(spec, &first);
     Meaning {
         program: vec![(path("replicas"), Some(json!(wanted)))],
@@ -190,19 +204,37 @@ fn replicas(spec: &Value) -> Meaning {
     }
 }
 
-/// Fields of the first cluster. One that nobody has named may get the operator's name and counts, which are those that it has.
+/// Fields of the first cluster. One that nobody has named may get the operator's name and counts, which are
+/// those that it has.
 fn in_first(spec: &Value, fields: &[&str]) -> Vec<Path> {
-    let implied = if clusters(spec)[0].is_null() { &["name", "layout.shardsCount", "layout.replicasCount"][..] } else { &[] };
-    fields.iter().chain(implied).map(|field| path(&format!("spec.configuration.clusters.0.{field}"))).collect()
+    let implied = if clusters(spec)[0].is_null() {
+        &["name", "layout.shardsCount", "layout.replicasCount"][..]
+    } else {
+        &[]
+    };
+    fields
+        .iter()
+        .chain(implied)
+        .map(|field| path(&format!("spec.configuration.clusters.0.{field}")))
+        .collect()
 }
 
-/// A change of the ClickHouse container in the pod templates that the hosts use; of a new template where they use none.
-fn pods(spec: &Value, input: &str, value: Value, field: &[&str], is_so: impl Fn(&Value) -> bool + 'static) -> Meaning {
-    let used: Vec<_> = clusters(spec).into_iter().map(|cluster| Layout::of(spec, cluster).pods(spec)).collect();
+/// A change of the ClickHouse container in the pod templates that the hosts use; of a new template where they
+/// use none.
+fn pods(
+    spec: &Value,
+    input: &str,
+    value: Value,
+    field: &[&str],
+    is_so: impl Fn(&Value) -> bool + 'static,
+) -> Meaning {
+    let used: Vec<_> =
+        clusters(spec).into_iter().map(|cluster| Layout::of(spec, cluster).pods(spec)).collect();
     let defined = |name: Option<&str>| name.and_then(|name| named(spec, "podTemplates", name)).is_some();
     let mut fields = Vec::new();
     for (index, template) in used.iter().flatten().filter_map(|name| named(spec, "podTemplates", (*name)?)) {
-        let at = |container: usize| format!("spec.templates.podTemplates.{index}.spec.containers.{container}");
+        let at =
+            |container: usize| format!("spec.templates.podTemplates.{index}.spec.containers.{container}");
         match container(template) {
             Some((container, _)) => fields.push(below(&at(container), field)),
             // Of a container that only the operator adds all has to be said.
@@ -214,18 +246,24 @@ fn pods(spec: &Value, input: &str, value: Value, field: &[&str], is_so: impl Fn(
         fields.push(path("spec.defaults.templates.podTemplate"));
         fields.push(below("spec.templates.podTemplates", &[&new, "name"]));
         for field in [&["image"], field] {
-            fields.push(below("spec.templates.podTemplates", &[&[new.as_str(), "spec", "containers", "0"], field].concat()));
+            fields.push(below(
+                "spec.templates.podTemplates",
+                &[&[new.as_str(), "spec", "containers", "0"], field].concat(),
+            ));
         }
         fields.push(below("spec.templates.podTemplates", &[&new, "spec", "containers", "0", "name"]));
     }
-    let outside = spec.get("useTemplates").is_some() || used.iter().flatten().any(|name| name.is_some() && !defined(*name));
+    let outside = spec.get("useTemplates").is_some()
+        || used.iter().flatten().any(|name| name.is_some() && !defined(*name));
     Meaning {
         program: vec![(path(input), Some(value))],
         fields,
         holds: Box::new(move |chi| {
             let spec = &chi["spec"];
             let first = Layout::of(spec, clusters(spec)[0]).pods(spec);
-            let container = |name: Option<&str>| container(named(spec, "podTemplates", name?)?.1).map(|(_, container)| is_so(container));
+            let container = |name: Option<&str>| {
+                container(named(spec, "podTemplates", name?)?.1).map(|(_, container)| is_so(container))
+            };
             first.into_iter().all(|name| container(name) == Some(true))
         }),
         refusal: if outside || used[0].len() > 1 { Refusal::Allowed } else { Refusal::Unneeded },
@@ -237,10 +275,17 @@ fn size(spec: &Value) -> Meaning {
     let all = clusters(spec);
     let used: Vec<_> = all.into_iter().map(|cluster| Layout::of(spec, cluster).volumes(spec)).collect();
     let places = used.iter().flatten().filter_map(|name| named(spec, "volumeClaimTemplates", name));
-    let at = |index: usize| below("spec.templates.volumeClaimTemplates", &[&index.to_string(), "spec", "resources", "requests", "storage"]);
+    let at = |index: usize| {
+        below(
+            "spec.templates.volumeClaimTemplates",
+            &[&index.to_string(), "spec", "resources", "requests", "storage"],
+        )
+    };
     let fields: Vec<_> = places.map(|(index, _)| at(index)).collect();
     let refusal = match used[0].len() {
-        _ if used[0].iter().all(|name| named(spec, "volumeClaimTemplates", name).is_none()) => Refusal::Needed,
+        _ if used[0].iter().all(|name| named(spec, "volumeClaimTemplates", name).is_none()) => {
+            Refusal::Needed
+        }
         1 => Refusal::Unneeded,
         _ => Refusal::Allowed,
     };
@@ -249,16 +294,22 @@ fn size(spec: &Value) -> Meaning {
         fields,
         holds: Box::new(|chi| {
             let spec = &chi["spec"];
-            let size =
-                |name: &str| named(spec, "volumeClaimTemplates", name).map(|(_, claim)| &claim["spec"]["resources"]["requests"]["storage"]);
-            Layout::of(spec, clusters(spec)[0]).volumes(spec).into_iter().all(|name| size(name) == Some(&json!(SIZE)))
+            let size = |name: &str| {
+                named(spec, "volumeClaimTemplates", name)
+                    .map(|(_, claim)| &claim["spec"]["resources"]["requests"]["storage"])
+            };
+            Layout::of(spec, clusters(spec)[0])
+                .volumes(spec)
+                .into_iter()
+                .all(|name| size(name) == Some(&json!(SIZE)))
         }),
         refusal,
         names: words(&["storage", "size"], &["chiOverrides", "ephemeral", "volume", "Template", "template"]),
     }
 }
 
-/// Some field of `chiOverrides`, taken out of it: of the settings where it has any, and never one that names something.
+/// Some field of `chiOverrides`, taken out of it: of the settings where it has any, and never one that names
+/// something.
 fn without_override(inputs: &Value) -> Option<Meaning> {
     let mut leaves = Vec::new();
     collect(&inputs["chiOverrides"], &mut Vec::new(), &mut leaves);
@@ -274,7 +325,8 @@ fn without_override(inputs: &Value) -> Option<Meaning> {
         let dotted = leaf.join(".");
         top.iter().position(|prefix| dotted.starts_with(prefix)).unwrap_or(top.len())
     };
-    let leaf = leaves.into_iter().filter(|leaf| leaf.last().is_some_and(|last| last != "name")).min_by_key(rank)?;
+    let leaf =
+        leaves.into_iter().filter(|leaf| leaf.last().is_some_and(|last| last != "name")).min_by_key(rank)?;
     let field: Path = ["spec".to_owned()].into_iter().chain(leaf.iter().cloned()).collect();
     let name = leaf.last().cloned().unwrap_or_default();
     Some(Meaning {

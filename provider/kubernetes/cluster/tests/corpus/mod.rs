@@ -1,8 +1,10 @@
-//! Installations that others have made: each is imported, looked at, changed in one thing, and deleted, and is as it should be after each
-//! step. `CLICKHOUSE_OPERATOR_CRDS` names the operator's definitions, by which objects are validated as by a real API server; `CORPUS` part
-//! of the names of the installations to try, else it is all; `CORPUS_FOLDER` another folder of YAML files to take them from, each file with
-//! any number of documents, of which those of kinds that the provider knows count.
+//! Installations that others have made: each is imported, looked at, changed in one thing, and deleted, and
+//! is as it should be after each step. `CLICKHOUSE_OPERATOR_CRDS` names the operator's definitions, by which
+//! objects are validated as by a real API server; `CORPUS` part of the names of the installations to try,
+//! else it is all; `CORPUS_FOLDER` another folder of YAML files to take them from, each file with any number
+//! of documents, of which those of kinds that the provider knows count.
 
+mod change;
 mod compare;
 mod credentials;
 mod drift;
@@ -22,8 +24,8 @@ use self::meaning::Change;
 use self::schema::Definitions;
 use crate::kubernetes::meta::Kind;
 
-/// The changes that are refused with the reason, each with the installations: where hosts are written out one by one, or come from several
-/// templates, only the installation's own words tell what is meant.
+/// The changes that are refused with the reason, each with the installations: where hosts are written out one
+/// by one, or come from several templates, only the installation's own words tell what is meant.
 const REFUSED: [(&str, &[&str]); 5] = [
     (
         "shards",
@@ -73,7 +75,9 @@ type Table = BTreeMap<String, Vec<(&'static str, Outcome)>>;
 #[expect(clippy::print_stdout, reason = "the table is for whoever runs the test")]
 fn show(table: &Table) {
     let titles: Vec<_> = table.values().next().into_iter().flatten().map(|(title, _)| *title).collect();
-    let line = |name: &str, cells: &[&str]| cells.iter().fold(format!("{name:<26}"), |line, cell| format!("{line}{cell:>9}"));
+    let line = |name: &str, cells: &[&str]| {
+        cells.iter().fold(format!("{name:<26}"), |line, cell| format!("{line}{cell:>9}"))
+    };
     println!("{}", line("", &titles));
     for (name, row) in table {
         let cell = |(_, outcome): &(_, Outcome)| match outcome {
@@ -133,16 +137,22 @@ async fn every_change_is_made_exactly_or_refused_with_the_reason() {
     for case in installation::chosen() {
         let (adopted, mut row) = (Adopted::new(&case, definitions.as_ref()).await, Vec::new());
         for change in Change::ALL {
-            row.push((change.title(), Box::pin(life::change(&adopted, change)).await));
+            row.push((change.title(), Box::pin(change::change(&adopted, change)).await));
         }
         table.insert(case.name.clone(), row);
     }
     show(&table);
-    assert!(cells(&table).all(|outcome| !matches!(outcome, Outcome::Wrong(_) | Outcome::Unneeded(_))), "see the table");
+    assert!(
+        cells(&table).all(|outcome| !matches!(outcome, Outcome::Wrong(_) | Outcome::Unneeded(_))),
+        "see the table"
+    );
     if installation::are_all() {
         for (title, expected) in REFUSED {
-            let is_refused = |row: &[(&str, Outcome)]| row.iter().any(|cell| cell.0 == title && matches!(cell.1, Outcome::Refused(_)));
-            let refused: Vec<_> = table.iter().filter(|(_, row)| is_refused(row)).map(|(name, _)| name.as_str()).collect();
+            let is_refused = |row: &[(&str, Outcome)]| {
+                row.iter().any(|cell| cell.0 == title && matches!(cell.1, Outcome::Refused(_)))
+            };
+            let refused: Vec<_> =
+                table.iter().filter(|(_, row)| is_refused(row)).map(|(name, _)| name.as_str()).collect();
             assert_eq!(refused, expected, "{title}");
         }
         // Not everything has an override to take out.
@@ -163,18 +173,25 @@ async fn every_drift_is_told_and_taken_back_and_none_fails_a_refresh() {
         table.insert(case.name.clone(), row);
     }
     show(&table);
-    assert!(cells(&table).all(|outcome| matches!(outcome, Outcome::Right | Outcome::Without | Outcome::Refused(_))), "see the table");
+    assert!(
+        cells(&table)
+            .all(|outcome| matches!(outcome, Outcome::Right | Outcome::Without | Outcome::Refused(_))),
+        "see the table"
+    );
 }
 
 /// What the harness lets pass: a cluster that this provider has made is known through and through.
 #[tokio::test(start_paused = true)]
 async fn a_cluster_of_ours_is_changed_exactly() {
     let definitions = Definitions::in_force().map(Arc::new);
-    for program in [json!({"name": "db", "shards": 2}), json!({"name": "db", "shards": 2, "replicas": 2, "labels": {"team": "a"}})] {
+    for program in [
+        json!({"name": "db", "shards": 2}),
+        json!({"name": "db", "shards": 2, "replicas": 2, "labels": {"team": "a"}}),
+    ] {
         let case = life::made(program, definitions.as_ref()).await;
         let adopted = Adopted::new(&case, definitions.as_ref()).await;
         for change in Change::ALL.into_iter().filter(|change| *change != Change::Override) {
-            let outcome = Box::pin(life::change(&adopted, change)).await;
+            let outcome = Box::pin(change::change(&adopted, change)).await;
             // Replicas take coordination, which the first one has none of.
             let refused = change == Change::Replicas && matches!(outcome, Outcome::Refused(_));
             assert!(outcome == Outcome::Right || refused, "{}: {outcome:?}", change.title());
@@ -208,7 +225,12 @@ fn the_corpus_uses_every_property_that_the_operator_knows() {
     for case in &cases {
         schema::used(&case.installation()["spec"], "spec", &mut used);
     }
-    assert!(cases.len() >= 60 && known.len() > 300, "{} installations, {} properties", cases.len(), known.len());
+    assert!(
+        cases.len() >= 60 && known.len() > 300,
+        "{} installations, {} properties",
+        cases.len(),
+        known.len()
+    );
     assert_eq!(known.difference(&used).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
@@ -220,7 +242,10 @@ fn the_corpus_has_one_installation_in_each_file_and_no_two_of_a_name() {
     for case in &cases {
         let count = case.objects.iter().filter(|object| Kind::of(object) == Some(Kind::Installation)).count();
         assert!(
-            count == 1 && case.objects.iter().all(|object| Kind::of(object).is_some() && object["metadata"]["namespace"] != json!(null)),
+            count == 1
+                && case.objects.iter().all(
+                    |object| Kind::of(object).is_some() && object["metadata"]["namespace"] != json!(null)
+                ),
             "{}",
             case.name
         );

@@ -1,4 +1,5 @@
-//! The operator's own definitions, where `CLICKHOUSE_OPERATOR_CRDS` names their folder: what they let pass, and what they know.
+//! The operator's own definitions, where `CLICKHOUSE_OPERATOR_CRDS` names their folder: what they let pass,
+//! and what they know.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,13 +26,20 @@ impl Definitions {
 
     fn read(folder: &Path) -> Self {
         let files = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        let paths = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|kind| kind == "yaml"));
-        Self(paths.map(|path| serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()).collect())
+        let paths = files
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|kind| kind == "yaml"));
+        Self(
+            paths
+                .map(|path| serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
+                .collect(),
+        )
     }
 
     /// The schema of a kind's `spec`.
     pub(super) fn spec(&self, kind: Kind) -> &Value {
-        let definition = self.0.iter().find(|definition| definition["spec"]["names"]["kind"] == kind.name()).unwrap();
+        let definition =
+            self.0.iter().find(|definition| definition["spec"]["names"]["kind"] == kind.name()).unwrap();
         &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     }
 
@@ -65,7 +73,9 @@ fn check(schema: &Value, value: &Value, at: &str, problems: &mut Vec<String>) {
         problems.push(format!("{at}: {value} is not of type {}", schema["type"]));
         return;
     }
-    if let (Some(number), limits) = (value.as_f64(), ["minimum", "maximum"].map(|limit| schema[limit].as_f64())) {
+    if let (Some(number), limits) =
+        (value.as_f64(), ["minimum", "maximum"].map(|limit| schema[limit].as_f64()))
+    {
         let [least, most] = limits;
         if least.is_some_and(|least| number < least) || most.is_some_and(|most| number > most) {
             problems.push(format!("{at}: {value} is out of range"));
@@ -74,7 +84,13 @@ fn check(schema: &Value, value: &Value, at: &str, problems: &mut Vec<String>) {
     if let Some(text) = value.as_str() {
         check_text(schema, text, at, problems);
     }
-    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).filter(|name| value.get(name).is_none()) {
+    for name in schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .filter(|name| value.get(name).is_none())
+    {
         problems.push(format!("{at}.{name}: Required value"));
     }
     for (name, below) in value.as_object().into_iter().flatten() {

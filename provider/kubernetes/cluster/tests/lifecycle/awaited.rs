@@ -12,9 +12,11 @@ use crate::kubernetes::meta::{Kind, ObjectRef};
 /// What goes wrong with one task.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
-    /// It is recorded as completed, never as started, and not rolled out: the race of 0.25.6 between two quick changes.
+    /// It is recorded as completed, never as started, and not rolled out: the race of 0.25.6 between two
+    /// quick changes.
     Lost,
-    /// It ends with the host's StatefulSet scaled to 0: 0.25.6 loses its way when a host does not restart in time.
+    /// It ends with the host's StatefulSet scaled to 0: 0.25.6 loses its way when a host does not restart in
+    /// time.
     LeftOut,
     Aborted,
     /// The operator is from before there was `suspend`.
@@ -35,7 +37,9 @@ impl Operator {
         tokio::spawn(async move {
             loop {
                 sleep(Duration::from_secs(1)).await;
-                let Some(spec) = fake.at(CHI).map(|installation| installation["spec"].clone()) else { continue };
+                let Some(spec) = fake.at(CHI).map(|installation| installation["spec"].clone()) else {
+                    continue;
+                };
                 if specs.lock().unwrap().last().is_none_or(|last| last["taskID"] != spec["taskID"]) {
                     specs.lock().unwrap().push(spec);
                     let fault = fault.lock().unwrap().take();
@@ -59,7 +63,8 @@ impl Operator {
 /// Deals with the last task.
 fn work(fake: &Fake, specs: &[Value], fault: Option<Fault>) {
     let tasks: Vec<_> = specs.iter().rev().map(|spec| spec["taskID"].clone()).collect();
-    let mut status = json!({"status": "Completed", "taskID": tasks[0], "taskIDsStarted": tasks, "taskIDsCompleted": tasks, "hosts": 1});
+    let mut status = json!({"status": "Completed", "taskID": tasks[0], "taskIDsStarted": tasks,
+        "taskIDsCompleted": tasks, "hosts": 1});
     match fault {
         Some(Fault::Lost) => status["taskIDsStarted"] = json!(tasks[1..]),
         Some(Fault::Aborted) => {
@@ -70,9 +75,11 @@ fn work(fake: &Fake, specs: &[Value], fault: Option<Fault>) {
         Some(Fault::LeftOut) | None => {}
     }
     let replicas = i32::from(!matches!(fault, Some(Fault::LeftOut)));
-    let host = json!({"metadata": {"labels": {"clickhouse.altinity.com/app": "chop", "clickhouse.altinity.com/chi": "db"}},
+    let host = json!({"metadata": {"labels": {"clickhouse.altinity.com/app": "chop",
+        "clickhouse.altinity.com/chi": "db"}},
         "spec": {"replicas": replicas},
-        "status": {"observedGeneration": 9, "replicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas}});
+        "status": {"observedGeneration": 9, "replicas": replicas, "readyReplicas": replicas,
+            "updatedReplicas": replicas}});
     fake.put_at(&ObjectRef::new(Kind::StatefulSet, "apps", "chi-db-cluster-0-0").path(), &host);
     fake.set_status(Kind::Installation, "apps", "db", status);
 }
@@ -113,7 +120,10 @@ async fn a_change_that_was_recorded_but_not_made_is_sent_once_more() {
     let specs = served.operator.specs();
     assert_eq!(specs.len(), 3, "the first, the one that was lost, the one in its place");
     assert_eq!(specs[1]["configuration"], specs[2]["configuration"]);
-    assert!(specs.iter().all(|spec| spec.get("restart").is_none()), "ClickHouse takes a level over by itself");
+    assert!(
+        specs.iter().all(|spec| spec.get("restart").is_none()),
+        "ClickHouse takes a level over by itself"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,7 +149,8 @@ async fn what_the_operator_will_not_do_is_told_and_the_next_update_goes_on() {
         let failure = served.update(&debug()).await.0.unwrap_err();
         assert!(parts.iter().all(|part| failure.reasons[0].contains(part)), "{:?}", failure.reasons);
         let left = failure.partial.expect("the change is written").state;
-        let healed = served.cluster.update(&context().0, "apps/db", &debug(), Some(&left), &debug()).await.unwrap();
+        let healed =
+            served.cluster.update(&context().0, "apps/db", &debug(), Some(&left), &debug()).await.unwrap();
         assert_eq!((&healed.uids, &healed.password), (&served.state.uids, &served.state.password));
         assert_eq!(served.operator.specs().len(), 3, "{fault:?}");
     }
@@ -154,14 +165,19 @@ async fn a_suspended_cluster_is_changed_without_a_wait() {
     updated.unwrap();
     assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
     let infos = display.infos();
-    assert!(infos.iter().any(|info| info.contains("is suspended: the clickhouse-operator does not reconcile it")), "{infos:?}");
+    assert!(
+        infos.iter().any(|info| info.contains("is suspended: the clickhouse-operator does not reconcile it")),
+        "{infos:?}"
+    );
     assert_eq!(served.fake.at(CHI).unwrap()["spec"]["configuration"]["settings"]["logger/level"], "debug");
 }
 
 /// A volume of the host, as the operator and Kubernetes have it.
 fn volume(requested: &str, capacity: &str) -> Value {
-    json!({"metadata": {"labels": {"clickhouse.altinity.com/app": "chop", "clickhouse.altinity.com/chi": "db"}},
-        "spec": {"volumeName": "pv-1", "storageClassName": "standard", "resources": {"requests": {"storage": requested}}},
+    json!({"metadata": {"labels": {"clickhouse.altinity.com/app": "chop",
+        "clickhouse.altinity.com/chi": "db"}},
+        "spec": {"volumeName": "pv-1", "storageClassName": "standard",
+            "resources": {"requests": {"storage": requested}}},
         "status": {"phase": "Bound", "capacity": {"storage": capacity}}})
 }
 

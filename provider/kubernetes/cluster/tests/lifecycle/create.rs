@@ -10,14 +10,20 @@ async fn a_create_reads_and_writes_each_object_once_and_the_secret_first() {
     assert_eq!(made.id, "apps/db");
     let requests = requests(&fake);
     let (reads, writes): (Vec<_>, Vec<_>) = requests.iter().partition(|request| request.starts_with("GET"));
-    // One read more tells the Kubernetes cluster, once a process; one write more makes sure that the Secret is made here.
+    // One read more tells the Kubernetes cluster, once a process; one write more makes sure that the Secret
+    // is made here.
     assert_eq!((reads.len(), writes.len()), (5, 5), "{requests:?}");
     assert_eq!(writes[..2], ["POST apps", "PATCH secrets"]);
     assert_eq!(writes[4], "PATCH clickhouseinstallations");
     assert_eq!(fake.paths(), [SECRET, SERVICE, CHK, CHI]);
     assert_eq!(made.state.password.as_deref(), Some(stored_password(&fake).as_str()));
     assert_eq!(stored_hash(&fake), sha256_hex(&stored_password(&fake)));
-    assert!(fake.requests().iter().filter(|seen| seen.path != SECRET).all(|seen| !seen.body.to_string().contains(&stored_password(&fake))));
+    assert!(
+        fake.requests()
+            .iter()
+            .filter(|seen| seen.path != SECRET)
+            .all(|seen| !seen.body.to_string().contains(&stored_password(&fake)))
+    );
 }
 
 #[tokio::test]
@@ -26,7 +32,11 @@ async fn what_somebody_else_made_is_refused_with_the_way_to_adopt_it() {
     fake.put_at(CHI, &json!({"metadata": {"name": "db"}}));
     let failure = create(&cluster, &program(json!({}))).await.unwrap_err();
     assert!(failure.kind == FailureKind::AlreadyExists && failure.partial.is_none());
-    assert!(failure.reasons[0].contains("pulumi import clickhouse:kubernetes:Cluster db apps/db"), "{:?}", failure.reasons);
+    assert!(
+        failure.reasons[0].contains("pulumi import clickhouse:kubernetes:Cluster db apps/db"),
+        "{:?}",
+        failure.reasons
+    );
     fake.remove(CHI);
     fake.put_at(SERVICE, &json!({"metadata": {"name": "db"}}));
     let failure = create(&cluster, &program(json!({}))).await.unwrap_err();
@@ -43,7 +53,10 @@ async fn a_name_that_another_resource_has_taken_comes_with_the_way_to_adopt_it()
     let preview = cluster.preview_create(&ctx, &Known::all(program(json!({})))).await.unwrap_err();
     let failure = cluster.create(&ctx, &program(json!({}))).await.unwrap_err();
     for reasons in [preview.reasons, failure.reasons] {
-        assert!(reasons[0].contains("pulumi import clickhouse:kubernetes:Cluster second apps/db"), "{reasons:?}");
+        assert!(
+            reasons[0].contains("pulumi import clickhouse:kubernetes:Cluster second apps/db"),
+            "{reasons:?}"
+        );
     }
     assert_eq!(fake.objects(), before);
 }
@@ -55,8 +68,15 @@ async fn of_two_creates_at_once_the_second_is_told_whose_the_cluster_is() {
     let theirs = fake.clone();
     fake.script(move |seen| {
         if seen.method == Method::POST {
-            let (labels, urn) = (json!({MANAGED_BY: FIELD_MANAGER}), "urn:pulumi:prod::shop::clickhouse:kubernetes:Cluster::db");
-            theirs.put_at(SECRET, &json!({"metadata": {"uid": "theirs", "labels": labels, "annotations": {URN_ANNOTATION: urn}}}));
+            let (labels, urn) = (
+                json!({MANAGED_BY: FIELD_MANAGER}),
+                "urn:pulumi:prod::shop::clickhouse:kubernetes:Cluster::db",
+            );
+            theirs.put_at(
+                SECRET,
+                &json!({"metadata": {"uid": "theirs", "labels": labels,
+                "annotations": {URN_ANNOTATION: urn}}}),
+            );
         }
         None
     });
@@ -110,7 +130,10 @@ async fn stopped_create(method: Method) -> Failure<ClusterState> {
 async fn a_write_whose_answer_never_came_is_kept_as_made() {
     let failure = stopped_create(Method::PATCH).await;
     assert_eq!(failure.kind, FailureKind::Cancelled);
-    assert_eq!(failure.reasons, ["stopped while the API server was asked to apply Secret apps/db-credentials"]);
+    assert_eq!(
+        failure.reasons,
+        ["stopped while the API server was asked to apply Secret apps/db-credentials"]
+    );
     let left = failure.partial.expect("the Secret may be there");
     assert!(left.id == "apps/db" && left.state.password.is_some());
     let failure = stopped_create(Method::GET).await;
@@ -122,7 +145,11 @@ async fn a_password_of_the_users_own_secret_is_read_and_its_absence_told() {
     let (cluster, fake) = api();
     let args = program(json!({"admin": {"existingSecret": {"name": "own", "key": "pw"}}}));
     let failure = create(&cluster, &args).await.unwrap_err();
-    assert!(failure.reasons[0].contains("Secret apps/own does not exist") && failure.partial.is_none(), "{:?}", failure.reasons);
+    assert!(
+        failure.reasons[0].contains("Secret apps/own does not exist") && failure.partial.is_none(),
+        "{:?}",
+        failure.reasons
+    );
     fake.put_at("/api/v1/namespaces/apps/secrets/own", &json!({"data": {"pw": "cHc="}}));
     assert_eq!(create(&cluster, &args).await.unwrap().password.as_deref(), Some("pw"));
     assert_eq!(stored_hash(&fake), sha256_hex("pw"));

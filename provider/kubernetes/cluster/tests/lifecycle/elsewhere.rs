@@ -18,13 +18,17 @@ async fn another_kubernetes_cluster_is_told_with_both_and_nothing_changes() {
         let new = program(json!({"logging": {"level": "debug"}}));
         let failures = [
             elsewhere.update(&context().0, "apps/db", &args, Some(&state), &new).await.unwrap_err(),
-            elsewhere.preview_update(&context().0, "apps/db", &args, Some(&state), &Known::all(new)).await.unwrap_err(),
+            elsewhere
+                .preview_update(&context().0, "apps/db", &args, Some(&state), &Known::all(new))
+                .await
+                .unwrap_err(),
             elsewhere.read(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap_err(),
             elsewhere.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap_err(),
         ];
         for failure in failures {
             assert!(
-                failure.reasons[0].contains(&format!("the uid uid of {KUBE_SYSTEM}")) && failure.reasons[0].contains("it has here;"),
+                failure.reasons[0].contains(&format!("the uid uid of {KUBE_SYSTEM}"))
+                    && failure.reasons[0].contains("it has here;"),
                 "{:?}",
                 failure.reasons
             );
@@ -47,7 +51,8 @@ async fn where_the_kubernetes_cluster_can_not_be_told_an_empty_one_is_no_proof_o
         empty.delete(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap_err(),
     ] {
         assert!(
-            failure.reasons[0].contains("is not known, since") && failure.reasons[0].contains("pulumi state delete"),
+            failure.reasons[0].contains("is not known, since")
+                && failure.reasons[0].contains("pulumi state delete"),
             "{:?}",
             failure.reasons
         );

@@ -45,23 +45,37 @@ fn stored_password(fake: &Fake) -> String {
 }
 
 fn stored_hash(fake: &Fake) -> String {
-    fake.at(CHI).unwrap()["spec"]["configuration"]["users"]["default/password_sha256_hex"].as_str().expect("a hash").to_owned()
+    fake.at(CHI).unwrap()["spec"]["configuration"]["users"]["default/password_sha256_hex"]
+        .as_str()
+        .expect("a hash")
+        .to_owned()
 }
 
 pub(super) fn requests(fake: &Fake) -> Vec<String> {
-    fake.requests().iter().map(|seen| format!("{} {}", seen.method, seen.path.rsplit('/').nth(1).unwrap())).collect()
+    fake.requests()
+        .iter()
+        .map(|seen| format!("{} {}", seen.method, seen.path.rsplit('/').nth(1).unwrap()))
+        .collect()
 }
 
-pub(super) async fn create(cluster: &Cluster, args: &ClusterArgs) -> Result<ClusterState, Failure<ClusterState>> {
+pub(super) async fn create(
+    cluster: &Cluster,
+    args: &ClusterArgs,
+) -> Result<ClusterState, Failure<ClusterState>> {
     cluster.create(&context().0, args).await.map(|made| made.state)
 }
 
 fn claim(class: &str, volume: Option<&str>) -> Value {
     let phase = if volume.is_some() { "Bound" } else { "Pending" };
-    json!({"metadata": {"name": "data-chi-db-cluster-1-0-0", "uid": "a claim", "labels": {"clickhouse.altinity.com/chi": "db"}}, "status": {"phase": phase, "capacity": {"storage": "50Gi"}},
-        "spec": {"volumeName": volume, "storageClassName": class, "resources": {"requests": {"storage": "50Gi"}}}})
+    let labels = json!({"clickhouse.altinity.com/chi": "db"});
+    json!({
+        "metadata": {"name": "data-chi-db-cluster-1-0-0", "uid": "a claim", "labels": labels},
+        "status": {"phase": phase, "capacity": {"storage": "50Gi"}},
+        "spec": {"volumeName": volume, "storageClassName": class, "resources": {"requests": {"storage": "50Gi"}}},
+    })
 }
 
 fn storage_class(name: &str, expands: bool) -> Value {
-    json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}, "allowVolumeExpansion": expands})
+    json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name},
+        "allowVolumeExpansion": expands})
 }

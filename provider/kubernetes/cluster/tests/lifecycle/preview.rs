@@ -9,17 +9,33 @@ async fn a_preview_changes_nothing_and_foretells_the_outputs() {
     let preview = cluster.preview_create(&context().0, &Known::all(args.clone())).await.unwrap();
     assert!(
         fake.objects().is_empty()
-            && fake.requests().iter().filter(|seen| seen.method == "PATCH").all(|seen| seen.query.contains("dryRun=All"))
+            && fake
+                .requests()
+                .iter()
+                .filter(|seen| seen.method == "PATCH")
+                .all(|seen| seen.query.contains("dryRun=All"))
     );
     let made = create(&cluster, &args).await.unwrap();
-    let (foretold, real) = (serde_json::to_value(preview.state).unwrap(), serde_json::to_value(made).unwrap());
+    let (foretold, real) =
+        (serde_json::to_value(preview.state).unwrap(), serde_json::to_value(made).unwrap());
     for (key, value) in real.as_object().unwrap() {
         if !preview.unknown.iter().any(|unknown| unknown.top_level() == Some(key)) {
             assert_eq!(foretold.get(key), Some(value), "{key}");
         }
     }
     let unknown: Vec<_> = preview.unknown.iter().map(ToString::to_string).collect();
-    assert_eq!(unknown, ["connection", "external.address", "external.endpoints", "incarnation", "kubernetes", "password", "uids"]);
+    assert_eq!(
+        unknown,
+        [
+            "connection",
+            "external.address",
+            "external.endpoints",
+            "incarnation",
+            "kubernetes",
+            "password",
+            "uids"
+        ]
+    );
 }
 
 #[tokio::test]
@@ -27,14 +43,25 @@ async fn a_preview_warns_of_what_may_still_come_and_fails_for_what_will_not() {
     let (cluster, fake) = api();
     fake.on(None, "altinity", Reply::Text(404, "404 page not found\n"));
     let (ctx, display) = context();
-    cluster.preview_create(&ctx, &Known::all(program(json!({})))).await.expect("the operator may be installed in the same run");
-    assert!(display.warnings().iter().any(|warning| warning.contains("helm install")), "{:?}", display.warnings());
+    cluster
+        .preview_create(&ctx, &Known::all(program(json!({}))))
+        .await
+        .expect("the operator may be installed in the same run");
+    assert!(
+        display.warnings().iter().any(|warning| warning.contains("helm install")),
+        "{:?}",
+        display.warnings()
+    );
 
     let (cluster, fake) = api();
     let rule = "User \"dev\" cannot patch resource \"services\" in API group \"\" in the namespace \"apps\"";
     fake.on(Method::PATCH, SERVICE, Reply::forbidden(&format!("services \"db\" is forbidden: {rule}")));
     let failure = cluster.preview_create(&context().0, &Known::all(program(json!({})))).await.unwrap_err();
-    assert!(failure.kind == FailureKind::Forbidden && failure.reasons[0].contains("services"), "{:?}", failure.reasons);
+    assert!(
+        failure.kind == FailureKind::Forbidden && failure.reasons[0].contains("services"),
+        "{:?}",
+        failure.reasons
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,8 +70,16 @@ async fn a_server_that_nobody_can_connect_to_is_a_warning_in_a_preview_and_an_er
     fake.on(None, "", Reply::Refuse);
     let (ctx, display) = context();
     cluster.preview_create(&ctx, &Known::all(program(json!({})))).await.expect("it may come in the same run");
-    assert!(display.warnings()[0].contains("failed to reach the Kubernetes API server"), "{:?}", display.warnings());
+    assert!(
+        display.warnings()[0].contains("failed to reach the Kubernetes API server"),
+        "{:?}",
+        display.warnings()
+    );
     let failure = create(&cluster, &program(json!({}))).await.unwrap_err();
     assert!(failure.kind == FailureKind::NoServer && failure.partial.is_none());
-    assert!(failure.reasons[0].contains("failed to reach the Kubernetes API server"), "{:?}", failure.reasons);
+    assert!(
+        failure.reasons[0].contains("failed to reach the Kubernetes API server"),
+        "{:?}",
+        failure.reasons
+    );
 }

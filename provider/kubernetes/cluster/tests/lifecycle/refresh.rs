@@ -10,7 +10,11 @@ async fn a_refresh_reads_each_object_once_and_finds_nothing_new() {
         let args = program(more);
         let state = create(&cluster, &args).await.unwrap();
         let before = fake.requests().len();
-        let found = cluster.read(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap().expect("is there");
+        let found = cluster
+            .read(&context().0, "apps/db", Some(&args), Some(&state))
+            .await
+            .unwrap()
+            .expect("is there");
         let expected = if args.layout.replicas == Some(2) { 4 } else { 3 };
         assert_eq!(fake.requests().len() - before, expected);
         assert_eq!((found.inputs, found.state), (args.clone(), state.clone()));
@@ -27,7 +31,10 @@ async fn only_a_definite_absence_counts_as_gone() {
     assert!(cluster.read(&context().0, "apps/db", None, None).await.unwrap().is_none());
     let (cluster, fake) = api();
     fake.on(None, "", Reply::forbidden("no"));
-    assert_eq!(cluster.read(&context().0, "apps/db", None, None).await.unwrap_err().kind, FailureKind::Forbidden);
+    assert_eq!(
+        cluster.read(&context().0, "apps/db", None, None).await.unwrap_err().kind,
+        FailureKind::Forbidden
+    );
 }
 
 #[tokio::test]
@@ -56,7 +63,11 @@ async fn a_secret_that_was_edited_is_reported_and_mended() {
         fake.put_at(SECRET, &edited);
         let found = cluster.read(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap().unwrap();
         assert_eq!(found.state, ClusterState { credentials_secret: None, ..state.clone() }, "{path}");
-        assert_eq!(cluster.update(&context().0, "apps/db", &args, Some(&found.state), &args).await.unwrap(), state, "{path}");
+        assert_eq!(
+            cluster.update(&context().0, "apps/db", &args, Some(&found.state), &args).await.unwrap(),
+            state,
+            "{path}"
+        );
         fake.put_at(SECRET, &written);
     }
 }
@@ -72,7 +83,10 @@ async fn a_lost_secret_or_service_is_reported_and_the_password_kept() {
     assert_eq!((found.state.credentials_secret.clone(), found.state.endpoints.clone()), (None, None));
     assert_eq!(found.state.password, state.password);
     let diff = cluster.diff(&found.inputs, Some(&found.state), &Known::all(args.clone()));
-    assert_eq!(diff.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["credentialsSecret", "endpoints"]);
+    assert_eq!(
+        diff.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(),
+        ["credentialsSecret", "endpoints"]
+    );
     let mended = cluster.update(&context().0, "apps/db", &args, Some(&found.state), &args).await.unwrap();
     assert_ne!(mended.uids, state.uids, "they are new ones");
     assert_eq!(mended, ClusterState { uids: mended.uids.clone(), ..state });
@@ -84,10 +98,20 @@ async fn a_cluster_without_its_installation_is_not_forgotten() {
     let args = program(json!({"replicas": 2}));
     let state = create(&cluster, &args).await.unwrap();
     fake.remove(CHI);
-    let found = cluster.read(&context().0, "apps/db", Some(&args), Some(&state)).await.unwrap().expect("its other objects are there");
-    assert_eq!((&found.inputs, &found.state.password, &found.state.uids.installation), (&args, &state.password, &None));
+    let found = cluster
+        .read(&context().0, "apps/db", Some(&args), Some(&state))
+        .await
+        .unwrap()
+        .expect("its other objects are there");
+    assert_eq!(
+        (&found.inputs, &found.state.password, &found.state.uids.installation),
+        (&args, &state.password, &None)
+    );
     let diff = cluster.diff(&found.inputs, Some(&found.state), &Known::all(args.clone()));
-    assert_eq!(diff.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["uids.installation"]);
+    assert_eq!(
+        diff.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(),
+        ["uids.installation"]
+    );
     let mended = cluster.update(&context().0, "apps/db", &args, Some(&found.state), &args).await.unwrap();
     assert_eq!(mended, ClusterState { uids: mended.uids.clone(), ..state });
     fake.remove(CHI);
@@ -102,7 +126,11 @@ async fn a_cluster_of_a_renamed_stack_is_not_forgotten_without_its_installation(
     let state = create(&cluster, &args).await.unwrap();
     fake.remove(CHI);
     let renamed = || Context { urn: Urn(urn().0.replace("dev", "prod")), ..context().0 };
-    let found = cluster.read(&renamed(), "apps/db", Some(&args), Some(&state)).await.unwrap().expect("its Secret is the one of the state");
+    let found = cluster
+        .read(&renamed(), "apps/db", Some(&args), Some(&state))
+        .await
+        .unwrap()
+        .expect("its Secret is the one of the state");
     let mended = cluster.update(&renamed(), "apps/db", &args, Some(&found.state), &args).await.unwrap();
     assert_eq!(mended, ClusterState { uids: mended.uids.clone(), ..state });
     assert_eq!(owner_urn(&fake.at(SECRET).unwrap()), Some(renamed().urn.0.as_str()));
@@ -128,7 +156,11 @@ async fn an_import_knows_the_password_when_the_secret_does() {
     assert_eq!((found.id.as_str(), &found.state), ("apps/db", &state));
     assert!(
         cluster
-            .diff(&found.inputs, Some(&found.state), &Known::all(checked(serde_json::to_value(&found.inputs).unwrap())))
+            .diff(
+                &found.inputs,
+                Some(&found.state),
+                &Known::all(checked(serde_json::to_value(&found.inputs).unwrap()))
+            )
             .changes
             .is_empty()
     );
@@ -138,6 +170,10 @@ async fn an_import_knows_the_password_when_the_secret_does() {
 async fn an_id_that_names_no_cluster_is_refused() {
     let (cluster, _) = api();
     for id in ["", "/", "a/", "a/b/c"] {
-        assert_eq!(cluster.read(&context().0, id, None, None).await.unwrap_err().kind, FailureKind::Invalid, "{id}");
+        assert_eq!(
+            cluster.read(&context().0, id, None, None).await.unwrap_err().kind,
+            FailureKind::Invalid,
+            "{id}"
+        );
     }
 }

@@ -40,13 +40,20 @@ async fn taking_a_cluster_over_is_guarded_and_keeps_its_version() {
     let made = create(&cluster, &program(json!({"shards": 2, "version": "24.8.1.1"}))).await.unwrap();
     fake.put_at(CLAIM, &claim("standard", Some("pv-1")));
     let fewer = create(&cluster, &program(json!({}))).await.unwrap_err();
-    assert!(fewer.kind == FailureKind::Invalid && fewer.reasons[0].contains("`chi-db-cluster-1-0`"), "{:?}", fewer.reasons);
+    assert!(
+        fewer.kind == FailureKind::Invalid && fewer.reasons[0].contains("`chi-db-cluster-1-0`"),
+        "{:?}",
+        fewer.reasons
+    );
     let preview = cluster.preview_create(&context().0, &Known::all(program(json!({})))).await.unwrap_err();
     assert_eq!(preview.reasons, fewer.reasons);
     let same = program(json!({"shards": 2}));
     let kept = create(&cluster, &same).await.unwrap();
     assert_eq!((kept.version.as_str(), &kept.password), ("24.8.1.1", &made.password));
-    let image = |fake: &Fake| fake.at(CHI).unwrap()["spec"]["templates"]["podTemplates"][0]["spec"]["containers"][0]["image"].clone();
+    let image = |fake: &Fake| {
+        fake.at(CHI).unwrap()["spec"]["templates"]["podTemplates"][0]["spec"]["containers"][0]["image"]
+            .clone()
+    };
     assert_eq!(image(&fake), "clickhouse/clickhouse-server:24.8.1.1");
     cluster.update(&context().0, "apps/db", &same, Some(&kept), &same).await.unwrap();
     assert_eq!(image(&fake), "clickhouse/clickhouse-server:24.8.1.1");

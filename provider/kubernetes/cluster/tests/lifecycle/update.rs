@@ -5,11 +5,16 @@ use super::*;
 #[tokio::test]
 async fn another_password_version_makes_another_password_once() {
     let (cluster, fake) = api();
-    fake.script(|seen| (seen.path == CHI && seen.body.to_string().contains("break")).then(|| Reply::forbidden("no")));
+    fake.script(|seen| {
+        (seen.path == CHI && seen.body.to_string().contains("break")).then(|| Reply::forbidden("no"))
+    });
     let (old, new) = (program(json!({})), program(json!({"admin": {"passwordVersion": "2"}})));
     let state = create(&cluster, &old).await.unwrap();
     let first = stored_password(&fake);
-    let unchanged = cluster.update(&context().0, "apps/db", &old, Some(&state), &program(json!({"shards": 2}))).await.unwrap();
+    let unchanged = cluster
+        .update(&context().0, "apps/db", &old, Some(&state), &program(json!({"shards": 2})))
+        .await
+        .unwrap();
     assert_eq!(unchanged.password.as_deref(), Some(first.as_str()));
 
     // Interrupted between the Secret and the installation, the rotation is finished and not done again.
@@ -20,7 +25,10 @@ async fn another_password_version_makes_another_password_once() {
     let left = failure.partial.expect("what exists is kept");
     assert_eq!(left.state.password.as_deref(), Some(second.as_str()));
     let rotated = cluster.update(&context().0, "apps/db", &old, Some(&left.state), &new).await.unwrap();
-    assert_eq!((rotated.password.as_deref(), stored_hash(&fake)), (Some(second.as_str()), sha256_hex(&second)));
+    assert_eq!(
+        (rotated.password.as_deref(), stored_hash(&fake)),
+        (Some(second.as_str()), sha256_hex(&second))
+    );
 }
 
 #[tokio::test]
@@ -30,8 +38,15 @@ async fn an_update_never_makes_what_the_state_says_exists() {
     let state = create(&cluster, &args).await.unwrap();
     fake.remove(CHI);
     let new = program(json!({"logging": {"level": "debug"}}));
-    let preview = cluster.preview_update(&context().0, "apps/db", &args, Some(&state), &Known::all(new.clone())).await.unwrap_err();
-    assert!(preview.reasons[0].contains("does not exist") && preview.reasons[0].contains("pulumi refresh"), "{:?}", preview.reasons);
+    let preview = cluster
+        .preview_update(&context().0, "apps/db", &args, Some(&state), &Known::all(new.clone()))
+        .await
+        .unwrap_err();
+    assert!(
+        preview.reasons[0].contains("does not exist") && preview.reasons[0].contains("pulumi refresh"),
+        "{:?}",
+        preview.reasons
+    );
     cluster.update(&context().0, "apps/db", &args, Some(&state), &new).await.unwrap_err();
     assert!(fake.at(CHI).is_none());
 }
@@ -60,7 +75,10 @@ async fn what_was_never_made_is_not_guarded_and_what_was_is() {
     assert!(check().await.is_ok(), "no claim ever got a volume");
     fake.put_at(CLAIM, &claim("gp9", Some("pv-1")));
     let refused = told(check().await.unwrap_err());
-    assert!(refused.iter().any(|reason| reason.starts_with("shards: ") && reason.contains("chi-db-cluster-1-0")), "{refused:?}");
+    assert!(
+        refused.iter().any(|reason| reason.starts_with("shards: ") && reason.contains("chi-db-cluster-1-0")),
+        "{refused:?}"
+    );
     fake.on(None, "", Reply::Refuse);
     let away = Cluster::new(fake.session()).check(&ctx, &Autonaming::Default, Some(&old), &new).await;
     assert!(away.is_err(), "who can't look refuses");
@@ -74,7 +92,11 @@ async fn a_claim_that_never_got_a_volume_makes_room_for_one_of_the_right_class()
     let new = program(json!({"shards": 2, "storage": {"storageClass": "gp3"}}));
     fake.put_at(CLAIM, &claim("gp9", Some("pv-1")));
     let refused = cluster.update(&context().0, "apps/db", &old, Some(&state), &new).await.unwrap_err();
-    assert!(refused.partial.is_none() && refused.reasons[0].starts_with("storage.storageClass: "), "{:?}", refused.reasons);
+    assert!(
+        refused.partial.is_none() && refused.reasons[0].starts_with("storage.storageClass: "),
+        "{:?}",
+        refused.reasons
+    );
     let mut pending = claim("gp9", None);
     pending["spec"].as_object_mut().unwrap().remove("volumeName");
     fake.put_at(CLAIM, &pending);
@@ -91,10 +113,17 @@ async fn an_update_is_guarded_against_what_is_live_and_not_only_what_was_typed()
     fake.edit(CHI, |chi| chi["spec"]["configuration"]["clusters"][0]["layout"]["shardsCount"] = json!(2));
     fake.put_at(CLAIM, &claim("standard", Some("pv-1")));
     let new = program(json!({"logging": {"level": "debug"}}));
-    let preview = cluster.preview_update(&context().0, "apps/db", &old, Some(&state), &Known::all(new.clone())).await.unwrap_err();
+    let preview = cluster
+        .preview_update(&context().0, "apps/db", &old, Some(&state), &Known::all(new.clone()))
+        .await
+        .unwrap_err();
     let update = cluster.update(&context().0, "apps/db", &old, Some(&state), &new).await.unwrap_err();
     for refused in [preview, update] {
-        assert!(refused.partial.is_none() && refused.reasons[0].contains("chi-db-cluster-1-0"), "{:?}", refused.reasons);
+        assert!(
+            refused.partial.is_none() && refused.reasons[0].contains("chi-db-cluster-1-0"),
+            "{:?}",
+            refused.reasons
+        );
     }
 }
 
@@ -116,7 +145,9 @@ async fn shards_that_were_added_by_hand_are_not_removed_without_a_word() {
     let found = cluster.read(&context().0, "apps/db", Some(&old), Some(&state)).await.unwrap().unwrap();
     assert_eq!(found.inputs.layout.shards, Some(2));
     let (inputs, state) = (found.inputs, found.state);
-    let refused = cluster.check(&context().0, &Autonaming::Default, Some(&inputs), &Known::all(args(json!({"name": "db"})))).await;
+    let refused = cluster
+        .check(&context().0, &Autonaming::Default, Some(&inputs), &Known::all(args(json!({"name": "db"}))))
+        .await;
     let refused = told(refused.unwrap_err());
     assert!(refused[0].contains("chi-db-cluster-1-0") && refused[0].contains("allowDataLoss"), "{refused:?}");
     is_refused(cluster.update(&context().0, "apps/db", &inputs, Some(&state), &old).await.unwrap_err());
@@ -134,11 +165,20 @@ async fn a_volume_that_can_not_grow_is_refused_before_anything_is_written() {
     fake.put_at(VOLUME, &claim("fixed", Some("pv-1")));
     let before = fake.objects();
     let known = Known::all(sized("60Gi"));
-    let preview = cluster.preview_update(&context().0, "apps/db", &sized("50Gi"), Some(&state), &known).await.unwrap_err();
-    let update = cluster.update(&context().0, "apps/db", &sized("50Gi"), Some(&state), &sized("60Gi")).await.unwrap_err();
+    let preview = cluster
+        .preview_update(&context().0, "apps/db", &sized("50Gi"), Some(&state), &known)
+        .await
+        .unwrap_err();
+    let update = cluster
+        .update(&context().0, "apps/db", &sized("50Gi"), Some(&state), &sized("60Gi"))
+        .await
+        .unwrap_err();
     for refused in [preview, update] {
         let reason = &refused.reasons[0];
-        assert!(["storage.size", "`fixed`", "allowVolumeExpansion"].iter().all(|part| reason.contains(part)), "{reason}");
+        assert!(
+            ["storage.size", "`fixed`", "allowVolumeExpansion"].iter().all(|part| reason.contains(part)),
+            "{reason}"
+        );
         assert!(refused.partial.is_none());
     }
     assert_eq!(fake.objects(), before);
@@ -155,11 +195,18 @@ async fn what_a_failed_create_never_made_may_be_taken_back() {
     let left = failure.partial.expect("the Secret comes first, and is in the state").state;
     let password = stored_password(&fake);
     fake.heal();
-    let (old, new) = (program(json!({"shards": 3})), args(json!({"name": "db", "skipAwait": true, "shards": 2})));
+    let (old, new) =
+        (program(json!({"shards": 3})), args(json!({"name": "db", "skipAwait": true, "shards": 2})));
     let new = cluster.check(&context().0, &Autonaming::Default, Some(&old), &Known::all(new)).await.unwrap();
-    cluster.preview_update(&context().0, "apps/db", &old, Some(&left), &Known::all(new.clone())).await.unwrap();
+    cluster
+        .preview_update(&context().0, "apps/db", &old, Some(&left), &Known::all(new.clone()))
+        .await
+        .unwrap();
     let state = cluster.update(&context().0, "apps/db", &old, Some(&left), &new).await.unwrap();
-    assert_eq!((state.password.as_deref(), stored_password(&fake).as_str()), (Some(password.as_str()), password.as_str()));
+    assert_eq!(
+        (state.password.as_deref(), stored_password(&fake).as_str()),
+        (Some(password.as_str()), password.as_str())
+    );
     cluster.delete(&context().0, "apps/db", Some(&new), Some(&state)).await.unwrap();
     assert_eq!(fake.paths(), Vec::<String>::new());
 }

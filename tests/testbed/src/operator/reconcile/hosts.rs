@@ -54,14 +54,16 @@ impl Task {
         wanted["metadata"]["labels"][installation.label(VERSION)] = json!(version);
         let existing = cluster.api::<StatefulSet>().get_opt(&name).await?;
         let current = existing.as_ref().and_then(|set| set.labels().get(&installation.label(VERSION)));
-        let scaled =
-            existing.as_ref().and_then(|set| set.spec.as_ref()?.replicas).map(Value::from) != Some(wanted["spec"]["replicas"].clone());
+        let scaled = existing.as_ref().and_then(|set| set.spec.as_ref()?.replicas).map(Value::from)
+            != Some(wanted["spec"]["replicas"].clone());
         let changed = current != Some(&version) || scaled;
         let ready = match &existing {
             Some(_) if !changed && !grown => {
                 let restart = self.needs_restart() && !installation.says_yes("stop");
-                self.write(|status| status.count(if restart { "hostsUpdated" } else { "hostsUnchanged" })).await?;
-                !restart || cluster.restart_pod(&installation.pod_name(host), self.switches.update_timeout).await?
+                self.write(|status| status.count(if restart { "hostsUpdated" } else { "hostsUnchanged" }))
+                    .await?;
+                !restart
+                    || cluster.restart_pod(&installation.pod_name(host), self.switches.update_timeout).await?
             }
             Some(set) => {
                 if grown || !same_claims(set, &wanted) {
@@ -70,7 +72,8 @@ impl Task {
                     cluster.gone::<Pod>(&installation.pod_name(host)).await?;
                 }
                 let generation = cluster.apply(&wanted).await?;
-                let ready = hold || cluster.rolled_out(&name, generation, self.switches.update_timeout).await?;
+                let ready =
+                    hold || cluster.rolled_out(&name, generation, self.switches.update_timeout).await?;
                 self.write(|status| status.count("hostsUpdated")).await?;
                 ready
             }
@@ -114,7 +117,11 @@ impl Task {
         let mut remake = false;
         for template in self.installation.claim_templates(host) {
             let mut claim = self.installation.claim(host, template);
-            let existing = self.cluster.api::<PersistentVolumeClaim>().get_opt(&self.installation.claim_name(host, template)).await?;
+            let existing = self
+                .cluster
+                .api::<PersistentVolumeClaim>()
+                .get_opt(&self.installation.claim_name(host, template))
+                .await?;
             let own = self.installation.operator_provisions(template);
             let Some(existing) = existing else {
                 if own {
@@ -122,11 +129,20 @@ impl Task {
                 }
                 continue;
             };
-            let requested = existing.spec.and_then(|spec| spec.resources).and_then(|resources| resources.requests).unwrap_or_default();
+            let requested = existing
+                .spec
+                .and_then(|spec| spec.resources)
+                .and_then(|resources| resources.requests)
+                .unwrap_or_default();
             let current = requested.get("storage").map_or(0, |quantity| bytes(&quantity.0));
-            let wanted = template.pointer("/spec/resources/requests/storage").and_then(Value::as_str).map_or(0, bytes);
+            let wanted =
+                template.pointer("/spec/resources/requests/storage").and_then(Value::as_str).map_or(0, bytes);
             // Of the spec only the size can change, and it never shrinks.
-            claim["spec"] = if wanted > current { json!({"resources": template["spec"]["resources"]}) } else { json!({}) };
+            claim["spec"] = if wanted > current {
+                json!({"resources": template["spec"]["resources"]})
+            } else {
+                json!({})
+            };
             self.patch_claim(&claim).await?;
             remake |= wanted > current && !own;
         }
@@ -136,7 +152,10 @@ impl Task {
     async fn patch_claim(&self, claim: &Value) -> Result<()> {
         let name = claim["metadata"]["name"].as_str().unwrap_or_default();
         let patch = json!({"metadata": {"labels": claim["metadata"]["labels"]}, "spec": claim["spec"]});
-        self.cluster.api::<PersistentVolumeClaim>().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+        self.cluster
+            .api::<PersistentVolumeClaim>()
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await?;
         Ok(())
     }
 }
@@ -157,9 +176,13 @@ impl std::error::Error for Unready {}
 fn same_claims(set: &StatefulSet, wanted: &Value) -> bool {
     let names = |value: &Value| -> Vec<String> {
         let claims = value.as_array().into_iter().flatten();
-        claims.filter_map(|claim| claim.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned)).collect()
+        claims
+            .filter_map(|claim| claim.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned))
+            .collect()
     };
-    let current = serde_json::to_value(set.spec.as_ref().and_then(|spec| spec.volume_claim_templates.as_ref())).unwrap_or_default();
+    let current =
+        serde_json::to_value(set.spec.as_ref().and_then(|spec| spec.volume_claim_templates.as_ref()))
+            .unwrap_or_default();
     names(&current) == names(&wanted["spec"]["volumeClaimTemplates"])
 }
 
@@ -177,7 +200,8 @@ fn bytes(quantity: &str) -> u128 {
         ("T", 1_000_000_000_000),
         ("", 1),
     ];
-    let (digits, unit) = quantity.split_at(quantity.find(|c: char| !c.is_ascii_digit()).unwrap_or(quantity.len()));
+    let (digits, unit) =
+        quantity.split_at(quantity.find(|c: char| !c.is_ascii_digit()).unwrap_or(quantity.len()));
     let factor = UNITS.iter().find(|(name, _)| *name == unit).map_or(0, |(_, factor)| *factor);
     digits.parse::<u128>().unwrap_or_default() * factor
 }

@@ -82,7 +82,9 @@ impl Task {
         let mut status = self.status.lock().await;
         change(&mut status);
         if let Some(patch) = status.take_patch() {
-            self.api.patch_status(&self.installation.name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+            self.api
+                .patch_status(&self.installation.name, &PatchParams::default(), &Patch::Merge(patch))
+                .await?;
         }
         Ok(())
     }
@@ -96,13 +98,21 @@ impl Task {
 
     async fn abort(&self) -> Result<End> {
         self.write(|status| status.abort(&self.installation, &self.id)).await?;
-        event(&self.cluster, &self.installation, "ReconcileFailed", "reconcile failed: crud error - should abort").await?;
+        event(
+            &self.cluster,
+            &self.installation,
+            "ReconcileFailed",
+            "reconcile failed: crud error - should abort",
+        )
+        .await?;
         Ok(End::Aborted)
     }
 
     /// The Secret is made once: a new value would need all hosts to restart.
     async fn auto_secret(&self, cluster: usize) -> Result<()> {
-        let (Some(name), Some(secret)) = (self.installation.auto_secret_name(cluster), self.installation.auto_secret(cluster)) else {
+        let (Some(name), Some(secret)) =
+            (self.installation.auto_secret_name(cluster), self.installation.auto_secret(cluster))
+        else {
             return Ok(());
         };
         let exists = self.cluster.api::<Secret>().get_opt(&name).await?.is_some();
@@ -120,7 +130,10 @@ impl Task {
     async fn apply_service(&self, service: &Value) -> Result<()> {
         let name = service["metadata"]["name"].as_str().unwrap_or_default();
         let existing = self.cluster.api::<Service>().get_opt(name).await?;
-        let current = existing.as_ref().and_then(|service| service.spec.as_ref()).and_then(|spec| spec.type_.as_deref());
+        let current = existing
+            .as_ref()
+            .and_then(|service| service.spec.as_ref())
+            .and_then(|spec| spec.type_.as_deref());
         if current.is_some_and(|current| current != service["spec"]["type"].as_str().unwrap_or("ClusterIP")) {
             self.cluster.delete::<Service>(name).await?;
             self.cluster.gone::<Service>(name).await?;

@@ -16,7 +16,8 @@ impl Task {
     /// Deletes what is there for hosts and Services that the spec has no more.
     pub(super) async fn remove_others(&self) -> Result<()> {
         let installation = &self.installation;
-        let wanted: BTreeSet<String> = installation.hosts.iter().map(|host| installation.host_name(host)).collect();
+        let wanted: BTreeSet<String> =
+            installation.hosts.iter().map(|host| installation.host_name(host)).collect();
         let mut services: BTreeSet<String> = installation
             .hosts
             .iter()
@@ -31,7 +32,8 @@ impl Task {
                 self.write(|status| status.count("hostsDeleted")).await?;
             }
         }
-        let configs: BTreeSet<String> = installation.hosts.iter().map(|host| installation.host_config_name(host)).collect();
+        let configs: BTreeSet<String> =
+            installation.hosts.iter().map(|host| installation.host_config_name(host)).collect();
         let mut host_configs = installation.scope();
         host_configs.insert(installation.label("ConfigMap"), json!("Host"));
         for config in self.cluster.list::<ConfigMap>(&host_configs).await? {
@@ -47,8 +49,8 @@ impl Task {
         self.remove_unused_claims().await
     }
 
-    /// Removes a host's StatefulSet, and each of its claims that no template in force explains as retained: the label on the claim counts for
-    /// nothing. A Keeper's claims stay.
+    /// Removes a host's StatefulSet, and each of its claims that no template in force explains as retained:
+    /// the label on the claim counts for nothing. A Keeper's claims stay.
     async fn remove_host(&self, set: &StatefulSet) -> Result<()> {
         let (installation, cluster) = (&self.installation, &self.cluster);
         let name = set.name_any();
@@ -58,8 +60,14 @@ impl Task {
         if installation.kind == Kind::Keeper {
             return Ok(());
         }
-        let keys = ["app", "chi", "namespace", "cluster", "shard", "replica"].map(|key| installation.label(key));
-        let scope = set.labels().iter().filter(|(key, _)| keys.contains(key)).map(|(key, value)| (key.clone(), json!(value))).collect();
+        let keys =
+            ["app", "chi", "namespace", "cluster", "shard", "replica"].map(|key| installation.label(key));
+        let scope = set
+            .labels()
+            .iter()
+            .filter(|(key, _)| keys.contains(key))
+            .map(|(key, value)| (key.clone(), json!(value)))
+            .collect();
         for claim in cluster.list::<PersistentVolumeClaim>(&scope).await? {
             if installation.policy_of(&claim.name_any(), &format!("{name}-0")) != Some("Retain") {
                 cluster.delete::<PersistentVolumeClaim>(&claim.name_any()).await?;
@@ -77,10 +85,18 @@ impl Task {
         let used: BTreeSet<String> = installation
             .hosts
             .iter()
-            .flat_map(|host| installation.claim_templates(host).into_iter().map(|template| installation.claim_name(host, template)))
+            .flat_map(|host| {
+                installation
+                    .claim_templates(host)
+                    .into_iter()
+                    .map(|template| installation.claim_name(host, template))
+            })
             .collect();
         for claim in self.cluster.list::<PersistentVolumeClaim>(&installation.scope()).await? {
-            let retained = claim.labels().get(&installation.label("reclaimPolicy")).is_some_and(|policy| policy == "Retain");
+            let retained = claim
+                .labels()
+                .get(&installation.label("reclaimPolicy"))
+                .is_some_and(|policy| policy == "Retain");
             if !retained && !used.contains(&claim.name_any()) {
                 self.cluster.delete::<PersistentVolumeClaim>(&claim.name_any()).await?;
             }
@@ -96,7 +112,9 @@ pub(in crate::operator) async fn delete(task: &Task) -> Result<()> {
     event(cluster, installation, "DeleteStarted", "delete started").await?;
     cluster.delete::<Service>(&installation.service_name()).await?;
     for index in 0..installation.clusters.len() {
-        cluster.delete::<Service>(&format!("cluster-{}-{}", installation.name, installation.cluster_name(index))).await?;
+        cluster
+            .delete::<Service>(&format!("cluster-{}-{}", installation.name, installation.cluster_name(index)))
+            .await?;
         if let Some(secret) = installation.auto_secret_name(index) {
             cluster.delete::<Secret>(&secret).await?;
         }

@@ -15,14 +15,18 @@ impl Task {
         let Some(old) = &self.ancestor else { return false };
         let spec = &self.installation.spec;
         let differs = |pointer: &str, restarts: fn(&str) -> bool| {
-            let (old, new) = (old.pointer(pointer).unwrap_or(&Value::Null), spec.pointer(pointer).unwrap_or(&Value::Null));
-            let keys: BTreeSet<&String> = [old, new].into_iter().filter_map(Value::as_object).flat_map(serde_json::Map::keys).collect();
+            let (old, new) =
+                (old.pointer(pointer).unwrap_or(&Value::Null), spec.pointer(pointer).unwrap_or(&Value::Null));
+            let keys: BTreeSet<&String> =
+                [old, new].into_iter().filter_map(Value::as_object).flat_map(serde_json::Map::keys).collect();
             keys.into_iter().any(|key| old.get(key) != new.get(key) && restarts(key))
         };
         differs("/configuration/settings", setting_restarts)
             || differs("/configuration/files", file_restarts)
             || differs("/configuration/zookeeper", |_| true)
-            || differs("/configuration/profiles", |key| key.starts_with("default/background_") && key.ends_with("_pool_size"))
+            || differs("/configuration/profiles", |key| {
+                key.starts_with("default/background_") && key.ends_with("_pool_size")
+            })
     }
 }
 
@@ -41,7 +45,8 @@ fn setting_restarts(key: &str) -> bool {
         "display_secrets_in_show_and_select",
     ];
     let first = key.split('/').next().unwrap_or(key);
-    let limit = first.starts_with("max_") && (first.starts_with("max_server_memory_") || first.ends_with("_to_drop"));
+    let limit =
+        first.starts_with("max_") && (first.starts_with("max_server_memory_") || first.ends_with("_to_drop"));
     !(FREE.contains(&first) || limit)
 }
 

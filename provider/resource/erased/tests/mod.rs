@@ -1,9 +1,10 @@
+mod diff;
+
 use std::sync::Arc;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::resource::is_taken_back;
 use super::*;
 use crate::property::json::strip_marks;
 use crate::property::path::PropertyPath;
@@ -34,7 +35,13 @@ fn urn() -> Urn {
 }
 
 fn ctx() -> Context {
-    Context { urn: urn(), cancel: CancellationToken::new(), started: Instant::now(), timeout: None, report: Arc::new(Silent) }
+    Context {
+        urn: urn(),
+        cancel: CancellationToken::new(),
+        started: Instant::now(),
+        timeout: None,
+        report: Arc::new(Silent),
+    }
 }
 
 fn list<const N: usize>(items: [PropertyValue; N]) -> PropertyValue {
@@ -52,13 +59,16 @@ fn secret(text: &str) -> PropertyValue {
 /// Compares with the secrets in sight, which `Debug` hides.
 #[track_caller]
 fn assert_same(found: &PropertyMap, expected: &PropertyMap) {
-    let names: Vec<_> = found.keys().chain(expected.keys()).filter(|name| found.get(*name) != expected.get(*name)).collect();
+    let names: Vec<_> =
+        found.keys().chain(expected.keys()).filter(|name| found.get(*name) != expected.get(*name)).collect();
     assert!(names.is_empty(), "{names:?} differ:\n{found:?}\n{expected:?}");
 }
 
 fn check(new: PropertyMap) -> Result<PropertyMap, Vec<(String, String)>> {
     futures::executor::block_on(thing().check(&ctx(), &Autonaming::Default, &PropertyMap::new(), new))
-        .map_err(|failures| failures.into_iter().map(|failure| (failure.path.to_string(), failure.reason)).collect())
+        .map_err(|failures| {
+            failures.into_iter().map(|failure| (failure.path.to_string(), failure.reason)).collect()
+        })
 }
 
 #[test]
@@ -100,7 +110,14 @@ fn a_check_marks_what_the_types_say_is_secret_and_keeps_the_users_marks() {
     let inputs = inputs.unwrap();
     assert!(inputs["name"] == secret("n"));
     assert!(inputs["password"] == secret("plain"));
-    assert!(inputs["target"] == object([("host", "a".into()), ("port", f64::from(Thing::PORT).into()), ("token", secret("plain"))]));
+    assert!(
+        inputs["target"]
+            == object([
+                ("host", "a".into()),
+                ("port", f64::from(Thing::PORT).into()),
+                ("token", secret("plain"))
+            ])
+    );
 }
 
 #[test]
@@ -119,7 +136,11 @@ fn unknowns_pass_a_check_and_no_default_takes_their_place() {
 
 #[test]
 fn an_unknown_in_the_place_of_an_object_or_a_list_passes() {
-    let new = map([("nodes", PropertyValue::Unknown), ("target", PropertyValue::Unknown), ("overrides", PropertyValue::Unknown)]);
+    let new = map([
+        ("nodes", PropertyValue::Unknown),
+        ("target", PropertyValue::Unknown),
+        ("overrides", PropertyValue::Unknown),
+    ]);
     assert_eq!(check(new).unwrap()["target"], PropertyValue::Unknown);
 }
 
@@ -140,8 +161,12 @@ fn all_that_is_wrong_is_told_at_once_by_shape_and_by_meaning() {
 fn a_wrong_part_of_a_lists_element_hides_nothing_else() {
     let node = |port: PropertyValue| object([("host", "a".into()), ("port", port)]);
     let inputs = map([("nodes", list([node(99999.0.into()), node(80.0.into())])), ("size", 2.0.into())]);
-    let (known, failures) = decode::program_inputs::<ThingArgs>(&Fields::of_inputs::<ThingArgs>(), strip_marks(&inputs));
-    assert_eq!(failures.iter().map(|failure| failure.path.to_string()).collect::<Vec<_>>(), ["nodes[0].port"]);
+    let (known, failures) =
+        decode::program_inputs::<ThingArgs>(&Fields::of_inputs::<ThingArgs>(), strip_marks(&inputs));
+    assert_eq!(
+        failures.iter().map(|failure| failure.path.to_string()).collect::<Vec<_>>(),
+        ["nodes[0].port"]
+    );
     let known = known.expect("the rest can be read");
     assert_eq!(known.unknown.iter().map(ToString::to_string).collect::<Vec<_>>(), ["nodes[0].port"]);
     assert_eq!(known.value.nodes.unwrap().iter().map(|node| node.port).collect::<Vec<_>>(), [None, Some(80)]);
@@ -159,73 +184,16 @@ fn a_failure_of_a_secret_property_names_it_in_the_reason_only() {
 #[test]
 fn a_check_hands_on_the_old_inputs_and_the_naming() {
     let checked = |autonaming: Autonaming| {
-        futures::executor::block_on(thing().check(&ctx(), &autonaming, &map([("name", "old".into())]), PropertyMap::new()))
+        futures::executor::block_on(thing().check(
+            &ctx(),
+            &autonaming,
+            &map([("name", "old".into())]),
+            PropertyMap::new(),
+        ))
     };
     assert_eq!(checked(Autonaming::Default).unwrap()["name"], "old".into());
     assert_eq!(checked(Autonaming::Enforce("exact".into())).unwrap()["name"], "exact".into());
     assert!(checked(Autonaming::Disabled).is_err());
-}
-
-#[test]
-fn a_diff_leaves_out_what_is_ignored_and_tells_what_stays() {
-    let old = Prior { inputs: map([("name", "n".into()), ("size", 1.0.into())]), outputs: PropertyMap::new() };
-    let new = map([("name", "n".into()), ("size", 2.0.into())]);
-    let result = thing().diff(&old, &new, &[]).unwrap();
-    assert_eq!(result.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["size"]);
-    assert_eq!(result.stables, ["name"]);
-    let result = thing().diff(&old, &new, &[Pattern::parse("size").unwrap()]).unwrap();
-    assert!(result.changes.is_empty());
-}
-
-#[test]
-fn what_the_engine_can_not_take_back_is_a_change_though_it_is_ignored() {
-    let nodes = |hosts: &[&str]| PropertyValue::List(hosts.iter().map(|host| object([("host", (*host).into())])).collect());
-    let properties = |hosts: &[&str]| map([("name", "n".into()), ("nodes", nodes(hosts))]);
-    let is_change = |pattern: &str, path: PropertyPath, old: PropertyMap, new: PropertyMap| {
-        let old = Prior { inputs: old, outputs: PropertyMap::new() };
-        !is_taken_back(&Pattern::parse(pattern).unwrap(), &path, &old, &new)
-    };
-    let host = |index| PropertyPath::from("nodes").index(index).key("host");
-    assert!(is_change("nodes[1]", host(1), properties(&["a"]), properties(&["a", "b"])), "an element came");
-    assert!(is_change("nodes[*].host", host(1), properties(&["a", "b"]), properties(&["a"])), "an element went");
-    assert!(
-        is_change("target.host", "target.host".into(), map([("target", object([("host", "a".into())]))]), properties(&[])),
-        "its place went"
-    );
-    for pattern in ["nodes", "nodes[0]", "nodes[0].host", "*"] {
-        assert!(!is_change(pattern, host(0), properties(&["a"]), properties(&["b"])), "{pattern}");
-    }
-    assert!(!is_change("nodes", host(1), properties(&["a"]), properties(&["a", "b"])), "the list as a whole is taken back");
-    assert!(!is_change("target.host", "target.host".into(), properties(&[]), properties(&[])));
-}
-
-#[test]
-fn a_diff_of_a_refresh_reads_what_an_older_version_wrote() {
-    let old = Prior { inputs: map([("name", "n".into()), ("size", 2.0.into())]), outputs: PropertyMap::new() };
-    let state = map([("name", "n".into()), ("size", "large".into()), ("nodes", list([object([("hostname", "a".into())])]))]);
-    let result = thing().diff(&old, &state, &[]).unwrap();
-    assert_eq!(result.changes.iter().map(|change| change.path.to_string()).collect::<Vec<_>>(), ["size"]);
-}
-
-#[test]
-fn a_diff_takes_secrets_for_their_values_and_unknowns_for_changes() {
-    let old = Prior { inputs: map([("name", secret("n")), ("size", 1.0.into())]), outputs: PropertyMap::new() };
-    assert!(thing().diff(&old, &map([("name", "n".into()), ("size", 1.0.into())]), &[]).unwrap().changes.is_empty());
-    let unknown = map([("name", "n".into()), ("size", PropertyValue::Unknown)]);
-    assert_eq!(thing().diff(&old, &unknown, &[]).unwrap().changes.len(), 1);
-}
-
-#[test]
-fn a_diff_reads_the_inputs_from_the_outputs_when_an_old_engine_sends_no_other() {
-    let old = Prior { inputs: PropertyMap::new(), outputs: map([("name", "n".into()), ("size", 1.0.into()), ("endpoints", list([]))]) };
-    assert!(thing().diff(&old, &map([("name", "n".into()), ("size", 1.0.into())]), &[]).unwrap().changes.is_empty());
-}
-
-#[test]
-fn a_diff_passes_over_what_an_older_version_wrote_otherwise() {
-    let inputs = map([("name", "n".into()), ("size", "large".into()), ("nodes", list([object([("hostname", "a".into())])]))]);
-    let result = thing().diff(&Prior { inputs, outputs: PropertyMap::new() }, &map([("name", "n".into())]), &[]).unwrap();
-    assert!(result.changes.is_empty(), "{result:?}");
 }
 
 #[tokio::test]
@@ -253,8 +221,12 @@ async fn a_create_gives_inputs_and_state_with_both_kinds_of_secrets() {
     let new = map([("name", secret("n")), ("password", secret("p"))]);
     let created = thing().create(&ctx(), &new, false).await.unwrap();
     assert_eq!(created.id, "ns/n");
-    let expected =
-        map([("name", secret("n")), ("password", secret("p")), ("key", secret("hunter2")), ("endpoints", list(["n.example".into()]))]);
+    let expected = map([
+        ("name", secret("n")),
+        ("password", secret("p")),
+        ("key", secret("hunter2")),
+        ("endpoints", list(["n.example".into()])),
+    ]);
     assert_same(&created.outputs, &expected);
 }
 
@@ -263,7 +235,8 @@ async fn what_is_made_of_a_secret_input_is_secret_too() {
     let created = thing().create(&ctx(), &map([("name", secret("hidden"))]), false).await.unwrap();
     assert!(created.outputs["endpoints"] == list([secret("hidden.example")]), "{:?}", created.outputs);
     let target = object([("host", "plain".into())]).into_secret();
-    let created = thing().create(&ctx(), &map([("name", "plain".into()), ("target", target)]), false).await.unwrap();
+    let created =
+        thing().create(&ctx(), &map([("name", "plain".into()), ("target", target)]), false).await.unwrap();
     assert!(created.outputs["endpoints"] == list(["plain.example".into()]), "{:?}", created.outputs);
 }
 
@@ -281,17 +254,28 @@ async fn what_a_failed_create_left_has_its_secrets_marked() {
     let failed = thing().create(&ctx(), &map([("name", secret("half"))]), false).await.unwrap_err();
     let existing = failed.partial.unwrap();
     assert_eq!(existing.id, "ns/half");
-    let expected = map([("name", secret("half")), ("key", secret("hunter2")), ("endpoints", list([secret("half.example")]))]);
+    let expected = map([
+        ("name", secret("half")),
+        ("key", secret("hunter2")),
+        ("endpoints", list([secret("half.example")])),
+    ]);
     assert_same(&existing.state.outputs, &expected);
     assert_eq!(existing.state.computed, ["key"], "no input, and not what identifies it");
 }
 
 #[tokio::test]
 async fn an_update_sees_the_old_state() {
-    let old = Prior { inputs: map([("name", "n".into())]), outputs: map([("name", "n".into()), ("key", secret("old"))]) };
-    let outputs = thing().update(&ctx(), "ns/n", &old, &map([("name", "n".into()), ("size", 2.0.into())]), false).await.unwrap();
+    let old = Prior {
+        inputs: map([("name", "n".into())]),
+        outputs: map([("name", "n".into()), ("key", secret("old"))]),
+    };
+    let outputs = thing()
+        .update(&ctx(), "ns/n", &old, &map([("name", "n".into()), ("size", 2.0.into())]), false)
+        .await
+        .unwrap();
     assert!(outputs["key"] == secret("old"));
-    let failed = thing().update(&ctx(), "ns/n", &old, &map([("size", 13.0.into())]), false).await.unwrap_err();
+    let failed =
+        thing().update(&ctx(), "ns/n", &old, &map([("size", 13.0.into())]), false).await.unwrap_err();
     assert!(failed.partial.unwrap().state.outputs["key"] == secret("old"));
 }
 
@@ -305,7 +289,11 @@ async fn a_read_keeps_secrets_secret_and_what_did_not_change_as_it_was_written()
         ("target", object([("host", secret("a")), ("port", PropertyValue::Null)])),
         ("nodes", list([object([("host", "a".into()), ("token", secret("t"))])])),
     ]);
-    let read = thing().read(&ctx(), "ns/n", &Prior { inputs: inputs.clone(), outputs: PropertyMap::new() }).await.unwrap().unwrap();
+    let read = thing()
+        .read(&ctx(), "ns/n", &Prior { inputs: inputs.clone(), outputs: PropertyMap::new() })
+        .await
+        .unwrap()
+        .unwrap();
     let mut expected = inputs;
     // The size was no number, and there is another one now.
     expected.insert("size".into(), PropertyValue::Number(7.0).into_secret());
@@ -316,7 +304,10 @@ async fn a_read_keeps_secrets_secret_and_what_did_not_change_as_it_was_written()
 #[tokio::test]
 async fn a_secret_that_the_user_marked_stays_so_where_the_live_value_differs() {
     let nodes = list([object([("host", secret("a"))])]);
-    let old = Prior { inputs: map([("size", PropertyValue::Number(1.0).into_secret()), ("nodes", nodes)]), outputs: PropertyMap::new() };
+    let old = Prior {
+        inputs: map([("size", PropertyValue::Number(1.0).into_secret()), ("nodes", nodes)]),
+        outputs: PropertyMap::new(),
+    };
     let read = thing().read(&ctx(), "ns/n", &old).await.unwrap().unwrap();
     assert!(read.inputs["size"] == PropertyValue::Number(7.0).into_secret());
 }
@@ -331,7 +322,10 @@ async fn an_import_reads_from_the_id_alone() {
 #[tokio::test]
 async fn an_ill_resource_keeps_its_inputs_and_can_not_be_imported() {
     let inputs = map([("name", "ill".into())]);
-    let failed = thing().read(&ctx(), "ns/ill", &Prior { inputs: inputs.clone(), outputs: PropertyMap::new() }).await.unwrap_err();
+    let failed = thing()
+        .read(&ctx(), "ns/ill", &Prior { inputs: inputs.clone(), outputs: PropertyMap::new() })
+        .await
+        .unwrap_err();
     assert_eq!(failed.partial.unwrap().state.inputs, Some(inputs));
     assert!(thing().read(&ctx(), "ns/ill", &Prior::default()).await.unwrap_err().partial.is_none());
 }
@@ -348,7 +342,10 @@ async fn a_function_tells_what_is_wrong_with_its_arguments_and_marks_its_secrets
     let function = registry().find_function(GetThing::TOKEN).unwrap();
     let result = function.invoke(&ctx(), &map([("id", secret("ns/n"))])).await.unwrap();
     assert_same(&result, &map([("id", "ns/n".into()), ("key", secret("hunter2"))]));
-    let Err(InvokeError::Arguments(failures)) = function.invoke(&ctx(), &map([("ids", "x".into())])).await else { panic!("no failures") };
+    let Err(InvokeError::Arguments(failures)) = function.invoke(&ctx(), &map([("ids", "x".into())])).await
+    else {
+        panic!("no failures")
+    };
     assert_eq!(failures.iter().map(|failure| failure.path.to_string()).collect::<Vec<_>>(), ["ids", "id"]);
     let refused = function.invoke(&ctx(), &map([("id", PropertyValue::Unknown)])).await;
     assert!(matches!(refused, Err(InvokeError::Arguments(_))));

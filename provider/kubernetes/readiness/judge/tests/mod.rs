@@ -1,3 +1,5 @@
+mod others;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -13,8 +15,8 @@ struct Scene {
 
 impl Scene {
     fn new(status: Value) -> Self {
-        let mut installation =
-            json!({"metadata": {"name": "db", "uid": "u1", "generation": 2, "finalizers": ["f"]}, "spec": {"taskID": "t1"}});
+        let mut installation = json!({"metadata": {"name": "db", "uid": "u1", "generation": 2,
+            "finalizers": ["f"]}, "spec": {"taskID": "t1"}});
         installation["status"] = status;
         Self { installation, hosts: vec![("h0", set(1, 1)), ("h1", set(1, 1))], evidence: None }
     }
@@ -25,22 +27,29 @@ impl Scene {
             set["metadata"]["name"] = json!(name);
             set
         });
-        Seen { object: listed([self.installation.clone()]), sets: listed(hosts), evidence: self.evidence.clone() }
+        Seen {
+            object: listed([self.installation.clone()]),
+            sets: listed(hosts),
+            evidence: self.evidence.clone(),
+        }
     }
 }
 
 fn listed<K: serde::de::DeserializeOwned>(objects: impl IntoIterator<Item = Value>) -> Snapshot<K> {
-    let objects = objects.into_iter().map(|object| Arc::new(serde_json::from_value(object).unwrap())).collect();
+    let objects =
+        objects.into_iter().map(|object| Arc::new(serde_json::from_value(object).unwrap())).collect();
     Snapshot { objects, listed: Some(Instant::now()), revision: 0, trouble: None }
 }
 
 fn set(wanted: i32, ready: i32) -> Value {
     json!({"metadata": {"generation": 1}, "spec": {"replicas": wanted},
-        "status": {"observedGeneration": 1, "replicas": wanted, "readyReplicas": ready, "updatedReplicas": wanted}})
+        "status": {"observedGeneration": 1, "replicas": wanted, "readyReplicas": ready,
+            "updatedReplicas": wanted}})
 }
 
 fn status(word: &str, started: &[&str], completed: &[&str]) -> Value {
-    json!({"status": word, "taskID": "t1", "taskIDsStarted": started, "taskIDsCompleted": completed, "hosts": 2})
+    json!({"status": word, "taskID": "t1", "taskIDsStarted": started, "taskIDsCompleted": completed,
+        "hosts": 2})
 }
 
 fn done() -> Value {
@@ -52,7 +61,12 @@ fn expect() -> Expect {
         namespace: "prod".into(),
         name: "db".into(),
         task_id: "t1".into(),
-        written: Written { uid: Some("u1".into()), generation: Some(2), revision: None, ..Written::default() },
+        written: Written {
+            uid: Some("u1".into()),
+            generation: Some(2),
+            revision: None,
+            ..Written::default()
+        },
         hosts: vec!["h0".into(), "h1".into()],
         ..Expect::default()
     }
@@ -82,7 +96,11 @@ fn progress(verdict: &Verdict<Step>) -> String {
 fn only_this_changes_task_begun_and_ended_with_every_host_ready_is_ready() {
     assert!(matches!(first_look(&Scene::new(done())), Verdict::Done(Step::Ready)));
     let waiting = [
-        ("the change before is done", json!({"status": "Completed", "taskID": "t0", "taskIDsStarted": ["t0"], "taskIDsCompleted": ["t0"]})),
+        (
+            "the change before is done",
+            json!({"status": "Completed", "taskID": "t0", "taskIDsStarted": ["t0"],
+                "taskIDsCompleted": ["t0"]}),
+        ),
         ("begun", status("InProgress", &["t1"], &[])),
         ("ended, but another is under way", status("InProgress", &["t1"], &["t1"])),
         ("no status", Value::Null),
@@ -95,9 +113,11 @@ fn only_this_changes_task_begun_and_ended_with_every_host_ready_is_ready() {
 
 #[test]
 fn a_completed_change_waits_for_hosts_that_are_not_ready() {
-    let old_generation = json!({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}});
+    let old_generation = json!({"metadata": {"generation": 2}, "spec": {"replicas": 1},
+        "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}});
     let old_revision = json!({"metadata": {"generation": 1}, "spec": {"replicas": 1},
-        "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 0, "currentRevision": "a", "updateRevision": "b"}});
+        "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 0,
+            "currentRevision": "a", "updateRevision": "b"}});
     for bad in [set(1, 0), set(0, 0), old_generation, old_revision] {
         let mut scene = Scene::new(done());
         scene.hosts[1].1 = bad.clone();
@@ -124,7 +144,8 @@ fn a_stopped_cluster_is_ready_without_pods() {
     scene.installation["spec"]["stop"] = json!("yes");
     let look = |scene: &Scene| judge(now).look(&scene.seen(), now);
     assert_eq!(progress(&look(&scene)), "0/2 stopped");
-    let leaving = json!({"metadata": {"generation": 1}, "spec": {"replicas": 0}, "status": {"observedGeneration": 1, "replicas": 1}});
+    let leaving = json!({"metadata": {"generation": 1}, "spec": {"replicas": 0},
+        "status": {"observedGeneration": 1, "replicas": 1}});
     scene.hosts = vec![("h0", set(0, 0)), ("h1", leaving)];
     assert_eq!(progress(&look(&scene)), "1/2 stopped");
     scene.hosts[1].1 = set(0, 0);
@@ -155,7 +176,10 @@ fn a_host_that_the_operator_left_without_a_pod_gets_another_task_once() {
         let told = progress(&judge.look(&scene.seen(), started));
         assert_eq!(told, format!("1/2 ready: {what} (h1)"));
         assert!(matches!(judge.look(&scene.seen(), started + after(29)), Verdict::Pending(_)));
-        assert!(matches!(judge.look(&scene.seen(), started + after(30)), Verdict::Done(Step::Resubmit(Incomplete::OneHost))));
+        assert!(matches!(
+            judge.look(&scene.seen(), started + after(30)),
+            Verdict::Done(Step::Resubmit(Incomplete::OneHost))
+        ));
         judge.resubmit("t1".into(), expect().written, started + after(30));
         assert!(matches!(judge.look(&scene.seen(), started + after(90)), Verdict::Pending(_)));
     }
@@ -172,10 +196,17 @@ fn giving_up_is_final_when_it_lasts_and_not_when_it_passes() {
     aborted.evidence = Some(EvidenceSnapshot::default());
     for seconds in [0, 60, 119] {
         let verdict = judge.look(&aborted.seen(), started + after(seconds));
-        assert!(progress(&verdict).contains("the operator gave up: update of StatefulSet h1 failed"), "{seconds}: {verdict:?}");
+        assert!(
+            progress(&verdict).contains("the operator gave up: update of StatefulSet h1 failed"),
+            "{seconds}: {verdict:?}"
+        );
     }
     let verdict = judge.look(&aborted.seen(), started + after(120));
-    assert!(matches!(&verdict, Verdict::Failed(FailureKind::Precondition, reasons) if reasons[0].contains("h1 failed")), "{verdict:?}");
+    assert!(
+        matches!(&verdict, Verdict::Failed(FailureKind::Precondition, reasons) if reasons[0].contains("h1 \
+            failed")),
+        "{verdict:?}"
+    );
 
     // Healed in between: the time starts anew.
     let mut judge = InstallationCondition::new(expect(), Limits::default(), started);
@@ -190,7 +221,8 @@ fn giving_up_is_final_when_it_lasts_and_not_when_it_passes() {
 fn an_error_that_only_an_edit_mends_is_final_at_once() {
     let mut scene = Scene::new(status("Aborted", &["t1"], &["t1"]));
     scene.evidence = Some(EvidenceSnapshot::default());
-    scene.installation["status"]["errors"] = json!(["2026-01-01T00:00:00Z [RemovedSecretRefSyntax] use valueFrom", "older"]);
+    scene.installation["status"]["errors"] =
+        json!(["2026-01-01T00:00:00Z [RemovedSecretRefSyntax] use valueFrom", "older"]);
     assert!(matches!(first_look(&scene), Verdict::Failed(..)));
 }
 
@@ -202,53 +234,15 @@ fn errors_of_a_healthy_run_are_not_shown() {
 }
 
 #[test]
-fn what_others_did_meanwhile_ends_the_wait() {
-    let cases: [(&str, &str, Value); 2] =
-        [("/metadata/uid", "recreated by", json!("u2")), ("/metadata/deletionTimestamp", "being deleted", json!("2026-01-01T00:00:00Z"))];
-    for (pointer, told, value) in cases {
-        let mut scene = Scene::new(done());
-        scene.installation["metadata"][pointer.trim_start_matches("/metadata/")] = value;
-        let verdict = first_look(&scene);
-        assert!(matches!(&verdict, Verdict::Failed(_, reasons) if reasons[0].contains(told)), "{verdict:?}");
-    }
-}
-
-#[test]
-fn news_from_before_the_write_is_no_news() {
-    let mut scene = Scene::new(done());
-    scene.installation["metadata"]["generation"] = json!(1);
-    assert_eq!(progress(&first_look(&scene)), "waiting for the API server to show the change");
-    let mut seen = Scene::new(done()).seen();
-    seen.object.objects.clear();
-    let listed_before = Instant::now();
-    seen.object.listed = Some(listed_before);
-    let started = listed_before + after(1);
-    assert!(matches!(judge(started).look(&seen, started), Verdict::Pending(_)));
-    seen.object.listed = Some(started);
-    assert!(matches!(judge(started).look(&seen, started), Verdict::Failed(..)));
-}
-
-#[test]
-fn another_writers_change_is_waited_for_and_told_once() {
-    let now = Instant::now();
-    let mut scene = Scene::new(json!({"status": "InProgress", "taskID": "other", "taskIDsStarted": ["other"], "hosts": 2}));
-    scene.installation["spec"]["taskID"] = json!("other");
-    let mut judge = judge(now);
-    let Verdict::Pending(pending) = judge.look(&scene.seen(), now) else { panic!("not pending") };
-    assert!(pending.warn.unwrap().contains("task `other`"));
-    let Verdict::Pending(pending) = judge.look(&scene.seen(), now) else { panic!("not pending") };
-    assert_eq!(pending.warn, None);
-    scene.installation["status"] =
-        json!({"status": "Completed", "taskID": "other", "taskIDsStarted": ["other"], "taskIDsCompleted": ["other"], "hosts": 2});
-    assert!(matches!(judge.look(&scene.seen(), now), Verdict::Done(Step::Ready)));
-}
-
-#[test]
 fn an_operator_that_is_too_old_ends_the_wait() {
     let mut scene = Scene::new(done());
     scene.installation["status"]["chop-version"] = json!("0.23.7");
     let verdict = first_look(&scene);
-    assert!(matches!(&verdict, Verdict::Failed(FailureKind::Precondition, reasons) if reasons[0].contains("0.23.7")), "{verdict:?}");
+    assert!(
+        matches!(&verdict, Verdict::Failed(FailureKind::Precondition,
+            reasons) if reasons[0].contains("0.23.7")),
+        "{verdict:?}"
+    );
 }
 
 #[test]
@@ -268,7 +262,11 @@ fn reasons_are_only_looked_for_when_nothing_moves() {
 #[test]
 fn reasons_are_known_at_the_deadline_though_something_moved_just_before() {
     let started = Instant::now();
-    let mut judge = InstallationCondition::new(expect(), Limits { search_by: Some(started + after(1)), ..Limits::default() }, started);
+    let mut judge = InstallationCondition::new(
+        expect(),
+        Limits { search_by: Some(started + after(1)), ..Limits::default() },
+        started,
+    );
     let mut scene = Scene::new(status("InProgress", &["t1"], &[]));
     scene.hosts = vec![("h0", set(1, 0))];
     let Verdict::Pending(pending) = judge.look(&scene.seen(), started) else { panic!("not pending") };
@@ -281,8 +279,12 @@ fn a_change_that_a_known_operator_does_not_take_up_is_told_later_than_a_new_clus
     let started = Instant::now();
     let mut judge = judge(started);
     judge.operator = Some(Presence::Unknown);
-    let scene = Scene::new(json!({"status": "Completed", "taskID": "t0", "taskIDsStarted": ["t0"], "taskIDsCompleted": ["t0"]}));
-    let warned = |judge: &mut InstallationCondition, seconds| match judge.look(&scene.seen(), started + after(seconds)) {
+    let scene = Scene::new(
+        json!({"status": "Completed", "taskID": "t0", "taskIDsStarted": ["t0"], "taskIDsCompleted": ["t0"]}),
+    );
+    let warned = |judge: &mut InstallationCondition, seconds| match judge
+        .look(&scene.seen(), started + after(seconds))
+    {
         Verdict::Pending(pending) => pending.warn.is_some(),
         _ => false,
     };
@@ -293,7 +295,8 @@ fn a_change_that_a_known_operator_does_not_take_up_is_told_later_than_a_new_clus
 
 #[test]
 fn hosts_beyond_the_expected_ones_must_serve_too() {
-    // Of another cluster in the list, or of an override's layout: named by the operator, or else by what is there.
+    // Of another cluster in the list, or of an override's layout: named by the operator, or else by what is
+    // there.
     let named = |pods: &[&str]| {
         let mut done = done();
         done["pods"] = json!(pods);
@@ -308,7 +311,10 @@ fn hosts_beyond_the_expected_ones_must_serve_too() {
         assert!(matches!(first_look(&scene), Verdict::Done(Step::Ready)));
     }
     for status in [named(&["h0-0", "h1-0", "h2-0"]), named(&[])] {
-        assert!(progress(&first_look(&Scene::new(status))).starts_with("2/3 ready"), "a host that is not there yet");
+        assert!(
+            progress(&first_look(&Scene::new(status))).starts_with("2/3 ready"),
+            "a host that is not there yet"
+        );
     }
 }
 
@@ -318,7 +324,10 @@ fn hosts_that_are_to_go_do_not_count() {
     status["pods"] = json!(["h0-0", "h1-0"]);
     let mut scene = Scene::new(status);
     scene.hosts.push(("h2", set(1, 0)));
-    assert!(matches!(first_look(&scene), Verdict::Done(Step::Ready)), "the operator does not name it any more");
+    assert!(
+        matches!(first_look(&scene), Verdict::Done(Step::Ready)),
+        "the operator does not name it any more"
+    );
 
     let mut going = set(1, 0);
     going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
@@ -332,69 +341,32 @@ fn hosts_that_are_to_go_do_not_count() {
 }
 
 #[test]
-fn a_watch_that_lags_shows_an_earlier_object_of_the_name() {
-    let mut seen = Scene::new(done()).seen();
-    let started = seen.object.listed.unwrap() + after(1);
-    let mut other = Installation::clone(&seen.object.objects[0]);
-    other.metadata = serde_json::from_value::<Installation>(
-        json!({"metadata": {"name": "db", "uid": "u0", "deletionTimestamp": "2026-01-01T00:00:00Z"}}),
-    )
-    .unwrap()
-    .metadata;
-    seen.object.objects = vec![Arc::new(other)];
-    assert_eq!(progress(&judge(started).look(&seen, started)), "waiting for the API server to show the change");
-    seen.object.listed = Some(started);
-    assert!(matches!(judge(started).look(&seen, started), Verdict::Failed(..)));
-}
-
-#[test]
-fn an_installation_that_somebody_suspends_is_not_waited_for() {
-    let mut scene = Scene::new(status("InProgress", &["t0"], &["t0"]));
-    scene.installation["spec"]["suspend"] = json!("yes");
-    let verdict = first_look(&scene);
-    assert!(matches!(&verdict, Verdict::Failed(_, reasons) if reasons[0].contains("was suspended by another client")), "{verdict:?}");
-    let mut served = Scene::new(done());
-    served.installation["spec"]["suspend"] = json!("yes");
-    assert!(matches!(first_look(&served), Verdict::Done(Step::Ready)), "it was done before");
-}
-
-#[test]
-fn an_installation_that_somebody_stops_is_ready_when_it_is_down_and_that_is_told_once() {
-    let now = Instant::now();
-    let mut scene = Scene::new(done());
-    scene.installation["spec"]["stop"] = json!("yes");
-    let warned = |judge: &mut InstallationCondition| match judge.look(&scene.seen(), now) {
-        Verdict::Pending(pending) => pending.warn.is_some_and(|warning| warning.contains("was stopped by another client")),
-        other => panic!("{other:?}"),
-    };
-    let mut by_other = judge(now);
-    assert!(warned(&mut by_other) && !warned(&mut by_other));
-    let written = Written { stopped: true, ..expect().written };
-    assert!(!warned(&mut InstallationCondition::new(Expect { written, ..expect() }, Limits::default(), now)));
-    scene.hosts = vec![("h0", set(0, 0)), ("h1", set(0, 0))];
-    assert!(matches!(by_other.look(&scene.seen(), now), Verdict::Done(Step::Ready)));
-}
-
-#[test]
 fn a_change_that_an_outage_of_the_api_server_ended_is_sent_again_once() {
-    const OUTAGE: &str = "FAILED to reconcile CR prod/db, err: Get \"https://10.96.0.1:443/apis/apps/v1/namespaces/prod/statefulsets/h1\": \
+    const OUTAGE: &str = "FAILED to reconcile CR prod/db, err: Get \
+        \"https://10.96.0.1:443/apis/apps/v1/namespaces/prod/statefulsets/h1\": \
         dial tcp 10.96.0.1:443: connect: connection refused";
     let started = Instant::now();
     let mut judge = judge(started);
     let mut aborted = Scene::new(status("Aborted", &["t1"], &["t1"]));
     aborted.hosts.pop();
     aborted.evidence = Some(EvidenceSnapshot::default());
-    let look = |judge: &mut InstallationCondition, scene: &Scene, seconds| judge.look(&scene.seen(), started + after(seconds));
+    let look = |judge: &mut InstallationCondition, scene: &Scene, seconds| {
+        judge.look(&scene.seen(), started + after(seconds))
+    };
 
-    aborted.installation["status"]["error"] = json!("FAILED to reconcile CR prod/db, err: crud error - should abort");
+    aborted.installation["status"]["error"] =
+        json!("FAILED to reconcile CR prod/db, err: crud error - should abort");
     let Verdict::Pending(pending) = look(&mut judge, &aborted, 0) else { panic!("not pending") };
     assert!(!pending.reasons.iter().any(|reason| reason.contains("says that it is done")), "{pending:?}");
     assert!(matches!(look(&mut judge, &aborted, 15), Verdict::Pending(_)), "no outage");
 
-    aborted.installation["status"]["errors"] = json!(["2026-01-01T12:00:01Z crud error", format!("2026-01-01T12:00:00Z {OUTAGE}")]);
-    aborted.installation["metadata"]["managedFields"] = json!([{"manager": "pulumi-clickhouse", "time": "2026-01-01T13:00:00Z"}]);
+    aborted.installation["status"]["errors"] =
+        json!(["2026-01-01T12:00:01Z crud error", format!("2026-01-01T12:00:00Z {OUTAGE}")]);
+    aborted.installation["metadata"]["managedFields"] =
+        json!([{"manager": "pulumi-clickhouse", "time": "2026-01-01T13:00:00Z"}]);
     assert!(matches!(look(&mut judge, &aborted, 15), Verdict::Pending(_)), "that was before the change");
-    aborted.installation["metadata"]["managedFields"] = json!([{"manager": "pulumi-clickhouse", "time": "2026-01-01T11:59:59Z"}]);
+    aborted.installation["metadata"]["managedFields"] =
+        json!([{"manager": "pulumi-clickhouse", "time": "2026-01-01T11:59:59Z"}]);
     assert!(matches!(look(&mut judge, &aborted, 15), Verdict::Done(Step::Resubmit(Incomplete::Interrupted))));
 
     judge.resubmit("t1".into(), expect().written, started + after(15));
@@ -405,7 +377,9 @@ fn a_change_that_an_outage_of_the_api_server_ended_is_sent_again_once() {
 
 #[test]
 fn what_the_hosts_did_not_answer_is_no_outage_of_the_api_server() {
-    assert!(!is_outage("failed to query http://chi-db-cluster-0-0:8123: dial tcp: connect: connection refused"));
+    assert!(!is_outage(
+        "failed to query http://chi-db-cluster-0-0:8123: dial tcp: connect: connection refused"
+    ));
     assert!(is_outage("the server is currently unable to handle the request"));
 }
 
@@ -421,10 +395,15 @@ fn a_coordination_server_that_may_be_out_of_reach_is_the_reason_when_no_host_com
         progress(&judge.look(&scene.seen(), started + after(30)))
     };
     assert_eq!(told(&scene), "0/2 ready");
-    scene.installation["spec"]["configuration"] = json!({"zookeeper": {"nodes": [{"host": "chk-db-cluster-0-0"}]}});
+    scene.installation["spec"]["configuration"] =
+        json!({"zookeeper": {"nodes": [{"host": "chk-db-cluster-0-0"}]}});
     assert_eq!(told(&scene), "0/2 ready", "its own Keeper");
-    scene.installation["spec"]["configuration"] = json!({"clusters": [{"zookeeper": {"nodes": [{"host": "zoo", "port": 2281}]}}]});
-    assert_eq!(told(&scene), "0/2 ready: the coordination server `zoo:2281` may be out of the operator's reach");
+    scene.installation["spec"]["configuration"] =
+        json!({"clusters": [{"zookeeper": {"nodes": [{"host": "zoo", "port": 2281}]}}]});
+    assert_eq!(
+        told(&scene),
+        "0/2 ready: the coordination server `zoo:2281` may be out of the operator's reach"
+    );
 }
 
 #[test]
