@@ -167,7 +167,7 @@ async fn inputs_that_are_nested_too_deeply_or_too_large_are_refused_in_plain_wor
             };
             let is_plain = told.starts_with("InvalidArgument: the properties are nested too deeply")
                 || told.starts_with("`chiOverrides.a")
-                    && told.ends_with("is nested too deeply: at most 32 levels are taken");
+                    && told.ends_with("is nested too deeply: at most 32 levels are allowed");
             assert!(is_plain && told.len() < 500, "{levels}: {told}");
         }
     }

@@ -19,9 +19,9 @@ type Provider struct {
 	Cluster pulumi.StringPtrOutput `pulumi:"cluster"`
 	// The kubeconfig's context to use. Default: its current one.
 	Context pulumi.StringPtrOutput `pulumi:"context"`
-	// The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
+	// The contents or the path of a kubeconfig. Default: `KUBECONFIG`, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
 	Kubeconfig pulumi.StringPtrOutput `pulumi:"kubeconfig"`
-	// The namespace of resources that name none. Default: the context's, else `default`.
+	// The default namespace of resources. Default: the context's, else `default`.
 	Namespace pulumi.StringPtrOutput `pulumi:"namespace"`
 }
 
@@ -53,11 +53,11 @@ type providerArgs struct {
 	Cluster *string `pulumi:"cluster"`
 	// The kubeconfig's context to use. Default: its current one.
 	Context *string `pulumi:"context"`
-	// Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing. Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
+	// Whether a refresh or delete drops resources from Pulumi's state when their Kubernetes cluster is unreachable. Unreachable means that the connection is refused or times out, or that the host name does not resolve; failed logins, certificates and missing rights drop nothing. Default: the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` reads the configuration from the state: use the variable there, or `--run-program`.
 	DeleteUnreachable *bool `pulumi:"deleteUnreachable"`
-	// The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
+	// The contents or the path of a kubeconfig. Default: `KUBECONFIG`, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
 	Kubeconfig *string `pulumi:"kubeconfig"`
-	// The namespace of resources that name none. Default: the context's, else `default`.
+	// The default namespace of resources. Default: the context's, else `default`.
 	Namespace *string `pulumi:"namespace"`
 }
 
@@ -67,11 +67,11 @@ type ProviderArgs struct {
 	Cluster pulumi.StringPtrInput
 	// The kubeconfig's context to use. Default: its current one.
 	Context pulumi.StringPtrInput
-	// Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing. Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
+	// Whether a refresh or delete drops resources from Pulumi's state when their Kubernetes cluster is unreachable. Unreachable means that the connection is refused or times out, or that the host name does not resolve; failed logins, certificates and missing rights drop nothing. Default: the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` reads the configuration from the state: use the variable there, or `--run-program`.
 	DeleteUnreachable pulumi.BoolPtrInput
-	// The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
+	// The contents or the path of a kubeconfig. Default: `KUBECONFIG`, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
 	Kubeconfig pulumi.StringPtrInput
-	// The namespace of resources that name none. Default: the context's, else `default`.
+	// The default namespace of resources. Default: the context's, else `default`.
 	Namespace pulumi.StringPtrInput
 }
 
@@ -122,12 +122,12 @@ func (o ProviderOutput) Context() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *Provider) pulumi.StringPtrOutput { return v.Context }).(pulumi.StringPtrOutput)
 }
 
-// The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
+// The contents or the path of a kubeconfig. Default: `KUBECONFIG`, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
 func (o ProviderOutput) Kubeconfig() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *Provider) pulumi.StringPtrOutput { return v.Kubeconfig }).(pulumi.StringPtrOutput)
 }
 
-// The namespace of resources that name none. Default: the context's, else `default`.
+// The default namespace of resources. Default: the context's, else `default`.
 func (o ProviderOutput) Namespace() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *Provider) pulumi.StringPtrOutput { return v.Namespace }).(pulumi.StringPtrOutput)
 }

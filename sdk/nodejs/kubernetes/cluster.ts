@@ -84,19 +84,19 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly admin: pulumi.Output<outputs.kubernetes.ClusterAdmin | undefined>;
     /**
-     * Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
+     * Allows this update to lose data: fewer shards, replicas or Keeper members, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is no longer used, `Retain` changed to `Delete`, or another or no coordination, by an input or an override. Without it the preview refuses such a change; with it, it warns of what is lost. Default: false.
      */
     declare public readonly allowDataLoss: pulumi.Output<boolean | undefined>;
     /**
-     * Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
+     * Annotations for every object that the provider creates; the operator copies them to its own. A change restarts the hosts, as one of `labels` does.
      */
     declare public readonly annotations: pulumi.Output<{[key: string]: string} | undefined>;
     /**
-     * Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+     * Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
      */
     declare public readonly chiOverrides: pulumi.Output<{[key: string]: any} | undefined>;
     /**
-     * Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
+     * Fields of the ClickHouseKeeperInstallation's `spec`, merged over the rendered manifest as `chiOverrides` are.
      */
     declare public readonly chkOverrides: pulumi.Output<{[key: string]: any} | undefined>;
     /**
@@ -112,15 +112,15 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public /*out*/ readonly connection: pulumi.Output<outputs.kubernetes.ClusterConnection>;
     /**
-     * How replicas agree: a Keeper that comes with the cluster, one (or a ZooKeeper) that is there already, or none. Default: a Keeper of three as soon as `replicas` is more than 1, else none.
+     * The coordination service of the replicas: a Keeper of the cluster's own, an existing Keeper or ZooKeeper, or none. Default: a Keeper with three members if `replicas` is more than 1, else none.
      */
     declare public readonly coordination: pulumi.Output<outputs.kubernetes.ClusterCoordination | undefined>;
     /**
-     * Whether to make the namespace if it does not exist. A namespace that exists is used as it is; only one that this cluster made, and that is empty by then, is deleted with it. Default: false.
+     * Whether to create the namespace if it does not exist. It is deleted with the cluster only if the cluster created it and nothing else is in it. Default: false.
      */
     declare public readonly createNamespace: pulumi.Output<boolean | undefined>;
     /**
-     * The Secret with the login and the addresses. Absent while it does not exist.
+     * The Secret with the login and the addresses. Absent as long as it does not exist.
      */
     declare public /*out*/ readonly credentialsSecret: pulumi.Output<outputs.kubernetes.ClusterCredentialsSecret>;
     /**
@@ -132,7 +132,7 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public /*out*/ readonly external: pulumi.Output<outputs.kubernetes.ClusterExternal | undefined>;
     /**
-     * Whether to take over fields that another program has written to the cluster's objects. Without it such a conflict is an error that names the program and the fields. Default: false.
+     * Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
      */
     declare public readonly forceConflicts: pulumi.Output<boolean | undefined>;
     /**
@@ -140,15 +140,15 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public /*out*/ readonly hosts: pulumi.Output<outputs.kubernetes.ClusterHost[]>;
     /**
-     * The server image, where it is not the official one.
+     * The server image. Default: the official one.
      */
     declare public readonly image: pulumi.Output<outputs.kubernetes.ClusterImage | undefined>;
     /**
-     * A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+     * A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a later create has taken over.
      */
     declare public /*out*/ readonly incarnation: pulumi.Output<string | undefined>;
     /**
-     * Lets clients in from outside Kubernetes: turns the cluster's Service into a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, which `sourceRanges` fill.
+     * Access from outside Kubernetes: the cluster's Service becomes a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which `sourceRanges` are added by default.
      */
     declare public readonly ingress: pulumi.Output<outputs.kubernetes.ClusterIngress | undefined>;
     /**
@@ -156,23 +156,23 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public /*out*/ readonly internalHostname: pulumi.Output<string>;
     /**
-     * The secret by which hosts trust each other in distributed queries. Default: generated by the operator.
+     * The secret with which hosts authenticate each other in distributed queries. Default: generated by the operator.
      */
     declare public readonly interserverSecret: pulumi.Output<outputs.kubernetes.ClusterInterserverSecret | undefined>;
     /**
-     * The Keeper that came with the cluster.
+     * The cluster's own Keeper.
      */
     declare public /*out*/ readonly keeper: pulumi.Output<outputs.kubernetes.ClusterKeeperState | undefined>;
     /**
-     * The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+     * The Kubernetes cluster that this cluster runs in. An update, refresh or delete against another one fails and changes nothing.
      */
     declare public /*out*/ readonly kubernetes: pulumi.Output<outputs.kubernetes.ClusterKubernetes | undefined>;
     /**
-     * Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one after the other, since their pods have them too.
+     * Labels for every object that the provider creates; the operator copies them to its own. A change is a rolling restart, since the pods have them too.
      */
     declare public readonly labels: pulumi.Output<{[key: string]: string} | undefined>;
     /**
-     * What ClickHouse logs.
+     * The logging of ClickHouse.
      */
     declare public readonly logging: pulumi.Output<outputs.kubernetes.ClusterLogging | undefined>;
     /**
@@ -184,55 +184,55 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly namespace: pulumi.Output<string>;
     /**
-     * The administrator's password. Absent for an adopted cluster whose password nobody told.
+     * The administrator's password. Absent for an adopted cluster whose password is not known.
      */
     declare public /*out*/ readonly password: pulumi.Output<string>;
     /**
-     * Whether each shard gets a Service of its own, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
+     * Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
      */
     declare public readonly perShardServices: pulumi.Output<boolean | undefined>;
     /**
-     * A command that makes the cluster's ports reachable on one's own machine.
+     * A command that forwards the cluster's ports to your machine.
      */
     declare public /*out*/ readonly portForwardCommand: pulumi.Output<string>;
     /**
-     * How many copies each shard has. Default: 1. More than one needs coordination, which is a Keeper of three unless `coordination` says otherwise. Fewer replicas than before need `allowDataLoss`.
+     * The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
      */
     declare public readonly replicas: pulumi.Output<number | undefined>;
     /**
-     * CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change restarts host by host.
+     * CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change is a rolling restart.
      */
     declare public readonly resources: pulumi.Output<outputs.kubernetes.ClusterResources | undefined>;
     /**
-     * Any text; a change of it restarts the hosts once, one after the other.
+     * An arbitrary string; changing it triggers one rolling restart.
      */
     declare public readonly restartToken: pulumi.Output<string | undefined>;
     /**
-     * The Services of the single shards, where asked for.
+     * The names of the per-shard Services, if there are any.
      */
     declare public /*out*/ readonly shardServices: pulumi.Output<string[]>;
     /**
-     * How many shards the data is spread over. Default: 1. Fewer shards than before lose the data of those that go, which needs `allowDataLoss`. ClickHouse does not spread existing data over new shards.
+     * The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
      */
     declare public readonly shards: pulumi.Output<number | undefined>;
     /**
-     * Whether to return as soon as everything is stored on the API server, without waiting until it serves. Default: false.
+     * Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
      */
     declare public readonly skipAwait: pulumi.Output<boolean | undefined>;
     /**
-     * Stops the cluster: no host runs, volumes and settings stay. Default: false.
+     * Stops the cluster: no host runs; volumes and settings are kept. Default: false.
      */
     declare public readonly stopped: pulumi.Output<boolean | undefined>;
     /**
-     * The data volume of each host, and where wanted a volume for its logs.
+     * The data volume of each host, and optionally a volume for its logs.
      */
     declare public readonly storage: pulumi.Output<outputs.kubernetes.ClusterStorage | undefined>;
     /**
-     * Tells the operator to leave the cluster alone: changes are stored and carried out once this is false again. Default: false.
+     * Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
      */
     declare public readonly suspended: pulumi.Output<boolean | undefined>;
     /**
-     * The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
+     * The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.
      */
     declare public /*out*/ readonly uids: pulumi.Output<outputs.kubernetes.ClusterUids>;
     /**
@@ -240,7 +240,7 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public /*out*/ readonly username: pulumi.Output<string>;
     /**
-     * The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
+     * The ClickHouse version: the input, or else the version that the cluster was created with.
      */
     declare public readonly version: pulumi.Output<string | undefined>;
 
@@ -355,19 +355,19 @@ export interface ClusterArgs {
      */
     admin?: pulumi.Input<inputs.kubernetes.ClusterAdminArgs | undefined>;
     /**
-     * Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
+     * Allows this update to lose data: fewer shards, replicas or Keeper members, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is no longer used, `Retain` changed to `Delete`, or another or no coordination, by an input or an override. Without it the preview refuses such a change; with it, it warns of what is lost. Default: false.
      */
     allowDataLoss?: pulumi.Input<boolean | undefined>;
     /**
-     * Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
+     * Annotations for every object that the provider creates; the operator copies them to its own. A change restarts the hosts, as one of `labels` does.
      */
     annotations?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
     /**
-     * Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+     * Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
      */
     chiOverrides?: pulumi.Input<{[key: string]: any} | undefined>;
     /**
-     * Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
+     * Fields of the ClickHouseKeeperInstallation's `spec`, merged over the rendered manifest as `chiOverrides` are.
      */
     chkOverrides?: pulumi.Input<{[key: string]: any} | undefined>;
     /**
@@ -379,39 +379,39 @@ export interface ClusterArgs {
      */
     clusterName?: pulumi.Input<string | undefined>;
     /**
-     * How replicas agree: a Keeper that comes with the cluster, one (or a ZooKeeper) that is there already, or none. Default: a Keeper of three as soon as `replicas` is more than 1, else none.
+     * The coordination service of the replicas: a Keeper of the cluster's own, an existing Keeper or ZooKeeper, or none. Default: a Keeper with three members if `replicas` is more than 1, else none.
      */
     coordination?: pulumi.Input<inputs.kubernetes.ClusterCoordinationArgs | undefined>;
     /**
-     * Whether to make the namespace if it does not exist. A namespace that exists is used as it is; only one that this cluster made, and that is empty by then, is deleted with it. Default: false.
+     * Whether to create the namespace if it does not exist. It is deleted with the cluster only if the cluster created it and nothing else is in it. Default: false.
      */
     createNamespace?: pulumi.Input<boolean | undefined>;
     /**
-     * Whether to take over fields that another program has written to the cluster's objects. Without it such a conflict is an error that names the program and the fields. Default: false.
+     * Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
      */
     forceConflicts?: pulumi.Input<boolean | undefined>;
     /**
-     * The server image, where it is not the official one.
+     * The server image. Default: the official one.
      */
     image?: pulumi.Input<inputs.kubernetes.ClusterImageArgs | undefined>;
     /**
-     * Lets clients in from outside Kubernetes: turns the cluster's Service into a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, which `sourceRanges` fill.
+     * Access from outside Kubernetes: the cluster's Service becomes a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which `sourceRanges` are added by default.
      */
     ingress?: pulumi.Input<inputs.kubernetes.ClusterIngressArgs | undefined>;
     /**
-     * The secret by which hosts trust each other in distributed queries. Default: generated by the operator.
+     * The secret with which hosts authenticate each other in distributed queries. Default: generated by the operator.
      */
     interserverSecret?: pulumi.Input<inputs.kubernetes.ClusterInterserverSecretArgs | undefined>;
     /**
-     * Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one after the other, since their pods have them too.
+     * Labels for every object that the provider creates; the operator copies them to its own. A change is a rolling restart, since the pods have them too.
      */
     labels?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
     /**
-     * What ClickHouse logs.
+     * The logging of ClickHouse.
      */
     logging?: pulumi.Input<inputs.kubernetes.ClusterLoggingArgs | undefined>;
     /**
-     * The cluster's name: of the ClickHouseInstallation, and of the Service that is the cluster's address. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
+     * The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
      */
     name?: pulumi.Input<string | undefined>;
     /**
@@ -419,43 +419,43 @@ export interface ClusterArgs {
      */
     namespace?: pulumi.Input<string | undefined>;
     /**
-     * Whether each shard gets a Service of its own, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
+     * Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
      */
     perShardServices?: pulumi.Input<boolean | undefined>;
     /**
-     * How many copies each shard has. Default: 1. More than one needs coordination, which is a Keeper of three unless `coordination` says otherwise. Fewer replicas than before need `allowDataLoss`.
+     * The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
      */
     replicas?: pulumi.Input<number | undefined>;
     /**
-     * CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change restarts host by host.
+     * CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change is a rolling restart.
      */
     resources?: pulumi.Input<inputs.kubernetes.ClusterResourcesArgs | undefined>;
     /**
-     * Any text; a change of it restarts the hosts once, one after the other.
+     * An arbitrary string; changing it triggers one rolling restart.
      */
     restartToken?: pulumi.Input<string | undefined>;
     /**
-     * How many shards the data is spread over. Default: 1. Fewer shards than before lose the data of those that go, which needs `allowDataLoss`. ClickHouse does not spread existing data over new shards.
+     * The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
      */
     shards?: pulumi.Input<number | undefined>;
     /**
-     * Whether to return as soon as everything is stored on the API server, without waiting until it serves. Default: false.
+     * Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
      */
     skipAwait?: pulumi.Input<boolean | undefined>;
     /**
-     * Stops the cluster: no host runs, volumes and settings stay. Default: false.
+     * Stops the cluster: no host runs; volumes and settings are kept. Default: false.
      */
     stopped?: pulumi.Input<boolean | undefined>;
     /**
-     * The data volume of each host, and where wanted a volume for its logs.
+     * The data volume of each host, and optionally a volume for its logs.
      */
     storage?: pulumi.Input<inputs.kubernetes.ClusterStorageArgs | undefined>;
     /**
-     * Tells the operator to leave the cluster alone: changes are stored and carried out once this is false again. Default: false.
+     * Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
      */
     suspended?: pulumi.Input<boolean | undefined>;
     /**
-     * The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
+     * The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
      */
     version?: pulumi.Input<string | undefined>;
 }

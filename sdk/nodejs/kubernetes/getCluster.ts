@@ -30,7 +30,7 @@ export interface GetClusterArgs {
 }
 
 /**
- * What a cluster is like: the outputs of the resource, and what the operator says about it at the moment.
+ * An existing cluster: the outputs of the resource, and its current status as the operator reports it.
  */
 export interface GetClusterResult {
     /**
@@ -42,7 +42,7 @@ export interface GetClusterResult {
      */
     readonly connection: outputs.kubernetes.ClusterConnection;
     /**
-     * The Secret with the login and the addresses. Absent while it does not exist.
+     * The Secret with the login and the addresses. Absent as long as it does not exist.
      */
     readonly credentialsSecret: outputs.kubernetes.ClusterCredentialsSecret;
     /**
@@ -50,7 +50,7 @@ export interface GetClusterResult {
      */
     readonly endpoints: outputs.kubernetes.ClusterEndpoints;
     /**
-     * What went wrong lately, in the operator's words. Not empty on clusters in good health too: it also tells of what it tried again with success.
+     * The operator's latest error messages. Healthy clusters may have some too: errors that a retry resolved are listed as well.
      */
     readonly errors: string[];
     /**
@@ -62,15 +62,15 @@ export interface GetClusterResult {
      */
     readonly hosts: outputs.kubernetes.ClusterHost[];
     /**
-     * How many hosts are in rotation: ready, and not being worked on.
+     * The number of hosts that are ready and not being reconciled.
      */
     readonly hostsReady: number;
     /**
-     * How many hosts the cluster has.
+     * The number of hosts of the cluster.
      */
     readonly hostsTotal: number;
     /**
-     * A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+     * A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a later create has taken over.
      */
     readonly incarnation?: string;
     /**
@@ -78,15 +78,15 @@ export interface GetClusterResult {
      */
     readonly internalHostname: string;
     /**
-     * The Keeper that came with the cluster.
+     * The cluster's own Keeper.
      */
     readonly keeper?: outputs.kubernetes.ClusterKeeperState;
     /**
-     * The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+     * The Kubernetes cluster that this cluster runs in. An update, refresh or delete against another one fails and changes nothing.
      */
     readonly kubernetes?: outputs.kubernetes.ClusterKubernetes;
     /**
-     * The last task that the operator finished. Absent while it finished none.
+     * The last task that the operator completed. Absent before the first.
      */
     readonly lastTask?: string;
     /**
@@ -98,27 +98,27 @@ export interface GetClusterResult {
      */
     readonly namespace: string;
     /**
-     * The version of the operator that was last at work. Absent while none was.
+     * The version of the operator that last reconciled the cluster. Absent before that.
      */
     readonly operatorVersion?: string;
     /**
-     * The administrator's password. Absent for an adopted cluster whose password nobody told.
+     * The administrator's password. Absent for an adopted cluster whose password is not known.
      */
     readonly password: string;
     /**
-     * What the operator is doing with the cluster: `InProgress`, `Completed`, `Aborted`, `Terminating`, or empty while it has not looked at it yet.
+     * The operator's status of the cluster: `InProgress`, `Completed`, `Aborted`, `Terminating`, or empty before it has reconciled it.
      */
     readonly phase: string;
     /**
-     * A command that makes the cluster's ports reachable on one's own machine.
+     * A command that forwards the cluster's ports to your machine.
      */
     readonly portForwardCommand: string;
     /**
-     * The Services of the single shards, where asked for.
+     * The names of the per-shard Services, if there are any.
      */
     readonly shardServices: string[];
     /**
-     * The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
+     * The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.
      */
     readonly uids: outputs.kubernetes.ClusterUids;
     /**
@@ -126,7 +126,7 @@ export interface GetClusterResult {
      */
     readonly username: string;
     /**
-     * The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
+     * The ClickHouse version: the input, or else the version that the cluster was created with.
      */
     readonly version?: string;
 }

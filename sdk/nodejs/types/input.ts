@@ -12,19 +12,19 @@ export namespace kubernetes {
      */
     export interface ClusterAdminArgs {
         /**
-         * A Secret that holds the password already, in the cluster's namespace.
+         * An existing Secret with the password, in the cluster's namespace.
          */
         existingSecret?: pulumi.Input<inputs.kubernetes.ClusterSecretKeyArgs | undefined>;
         /**
-         * From where the administrator may log in: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+         * The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
          */
         networks?: pulumi.Input<pulumi.Input<string>[] | undefined>;
         /**
-         * The password. Default: 32 letters and digits, made once when the cluster is made.
+         * The password. Default: 32 random letters and digits, generated when the cluster is created.
          */
         password?: pulumi.Input<string | undefined>;
         /**
-         * Any text; a change of it makes a new password. Without a password of one's own only.
+         * An arbitrary string; changing it generates a new password. Only for a generated password.
          */
         passwordVersion?: pulumi.Input<string | undefined>;
         /**
@@ -34,41 +34,41 @@ export namespace kubernetes {
     }
 
     /**
-     * How replicas agree.
+     * The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
      */
     export interface ClusterCoordinationArgs {
         /**
-         * A Keeper or ZooKeeper that is there already.
+         * An existing Keeper or ZooKeeper.
          */
         external?: pulumi.Input<inputs.kubernetes.ClusterExternalCoordinationArgs | undefined>;
         /**
-         * The Keeper that comes with the cluster, made before it and deleted after it.
+         * The cluster's own Keeper, created before it and deleted after it.
          */
         keeper?: pulumi.Input<inputs.kubernetes.ClusterKeeperArgs | undefined>;
         /**
-         * Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given, else `None`.
+         * The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
          */
         type?: pulumi.Input<enums.kubernetes.ClusterCoordinationType | undefined>;
     }
 
     /**
-     * A Keeper or ZooKeeper that is there already.
+     * An existing Keeper or ZooKeeper.
      */
     export interface ClusterExternalCoordinationArgs {
         /**
-         * `user:password` for a server that asks for it. It is stored readable in the ClickHouseInstallation.
+         * `user:password`, if the servers need a login. The ClickHouseInstallation holds it in plain text.
          */
         identity?: pulumi.Input<string | undefined>;
         /**
-         * Its nodes. A text `host:port` in the place of a node, or in its `host`, is taken apart.
+         * Its nodes. A string `host:port` can stand for a node.
          */
         nodes?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterExternalNodeArgs>[] | undefined>;
         /**
-         * The path below which this cluster keeps its entries, beginning with `/`. Default: `/`.
+         * The path under which this cluster keeps its entries, beginning with `/`. Default: `/`.
          */
         root?: pulumi.Input<string | undefined>;
         /**
-         * How long to wait for the servers.
+         * The timeouts of the servers.
          */
         timeouts?: pulumi.Input<inputs.kubernetes.ClusterExternalTimeoutsArgs | undefined>;
     }
@@ -78,7 +78,7 @@ export namespace kubernetes {
      */
     export interface ClusterExternalNodeArgs {
         /**
-         * The availability zone it stands in, for hosts that prefer a near one.
+         * The availability zone of the node, for hosts that prefer a nearby one.
          */
         availabilityZone?: pulumi.Input<string | undefined>;
         /**
@@ -90,21 +90,21 @@ export namespace kubernetes {
          */
         port?: pulumi.Input<number | undefined>;
         /**
-         * Whether to speak TLS. Default: false.
+         * Whether to use TLS. Default: false.
          */
         secure?: pulumi.Input<boolean | undefined>;
     }
 
     /**
-     * How long ClickHouse waits for the coordination servers.
+     * Timeouts of the coordination servers.
      */
     export interface ClusterExternalTimeoutsArgs {
         /**
-         * Of one operation, in milliseconds. Default: ClickHouse's own.
+         * The timeout of an operation, in milliseconds. Default: ClickHouse's own.
          */
         operationMs?: pulumi.Input<number | undefined>;
         /**
-         * Of a session, in milliseconds. Default: ClickHouse's own.
+         * The timeout of a session, in milliseconds. Default: ClickHouse's own.
          */
         sessionMs?: pulumi.Input<number | undefined>;
     }
@@ -114,15 +114,15 @@ export namespace kubernetes {
      */
     export interface ClusterImageArgs {
         /**
-         * The digest, `sha256:` and 64 hex digits; it wins over the tag.
+         * The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
          */
         digest?: pulumi.Input<string | undefined>;
         /**
-         * When the node pulls the image. Default: Kubernetes' own rule.
+         * The image pull policy. Default: that of Kubernetes.
          */
         pullPolicy?: pulumi.Input<enums.kubernetes.ClusterImagePullPolicy | undefined>;
         /**
-         * Names of the Secrets with which to pull it.
+         * The names of the image pull Secrets.
          */
         pullSecrets?: pulumi.Input<pulumi.Input<string>[] | undefined>;
         /**
@@ -130,41 +130,41 @@ export namespace kubernetes {
          */
         repository?: pulumi.Input<string | undefined>;
         /**
-         * The tag. Default: the cluster's `version`; for the Keeper likewise.
+         * The tag. Default: the cluster's `version`, also for the Keeper.
          */
         tag?: pulumi.Input<string | undefined>;
     }
 
     /**
-     * How clients get in from outside Kubernetes.
+     * Access from outside Kubernetes.
      */
     export interface ClusterIngressArgs {
         /**
-         * Annotations for the Service, as the cloud's load balancer reads them.
+         * Annotations of the Service, for example for the cloud's load balancer.
          */
         annotations?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
         /**
-         * Whether traffic may go over a second node (`Cluster`) or the client's address is kept (`Local`). Default: `Cluster`.
+         * Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
          */
         externalTrafficPolicy?: pulumi.Input<enums.kubernetes.ClusterExternalTrafficPolicy | undefined>;
         /**
-         * The DNS name that external-dns shall give to the load balancer.
+         * The DNS name that external-dns assigns to the load balancer.
          */
         hostname?: pulumi.Input<string | undefined>;
         /**
-         * Asks the cloud (AWS, Azure, Google) for a load balancer inside its private network. Default: false.
+         * Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
          */
         internal?: pulumi.Input<boolean | undefined>;
         /**
-         * Labels for the Service.
+         * Labels of the Service.
          */
         labels?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
         /**
-         * The load balancer's class, where the Kubernetes cluster has several.
+         * The load balancer class, if the Kubernetes cluster has several.
          */
         loadBalancerClass?: pulumi.Input<string | undefined>;
         /**
-         * The ranges that the load balancer lets in, like `203.0.113.0/24`. They may log in too, unless `admin.networks` is given.
+         * The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
          */
         sourceRanges?: pulumi.Input<pulumi.Input<string>[] | undefined>;
         /**
@@ -174,53 +174,53 @@ export namespace kubernetes {
     }
 
     /**
-     * The secret by which hosts trust each other.
+     * The secret with which hosts authenticate each other.
      */
     export interface ClusterInterserverSecretArgs {
         /**
-         * Whether there is one. Default: true. Without it distributed queries fail as soon as the administrator has a password.
+         * Whether to use a secret. Default: true. Without it distributed queries fail once the administrator has a password.
          */
         enabled?: pulumi.Input<boolean | undefined>;
         /**
-         * A Secret that holds it already, in the cluster's namespace. Default: the operator generates one.
+         * An existing Secret that holds it, in the cluster's namespace. Default: the operator generates one.
          */
         existingSecret?: pulumi.Input<inputs.kubernetes.ClusterSecretKeyArgs | undefined>;
     }
 
     /**
-     * The Keeper that comes with the cluster.
+     * The cluster's own Keeper.
      */
     export interface ClusterKeeperArgs {
         /**
-         * The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
+         * The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
          */
         image?: pulumi.Input<inputs.kubernetes.ClusterImageArgs | undefined>;
         /**
-         * How many Keeper replicas: 1, 3 or 5. Default: 3.
+         * The number of Keeper members: 1, 3 or 5. Default: 3.
          */
         replicas?: pulumi.Input<number | undefined>;
         /**
-         * CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+         * CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
          */
         resources?: pulumi.Input<inputs.kubernetes.ClusterResourcesArgs | undefined>;
         /**
-         * The volume of each Keeper. Default: 10Gi of the default class.
+         * The volume of each Keeper member. Default: 10Gi of the default storage class.
          */
         storage?: pulumi.Input<inputs.kubernetes.ClusterVolumeArgs | undefined>;
     }
 
     /**
-     * What ClickHouse logs.
+     * The logging of ClickHouse.
      */
     export interface ClusterLoggingArgs {
         /**
-         * The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+         * The lowest log level. Default: `information`. A change takes effect without a restart.
          */
         level?: pulumi.Input<enums.kubernetes.ClusterLogLevel | undefined>;
     }
 
     /**
-     * An amount of CPU and of memory.
+     * Amounts of CPU and memory.
      */
     export interface ClusterResourceAmountsArgs {
         /**
@@ -238,11 +238,11 @@ export namespace kubernetes {
      */
     export interface ClusterResourcesArgs {
         /**
-         * What the container can't exceed.
+         * The limits.
          */
         limits?: pulumi.Input<inputs.kubernetes.ClusterResourceAmountsArgs | undefined>;
         /**
-         * What the scheduler sets aside.
+         * The requests, which the scheduler reserves.
          */
         requests?: pulumi.Input<inputs.kubernetes.ClusterResourceAmountsArgs | undefined>;
     }
@@ -270,27 +270,27 @@ export namespace kubernetes {
          */
         accessModes?: pulumi.Input<pulumi.Input<enums.kubernetes.ClusterAccessMode>[] | undefined>;
         /**
-         * Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
+         * Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
          */
         ephemeral?: pulumi.Input<boolean | undefined>;
         /**
-         * A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
+         * A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
          */
         logs?: pulumi.Input<inputs.kubernetes.ClusterVolumeArgs | undefined>;
         /**
-         * Who makes the volume claims. Default: `Operator`, which grows them without a restart.
+         * The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
          */
         provisioner?: pulumi.Input<enums.kubernetes.ClusterProvisioner | undefined>;
         /**
-         * What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
+         * The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
          */
         reclaimPolicy?: pulumi.Input<enums.kubernetes.ClusterReclaimPolicy | undefined>;
         /**
-         * The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`; it can't shrink.
+         * The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
          */
         size?: pulumi.Input<string | undefined>;
         /**
-         * The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
+         * The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
          */
         storageClass?: pulumi.Input<string | undefined>;
     }
@@ -304,11 +304,11 @@ export namespace kubernetes {
          */
         accessModes?: pulumi.Input<pulumi.Input<enums.kubernetes.ClusterAccessMode>[] | undefined>;
         /**
-         * What becomes of the volume when the cluster is deleted. Default: that of the data volume.
+         * The reclaim policy of the volume. Default: that of the data volume.
          */
         reclaimPolicy?: pulumi.Input<enums.kubernetes.ClusterReclaimPolicy | undefined>;
         /**
-         * The size, for example `10Gi`. Default: `10Gi`. It can grow, not shrink.
+         * The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
          */
         size?: pulumi.Input<string | undefined>;
         /**

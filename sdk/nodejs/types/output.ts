@@ -12,19 +12,19 @@ export namespace kubernetes {
      */
     export interface ClusterAdmin {
         /**
-         * A Secret that holds the password already, in the cluster's namespace.
+         * An existing Secret with the password, in the cluster's namespace.
          */
         existingSecret?: outputs.kubernetes.ClusterSecretKey;
         /**
-         * From where the administrator may log in: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+         * The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
          */
         networks?: string[];
         /**
-         * The password. Default: 32 letters and digits, made once when the cluster is made.
+         * The password. Default: 32 random letters and digits, generated when the cluster is created.
          */
         password?: string;
         /**
-         * Any text; a change of it makes a new password. Without a password of one's own only.
+         * An arbitrary string; changing it generates a new password. Only for a generated password.
          */
         passwordVersion?: string;
         /**
@@ -34,7 +34,7 @@ export namespace kubernetes {
     }
 
     /**
-     * Addresses that hold the login.
+     * Connection strings with the login.
      */
     export interface ClusterConnection {
         /**
@@ -52,19 +52,19 @@ export namespace kubernetes {
     }
 
     /**
-     * How replicas agree.
+     * The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
      */
     export interface ClusterCoordination {
         /**
-         * A Keeper or ZooKeeper that is there already.
+         * An existing Keeper or ZooKeeper.
          */
         external?: outputs.kubernetes.ClusterExternalCoordination;
         /**
-         * The Keeper that comes with the cluster, made before it and deleted after it.
+         * The cluster's own Keeper, created before it and deleted after it.
          */
         keeper?: outputs.kubernetes.ClusterKeeper;
         /**
-         * Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given, else `None`.
+         * The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
          */
         type?: enums.kubernetes.ClusterCoordinationType;
     }
@@ -132,37 +132,37 @@ export namespace kubernetes {
      */
     export interface ClusterExternal {
         /**
-         * The address that the load balancer got. Absent for node ports.
+         * The address of the load balancer. Absent for node ports.
          */
         address?: string;
         /**
-         * The addresses by protocol: the host name, else the load balancer's address.
+         * The addresses by protocol, at the host name or else the load balancer's address.
          */
         endpoints?: outputs.kubernetes.ClusterEndpoints;
         /**
-         * The DNS name that was asked for.
+         * The requested DNS name.
          */
         hostname?: string;
     }
 
     /**
-     * A Keeper or ZooKeeper that is there already.
+     * An existing Keeper or ZooKeeper.
      */
     export interface ClusterExternalCoordination {
         /**
-         * `user:password` for a server that asks for it. It is stored readable in the ClickHouseInstallation.
+         * `user:password`, if the servers need a login. The ClickHouseInstallation holds it in plain text.
          */
         identity?: string;
         /**
-         * Its nodes. A text `host:port` in the place of a node, or in its `host`, is taken apart.
+         * Its nodes. A string `host:port` can stand for a node.
          */
         nodes?: outputs.kubernetes.ClusterExternalNode[];
         /**
-         * The path below which this cluster keeps its entries, beginning with `/`. Default: `/`.
+         * The path under which this cluster keeps its entries, beginning with `/`. Default: `/`.
          */
         root?: string;
         /**
-         * How long to wait for the servers.
+         * The timeouts of the servers.
          */
         timeouts?: outputs.kubernetes.ClusterExternalTimeouts;
     }
@@ -172,7 +172,7 @@ export namespace kubernetes {
      */
     export interface ClusterExternalNode {
         /**
-         * The availability zone it stands in, for hosts that prefer a near one.
+         * The availability zone of the node, for hosts that prefer a nearby one.
          */
         availabilityZone?: string;
         /**
@@ -184,21 +184,21 @@ export namespace kubernetes {
          */
         port?: number;
         /**
-         * Whether to speak TLS. Default: false.
+         * Whether to use TLS. Default: false.
          */
         secure?: boolean;
     }
 
     /**
-     * How long ClickHouse waits for the coordination servers.
+     * Timeouts of the coordination servers.
      */
     export interface ClusterExternalTimeouts {
         /**
-         * Of one operation, in milliseconds. Default: ClickHouse's own.
+         * The timeout of an operation, in milliseconds. Default: ClickHouse's own.
          */
         operationMs?: number;
         /**
-         * Of a session, in milliseconds. Default: ClickHouse's own.
+         * The timeout of a session, in milliseconds. Default: ClickHouse's own.
          */
         sessionMs?: number;
     }
@@ -212,7 +212,7 @@ export namespace kubernetes {
          */
         fqdn: string;
         /**
-         * Its name, which is its StatefulSet's and its own Service's.
+         * Its name: that of its StatefulSet and its Service.
          */
         name: string;
         /**
@@ -234,15 +234,15 @@ export namespace kubernetes {
      */
     export interface ClusterImage {
         /**
-         * The digest, `sha256:` and 64 hex digits; it wins over the tag.
+         * The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
          */
         digest?: string;
         /**
-         * When the node pulls the image. Default: Kubernetes' own rule.
+         * The image pull policy. Default: that of Kubernetes.
          */
         pullPolicy?: enums.kubernetes.ClusterImagePullPolicy;
         /**
-         * Names of the Secrets with which to pull it.
+         * The names of the image pull Secrets.
          */
         pullSecrets?: string[];
         /**
@@ -250,41 +250,41 @@ export namespace kubernetes {
          */
         repository?: string;
         /**
-         * The tag. Default: the cluster's `version`; for the Keeper likewise.
+         * The tag. Default: the cluster's `version`, also for the Keeper.
          */
         tag?: string;
     }
 
     /**
-     * How clients get in from outside Kubernetes.
+     * Access from outside Kubernetes.
      */
     export interface ClusterIngress {
         /**
-         * Annotations for the Service, as the cloud's load balancer reads them.
+         * Annotations of the Service, for example for the cloud's load balancer.
          */
         annotations?: {[key: string]: string};
         /**
-         * Whether traffic may go over a second node (`Cluster`) or the client's address is kept (`Local`). Default: `Cluster`.
+         * Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
          */
         externalTrafficPolicy?: enums.kubernetes.ClusterExternalTrafficPolicy;
         /**
-         * The DNS name that external-dns shall give to the load balancer.
+         * The DNS name that external-dns assigns to the load balancer.
          */
         hostname?: string;
         /**
-         * Asks the cloud (AWS, Azure, Google) for a load balancer inside its private network. Default: false.
+         * Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
          */
         internal?: boolean;
         /**
-         * Labels for the Service.
+         * Labels of the Service.
          */
         labels?: {[key: string]: string};
         /**
-         * The load balancer's class, where the Kubernetes cluster has several.
+         * The load balancer class, if the Kubernetes cluster has several.
          */
         loadBalancerClass?: string;
         /**
-         * The ranges that the load balancer lets in, like `203.0.113.0/24`. They may log in too, unless `admin.networks` is given.
+         * The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
          */
         sourceRanges?: string[];
         /**
@@ -294,47 +294,47 @@ export namespace kubernetes {
     }
 
     /**
-     * The secret by which hosts trust each other.
+     * The secret with which hosts authenticate each other.
      */
     export interface ClusterInterserverSecret {
         /**
-         * Whether there is one. Default: true. Without it distributed queries fail as soon as the administrator has a password.
+         * Whether to use a secret. Default: true. Without it distributed queries fail once the administrator has a password.
          */
         enabled?: boolean;
         /**
-         * A Secret that holds it already, in the cluster's namespace. Default: the operator generates one.
+         * An existing Secret that holds it, in the cluster's namespace. Default: the operator generates one.
          */
         existingSecret?: outputs.kubernetes.ClusterSecretKey;
     }
 
     /**
-     * The Keeper that comes with the cluster.
+     * The cluster's own Keeper.
      */
     export interface ClusterKeeper {
         /**
-         * The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
+         * The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
          */
         image?: outputs.kubernetes.ClusterImage;
         /**
-         * How many Keeper replicas: 1, 3 or 5. Default: 3.
+         * The number of Keeper members: 1, 3 or 5. Default: 3.
          */
         replicas?: number;
         /**
-         * CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+         * CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
          */
         resources?: outputs.kubernetes.ClusterResources;
         /**
-         * The volume of each Keeper. Default: 10Gi of the default class.
+         * The volume of each Keeper member. Default: 10Gi of the default storage class.
          */
         storage?: outputs.kubernetes.ClusterVolume;
     }
 
     /**
-     * The Keeper that came with the cluster.
+     * The cluster's own Keeper.
      */
     export interface ClusterKeeperState {
         /**
-         * The Keepers' addresses, `host:port`.
+         * The addresses of the Keeper members, as `host:port`.
          */
         endpoints: string[];
         /**
@@ -352,31 +352,31 @@ export namespace kubernetes {
      */
     export interface ClusterKubernetes {
         /**
-         * The namespace: `kube-system`, or the cluster's own where that may not be read.
+         * That namespace: `kube-system`, or the cluster's own if `kube-system` may not be read.
          */
         namespace: string;
         /**
-         * The URL of its API server when the cluster was made. It may change.
+         * The URL of its API server when the cluster was created. It may change.
          */
         server?: string;
         /**
-         * The unique id by which it is known, that of one of its namespaces.
+         * The uid of one of its namespaces, which identifies it.
          */
         uid: string;
     }
 
     /**
-     * What ClickHouse logs.
+     * The logging of ClickHouse.
      */
     export interface ClusterLogging {
         /**
-         * The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+         * The lowest log level. Default: `information`. A change takes effect without a restart.
          */
         level?: enums.kubernetes.ClusterLogLevel;
     }
 
     /**
-     * An amount of CPU and of memory.
+     * Amounts of CPU and memory.
      */
     export interface ClusterResourceAmounts {
         /**
@@ -394,11 +394,11 @@ export namespace kubernetes {
      */
     export interface ClusterResources {
         /**
-         * What the container can't exceed.
+         * The limits.
          */
         limits?: outputs.kubernetes.ClusterResourceAmounts;
         /**
-         * What the scheduler sets aside.
+         * The requests, which the scheduler reserves.
          */
         requests?: outputs.kubernetes.ClusterResourceAmounts;
     }
@@ -426,33 +426,33 @@ export namespace kubernetes {
          */
         accessModes?: enums.kubernetes.ClusterAccessMode[];
         /**
-         * Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
+         * Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
          */
         ephemeral?: boolean;
         /**
-         * A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
+         * A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
          */
         logs?: outputs.kubernetes.ClusterVolume;
         /**
-         * Who makes the volume claims. Default: `Operator`, which grows them without a restart.
+         * The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
          */
         provisioner?: enums.kubernetes.ClusterProvisioner;
         /**
-         * What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
+         * The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
          */
         reclaimPolicy?: enums.kubernetes.ClusterReclaimPolicy;
         /**
-         * The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`; it can't shrink.
+         * The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
          */
         size?: string;
         /**
-         * The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
+         * The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
          */
         storageClass?: string;
     }
 
     /**
-     * The unique ids of the objects that belong to a cluster, as far as they exist.
+     * The uids of the cluster's objects, as far as they exist.
      */
     export interface ClusterUids {
         /**
@@ -464,7 +464,7 @@ export namespace kubernetes {
          */
         keeper?: string;
         /**
-         * Of the namespace, where this cluster made it.
+         * Of the namespace, if this cluster created it.
          */
         namespace?: string;
         /**
@@ -486,11 +486,11 @@ export namespace kubernetes {
          */
         accessModes?: enums.kubernetes.ClusterAccessMode[];
         /**
-         * What becomes of the volume when the cluster is deleted. Default: that of the data volume.
+         * The reclaim policy of the volume. Default: that of the data volume.
          */
         reclaimPolicy?: enums.kubernetes.ClusterReclaimPolicy;
         /**
-         * The size, for example `10Gi`. Default: `10Gi`. It can grow, not shrink.
+         * The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
          */
         size?: string;
         /**

@@ -29,9 +29,9 @@ class ProviderArgs:
 
         :param pulumi.Input[_builtins.str] cluster: The kubeconfig's cluster to use. Default: the context's.
         :param pulumi.Input[_builtins.str] context: The kubeconfig's context to use. Default: its current one.
-        :param pulumi.Input[_builtins.bool] delete_unreachable: Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing. Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
-        :param pulumi.Input[_builtins.str] kubeconfig: The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
-        :param pulumi.Input[_builtins.str] namespace: The namespace of resources that name none. Default: the context's, else `default`.
+        :param pulumi.Input[_builtins.bool] delete_unreachable: Whether a refresh or delete drops resources from Pulumi's state when their Kubernetes cluster is unreachable. Unreachable means that the connection is refused or times out, or that the host name does not resolve; failed logins, certificates and missing rights drop nothing. Default: the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` reads the configuration from the state: use the variable there, or `--run-program`.
+        :param pulumi.Input[_builtins.str] kubeconfig: The contents or the path of a kubeconfig. Default: `KUBECONFIG`, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
+        :param pulumi.Input[_builtins.str] namespace: The default namespace of resources. Default: the context's, else `default`.
         """
         if cluster is not None:
             pulumi.set(__self__, "cluster", cluster)
@@ -72,7 +72,7 @@ class ProviderArgs:
     @pulumi.getter(name="deleteUnreachable")
     def delete_unreachable(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
-        Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing. Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
+        Whether a refresh or delete drops resources from Pulumi's state when their Kubernetes cluster is unreachable. Unreachable means that the connection is refused or times out, or that the host name does not resolve; failed logins, certificates and missing rights drop nothing. Default: the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` reads the configuration from the state: use the variable there, or `--run-program`.
         """
         return pulumi.get(self, "delete_unreachable")
 
@@ -84,7 +84,7 @@ class ProviderArgs:
     @pulumi.getter
     def kubeconfig(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
+        The contents or the path of a kubeconfig. Default: `KUBECONFIG`, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
         """
         return pulumi.get(self, "kubeconfig")
 
@@ -96,7 +96,7 @@ class ProviderArgs:
     @pulumi.getter
     def namespace(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The namespace of resources that name none. Default: the context's, else `default`.
+        The default namespace of resources. Default: the context's, else `default`.
         """
         return pulumi.get(self, "namespace")
 
@@ -124,9 +124,9 @@ class Provider(pulumi.ProviderResource):
         :param pulumi.ResourceOptions opts: Options for the resource.
         :param pulumi.Input[_builtins.str] cluster: The kubeconfig's cluster to use. Default: the context's.
         :param pulumi.Input[_builtins.str] context: The kubeconfig's context to use. Default: its current one.
-        :param pulumi.Input[_builtins.bool] delete_unreachable: Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing. Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
-        :param pulumi.Input[_builtins.str] kubeconfig: The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
-        :param pulumi.Input[_builtins.str] namespace: The namespace of resources that name none. Default: the context's, else `default`.
+        :param pulumi.Input[_builtins.bool] delete_unreachable: Whether a refresh or delete drops resources from Pulumi's state when their Kubernetes cluster is unreachable. Unreachable means that the connection is refused or times out, or that the host name does not resolve; failed logins, certificates and missing rights drop nothing. Default: the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` reads the configuration from the state: use the variable there, or `--run-program`.
+        :param pulumi.Input[_builtins.str] kubeconfig: The contents or the path of a kubeconfig. Default: `KUBECONFIG`, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
+        :param pulumi.Input[_builtins.str] namespace: The default namespace of resources. Default: the context's, else `default`.
         """
         ...
     @overload
@@ -199,7 +199,7 @@ class Provider(pulumi.ProviderResource):
     @pulumi.getter
     def kubeconfig(self) -> pulumi.Output[Optional[_builtins.str]]:
         """
-        The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
+        The contents or the path of a kubeconfig. Default: `KUBECONFIG`, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
         """
         return pulumi.get(self, "kubeconfig")
 
@@ -207,7 +207,7 @@ class Provider(pulumi.ProviderResource):
     @pulumi.getter
     def namespace(self) -> pulumi.Output[Optional[_builtins.str]]:
         """
-        The namespace of resources that name none. Default: the context's, else `default`.
+        The default namespace of resources. Default: the context's, else `default`.
         """
         return pulumi.get(self, "namespace")
 

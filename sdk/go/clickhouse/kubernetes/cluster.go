@@ -92,13 +92,13 @@ type Cluster struct {
 
 	// The administrator's login.
 	Admin ClusterAdminPtrOutput `pulumi:"admin"`
-	// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
+	// Allows this update to lose data: fewer shards, replicas or Keeper members, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is no longer used, `Retain` changed to `Delete`, or another or no coordination, by an input or an override. Without it the preview refuses such a change; with it, it warns of what is lost. Default: false.
 	AllowDataLoss pulumi.BoolPtrOutput `pulumi:"allowDataLoss"`
-	// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
+	// Annotations for every object that the provider creates; the operator copies them to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations pulumi.StringMapOutput `pulumi:"annotations"`
-	// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+	// Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
 	ChiOverrides pulumi.MapOutput `pulumi:"chiOverrides"`
-	// Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
+	// Fields of the ClickHouseKeeperInstallation's `spec`, merged over the rendered manifest as `chiOverrides` are.
 	ChkOverrides pulumi.MapOutput `pulumi:"chkOverrides"`
 	// The DNS domain of the Kubernetes cluster. Default: `cluster.local`.
 	ClusterDomain pulumi.StringPtrOutput `pulumi:"clusterDomain"`
@@ -106,71 +106,71 @@ type Cluster struct {
 	ClusterName pulumi.StringOutput `pulumi:"clusterName"`
 	// The addresses inside Kubernetes, with the password.
 	Connection ClusterConnectionOutput `pulumi:"connection"`
-	// How replicas agree: a Keeper that comes with the cluster, one (or a ZooKeeper) that is there already, or none. Default: a Keeper of three as soon as `replicas` is more than 1, else none.
+	// The coordination service of the replicas: a Keeper of the cluster's own, an existing Keeper or ZooKeeper, or none. Default: a Keeper with three members if `replicas` is more than 1, else none.
 	Coordination ClusterCoordinationPtrOutput `pulumi:"coordination"`
-	// Whether to make the namespace if it does not exist. A namespace that exists is used as it is; only one that this cluster made, and that is empty by then, is deleted with it. Default: false.
+	// Whether to create the namespace if it does not exist. It is deleted with the cluster only if the cluster created it and nothing else is in it. Default: false.
 	CreateNamespace pulumi.BoolPtrOutput `pulumi:"createNamespace"`
-	// The Secret with the login and the addresses. Absent while it does not exist.
+	// The Secret with the login and the addresses. Absent as long as it does not exist.
 	CredentialsSecret ClusterCredentialsSecretOutput `pulumi:"credentialsSecret"`
 	// The addresses inside Kubernetes, without the password. Absent while the Service does not exist.
 	Endpoints ClusterEndpointsOutput `pulumi:"endpoints"`
 	// How the cluster is reached from outside; only with an `ingress`.
 	External ClusterExternalPtrOutput `pulumi:"external"`
-	// Whether to take over fields that another program has written to the cluster's objects. Without it such a conflict is an error that names the program and the fields. Default: false.
+	// Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
 	ForceConflicts pulumi.BoolPtrOutput `pulumi:"forceConflicts"`
 	// The ClickHouse hosts, by shard and replica.
 	Hosts ClusterHostArrayOutput `pulumi:"hosts"`
-	// The server image, where it is not the official one.
+	// The server image. Default: the official one.
 	Image ClusterImagePtrOutput `pulumi:"image"`
-	// A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+	// A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a later create has taken over.
 	Incarnation pulumi.StringPtrOutput `pulumi:"incarnation"`
-	// Lets clients in from outside Kubernetes: turns the cluster's Service into a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, which `sourceRanges` fill.
+	// Access from outside Kubernetes: the cluster's Service becomes a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which `sourceRanges` are added by default.
 	Ingress ClusterIngressPtrOutput `pulumi:"ingress"`
 	// The cluster's DNS name inside Kubernetes.
 	InternalHostname pulumi.StringOutput `pulumi:"internalHostname"`
-	// The secret by which hosts trust each other in distributed queries. Default: generated by the operator.
+	// The secret with which hosts authenticate each other in distributed queries. Default: generated by the operator.
 	InterserverSecret ClusterInterserverSecretPtrOutput `pulumi:"interserverSecret"`
-	// The Keeper that came with the cluster.
+	// The cluster's own Keeper.
 	Keeper ClusterKeeperStatePtrOutput `pulumi:"keeper"`
-	// The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+	// The Kubernetes cluster that this cluster runs in. An update, refresh or delete against another one fails and changes nothing.
 	Kubernetes ClusterKubernetesPtrOutput `pulumi:"kubernetes"`
-	// Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one after the other, since their pods have them too.
+	// Labels for every object that the provider creates; the operator copies them to its own. A change is a rolling restart, since the pods have them too.
 	Labels pulumi.StringMapOutput `pulumi:"labels"`
-	// What ClickHouse logs.
+	// The logging of ClickHouse.
 	Logging ClusterLoggingPtrOutput `pulumi:"logging"`
 	// The cluster's name: of the ClickHouseInstallation and of its Service.
 	Name pulumi.StringOutput `pulumi:"name"`
 	// The Kubernetes namespace.
 	Namespace pulumi.StringOutput `pulumi:"namespace"`
-	// The administrator's password. Absent for an adopted cluster whose password nobody told.
+	// The administrator's password. Absent for an adopted cluster whose password is not known.
 	Password pulumi.StringOutput `pulumi:"password"`
-	// Whether each shard gets a Service of its own, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
+	// Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
 	PerShardServices pulumi.BoolPtrOutput `pulumi:"perShardServices"`
-	// A command that makes the cluster's ports reachable on one's own machine.
+	// A command that forwards the cluster's ports to your machine.
 	PortForwardCommand pulumi.StringOutput `pulumi:"portForwardCommand"`
-	// How many copies each shard has. Default: 1. More than one needs coordination, which is a Keeper of three unless `coordination` says otherwise. Fewer replicas than before need `allowDataLoss`.
+	// The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
 	Replicas pulumi.IntPtrOutput `pulumi:"replicas"`
-	// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change restarts host by host.
+	// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change is a rolling restart.
 	Resources ClusterResourcesPtrOutput `pulumi:"resources"`
-	// Any text; a change of it restarts the hosts once, one after the other.
+	// An arbitrary string; changing it triggers one rolling restart.
 	RestartToken pulumi.StringPtrOutput `pulumi:"restartToken"`
-	// The Services of the single shards, where asked for.
+	// The names of the per-shard Services, if there are any.
 	ShardServices pulumi.StringArrayOutput `pulumi:"shardServices"`
-	// How many shards the data is spread over. Default: 1. Fewer shards than before lose the data of those that go, which needs `allowDataLoss`. ClickHouse does not spread existing data over new shards.
+	// The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
 	Shards pulumi.IntPtrOutput `pulumi:"shards"`
-	// Whether to return as soon as everything is stored on the API server, without waiting until it serves. Default: false.
+	// Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
 	SkipAwait pulumi.BoolPtrOutput `pulumi:"skipAwait"`
-	// Stops the cluster: no host runs, volumes and settings stay. Default: false.
+	// Stops the cluster: no host runs; volumes and settings are kept. Default: false.
 	Stopped pulumi.BoolPtrOutput `pulumi:"stopped"`
-	// The data volume of each host, and where wanted a volume for its logs.
+	// The data volume of each host, and optionally a volume for its logs.
 	Storage ClusterStoragePtrOutput `pulumi:"storage"`
-	// Tells the operator to leave the cluster alone: changes are stored and carried out once this is false again. Default: false.
+	// Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
 	Suspended pulumi.BoolPtrOutput `pulumi:"suspended"`
-	// The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
+	// The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.
 	Uids ClusterUidsOutput `pulumi:"uids"`
 	// The administrator's name.
 	Username pulumi.StringOutput `pulumi:"username"`
-	// The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
+	// The ClickHouse version: the input, or else the version that the cluster was created with.
 	Version pulumi.StringPtrOutput `pulumi:"version"`
 }
 
@@ -221,57 +221,57 @@ func (ClusterState) ElementType() reflect.Type {
 type clusterArgs struct {
 	// The administrator's login.
 	Admin *ClusterAdmin `pulumi:"admin"`
-	// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
+	// Allows this update to lose data: fewer shards, replicas or Keeper members, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is no longer used, `Retain` changed to `Delete`, or another or no coordination, by an input or an override. Without it the preview refuses such a change; with it, it warns of what is lost. Default: false.
 	AllowDataLoss *bool `pulumi:"allowDataLoss"`
-	// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
+	// Annotations for every object that the provider creates; the operator copies them to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations map[string]string `pulumi:"annotations"`
-	// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+	// Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
 	ChiOverrides map[string]interface{} `pulumi:"chiOverrides"`
-	// Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
+	// Fields of the ClickHouseKeeperInstallation's `spec`, merged over the rendered manifest as `chiOverrides` are.
 	ChkOverrides map[string]interface{} `pulumi:"chkOverrides"`
 	// The DNS domain of the Kubernetes cluster. Default: `cluster.local`.
 	ClusterDomain *string `pulumi:"clusterDomain"`
 	// The name of the cluster inside ClickHouse: in `remote_servers` and `ON CLUSTER`. At most 15 lower-case letters, digits and `-`. Default: `cluster`. A change replaces the cluster.
 	ClusterName *string `pulumi:"clusterName"`
-	// How replicas agree: a Keeper that comes with the cluster, one (or a ZooKeeper) that is there already, or none. Default: a Keeper of three as soon as `replicas` is more than 1, else none.
+	// The coordination service of the replicas: a Keeper of the cluster's own, an existing Keeper or ZooKeeper, or none. Default: a Keeper with three members if `replicas` is more than 1, else none.
 	Coordination *ClusterCoordination `pulumi:"coordination"`
-	// Whether to make the namespace if it does not exist. A namespace that exists is used as it is; only one that this cluster made, and that is empty by then, is deleted with it. Default: false.
+	// Whether to create the namespace if it does not exist. It is deleted with the cluster only if the cluster created it and nothing else is in it. Default: false.
 	CreateNamespace *bool `pulumi:"createNamespace"`
-	// Whether to take over fields that another program has written to the cluster's objects. Without it such a conflict is an error that names the program and the fields. Default: false.
+	// Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
 	ForceConflicts *bool `pulumi:"forceConflicts"`
-	// The server image, where it is not the official one.
+	// The server image. Default: the official one.
 	Image *ClusterImage `pulumi:"image"`
-	// Lets clients in from outside Kubernetes: turns the cluster's Service into a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, which `sourceRanges` fill.
+	// Access from outside Kubernetes: the cluster's Service becomes a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which `sourceRanges` are added by default.
 	Ingress *ClusterIngress `pulumi:"ingress"`
-	// The secret by which hosts trust each other in distributed queries. Default: generated by the operator.
+	// The secret with which hosts authenticate each other in distributed queries. Default: generated by the operator.
 	InterserverSecret *ClusterInterserverSecret `pulumi:"interserverSecret"`
-	// Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one after the other, since their pods have them too.
+	// Labels for every object that the provider creates; the operator copies them to its own. A change is a rolling restart, since the pods have them too.
 	Labels map[string]string `pulumi:"labels"`
-	// What ClickHouse logs.
+	// The logging of ClickHouse.
 	Logging *ClusterLogging `pulumi:"logging"`
-	// The cluster's name: of the ClickHouseInstallation, and of the Service that is the cluster's address. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
+	// The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
 	Name *string `pulumi:"name"`
 	// The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`. A change replaces the cluster.
 	Namespace *string `pulumi:"namespace"`
-	// Whether each shard gets a Service of its own, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
+	// Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
 	PerShardServices *bool `pulumi:"perShardServices"`
-	// How many copies each shard has. Default: 1. More than one needs coordination, which is a Keeper of three unless `coordination` says otherwise. Fewer replicas than before need `allowDataLoss`.
+	// The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
 	Replicas *int `pulumi:"replicas"`
-	// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change restarts host by host.
+	// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change is a rolling restart.
 	Resources *ClusterResources `pulumi:"resources"`
-	// Any text; a change of it restarts the hosts once, one after the other.
+	// An arbitrary string; changing it triggers one rolling restart.
 	RestartToken *string `pulumi:"restartToken"`
-	// How many shards the data is spread over. Default: 1. Fewer shards than before lose the data of those that go, which needs `allowDataLoss`. ClickHouse does not spread existing data over new shards.
+	// The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
 	Shards *int `pulumi:"shards"`
-	// Whether to return as soon as everything is stored on the API server, without waiting until it serves. Default: false.
+	// Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
 	SkipAwait *bool `pulumi:"skipAwait"`
-	// Stops the cluster: no host runs, volumes and settings stay. Default: false.
+	// Stops the cluster: no host runs; volumes and settings are kept. Default: false.
 	Stopped *bool `pulumi:"stopped"`
-	// The data volume of each host, and where wanted a volume for its logs.
+	// The data volume of each host, and optionally a volume for its logs.
 	Storage *ClusterStorage `pulumi:"storage"`
-	// Tells the operator to leave the cluster alone: changes are stored and carried out once this is false again. Default: false.
+	// Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
 	Suspended *bool `pulumi:"suspended"`
-	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
+	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
 	Version *string `pulumi:"version"`
 }
 
@@ -279,57 +279,57 @@ type clusterArgs struct {
 type ClusterArgs struct {
 	// The administrator's login.
 	Admin ClusterAdminPtrInput
-	// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
+	// Allows this update to lose data: fewer shards, replicas or Keeper members, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is no longer used, `Retain` changed to `Delete`, or another or no coordination, by an input or an override. Without it the preview refuses such a change; with it, it warns of what is lost. Default: false.
 	AllowDataLoss pulumi.BoolPtrInput
-	// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
+	// Annotations for every object that the provider creates; the operator copies them to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations pulumi.StringMapInput
-	// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+	// Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
 	ChiOverrides pulumi.MapInput
-	// Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
+	// Fields of the ClickHouseKeeperInstallation's `spec`, merged over the rendered manifest as `chiOverrides` are.
 	ChkOverrides pulumi.MapInput
 	// The DNS domain of the Kubernetes cluster. Default: `cluster.local`.
 	ClusterDomain pulumi.StringPtrInput
 	// The name of the cluster inside ClickHouse: in `remote_servers` and `ON CLUSTER`. At most 15 lower-case letters, digits and `-`. Default: `cluster`. A change replaces the cluster.
 	ClusterName pulumi.StringPtrInput
-	// How replicas agree: a Keeper that comes with the cluster, one (or a ZooKeeper) that is there already, or none. Default: a Keeper of three as soon as `replicas` is more than 1, else none.
+	// The coordination service of the replicas: a Keeper of the cluster's own, an existing Keeper or ZooKeeper, or none. Default: a Keeper with three members if `replicas` is more than 1, else none.
 	Coordination ClusterCoordinationPtrInput
-	// Whether to make the namespace if it does not exist. A namespace that exists is used as it is; only one that this cluster made, and that is empty by then, is deleted with it. Default: false.
+	// Whether to create the namespace if it does not exist. It is deleted with the cluster only if the cluster created it and nothing else is in it. Default: false.
 	CreateNamespace pulumi.BoolPtrInput
-	// Whether to take over fields that another program has written to the cluster's objects. Without it such a conflict is an error that names the program and the fields. Default: false.
+	// Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
 	ForceConflicts pulumi.BoolPtrInput
-	// The server image, where it is not the official one.
+	// The server image. Default: the official one.
 	Image ClusterImagePtrInput
-	// Lets clients in from outside Kubernetes: turns the cluster's Service into a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, which `sourceRanges` fill.
+	// Access from outside Kubernetes: the cluster's Service becomes a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which `sourceRanges` are added by default.
 	Ingress ClusterIngressPtrInput
-	// The secret by which hosts trust each other in distributed queries. Default: generated by the operator.
+	// The secret with which hosts authenticate each other in distributed queries. Default: generated by the operator.
 	InterserverSecret ClusterInterserverSecretPtrInput
-	// Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one after the other, since their pods have them too.
+	// Labels for every object that the provider creates; the operator copies them to its own. A change is a rolling restart, since the pods have them too.
 	Labels pulumi.StringMapInput
-	// What ClickHouse logs.
+	// The logging of ClickHouse.
 	Logging ClusterLoggingPtrInput
-	// The cluster's name: of the ClickHouseInstallation, and of the Service that is the cluster's address. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
+	// The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
 	Name pulumi.StringPtrInput
 	// The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`. A change replaces the cluster.
 	Namespace pulumi.StringPtrInput
-	// Whether each shard gets a Service of its own, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
+	// Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
 	PerShardServices pulumi.BoolPtrInput
-	// How many copies each shard has. Default: 1. More than one needs coordination, which is a Keeper of three unless `coordination` says otherwise. Fewer replicas than before need `allowDataLoss`.
+	// The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
 	Replicas pulumi.IntPtrInput
-	// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change restarts host by host.
+	// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change is a rolling restart.
 	Resources ClusterResourcesPtrInput
-	// Any text; a change of it restarts the hosts once, one after the other.
+	// An arbitrary string; changing it triggers one rolling restart.
 	RestartToken pulumi.StringPtrInput
-	// How many shards the data is spread over. Default: 1. Fewer shards than before lose the data of those that go, which needs `allowDataLoss`. ClickHouse does not spread existing data over new shards.
+	// The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
 	Shards pulumi.IntPtrInput
-	// Whether to return as soon as everything is stored on the API server, without waiting until it serves. Default: false.
+	// Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
 	SkipAwait pulumi.BoolPtrInput
-	// Stops the cluster: no host runs, volumes and settings stay. Default: false.
+	// Stops the cluster: no host runs; volumes and settings are kept. Default: false.
 	Stopped pulumi.BoolPtrInput
-	// The data volume of each host, and where wanted a volume for its logs.
+	// The data volume of each host, and optionally a volume for its logs.
 	Storage ClusterStoragePtrInput
-	// Tells the operator to leave the cluster alone: changes are stored and carried out once this is false again. Default: false.
+	// Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
 	Suspended pulumi.BoolPtrInput
-	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`. Never `latest`. Default: a pinned long-term-support release for a new cluster; one that is there keeps its version. A change upgrades host by host.
+	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
 	Version pulumi.StringPtrInput
 }
 
@@ -425,22 +425,22 @@ func (o ClusterOutput) Admin() ClusterAdminPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterAdminPtrOutput { return v.Admin }).(ClusterAdminPtrOutput)
 }
 
-// Allows this update to lose data: fewer shards or replicas, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is not used any more, `Retain` turned into `Delete`, another or no coordination, fewer members of the Keeper, however that is said. Without it such a change is refused in preview; with it, what is lost is warned of. Default: false.
+// Allows this update to lose data: fewer shards, replicas or Keeper members, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is no longer used, `Retain` changed to `Delete`, or another or no coordination, by an input or an override. Without it the preview refuses such a change; with it, it warns of what is lost. Default: false.
 func (o ClusterOutput) AllowDataLoss() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.AllowDataLoss }).(pulumi.BoolPtrOutput)
 }
 
-// Annotations for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, as one of `labels` does.
+// Annotations for every object that the provider creates; the operator copies them to its own. A change restarts the hosts, as one of `labels` does.
 func (o ClusterOutput) Annotations() pulumi.StringMapOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringMapOutput { return v.Annotations }).(pulumi.StringMapOutput)
 }
 
-// Fields of the ClickHouseInstallation's `spec`, merged last over what the provider renders: whatever the operator knows can be said. Objects are merged key by key, lists of named things (pod templates, containers, volumes, clusters …) by their names, everything else is replaced; `$patch: replace` in an object puts it in the place of the rendered one, `$patch: delete` removes that.
+// Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
 func (o ClusterOutput) ChiOverrides() pulumi.MapOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.MapOutput { return v.ChiOverrides }).(pulumi.MapOutput)
 }
 
-// Fields of the ClickHouseKeeperInstallation's `spec`, merged last over what the provider renders, as `chiOverrides` are.
+// Fields of the ClickHouseKeeperInstallation's `spec`, merged over the rendered manifest as `chiOverrides` are.
 func (o ClusterOutput) ChkOverrides() pulumi.MapOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.MapOutput { return v.ChkOverrides }).(pulumi.MapOutput)
 }
@@ -460,17 +460,17 @@ func (o ClusterOutput) Connection() ClusterConnectionOutput {
 	return o.ApplyT(func(v *Cluster) ClusterConnectionOutput { return v.Connection }).(ClusterConnectionOutput)
 }
 
-// How replicas agree: a Keeper that comes with the cluster, one (or a ZooKeeper) that is there already, or none. Default: a Keeper of three as soon as `replicas` is more than 1, else none.
+// The coordination service of the replicas: a Keeper of the cluster's own, an existing Keeper or ZooKeeper, or none. Default: a Keeper with three members if `replicas` is more than 1, else none.
 func (o ClusterOutput) Coordination() ClusterCoordinationPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterCoordinationPtrOutput { return v.Coordination }).(ClusterCoordinationPtrOutput)
 }
 
-// Whether to make the namespace if it does not exist. A namespace that exists is used as it is; only one that this cluster made, and that is empty by then, is deleted with it. Default: false.
+// Whether to create the namespace if it does not exist. It is deleted with the cluster only if the cluster created it and nothing else is in it. Default: false.
 func (o ClusterOutput) CreateNamespace() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.CreateNamespace }).(pulumi.BoolPtrOutput)
 }
 
-// The Secret with the login and the addresses. Absent while it does not exist.
+// The Secret with the login and the addresses. Absent as long as it does not exist.
 func (o ClusterOutput) CredentialsSecret() ClusterCredentialsSecretOutput {
 	return o.ApplyT(func(v *Cluster) ClusterCredentialsSecretOutput { return v.CredentialsSecret }).(ClusterCredentialsSecretOutput)
 }
@@ -485,7 +485,7 @@ func (o ClusterOutput) External() ClusterExternalPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterExternalPtrOutput { return v.External }).(ClusterExternalPtrOutput)
 }
 
-// Whether to take over fields that another program has written to the cluster's objects. Without it such a conflict is an error that names the program and the fields. Default: false.
+// Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
 func (o ClusterOutput) ForceConflicts() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.ForceConflicts }).(pulumi.BoolPtrOutput)
 }
@@ -495,17 +495,17 @@ func (o ClusterOutput) Hosts() ClusterHostArrayOutput {
 	return o.ApplyT(func(v *Cluster) ClusterHostArrayOutput { return v.Hosts }).(ClusterHostArrayOutput)
 }
 
-// The server image, where it is not the official one.
+// The server image. Default: the official one.
 func (o ClusterOutput) Image() ClusterImagePtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterImagePtrOutput { return v.Image }).(ClusterImagePtrOutput)
 }
 
-// A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+// A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a later create has taken over.
 func (o ClusterOutput) Incarnation() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringPtrOutput { return v.Incarnation }).(pulumi.StringPtrOutput)
 }
 
-// Lets clients in from outside Kubernetes: turns the cluster's Service into a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, which `sourceRanges` fill.
+// Access from outside Kubernetes: the cluster's Service becomes a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which `sourceRanges` are added by default.
 func (o ClusterOutput) Ingress() ClusterIngressPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterIngressPtrOutput { return v.Ingress }).(ClusterIngressPtrOutput)
 }
@@ -515,27 +515,27 @@ func (o ClusterOutput) InternalHostname() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.InternalHostname }).(pulumi.StringOutput)
 }
 
-// The secret by which hosts trust each other in distributed queries. Default: generated by the operator.
+// The secret with which hosts authenticate each other in distributed queries. Default: generated by the operator.
 func (o ClusterOutput) InterserverSecret() ClusterInterserverSecretPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterInterserverSecretPtrOutput { return v.InterserverSecret }).(ClusterInterserverSecretPtrOutput)
 }
 
-// The Keeper that came with the cluster.
+// The cluster's own Keeper.
 func (o ClusterOutput) Keeper() ClusterKeeperStatePtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterKeeperStatePtrOutput { return v.Keeper }).(ClusterKeeperStatePtrOutput)
 }
 
-// The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+// The Kubernetes cluster that this cluster runs in. An update, refresh or delete against another one fails and changes nothing.
 func (o ClusterOutput) Kubernetes() ClusterKubernetesPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterKubernetesPtrOutput { return v.Kubernetes }).(ClusterKubernetesPtrOutput)
 }
 
-// Labels for every object that the provider makes; the operator hands them on to its own. A change restarts the hosts, one after the other, since their pods have them too.
+// Labels for every object that the provider creates; the operator copies them to its own. A change is a rolling restart, since the pods have them too.
 func (o ClusterOutput) Labels() pulumi.StringMapOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringMapOutput { return v.Labels }).(pulumi.StringMapOutput)
 }
 
-// What ClickHouse logs.
+// The logging of ClickHouse.
 func (o ClusterOutput) Logging() ClusterLoggingPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterLoggingPtrOutput { return v.Logging }).(ClusterLoggingPtrOutput)
 }
@@ -550,67 +550,67 @@ func (o ClusterOutput) Namespace() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.Namespace }).(pulumi.StringOutput)
 }
 
-// The administrator's password. Absent for an adopted cluster whose password nobody told.
+// The administrator's password. Absent for an adopted cluster whose password is not known.
 func (o ClusterOutput) Password() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.Password }).(pulumi.StringOutput)
 }
 
-// Whether each shard gets a Service of its own, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
+// Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
 func (o ClusterOutput) PerShardServices() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.PerShardServices }).(pulumi.BoolPtrOutput)
 }
 
-// A command that makes the cluster's ports reachable on one's own machine.
+// A command that forwards the cluster's ports to your machine.
 func (o ClusterOutput) PortForwardCommand() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.PortForwardCommand }).(pulumi.StringOutput)
 }
 
-// How many copies each shard has. Default: 1. More than one needs coordination, which is a Keeper of three unless `coordination` says otherwise. Fewer replicas than before need `allowDataLoss`.
+// The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
 func (o ClusterOutput) Replicas() pulumi.IntPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.IntPtrOutput { return v.Replicas }).(pulumi.IntPtrOutput)
 }
 
-// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change restarts host by host.
+// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change is a rolling restart.
 func (o ClusterOutput) Resources() ClusterResourcesPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterResourcesPtrOutput { return v.Resources }).(ClusterResourcesPtrOutput)
 }
 
-// Any text; a change of it restarts the hosts once, one after the other.
+// An arbitrary string; changing it triggers one rolling restart.
 func (o ClusterOutput) RestartToken() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringPtrOutput { return v.RestartToken }).(pulumi.StringPtrOutput)
 }
 
-// The Services of the single shards, where asked for.
+// The names of the per-shard Services, if there are any.
 func (o ClusterOutput) ShardServices() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringArrayOutput { return v.ShardServices }).(pulumi.StringArrayOutput)
 }
 
-// How many shards the data is spread over. Default: 1. Fewer shards than before lose the data of those that go, which needs `allowDataLoss`. ClickHouse does not spread existing data over new shards.
+// The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
 func (o ClusterOutput) Shards() pulumi.IntPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.IntPtrOutput { return v.Shards }).(pulumi.IntPtrOutput)
 }
 
-// Whether to return as soon as everything is stored on the API server, without waiting until it serves. Default: false.
+// Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
 func (o ClusterOutput) SkipAwait() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.SkipAwait }).(pulumi.BoolPtrOutput)
 }
 
-// Stops the cluster: no host runs, volumes and settings stay. Default: false.
+// Stops the cluster: no host runs; volumes and settings are kept. Default: false.
 func (o ClusterOutput) Stopped() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.Stopped }).(pulumi.BoolPtrOutput)
 }
 
-// The data volume of each host, and where wanted a volume for its logs.
+// The data volume of each host, and optionally a volume for its logs.
 func (o ClusterOutput) Storage() ClusterStoragePtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterStoragePtrOutput { return v.Storage }).(ClusterStoragePtrOutput)
 }
 
-// Tells the operator to leave the cluster alone: changes are stored and carried out once this is false again. Default: false.
+// Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
 func (o ClusterOutput) Suspended() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.Suspended }).(pulumi.BoolPtrOutput)
 }
 
-// The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
+// The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.
 func (o ClusterOutput) Uids() ClusterUidsOutput {
 	return o.ApplyT(func(v *Cluster) ClusterUidsOutput { return v.Uids }).(ClusterUidsOutput)
 }
@@ -620,7 +620,7 @@ func (o ClusterOutput) Username() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.Username }).(pulumi.StringOutput)
 }
 
-// The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
+// The ClickHouse version: the input, or else the version that the cluster was created with.
 func (o ClusterOutput) Version() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringPtrOutput { return v.Version }).(pulumi.StringPtrOutput)
 }

@@ -29,55 +29,55 @@ type LookupClusterArgs struct {
 	Namespace *string `pulumi:"namespace"`
 }
 
-// What a cluster is like: the outputs of the resource, and what the operator says about it at the moment.
+// An existing cluster: the outputs of the resource, and its current status as the operator reports it.
 type LookupClusterResult struct {
 	// The name of the cluster inside ClickHouse, for `ON CLUSTER` and `Distributed`.
 	ClusterName string `pulumi:"clusterName"`
 	// The addresses inside Kubernetes, with the password.
 	Connection ClusterConnection `pulumi:"connection"`
-	// The Secret with the login and the addresses. Absent while it does not exist.
+	// The Secret with the login and the addresses. Absent as long as it does not exist.
 	CredentialsSecret ClusterCredentialsSecret `pulumi:"credentialsSecret"`
 	// The addresses inside Kubernetes, without the password. Absent while the Service does not exist.
 	Endpoints ClusterEndpoints `pulumi:"endpoints"`
-	// What went wrong lately, in the operator's words. Not empty on clusters in good health too: it also tells of what it tried again with success.
+	// The operator's latest error messages. Healthy clusters may have some too: errors that a retry resolved are listed as well.
 	Errors []string `pulumi:"errors"`
 	// How the cluster is reached from outside; only with an `ingress`.
 	External *ClusterExternal `pulumi:"external"`
 	// The ClickHouse hosts, by shard and replica.
 	Hosts []ClusterHost `pulumi:"hosts"`
-	// How many hosts are in rotation: ready, and not being worked on.
+	// The number of hosts that are ready and not being reconciled.
 	HostsReady int `pulumi:"hostsReady"`
-	// How many hosts the cluster has.
+	// The number of hosts of the cluster.
 	HostsTotal int `pulumi:"hostsTotal"`
-	// A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+	// A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a later create has taken over.
 	Incarnation *string `pulumi:"incarnation"`
 	// The cluster's DNS name inside Kubernetes.
 	InternalHostname string `pulumi:"internalHostname"`
-	// The Keeper that came with the cluster.
+	// The cluster's own Keeper.
 	Keeper *ClusterKeeperState `pulumi:"keeper"`
-	// The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+	// The Kubernetes cluster that this cluster runs in. An update, refresh or delete against another one fails and changes nothing.
 	Kubernetes *ClusterKubernetes `pulumi:"kubernetes"`
-	// The last task that the operator finished. Absent while it finished none.
+	// The last task that the operator completed. Absent before the first.
 	LastTask *string `pulumi:"lastTask"`
 	// The cluster's name: of the ClickHouseInstallation and of its Service.
 	Name string `pulumi:"name"`
 	// The Kubernetes namespace.
 	Namespace string `pulumi:"namespace"`
-	// The version of the operator that was last at work. Absent while none was.
+	// The version of the operator that last reconciled the cluster. Absent before that.
 	OperatorVersion *string `pulumi:"operatorVersion"`
-	// The administrator's password. Absent for an adopted cluster whose password nobody told.
+	// The administrator's password. Absent for an adopted cluster whose password is not known.
 	Password string `pulumi:"password"`
-	// What the operator is doing with the cluster: `InProgress`, `Completed`, `Aborted`, `Terminating`, or empty while it has not looked at it yet.
+	// The operator's status of the cluster: `InProgress`, `Completed`, `Aborted`, `Terminating`, or empty before it has reconciled it.
 	Phase string `pulumi:"phase"`
-	// A command that makes the cluster's ports reachable on one's own machine.
+	// A command that forwards the cluster's ports to your machine.
 	PortForwardCommand string `pulumi:"portForwardCommand"`
-	// The Services of the single shards, where asked for.
+	// The names of the per-shard Services, if there are any.
 	ShardServices []string `pulumi:"shardServices"`
-	// The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
+	// The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.
 	Uids ClusterUids `pulumi:"uids"`
 	// The administrator's name.
 	Username string `pulumi:"username"`
-	// The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
+	// The ClickHouse version: the input, or else the version that the cluster was created with.
 	Version *string `pulumi:"version"`
 }
 
@@ -101,7 +101,7 @@ func (LookupClusterOutputArgs) ElementType() reflect.Type {
 	return reflect.TypeOf((*LookupClusterArgs)(nil)).Elem()
 }
 
-// What a cluster is like: the outputs of the resource, and what the operator says about it at the moment.
+// An existing cluster: the outputs of the resource, and its current status as the operator reports it.
 type LookupClusterResultOutput struct{ *pulumi.OutputState }
 
 func (LookupClusterResultOutput) ElementType() reflect.Type {
@@ -126,7 +126,7 @@ func (o LookupClusterResultOutput) Connection() ClusterConnectionOutput {
 	return o.ApplyT(func(v LookupClusterResult) ClusterConnection { return v.Connection }).(ClusterConnectionOutput)
 }
 
-// The Secret with the login and the addresses. Absent while it does not exist.
+// The Secret with the login and the addresses. Absent as long as it does not exist.
 func (o LookupClusterResultOutput) CredentialsSecret() ClusterCredentialsSecretOutput {
 	return o.ApplyT(func(v LookupClusterResult) ClusterCredentialsSecret { return v.CredentialsSecret }).(ClusterCredentialsSecretOutput)
 }
@@ -136,7 +136,7 @@ func (o LookupClusterResultOutput) Endpoints() ClusterEndpointsOutput {
 	return o.ApplyT(func(v LookupClusterResult) ClusterEndpoints { return v.Endpoints }).(ClusterEndpointsOutput)
 }
 
-// What went wrong lately, in the operator's words. Not empty on clusters in good health too: it also tells of what it tried again with success.
+// The operator's latest error messages. Healthy clusters may have some too: errors that a retry resolved are listed as well.
 func (o LookupClusterResultOutput) Errors() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v LookupClusterResult) []string { return v.Errors }).(pulumi.StringArrayOutput)
 }
@@ -151,17 +151,17 @@ func (o LookupClusterResultOutput) Hosts() ClusterHostArrayOutput {
 	return o.ApplyT(func(v LookupClusterResult) []ClusterHost { return v.Hosts }).(ClusterHostArrayOutput)
 }
 
-// How many hosts are in rotation: ready, and not being worked on.
+// The number of hosts that are ready and not being reconciled.
 func (o LookupClusterResultOutput) HostsReady() pulumi.IntOutput {
 	return o.ApplyT(func(v LookupClusterResult) int { return v.HostsReady }).(pulumi.IntOutput)
 }
 
-// How many hosts the cluster has.
+// The number of hosts of the cluster.
 func (o LookupClusterResultOutput) HostsTotal() pulumi.IntOutput {
 	return o.ApplyT(func(v LookupClusterResult) int { return v.HostsTotal }).(pulumi.IntOutput)
 }
 
-// A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+// A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a later create has taken over.
 func (o LookupClusterResultOutput) Incarnation() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v LookupClusterResult) *string { return v.Incarnation }).(pulumi.StringPtrOutput)
 }
@@ -171,17 +171,17 @@ func (o LookupClusterResultOutput) InternalHostname() pulumi.StringOutput {
 	return o.ApplyT(func(v LookupClusterResult) string { return v.InternalHostname }).(pulumi.StringOutput)
 }
 
-// The Keeper that came with the cluster.
+// The cluster's own Keeper.
 func (o LookupClusterResultOutput) Keeper() ClusterKeeperStatePtrOutput {
 	return o.ApplyT(func(v LookupClusterResult) *ClusterKeeperState { return v.Keeper }).(ClusterKeeperStatePtrOutput)
 }
 
-// The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+// The Kubernetes cluster that this cluster runs in. An update, refresh or delete against another one fails and changes nothing.
 func (o LookupClusterResultOutput) Kubernetes() ClusterKubernetesPtrOutput {
 	return o.ApplyT(func(v LookupClusterResult) *ClusterKubernetes { return v.Kubernetes }).(ClusterKubernetesPtrOutput)
 }
 
-// The last task that the operator finished. Absent while it finished none.
+// The last task that the operator completed. Absent before the first.
 func (o LookupClusterResultOutput) LastTask() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v LookupClusterResult) *string { return v.LastTask }).(pulumi.StringPtrOutput)
 }
@@ -196,32 +196,32 @@ func (o LookupClusterResultOutput) Namespace() pulumi.StringOutput {
 	return o.ApplyT(func(v LookupClusterResult) string { return v.Namespace }).(pulumi.StringOutput)
 }
 
-// The version of the operator that was last at work. Absent while none was.
+// The version of the operator that last reconciled the cluster. Absent before that.
 func (o LookupClusterResultOutput) OperatorVersion() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v LookupClusterResult) *string { return v.OperatorVersion }).(pulumi.StringPtrOutput)
 }
 
-// The administrator's password. Absent for an adopted cluster whose password nobody told.
+// The administrator's password. Absent for an adopted cluster whose password is not known.
 func (o LookupClusterResultOutput) Password() pulumi.StringOutput {
 	return o.ApplyT(func(v LookupClusterResult) string { return v.Password }).(pulumi.StringOutput)
 }
 
-// What the operator is doing with the cluster: `InProgress`, `Completed`, `Aborted`, `Terminating`, or empty while it has not looked at it yet.
+// The operator's status of the cluster: `InProgress`, `Completed`, `Aborted`, `Terminating`, or empty before it has reconciled it.
 func (o LookupClusterResultOutput) Phase() pulumi.StringOutput {
 	return o.ApplyT(func(v LookupClusterResult) string { return v.Phase }).(pulumi.StringOutput)
 }
 
-// A command that makes the cluster's ports reachable on one's own machine.
+// A command that forwards the cluster's ports to your machine.
 func (o LookupClusterResultOutput) PortForwardCommand() pulumi.StringOutput {
 	return o.ApplyT(func(v LookupClusterResult) string { return v.PortForwardCommand }).(pulumi.StringOutput)
 }
 
-// The Services of the single shards, where asked for.
+// The names of the per-shard Services, if there are any.
 func (o LookupClusterResultOutput) ShardServices() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v LookupClusterResult) []string { return v.ShardServices }).(pulumi.StringArrayOutput)
 }
 
-// The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
+// The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.
 func (o LookupClusterResultOutput) Uids() ClusterUidsOutput {
 	return o.ApplyT(func(v LookupClusterResult) ClusterUids { return v.Uids }).(ClusterUidsOutput)
 }
@@ -231,7 +231,7 @@ func (o LookupClusterResultOutput) Username() pulumi.StringOutput {
 	return o.ApplyT(func(v LookupClusterResult) string { return v.Username }).(pulumi.StringOutput)
 }
 
-// The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
+// The ClickHouse version: the input, or else the version that the cluster was created with.
 func (o LookupClusterResultOutput) Version() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v LookupClusterResult) *string { return v.Version }).(pulumi.StringPtrOutput)
 }

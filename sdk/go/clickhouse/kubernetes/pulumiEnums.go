@@ -14,11 +14,11 @@ import (
 type ClusterAccessMode string
 
 const (
-	// By one node, for reading and writing.
+	// Read and write by one node.
 	ClusterAccessModeReadWriteOnce = ClusterAccessMode("ReadWriteOnce")
-	// By one pod, for reading and writing.
+	// Read and write by one pod.
 	ClusterAccessModeReadWriteOncePod = ClusterAccessMode("ReadWriteOncePod")
-	// By many nodes, for reading and writing.
+	// Read and write by many nodes.
 	ClusterAccessModeReadWriteMany = ClusterAccessMode("ReadWriteMany")
 )
 
@@ -230,11 +230,11 @@ func (o ClusterAccessModeArrayOutput) Index(i pulumi.IntInput) ClusterAccessMode
 type ClusterCoordinationType string
 
 const (
-	// A Keeper that comes with the cluster.
+	// A Keeper of the cluster's own.
 	ClusterCoordinationTypeKeeper = ClusterCoordinationType("Keeper")
-	// A Keeper or ZooKeeper that is there already.
+	// An existing Keeper or ZooKeeper.
 	ClusterCoordinationTypeExternal = ClusterCoordinationType("External")
-	// None: no replicas, no `ON CLUSTER`.
+	// No coordination: no replicas, no `ON CLUSTER`.
 	ClusterCoordinationTypeNone = ClusterCoordinationType("None")
 )
 
@@ -397,13 +397,13 @@ func (in *clusterCoordinationTypePtr) ToClusterCoordinationTypePtrOutputWithCont
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterCoordinationTypePtrOutput)
 }
 
-// Over which nodes traffic from outside may go.
+// The external traffic policy of the Service.
 type ClusterExternalTrafficPolicy string
 
 const (
-	// Over any node.
+	// Traffic may enter through any node.
 	ClusterExternalTrafficPolicyCluster = ClusterExternalTrafficPolicy("Cluster")
-	// Only over a node that runs a host: the client's address is kept.
+	// Traffic enters only through nodes that run a host: the client's address is kept.
 	ClusterExternalTrafficPolicyLocal = ClusterExternalTrafficPolicy("Local")
 )
 
@@ -565,15 +565,15 @@ func (in *clusterExternalTrafficPolicyPtr) ToClusterExternalTrafficPolicyPtrOutp
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterExternalTrafficPolicyPtrOutput)
 }
 
-// When a node pulls an image.
+// An image pull policy.
 type ClusterImagePullPolicy string
 
 const (
-	// At each start of a container.
+	// Pull at each start of a container.
 	ClusterImagePullPolicyAlways = ClusterImagePullPolicy("Always")
-	// When it is not on the node yet.
+	// Pull only if the node does not have the image.
 	ClusterImagePullPolicyIfNotPresent = ClusterImagePullPolicy("IfNotPresent")
-	// Never: it must be on the node.
+	// Never pull: the node must have the image.
 	ClusterImagePullPolicyNever = ClusterImagePullPolicy("Never")
 )
 
@@ -736,13 +736,13 @@ func (in *clusterImagePullPolicyPtr) ToClusterImagePullPolicyPtrOutputWithContex
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterImagePullPolicyPtrOutput)
 }
 
-// How the Service is reached from outside.
+// The type of the Service for clients from outside.
 type ClusterIngressType string
 
 const (
-	// By a load balancer of the cloud.
+	// A load balancer of the cloud.
 	ClusterIngressTypeLoadBalancer = ClusterIngressType("LoadBalancer")
-	// By a port of every node.
+	// A port of every node.
 	ClusterIngressTypeNodePort = ClusterIngressType("NodePort")
 )
 
@@ -904,29 +904,29 @@ func (in *clusterIngressTypePtr) ToClusterIngressTypePtrOutputWithContext(ctx co
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterIngressTypePtrOutput)
 }
 
-// The log levels that ClickHouse knows, from nothing to everything.
+// A log level of ClickHouse, from none to the most verbose.
 type ClusterLogLevel string
 
 const (
-	// Nothing.
+	// No messages.
 	ClusterLogLevelNone = ClusterLogLevel("none")
-	// The server can't go on.
+	// Fatal errors.
 	ClusterLogLevelFatal = ClusterLogLevel("fatal")
-	// Something critical.
+	// Critical errors.
 	ClusterLogLevelCritical = ClusterLogLevel("critical")
 	// Errors.
 	ClusterLogLevelError = ClusterLogLevel("error")
 	// Warnings.
 	ClusterLogLevelWarning = ClusterLogLevel("warning")
-	// Things worth noticing.
+	// Notices.
 	ClusterLogLevelNotice = ClusterLogLevel("notice")
-	// What happens.
+	// Informational messages.
 	ClusterLogLevelInformation = ClusterLogLevel("information")
-	// For finding faults.
+	// Debug messages.
 	ClusterLogLevelDebug = ClusterLogLevel("debug")
-	// Every step.
+	// Trace messages.
 	ClusterLogLevelTrace = ClusterLogLevel("trace")
-	// More than every step.
+	// Test messages, the most verbose.
 	ClusterLogLevelTest = ClusterLogLevel("test")
 )
 
@@ -1096,13 +1096,13 @@ func (in *clusterLogLevelPtr) ToClusterLogLevelPtrOutputWithContext(ctx context.
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterLogLevelPtrOutput)
 }
 
-// Who makes the volume claims.
+// The provisioner of the volume claims.
 type ClusterProvisioner string
 
 const (
-	// The operator: volumes grow without a restart.
+	// The operator: volumes can be resized without a restart.
 	ClusterProvisionerOperator = ClusterProvisioner("Operator")
-	// Kubernetes, from the StatefulSet's template: a host restarts when its volume grows.
+	// Kubernetes, from the StatefulSet's template: resizing a volume restarts its host.
 	ClusterProvisionerStatefulSet = ClusterProvisioner("StatefulSet")
 )
 
@@ -1264,13 +1264,13 @@ func (in *clusterProvisionerPtr) ToClusterProvisionerPtrOutputWithContext(ctx co
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterProvisionerPtrOutput)
 }
 
-// What becomes of a volume when its cluster is deleted.
+// The reclaim policy of a volume.
 type ClusterReclaimPolicy string
 
 const (
-	// It stays; a later cluster with the same names finds its data.
+	// Keep the volume; a later cluster of the same names finds its data.
 	ClusterReclaimPolicyRetain = ClusterReclaimPolicy("Retain")
-	// It is deleted, with all data.
+	// Delete the volume with all data.
 	ClusterReclaimPolicyDelete = ClusterReclaimPolicy("Delete")
 )
 

@@ -15,13 +15,13 @@ var _ = internal.GetEnvOrDefault
 
 // The administrator's login.
 type ClusterAdmin struct {
-	// A Secret that holds the password already, in the cluster's namespace.
+	// An existing Secret with the password, in the cluster's namespace.
 	ExistingSecret *ClusterSecretKey `pulumi:"existingSecret"`
-	// From where the administrator may log in: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+	// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
 	Networks []string `pulumi:"networks"`
-	// The password. Default: 32 letters and digits, made once when the cluster is made.
+	// The password. Default: 32 random letters and digits, generated when the cluster is created.
 	Password *string `pulumi:"password"`
-	// Any text; a change of it makes a new password. Without a password of one's own only.
+	// An arbitrary string; changing it generates a new password. Only for a generated password.
 	PasswordVersion *string `pulumi:"passwordVersion"`
 	// The user's name. Default: `default`.
 	Username *string `pulumi:"username"`
@@ -40,13 +40,13 @@ type ClusterAdminInput interface {
 
 // The administrator's login.
 type ClusterAdminArgs struct {
-	// A Secret that holds the password already, in the cluster's namespace.
+	// An existing Secret with the password, in the cluster's namespace.
 	ExistingSecret ClusterSecretKeyPtrInput `pulumi:"existingSecret"`
-	// From where the administrator may log in: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+	// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
 	Networks pulumi.StringArrayInput `pulumi:"networks"`
-	// The password. Default: 32 letters and digits, made once when the cluster is made.
+	// The password. Default: 32 random letters and digits, generated when the cluster is created.
 	Password pulumi.StringPtrInput `pulumi:"password"`
-	// Any text; a change of it makes a new password. Without a password of one's own only.
+	// An arbitrary string; changing it generates a new password. Only for a generated password.
 	PasswordVersion pulumi.StringPtrInput `pulumi:"passwordVersion"`
 	// The user's name. Default: `default`.
 	Username pulumi.StringPtrInput `pulumi:"username"`
@@ -130,22 +130,22 @@ func (o ClusterAdminOutput) ToClusterAdminPtrOutputWithContext(ctx context.Conte
 	}).(ClusterAdminPtrOutput)
 }
 
-// A Secret that holds the password already, in the cluster's namespace.
+// An existing Secret with the password, in the cluster's namespace.
 func (o ClusterAdminOutput) ExistingSecret() ClusterSecretKeyPtrOutput {
 	return o.ApplyT(func(v ClusterAdmin) *ClusterSecretKey { return v.ExistingSecret }).(ClusterSecretKeyPtrOutput)
 }
 
-// From where the administrator may log in: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
 func (o ClusterAdminOutput) Networks() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v ClusterAdmin) []string { return v.Networks }).(pulumi.StringArrayOutput)
 }
 
-// The password. Default: 32 letters and digits, made once when the cluster is made.
+// The password. Default: 32 random letters and digits, generated when the cluster is created.
 func (o ClusterAdminOutput) Password() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterAdmin) *string { return v.Password }).(pulumi.StringPtrOutput)
 }
 
-// Any text; a change of it makes a new password. Without a password of one's own only.
+// An arbitrary string; changing it generates a new password. Only for a generated password.
 func (o ClusterAdminOutput) PasswordVersion() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterAdmin) *string { return v.PasswordVersion }).(pulumi.StringPtrOutput)
 }
@@ -179,7 +179,7 @@ func (o ClusterAdminPtrOutput) Elem() ClusterAdminOutput {
 	}).(ClusterAdminOutput)
 }
 
-// A Secret that holds the password already, in the cluster's namespace.
+// An existing Secret with the password, in the cluster's namespace.
 func (o ClusterAdminPtrOutput) ExistingSecret() ClusterSecretKeyPtrOutput {
 	return o.ApplyT(func(v *ClusterAdmin) *ClusterSecretKey {
 		if v == nil {
@@ -189,7 +189,7 @@ func (o ClusterAdminPtrOutput) ExistingSecret() ClusterSecretKeyPtrOutput {
 	}).(ClusterSecretKeyPtrOutput)
 }
 
-// From where the administrator may log in: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
 func (o ClusterAdminPtrOutput) Networks() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *ClusterAdmin) []string {
 		if v == nil {
@@ -199,7 +199,7 @@ func (o ClusterAdminPtrOutput) Networks() pulumi.StringArrayOutput {
 	}).(pulumi.StringArrayOutput)
 }
 
-// The password. Default: 32 letters and digits, made once when the cluster is made.
+// The password. Default: 32 random letters and digits, generated when the cluster is created.
 func (o ClusterAdminPtrOutput) Password() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterAdmin) *string {
 		if v == nil {
@@ -209,7 +209,7 @@ func (o ClusterAdminPtrOutput) Password() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// Any text; a change of it makes a new password. Without a password of one's own only.
+// An arbitrary string; changing it generates a new password. Only for a generated password.
 func (o ClusterAdminPtrOutput) PasswordVersion() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterAdmin) *string {
 		if v == nil {
@@ -229,7 +229,7 @@ func (o ClusterAdminPtrOutput) Username() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// Addresses that hold the login.
+// Connection strings with the login.
 type ClusterConnection struct {
 	// For HTTP clients: `http://user:password@host:8123/`.
 	HttpUrl string `pulumi:"httpUrl"`
@@ -239,7 +239,7 @@ type ClusterConnection struct {
 	NativeUrl string `pulumi:"nativeUrl"`
 }
 
-// Addresses that hold the login.
+// Connection strings with the login.
 type ClusterConnectionOutput struct{ *pulumi.OutputState }
 
 func (ClusterConnectionOutput) ElementType() reflect.Type {
@@ -269,13 +269,13 @@ func (o ClusterConnectionOutput) NativeUrl() pulumi.StringOutput {
 	return o.ApplyT(func(v ClusterConnection) string { return v.NativeUrl }).(pulumi.StringOutput)
 }
 
-// How replicas agree.
+// The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 type ClusterCoordination struct {
-	// A Keeper or ZooKeeper that is there already.
+	// An existing Keeper or ZooKeeper.
 	External *ClusterExternalCoordination `pulumi:"external"`
-	// The Keeper that comes with the cluster, made before it and deleted after it.
+	// The cluster's own Keeper, created before it and deleted after it.
 	Keeper *ClusterKeeper `pulumi:"keeper"`
-	// Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given, else `None`.
+	// The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
 	Type *ClusterCoordinationType `pulumi:"type"`
 }
 
@@ -290,13 +290,13 @@ type ClusterCoordinationInput interface {
 	ToClusterCoordinationOutputWithContext(context.Context) ClusterCoordinationOutput
 }
 
-// How replicas agree.
+// The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 type ClusterCoordinationArgs struct {
-	// A Keeper or ZooKeeper that is there already.
+	// An existing Keeper or ZooKeeper.
 	External ClusterExternalCoordinationPtrInput `pulumi:"external"`
-	// The Keeper that comes with the cluster, made before it and deleted after it.
+	// The cluster's own Keeper, created before it and deleted after it.
 	Keeper ClusterKeeperPtrInput `pulumi:"keeper"`
-	// Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given, else `None`.
+	// The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
 	Type ClusterCoordinationTypePtrInput `pulumi:"type"`
 }
 
@@ -353,7 +353,7 @@ func (i *clusterCoordinationPtrType) ToClusterCoordinationPtrOutputWithContext(c
 	return pulumi.ToOutputWithContext(ctx, i).(ClusterCoordinationPtrOutput)
 }
 
-// How replicas agree.
+// The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 type ClusterCoordinationOutput struct{ *pulumi.OutputState }
 
 func (ClusterCoordinationOutput) ElementType() reflect.Type {
@@ -378,17 +378,17 @@ func (o ClusterCoordinationOutput) ToClusterCoordinationPtrOutputWithContext(ctx
 	}).(ClusterCoordinationPtrOutput)
 }
 
-// A Keeper or ZooKeeper that is there already.
+// An existing Keeper or ZooKeeper.
 func (o ClusterCoordinationOutput) External() ClusterExternalCoordinationPtrOutput {
 	return o.ApplyT(func(v ClusterCoordination) *ClusterExternalCoordination { return v.External }).(ClusterExternalCoordinationPtrOutput)
 }
 
-// The Keeper that comes with the cluster, made before it and deleted after it.
+// The cluster's own Keeper, created before it and deleted after it.
 func (o ClusterCoordinationOutput) Keeper() ClusterKeeperPtrOutput {
 	return o.ApplyT(func(v ClusterCoordination) *ClusterKeeper { return v.Keeper }).(ClusterKeeperPtrOutput)
 }
 
-// Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given, else `None`.
+// The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
 func (o ClusterCoordinationOutput) Type() ClusterCoordinationTypePtrOutput {
 	return o.ApplyT(func(v ClusterCoordination) *ClusterCoordinationType { return v.Type }).(ClusterCoordinationTypePtrOutput)
 }
@@ -417,7 +417,7 @@ func (o ClusterCoordinationPtrOutput) Elem() ClusterCoordinationOutput {
 	}).(ClusterCoordinationOutput)
 }
 
-// A Keeper or ZooKeeper that is there already.
+// An existing Keeper or ZooKeeper.
 func (o ClusterCoordinationPtrOutput) External() ClusterExternalCoordinationPtrOutput {
 	return o.ApplyT(func(v *ClusterCoordination) *ClusterExternalCoordination {
 		if v == nil {
@@ -427,7 +427,7 @@ func (o ClusterCoordinationPtrOutput) External() ClusterExternalCoordinationPtrO
 	}).(ClusterExternalCoordinationPtrOutput)
 }
 
-// The Keeper that comes with the cluster, made before it and deleted after it.
+// The cluster's own Keeper, created before it and deleted after it.
 func (o ClusterCoordinationPtrOutput) Keeper() ClusterKeeperPtrOutput {
 	return o.ApplyT(func(v *ClusterCoordination) *ClusterKeeper {
 		if v == nil {
@@ -437,7 +437,7 @@ func (o ClusterCoordinationPtrOutput) Keeper() ClusterKeeperPtrOutput {
 	}).(ClusterKeeperPtrOutput)
 }
 
-// Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given, else `None`.
+// The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
 func (o ClusterCoordinationPtrOutput) Type() ClusterCoordinationTypePtrOutput {
 	return o.ApplyT(func(v *ClusterCoordination) *ClusterCoordinationType {
 		if v == nil {
@@ -694,11 +694,11 @@ func (o ClusterEndpointsPtrOutput) NativeSecure() ClusterEndpointPtrOutput {
 
 // How a cluster is reached from outside Kubernetes.
 type ClusterExternal struct {
-	// The address that the load balancer got. Absent for node ports.
+	// The address of the load balancer. Absent for node ports.
 	Address *string `pulumi:"address"`
-	// The addresses by protocol: the host name, else the load balancer's address.
+	// The addresses by protocol, at the host name or else the load balancer's address.
 	Endpoints *ClusterEndpoints `pulumi:"endpoints"`
-	// The DNS name that was asked for.
+	// The requested DNS name.
 	Hostname *string `pulumi:"hostname"`
 }
 
@@ -717,17 +717,17 @@ func (o ClusterExternalOutput) ToClusterExternalOutputWithContext(ctx context.Co
 	return o
 }
 
-// The address that the load balancer got. Absent for node ports.
+// The address of the load balancer. Absent for node ports.
 func (o ClusterExternalOutput) Address() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterExternal) *string { return v.Address }).(pulumi.StringPtrOutput)
 }
 
-// The addresses by protocol: the host name, else the load balancer's address.
+// The addresses by protocol, at the host name or else the load balancer's address.
 func (o ClusterExternalOutput) Endpoints() ClusterEndpointsPtrOutput {
 	return o.ApplyT(func(v ClusterExternal) *ClusterEndpoints { return v.Endpoints }).(ClusterEndpointsPtrOutput)
 }
 
-// The DNS name that was asked for.
+// The requested DNS name.
 func (o ClusterExternalOutput) Hostname() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterExternal) *string { return v.Hostname }).(pulumi.StringPtrOutput)
 }
@@ -756,7 +756,7 @@ func (o ClusterExternalPtrOutput) Elem() ClusterExternalOutput {
 	}).(ClusterExternalOutput)
 }
 
-// The address that the load balancer got. Absent for node ports.
+// The address of the load balancer. Absent for node ports.
 func (o ClusterExternalPtrOutput) Address() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterExternal) *string {
 		if v == nil {
@@ -766,7 +766,7 @@ func (o ClusterExternalPtrOutput) Address() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The addresses by protocol: the host name, else the load balancer's address.
+// The addresses by protocol, at the host name or else the load balancer's address.
 func (o ClusterExternalPtrOutput) Endpoints() ClusterEndpointsPtrOutput {
 	return o.ApplyT(func(v *ClusterExternal) *ClusterEndpoints {
 		if v == nil {
@@ -776,7 +776,7 @@ func (o ClusterExternalPtrOutput) Endpoints() ClusterEndpointsPtrOutput {
 	}).(ClusterEndpointsPtrOutput)
 }
 
-// The DNS name that was asked for.
+// The requested DNS name.
 func (o ClusterExternalPtrOutput) Hostname() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterExternal) *string {
 		if v == nil {
@@ -786,15 +786,15 @@ func (o ClusterExternalPtrOutput) Hostname() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// A Keeper or ZooKeeper that is there already.
+// An existing Keeper or ZooKeeper.
 type ClusterExternalCoordination struct {
-	// `user:password` for a server that asks for it. It is stored readable in the ClickHouseInstallation.
+	// `user:password`, if the servers need a login. The ClickHouseInstallation holds it in plain text.
 	Identity *string `pulumi:"identity"`
-	// Its nodes. A text `host:port` in the place of a node, or in its `host`, is taken apart.
+	// Its nodes. A string `host:port` can stand for a node.
 	Nodes []ClusterExternalNode `pulumi:"nodes"`
-	// The path below which this cluster keeps its entries, beginning with `/`. Default: `/`.
+	// The path under which this cluster keeps its entries, beginning with `/`. Default: `/`.
 	Root *string `pulumi:"root"`
-	// How long to wait for the servers.
+	// The timeouts of the servers.
 	Timeouts *ClusterExternalTimeouts `pulumi:"timeouts"`
 }
 
@@ -809,15 +809,15 @@ type ClusterExternalCoordinationInput interface {
 	ToClusterExternalCoordinationOutputWithContext(context.Context) ClusterExternalCoordinationOutput
 }
 
-// A Keeper or ZooKeeper that is there already.
+// An existing Keeper or ZooKeeper.
 type ClusterExternalCoordinationArgs struct {
-	// `user:password` for a server that asks for it. It is stored readable in the ClickHouseInstallation.
+	// `user:password`, if the servers need a login. The ClickHouseInstallation holds it in plain text.
 	Identity pulumi.StringPtrInput `pulumi:"identity"`
-	// Its nodes. A text `host:port` in the place of a node, or in its `host`, is taken apart.
+	// Its nodes. A string `host:port` can stand for a node.
 	Nodes ClusterExternalNodeArrayInput `pulumi:"nodes"`
-	// The path below which this cluster keeps its entries, beginning with `/`. Default: `/`.
+	// The path under which this cluster keeps its entries, beginning with `/`. Default: `/`.
 	Root pulumi.StringPtrInput `pulumi:"root"`
-	// How long to wait for the servers.
+	// The timeouts of the servers.
 	Timeouts ClusterExternalTimeoutsPtrInput `pulumi:"timeouts"`
 }
 
@@ -874,7 +874,7 @@ func (i *clusterExternalCoordinationPtrType) ToClusterExternalCoordinationPtrOut
 	return pulumi.ToOutputWithContext(ctx, i).(ClusterExternalCoordinationPtrOutput)
 }
 
-// A Keeper or ZooKeeper that is there already.
+// An existing Keeper or ZooKeeper.
 type ClusterExternalCoordinationOutput struct{ *pulumi.OutputState }
 
 func (ClusterExternalCoordinationOutput) ElementType() reflect.Type {
@@ -899,22 +899,22 @@ func (o ClusterExternalCoordinationOutput) ToClusterExternalCoordinationPtrOutpu
 	}).(ClusterExternalCoordinationPtrOutput)
 }
 
-// `user:password` for a server that asks for it. It is stored readable in the ClickHouseInstallation.
+// `user:password`, if the servers need a login. The ClickHouseInstallation holds it in plain text.
 func (o ClusterExternalCoordinationOutput) Identity() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterExternalCoordination) *string { return v.Identity }).(pulumi.StringPtrOutput)
 }
 
-// Its nodes. A text `host:port` in the place of a node, or in its `host`, is taken apart.
+// Its nodes. A string `host:port` can stand for a node.
 func (o ClusterExternalCoordinationOutput) Nodes() ClusterExternalNodeArrayOutput {
 	return o.ApplyT(func(v ClusterExternalCoordination) []ClusterExternalNode { return v.Nodes }).(ClusterExternalNodeArrayOutput)
 }
 
-// The path below which this cluster keeps its entries, beginning with `/`. Default: `/`.
+// The path under which this cluster keeps its entries, beginning with `/`. Default: `/`.
 func (o ClusterExternalCoordinationOutput) Root() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterExternalCoordination) *string { return v.Root }).(pulumi.StringPtrOutput)
 }
 
-// How long to wait for the servers.
+// The timeouts of the servers.
 func (o ClusterExternalCoordinationOutput) Timeouts() ClusterExternalTimeoutsPtrOutput {
 	return o.ApplyT(func(v ClusterExternalCoordination) *ClusterExternalTimeouts { return v.Timeouts }).(ClusterExternalTimeoutsPtrOutput)
 }
@@ -943,7 +943,7 @@ func (o ClusterExternalCoordinationPtrOutput) Elem() ClusterExternalCoordination
 	}).(ClusterExternalCoordinationOutput)
 }
 
-// `user:password` for a server that asks for it. It is stored readable in the ClickHouseInstallation.
+// `user:password`, if the servers need a login. The ClickHouseInstallation holds it in plain text.
 func (o ClusterExternalCoordinationPtrOutput) Identity() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterExternalCoordination) *string {
 		if v == nil {
@@ -953,7 +953,7 @@ func (o ClusterExternalCoordinationPtrOutput) Identity() pulumi.StringPtrOutput 
 	}).(pulumi.StringPtrOutput)
 }
 
-// Its nodes. A text `host:port` in the place of a node, or in its `host`, is taken apart.
+// Its nodes. A string `host:port` can stand for a node.
 func (o ClusterExternalCoordinationPtrOutput) Nodes() ClusterExternalNodeArrayOutput {
 	return o.ApplyT(func(v *ClusterExternalCoordination) []ClusterExternalNode {
 		if v == nil {
@@ -963,7 +963,7 @@ func (o ClusterExternalCoordinationPtrOutput) Nodes() ClusterExternalNodeArrayOu
 	}).(ClusterExternalNodeArrayOutput)
 }
 
-// The path below which this cluster keeps its entries, beginning with `/`. Default: `/`.
+// The path under which this cluster keeps its entries, beginning with `/`. Default: `/`.
 func (o ClusterExternalCoordinationPtrOutput) Root() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterExternalCoordination) *string {
 		if v == nil {
@@ -973,7 +973,7 @@ func (o ClusterExternalCoordinationPtrOutput) Root() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// How long to wait for the servers.
+// The timeouts of the servers.
 func (o ClusterExternalCoordinationPtrOutput) Timeouts() ClusterExternalTimeoutsPtrOutput {
 	return o.ApplyT(func(v *ClusterExternalCoordination) *ClusterExternalTimeouts {
 		if v == nil {
@@ -985,13 +985,13 @@ func (o ClusterExternalCoordinationPtrOutput) Timeouts() ClusterExternalTimeouts
 
 // A node of an external Keeper or ZooKeeper.
 type ClusterExternalNode struct {
-	// The availability zone it stands in, for hosts that prefer a near one.
+	// The availability zone of the node, for hosts that prefer a nearby one.
 	AvailabilityZone *string `pulumi:"availabilityZone"`
 	// The host's name or address.
 	Host *string `pulumi:"host"`
 	// The port. Default: 2181.
 	Port *int `pulumi:"port"`
-	// Whether to speak TLS. Default: false.
+	// Whether to use TLS. Default: false.
 	Secure *bool `pulumi:"secure"`
 }
 
@@ -1008,13 +1008,13 @@ type ClusterExternalNodeInput interface {
 
 // A node of an external Keeper or ZooKeeper.
 type ClusterExternalNodeArgs struct {
-	// The availability zone it stands in, for hosts that prefer a near one.
+	// The availability zone of the node, for hosts that prefer a nearby one.
 	AvailabilityZone pulumi.StringPtrInput `pulumi:"availabilityZone"`
 	// The host's name or address.
 	Host pulumi.StringPtrInput `pulumi:"host"`
 	// The port. Default: 2181.
 	Port pulumi.IntPtrInput `pulumi:"port"`
-	// Whether to speak TLS. Default: false.
+	// Whether to use TLS. Default: false.
 	Secure pulumi.BoolPtrInput `pulumi:"secure"`
 }
 
@@ -1070,7 +1070,7 @@ func (o ClusterExternalNodeOutput) ToClusterExternalNodeOutputWithContext(ctx co
 	return o
 }
 
-// The availability zone it stands in, for hosts that prefer a near one.
+// The availability zone of the node, for hosts that prefer a nearby one.
 func (o ClusterExternalNodeOutput) AvailabilityZone() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterExternalNode) *string { return v.AvailabilityZone }).(pulumi.StringPtrOutput)
 }
@@ -1085,7 +1085,7 @@ func (o ClusterExternalNodeOutput) Port() pulumi.IntPtrOutput {
 	return o.ApplyT(func(v ClusterExternalNode) *int { return v.Port }).(pulumi.IntPtrOutput)
 }
 
-// Whether to speak TLS. Default: false.
+// Whether to use TLS. Default: false.
 func (o ClusterExternalNodeOutput) Secure() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v ClusterExternalNode) *bool { return v.Secure }).(pulumi.BoolPtrOutput)
 }
@@ -1110,11 +1110,11 @@ func (o ClusterExternalNodeArrayOutput) Index(i pulumi.IntInput) ClusterExternal
 	}).(ClusterExternalNodeOutput)
 }
 
-// How long ClickHouse waits for the coordination servers.
+// Timeouts of the coordination servers.
 type ClusterExternalTimeouts struct {
-	// Of one operation, in milliseconds. Default: ClickHouse's own.
+	// The timeout of an operation, in milliseconds. Default: ClickHouse's own.
 	OperationMs *int `pulumi:"operationMs"`
-	// Of a session, in milliseconds. Default: ClickHouse's own.
+	// The timeout of a session, in milliseconds. Default: ClickHouse's own.
 	SessionMs *int `pulumi:"sessionMs"`
 }
 
@@ -1129,11 +1129,11 @@ type ClusterExternalTimeoutsInput interface {
 	ToClusterExternalTimeoutsOutputWithContext(context.Context) ClusterExternalTimeoutsOutput
 }
 
-// How long ClickHouse waits for the coordination servers.
+// Timeouts of the coordination servers.
 type ClusterExternalTimeoutsArgs struct {
-	// Of one operation, in milliseconds. Default: ClickHouse's own.
+	// The timeout of an operation, in milliseconds. Default: ClickHouse's own.
 	OperationMs pulumi.IntPtrInput `pulumi:"operationMs"`
-	// Of a session, in milliseconds. Default: ClickHouse's own.
+	// The timeout of a session, in milliseconds. Default: ClickHouse's own.
 	SessionMs pulumi.IntPtrInput `pulumi:"sessionMs"`
 }
 
@@ -1190,7 +1190,7 @@ func (i *clusterExternalTimeoutsPtrType) ToClusterExternalTimeoutsPtrOutputWithC
 	return pulumi.ToOutputWithContext(ctx, i).(ClusterExternalTimeoutsPtrOutput)
 }
 
-// How long ClickHouse waits for the coordination servers.
+// Timeouts of the coordination servers.
 type ClusterExternalTimeoutsOutput struct{ *pulumi.OutputState }
 
 func (ClusterExternalTimeoutsOutput) ElementType() reflect.Type {
@@ -1215,12 +1215,12 @@ func (o ClusterExternalTimeoutsOutput) ToClusterExternalTimeoutsPtrOutputWithCon
 	}).(ClusterExternalTimeoutsPtrOutput)
 }
 
-// Of one operation, in milliseconds. Default: ClickHouse's own.
+// The timeout of an operation, in milliseconds. Default: ClickHouse's own.
 func (o ClusterExternalTimeoutsOutput) OperationMs() pulumi.IntPtrOutput {
 	return o.ApplyT(func(v ClusterExternalTimeouts) *int { return v.OperationMs }).(pulumi.IntPtrOutput)
 }
 
-// Of a session, in milliseconds. Default: ClickHouse's own.
+// The timeout of a session, in milliseconds. Default: ClickHouse's own.
 func (o ClusterExternalTimeoutsOutput) SessionMs() pulumi.IntPtrOutput {
 	return o.ApplyT(func(v ClusterExternalTimeouts) *int { return v.SessionMs }).(pulumi.IntPtrOutput)
 }
@@ -1249,7 +1249,7 @@ func (o ClusterExternalTimeoutsPtrOutput) Elem() ClusterExternalTimeoutsOutput {
 	}).(ClusterExternalTimeoutsOutput)
 }
 
-// Of one operation, in milliseconds. Default: ClickHouse's own.
+// The timeout of an operation, in milliseconds. Default: ClickHouse's own.
 func (o ClusterExternalTimeoutsPtrOutput) OperationMs() pulumi.IntPtrOutput {
 	return o.ApplyT(func(v *ClusterExternalTimeouts) *int {
 		if v == nil {
@@ -1259,7 +1259,7 @@ func (o ClusterExternalTimeoutsPtrOutput) OperationMs() pulumi.IntPtrOutput {
 	}).(pulumi.IntPtrOutput)
 }
 
-// Of a session, in milliseconds. Default: ClickHouse's own.
+// The timeout of a session, in milliseconds. Default: ClickHouse's own.
 func (o ClusterExternalTimeoutsPtrOutput) SessionMs() pulumi.IntPtrOutput {
 	return o.ApplyT(func(v *ClusterExternalTimeouts) *int {
 		if v == nil {
@@ -1273,7 +1273,7 @@ func (o ClusterExternalTimeoutsPtrOutput) SessionMs() pulumi.IntPtrOutput {
 type ClusterHost struct {
 	// Its DNS name inside Kubernetes.
 	Fqdn string `pulumi:"fqdn"`
-	// Its name, which is its StatefulSet's and its own Service's.
+	// Its name: that of its StatefulSet and its Service.
 	Name string `pulumi:"name"`
 	// Its pod.
 	Pod string `pulumi:"pod"`
@@ -1303,7 +1303,7 @@ func (o ClusterHostOutput) Fqdn() pulumi.StringOutput {
 	return o.ApplyT(func(v ClusterHost) string { return v.Fqdn }).(pulumi.StringOutput)
 }
 
-// Its name, which is its StatefulSet's and its own Service's.
+// Its name: that of its StatefulSet and its Service.
 func (o ClusterHostOutput) Name() pulumi.StringOutput {
 	return o.ApplyT(func(v ClusterHost) string { return v.Name }).(pulumi.StringOutput)
 }
@@ -1345,15 +1345,15 @@ func (o ClusterHostArrayOutput) Index(i pulumi.IntInput) ClusterHostOutput {
 
 // A container image.
 type ClusterImage struct {
-	// The digest, `sha256:` and 64 hex digits; it wins over the tag.
+	// The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
 	Digest *string `pulumi:"digest"`
-	// When the node pulls the image. Default: Kubernetes' own rule.
+	// The image pull policy. Default: that of Kubernetes.
 	PullPolicy *ClusterImagePullPolicy `pulumi:"pullPolicy"`
-	// Names of the Secrets with which to pull it.
+	// The names of the image pull Secrets.
 	PullSecrets []string `pulumi:"pullSecrets"`
 	// The repository, for example `registry.example.com/clickhouse/clickhouse-server`. Default: the official image.
 	Repository *string `pulumi:"repository"`
-	// The tag. Default: the cluster's `version`; for the Keeper likewise.
+	// The tag. Default: the cluster's `version`, also for the Keeper.
 	Tag *string `pulumi:"tag"`
 }
 
@@ -1370,15 +1370,15 @@ type ClusterImageInput interface {
 
 // A container image.
 type ClusterImageArgs struct {
-	// The digest, `sha256:` and 64 hex digits; it wins over the tag.
+	// The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
 	Digest pulumi.StringPtrInput `pulumi:"digest"`
-	// When the node pulls the image. Default: Kubernetes' own rule.
+	// The image pull policy. Default: that of Kubernetes.
 	PullPolicy ClusterImagePullPolicyPtrInput `pulumi:"pullPolicy"`
-	// Names of the Secrets with which to pull it.
+	// The names of the image pull Secrets.
 	PullSecrets pulumi.StringArrayInput `pulumi:"pullSecrets"`
 	// The repository, for example `registry.example.com/clickhouse/clickhouse-server`. Default: the official image.
 	Repository pulumi.StringPtrInput `pulumi:"repository"`
-	// The tag. Default: the cluster's `version`; for the Keeper likewise.
+	// The tag. Default: the cluster's `version`, also for the Keeper.
 	Tag pulumi.StringPtrInput `pulumi:"tag"`
 }
 
@@ -1460,17 +1460,17 @@ func (o ClusterImageOutput) ToClusterImagePtrOutputWithContext(ctx context.Conte
 	}).(ClusterImagePtrOutput)
 }
 
-// The digest, `sha256:` and 64 hex digits; it wins over the tag.
+// The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
 func (o ClusterImageOutput) Digest() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterImage) *string { return v.Digest }).(pulumi.StringPtrOutput)
 }
 
-// When the node pulls the image. Default: Kubernetes' own rule.
+// The image pull policy. Default: that of Kubernetes.
 func (o ClusterImageOutput) PullPolicy() ClusterImagePullPolicyPtrOutput {
 	return o.ApplyT(func(v ClusterImage) *ClusterImagePullPolicy { return v.PullPolicy }).(ClusterImagePullPolicyPtrOutput)
 }
 
-// Names of the Secrets with which to pull it.
+// The names of the image pull Secrets.
 func (o ClusterImageOutput) PullSecrets() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v ClusterImage) []string { return v.PullSecrets }).(pulumi.StringArrayOutput)
 }
@@ -1480,7 +1480,7 @@ func (o ClusterImageOutput) Repository() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterImage) *string { return v.Repository }).(pulumi.StringPtrOutput)
 }
 
-// The tag. Default: the cluster's `version`; for the Keeper likewise.
+// The tag. Default: the cluster's `version`, also for the Keeper.
 func (o ClusterImageOutput) Tag() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterImage) *string { return v.Tag }).(pulumi.StringPtrOutput)
 }
@@ -1509,7 +1509,7 @@ func (o ClusterImagePtrOutput) Elem() ClusterImageOutput {
 	}).(ClusterImageOutput)
 }
 
-// The digest, `sha256:` and 64 hex digits; it wins over the tag.
+// The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
 func (o ClusterImagePtrOutput) Digest() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterImage) *string {
 		if v == nil {
@@ -1519,7 +1519,7 @@ func (o ClusterImagePtrOutput) Digest() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// When the node pulls the image. Default: Kubernetes' own rule.
+// The image pull policy. Default: that of Kubernetes.
 func (o ClusterImagePtrOutput) PullPolicy() ClusterImagePullPolicyPtrOutput {
 	return o.ApplyT(func(v *ClusterImage) *ClusterImagePullPolicy {
 		if v == nil {
@@ -1529,7 +1529,7 @@ func (o ClusterImagePtrOutput) PullPolicy() ClusterImagePullPolicyPtrOutput {
 	}).(ClusterImagePullPolicyPtrOutput)
 }
 
-// Names of the Secrets with which to pull it.
+// The names of the image pull Secrets.
 func (o ClusterImagePtrOutput) PullSecrets() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *ClusterImage) []string {
 		if v == nil {
@@ -1549,7 +1549,7 @@ func (o ClusterImagePtrOutput) Repository() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The tag. Default: the cluster's `version`; for the Keeper likewise.
+// The tag. Default: the cluster's `version`, also for the Keeper.
 func (o ClusterImagePtrOutput) Tag() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterImage) *string {
 		if v == nil {
@@ -1559,21 +1559,21 @@ func (o ClusterImagePtrOutput) Tag() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// How clients get in from outside Kubernetes.
+// Access from outside Kubernetes.
 type ClusterIngress struct {
-	// Annotations for the Service, as the cloud's load balancer reads them.
+	// Annotations of the Service, for example for the cloud's load balancer.
 	Annotations map[string]string `pulumi:"annotations"`
-	// Whether traffic may go over a second node (`Cluster`) or the client's address is kept (`Local`). Default: `Cluster`.
+	// Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
 	ExternalTrafficPolicy *ClusterExternalTrafficPolicy `pulumi:"externalTrafficPolicy"`
-	// The DNS name that external-dns shall give to the load balancer.
+	// The DNS name that external-dns assigns to the load balancer.
 	Hostname *string `pulumi:"hostname"`
-	// Asks the cloud (AWS, Azure, Google) for a load balancer inside its private network. Default: false.
+	// Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
 	Internal *bool `pulumi:"internal"`
-	// Labels for the Service.
+	// Labels of the Service.
 	Labels map[string]string `pulumi:"labels"`
-	// The load balancer's class, where the Kubernetes cluster has several.
+	// The load balancer class, if the Kubernetes cluster has several.
 	LoadBalancerClass *string `pulumi:"loadBalancerClass"`
-	// The ranges that the load balancer lets in, like `203.0.113.0/24`. They may log in too, unless `admin.networks` is given.
+	// The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
 	SourceRanges []string `pulumi:"sourceRanges"`
 	// A load balancer or node ports. Default: `LoadBalancer`.
 	Type *ClusterIngressType `pulumi:"type"`
@@ -1590,21 +1590,21 @@ type ClusterIngressInput interface {
 	ToClusterIngressOutputWithContext(context.Context) ClusterIngressOutput
 }
 
-// How clients get in from outside Kubernetes.
+// Access from outside Kubernetes.
 type ClusterIngressArgs struct {
-	// Annotations for the Service, as the cloud's load balancer reads them.
+	// Annotations of the Service, for example for the cloud's load balancer.
 	Annotations pulumi.StringMapInput `pulumi:"annotations"`
-	// Whether traffic may go over a second node (`Cluster`) or the client's address is kept (`Local`). Default: `Cluster`.
+	// Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
 	ExternalTrafficPolicy ClusterExternalTrafficPolicyPtrInput `pulumi:"externalTrafficPolicy"`
-	// The DNS name that external-dns shall give to the load balancer.
+	// The DNS name that external-dns assigns to the load balancer.
 	Hostname pulumi.StringPtrInput `pulumi:"hostname"`
-	// Asks the cloud (AWS, Azure, Google) for a load balancer inside its private network. Default: false.
+	// Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
 	Internal pulumi.BoolPtrInput `pulumi:"internal"`
-	// Labels for the Service.
+	// Labels of the Service.
 	Labels pulumi.StringMapInput `pulumi:"labels"`
-	// The load balancer's class, where the Kubernetes cluster has several.
+	// The load balancer class, if the Kubernetes cluster has several.
 	LoadBalancerClass pulumi.StringPtrInput `pulumi:"loadBalancerClass"`
-	// The ranges that the load balancer lets in, like `203.0.113.0/24`. They may log in too, unless `admin.networks` is given.
+	// The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
 	SourceRanges pulumi.StringArrayInput `pulumi:"sourceRanges"`
 	// A load balancer or node ports. Default: `LoadBalancer`.
 	Type ClusterIngressTypePtrInput `pulumi:"type"`
@@ -1663,7 +1663,7 @@ func (i *clusterIngressPtrType) ToClusterIngressPtrOutputWithContext(ctx context
 	return pulumi.ToOutputWithContext(ctx, i).(ClusterIngressPtrOutput)
 }
 
-// How clients get in from outside Kubernetes.
+// Access from outside Kubernetes.
 type ClusterIngressOutput struct{ *pulumi.OutputState }
 
 func (ClusterIngressOutput) ElementType() reflect.Type {
@@ -1688,37 +1688,37 @@ func (o ClusterIngressOutput) ToClusterIngressPtrOutputWithContext(ctx context.C
 	}).(ClusterIngressPtrOutput)
 }
 
-// Annotations for the Service, as the cloud's load balancer reads them.
+// Annotations of the Service, for example for the cloud's load balancer.
 func (o ClusterIngressOutput) Annotations() pulumi.StringMapOutput {
 	return o.ApplyT(func(v ClusterIngress) map[string]string { return v.Annotations }).(pulumi.StringMapOutput)
 }
 
-// Whether traffic may go over a second node (`Cluster`) or the client's address is kept (`Local`). Default: `Cluster`.
+// Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
 func (o ClusterIngressOutput) ExternalTrafficPolicy() ClusterExternalTrafficPolicyPtrOutput {
 	return o.ApplyT(func(v ClusterIngress) *ClusterExternalTrafficPolicy { return v.ExternalTrafficPolicy }).(ClusterExternalTrafficPolicyPtrOutput)
 }
 
-// The DNS name that external-dns shall give to the load balancer.
+// The DNS name that external-dns assigns to the load balancer.
 func (o ClusterIngressOutput) Hostname() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterIngress) *string { return v.Hostname }).(pulumi.StringPtrOutput)
 }
 
-// Asks the cloud (AWS, Azure, Google) for a load balancer inside its private network. Default: false.
+// Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
 func (o ClusterIngressOutput) Internal() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v ClusterIngress) *bool { return v.Internal }).(pulumi.BoolPtrOutput)
 }
 
-// Labels for the Service.
+// Labels of the Service.
 func (o ClusterIngressOutput) Labels() pulumi.StringMapOutput {
 	return o.ApplyT(func(v ClusterIngress) map[string]string { return v.Labels }).(pulumi.StringMapOutput)
 }
 
-// The load balancer's class, where the Kubernetes cluster has several.
+// The load balancer class, if the Kubernetes cluster has several.
 func (o ClusterIngressOutput) LoadBalancerClass() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterIngress) *string { return v.LoadBalancerClass }).(pulumi.StringPtrOutput)
 }
 
-// The ranges that the load balancer lets in, like `203.0.113.0/24`. They may log in too, unless `admin.networks` is given.
+// The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
 func (o ClusterIngressOutput) SourceRanges() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v ClusterIngress) []string { return v.SourceRanges }).(pulumi.StringArrayOutput)
 }
@@ -1752,7 +1752,7 @@ func (o ClusterIngressPtrOutput) Elem() ClusterIngressOutput {
 	}).(ClusterIngressOutput)
 }
 
-// Annotations for the Service, as the cloud's load balancer reads them.
+// Annotations of the Service, for example for the cloud's load balancer.
 func (o ClusterIngressPtrOutput) Annotations() pulumi.StringMapOutput {
 	return o.ApplyT(func(v *ClusterIngress) map[string]string {
 		if v == nil {
@@ -1762,7 +1762,7 @@ func (o ClusterIngressPtrOutput) Annotations() pulumi.StringMapOutput {
 	}).(pulumi.StringMapOutput)
 }
 
-// Whether traffic may go over a second node (`Cluster`) or the client's address is kept (`Local`). Default: `Cluster`.
+// Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
 func (o ClusterIngressPtrOutput) ExternalTrafficPolicy() ClusterExternalTrafficPolicyPtrOutput {
 	return o.ApplyT(func(v *ClusterIngress) *ClusterExternalTrafficPolicy {
 		if v == nil {
@@ -1772,7 +1772,7 @@ func (o ClusterIngressPtrOutput) ExternalTrafficPolicy() ClusterExternalTrafficP
 	}).(ClusterExternalTrafficPolicyPtrOutput)
 }
 
-// The DNS name that external-dns shall give to the load balancer.
+// The DNS name that external-dns assigns to the load balancer.
 func (o ClusterIngressPtrOutput) Hostname() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterIngress) *string {
 		if v == nil {
@@ -1782,7 +1782,7 @@ func (o ClusterIngressPtrOutput) Hostname() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// Asks the cloud (AWS, Azure, Google) for a load balancer inside its private network. Default: false.
+// Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
 func (o ClusterIngressPtrOutput) Internal() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *ClusterIngress) *bool {
 		if v == nil {
@@ -1792,7 +1792,7 @@ func (o ClusterIngressPtrOutput) Internal() pulumi.BoolPtrOutput {
 	}).(pulumi.BoolPtrOutput)
 }
 
-// Labels for the Service.
+// Labels of the Service.
 func (o ClusterIngressPtrOutput) Labels() pulumi.StringMapOutput {
 	return o.ApplyT(func(v *ClusterIngress) map[string]string {
 		if v == nil {
@@ -1802,7 +1802,7 @@ func (o ClusterIngressPtrOutput) Labels() pulumi.StringMapOutput {
 	}).(pulumi.StringMapOutput)
 }
 
-// The load balancer's class, where the Kubernetes cluster has several.
+// The load balancer class, if the Kubernetes cluster has several.
 func (o ClusterIngressPtrOutput) LoadBalancerClass() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterIngress) *string {
 		if v == nil {
@@ -1812,7 +1812,7 @@ func (o ClusterIngressPtrOutput) LoadBalancerClass() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The ranges that the load balancer lets in, like `203.0.113.0/24`. They may log in too, unless `admin.networks` is given.
+// The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
 func (o ClusterIngressPtrOutput) SourceRanges() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *ClusterIngress) []string {
 		if v == nil {
@@ -1832,11 +1832,11 @@ func (o ClusterIngressPtrOutput) Type() ClusterIngressTypePtrOutput {
 	}).(ClusterIngressTypePtrOutput)
 }
 
-// The secret by which hosts trust each other.
+// The secret with which hosts authenticate each other.
 type ClusterInterserverSecret struct {
-	// Whether there is one. Default: true. Without it distributed queries fail as soon as the administrator has a password.
+	// Whether to use a secret. Default: true. Without it distributed queries fail once the administrator has a password.
 	Enabled *bool `pulumi:"enabled"`
-	// A Secret that holds it already, in the cluster's namespace. Default: the operator generates one.
+	// An existing Secret that holds it, in the cluster's namespace. Default: the operator generates one.
 	ExistingSecret *ClusterSecretKey `pulumi:"existingSecret"`
 }
 
@@ -1851,11 +1851,11 @@ type ClusterInterserverSecretInput interface {
 	ToClusterInterserverSecretOutputWithContext(context.Context) ClusterInterserverSecretOutput
 }
 
-// The secret by which hosts trust each other.
+// The secret with which hosts authenticate each other.
 type ClusterInterserverSecretArgs struct {
-	// Whether there is one. Default: true. Without it distributed queries fail as soon as the administrator has a password.
+	// Whether to use a secret. Default: true. Without it distributed queries fail once the administrator has a password.
 	Enabled pulumi.BoolPtrInput `pulumi:"enabled"`
-	// A Secret that holds it already, in the cluster's namespace. Default: the operator generates one.
+	// An existing Secret that holds it, in the cluster's namespace. Default: the operator generates one.
 	ExistingSecret ClusterSecretKeyPtrInput `pulumi:"existingSecret"`
 }
 
@@ -1912,7 +1912,7 @@ func (i *clusterInterserverSecretPtrType) ToClusterInterserverSecretPtrOutputWit
 	return pulumi.ToOutputWithContext(ctx, i).(ClusterInterserverSecretPtrOutput)
 }
 
-// The secret by which hosts trust each other.
+// The secret with which hosts authenticate each other.
 type ClusterInterserverSecretOutput struct{ *pulumi.OutputState }
 
 func (ClusterInterserverSecretOutput) ElementType() reflect.Type {
@@ -1937,12 +1937,12 @@ func (o ClusterInterserverSecretOutput) ToClusterInterserverSecretPtrOutputWithC
 	}).(ClusterInterserverSecretPtrOutput)
 }
 
-// Whether there is one. Default: true. Without it distributed queries fail as soon as the administrator has a password.
+// Whether to use a secret. Default: true. Without it distributed queries fail once the administrator has a password.
 func (o ClusterInterserverSecretOutput) Enabled() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v ClusterInterserverSecret) *bool { return v.Enabled }).(pulumi.BoolPtrOutput)
 }
 
-// A Secret that holds it already, in the cluster's namespace. Default: the operator generates one.
+// An existing Secret that holds it, in the cluster's namespace. Default: the operator generates one.
 func (o ClusterInterserverSecretOutput) ExistingSecret() ClusterSecretKeyPtrOutput {
 	return o.ApplyT(func(v ClusterInterserverSecret) *ClusterSecretKey { return v.ExistingSecret }).(ClusterSecretKeyPtrOutput)
 }
@@ -1971,7 +1971,7 @@ func (o ClusterInterserverSecretPtrOutput) Elem() ClusterInterserverSecretOutput
 	}).(ClusterInterserverSecretOutput)
 }
 
-// Whether there is one. Default: true. Without it distributed queries fail as soon as the administrator has a password.
+// Whether to use a secret. Default: true. Without it distributed queries fail once the administrator has a password.
 func (o ClusterInterserverSecretPtrOutput) Enabled() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *ClusterInterserverSecret) *bool {
 		if v == nil {
@@ -1981,7 +1981,7 @@ func (o ClusterInterserverSecretPtrOutput) Enabled() pulumi.BoolPtrOutput {
 	}).(pulumi.BoolPtrOutput)
 }
 
-// A Secret that holds it already, in the cluster's namespace. Default: the operator generates one.
+// An existing Secret that holds it, in the cluster's namespace. Default: the operator generates one.
 func (o ClusterInterserverSecretPtrOutput) ExistingSecret() ClusterSecretKeyPtrOutput {
 	return o.ApplyT(func(v *ClusterInterserverSecret) *ClusterSecretKey {
 		if v == nil {
@@ -1991,15 +1991,15 @@ func (o ClusterInterserverSecretPtrOutput) ExistingSecret() ClusterSecretKeyPtrO
 	}).(ClusterSecretKeyPtrOutput)
 }
 
-// The Keeper that comes with the cluster.
+// The cluster's own Keeper.
 type ClusterKeeper struct {
-	// The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
+	// The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
 	Image *ClusterImage `pulumi:"image"`
-	// How many Keeper replicas: 1, 3 or 5. Default: 3.
+	// The number of Keeper members: 1, 3 or 5. Default: 3.
 	Replicas *int `pulumi:"replicas"`
-	// CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+	// CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
 	Resources *ClusterResources `pulumi:"resources"`
-	// The volume of each Keeper. Default: 10Gi of the default class.
+	// The volume of each Keeper member. Default: 10Gi of the default storage class.
 	Storage *ClusterVolume `pulumi:"storage"`
 }
 
@@ -2014,15 +2014,15 @@ type ClusterKeeperInput interface {
 	ToClusterKeeperOutputWithContext(context.Context) ClusterKeeperOutput
 }
 
-// The Keeper that comes with the cluster.
+// The cluster's own Keeper.
 type ClusterKeeperArgs struct {
-	// The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
+	// The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
 	Image ClusterImagePtrInput `pulumi:"image"`
-	// How many Keeper replicas: 1, 3 or 5. Default: 3.
+	// The number of Keeper members: 1, 3 or 5. Default: 3.
 	Replicas pulumi.IntPtrInput `pulumi:"replicas"`
-	// CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+	// CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
 	Resources ClusterResourcesPtrInput `pulumi:"resources"`
-	// The volume of each Keeper. Default: 10Gi of the default class.
+	// The volume of each Keeper member. Default: 10Gi of the default storage class.
 	Storage ClusterVolumePtrInput `pulumi:"storage"`
 }
 
@@ -2079,7 +2079,7 @@ func (i *clusterKeeperPtrType) ToClusterKeeperPtrOutputWithContext(ctx context.C
 	return pulumi.ToOutputWithContext(ctx, i).(ClusterKeeperPtrOutput)
 }
 
-// The Keeper that comes with the cluster.
+// The cluster's own Keeper.
 type ClusterKeeperOutput struct{ *pulumi.OutputState }
 
 func (ClusterKeeperOutput) ElementType() reflect.Type {
@@ -2104,22 +2104,22 @@ func (o ClusterKeeperOutput) ToClusterKeeperPtrOutputWithContext(ctx context.Con
 	}).(ClusterKeeperPtrOutput)
 }
 
-// The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
+// The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
 func (o ClusterKeeperOutput) Image() ClusterImagePtrOutput {
 	return o.ApplyT(func(v ClusterKeeper) *ClusterImage { return v.Image }).(ClusterImagePtrOutput)
 }
 
-// How many Keeper replicas: 1, 3 or 5. Default: 3.
+// The number of Keeper members: 1, 3 or 5. Default: 3.
 func (o ClusterKeeperOutput) Replicas() pulumi.IntPtrOutput {
 	return o.ApplyT(func(v ClusterKeeper) *int { return v.Replicas }).(pulumi.IntPtrOutput)
 }
 
-// CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+// CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
 func (o ClusterKeeperOutput) Resources() ClusterResourcesPtrOutput {
 	return o.ApplyT(func(v ClusterKeeper) *ClusterResources { return v.Resources }).(ClusterResourcesPtrOutput)
 }
 
-// The volume of each Keeper. Default: 10Gi of the default class.
+// The volume of each Keeper member. Default: 10Gi of the default storage class.
 func (o ClusterKeeperOutput) Storage() ClusterVolumePtrOutput {
 	return o.ApplyT(func(v ClusterKeeper) *ClusterVolume { return v.Storage }).(ClusterVolumePtrOutput)
 }
@@ -2148,7 +2148,7 @@ func (o ClusterKeeperPtrOutput) Elem() ClusterKeeperOutput {
 	}).(ClusterKeeperOutput)
 }
 
-// The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
+// The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
 func (o ClusterKeeperPtrOutput) Image() ClusterImagePtrOutput {
 	return o.ApplyT(func(v *ClusterKeeper) *ClusterImage {
 		if v == nil {
@@ -2158,7 +2158,7 @@ func (o ClusterKeeperPtrOutput) Image() ClusterImagePtrOutput {
 	}).(ClusterImagePtrOutput)
 }
 
-// How many Keeper replicas: 1, 3 or 5. Default: 3.
+// The number of Keeper members: 1, 3 or 5. Default: 3.
 func (o ClusterKeeperPtrOutput) Replicas() pulumi.IntPtrOutput {
 	return o.ApplyT(func(v *ClusterKeeper) *int {
 		if v == nil {
@@ -2168,7 +2168,7 @@ func (o ClusterKeeperPtrOutput) Replicas() pulumi.IntPtrOutput {
 	}).(pulumi.IntPtrOutput)
 }
 
-// CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+// CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
 func (o ClusterKeeperPtrOutput) Resources() ClusterResourcesPtrOutput {
 	return o.ApplyT(func(v *ClusterKeeper) *ClusterResources {
 		if v == nil {
@@ -2178,7 +2178,7 @@ func (o ClusterKeeperPtrOutput) Resources() ClusterResourcesPtrOutput {
 	}).(ClusterResourcesPtrOutput)
 }
 
-// The volume of each Keeper. Default: 10Gi of the default class.
+// The volume of each Keeper member. Default: 10Gi of the default storage class.
 func (o ClusterKeeperPtrOutput) Storage() ClusterVolumePtrOutput {
 	return o.ApplyT(func(v *ClusterKeeper) *ClusterVolume {
 		if v == nil {
@@ -2188,9 +2188,9 @@ func (o ClusterKeeperPtrOutput) Storage() ClusterVolumePtrOutput {
 	}).(ClusterVolumePtrOutput)
 }
 
-// The Keeper that came with the cluster.
+// The cluster's own Keeper.
 type ClusterKeeperState struct {
-	// The Keepers' addresses, `host:port`.
+	// The addresses of the Keeper members, as `host:port`.
 	Endpoints []string `pulumi:"endpoints"`
 	// The ClickHouseKeeperInstallation's name.
 	Name string `pulumi:"name"`
@@ -2198,7 +2198,7 @@ type ClusterKeeperState struct {
 	Service string `pulumi:"service"`
 }
 
-// The Keeper that came with the cluster.
+// The cluster's own Keeper.
 type ClusterKeeperStateOutput struct{ *pulumi.OutputState }
 
 func (ClusterKeeperStateOutput) ElementType() reflect.Type {
@@ -2213,7 +2213,7 @@ func (o ClusterKeeperStateOutput) ToClusterKeeperStateOutputWithContext(ctx cont
 	return o
 }
 
-// The Keepers' addresses, `host:port`.
+// The addresses of the Keeper members, as `host:port`.
 func (o ClusterKeeperStateOutput) Endpoints() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v ClusterKeeperState) []string { return v.Endpoints }).(pulumi.StringArrayOutput)
 }
@@ -2252,7 +2252,7 @@ func (o ClusterKeeperStatePtrOutput) Elem() ClusterKeeperStateOutput {
 	}).(ClusterKeeperStateOutput)
 }
 
-// The Keepers' addresses, `host:port`.
+// The addresses of the Keeper members, as `host:port`.
 func (o ClusterKeeperStatePtrOutput) Endpoints() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *ClusterKeeperState) []string {
 		if v == nil {
@@ -2284,11 +2284,11 @@ func (o ClusterKeeperStatePtrOutput) Service() pulumi.StringPtrOutput {
 
 // A Kubernetes cluster.
 type ClusterKubernetes struct {
-	// The namespace: `kube-system`, or the cluster's own where that may not be read.
+	// That namespace: `kube-system`, or the cluster's own if `kube-system` may not be read.
 	Namespace string `pulumi:"namespace"`
-	// The URL of its API server when the cluster was made. It may change.
+	// The URL of its API server when the cluster was created. It may change.
 	Server *string `pulumi:"server"`
-	// The unique id by which it is known, that of one of its namespaces.
+	// The uid of one of its namespaces, which identifies it.
 	Uid string `pulumi:"uid"`
 }
 
@@ -2307,17 +2307,17 @@ func (o ClusterKubernetesOutput) ToClusterKubernetesOutputWithContext(ctx contex
 	return o
 }
 
-// The namespace: `kube-system`, or the cluster's own where that may not be read.
+// That namespace: `kube-system`, or the cluster's own if `kube-system` may not be read.
 func (o ClusterKubernetesOutput) Namespace() pulumi.StringOutput {
 	return o.ApplyT(func(v ClusterKubernetes) string { return v.Namespace }).(pulumi.StringOutput)
 }
 
-// The URL of its API server when the cluster was made. It may change.
+// The URL of its API server when the cluster was created. It may change.
 func (o ClusterKubernetesOutput) Server() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterKubernetes) *string { return v.Server }).(pulumi.StringPtrOutput)
 }
 
-// The unique id by which it is known, that of one of its namespaces.
+// The uid of one of its namespaces, which identifies it.
 func (o ClusterKubernetesOutput) Uid() pulumi.StringOutput {
 	return o.ApplyT(func(v ClusterKubernetes) string { return v.Uid }).(pulumi.StringOutput)
 }
@@ -2346,7 +2346,7 @@ func (o ClusterKubernetesPtrOutput) Elem() ClusterKubernetesOutput {
 	}).(ClusterKubernetesOutput)
 }
 
-// The namespace: `kube-system`, or the cluster's own where that may not be read.
+// That namespace: `kube-system`, or the cluster's own if `kube-system` may not be read.
 func (o ClusterKubernetesPtrOutput) Namespace() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterKubernetes) *string {
 		if v == nil {
@@ -2356,7 +2356,7 @@ func (o ClusterKubernetesPtrOutput) Namespace() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The URL of its API server when the cluster was made. It may change.
+// The URL of its API server when the cluster was created. It may change.
 func (o ClusterKubernetesPtrOutput) Server() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterKubernetes) *string {
 		if v == nil {
@@ -2366,7 +2366,7 @@ func (o ClusterKubernetesPtrOutput) Server() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The unique id by which it is known, that of one of its namespaces.
+// The uid of one of its namespaces, which identifies it.
 func (o ClusterKubernetesPtrOutput) Uid() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterKubernetes) *string {
 		if v == nil {
@@ -2376,9 +2376,9 @@ func (o ClusterKubernetesPtrOutput) Uid() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// What ClickHouse logs.
+// The logging of ClickHouse.
 type ClusterLogging struct {
-	// The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+	// The lowest log level. Default: `information`. A change takes effect without a restart.
 	Level *ClusterLogLevel `pulumi:"level"`
 }
 
@@ -2393,9 +2393,9 @@ type ClusterLoggingInput interface {
 	ToClusterLoggingOutputWithContext(context.Context) ClusterLoggingOutput
 }
 
-// What ClickHouse logs.
+// The logging of ClickHouse.
 type ClusterLoggingArgs struct {
-	// The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+	// The lowest log level. Default: `information`. A change takes effect without a restart.
 	Level ClusterLogLevelPtrInput `pulumi:"level"`
 }
 
@@ -2452,7 +2452,7 @@ func (i *clusterLoggingPtrType) ToClusterLoggingPtrOutputWithContext(ctx context
 	return pulumi.ToOutputWithContext(ctx, i).(ClusterLoggingPtrOutput)
 }
 
-// What ClickHouse logs.
+// The logging of ClickHouse.
 type ClusterLoggingOutput struct{ *pulumi.OutputState }
 
 func (ClusterLoggingOutput) ElementType() reflect.Type {
@@ -2477,7 +2477,7 @@ func (o ClusterLoggingOutput) ToClusterLoggingPtrOutputWithContext(ctx context.C
 	}).(ClusterLoggingPtrOutput)
 }
 
-// The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+// The lowest log level. Default: `information`. A change takes effect without a restart.
 func (o ClusterLoggingOutput) Level() ClusterLogLevelPtrOutput {
 	return o.ApplyT(func(v ClusterLogging) *ClusterLogLevel { return v.Level }).(ClusterLogLevelPtrOutput)
 }
@@ -2506,7 +2506,7 @@ func (o ClusterLoggingPtrOutput) Elem() ClusterLoggingOutput {
 	}).(ClusterLoggingOutput)
 }
 
-// The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+// The lowest log level. Default: `information`. A change takes effect without a restart.
 func (o ClusterLoggingPtrOutput) Level() ClusterLogLevelPtrOutput {
 	return o.ApplyT(func(v *ClusterLogging) *ClusterLogLevel {
 		if v == nil {
@@ -2516,7 +2516,7 @@ func (o ClusterLoggingPtrOutput) Level() ClusterLogLevelPtrOutput {
 	}).(ClusterLogLevelPtrOutput)
 }
 
-// An amount of CPU and of memory.
+// Amounts of CPU and memory.
 type ClusterResourceAmounts struct {
 	// CPUs, for example `2` or `500m`.
 	Cpu *string `pulumi:"cpu"`
@@ -2535,7 +2535,7 @@ type ClusterResourceAmountsInput interface {
 	ToClusterResourceAmountsOutputWithContext(context.Context) ClusterResourceAmountsOutput
 }
 
-// An amount of CPU and of memory.
+// Amounts of CPU and memory.
 type ClusterResourceAmountsArgs struct {
 	// CPUs, for example `2` or `500m`.
 	Cpu pulumi.StringPtrInput `pulumi:"cpu"`
@@ -2596,7 +2596,7 @@ func (i *clusterResourceAmountsPtrType) ToClusterResourceAmountsPtrOutputWithCon
 	return pulumi.ToOutputWithContext(ctx, i).(ClusterResourceAmountsPtrOutput)
 }
 
-// An amount of CPU and of memory.
+// Amounts of CPU and memory.
 type ClusterResourceAmountsOutput struct{ *pulumi.OutputState }
 
 func (ClusterResourceAmountsOutput) ElementType() reflect.Type {
@@ -2677,9 +2677,9 @@ func (o ClusterResourceAmountsPtrOutput) Memory() pulumi.StringPtrOutput {
 
 // CPU and memory of a container.
 type ClusterResources struct {
-	// What the container can't exceed.
+	// The limits.
 	Limits *ClusterResourceAmounts `pulumi:"limits"`
-	// What the scheduler sets aside.
+	// The requests, which the scheduler reserves.
 	Requests *ClusterResourceAmounts `pulumi:"requests"`
 }
 
@@ -2696,9 +2696,9 @@ type ClusterResourcesInput interface {
 
 // CPU and memory of a container.
 type ClusterResourcesArgs struct {
-	// What the container can't exceed.
+	// The limits.
 	Limits ClusterResourceAmountsPtrInput `pulumi:"limits"`
-	// What the scheduler sets aside.
+	// The requests, which the scheduler reserves.
 	Requests ClusterResourceAmountsPtrInput `pulumi:"requests"`
 }
 
@@ -2780,12 +2780,12 @@ func (o ClusterResourcesOutput) ToClusterResourcesPtrOutputWithContext(ctx conte
 	}).(ClusterResourcesPtrOutput)
 }
 
-// What the container can't exceed.
+// The limits.
 func (o ClusterResourcesOutput) Limits() ClusterResourceAmountsPtrOutput {
 	return o.ApplyT(func(v ClusterResources) *ClusterResourceAmounts { return v.Limits }).(ClusterResourceAmountsPtrOutput)
 }
 
-// What the scheduler sets aside.
+// The requests, which the scheduler reserves.
 func (o ClusterResourcesOutput) Requests() ClusterResourceAmountsPtrOutput {
 	return o.ApplyT(func(v ClusterResources) *ClusterResourceAmounts { return v.Requests }).(ClusterResourceAmountsPtrOutput)
 }
@@ -2814,7 +2814,7 @@ func (o ClusterResourcesPtrOutput) Elem() ClusterResourcesOutput {
 	}).(ClusterResourcesOutput)
 }
 
-// What the container can't exceed.
+// The limits.
 func (o ClusterResourcesPtrOutput) Limits() ClusterResourceAmountsPtrOutput {
 	return o.ApplyT(func(v *ClusterResources) *ClusterResourceAmounts {
 		if v == nil {
@@ -2824,7 +2824,7 @@ func (o ClusterResourcesPtrOutput) Limits() ClusterResourceAmountsPtrOutput {
 	}).(ClusterResourceAmountsPtrOutput)
 }
 
-// What the scheduler sets aside.
+// The requests, which the scheduler reserves.
 func (o ClusterResourcesPtrOutput) Requests() ClusterResourceAmountsPtrOutput {
 	return o.ApplyT(func(v *ClusterResources) *ClusterResourceAmounts {
 		if v == nil {
@@ -2997,17 +2997,17 @@ func (o ClusterSecretKeyPtrOutput) Name() pulumi.StringPtrOutput {
 type ClusterStorage struct {
 	// The access modes. Default: `ReadWriteOnce`.
 	AccessModes []ClusterAccessMode `pulumi:"accessModes"`
-	// Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
+	// Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
 	Ephemeral *bool `pulumi:"ephemeral"`
-	// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
+	// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
 	Logs *ClusterVolume `pulumi:"logs"`
-	// Who makes the volume claims. Default: `Operator`, which grows them without a restart.
+	// The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
 	Provisioner *ClusterProvisioner `pulumi:"provisioner"`
-	// What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
+	// The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
 	ReclaimPolicy *ClusterReclaimPolicy `pulumi:"reclaimPolicy"`
-	// The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`; it can't shrink.
+	// The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
 	Size *string `pulumi:"size"`
-	// The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
+	// The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
 	StorageClass *string `pulumi:"storageClass"`
 }
 
@@ -3026,17 +3026,17 @@ type ClusterStorageInput interface {
 type ClusterStorageArgs struct {
 	// The access modes. Default: `ReadWriteOnce`.
 	AccessModes ClusterAccessModeArrayInput `pulumi:"accessModes"`
-	// Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
+	// Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
 	Ephemeral pulumi.BoolPtrInput `pulumi:"ephemeral"`
-	// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
+	// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
 	Logs ClusterVolumePtrInput `pulumi:"logs"`
-	// Who makes the volume claims. Default: `Operator`, which grows them without a restart.
+	// The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
 	Provisioner ClusterProvisionerPtrInput `pulumi:"provisioner"`
-	// What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
+	// The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
 	ReclaimPolicy ClusterReclaimPolicyPtrInput `pulumi:"reclaimPolicy"`
-	// The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`; it can't shrink.
+	// The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
 	Size pulumi.StringPtrInput `pulumi:"size"`
-	// The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
+	// The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
 	StorageClass pulumi.StringPtrInput `pulumi:"storageClass"`
 }
 
@@ -3123,32 +3123,32 @@ func (o ClusterStorageOutput) AccessModes() ClusterAccessModeArrayOutput {
 	return o.ApplyT(func(v ClusterStorage) []ClusterAccessMode { return v.AccessModes }).(ClusterAccessModeArrayOutput)
 }
 
-// Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
+// Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
 func (o ClusterStorageOutput) Ephemeral() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v ClusterStorage) *bool { return v.Ephemeral }).(pulumi.BoolPtrOutput)
 }
 
-// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
+// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
 func (o ClusterStorageOutput) Logs() ClusterVolumePtrOutput {
 	return o.ApplyT(func(v ClusterStorage) *ClusterVolume { return v.Logs }).(ClusterVolumePtrOutput)
 }
 
-// Who makes the volume claims. Default: `Operator`, which grows them without a restart.
+// The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
 func (o ClusterStorageOutput) Provisioner() ClusterProvisionerPtrOutput {
 	return o.ApplyT(func(v ClusterStorage) *ClusterProvisioner { return v.Provisioner }).(ClusterProvisionerPtrOutput)
 }
 
-// What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
+// The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
 func (o ClusterStorageOutput) ReclaimPolicy() ClusterReclaimPolicyPtrOutput {
 	return o.ApplyT(func(v ClusterStorage) *ClusterReclaimPolicy { return v.ReclaimPolicy }).(ClusterReclaimPolicyPtrOutput)
 }
 
-// The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`; it can't shrink.
+// The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
 func (o ClusterStorageOutput) Size() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterStorage) *string { return v.Size }).(pulumi.StringPtrOutput)
 }
 
-// The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
+// The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
 func (o ClusterStorageOutput) StorageClass() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterStorage) *string { return v.StorageClass }).(pulumi.StringPtrOutput)
 }
@@ -3187,7 +3187,7 @@ func (o ClusterStoragePtrOutput) AccessModes() ClusterAccessModeArrayOutput {
 	}).(ClusterAccessModeArrayOutput)
 }
 
-// Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
+// Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
 func (o ClusterStoragePtrOutput) Ephemeral() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *ClusterStorage) *bool {
 		if v == nil {
@@ -3197,7 +3197,7 @@ func (o ClusterStoragePtrOutput) Ephemeral() pulumi.BoolPtrOutput {
 	}).(pulumi.BoolPtrOutput)
 }
 
-// A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
+// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
 func (o ClusterStoragePtrOutput) Logs() ClusterVolumePtrOutput {
 	return o.ApplyT(func(v *ClusterStorage) *ClusterVolume {
 		if v == nil {
@@ -3207,7 +3207,7 @@ func (o ClusterStoragePtrOutput) Logs() ClusterVolumePtrOutput {
 	}).(ClusterVolumePtrOutput)
 }
 
-// Who makes the volume claims. Default: `Operator`, which grows them without a restart.
+// The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
 func (o ClusterStoragePtrOutput) Provisioner() ClusterProvisionerPtrOutput {
 	return o.ApplyT(func(v *ClusterStorage) *ClusterProvisioner {
 		if v == nil {
@@ -3217,7 +3217,7 @@ func (o ClusterStoragePtrOutput) Provisioner() ClusterProvisionerPtrOutput {
 	}).(ClusterProvisionerPtrOutput)
 }
 
-// What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
+// The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
 func (o ClusterStoragePtrOutput) ReclaimPolicy() ClusterReclaimPolicyPtrOutput {
 	return o.ApplyT(func(v *ClusterStorage) *ClusterReclaimPolicy {
 		if v == nil {
@@ -3227,7 +3227,7 @@ func (o ClusterStoragePtrOutput) ReclaimPolicy() ClusterReclaimPolicyPtrOutput {
 	}).(ClusterReclaimPolicyPtrOutput)
 }
 
-// The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`; it can't shrink.
+// The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
 func (o ClusterStoragePtrOutput) Size() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterStorage) *string {
 		if v == nil {
@@ -3237,7 +3237,7 @@ func (o ClusterStoragePtrOutput) Size() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
+// The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
 func (o ClusterStoragePtrOutput) StorageClass() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterStorage) *string {
 		if v == nil {
@@ -3247,13 +3247,13 @@ func (o ClusterStoragePtrOutput) StorageClass() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The unique ids of the objects that belong to a cluster, as far as they exist.
+// The uids of the cluster's objects, as far as they exist.
 type ClusterUids struct {
 	// Of the ClickHouseInstallation.
 	Installation *string `pulumi:"installation"`
 	// Of the ClickHouseKeeperInstallation.
 	Keeper *string `pulumi:"keeper"`
-	// Of the namespace, where this cluster made it.
+	// Of the namespace, if this cluster created it.
 	Namespace *string `pulumi:"namespace"`
 	// Of the Secret.
 	Secret *string `pulumi:"secret"`
@@ -3261,7 +3261,7 @@ type ClusterUids struct {
 	Service *string `pulumi:"service"`
 }
 
-// The unique ids of the objects that belong to a cluster, as far as they exist.
+// The uids of the cluster's objects, as far as they exist.
 type ClusterUidsOutput struct{ *pulumi.OutputState }
 
 func (ClusterUidsOutput) ElementType() reflect.Type {
@@ -3286,7 +3286,7 @@ func (o ClusterUidsOutput) Keeper() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterUids) *string { return v.Keeper }).(pulumi.StringPtrOutput)
 }
 
-// Of the namespace, where this cluster made it.
+// Of the namespace, if this cluster created it.
 func (o ClusterUidsOutput) Namespace() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterUids) *string { return v.Namespace }).(pulumi.StringPtrOutput)
 }
@@ -3305,9 +3305,9 @@ func (o ClusterUidsOutput) Service() pulumi.StringPtrOutput {
 type ClusterVolume struct {
 	// The access modes. Default: `ReadWriteOnce`.
 	AccessModes []ClusterAccessMode `pulumi:"accessModes"`
-	// What becomes of the volume when the cluster is deleted. Default: that of the data volume.
+	// The reclaim policy of the volume. Default: that of the data volume.
 	ReclaimPolicy *ClusterReclaimPolicy `pulumi:"reclaimPolicy"`
-	// The size, for example `10Gi`. Default: `10Gi`. It can grow, not shrink.
+	// The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
 	Size *string `pulumi:"size"`
 	// The storage class. Default: the Kubernetes cluster's default class.
 	StorageClass *string `pulumi:"storageClass"`
@@ -3328,9 +3328,9 @@ type ClusterVolumeInput interface {
 type ClusterVolumeArgs struct {
 	// The access modes. Default: `ReadWriteOnce`.
 	AccessModes ClusterAccessModeArrayInput `pulumi:"accessModes"`
-	// What becomes of the volume when the cluster is deleted. Default: that of the data volume.
+	// The reclaim policy of the volume. Default: that of the data volume.
 	ReclaimPolicy ClusterReclaimPolicyPtrInput `pulumi:"reclaimPolicy"`
-	// The size, for example `10Gi`. Default: `10Gi`. It can grow, not shrink.
+	// The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
 	Size pulumi.StringPtrInput `pulumi:"size"`
 	// The storage class. Default: the Kubernetes cluster's default class.
 	StorageClass pulumi.StringPtrInput `pulumi:"storageClass"`
@@ -3419,12 +3419,12 @@ func (o ClusterVolumeOutput) AccessModes() ClusterAccessModeArrayOutput {
 	return o.ApplyT(func(v ClusterVolume) []ClusterAccessMode { return v.AccessModes }).(ClusterAccessModeArrayOutput)
 }
 
-// What becomes of the volume when the cluster is deleted. Default: that of the data volume.
+// The reclaim policy of the volume. Default: that of the data volume.
 func (o ClusterVolumeOutput) ReclaimPolicy() ClusterReclaimPolicyPtrOutput {
 	return o.ApplyT(func(v ClusterVolume) *ClusterReclaimPolicy { return v.ReclaimPolicy }).(ClusterReclaimPolicyPtrOutput)
 }
 
-// The size, for example `10Gi`. Default: `10Gi`. It can grow, not shrink.
+// The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
 func (o ClusterVolumeOutput) Size() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterVolume) *string { return v.Size }).(pulumi.StringPtrOutput)
 }
@@ -3468,7 +3468,7 @@ func (o ClusterVolumePtrOutput) AccessModes() ClusterAccessModeArrayOutput {
 	}).(ClusterAccessModeArrayOutput)
 }
 
-// What becomes of the volume when the cluster is deleted. Default: that of the data volume.
+// The reclaim policy of the volume. Default: that of the data volume.
 func (o ClusterVolumePtrOutput) ReclaimPolicy() ClusterReclaimPolicyPtrOutput {
 	return o.ApplyT(func(v *ClusterVolume) *ClusterReclaimPolicy {
 		if v == nil {
@@ -3478,7 +3478,7 @@ func (o ClusterVolumePtrOutput) ReclaimPolicy() ClusterReclaimPolicyPtrOutput {
 	}).(ClusterReclaimPolicyPtrOutput)
 }
 
-// The size, for example `10Gi`. Default: `10Gi`. It can grow, not shrink.
+// The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
 func (o ClusterVolumePtrOutput) Size() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterVolume) *string {
 		if v == nil {

@@ -37,21 +37,21 @@ class _ExportableConfig(types.ModuleType):
     @_builtins.property
     def delete_unreachable(self) -> Optional[bool]:
         """
-        Whether a refresh or a delete drops resources from Pulumi's state whose Kubernetes cluster nobody can connect to any more: the connection is refused or times out, or the name of the host is not known. Logins, certificates and rights that fail drop nothing. Default: what the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` says (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` takes the configuration from the state: there use the variable, or `--run-program`.
+        Whether a refresh or delete drops resources from Pulumi's state when their Kubernetes cluster is unreachable. Unreachable means that the connection is refused or times out, or that the host name does not resolve; failed logins, certificates and missing rights drop nothing. Default: the environment variable `PULUMI_CLICKHOUSE_DELETE_UNREACHABLE` (`true` or `false`), else false. A plain `pulumi refresh` or `pulumi destroy` reads the configuration from the state: use the variable there, or `--run-program`.
         """
         return __config__.get_bool('deleteUnreachable')
 
     @_builtins.property
     def kubeconfig(self) -> Optional[str]:
         """
-        The contents of a kubeconfig, or the path of one. Default: what `KUBECONFIG` names, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
+        The contents or the path of a kubeconfig. Default: `KUBECONFIG`, else `~/.kube/config`, else the service account of the pod that Pulumi runs in.
         """
         return __config__.get('kubeconfig')
 
     @_builtins.property
     def namespace(self) -> Optional[str]:
         """
-        The namespace of resources that name none. Default: the context's, else `default`.
+        The default namespace of resources. Default: the context's, else `default`.
         """
         return __config__.get('namespace')
 

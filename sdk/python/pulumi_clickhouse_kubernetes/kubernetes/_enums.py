@@ -25,15 +25,15 @@ class ClusterAccessMode(_builtins.str, Enum):
     """
     READ_WRITE_ONCE = "ReadWriteOnce"
     """
-    By one node, for reading and writing.
+    Read and write by one node.
     """
     READ_WRITE_ONCE_POD = "ReadWriteOncePod"
     """
-    By one pod, for reading and writing.
+    Read and write by one pod.
     """
     READ_WRITE_MANY = "ReadWriteMany"
     """
-    By many nodes, for reading and writing.
+    Read and write by many nodes.
     """
 
 
@@ -44,83 +44,83 @@ class ClusterCoordinationType(_builtins.str, Enum):
     """
     KEEPER = "Keeper"
     """
-    A Keeper that comes with the cluster.
+    A Keeper of the cluster's own.
     """
     EXTERNAL = "External"
     """
-    A Keeper or ZooKeeper that is there already.
+    An existing Keeper or ZooKeeper.
     """
     NONE = "None"
     """
-    None: no replicas, no `ON CLUSTER`.
+    No coordination: no replicas, no `ON CLUSTER`.
     """
 
 
 @pulumi.type_token("clickhouse:kubernetes:ClusterExternalTrafficPolicy")
 class ClusterExternalTrafficPolicy(_builtins.str, Enum):
     """
-    Over which nodes traffic from outside may go.
+    The external traffic policy of the Service.
     """
     CLUSTER = "Cluster"
     """
-    Over any node.
+    Traffic may enter through any node.
     """
     LOCAL = "Local"
     """
-    Only over a node that runs a host: the client's address is kept.
+    Traffic enters only through nodes that run a host: the client's address is kept.
     """
 
 
 @pulumi.type_token("clickhouse:kubernetes:ClusterImagePullPolicy")
 class ClusterImagePullPolicy(_builtins.str, Enum):
     """
-    When a node pulls an image.
+    An image pull policy.
     """
     ALWAYS = "Always"
     """
-    At each start of a container.
+    Pull at each start of a container.
     """
     IF_NOT_PRESENT = "IfNotPresent"
     """
-    When it is not on the node yet.
+    Pull only if the node does not have the image.
     """
     NEVER = "Never"
     """
-    Never: it must be on the node.
+    Never pull: the node must have the image.
     """
 
 
 @pulumi.type_token("clickhouse:kubernetes:ClusterIngressType")
 class ClusterIngressType(_builtins.str, Enum):
     """
-    How the Service is reached from outside.
+    The type of the Service for clients from outside.
     """
     LOAD_BALANCER = "LoadBalancer"
     """
-    By a load balancer of the cloud.
+    A load balancer of the cloud.
     """
     NODE_PORT = "NodePort"
     """
-    By a port of every node.
+    A port of every node.
     """
 
 
 @pulumi.type_token("clickhouse:kubernetes:ClusterLogLevel")
 class ClusterLogLevel(_builtins.str, Enum):
     """
-    The log levels that ClickHouse knows, from nothing to everything.
+    A log level of ClickHouse, from none to the most verbose.
     """
     NONE = "none"
     """
-    Nothing.
+    No messages.
     """
     FATAL = "fatal"
     """
-    The server can't go on.
+    Fatal errors.
     """
     CRITICAL = "critical"
     """
-    Something critical.
+    Critical errors.
     """
     ERROR = "error"
     """
@@ -132,51 +132,51 @@ class ClusterLogLevel(_builtins.str, Enum):
     """
     NOTICE = "notice"
     """
-    Things worth noticing.
+    Notices.
     """
     INFORMATION = "information"
     """
-    What happens.
+    Informational messages.
     """
     DEBUG = "debug"
     """
-    For finding faults.
+    Debug messages.
     """
     TRACE = "trace"
     """
-    Every step.
+    Trace messages.
     """
     TEST = "test"
     """
-    More than every step.
+    Test messages, the most verbose.
     """
 
 
 @pulumi.type_token("clickhouse:kubernetes:ClusterProvisioner")
 class ClusterProvisioner(_builtins.str, Enum):
     """
-    Who makes the volume claims.
+    The provisioner of the volume claims.
     """
     OPERATOR = "Operator"
     """
-    The operator: volumes grow without a restart.
+    The operator: volumes can be resized without a restart.
     """
     STATEFUL_SET = "StatefulSet"
     """
-    Kubernetes, from the StatefulSet's template: a host restarts when its volume grows.
+    Kubernetes, from the StatefulSet's template: resizing a volume restarts its host.
     """
 
 
 @pulumi.type_token("clickhouse:kubernetes:ClusterReclaimPolicy")
 class ClusterReclaimPolicy(_builtins.str, Enum):
     """
-    What becomes of a volume when its cluster is deleted.
+    The reclaim policy of a volume.
     """
     RETAIN = "Retain"
     """
-    It stays; a later cluster with the same names finds its data.
+    Keep the volume; a later cluster of the same names finds its data.
     """
     DELETE = "Delete"
     """
-    It is deleted, with all data.
+    Delete the volume with all data.
     """

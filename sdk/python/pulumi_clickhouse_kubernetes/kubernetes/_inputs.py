@@ -54,19 +54,19 @@ class ClusterAdminArgsDict(TypedDict):
     """
     existing_secret: NotRequired[pulumi.Input[Optional['ClusterSecretKeyArgsDict']]]
     """
-    A Secret that holds the password already, in the cluster's namespace.
+    An existing Secret with the password, in the cluster's namespace.
     """
     networks: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
     """
-    From where the administrator may log in: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+    The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
     """
     password: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    The password. Default: 32 letters and digits, made once when the cluster is made.
+    The password. Default: 32 random letters and digits, generated when the cluster is created.
     """
     password_version: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    Any text; a change of it makes a new password. Without a password of one's own only.
+    An arbitrary string; changing it generates a new password. Only for a generated password.
     """
     username: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
@@ -84,10 +84,10 @@ class ClusterAdminArgs:
         """
         The administrator's login.
 
-        :param pulumi.Input['ClusterSecretKeyArgs'] existing_secret: A Secret that holds the password already, in the cluster's namespace.
-        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] networks: From where the administrator may log in: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
-        :param pulumi.Input[_builtins.str] password: The password. Default: 32 letters and digits, made once when the cluster is made.
-        :param pulumi.Input[_builtins.str] password_version: Any text; a change of it makes a new password. Without a password of one's own only.
+        :param pulumi.Input['ClusterSecretKeyArgs'] existing_secret: An existing Secret with the password, in the cluster's namespace.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] networks: The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+        :param pulumi.Input[_builtins.str] password: The password. Default: 32 random letters and digits, generated when the cluster is created.
+        :param pulumi.Input[_builtins.str] password_version: An arbitrary string; changing it generates a new password. Only for a generated password.
         :param pulumi.Input[_builtins.str] username: The user's name. Default: `default`.
         """
         if existing_secret is not None:
@@ -105,7 +105,7 @@ class ClusterAdminArgs:
     @pulumi.getter(name="existingSecret")
     def existing_secret(self) -> pulumi.Input[Optional['ClusterSecretKeyArgs']]:
         """
-        A Secret that holds the password already, in the cluster's namespace.
+        An existing Secret with the password, in the cluster's namespace.
         """
         return pulumi.get(self, "existing_secret")
 
@@ -117,7 +117,7 @@ class ClusterAdminArgs:
     @pulumi.getter
     def networks(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
         """
-        From where the administrator may log in: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+        The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
         """
         return pulumi.get(self, "networks")
 
@@ -129,7 +129,7 @@ class ClusterAdminArgs:
     @pulumi.getter
     def password(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The password. Default: 32 letters and digits, made once when the cluster is made.
+        The password. Default: 32 random letters and digits, generated when the cluster is created.
         """
         return pulumi.get(self, "password")
 
@@ -141,7 +141,7 @@ class ClusterAdminArgs:
     @pulumi.getter(name="passwordVersion")
     def password_version(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        Any text; a change of it makes a new password. Without a password of one's own only.
+        An arbitrary string; changing it generates a new password. Only for a generated password.
         """
         return pulumi.get(self, "password_version")
 
@@ -164,19 +164,19 @@ class ClusterAdminArgs:
 
 class ClusterCoordinationArgsDict(TypedDict):
     """
-    How replicas agree.
+    The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
     """
     external: NotRequired[pulumi.Input[Optional['ClusterExternalCoordinationArgsDict']]]
     """
-    A Keeper or ZooKeeper that is there already.
+    An existing Keeper or ZooKeeper.
     """
     keeper: NotRequired[pulumi.Input[Optional['ClusterKeeperArgsDict']]]
     """
-    The Keeper that comes with the cluster, made before it and deleted after it.
+    The cluster's own Keeper, created before it and deleted after it.
     """
     type: NotRequired[pulumi.Input[Optional['ClusterCoordinationType']]]
     """
-    Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given, else `None`.
+    The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
     """
 
 @pulumi.input_type
@@ -186,11 +186,11 @@ class ClusterCoordinationArgs:
                  keeper: pulumi.Input[Optional['ClusterKeeperArgs']] = None,
                  type: pulumi.Input[Optional['ClusterCoordinationType']] = None):
         """
-        How replicas agree.
+        The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 
-        :param pulumi.Input['ClusterExternalCoordinationArgs'] external: A Keeper or ZooKeeper that is there already.
-        :param pulumi.Input['ClusterKeeperArgs'] keeper: The Keeper that comes with the cluster, made before it and deleted after it.
-        :param pulumi.Input['ClusterCoordinationType'] type: Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given, else `None`.
+        :param pulumi.Input['ClusterExternalCoordinationArgs'] external: An existing Keeper or ZooKeeper.
+        :param pulumi.Input['ClusterKeeperArgs'] keeper: The cluster's own Keeper, created before it and deleted after it.
+        :param pulumi.Input['ClusterCoordinationType'] type: The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
         """
         if external is not None:
             pulumi.set(__self__, "external", external)
@@ -203,7 +203,7 @@ class ClusterCoordinationArgs:
     @pulumi.getter
     def external(self) -> pulumi.Input[Optional['ClusterExternalCoordinationArgs']]:
         """
-        A Keeper or ZooKeeper that is there already.
+        An existing Keeper or ZooKeeper.
         """
         return pulumi.get(self, "external")
 
@@ -215,7 +215,7 @@ class ClusterCoordinationArgs:
     @pulumi.getter
     def keeper(self) -> pulumi.Input[Optional['ClusterKeeperArgs']]:
         """
-        The Keeper that comes with the cluster, made before it and deleted after it.
+        The cluster's own Keeper, created before it and deleted after it.
         """
         return pulumi.get(self, "keeper")
 
@@ -227,7 +227,7 @@ class ClusterCoordinationArgs:
     @pulumi.getter
     def type(self) -> pulumi.Input[Optional['ClusterCoordinationType']]:
         """
-        Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given, else `None`.
+        The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
         """
         return pulumi.get(self, "type")
 
@@ -238,23 +238,23 @@ class ClusterCoordinationArgs:
 
 class ClusterExternalCoordinationArgsDict(TypedDict):
     """
-    A Keeper or ZooKeeper that is there already.
+    An existing Keeper or ZooKeeper.
     """
     identity: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    `user:password` for a server that asks for it. It is stored readable in the ClickHouseInstallation.
+    `user:password`, if the servers need a login. The ClickHouseInstallation holds it in plain text.
     """
     nodes: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterExternalNodeArgsDict']]]]]
     """
-    Its nodes. A text `host:port` in the place of a node, or in its `host`, is taken apart.
+    Its nodes. A string `host:port` can stand for a node.
     """
     root: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    The path below which this cluster keeps its entries, beginning with `/`. Default: `/`.
+    The path under which this cluster keeps its entries, beginning with `/`. Default: `/`.
     """
     timeouts: NotRequired[pulumi.Input[Optional['ClusterExternalTimeoutsArgsDict']]]
     """
-    How long to wait for the servers.
+    The timeouts of the servers.
     """
 
 @pulumi.input_type
@@ -265,12 +265,12 @@ class ClusterExternalCoordinationArgs:
                  root: pulumi.Input[Optional[_builtins.str]] = None,
                  timeouts: pulumi.Input[Optional['ClusterExternalTimeoutsArgs']] = None):
         """
-        A Keeper or ZooKeeper that is there already.
+        An existing Keeper or ZooKeeper.
 
-        :param pulumi.Input[_builtins.str] identity: `user:password` for a server that asks for it. It is stored readable in the ClickHouseInstallation.
-        :param pulumi.Input[Sequence[pulumi.Input['ClusterExternalNodeArgs']]] nodes: Its nodes. A text `host:port` in the place of a node, or in its `host`, is taken apart.
-        :param pulumi.Input[_builtins.str] root: The path below which this cluster keeps its entries, beginning with `/`. Default: `/`.
-        :param pulumi.Input['ClusterExternalTimeoutsArgs'] timeouts: How long to wait for the servers.
+        :param pulumi.Input[_builtins.str] identity: `user:password`, if the servers need a login. The ClickHouseInstallation holds it in plain text.
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterExternalNodeArgs']]] nodes: Its nodes. A string `host:port` can stand for a node.
+        :param pulumi.Input[_builtins.str] root: The path under which this cluster keeps its entries, beginning with `/`. Default: `/`.
+        :param pulumi.Input['ClusterExternalTimeoutsArgs'] timeouts: The timeouts of the servers.
         """
         if identity is not None:
             pulumi.set(__self__, "identity", identity)
@@ -285,7 +285,7 @@ class ClusterExternalCoordinationArgs:
     @pulumi.getter
     def identity(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        `user:password` for a server that asks for it. It is stored readable in the ClickHouseInstallation.
+        `user:password`, if the servers need a login. The ClickHouseInstallation holds it in plain text.
         """
         return pulumi.get(self, "identity")
 
@@ -297,7 +297,7 @@ class ClusterExternalCoordinationArgs:
     @pulumi.getter
     def nodes(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterExternalNodeArgs']]]]:
         """
-        Its nodes. A text `host:port` in the place of a node, or in its `host`, is taken apart.
+        Its nodes. A string `host:port` can stand for a node.
         """
         return pulumi.get(self, "nodes")
 
@@ -309,7 +309,7 @@ class ClusterExternalCoordinationArgs:
     @pulumi.getter
     def root(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The path below which this cluster keeps its entries, beginning with `/`. Default: `/`.
+        The path under which this cluster keeps its entries, beginning with `/`. Default: `/`.
         """
         return pulumi.get(self, "root")
 
@@ -321,7 +321,7 @@ class ClusterExternalCoordinationArgs:
     @pulumi.getter
     def timeouts(self) -> pulumi.Input[Optional['ClusterExternalTimeoutsArgs']]:
         """
-        How long to wait for the servers.
+        The timeouts of the servers.
         """
         return pulumi.get(self, "timeouts")
 
@@ -336,7 +336,7 @@ class ClusterExternalNodeArgsDict(TypedDict):
     """
     availability_zone: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    The availability zone it stands in, for hosts that prefer a near one.
+    The availability zone of the node, for hosts that prefer a nearby one.
     """
     host: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
@@ -348,7 +348,7 @@ class ClusterExternalNodeArgsDict(TypedDict):
     """
     secure: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
     """
-    Whether to speak TLS. Default: false.
+    Whether to use TLS. Default: false.
     """
 
 @pulumi.input_type
@@ -361,10 +361,10 @@ class ClusterExternalNodeArgs:
         """
         A node of an external Keeper or ZooKeeper.
 
-        :param pulumi.Input[_builtins.str] availability_zone: The availability zone it stands in, for hosts that prefer a near one.
+        :param pulumi.Input[_builtins.str] availability_zone: The availability zone of the node, for hosts that prefer a nearby one.
         :param pulumi.Input[_builtins.str] host: The host's name or address.
         :param pulumi.Input[_builtins.int] port: The port. Default: 2181.
-        :param pulumi.Input[_builtins.bool] secure: Whether to speak TLS. Default: false.
+        :param pulumi.Input[_builtins.bool] secure: Whether to use TLS. Default: false.
         """
         if availability_zone is not None:
             pulumi.set(__self__, "availability_zone", availability_zone)
@@ -379,7 +379,7 @@ class ClusterExternalNodeArgs:
     @pulumi.getter(name="availabilityZone")
     def availability_zone(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The availability zone it stands in, for hosts that prefer a near one.
+        The availability zone of the node, for hosts that prefer a nearby one.
         """
         return pulumi.get(self, "availability_zone")
 
@@ -415,7 +415,7 @@ class ClusterExternalNodeArgs:
     @pulumi.getter
     def secure(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
-        Whether to speak TLS. Default: false.
+        Whether to use TLS. Default: false.
         """
         return pulumi.get(self, "secure")
 
@@ -426,15 +426,15 @@ class ClusterExternalNodeArgs:
 
 class ClusterExternalTimeoutsArgsDict(TypedDict):
     """
-    How long ClickHouse waits for the coordination servers.
+    Timeouts of the coordination servers.
     """
     operation_ms: NotRequired[pulumi.Input[Optional[_builtins.int]]]
     """
-    Of one operation, in milliseconds. Default: ClickHouse's own.
+    The timeout of an operation, in milliseconds. Default: ClickHouse's own.
     """
     session_ms: NotRequired[pulumi.Input[Optional[_builtins.int]]]
     """
-    Of a session, in milliseconds. Default: ClickHouse's own.
+    The timeout of a session, in milliseconds. Default: ClickHouse's own.
     """
 
 @pulumi.input_type
@@ -443,10 +443,10 @@ class ClusterExternalTimeoutsArgs:
                  operation_ms: pulumi.Input[Optional[_builtins.int]] = None,
                  session_ms: pulumi.Input[Optional[_builtins.int]] = None):
         """
-        How long ClickHouse waits for the coordination servers.
+        Timeouts of the coordination servers.
 
-        :param pulumi.Input[_builtins.int] operation_ms: Of one operation, in milliseconds. Default: ClickHouse's own.
-        :param pulumi.Input[_builtins.int] session_ms: Of a session, in milliseconds. Default: ClickHouse's own.
+        :param pulumi.Input[_builtins.int] operation_ms: The timeout of an operation, in milliseconds. Default: ClickHouse's own.
+        :param pulumi.Input[_builtins.int] session_ms: The timeout of a session, in milliseconds. Default: ClickHouse's own.
         """
         if operation_ms is not None:
             pulumi.set(__self__, "operation_ms", operation_ms)
@@ -457,7 +457,7 @@ class ClusterExternalTimeoutsArgs:
     @pulumi.getter(name="operationMs")
     def operation_ms(self) -> pulumi.Input[Optional[_builtins.int]]:
         """
-        Of one operation, in milliseconds. Default: ClickHouse's own.
+        The timeout of an operation, in milliseconds. Default: ClickHouse's own.
         """
         return pulumi.get(self, "operation_ms")
 
@@ -469,7 +469,7 @@ class ClusterExternalTimeoutsArgs:
     @pulumi.getter(name="sessionMs")
     def session_ms(self) -> pulumi.Input[Optional[_builtins.int]]:
         """
-        Of a session, in milliseconds. Default: ClickHouse's own.
+        The timeout of a session, in milliseconds. Default: ClickHouse's own.
         """
         return pulumi.get(self, "session_ms")
 
@@ -484,15 +484,15 @@ class ClusterImageArgsDict(TypedDict):
     """
     digest: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    The digest, `sha256:` and 64 hex digits; it wins over the tag.
+    The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
     """
     pull_policy: NotRequired[pulumi.Input[Optional['ClusterImagePullPolicy']]]
     """
-    When the node pulls the image. Default: Kubernetes' own rule.
+    The image pull policy. Default: that of Kubernetes.
     """
     pull_secrets: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
     """
-    Names of the Secrets with which to pull it.
+    The names of the image pull Secrets.
     """
     repository: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
@@ -500,7 +500,7 @@ class ClusterImageArgsDict(TypedDict):
     """
     tag: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    The tag. Default: the cluster's `version`; for the Keeper likewise.
+    The tag. Default: the cluster's `version`, also for the Keeper.
     """
 
 @pulumi.input_type
@@ -514,11 +514,11 @@ class ClusterImageArgs:
         """
         A container image.
 
-        :param pulumi.Input[_builtins.str] digest: The digest, `sha256:` and 64 hex digits; it wins over the tag.
-        :param pulumi.Input['ClusterImagePullPolicy'] pull_policy: When the node pulls the image. Default: Kubernetes' own rule.
-        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] pull_secrets: Names of the Secrets with which to pull it.
+        :param pulumi.Input[_builtins.str] digest: The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
+        :param pulumi.Input['ClusterImagePullPolicy'] pull_policy: The image pull policy. Default: that of Kubernetes.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] pull_secrets: The names of the image pull Secrets.
         :param pulumi.Input[_builtins.str] repository: The repository, for example `registry.example.com/clickhouse/clickhouse-server`. Default: the official image.
-        :param pulumi.Input[_builtins.str] tag: The tag. Default: the cluster's `version`; for the Keeper likewise.
+        :param pulumi.Input[_builtins.str] tag: The tag. Default: the cluster's `version`, also for the Keeper.
         """
         if digest is not None:
             pulumi.set(__self__, "digest", digest)
@@ -535,7 +535,7 @@ class ClusterImageArgs:
     @pulumi.getter
     def digest(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The digest, `sha256:` and 64 hex digits; it wins over the tag.
+        The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
         """
         return pulumi.get(self, "digest")
 
@@ -547,7 +547,7 @@ class ClusterImageArgs:
     @pulumi.getter(name="pullPolicy")
     def pull_policy(self) -> pulumi.Input[Optional['ClusterImagePullPolicy']]:
         """
-        When the node pulls the image. Default: Kubernetes' own rule.
+        The image pull policy. Default: that of Kubernetes.
         """
         return pulumi.get(self, "pull_policy")
 
@@ -559,7 +559,7 @@ class ClusterImageArgs:
     @pulumi.getter(name="pullSecrets")
     def pull_secrets(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
         """
-        Names of the Secrets with which to pull it.
+        The names of the image pull Secrets.
         """
         return pulumi.get(self, "pull_secrets")
 
@@ -583,7 +583,7 @@ class ClusterImageArgs:
     @pulumi.getter
     def tag(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The tag. Default: the cluster's `version`; for the Keeper likewise.
+        The tag. Default: the cluster's `version`, also for the Keeper.
         """
         return pulumi.get(self, "tag")
 
@@ -594,35 +594,35 @@ class ClusterImageArgs:
 
 class ClusterIngressArgsDict(TypedDict):
     """
-    How clients get in from outside Kubernetes.
+    Access from outside Kubernetes.
     """
     annotations: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]]
     """
-    Annotations for the Service, as the cloud's load balancer reads them.
+    Annotations of the Service, for example for the cloud's load balancer.
     """
     external_traffic_policy: NotRequired[pulumi.Input[Optional['ClusterExternalTrafficPolicy']]]
     """
-    Whether traffic may go over a second node (`Cluster`) or the client's address is kept (`Local`). Default: `Cluster`.
+    Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
     """
     hostname: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    The DNS name that external-dns shall give to the load balancer.
+    The DNS name that external-dns assigns to the load balancer.
     """
     internal: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
     """
-    Asks the cloud (AWS, Azure, Google) for a load balancer inside its private network. Default: false.
+    Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
     """
     labels: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]]
     """
-    Labels for the Service.
+    Labels of the Service.
     """
     load_balancer_class: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    The load balancer's class, where the Kubernetes cluster has several.
+    The load balancer class, if the Kubernetes cluster has several.
     """
     source_ranges: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
     """
-    The ranges that the load balancer lets in, like `203.0.113.0/24`. They may log in too, unless `admin.networks` is given.
+    The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
     """
     type: NotRequired[pulumi.Input[Optional['ClusterIngressType']]]
     """
@@ -641,15 +641,15 @@ class ClusterIngressArgs:
                  source_ranges: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
                  type: pulumi.Input[Optional['ClusterIngressType']] = None):
         """
-        How clients get in from outside Kubernetes.
+        Access from outside Kubernetes.
 
-        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations for the Service, as the cloud's load balancer reads them.
-        :param pulumi.Input['ClusterExternalTrafficPolicy'] external_traffic_policy: Whether traffic may go over a second node (`Cluster`) or the client's address is kept (`Local`). Default: `Cluster`.
-        :param pulumi.Input[_builtins.str] hostname: The DNS name that external-dns shall give to the load balancer.
-        :param pulumi.Input[_builtins.bool] internal: Asks the cloud (AWS, Azure, Google) for a load balancer inside its private network. Default: false.
-        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] labels: Labels for the Service.
-        :param pulumi.Input[_builtins.str] load_balancer_class: The load balancer's class, where the Kubernetes cluster has several.
-        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] source_ranges: The ranges that the load balancer lets in, like `203.0.113.0/24`. They may log in too, unless `admin.networks` is given.
+        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations of the Service, for example for the cloud's load balancer.
+        :param pulumi.Input['ClusterExternalTrafficPolicy'] external_traffic_policy: Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
+        :param pulumi.Input[_builtins.str] hostname: The DNS name that external-dns assigns to the load balancer.
+        :param pulumi.Input[_builtins.bool] internal: Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
+        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] labels: Labels of the Service.
+        :param pulumi.Input[_builtins.str] load_balancer_class: The load balancer class, if the Kubernetes cluster has several.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] source_ranges: The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
         :param pulumi.Input['ClusterIngressType'] type: A load balancer or node ports. Default: `LoadBalancer`.
         """
         if annotations is not None:
@@ -673,7 +673,7 @@ class ClusterIngressArgs:
     @pulumi.getter
     def annotations(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]:
         """
-        Annotations for the Service, as the cloud's load balancer reads them.
+        Annotations of the Service, for example for the cloud's load balancer.
         """
         return pulumi.get(self, "annotations")
 
@@ -685,7 +685,7 @@ class ClusterIngressArgs:
     @pulumi.getter(name="externalTrafficPolicy")
     def external_traffic_policy(self) -> pulumi.Input[Optional['ClusterExternalTrafficPolicy']]:
         """
-        Whether traffic may go over a second node (`Cluster`) or the client's address is kept (`Local`). Default: `Cluster`.
+        Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
         """
         return pulumi.get(self, "external_traffic_policy")
 
@@ -697,7 +697,7 @@ class ClusterIngressArgs:
     @pulumi.getter
     def hostname(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The DNS name that external-dns shall give to the load balancer.
+        The DNS name that external-dns assigns to the load balancer.
         """
         return pulumi.get(self, "hostname")
 
@@ -709,7 +709,7 @@ class ClusterIngressArgs:
     @pulumi.getter
     def internal(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
-        Asks the cloud (AWS, Azure, Google) for a load balancer inside its private network. Default: false.
+        Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
         """
         return pulumi.get(self, "internal")
 
@@ -721,7 +721,7 @@ class ClusterIngressArgs:
     @pulumi.getter
     def labels(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]:
         """
-        Labels for the Service.
+        Labels of the Service.
         """
         return pulumi.get(self, "labels")
 
@@ -733,7 +733,7 @@ class ClusterIngressArgs:
     @pulumi.getter(name="loadBalancerClass")
     def load_balancer_class(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The load balancer's class, where the Kubernetes cluster has several.
+        The load balancer class, if the Kubernetes cluster has several.
         """
         return pulumi.get(self, "load_balancer_class")
 
@@ -745,7 +745,7 @@ class ClusterIngressArgs:
     @pulumi.getter(name="sourceRanges")
     def source_ranges(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
         """
-        The ranges that the load balancer lets in, like `203.0.113.0/24`. They may log in too, unless `admin.networks` is given.
+        The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
         """
         return pulumi.get(self, "source_ranges")
 
@@ -768,15 +768,15 @@ class ClusterIngressArgs:
 
 class ClusterInterserverSecretArgsDict(TypedDict):
     """
-    The secret by which hosts trust each other.
+    The secret with which hosts authenticate each other.
     """
     enabled: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
     """
-    Whether there is one. Default: true. Without it distributed queries fail as soon as the administrator has a password.
+    Whether to use a secret. Default: true. Without it distributed queries fail once the administrator has a password.
     """
     existing_secret: NotRequired[pulumi.Input[Optional['ClusterSecretKeyArgsDict']]]
     """
-    A Secret that holds it already, in the cluster's namespace. Default: the operator generates one.
+    An existing Secret that holds it, in the cluster's namespace. Default: the operator generates one.
     """
 
 @pulumi.input_type
@@ -785,10 +785,10 @@ class ClusterInterserverSecretArgs:
                  enabled: pulumi.Input[Optional[_builtins.bool]] = None,
                  existing_secret: pulumi.Input[Optional['ClusterSecretKeyArgs']] = None):
         """
-        The secret by which hosts trust each other.
+        The secret with which hosts authenticate each other.
 
-        :param pulumi.Input[_builtins.bool] enabled: Whether there is one. Default: true. Without it distributed queries fail as soon as the administrator has a password.
-        :param pulumi.Input['ClusterSecretKeyArgs'] existing_secret: A Secret that holds it already, in the cluster's namespace. Default: the operator generates one.
+        :param pulumi.Input[_builtins.bool] enabled: Whether to use a secret. Default: true. Without it distributed queries fail once the administrator has a password.
+        :param pulumi.Input['ClusterSecretKeyArgs'] existing_secret: An existing Secret that holds it, in the cluster's namespace. Default: the operator generates one.
         """
         if enabled is not None:
             pulumi.set(__self__, "enabled", enabled)
@@ -799,7 +799,7 @@ class ClusterInterserverSecretArgs:
     @pulumi.getter
     def enabled(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
-        Whether there is one. Default: true. Without it distributed queries fail as soon as the administrator has a password.
+        Whether to use a secret. Default: true. Without it distributed queries fail once the administrator has a password.
         """
         return pulumi.get(self, "enabled")
 
@@ -811,7 +811,7 @@ class ClusterInterserverSecretArgs:
     @pulumi.getter(name="existingSecret")
     def existing_secret(self) -> pulumi.Input[Optional['ClusterSecretKeyArgs']]:
         """
-        A Secret that holds it already, in the cluster's namespace. Default: the operator generates one.
+        An existing Secret that holds it, in the cluster's namespace. Default: the operator generates one.
         """
         return pulumi.get(self, "existing_secret")
 
@@ -822,23 +822,23 @@ class ClusterInterserverSecretArgs:
 
 class ClusterKeeperArgsDict(TypedDict):
     """
-    The Keeper that comes with the cluster.
+    The cluster's own Keeper.
     """
     image: NotRequired[pulumi.Input[Optional['ClusterImageArgsDict']]]
     """
-    The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
+    The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
     """
     replicas: NotRequired[pulumi.Input[Optional[_builtins.int]]]
     """
-    How many Keeper replicas: 1, 3 or 5. Default: 3.
+    The number of Keeper members: 1, 3 or 5. Default: 3.
     """
     resources: NotRequired[pulumi.Input[Optional['ClusterResourcesArgsDict']]]
     """
-    CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+    CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
     """
     storage: NotRequired[pulumi.Input[Optional['ClusterVolumeArgsDict']]]
     """
-    The volume of each Keeper. Default: 10Gi of the default class.
+    The volume of each Keeper member. Default: 10Gi of the default storage class.
     """
 
 @pulumi.input_type
@@ -849,12 +849,12 @@ class ClusterKeeperArgs:
                  resources: pulumi.Input[Optional['ClusterResourcesArgs']] = None,
                  storage: pulumi.Input[Optional['ClusterVolumeArgs']] = None):
         """
-        The Keeper that comes with the cluster.
+        The cluster's own Keeper.
 
-        :param pulumi.Input['ClusterImageArgs'] image: The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
-        :param pulumi.Input[_builtins.int] replicas: How many Keeper replicas: 1, 3 or 5. Default: 3.
-        :param pulumi.Input['ClusterResourcesArgs'] resources: CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
-        :param pulumi.Input['ClusterVolumeArgs'] storage: The volume of each Keeper. Default: 10Gi of the default class.
+        :param pulumi.Input['ClusterImageArgs'] image: The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
+        :param pulumi.Input[_builtins.int] replicas: The number of Keeper members: 1, 3 or 5. Default: 3.
+        :param pulumi.Input['ClusterResourcesArgs'] resources: CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+        :param pulumi.Input['ClusterVolumeArgs'] storage: The volume of each Keeper member. Default: 10Gi of the default storage class.
         """
         if image is not None:
             pulumi.set(__self__, "image", image)
@@ -869,7 +869,7 @@ class ClusterKeeperArgs:
     @pulumi.getter
     def image(self) -> pulumi.Input[Optional['ClusterImageArgs']]:
         """
-        The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
+        The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
         """
         return pulumi.get(self, "image")
 
@@ -881,7 +881,7 @@ class ClusterKeeperArgs:
     @pulumi.getter
     def replicas(self) -> pulumi.Input[Optional[_builtins.int]]:
         """
-        How many Keeper replicas: 1, 3 or 5. Default: 3.
+        The number of Keeper members: 1, 3 or 5. Default: 3.
         """
         return pulumi.get(self, "replicas")
 
@@ -893,7 +893,7 @@ class ClusterKeeperArgs:
     @pulumi.getter
     def resources(self) -> pulumi.Input[Optional['ClusterResourcesArgs']]:
         """
-        CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+        CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
         """
         return pulumi.get(self, "resources")
 
@@ -905,7 +905,7 @@ class ClusterKeeperArgs:
     @pulumi.getter
     def storage(self) -> pulumi.Input[Optional['ClusterVolumeArgs']]:
         """
-        The volume of each Keeper. Default: 10Gi of the default class.
+        The volume of each Keeper member. Default: 10Gi of the default storage class.
         """
         return pulumi.get(self, "storage")
 
@@ -916,11 +916,11 @@ class ClusterKeeperArgs:
 
 class ClusterLoggingArgsDict(TypedDict):
     """
-    What ClickHouse logs.
+    The logging of ClickHouse.
     """
     level: NotRequired[pulumi.Input[Optional['ClusterLogLevel']]]
     """
-    The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+    The lowest log level. Default: `information`. A change takes effect without a restart.
     """
 
 @pulumi.input_type
@@ -928,9 +928,9 @@ class ClusterLoggingArgs:
     def __init__(__self__, *,
                  level: pulumi.Input[Optional['ClusterLogLevel']] = None):
         """
-        What ClickHouse logs.
+        The logging of ClickHouse.
 
-        :param pulumi.Input['ClusterLogLevel'] level: The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+        :param pulumi.Input['ClusterLogLevel'] level: The lowest log level. Default: `information`. A change takes effect without a restart.
         """
         if level is not None:
             pulumi.set(__self__, "level", level)
@@ -939,7 +939,7 @@ class ClusterLoggingArgs:
     @pulumi.getter
     def level(self) -> pulumi.Input[Optional['ClusterLogLevel']]:
         """
-        The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+        The lowest log level. Default: `information`. A change takes effect without a restart.
         """
         return pulumi.get(self, "level")
 
@@ -950,7 +950,7 @@ class ClusterLoggingArgs:
 
 class ClusterResourceAmountsArgsDict(TypedDict):
     """
-    An amount of CPU and of memory.
+    Amounts of CPU and memory.
     """
     cpu: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
@@ -967,7 +967,7 @@ class ClusterResourceAmountsArgs:
                  cpu: pulumi.Input[Optional[_builtins.str]] = None,
                  memory: pulumi.Input[Optional[_builtins.str]] = None):
         """
-        An amount of CPU and of memory.
+        Amounts of CPU and memory.
 
         :param pulumi.Input[_builtins.str] cpu: CPUs, for example `2` or `500m`.
         :param pulumi.Input[_builtins.str] memory: Memory, for example `4Gi`.
@@ -1008,11 +1008,11 @@ class ClusterResourcesArgsDict(TypedDict):
     """
     limits: NotRequired[pulumi.Input[Optional['ClusterResourceAmountsArgsDict']]]
     """
-    What the container can't exceed.
+    The limits.
     """
     requests: NotRequired[pulumi.Input[Optional['ClusterResourceAmountsArgsDict']]]
     """
-    What the scheduler sets aside.
+    The requests, which the scheduler reserves.
     """
 
 @pulumi.input_type
@@ -1023,8 +1023,8 @@ class ClusterResourcesArgs:
         """
         CPU and memory of a container.
 
-        :param pulumi.Input['ClusterResourceAmountsArgs'] limits: What the container can't exceed.
-        :param pulumi.Input['ClusterResourceAmountsArgs'] requests: What the scheduler sets aside.
+        :param pulumi.Input['ClusterResourceAmountsArgs'] limits: The limits.
+        :param pulumi.Input['ClusterResourceAmountsArgs'] requests: The requests, which the scheduler reserves.
         """
         if limits is not None:
             pulumi.set(__self__, "limits", limits)
@@ -1035,7 +1035,7 @@ class ClusterResourcesArgs:
     @pulumi.getter
     def limits(self) -> pulumi.Input[Optional['ClusterResourceAmountsArgs']]:
         """
-        What the container can't exceed.
+        The limits.
         """
         return pulumi.get(self, "limits")
 
@@ -1047,7 +1047,7 @@ class ClusterResourcesArgs:
     @pulumi.getter
     def requests(self) -> pulumi.Input[Optional['ClusterResourceAmountsArgs']]:
         """
-        What the scheduler sets aside.
+        The requests, which the scheduler reserves.
         """
         return pulumi.get(self, "requests")
 
@@ -1120,27 +1120,27 @@ class ClusterStorageArgsDict(TypedDict):
     """
     ephemeral: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
     """
-    Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
+    Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
     """
     logs: NotRequired[pulumi.Input[Optional['ClusterVolumeArgsDict']]]
     """
-    A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
+    A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
     """
     provisioner: NotRequired[pulumi.Input[Optional['ClusterProvisioner']]]
     """
-    Who makes the volume claims. Default: `Operator`, which grows them without a restart.
+    The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
     """
     reclaim_policy: NotRequired[pulumi.Input[Optional['ClusterReclaimPolicy']]]
     """
-    What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
+    The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
     """
     size: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`; it can't shrink.
+    The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
     """
     storage_class: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
+    The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
     """
 
 @pulumi.input_type
@@ -1157,12 +1157,12 @@ class ClusterStorageArgs:
         The data volume of each host.
 
         :param pulumi.Input[Sequence[pulumi.Input['ClusterAccessMode']]] access_modes: The access modes. Default: `ReadWriteOnce`.
-        :param pulumi.Input[_builtins.bool] ephemeral: Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
-        :param pulumi.Input['ClusterVolumeArgs'] logs: A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
-        :param pulumi.Input['ClusterProvisioner'] provisioner: Who makes the volume claims. Default: `Operator`, which grows them without a restart.
-        :param pulumi.Input['ClusterReclaimPolicy'] reclaim_policy: What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
-        :param pulumi.Input[_builtins.str] size: The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`; it can't shrink.
-        :param pulumi.Input[_builtins.str] storage_class: The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
+        :param pulumi.Input[_builtins.bool] ephemeral: Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
+        :param pulumi.Input['ClusterVolumeArgs'] logs: A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+        :param pulumi.Input['ClusterProvisioner'] provisioner: The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
+        :param pulumi.Input['ClusterReclaimPolicy'] reclaim_policy: The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
+        :param pulumi.Input[_builtins.str] size: The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
+        :param pulumi.Input[_builtins.str] storage_class: The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
         """
         if access_modes is not None:
             pulumi.set(__self__, "access_modes", access_modes)
@@ -1195,7 +1195,7 @@ class ClusterStorageArgs:
     @pulumi.getter
     def ephemeral(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
-        Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
+        Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
         """
         return pulumi.get(self, "ephemeral")
 
@@ -1207,7 +1207,7 @@ class ClusterStorageArgs:
     @pulumi.getter
     def logs(self) -> pulumi.Input[Optional['ClusterVolumeArgs']]:
         """
-        A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
+        A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
         """
         return pulumi.get(self, "logs")
 
@@ -1219,7 +1219,7 @@ class ClusterStorageArgs:
     @pulumi.getter
     def provisioner(self) -> pulumi.Input[Optional['ClusterProvisioner']]:
         """
-        Who makes the volume claims. Default: `Operator`, which grows them without a restart.
+        The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
         """
         return pulumi.get(self, "provisioner")
 
@@ -1231,7 +1231,7 @@ class ClusterStorageArgs:
     @pulumi.getter(name="reclaimPolicy")
     def reclaim_policy(self) -> pulumi.Input[Optional['ClusterReclaimPolicy']]:
         """
-        What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
+        The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
         """
         return pulumi.get(self, "reclaim_policy")
 
@@ -1243,7 +1243,7 @@ class ClusterStorageArgs:
     @pulumi.getter
     def size(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`; it can't shrink.
+        The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
         """
         return pulumi.get(self, "size")
 
@@ -1255,7 +1255,7 @@ class ClusterStorageArgs:
     @pulumi.getter(name="storageClass")
     def storage_class(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
+        The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
         """
         return pulumi.get(self, "storage_class")
 
@@ -1274,11 +1274,11 @@ class ClusterVolumeArgsDict(TypedDict):
     """
     reclaim_policy: NotRequired[pulumi.Input[Optional['ClusterReclaimPolicy']]]
     """
-    What becomes of the volume when the cluster is deleted. Default: that of the data volume.
+    The reclaim policy of the volume. Default: that of the data volume.
     """
     size: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    The size, for example `10Gi`. Default: `10Gi`. It can grow, not shrink.
+    The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
     """
     storage_class: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
@@ -1296,8 +1296,8 @@ class ClusterVolumeArgs:
         A volume.
 
         :param pulumi.Input[Sequence[pulumi.Input['ClusterAccessMode']]] access_modes: The access modes. Default: `ReadWriteOnce`.
-        :param pulumi.Input['ClusterReclaimPolicy'] reclaim_policy: What becomes of the volume when the cluster is deleted. Default: that of the data volume.
-        :param pulumi.Input[_builtins.str] size: The size, for example `10Gi`. Default: `10Gi`. It can grow, not shrink.
+        :param pulumi.Input['ClusterReclaimPolicy'] reclaim_policy: The reclaim policy of the volume. Default: that of the data volume.
+        :param pulumi.Input[_builtins.str] size: The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
         :param pulumi.Input[_builtins.str] storage_class: The storage class. Default: the Kubernetes cluster's default class.
         """
         if access_modes is not None:
@@ -1325,7 +1325,7 @@ class ClusterVolumeArgs:
     @pulumi.getter(name="reclaimPolicy")
     def reclaim_policy(self) -> pulumi.Input[Optional['ClusterReclaimPolicy']]:
         """
-        What becomes of the volume when the cluster is deleted. Default: that of the data volume.
+        The reclaim policy of the volume. Default: that of the data volume.
         """
         return pulumi.get(self, "reclaim_policy")
 
@@ -1337,7 +1337,7 @@ class ClusterVolumeArgs:
     @pulumi.getter
     def size(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The size, for example `10Gi`. Default: `10Gi`. It can grow, not shrink.
+        The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
         """
         return pulumi.get(self, "size")
 

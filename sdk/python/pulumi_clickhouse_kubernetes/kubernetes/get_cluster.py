@@ -25,7 +25,7 @@ __all__ = [
 @pulumi.output_type
 class GetClusterResult:
     """
-    What a cluster is like: the outputs of the resource, and what the operator says about it at the moment.
+    An existing cluster: the outputs of the resource, and its current status as the operator reports it.
     """
     def __init__(__self__, cluster_name=None, connection=None, credentials_secret=None, endpoints=None, errors=None, external=None, hosts=None, hosts_ready=None, hosts_total=None, incarnation=None, internal_hostname=None, keeper=None, kubernetes=None, last_task=None, name=None, namespace=None, operator_version=None, password=None, phase=None, port_forward_command=None, shard_services=None, uids=None, username=None, version=None):
         if cluster_name and not isinstance(cluster_name, str):
@@ -121,7 +121,7 @@ class GetClusterResult:
     @pulumi.getter(name="credentialsSecret")
     def credentials_secret(self) -> 'outputs.ClusterCredentialsSecret':
         """
-        The Secret with the login and the addresses. Absent while it does not exist.
+        The Secret with the login and the addresses. Absent as long as it does not exist.
         """
         return pulumi.get(self, "credentials_secret")
 
@@ -137,7 +137,7 @@ class GetClusterResult:
     @pulumi.getter
     def errors(self) -> Sequence[_builtins.str]:
         """
-        What went wrong lately, in the operator's words. Not empty on clusters in good health too: it also tells of what it tried again with success.
+        The operator's latest error messages. Healthy clusters may have some too: errors that a retry resolved are listed as well.
         """
         return pulumi.get(self, "errors")
 
@@ -161,7 +161,7 @@ class GetClusterResult:
     @pulumi.getter(name="hostsReady")
     def hosts_ready(self) -> _builtins.int:
         """
-        How many hosts are in rotation: ready, and not being worked on.
+        The number of hosts that are ready and not being reconciled.
         """
         return pulumi.get(self, "hosts_ready")
 
@@ -169,7 +169,7 @@ class GetClusterResult:
     @pulumi.getter(name="hostsTotal")
     def hosts_total(self) -> _builtins.int:
         """
-        How many hosts the cluster has.
+        The number of hosts of the cluster.
         """
         return pulumi.get(self, "hosts_total")
 
@@ -177,7 +177,7 @@ class GetClusterResult:
     @pulumi.getter
     def incarnation(self) -> Optional[_builtins.str]:
         """
-        A random string, another one each time that the resource is created. A delete leaves alone what a later create has taken over.
+        A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a later create has taken over.
         """
         return pulumi.get(self, "incarnation")
 
@@ -193,7 +193,7 @@ class GetClusterResult:
     @pulumi.getter
     def keeper(self) -> Optional['outputs.ClusterKeeperState']:
         """
-        The Keeper that came with the cluster.
+        The cluster's own Keeper.
         """
         return pulumi.get(self, "keeper")
 
@@ -201,7 +201,7 @@ class GetClusterResult:
     @pulumi.getter
     def kubernetes(self) -> Optional['outputs.ClusterKubernetes']:
         """
-        The Kubernetes cluster that this cluster runs in. An update, refresh or delete that another one answers fails and changes nothing.
+        The Kubernetes cluster that this cluster runs in. An update, refresh or delete against another one fails and changes nothing.
         """
         return pulumi.get(self, "kubernetes")
 
@@ -209,7 +209,7 @@ class GetClusterResult:
     @pulumi.getter(name="lastTask")
     def last_task(self) -> Optional[_builtins.str]:
         """
-        The last task that the operator finished. Absent while it finished none.
+        The last task that the operator completed. Absent before the first.
         """
         return pulumi.get(self, "last_task")
 
@@ -233,7 +233,7 @@ class GetClusterResult:
     @pulumi.getter(name="operatorVersion")
     def operator_version(self) -> Optional[_builtins.str]:
         """
-        The version of the operator that was last at work. Absent while none was.
+        The version of the operator that last reconciled the cluster. Absent before that.
         """
         return pulumi.get(self, "operator_version")
 
@@ -241,7 +241,7 @@ class GetClusterResult:
     @pulumi.getter
     def password(self) -> _builtins.str:
         """
-        The administrator's password. Absent for an adopted cluster whose password nobody told.
+        The administrator's password. Absent for an adopted cluster whose password is not known.
         """
         return pulumi.get(self, "password")
 
@@ -249,7 +249,7 @@ class GetClusterResult:
     @pulumi.getter
     def phase(self) -> _builtins.str:
         """
-        What the operator is doing with the cluster: `InProgress`, `Completed`, `Aborted`, `Terminating`, or empty while it has not looked at it yet.
+        The operator's status of the cluster: `InProgress`, `Completed`, `Aborted`, `Terminating`, or empty before it has reconciled it.
         """
         return pulumi.get(self, "phase")
 
@@ -257,7 +257,7 @@ class GetClusterResult:
     @pulumi.getter(name="portForwardCommand")
     def port_forward_command(self) -> _builtins.str:
         """
-        A command that makes the cluster's ports reachable on one's own machine.
+        A command that forwards the cluster's ports to your machine.
         """
         return pulumi.get(self, "port_forward_command")
 
@@ -265,7 +265,7 @@ class GetClusterResult:
     @pulumi.getter(name="shardServices")
     def shard_services(self) -> Sequence[_builtins.str]:
         """
-        The Services of the single shards, where asked for.
+        The names of the per-shard Services, if there are any.
         """
         return pulumi.get(self, "shard_services")
 
@@ -273,7 +273,7 @@ class GetClusterResult:
     @pulumi.getter
     def uids(self) -> 'outputs.ClusterUids':
         """
-        The unique ids that Kubernetes gave to the cluster's objects; others under the same names are never deleted.
+        The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.
         """
         return pulumi.get(self, "uids")
 
@@ -289,7 +289,7 @@ class GetClusterResult:
     @pulumi.getter
     def version(self) -> Optional[_builtins.str]:
         """
-        The ClickHouse version that runs: the input where it is given, else the one that the cluster was made with.
+        The ClickHouse version: the input, or else the version that the cluster was created with.
         """
         return pulumi.get(self, "version")
 

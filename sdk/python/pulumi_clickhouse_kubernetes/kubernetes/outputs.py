@@ -76,10 +76,10 @@ class ClusterAdmin(dict):
         """
         The administrator's login.
 
-        :param 'ClusterSecretKey' existing_secret: A Secret that holds the password already, in the cluster's namespace.
-        :param Sequence[_builtins.str] networks: From where the administrator may log in: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
-        :param _builtins.str password: The password. Default: 32 letters and digits, made once when the cluster is made.
-        :param _builtins.str password_version: Any text; a change of it makes a new password. Without a password of one's own only.
+        :param 'ClusterSecretKey' existing_secret: An existing Secret with the password, in the cluster's namespace.
+        :param Sequence[_builtins.str] networks: The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+        :param _builtins.str password: The password. Default: 32 random letters and digits, generated when the cluster is created.
+        :param _builtins.str password_version: An arbitrary string; changing it generates a new password. Only for a generated password.
         :param _builtins.str username: The user's name. Default: `default`.
         """
         if existing_secret is not None:
@@ -97,7 +97,7 @@ class ClusterAdmin(dict):
     @pulumi.getter(name="existingSecret")
     def existing_secret(self) -> Optional['outputs.ClusterSecretKey']:
         """
-        A Secret that holds the password already, in the cluster's namespace.
+        An existing Secret with the password, in the cluster's namespace.
         """
         return pulumi.get(self, "existing_secret")
 
@@ -105,7 +105,7 @@ class ClusterAdmin(dict):
     @pulumi.getter
     def networks(self) -> Optional[Sequence[_builtins.str]]:
         """
-        From where the administrator may log in: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+        The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
         """
         return pulumi.get(self, "networks")
 
@@ -113,7 +113,7 @@ class ClusterAdmin(dict):
     @pulumi.getter
     def password(self) -> Optional[_builtins.str]:
         """
-        The password. Default: 32 letters and digits, made once when the cluster is made.
+        The password. Default: 32 random letters and digits, generated when the cluster is created.
         """
         return pulumi.get(self, "password")
 
@@ -121,7 +121,7 @@ class ClusterAdmin(dict):
     @pulumi.getter(name="passwordVersion")
     def password_version(self) -> Optional[_builtins.str]:
         """
-        Any text; a change of it makes a new password. Without a password of one's own only.
+        An arbitrary string; changing it generates a new password. Only for a generated password.
         """
         return pulumi.get(self, "password_version")
 
@@ -137,7 +137,7 @@ class ClusterAdmin(dict):
 @pulumi.output_type
 class ClusterConnection(dict):
     """
-    Addresses that hold the login.
+    Connection strings with the login.
     """
     @staticmethod
     def __key_warning(key: str):
@@ -165,7 +165,7 @@ class ClusterConnection(dict):
                  jdbc_url: _builtins.str,
                  native_url: _builtins.str):
         """
-        Addresses that hold the login.
+        Connection strings with the login.
 
         :param _builtins.str http_url: For HTTP clients: `http://user:password@host:8123/`.
         :param _builtins.str jdbc_url: For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`.
@@ -203,18 +203,18 @@ class ClusterConnection(dict):
 @pulumi.output_type
 class ClusterCoordination(dict):
     """
-    How replicas agree.
+    The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
     """
     def __init__(__self__, *,
                  external: Optional['outputs.ClusterExternalCoordination'] = None,
                  keeper: Optional['outputs.ClusterKeeper'] = None,
                  type: Optional['ClusterCoordinationType'] = None):
         """
-        How replicas agree.
+        The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 
-        :param 'ClusterExternalCoordination' external: A Keeper or ZooKeeper that is there already.
-        :param 'ClusterKeeper' keeper: The Keeper that comes with the cluster, made before it and deleted after it.
-        :param 'ClusterCoordinationType' type: Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given, else `None`.
+        :param 'ClusterExternalCoordination' external: An existing Keeper or ZooKeeper.
+        :param 'ClusterKeeper' keeper: The cluster's own Keeper, created before it and deleted after it.
+        :param 'ClusterCoordinationType' type: The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
         """
         if external is not None:
             pulumi.set(__self__, "external", external)
@@ -227,7 +227,7 @@ class ClusterCoordination(dict):
     @pulumi.getter
     def external(self) -> Optional['outputs.ClusterExternalCoordination']:
         """
-        A Keeper or ZooKeeper that is there already.
+        An existing Keeper or ZooKeeper.
         """
         return pulumi.get(self, "external")
 
@@ -235,7 +235,7 @@ class ClusterCoordination(dict):
     @pulumi.getter
     def keeper(self) -> Optional['outputs.ClusterKeeper']:
         """
-        The Keeper that comes with the cluster, made before it and deleted after it.
+        The cluster's own Keeper, created before it and deleted after it.
         """
         return pulumi.get(self, "keeper")
 
@@ -243,7 +243,7 @@ class ClusterCoordination(dict):
     @pulumi.getter
     def type(self) -> Optional['ClusterCoordinationType']:
         """
-        Which kind. Default: `Keeper` when `keeper` is given or `replicas` is more than 1, `External` when `external` is given, else `None`.
+        The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
         """
         return pulumi.get(self, "type")
 
@@ -446,9 +446,9 @@ class ClusterExternal(dict):
         """
         How a cluster is reached from outside Kubernetes.
 
-        :param _builtins.str address: The address that the load balancer got. Absent for node ports.
-        :param 'ClusterEndpoints' endpoints: The addresses by protocol: the host name, else the load balancer's address.
-        :param _builtins.str hostname: The DNS name that was asked for.
+        :param _builtins.str address: The address of the load balancer. Absent for node ports.
+        :param 'ClusterEndpoints' endpoints: The addresses by protocol, at the host name or else the load balancer's address.
+        :param _builtins.str hostname: The requested DNS name.
         """
         if address is not None:
             pulumi.set(__self__, "address", address)
@@ -461,7 +461,7 @@ class ClusterExternal(dict):
     @pulumi.getter
     def address(self) -> Optional[_builtins.str]:
         """
-        The address that the load balancer got. Absent for node ports.
+        The address of the load balancer. Absent for node ports.
         """
         return pulumi.get(self, "address")
 
@@ -469,7 +469,7 @@ class ClusterExternal(dict):
     @pulumi.getter
     def endpoints(self) -> Optional['outputs.ClusterEndpoints']:
         """
-        The addresses by protocol: the host name, else the load balancer's address.
+        The addresses by protocol, at the host name or else the load balancer's address.
         """
         return pulumi.get(self, "endpoints")
 
@@ -477,7 +477,7 @@ class ClusterExternal(dict):
     @pulumi.getter
     def hostname(self) -> Optional[_builtins.str]:
         """
-        The DNS name that was asked for.
+        The requested DNS name.
         """
         return pulumi.get(self, "hostname")
 
@@ -485,7 +485,7 @@ class ClusterExternal(dict):
 @pulumi.output_type
 class ClusterExternalCoordination(dict):
     """
-    A Keeper or ZooKeeper that is there already.
+    An existing Keeper or ZooKeeper.
     """
     def __init__(__self__, *,
                  identity: Optional[_builtins.str] = None,
@@ -493,12 +493,12 @@ class ClusterExternalCoordination(dict):
                  root: Optional[_builtins.str] = None,
                  timeouts: Optional['outputs.ClusterExternalTimeouts'] = None):
         """
-        A Keeper or ZooKeeper that is there already.
+        An existing Keeper or ZooKeeper.
 
-        :param _builtins.str identity: `user:password` for a server that asks for it. It is stored readable in the ClickHouseInstallation.
-        :param Sequence['ClusterExternalNode'] nodes: Its nodes. A text `host:port` in the place of a node, or in its `host`, is taken apart.
-        :param _builtins.str root: The path below which this cluster keeps its entries, beginning with `/`. Default: `/`.
-        :param 'ClusterExternalTimeouts' timeouts: How long to wait for the servers.
+        :param _builtins.str identity: `user:password`, if the servers need a login. The ClickHouseInstallation holds it in plain text.
+        :param Sequence['ClusterExternalNode'] nodes: Its nodes. A string `host:port` can stand for a node.
+        :param _builtins.str root: The path under which this cluster keeps its entries, beginning with `/`. Default: `/`.
+        :param 'ClusterExternalTimeouts' timeouts: The timeouts of the servers.
         """
         if identity is not None:
             pulumi.set(__self__, "identity", identity)
@@ -513,7 +513,7 @@ class ClusterExternalCoordination(dict):
     @pulumi.getter
     def identity(self) -> Optional[_builtins.str]:
         """
-        `user:password` for a server that asks for it. It is stored readable in the ClickHouseInstallation.
+        `user:password`, if the servers need a login. The ClickHouseInstallation holds it in plain text.
         """
         return pulumi.get(self, "identity")
 
@@ -521,7 +521,7 @@ class ClusterExternalCoordination(dict):
     @pulumi.getter
     def nodes(self) -> Optional[Sequence['outputs.ClusterExternalNode']]:
         """
-        Its nodes. A text `host:port` in the place of a node, or in its `host`, is taken apart.
+        Its nodes. A string `host:port` can stand for a node.
         """
         return pulumi.get(self, "nodes")
 
@@ -529,7 +529,7 @@ class ClusterExternalCoordination(dict):
     @pulumi.getter
     def root(self) -> Optional[_builtins.str]:
         """
-        The path below which this cluster keeps its entries, beginning with `/`. Default: `/`.
+        The path under which this cluster keeps its entries, beginning with `/`. Default: `/`.
         """
         return pulumi.get(self, "root")
 
@@ -537,7 +537,7 @@ class ClusterExternalCoordination(dict):
     @pulumi.getter
     def timeouts(self) -> Optional['outputs.ClusterExternalTimeouts']:
         """
-        How long to wait for the servers.
+        The timeouts of the servers.
         """
         return pulumi.get(self, "timeouts")
 
@@ -572,10 +572,10 @@ class ClusterExternalNode(dict):
         """
         A node of an external Keeper or ZooKeeper.
 
-        :param _builtins.str availability_zone: The availability zone it stands in, for hosts that prefer a near one.
+        :param _builtins.str availability_zone: The availability zone of the node, for hosts that prefer a nearby one.
         :param _builtins.str host: The host's name or address.
         :param _builtins.int port: The port. Default: 2181.
-        :param _builtins.bool secure: Whether to speak TLS. Default: false.
+        :param _builtins.bool secure: Whether to use TLS. Default: false.
         """
         if availability_zone is not None:
             pulumi.set(__self__, "availability_zone", availability_zone)
@@ -590,7 +590,7 @@ class ClusterExternalNode(dict):
     @pulumi.getter(name="availabilityZone")
     def availability_zone(self) -> Optional[_builtins.str]:
         """
-        The availability zone it stands in, for hosts that prefer a near one.
+        The availability zone of the node, for hosts that prefer a nearby one.
         """
         return pulumi.get(self, "availability_zone")
 
@@ -614,7 +614,7 @@ class ClusterExternalNode(dict):
     @pulumi.getter
     def secure(self) -> Optional[_builtins.bool]:
         """
-        Whether to speak TLS. Default: false.
+        Whether to use TLS. Default: false.
         """
         return pulumi.get(self, "secure")
 
@@ -622,7 +622,7 @@ class ClusterExternalNode(dict):
 @pulumi.output_type
 class ClusterExternalTimeouts(dict):
     """
-    How long ClickHouse waits for the coordination servers.
+    Timeouts of the coordination servers.
     """
     @staticmethod
     def __key_warning(key: str):
@@ -647,10 +647,10 @@ class ClusterExternalTimeouts(dict):
                  operation_ms: Optional[_builtins.int] = None,
                  session_ms: Optional[_builtins.int] = None):
         """
-        How long ClickHouse waits for the coordination servers.
+        Timeouts of the coordination servers.
 
-        :param _builtins.int operation_ms: Of one operation, in milliseconds. Default: ClickHouse's own.
-        :param _builtins.int session_ms: Of a session, in milliseconds. Default: ClickHouse's own.
+        :param _builtins.int operation_ms: The timeout of an operation, in milliseconds. Default: ClickHouse's own.
+        :param _builtins.int session_ms: The timeout of a session, in milliseconds. Default: ClickHouse's own.
         """
         if operation_ms is not None:
             pulumi.set(__self__, "operation_ms", operation_ms)
@@ -661,7 +661,7 @@ class ClusterExternalTimeouts(dict):
     @pulumi.getter(name="operationMs")
     def operation_ms(self) -> Optional[_builtins.int]:
         """
-        Of one operation, in milliseconds. Default: ClickHouse's own.
+        The timeout of an operation, in milliseconds. Default: ClickHouse's own.
         """
         return pulumi.get(self, "operation_ms")
 
@@ -669,7 +669,7 @@ class ClusterExternalTimeouts(dict):
     @pulumi.getter(name="sessionMs")
     def session_ms(self) -> Optional[_builtins.int]:
         """
-        Of a session, in milliseconds. Default: ClickHouse's own.
+        The timeout of a session, in milliseconds. Default: ClickHouse's own.
         """
         return pulumi.get(self, "session_ms")
 
@@ -689,7 +689,7 @@ class ClusterHost(dict):
         A ClickHouse host: one replica of one shard.
 
         :param _builtins.str fqdn: Its DNS name inside Kubernetes.
-        :param _builtins.str name: Its name, which is its StatefulSet's and its own Service's.
+        :param _builtins.str name: Its name: that of its StatefulSet and its Service.
         :param _builtins.str pod: Its pod.
         :param _builtins.int replica: The replica's number in its shard, from 0.
         :param _builtins.int shard: The shard's number, from 0.
@@ -712,7 +712,7 @@ class ClusterHost(dict):
     @pulumi.getter
     def name(self) -> _builtins.str:
         """
-        Its name, which is its StatefulSet's and its own Service's.
+        Its name: that of its StatefulSet and its Service.
         """
         return pulumi.get(self, "name")
 
@@ -774,11 +774,11 @@ class ClusterImage(dict):
         """
         A container image.
 
-        :param _builtins.str digest: The digest, `sha256:` and 64 hex digits; it wins over the tag.
-        :param 'ClusterImagePullPolicy' pull_policy: When the node pulls the image. Default: Kubernetes' own rule.
-        :param Sequence[_builtins.str] pull_secrets: Names of the Secrets with which to pull it.
+        :param _builtins.str digest: The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
+        :param 'ClusterImagePullPolicy' pull_policy: The image pull policy. Default: that of Kubernetes.
+        :param Sequence[_builtins.str] pull_secrets: The names of the image pull Secrets.
         :param _builtins.str repository: The repository, for example `registry.example.com/clickhouse/clickhouse-server`. Default: the official image.
-        :param _builtins.str tag: The tag. Default: the cluster's `version`; for the Keeper likewise.
+        :param _builtins.str tag: The tag. Default: the cluster's `version`, also for the Keeper.
         """
         if digest is not None:
             pulumi.set(__self__, "digest", digest)
@@ -795,7 +795,7 @@ class ClusterImage(dict):
     @pulumi.getter
     def digest(self) -> Optional[_builtins.str]:
         """
-        The digest, `sha256:` and 64 hex digits; it wins over the tag.
+        The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
         """
         return pulumi.get(self, "digest")
 
@@ -803,7 +803,7 @@ class ClusterImage(dict):
     @pulumi.getter(name="pullPolicy")
     def pull_policy(self) -> Optional['ClusterImagePullPolicy']:
         """
-        When the node pulls the image. Default: Kubernetes' own rule.
+        The image pull policy. Default: that of Kubernetes.
         """
         return pulumi.get(self, "pull_policy")
 
@@ -811,7 +811,7 @@ class ClusterImage(dict):
     @pulumi.getter(name="pullSecrets")
     def pull_secrets(self) -> Optional[Sequence[_builtins.str]]:
         """
-        Names of the Secrets with which to pull it.
+        The names of the image pull Secrets.
         """
         return pulumi.get(self, "pull_secrets")
 
@@ -827,7 +827,7 @@ class ClusterImage(dict):
     @pulumi.getter
     def tag(self) -> Optional[_builtins.str]:
         """
-        The tag. Default: the cluster's `version`; for the Keeper likewise.
+        The tag. Default: the cluster's `version`, also for the Keeper.
         """
         return pulumi.get(self, "tag")
 
@@ -835,7 +835,7 @@ class ClusterImage(dict):
 @pulumi.output_type
 class ClusterIngress(dict):
     """
-    How clients get in from outside Kubernetes.
+    Access from outside Kubernetes.
     """
     @staticmethod
     def __key_warning(key: str):
@@ -868,15 +868,15 @@ class ClusterIngress(dict):
                  source_ranges: Optional[Sequence[_builtins.str]] = None,
                  type: Optional['ClusterIngressType'] = None):
         """
-        How clients get in from outside Kubernetes.
+        Access from outside Kubernetes.
 
-        :param Mapping[str, _builtins.str] annotations: Annotations for the Service, as the cloud's load balancer reads them.
-        :param 'ClusterExternalTrafficPolicy' external_traffic_policy: Whether traffic may go over a second node (`Cluster`) or the client's address is kept (`Local`). Default: `Cluster`.
-        :param _builtins.str hostname: The DNS name that external-dns shall give to the load balancer.
-        :param _builtins.bool internal: Asks the cloud (AWS, Azure, Google) for a load balancer inside its private network. Default: false.
-        :param Mapping[str, _builtins.str] labels: Labels for the Service.
-        :param _builtins.str load_balancer_class: The load balancer's class, where the Kubernetes cluster has several.
-        :param Sequence[_builtins.str] source_ranges: The ranges that the load balancer lets in, like `203.0.113.0/24`. They may log in too, unless `admin.networks` is given.
+        :param Mapping[str, _builtins.str] annotations: Annotations of the Service, for example for the cloud's load balancer.
+        :param 'ClusterExternalTrafficPolicy' external_traffic_policy: Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
+        :param _builtins.str hostname: The DNS name that external-dns assigns to the load balancer.
+        :param _builtins.bool internal: Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
+        :param Mapping[str, _builtins.str] labels: Labels of the Service.
+        :param _builtins.str load_balancer_class: The load balancer class, if the Kubernetes cluster has several.
+        :param Sequence[_builtins.str] source_ranges: The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
         :param 'ClusterIngressType' type: A load balancer or node ports. Default: `LoadBalancer`.
         """
         if annotations is not None:
@@ -900,7 +900,7 @@ class ClusterIngress(dict):
     @pulumi.getter
     def annotations(self) -> Optional[Mapping[str, _builtins.str]]:
         """
-        Annotations for the Service, as the cloud's load balancer reads them.
+        Annotations of the Service, for example for the cloud's load balancer.
         """
         return pulumi.get(self, "annotations")
 
@@ -908,7 +908,7 @@ class ClusterIngress(dict):
     @pulumi.getter(name="externalTrafficPolicy")
     def external_traffic_policy(self) -> Optional['ClusterExternalTrafficPolicy']:
         """
-        Whether traffic may go over a second node (`Cluster`) or the client's address is kept (`Local`). Default: `Cluster`.
+        Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
         """
         return pulumi.get(self, "external_traffic_policy")
 
@@ -916,7 +916,7 @@ class ClusterIngress(dict):
     @pulumi.getter
     def hostname(self) -> Optional[_builtins.str]:
         """
-        The DNS name that external-dns shall give to the load balancer.
+        The DNS name that external-dns assigns to the load balancer.
         """
         return pulumi.get(self, "hostname")
 
@@ -924,7 +924,7 @@ class ClusterIngress(dict):
     @pulumi.getter
     def internal(self) -> Optional[_builtins.bool]:
         """
-        Asks the cloud (AWS, Azure, Google) for a load balancer inside its private network. Default: false.
+        Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
         """
         return pulumi.get(self, "internal")
 
@@ -932,7 +932,7 @@ class ClusterIngress(dict):
     @pulumi.getter
     def labels(self) -> Optional[Mapping[str, _builtins.str]]:
         """
-        Labels for the Service.
+        Labels of the Service.
         """
         return pulumi.get(self, "labels")
 
@@ -940,7 +940,7 @@ class ClusterIngress(dict):
     @pulumi.getter(name="loadBalancerClass")
     def load_balancer_class(self) -> Optional[_builtins.str]:
         """
-        The load balancer's class, where the Kubernetes cluster has several.
+        The load balancer class, if the Kubernetes cluster has several.
         """
         return pulumi.get(self, "load_balancer_class")
 
@@ -948,7 +948,7 @@ class ClusterIngress(dict):
     @pulumi.getter(name="sourceRanges")
     def source_ranges(self) -> Optional[Sequence[_builtins.str]]:
         """
-        The ranges that the load balancer lets in, like `203.0.113.0/24`. They may log in too, unless `admin.networks` is given.
+        The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
         """
         return pulumi.get(self, "source_ranges")
 
@@ -964,7 +964,7 @@ class ClusterIngress(dict):
 @pulumi.output_type
 class ClusterInterserverSecret(dict):
     """
-    The secret by which hosts trust each other.
+    The secret with which hosts authenticate each other.
     """
     @staticmethod
     def __key_warning(key: str):
@@ -987,10 +987,10 @@ class ClusterInterserverSecret(dict):
                  enabled: Optional[_builtins.bool] = None,
                  existing_secret: Optional['outputs.ClusterSecretKey'] = None):
         """
-        The secret by which hosts trust each other.
+        The secret with which hosts authenticate each other.
 
-        :param _builtins.bool enabled: Whether there is one. Default: true. Without it distributed queries fail as soon as the administrator has a password.
-        :param 'ClusterSecretKey' existing_secret: A Secret that holds it already, in the cluster's namespace. Default: the operator generates one.
+        :param _builtins.bool enabled: Whether to use a secret. Default: true. Without it distributed queries fail once the administrator has a password.
+        :param 'ClusterSecretKey' existing_secret: An existing Secret that holds it, in the cluster's namespace. Default: the operator generates one.
         """
         if enabled is not None:
             pulumi.set(__self__, "enabled", enabled)
@@ -1001,7 +1001,7 @@ class ClusterInterserverSecret(dict):
     @pulumi.getter
     def enabled(self) -> Optional[_builtins.bool]:
         """
-        Whether there is one. Default: true. Without it distributed queries fail as soon as the administrator has a password.
+        Whether to use a secret. Default: true. Without it distributed queries fail once the administrator has a password.
         """
         return pulumi.get(self, "enabled")
 
@@ -1009,7 +1009,7 @@ class ClusterInterserverSecret(dict):
     @pulumi.getter(name="existingSecret")
     def existing_secret(self) -> Optional['outputs.ClusterSecretKey']:
         """
-        A Secret that holds it already, in the cluster's namespace. Default: the operator generates one.
+        An existing Secret that holds it, in the cluster's namespace. Default: the operator generates one.
         """
         return pulumi.get(self, "existing_secret")
 
@@ -1017,7 +1017,7 @@ class ClusterInterserverSecret(dict):
 @pulumi.output_type
 class ClusterKeeper(dict):
     """
-    The Keeper that comes with the cluster.
+    The cluster's own Keeper.
     """
     def __init__(__self__, *,
                  image: Optional['outputs.ClusterImage'] = None,
@@ -1025,12 +1025,12 @@ class ClusterKeeper(dict):
                  resources: Optional['outputs.ClusterResources'] = None,
                  storage: Optional['outputs.ClusterVolume'] = None):
         """
-        The Keeper that comes with the cluster.
+        The cluster's own Keeper.
 
-        :param 'ClusterImage' image: The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
-        :param _builtins.int replicas: How many Keeper replicas: 1, 3 or 5. Default: 3.
-        :param 'ClusterResources' resources: CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
-        :param 'ClusterVolume' storage: The volume of each Keeper. Default: 10Gi of the default class.
+        :param 'ClusterImage' image: The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
+        :param _builtins.int replicas: The number of Keeper members: 1, 3 or 5. Default: 3.
+        :param 'ClusterResources' resources: CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+        :param 'ClusterVolume' storage: The volume of each Keeper member. Default: 10Gi of the default storage class.
         """
         if image is not None:
             pulumi.set(__self__, "image", image)
@@ -1045,7 +1045,7 @@ class ClusterKeeper(dict):
     @pulumi.getter
     def image(self) -> Optional['outputs.ClusterImage']:
         """
-        The Keeper image. Default: the official one, of the cluster's version; with a server image of one's own it must be given.
+        The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
         """
         return pulumi.get(self, "image")
 
@@ -1053,7 +1053,7 @@ class ClusterKeeper(dict):
     @pulumi.getter
     def replicas(self) -> Optional[_builtins.int]:
         """
-        How many Keeper replicas: 1, 3 or 5. Default: 3.
+        The number of Keeper members: 1, 3 or 5. Default: 3.
         """
         return pulumi.get(self, "replicas")
 
@@ -1061,7 +1061,7 @@ class ClusterKeeper(dict):
     @pulumi.getter
     def resources(self) -> Optional['outputs.ClusterResources']:
         """
-        CPU and memory of each Keeper. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
+        CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
         """
         return pulumi.get(self, "resources")
 
@@ -1069,7 +1069,7 @@ class ClusterKeeper(dict):
     @pulumi.getter
     def storage(self) -> Optional['outputs.ClusterVolume']:
         """
-        The volume of each Keeper. Default: 10Gi of the default class.
+        The volume of each Keeper member. Default: 10Gi of the default storage class.
         """
         return pulumi.get(self, "storage")
 
@@ -1077,16 +1077,16 @@ class ClusterKeeper(dict):
 @pulumi.output_type
 class ClusterKeeperState(dict):
     """
-    The Keeper that came with the cluster.
+    The cluster's own Keeper.
     """
     def __init__(__self__, *,
                  endpoints: Sequence[_builtins.str],
                  name: _builtins.str,
                  service: _builtins.str):
         """
-        The Keeper that came with the cluster.
+        The cluster's own Keeper.
 
-        :param Sequence[_builtins.str] endpoints: The Keepers' addresses, `host:port`.
+        :param Sequence[_builtins.str] endpoints: The addresses of the Keeper members, as `host:port`.
         :param _builtins.str name: The ClickHouseKeeperInstallation's name.
         :param _builtins.str service: The Service's name.
         """
@@ -1098,7 +1098,7 @@ class ClusterKeeperState(dict):
     @pulumi.getter
     def endpoints(self) -> Sequence[_builtins.str]:
         """
-        The Keepers' addresses, `host:port`.
+        The addresses of the Keeper members, as `host:port`.
         """
         return pulumi.get(self, "endpoints")
 
@@ -1131,9 +1131,9 @@ class ClusterKubernetes(dict):
         """
         A Kubernetes cluster.
 
-        :param _builtins.str namespace: The namespace: `kube-system`, or the cluster's own where that may not be read.
-        :param _builtins.str uid: The unique id by which it is known, that of one of its namespaces.
-        :param _builtins.str server: The URL of its API server when the cluster was made. It may change.
+        :param _builtins.str namespace: That namespace: `kube-system`, or the cluster's own if `kube-system` may not be read.
+        :param _builtins.str uid: The uid of one of its namespaces, which identifies it.
+        :param _builtins.str server: The URL of its API server when the cluster was created. It may change.
         """
         pulumi.set(__self__, "namespace", namespace)
         pulumi.set(__self__, "uid", uid)
@@ -1144,7 +1144,7 @@ class ClusterKubernetes(dict):
     @pulumi.getter
     def namespace(self) -> _builtins.str:
         """
-        The namespace: `kube-system`, or the cluster's own where that may not be read.
+        That namespace: `kube-system`, or the cluster's own if `kube-system` may not be read.
         """
         return pulumi.get(self, "namespace")
 
@@ -1152,7 +1152,7 @@ class ClusterKubernetes(dict):
     @pulumi.getter
     def uid(self) -> _builtins.str:
         """
-        The unique id by which it is known, that of one of its namespaces.
+        The uid of one of its namespaces, which identifies it.
         """
         return pulumi.get(self, "uid")
 
@@ -1160,7 +1160,7 @@ class ClusterKubernetes(dict):
     @pulumi.getter
     def server(self) -> Optional[_builtins.str]:
         """
-        The URL of its API server when the cluster was made. It may change.
+        The URL of its API server when the cluster was created. It may change.
         """
         return pulumi.get(self, "server")
 
@@ -1168,14 +1168,14 @@ class ClusterKubernetes(dict):
 @pulumi.output_type
 class ClusterLogging(dict):
     """
-    What ClickHouse logs.
+    The logging of ClickHouse.
     """
     def __init__(__self__, *,
                  level: Optional['ClusterLogLevel'] = None):
         """
-        What ClickHouse logs.
+        The logging of ClickHouse.
 
-        :param 'ClusterLogLevel' level: The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+        :param 'ClusterLogLevel' level: The lowest log level. Default: `information`. A change takes effect without a restart.
         """
         if level is not None:
             pulumi.set(__self__, "level", level)
@@ -1184,7 +1184,7 @@ class ClusterLogging(dict):
     @pulumi.getter
     def level(self) -> Optional['ClusterLogLevel']:
         """
-        The lowest level that is logged. Default: `information`. A change takes effect without a restart.
+        The lowest log level. Default: `information`. A change takes effect without a restart.
         """
         return pulumi.get(self, "level")
 
@@ -1192,13 +1192,13 @@ class ClusterLogging(dict):
 @pulumi.output_type
 class ClusterResourceAmounts(dict):
     """
-    An amount of CPU and of memory.
+    Amounts of CPU and memory.
     """
     def __init__(__self__, *,
                  cpu: Optional[_builtins.str] = None,
                  memory: Optional[_builtins.str] = None):
         """
-        An amount of CPU and of memory.
+        Amounts of CPU and memory.
 
         :param _builtins.str cpu: CPUs, for example `2` or `500m`.
         :param _builtins.str memory: Memory, for example `4Gi`.
@@ -1236,8 +1236,8 @@ class ClusterResources(dict):
         """
         CPU and memory of a container.
 
-        :param 'ClusterResourceAmounts' limits: What the container can't exceed.
-        :param 'ClusterResourceAmounts' requests: What the scheduler sets aside.
+        :param 'ClusterResourceAmounts' limits: The limits.
+        :param 'ClusterResourceAmounts' requests: The requests, which the scheduler reserves.
         """
         if limits is not None:
             pulumi.set(__self__, "limits", limits)
@@ -1248,7 +1248,7 @@ class ClusterResources(dict):
     @pulumi.getter
     def limits(self) -> Optional['outputs.ClusterResourceAmounts']:
         """
-        What the container can't exceed.
+        The limits.
         """
         return pulumi.get(self, "limits")
 
@@ -1256,7 +1256,7 @@ class ClusterResources(dict):
     @pulumi.getter
     def requests(self) -> Optional['outputs.ClusterResourceAmounts']:
         """
-        What the scheduler sets aside.
+        The requests, which the scheduler reserves.
         """
         return pulumi.get(self, "requests")
 
@@ -1335,12 +1335,12 @@ class ClusterStorage(dict):
         The data volume of each host.
 
         :param Sequence['ClusterAccessMode'] access_modes: The access modes. Default: `ReadWriteOnce`.
-        :param _builtins.bool ephemeral: Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
-        :param 'ClusterVolume' logs: A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
-        :param 'ClusterProvisioner' provisioner: Who makes the volume claims. Default: `Operator`, which grows them without a restart.
-        :param 'ClusterReclaimPolicy' reclaim_policy: What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
-        :param _builtins.str size: The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`; it can't shrink.
-        :param _builtins.str storage_class: The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
+        :param _builtins.bool ephemeral: Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
+        :param 'ClusterVolume' logs: A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+        :param 'ClusterProvisioner' provisioner: The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
+        :param 'ClusterReclaimPolicy' reclaim_policy: The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
+        :param _builtins.str size: The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
+        :param _builtins.str storage_class: The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
         """
         if access_modes is not None:
             pulumi.set(__self__, "access_modes", access_modes)
@@ -1369,7 +1369,7 @@ class ClusterStorage(dict):
     @pulumi.getter
     def ephemeral(self) -> Optional[_builtins.bool]:
         """
-        Keeps the data in the pod (an emptyDir) and makes no volume: all data is lost with the pod. Default: false.
+        Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
         """
         return pulumi.get(self, "ephemeral")
 
@@ -1377,7 +1377,7 @@ class ClusterStorage(dict):
     @pulumi.getter
     def logs(self) -> Optional['outputs.ClusterVolume']:
         """
-        A volume of its own for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container to each pod whose image is `registry.access.redhat.com/ubi8/ubi-minimal:latest`; nodes without access to the Internet must have that.
+        A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
         """
         return pulumi.get(self, "logs")
 
@@ -1385,7 +1385,7 @@ class ClusterStorage(dict):
     @pulumi.getter
     def provisioner(self) -> Optional['ClusterProvisioner']:
         """
-        Who makes the volume claims. Default: `Operator`, which grows them without a restart.
+        The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
         """
         return pulumi.get(self, "provisioner")
 
@@ -1393,7 +1393,7 @@ class ClusterStorage(dict):
     @pulumi.getter(name="reclaimPolicy")
     def reclaim_policy(self) -> Optional['ClusterReclaimPolicy']:
         """
-        What becomes of the volumes when the cluster, or a host of it, is deleted. Default: `Retain`.
+        The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
         """
         return pulumi.get(self, "reclaim_policy")
 
@@ -1401,7 +1401,7 @@ class ClusterStorage(dict):
     @pulumi.getter
     def size(self) -> Optional[_builtins.str]:
         """
-        The size, for example `50Gi`. Default: `50Gi`. It can grow, which needs no restart under the provisioner `Operator`; it can't shrink.
+        The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
         """
         return pulumi.get(self, "size")
 
@@ -1409,7 +1409,7 @@ class ClusterStorage(dict):
     @pulumi.getter(name="storageClass")
     def storage_class(self) -> Optional[_builtins.str]:
         """
-        The storage class. Default: the Kubernetes cluster's default class. Volumes that exist keep theirs, so it can't change.
+        The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
         """
         return pulumi.get(self, "storage_class")
 
@@ -1417,7 +1417,7 @@ class ClusterStorage(dict):
 @pulumi.output_type
 class ClusterUids(dict):
     """
-    The unique ids of the objects that belong to a cluster, as far as they exist.
+    The uids of the cluster's objects, as far as they exist.
     """
     def __init__(__self__, *,
                  installation: Optional[_builtins.str] = None,
@@ -1426,11 +1426,11 @@ class ClusterUids(dict):
                  secret: Optional[_builtins.str] = None,
                  service: Optional[_builtins.str] = None):
         """
-        The unique ids of the objects that belong to a cluster, as far as they exist.
+        The uids of the cluster's objects, as far as they exist.
 
         :param _builtins.str installation: Of the ClickHouseInstallation.
         :param _builtins.str keeper: Of the ClickHouseKeeperInstallation.
-        :param _builtins.str namespace: Of the namespace, where this cluster made it.
+        :param _builtins.str namespace: Of the namespace, if this cluster created it.
         :param _builtins.str secret: Of the Secret.
         :param _builtins.str service: Of the Service.
         """
@@ -1465,7 +1465,7 @@ class ClusterUids(dict):
     @pulumi.getter
     def namespace(self) -> Optional[_builtins.str]:
         """
-        Of the namespace, where this cluster made it.
+        Of the namespace, if this cluster created it.
         """
         return pulumi.get(self, "namespace")
 
@@ -1521,8 +1521,8 @@ class ClusterVolume(dict):
         A volume.
 
         :param Sequence['ClusterAccessMode'] access_modes: The access modes. Default: `ReadWriteOnce`.
-        :param 'ClusterReclaimPolicy' reclaim_policy: What becomes of the volume when the cluster is deleted. Default: that of the data volume.
-        :param _builtins.str size: The size, for example `10Gi`. Default: `10Gi`. It can grow, not shrink.
+        :param 'ClusterReclaimPolicy' reclaim_policy: The reclaim policy of the volume. Default: that of the data volume.
+        :param _builtins.str size: The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
         :param _builtins.str storage_class: The storage class. Default: the Kubernetes cluster's default class.
         """
         if access_modes is not None:
@@ -1546,7 +1546,7 @@ class ClusterVolume(dict):
     @pulumi.getter(name="reclaimPolicy")
     def reclaim_policy(self) -> Optional['ClusterReclaimPolicy']:
         """
-        What becomes of the volume when the cluster is deleted. Default: that of the data volume.
+        The reclaim policy of the volume. Default: that of the data volume.
         """
         return pulumi.get(self, "reclaim_policy")
 
@@ -1554,7 +1554,7 @@ class ClusterVolume(dict):
     @pulumi.getter
     def size(self) -> Optional[_builtins.str]:
         """
-        The size, for example `10Gi`. Default: `10Gi`. It can grow, not shrink.
+        The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
         """
         return pulumi.get(self, "size")
 

@@ -4,15 +4,15 @@
 
 export const ClusterAccessMode = {
     /**
-     * By one node, for reading and writing.
+     * Read and write by one node.
      */
     ReadWriteOnce: "ReadWriteOnce",
     /**
-     * By one pod, for reading and writing.
+     * Read and write by one pod.
      */
     ReadWriteOncePod: "ReadWriteOncePod",
     /**
-     * By many nodes, for reading and writing.
+     * Read and write by many nodes.
      */
     ReadWriteMany: "ReadWriteMany",
 } as const;
@@ -24,15 +24,15 @@ export type ClusterAccessMode = (typeof ClusterAccessMode)[keyof typeof ClusterA
 
 export const ClusterCoordinationType = {
     /**
-     * A Keeper that comes with the cluster.
+     * A Keeper of the cluster's own.
      */
     Keeper: "Keeper",
     /**
-     * A Keeper or ZooKeeper that is there already.
+     * An existing Keeper or ZooKeeper.
      */
     External: "External",
     /**
-     * None: no replicas, no `ON CLUSTER`.
+     * No coordination: no replicas, no `ON CLUSTER`.
      */
     None: "None",
 } as const;
@@ -44,67 +44,67 @@ export type ClusterCoordinationType = (typeof ClusterCoordinationType)[keyof typ
 
 export const ClusterExternalTrafficPolicy = {
     /**
-     * Over any node.
+     * Traffic may enter through any node.
      */
     Cluster: "Cluster",
     /**
-     * Only over a node that runs a host: the client's address is kept.
+     * Traffic enters only through nodes that run a host: the client's address is kept.
      */
     Local: "Local",
 } as const;
 
 /**
- * Over which nodes traffic from outside may go.
+ * The external traffic policy of the Service.
  */
 export type ClusterExternalTrafficPolicy = (typeof ClusterExternalTrafficPolicy)[keyof typeof ClusterExternalTrafficPolicy];
 
 export const ClusterImagePullPolicy = {
     /**
-     * At each start of a container.
+     * Pull at each start of a container.
      */
     Always: "Always",
     /**
-     * When it is not on the node yet.
+     * Pull only if the node does not have the image.
      */
     IfNotPresent: "IfNotPresent",
     /**
-     * Never: it must be on the node.
+     * Never pull: the node must have the image.
      */
     Never: "Never",
 } as const;
 
 /**
- * When a node pulls an image.
+ * An image pull policy.
  */
 export type ClusterImagePullPolicy = (typeof ClusterImagePullPolicy)[keyof typeof ClusterImagePullPolicy];
 
 export const ClusterIngressType = {
     /**
-     * By a load balancer of the cloud.
+     * A load balancer of the cloud.
      */
     LoadBalancer: "LoadBalancer",
     /**
-     * By a port of every node.
+     * A port of every node.
      */
     NodePort: "NodePort",
 } as const;
 
 /**
- * How the Service is reached from outside.
+ * The type of the Service for clients from outside.
  */
 export type ClusterIngressType = (typeof ClusterIngressType)[keyof typeof ClusterIngressType];
 
 export const ClusterLogLevel = {
     /**
-     * Nothing.
+     * No messages.
      */
     None: "none",
     /**
-     * The server can't go on.
+     * Fatal errors.
      */
     Fatal: "fatal",
     /**
-     * Something critical.
+     * Critical errors.
      */
     Critical: "critical",
     /**
@@ -116,60 +116,60 @@ export const ClusterLogLevel = {
      */
     Warning: "warning",
     /**
-     * Things worth noticing.
+     * Notices.
      */
     Notice: "notice",
     /**
-     * What happens.
+     * Informational messages.
      */
     Information: "information",
     /**
-     * For finding faults.
+     * Debug messages.
      */
     Debug: "debug",
     /**
-     * Every step.
+     * Trace messages.
      */
     Trace: "trace",
     /**
-     * More than every step.
+     * Test messages, the most verbose.
      */
     Test: "test",
 } as const;
 
 /**
- * The log levels that ClickHouse knows, from nothing to everything.
+ * A log level of ClickHouse, from none to the most verbose.
  */
 export type ClusterLogLevel = (typeof ClusterLogLevel)[keyof typeof ClusterLogLevel];
 
 export const ClusterProvisioner = {
     /**
-     * The operator: volumes grow without a restart.
+     * The operator: volumes can be resized without a restart.
      */
     Operator: "Operator",
     /**
-     * Kubernetes, from the StatefulSet's template: a host restarts when its volume grows.
+     * Kubernetes, from the StatefulSet's template: resizing a volume restarts its host.
      */
     StatefulSet: "StatefulSet",
 } as const;
 
 /**
- * Who makes the volume claims.
+ * The provisioner of the volume claims.
  */
 export type ClusterProvisioner = (typeof ClusterProvisioner)[keyof typeof ClusterProvisioner];
 
 export const ClusterReclaimPolicy = {
     /**
-     * It stays; a later cluster with the same names finds its data.
+     * Keep the volume; a later cluster of the same names finds its data.
      */
     Retain: "Retain",
     /**
-     * It is deleted, with all data.
+     * Delete the volume with all data.
      */
     Delete: "Delete",
 } as const;
 
 /**
- * What becomes of a volume when its cluster is deleted.
+ * The reclaim policy of a volume.
  */
 export type ClusterReclaimPolicy = (typeof ClusterReclaimPolicy)[keyof typeof ClusterReclaimPolicy];
