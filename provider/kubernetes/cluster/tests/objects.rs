@@ -262,7 +262,7 @@ async fn somebody_elses_object_in_the_place_of_a_row_is_left_alone() {
     life.fake.put(&theirs);
     let failed = life.update(with).await.unwrap_err();
     assert!(
-        failed.partial.is_none() && failed.reasons[0].contains("it is stays untouched"),
+        failed.partial.is_none() && failed.reasons[0].contains("it stays untouched"),
         "{:?}",
         failed.reasons
     );
