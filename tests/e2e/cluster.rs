@@ -25,10 +25,11 @@ async fn a_cluster_is_made_found_unchanged_scaled_and_destroyed() {
         .set_program(&program(namespace.name(), &json!({"name": "db", "shards": 2, "replicas": 2})))
         .unwrap();
     let preview = stack.preview().await.unwrap().succeeded().unwrap();
-    assert!(preview.text().contains("ClickHouse does not spread existing data"), "{}", preview.text());
+    assert!(preview.text().contains("ClickHouse does not move existing data"), "{}", preview.text());
     let scaled = stack.up().await.unwrap().succeeded().unwrap();
     assert!(
-        scaled.text().contains("how the Keeper is") && scaled.text().contains("how the cluster is"),
+        scaled.text().contains("reading the Keeper's status")
+            && scaled.text().contains("reading the cluster's status"),
         "{}",
         scaled.text()
     );

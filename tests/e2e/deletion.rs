@@ -311,7 +311,7 @@ async fn a_namespace_of_ours_goes_only_when_it_is_empty() {
                 "the namespace with the {kind} is being deleted\n{}",
                 destroyed.text()
             );
-            assert!(destroyed.text().contains("stays"), "{}", destroyed.text());
+            assert!(destroyed.text().contains("is kept, because"), "{}", destroyed.text());
             api.get("theirs").await.unwrap();
         },
     ))

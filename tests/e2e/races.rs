@@ -30,7 +30,8 @@ async fn of_two_programs_one_makes_the_cluster_and_the_other_is_told_whose_it_is
         let winner = usize::from(runs[1].success);
         let loser = 1 - winner;
         assert!(
-            runs[loser].text().contains("made by this stack") || runs[loser].text().contains(&urns[winner]),
+            runs[loser].text().contains("created by this stack")
+                || runs[loser].text().contains(&urns[winner]),
             "{}",
             texts()
         );

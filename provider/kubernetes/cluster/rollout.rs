@@ -255,7 +255,7 @@ impl Rollout<'_> {
         if !managers.is_empty() {
             let names = managers.iter().map(|manager| format!("`{manager}`")).collect::<Vec<_>>().join(", ");
             self.ctx.report.info(&format!(
-                "takes over the fields of {object} that {names} owns; from now on this program sets them"
+                "takes over the fields of {object} owned by {names}; from now on this program sets them"
             ));
         }
         Ok(())

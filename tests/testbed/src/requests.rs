@@ -130,11 +130,10 @@ mod tests {
     use super::*;
 
     fn line(verb: &str, query: &str) -> String {
-        format!(
-            r#"{{"kind":"Event","stage":"RequestReceived","verb":"{verb}",
-                "requestURI":"/api/v1/namespaces/a/secrets/b{query}",
-                "objectRef":{{"resource":"secrets","namespace":"a","name":"b"}}}}"#
-        ) + "\n"
+        let object = r#"{"resource":"secrets","namespace":"a","name":"b"}"#;
+        let place = format!("/api/v1/namespaces/a/secrets/b{query}");
+        let event = r#""kind":"Event","stage":"RequestReceived""#;
+        format!(r#"{{{event},"requestURI":"{place}","verb":"{verb}","objectRef":{object}}}"#) + "\n"
     }
 
     #[test]

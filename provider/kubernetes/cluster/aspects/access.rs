@@ -432,3 +432,50 @@ impl ClusterArgs {
         matches!((generated(old), generated(self)), (Some(old), Some(new)) if old == new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::cluster::manifest::installations;
+    use crate::kubernetes::cluster::tests::{adopted, changed, cluster};
+
+    #[test]
+    fn the_internet_can_not_log_in_unless_it_is_let_in() {
+        let networks = |program| -> Vec<String> {
+            let users = installations(&cluster(program)).0["spec"]["configuration"]["users"].take();
+            serde_json::from_value(users["default/networks/ip"].clone()).unwrap()
+        };
+        assert!(networks(json!({})).iter().all(|range| !range.ends_with("/0")));
+        assert!(
+            networks(json!({"ingress": {"sourceRanges": ["203.0.113.0/24"]}}))
+                .contains(&"203.0.113.0/24".to_owned())
+        );
+        assert_eq!(
+            networks(
+                json!({"admin": {"networks": ["::/0"]}, "ingress": {"sourceRanges": ["203.0.113.0/24"]}})
+            ),
+            ["::/0"]
+        );
+    }
+
+    #[test]
+    fn networks_stay_in_the_form_in_which_somebody_else_has_written_them() {
+        let spec = |networks: Value| json!({"configuration": {"users": {"default/networks/ip": networks}}});
+        for (written, read) in [
+            (json!("::/0"), Some(vec!["::/0".to_owned()])),
+            (json!(["::1", null]), Some(vec!["::1".to_owned()])),
+            (json!(["::1", "bastion.example.com"]), None),
+            (json!([]), None),
+        ] {
+            let args = adopted(spec(written.clone()));
+            assert_eq!(
+                args.access.admin.as_ref().and_then(|admin| admin.networks.clone()),
+                read,
+                "{written}"
+            );
+            assert_eq!(changed(&args, json!({})).unwrap(), spec(written));
+            let changed = changed(&args, json!({"admin": {"networks": ["10.0.0.0/8"]}}));
+            assert_eq!(changed.unwrap(), spec(json!(["10.0.0.0/8"])));
+        }
+    }
+}

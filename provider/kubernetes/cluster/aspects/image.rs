@@ -327,3 +327,52 @@ impl ClusterArgs {
         self.running(state.filter(|state| state.wanted_version.is_none()).map(|state| state.version.as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::cluster::tests::{adopted, changed};
+
+    fn spec(image: &str) -> Value {
+        let pods = json!([{"name": "p", "spec": {"containers": [{"name": "clickhouse", "image": image}]}}]);
+        json!({"defaults": {"templates": {"podTemplate": "p"}}, "templates": {"podTemplates": pods}})
+    }
+
+    #[test]
+    fn an_image_stays_as_somebody_else_has_written_it_until_a_version_is_asked_for() {
+        let digest = format!("sha256:{}", "1".repeat(64));
+        for (image, versioned) in [
+            ("clickhouse/clickhouse-server:latest", "clickhouse/clickhouse-server:24.8"),
+            ("clickhouse/clickhouse-server", "clickhouse/clickhouse-server:24.8"),
+            ("r.example:5000/ch:head", "r.example:5000/ch:24.8"),
+            ("r.example:5000/ch:25.3", "r.example:5000/ch:24.8"),
+        ] {
+            let args = adopted(spec(image));
+            assert_eq!(
+                args.overrides
+                    .chi_overrides
+                    .as_ref()
+                    .map(|overrides| json!(overrides).to_string().contains("image")),
+                Some(false),
+                "{image}"
+            );
+            assert_eq!(changed(&args, json!({})).unwrap(), spec(image));
+            assert_eq!(changed(&args, json!({"version": "24.8"})).unwrap(), spec(versioned));
+        }
+        for image in [format!("ch@{digest}"), format!("ch:25.3@{digest}")] {
+            let args = adopted(spec(&image));
+            assert_eq!(changed(&args, json!({})).unwrap(), spec(&image));
+            let refused = changed(&args, json!({"version": "24.8"})).unwrap_err();
+            assert!(
+                refused.len() == 1
+                    && refused[0].starts_with("version: ")
+                    && refused[0].contains("`image.digest`"),
+                "{refused:?}"
+            );
+            assert_eq!(
+                changed(&args, json!({"version": "24.8", "image": {"digest": null}})).unwrap(),
+                spec("ch:24.8")
+            );
+        }
+    }
+}

@@ -163,3 +163,55 @@ fn count(check: &mut Checker<'_>, path: &str, given: Option<u32>) -> u32 {
         given => given.unwrap_or(1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::cluster::tests::{adopted, changed};
+
+    fn spec(layout: &Value) -> Value {
+        json!({"configuration": {"clusters": [{"name": "c", "layout": layout}]}})
+    }
+
+    #[test]
+    fn counts_are_free_where_no_list_writes_the_hosts_out() {
+        for (layout, more, then) in [
+            (json!({"shardsCount": 2}), json!({"shards": 3}), json!({"shardsCount": 3})),
+            (
+                json!({"replicas": [{}, {}]}),
+                json!({"shards": 3}),
+                json!({"replicas": [{}, {}], "shardsCount": 3}),
+            ),
+            (
+                json!({"shards": [{}, {}]}),
+                json!({"replicas": 2}),
+                json!({"shards": [{}, {}], "replicasCount": 2}),
+            ),
+            (
+                json!({"shards": [{}], "shardsCount": 2}),
+                json!({"shards": 3}),
+                json!({"shards": [{}], "shardsCount": 3}),
+            ),
+        ] {
+            assert_eq!(changed(&adopted(spec(&layout)), more).unwrap(), spec(&then));
+        }
+    }
+
+    #[test]
+    fn what_is_written_out_is_changed_where_it_is_written() {
+        for (layout, more, path) in [
+            (json!({"shards": [{}, {}]}), json!({"shards": 3}), "shards"),
+            (json!({"shards": [{}, {"replicasCount": 2}]}), json!({"replicas": 3}), "replicas"),
+            (json!({"replicas": [{"shardsCount": 2}]}), json!({"shards": 3}), "shards"),
+            (json!({"replicas": [{}, {}]}), json!({"replicas": 3}), "replicas"),
+        ] {
+            let refused = changed(&adopted(spec(&layout)), more).unwrap_err();
+            assert!(
+                refused.len() == 1
+                    && refused[0].starts_with(&format!("{path}: "))
+                    && refused[0].contains("`chiOverrides."),
+                "{refused:?}"
+            );
+        }
+    }
+}

@@ -224,3 +224,32 @@ impl Naming {
         format!("{}/{}", self.namespace, self.name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::cluster::tests::{adopted, changed, problems};
+
+    #[test]
+    fn names_share_a_budget() {
+        assert_eq!(problems(json!({"name": "a".repeat(33)})), Vec::<String>::new());
+        let problems = problems(json!({"name": "a".repeat(34)}));
+        assert!(
+            problems.len() == 1 && problems[0].contains("41 characters together, at most 40"),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn a_cluster_without_a_name_stays_so() {
+        let args = adopted(
+            json!({"configuration": {"clusters": [{"layout": {"shardsCount": 2}, "settings": {"a": 1}}]}}),
+        );
+        assert_eq!(args.naming.cluster_name.as_deref(), Some("cluster"));
+        let spec = changed(&args, json!({"shards": 3})).unwrap();
+        assert_eq!(
+            spec["configuration"]["clusters"],
+            json!([{"layout": {"shardsCount": 3}, "settings": {"a": 1}}])
+        );
+    }
+}

@@ -223,3 +223,28 @@ impl Ingress {
 fn port(name: &str, port: u16) -> Value {
     json!({"name": name, "port": port, "targetPort": name, "protocol": "TCP"})
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::cluster::tests::built;
+
+    #[test]
+    fn an_ingress_turns_the_service_and_leaves_its_ports() {
+        let service = built(json!({"ingress": {"hostname": "db.example", "sourceRanges": ["203.0.113.0/24"],
+                "internal": true, "annotations": {"a": "b"}}}))
+        .service
+        .unwrap();
+        assert_eq!(
+            (&service["spec"]["type"], &service["spec"]["loadBalancerSourceRanges"]),
+            (&json!("LoadBalancer"), &json!(["203.0.113.0/24"]))
+        );
+        let annotations = &service["metadata"]["annotations"];
+        assert_eq!(
+            (&annotations["external-dns.alpha.kubernetes.io/hostname"], &annotations["a"]),
+            (&json!("db.example"), &json!("b"))
+        );
+        assert_eq!(annotations["networking.gke.io/load-balancer-type"], "Internal");
+        assert_eq!(service["spec"]["ports"], built(json!({})).service.unwrap()["spec"]["ports"]);
+    }
+}

@@ -117,3 +117,25 @@ impl ClusterArgs {
         self.operations.skip_await != Some(true) && self.operations.suspended != Some(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::cluster::tests::{adopted, changed};
+
+    #[test]
+    fn a_word_stays_as_it_is_as_long_as_it_says_what_is_asked_for() {
+        for (word, yes, no) in [
+            (json!("0"), json!("yes"), json!("0")),
+            (json!("Enabled"), json!("Enabled"), json!("no")),
+            (json!(""), json!("yes"), json!("")),
+            (json!(true), json!(true), json!(false)),
+        ] {
+            let args = adopted(json!({"stop": word}));
+            for (stopped, expected) in [(true, yes), (false, no)] {
+                assert_eq!(changed(&args, json!({"stopped": stopped})).unwrap()["stop"], expected, "{word}");
+            }
+        }
+        assert_eq!(changed(&adopted(json!({})), json!({"stopped": false})).unwrap(), json!({}));
+    }
+}

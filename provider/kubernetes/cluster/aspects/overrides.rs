@@ -112,3 +112,30 @@ fn look_into(value: &Value, path: &PropertyPath, depth: usize, check: &mut Check
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kubernetes::cluster::tests::problems_of_program;
+
+    fn deep(levels: usize) -> Value {
+        (0..levels).fold(json!("x"), |inner, _| json!([inner]))
+    }
+
+    #[test]
+    fn an_override_may_be_deep_but_not_deeper() {
+        assert_eq!(
+            problems_of_program(None, json!({"chiOverrides": {"a": deep(DEEPEST)}})),
+            Vec::<String>::new()
+        );
+        let found = problems_of_program(None, json!({"chiOverrides": {"a": deep(DEEPEST + 1)}}));
+        assert!(
+            found.len() == 1
+                && found[0]
+                    .starts_with(&format!("chiOverrides.a{}: is nested too deeply", "[0]".repeat(DEEPEST))),
+            "{found:?}"
+        );
+    }
+}

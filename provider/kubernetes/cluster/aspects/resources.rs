@@ -160,3 +160,44 @@ fn fill(
         (None, None) => (default_request.to_owned(), default_limit.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::cluster::tests::{adopted, changed, checked};
+
+    #[test]
+    fn a_given_limit_or_request_moves_the_other_default() {
+        let args = checked(json!({"resources": {"limits": {"cpu": "250m"}, "requests": {"memory": "16Gi"}}}));
+        assert_eq!(
+            serde_json::to_value(args.resources).unwrap(),
+            json!({"requests": {"cpu": "250m", "memory": "16Gi"}, "limits": {"cpu": "250m",
+                "memory": "16Gi"}})
+        );
+    }
+
+    #[test]
+    fn one_amount_is_said_beside_what_others_have_said() {
+        let pods = |resources: Value| {
+            json!([{"name": "p", "spec": {"containers": [{"name": "clickhouse",
+            "image": "a:1", "resources": resources}]}}])
+        };
+        let spec = |resources| {
+            json!({"defaults": {"templates": {"podTemplate": "p"}},
+            "templates": {"podTemplates": pods(resources)}})
+        };
+        for (there, then) in [
+            (json!({}), json!({"limits": {"memory": "7Gi"}})),
+            (
+                json!({"limits": {"cpu": 2, "memory": "4Gi", "gpu": "1"}}),
+                json!({"limits": {"cpu": 2, "memory": "7Gi", "gpu": "1"}}),
+            ),
+        ] {
+            let args = adopted(spec(there));
+            assert_eq!(
+                changed(&args, json!({"resources": {"limits": {"memory": "7Gi"}}})).unwrap(),
+                spec(then)
+            );
+        }
+    }
+}

@@ -395,3 +395,22 @@ impl InstallationDraft {
         self.claims.push(template);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::cluster::tests::built;
+
+    #[test]
+    fn an_ephemeral_cluster_claims_no_volume() {
+        let spec = built(json!({"storage": {"ephemeral": true}})).installation.unwrap()["spec"].clone();
+        assert!(
+            spec["templates"].get("volumeClaimTemplates").is_none()
+                && spec["defaults"]["templates"].get("dataVolumeClaimTemplate").is_none()
+        );
+        assert_eq!(
+            spec["templates"]["podTemplates"][0]["spec"]["volumes"],
+            json!([{"name": "data", "emptyDir": {}}])
+        );
+    }
+}

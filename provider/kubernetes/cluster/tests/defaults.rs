@@ -24,22 +24,6 @@ fn a_program_that_says_nothing_is_one_host_with_its_volume() {
 }
 
 #[test]
-fn replicas_bring_a_keeper_of_three() {
-    let coordination = checked(json!({"replicas": 2})).coordination.expect("coordination");
-    assert_eq!(coordination.kind, Some(CoordinationType::Keeper));
-    assert_eq!(coordination.keeper.and_then(|keeper| keeper.replicas), Some(3));
-}
-
-#[test]
-fn a_keeper_stays_when_one_replica_is_left() {
-    let old = checked(json!({"replicas": 2}));
-    let new =
-        fill(&urn(), &Autonaming::Default, "apps", Some(&old), &Known::all(args(json!({"replicas": 1}))))
-            .unwrap();
-    assert_eq!(new.coordination.and_then(|coordination| coordination.kind), Some(CoordinationType::Keeper));
-}
-
-#[test]
 fn a_cluster_keeps_the_release_and_the_name_it_was_made_with() {
     let old = args(json!({"name": "db-0000000", "version": "24.8.1.1"}));
     let new = fill(&urn(), &Autonaming::Default, "apps", Some(&old), &Known::all(args(json!({})))).unwrap();
@@ -97,15 +81,6 @@ fn a_cluster_keeps_every_default_it_was_made_with() {
     let mut drifted = ClusterArgs { resources: None, ..made.clone() };
     drifted.image.version = Some("1.2.3".into());
     assert_eq!(fill(&urn(), &Autonaming::Default, "apps", Some(&drifted), &program).unwrap(), made);
-}
-
-#[test]
-fn a_given_limit_or_request_moves_the_other_default() {
-    let args = checked(json!({"resources": {"limits": {"cpu": "250m"}, "requests": {"memory": "16Gi"}}}));
-    assert_eq!(
-        serde_json::to_value(args.resources).unwrap(),
-        json!({"requests": {"cpu": "250m", "memory": "16Gi"}, "limits": {"cpu": "250m", "memory": "16Gi"}})
-    );
 }
 
 #[test]

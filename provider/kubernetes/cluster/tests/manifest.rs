@@ -2,13 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::kubernetes::cluster::manifest::{build, merge, merge_patch, sha256_hex};
-
-const TASK: &str = "pulumi-1";
-
-fn manifests(program: Value) -> crate::kubernetes::cluster::objects::Objects {
-    build(&cluster(program), &urn(), &login(), TASK)
-}
+use crate::kubernetes::cluster::manifest::{merge, merge_patch, sha256_hex};
 
 #[test]
 fn the_installation_holds_the_passwords_hash_and_never_the_password() {
@@ -17,7 +11,7 @@ fn the_installation_holds_the_passwords_hash_and_never_the_password() {
         json!({"admin": {"username": "boss"}}),
         json!({"replicas": 2, "ingress": {"hostname": "db.example"}}),
     ] {
-        let built = manifests(program);
+        let built = built(program);
         let users = &built.installation.as_ref().unwrap()["spec"]["configuration"]["users"];
         // Also where the administrator is another user: `default` would have no password at all.
         assert_eq!(users["default/password_sha256_hex"], json!(sha256_hex("correct horse")));
@@ -31,7 +25,7 @@ fn the_installation_holds_the_passwords_hash_and_never_the_password() {
 
 #[test]
 fn a_clustered_program_renders_layout_keeper_nodes_and_references_to_every_template() {
-    let built = manifests(
+    let built = built(
         json!({"name": "db", "shards": 3, "replicas": 2, "storage": {"logs": {}, "storageClass": "fast"}}),
     );
     let spec = &built.installation.as_ref().unwrap()["spec"];
@@ -72,7 +66,7 @@ fn a_clustered_program_renders_layout_keeper_nodes_and_references_to_every_templ
 
 #[test]
 fn no_label_of_the_operators_is_on_our_own_objects() {
-    let built = manifests(json!({"ingress": {}, "createNamespace": true}));
+    let built = built(json!({"ingress": {}, "createNamespace": true}));
     for manifest in
         [built.secret.as_ref(), built.service.as_ref(), built.namespace.as_ref()].into_iter().flatten()
     {
@@ -82,51 +76,17 @@ fn no_label_of_the_operators_is_on_our_own_objects() {
 }
 
 #[test]
-fn an_ephemeral_cluster_claims_no_volume() {
-    let spec = manifests(json!({"storage": {"ephemeral": true}})).installation.unwrap()["spec"].clone();
-    assert!(
-        spec["templates"].get("volumeClaimTemplates").is_none()
-            && spec["defaults"]["templates"].get("dataVolumeClaimTemplate").is_none()
-    );
-    assert_eq!(
-        spec["templates"]["podTemplates"][0]["spec"]["volumes"],
-        json!([{"name": "data", "emptyDir": {}}])
-    );
-}
-
-#[test]
-fn an_ingress_turns_the_service_and_leaves_its_ports() {
-    let service = manifests(
-        json!({"ingress": {"hostname": "db.example", "sourceRanges": ["203.0.113.0/24"], "internal": true,
-            "annotations": {"a": "b"}}}),
-    )
-    .service
-    .unwrap();
-    assert_eq!(
-        (&service["spec"]["type"], &service["spec"]["loadBalancerSourceRanges"]),
-        (&json!("LoadBalancer"), &json!(["203.0.113.0/24"]))
-    );
-    let annotations = &service["metadata"]["annotations"];
-    assert_eq!(
-        (&annotations["external-dns.alpha.kubernetes.io/hostname"], &annotations["a"]),
-        (&json!("db.example"), &json!("b"))
-    );
-    assert_eq!(annotations["networking.gke.io/load-balancer-type"], "Internal");
-    assert_eq!(service["spec"]["ports"], manifests(json!({})).service.unwrap()["spec"]["ports"]);
-}
-
-#[test]
 fn overrides_are_laid_over_last_but_never_over_the_task() {
     let overrides = json!({"taskID": "mine", "reconcile": {"policy": "wait"},
         "configuration": {"settings": {"logger/level": null, "max_connections": 9}}});
-    let spec = manifests(json!({"chiOverrides": overrides})).installation.unwrap()["spec"].clone();
+    let spec = built(json!({"chiOverrides": overrides})).installation.unwrap()["spec"].clone();
     assert_eq!((&spec["taskID"], &spec["reconcile"]["policy"]), (&json!(TASK), &json!("wait")));
     assert_eq!(spec["configuration"]["settings"], json!({"max_connections": 9}));
 }
 
 #[test]
 fn the_secret_alone_is_enough_to_connect() {
-    let secret = manifests(json!({"name": "db"})).secret.unwrap();
+    let secret = built(json!({"name": "db"})).secret.unwrap();
     let read = |key: &str| crate::kubernetes::cluster::login::decode(&secret, key).unwrap();
     assert_eq!(
         (read("username"), read("password"), read("host")),
@@ -157,14 +117,14 @@ fn a_merge_patch_leads_from_one_value_to_the_other() {
 #[test]
 fn named_things_in_lists_are_merged_by_their_names() {
     let pods = |overrides: Value| {
-        let spec = manifests(json!({"chiOverrides": {"templates": {"podTemplates": overrides}}}))
+        let spec = built(json!({"chiOverrides": {"templates": {"podTemplates": overrides}}}))
             .installation
             .unwrap()["spec"]
             .clone();
         spec["templates"]["podTemplates"].clone()
     };
     let rendered = pods(json!([{"name": "clickhouse"}]));
-    assert_eq!(rendered, manifests(json!({})).installation.unwrap()["spec"]["templates"]["podTemplates"]);
+    assert_eq!(rendered, built(json!({})).installation.unwrap()["spec"]["templates"]["podTemplates"]);
     // What is said is added to what the inputs render, the rest stays (lifecycle H1).
     let placed = pods(json!([
         {"name": "clickhouse", "spec": {"nodeSelector": {"a": "b"}, "containers": [{"name": "clickhouse",

@@ -3,21 +3,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::kubernetes::cluster::validate::program as program_problems;
 
-/// How deep an override may be, and how large.
-const DEEPEST: usize = 32;
+/// How large an override may be.
 const LARGEST: usize = 1_000_000;
 const OPERATORS_PREFIXES: [&str; 6] = ["clickhouse-", "keeper-", "chi-", "chk-", "shard-", "cluster-"];
-
-fn told_of(old: Option<Value>, program: Value) -> Vec<String> {
-    let old = old.map(checked);
-    told(program_problems(&Known::all(checked(program)), old.as_ref()))
-}
-
-fn deep(levels: usize) -> Value {
-    (0..levels).fold(json!("x"), |inner, _| json!([inner]))
-}
 
 fn wrong() -> Vec<(&'static str, Value)> {
     let mut wrong = vec![
@@ -63,53 +52,19 @@ fn wrong() -> Vec<(&'static str, Value)> {
 #[test]
 fn what_a_program_gives_anew_is_refused_with_its_path_and_what_is_there_stays() {
     for (path, program) in wrong() {
-        let found = told_of(None, program.clone());
+        let found = problems_of_program(None, program.clone());
         assert!(found.len() == 1 && found[0].starts_with(&format!("{path}: ")), "{path}: {found:?}");
         assert_eq!(
-            told_of(Some(program.clone()), program.clone()),
+            problems_of_program(Some(program.clone()), program.clone()),
             Vec::<String>::new(),
             "{path}: a cluster has it already"
         );
         assert_eq!(
-            told_of(Some(json!({"name": "other"})), program).len(),
+            problems_of_program(Some(json!({"name": "other"})), program).len(),
             1,
             "{path}: it is new to this cluster"
         );
     }
-}
-
-#[test]
-fn a_keepers_image_is_only_derived_from_the_official_servers() {
-    let own = |more: Value| {
-        let mut program = json!({"image": {"repository": "example.com/altinity/clickhouse-server"}});
-        program.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        program
-    };
-    let lacking = own(json!({"replicas": 2}));
-    let found = told_of(None, lacking.clone());
-    assert!(found.len() == 1 && found[0].starts_with("coordination.keeper.image: is required"), "{found:?}");
-    for program in [
-        own(json!({})),
-        own(json!({"replicas": 2, "coordination": {"external": {"nodes": ["zk"]}}})),
-        own(json!({"replicas": 2, "coordination": {"keeper": {"image": {"tag": "25.8"}}}})),
-        json!({"replicas": 2, "image": {"repository": "clickhouse/clickhouse-server"}}),
-    ] {
-        assert_eq!(told_of(None, program.clone()), Vec::<String>::new(), "{program}");
-    }
-    let there = own(json!({"replicas": 3, "coordination": {"type": "Keeper", "keeper": {"replicas": 3}}}));
-    assert_eq!(told_of(Some(there), lacking), Vec::<String>::new(), "a cluster has it already");
-}
-
-#[test]
-fn an_override_may_be_deep_but_not_deeper() {
-    assert_eq!(told_of(None, json!({"chiOverrides": {"a": deep(DEEPEST)}})), Vec::<String>::new());
-    let found = told_of(None, json!({"chiOverrides": {"a": deep(DEEPEST + 1)}}));
-    assert!(
-        found.len() == 1
-            && found[0]
-                .starts_with(&format!("chiOverrides.a{}: is nested too deeply", "[0]".repeat(DEEPEST))),
-        "{found:?}"
-    );
 }
 
 #[test]
@@ -122,7 +77,7 @@ fn what_is_sound_passes() {
         "clickhouse",
     ] {
         assert_eq!(
-            told_of(None, json!({"image": {"repository": repository}})),
+            problems_of_program(None, json!({"image": {"repository": repository}})),
             Vec::<String>::new(),
             "{repository}"
         );
@@ -132,7 +87,7 @@ fn what_is_sound_passes() {
             "cpu": "1"}},
         "chiOverrides": {"a": 9_007_199_254_740_991_u64, "b": 1.5, "c": -3},
     });
-    assert_eq!(told_of(None, program), Vec::<String>::new());
+    assert_eq!(problems_of_program(None, program), Vec::<String>::new());
 }
 
 #[test]

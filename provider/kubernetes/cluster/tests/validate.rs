@@ -2,8 +2,6 @@ use serde_json::json;
 
 use super::*;
 use crate::kubernetes::cluster::Cluster;
-use crate::kubernetes::cluster::manifest::installations;
-use crate::kubernetes::cluster::validate::program as program_problems;
 use crate::kubernetes::fake::{Fake, Reply, context};
 use crate::resource::Resource;
 
@@ -46,16 +44,6 @@ fn all_problems_are_told_at_once_each_with_its_path_and_remedy() {
         );
     }
     assert_eq!(problems.len(), 16, "{problems:#?}");
-}
-
-#[test]
-fn names_share_a_budget() {
-    assert_eq!(problems(json!({"name": "a".repeat(33)})), Vec::<String>::new());
-    let problems = problems(json!({"name": "a".repeat(34)}));
-    assert!(
-        problems.len() == 1 && problems[0].contains("41 characters together, at most 40"),
-        "{problems:?}"
-    );
 }
 
 #[test]
@@ -121,27 +109,6 @@ async fn a_check_of_as_many_hosts_as_are_supported_is_over_in_a_moment() {
 }
 
 #[test]
-fn what_is_not_known_in_one_way_of_coordination_hides_nothing_of_the_other() {
-    let external = json!({"nodes": [{"host": "zk"}], "root": "no slash"});
-    let known = unknown(
-        json!({"coordination": {"keeper": {"replicas": 2}, "external": external}}),
-        &["coordination.external.nodes"],
-    );
-    let found = problems_of(&known);
-    for (path, part) in [
-        ("coordination: ", "both"),
-        ("coordination.keeper.replicas: ", "is 2"),
-        ("coordination.external.root: ", "begin"),
-    ] {
-        assert!(
-            found.iter().any(|problem| problem.starts_with(path) && problem.contains(part)),
-            "{path}: {found:?}"
-        );
-    }
-    assert_eq!(found.len(), 3, "{found:?}");
-}
-
-#[test]
 fn sizes_beyond_what_kubernetes_knows_are_refused() {
     for size in ["1e400", "99999999999999999999Ei"] {
         let found = problems(json!({"storage": {"size": size}, "resources": {"limits": {"memory": size}}}));
@@ -186,39 +153,8 @@ fn a_password_is_never_in_a_problem() {
 }
 
 #[test]
-fn an_external_node_may_be_written_as_host_and_port() {
-    let nodes = json!(["zk-0:2281", {"host": "zk-1:2282"}, {"host": "zk-2", "port": 2283, "secure": true},
-        {"host": "10.0.0.1"}]);
-    let cluster = cluster(json!({"coordination": {"external": {"nodes": nodes}}}));
-    let nodes = installations(&cluster).0["spec"]["configuration"]["zookeeper"]["nodes"].take();
-    let node = |host: &str, port: u16| json!({"host": host, "port": port});
-    let secure = json!({"host": "zk-2", "port": 2283, "secure": "yes"});
-    assert_eq!(nodes, json!([node("zk-0", 2281), node("zk-1", 2282), secure, node("10.0.0.1", 2181)]));
-    let contradiction =
-        problems(json!({"coordination": {"external": {"nodes": [{"host": "zk:1", "port": 2}]}}}));
-    assert!(contradiction[0].starts_with("coordination.external.nodes[0].port: "), "{contradiction:?}");
-}
-
-#[test]
 fn what_is_unknown_is_not_checked() {
     let known =
         unknown(json!({"replicas": 2}), &["name", "coordination.type", "admin.username", "storage.size"]);
     assert_eq!(problems_of(&known), Vec::<String>::new());
-}
-
-#[test]
-fn the_internet_can_not_log_in_unless_it_is_let_in() {
-    let networks = |program| -> Vec<String> {
-        let users = installations(&cluster(program)).0["spec"]["configuration"]["users"].take();
-        serde_json::from_value(users["default/networks/ip"].clone()).unwrap()
-    };
-    assert!(networks(json!({})).iter().all(|range| !range.ends_with("/0")));
-    assert!(
-        networks(json!({"ingress": {"sourceRanges": ["203.0.113.0/24"]}}))
-            .contains(&"203.0.113.0/24".to_owned())
-    );
-    assert_eq!(
-        networks(json!({"admin": {"networks": ["::/0"]}, "ingress": {"sourceRanges": ["203.0.113.0/24"]}})),
-        ["::/0"]
-    );
 }

@@ -215,3 +215,24 @@ impl Node {
         node
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::cluster::manifest::installations;
+    use crate::kubernetes::cluster::tests::{cluster, problems};
+
+    #[test]
+    fn an_external_node_may_be_written_as_host_and_port() {
+        let nodes = json!(["zk-0:2281", {"host": "zk-1:2282"}, {"host": "zk-2", "port": 2283,
+            "secure": true}, {"host": "10.0.0.1"}]);
+        let cluster = cluster(json!({"coordination": {"external": {"nodes": nodes}}}));
+        let nodes = installations(&cluster).0["spec"]["configuration"]["zookeeper"]["nodes"].take();
+        let node = |host: &str, port: u16| json!({"host": host, "port": port});
+        let secure = json!({"host": "zk-2", "port": 2283, "secure": "yes"});
+        assert_eq!(nodes, json!([node("zk-0", 2281), node("zk-1", 2282), secure, node("10.0.0.1", 2181)]));
+        let contradiction =
+            problems(json!({"coordination": {"external": {"nodes": [{"host": "zk:1", "port": 2}]}}}));
+        assert!(contradiction[0].starts_with("coordination.external.nodes[0].port: "), "{contradiction:?}");
+    }
+}

@@ -153,3 +153,39 @@ impl Keeper {
         draft.claim("dataVolumeClaimTemplate", "data", volume, Provisioner::Operator);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubernetes::cluster::tests::problems_of_program;
+
+    #[test]
+    fn a_keepers_image_is_only_derived_from_the_official_servers() {
+        let own = |more: Value| {
+            let mut program = json!({"image": {"repository": "example.com/altinity/clickhouse-server"}});
+            program.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            program
+        };
+        let lacking = own(json!({"replicas": 2}));
+        let found = problems_of_program(None, lacking.clone());
+        assert!(
+            found.len() == 1 && found[0].starts_with("coordination.keeper.image: is required"),
+            "{found:?}"
+        );
+        for program in [
+            own(json!({})),
+            own(json!({"replicas": 2, "coordination": {"external": {"nodes": ["zk"]}}})),
+            own(json!({"replicas": 2, "coordination": {"keeper": {"image": {"tag": "25.8"}}}})),
+            json!({"replicas": 2, "image": {"repository": "clickhouse/clickhouse-server"}}),
+        ] {
+            assert_eq!(problems_of_program(None, program.clone()), Vec::<String>::new(), "{program}");
+        }
+        let there =
+            own(json!({"replicas": 3, "coordination": {"type": "Keeper", "keeper": {"replicas": 3}}}));
+        assert_eq!(
+            problems_of_program(Some(there), lacking),
+            Vec::<String>::new(),
+            "a cluster has it already"
+        );
+    }
+}

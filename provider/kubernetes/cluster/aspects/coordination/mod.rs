@@ -182,3 +182,53 @@ impl ClusterArgs {
             .is_some_and(|coordination| coordination.kind == Some(CoordinationType::Keeper))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kubernetes::cluster::defaults::fill;
+    use crate::kubernetes::cluster::tests::{args, checked, problems_of, unknown, urn};
+    use crate::resource::{Autonaming, Known};
+
+    #[test]
+    fn replicas_bring_a_keeper_of_three() {
+        let coordination = checked(json!({"replicas": 2})).coordination.expect("coordination");
+        assert_eq!(coordination.kind, Some(CoordinationType::Keeper));
+        assert_eq!(coordination.keeper.and_then(|keeper| keeper.replicas), Some(3));
+    }
+
+    #[test]
+    fn a_keeper_stays_when_one_replica_is_left() {
+        let old = checked(json!({"replicas": 2}));
+        let new =
+            fill(&urn(), &Autonaming::Default, "apps", Some(&old), &Known::all(args(json!({"replicas": 1}))))
+                .unwrap();
+        assert_eq!(
+            new.coordination.and_then(|coordination| coordination.kind),
+            Some(CoordinationType::Keeper)
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_in_one_way_of_coordination_hides_nothing_of_the_other() {
+        let external = json!({"nodes": [{"host": "zk"}], "root": "no slash"});
+        let known = unknown(
+            json!({"coordination": {"keeper": {"replicas": 2}, "external": external}}),
+            &["coordination.external.nodes"],
+        );
+        let found = problems_of(&known);
+        for (path, part) in [
+            ("coordination: ", "both"),
+            ("coordination.keeper.replicas: ", "is 2"),
+            ("coordination.external.root: ", "begin"),
+        ] {
+            assert!(
+                found.iter().any(|problem| problem.starts_with(path) && problem.contains(part)),
+                "{path}: {found:?}"
+            );
+        }
+        assert_eq!(found.len(), 3, "{found:?}");
+    }
+}
