@@ -163,8 +163,9 @@ macro_rules! aspects {
                 $(<$flat_aspect as Aspect>::FOLLOW,)*
                 $(<$below_aspect as Aspect>::FOLLOW,)*
             ];
-            let outputs = follow.concat().into_iter().filter(|(input, _)| args.is_unknown(&PropertyPath::from(*input)));
-            outputs.flat_map(|(_, paths)| paths.iter().map(|path| PropertyPath::from(*path))).collect()
+            let is_unknown = |input: &str| args.is_unknown(&PropertyPath::from(input));
+            let unknown = follow.concat().into_iter().filter(|(input, _)| is_unknown(input));
+            unknown.flat_map(|(_, paths)| paths.iter().map(|path| PropertyPath::from(*path))).collect()
         }
 
         /// A cluster whose every value is known and sound: what the manifests are built from.

@@ -68,10 +68,11 @@ pub(super) async fn create(
 fn claim(class: &str, volume: Option<&str>) -> Value {
     let phase = if volume.is_some() { "Bound" } else { "Pending" };
     let labels = json!({"clickhouse.altinity.com/chi": "db"});
+    let resources = json!({"requests": {"storage": "50Gi"}});
     json!({
         "metadata": {"name": "data-chi-db-cluster-1-0-0", "uid": "a claim", "labels": labels},
         "status": {"phase": phase, "capacity": {"storage": "50Gi"}},
-        "spec": {"volumeName": volume, "storageClassName": class, "resources": {"requests": {"storage": "50Gi"}}},
+        "spec": {"volumeName": volume, "storageClassName": class, "resources": resources},
     })
 }
 
