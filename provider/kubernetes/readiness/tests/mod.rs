@@ -98,6 +98,12 @@ impl Bench {
         self.put(Kind::Installation, "db", installation("t1", status));
     }
 
+    /// The installation before any operator has seen it.
+    fn untouched(&self) {
+        let object = json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}});
+        self.put(Kind::Installation, "db", object);
+    }
+
     /// A host's StatefulSet.
     fn host(&self, name: &str, ready: bool) {
         let ready = i32::from(ready);

@@ -5,11 +5,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn no_operator_is_warned_of_once_and_is_the_reason_at_the_deadline() {
     let bench = Bench::new();
-    bench.put(
-        Kind::Installation,
-        "db",
-        json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}),
-    );
+    bench.untouched();
     let started = Instant::now();
     let waiting = bench.wait(expect(), 5);
     sleep(Duration::from_millis(15_500)).await;
@@ -29,11 +25,7 @@ async fn no_operator_is_warned_of_once_and_is_the_reason_at_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn an_operator_elsewhere_is_named_with_its_namespace() {
     let bench = Bench::new();
-    bench.put(
-        Kind::Installation,
-        "db",
-        json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}),
-    );
+    bench.untouched();
     bench.put(
         Kind::Deployment,
         "clickhouse-operator",
@@ -52,11 +44,7 @@ async fn an_operator_elsewhere_is_named_with_its_namespace() {
 #[tokio::test(start_paused = true)]
 async fn many_waits_look_for_the_operator_once() {
     let bench = Bench::new();
-    bench.put(
-        Kind::Installation,
-        "db",
-        json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}),
-    );
+    bench.untouched();
     let _waits: Vec<_> = (0..30).map(|_| bench.wait(expect(), 5)).collect();
     sleep(Duration::from_secs(16)).await;
     assert_eq!(bench.display.warnings().len(), 30);
@@ -66,11 +54,7 @@ async fn many_waits_look_for_the_operator_once() {
 #[tokio::test(start_paused = true)]
 async fn an_operator_that_has_worked_in_the_namespace_is_not_called_absent() {
     let bench = Bench::new();
-    bench.put(
-        Kind::Installation,
-        "db",
-        json!({"metadata": {"uid": "u1", "generation": 1}, "spec": {"taskID": "t1"}}),
-    );
+    bench.untouched();
     bench.put(
         Kind::Installation,
         "other",
