@@ -134,10 +134,12 @@ impl Resource for Cluster {
         let api = self.session.api(ctx).until(deadline);
         // Boxed, so that it takes no room while a thousand clusters wait: several calls at once are large.
         let failed = |error: Error| error.to_failure();
-        let there = Box::pin(existing::read(&api, &cluster)).await.map_err(failed)?;
-        there.refuse_unowned(ctx, &cluster)?;
-        let (kept, growing) = Box::pin(there.take_over(&api, ctx, &Known::all(new.clone()))).await?;
-        let cluster = validate::validate(&kept)?;
+        let (there, cluster, growing) = {
+            let there = Box::pin(existing::read(&api, &cluster)).await.map_err(failed)?;
+            there.refuse_unowned(ctx, &cluster)?;
+            let (kept, growing) = Box::pin(there.take_over(&api, ctx, &Known::all(new.clone()))).await?;
+            (there, validate::validate(&kept)?, growing)
+        };
         let kubernetes =
             Box::pin(kube_context::verified(&api, &cluster.naming.namespace, None)).await.map_err(failed)?;
         let before = login::Before {

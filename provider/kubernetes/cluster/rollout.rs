@@ -316,7 +316,7 @@ impl Rollout<'_> {
             // The operator says that it is done. Where the hosts don't serve all the same it is to look at
             // them again.
             let soon = self.deadline.min(Instant::now() + GLANCE);
-            match self.await_task(soon, task, written, |_| self.send(false)).await {
+            match Box::pin(self.await_task(soon, task, written, |_| self.send(false))).await {
                 Ok(()) => return self.await_volumes().await,
                 Err(failure) if failure.kind == FailureKind::Cancelled => return Err(failure),
                 Err(_) => {
