@@ -13,6 +13,7 @@
 
 mod address;
 mod adoption;
+mod answers;
 mod bad_input;
 mod cluster;
 mod contexts;

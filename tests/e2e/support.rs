@@ -35,7 +35,8 @@ pub(crate) fn program_with(namespace: &str, properties: &Value, options: &Value)
     properties["namespace"] = json!(namespace);
     let resources = json!({"db": {"type": "clickhouse:kubernetes:Cluster", "properties": properties,
         "options": options}});
-    let outputs = json!({"name": "${db.name}", "password": "${db.password}", "cluster": "${db}"});
+    let outputs = json!({"name": "${db.name}", "username": "${db.username}", "password": "${db.password}",
+        "cluster": "${db}"});
     format!("resources: {resources}\noutputs: {outputs}\n")
 }
 

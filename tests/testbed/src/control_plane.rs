@@ -291,7 +291,7 @@ impl ControlPlane {
                 self.write_kwok_configuration(*kwok_port)?;
                 format!(
                     "--kubeconfig={kubeconfig} --config={directory}/kwok.yaml --manage-all-nodes=true \
-                        --cidr=10.244.0.0/16 --node-ip={ADVERTISED}"
+                        --cidr=10.244.0.0/16"
                 )
             }
         };
@@ -312,6 +312,13 @@ impl ControlPlane {
             "kind": "KwokConfiguration",
             "options": {
                 "serverAddress": format!("127.0.0.1:{port}"),
+                // The API server reaches the nodes' ports here, and with them those of pods.
+                "nodeIP": "127.0.0.1",
+                "nodePort": port,
+                "enableDebuggingHandlers": true,
+                "enableCRDs": ["PortForward"],
+                "tlsCertFile": self.directory.join("certificates/apiserver.crt"),
+                "tlsPrivateKeyFile": self.directory.join("certificates/apiserver.key"),
                 "nodeLeaseParallelism": 4,
                 "nodeLeaseDurationSeconds": 40,
                 "nodePlayStageParallelism": 4,

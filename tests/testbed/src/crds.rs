@@ -9,15 +9,16 @@ use kube::runtime::wait::{await_condition, conditions};
 use kube::{Client, ResourceExt as _};
 
 use crate::crd::definitions;
+use crate::engine;
 
 /// The environment variable that names a folder with the operator's own definitions.
 pub const FOLDER: &str = "CLICKHOUSE_OPERATOR_CRDS";
 
-/// Installs the definitions in the folder that [`FOLDER`] names, or else the project's own, and waits until
-/// the API serves them.
+/// Installs the definitions in the folder that [`FOLDER`] names, or else the project's own, and the one by
+/// which kwok forwards ports; waits until the API serves them.
 pub async fn install(client: &Client) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for definition in definitions_in_force()? {
+    for definition in definitions_in_force()?.into_iter().chain([engine::forward::definition()?]) {
         let name = definition.name_any();
         api.patch(&name, &PatchParams::apply("testbed").force(), &Patch::Apply(&definition)).await?;
         await_condition(api.clone(), &name, conditions::is_crd_established()).await?;

@@ -16,6 +16,7 @@ pub mod control_plane;
 mod crd;
 pub mod crds;
 pub mod detached;
+pub mod engine;
 mod nodes;
 pub mod operator;
 mod process;

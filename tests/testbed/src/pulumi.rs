@@ -10,7 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::tools::{self, Tool};
+use crate::tools::{self, PULUMI_VERSION, Tool};
 
 /// The version under which the plugin is installed.
 pub const PLUGIN_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -29,13 +29,23 @@ impl Pulumi {
         Self { program: tools::build(Tool::Pulumi)?, home: home.to_owned() }.with_plugin(plugin)
     }
 
-    /// The Pulumi that is installed on this machine, with a home of its own; `None` when there is none.
-    pub fn on_path(home: &Path) -> Option<Self> {
+    /// The Pulumi that is installed on this machine, with a home of its own; `None` when there is none, when
+    /// it is of an older minor release than the pinned one, or when its language host for YAML is not beside
+    /// it.
+    pub fn installed(home: &Path) -> Option<Self> {
         let path = std::env::var_os("PATH")?;
         let program = std::env::split_paths(&path)
             .map(|folder| folder.join("pulumi"))
             .find(|program| program.is_file())?;
-        Some(Self { program, home: home.to_owned() })
+        let version = std::process::Command::new(&program)
+            .arg("version")
+            .env("PULUMI_SKIP_UPDATE_CHECK", "true")
+            .output()
+            .ok()?;
+        let is_recent =
+            minor_release(&String::from_utf8_lossy(&version.stdout))? >= minor_release(PULUMI_VERSION)?;
+        let speaks_yaml = program.canonicalize().ok()?.with_file_name("pulumi-language-yaml").is_file();
+        (is_recent && speaks_yaml).then(|| Self { program, home: home.to_owned() })
     }
 
     /// Installs `plugin` in its plugin cache, in the place of an older one.
@@ -78,6 +88,12 @@ impl Pulumi {
         stack.run(&["stack", "init", STACK]).await?.succeeded()?;
         Ok(stack)
     }
+}
+
+/// The numbers of a version's major and minor release.
+fn minor_release(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.trim().strip_prefix('v')?.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
 /// One stack of one project. Dropping it removes its folder, not what it made.
@@ -246,5 +262,17 @@ impl Run {
     /// Both outputs, for a search.
     pub fn text(&self) -> String {
         format!("{}\n{}", self.stdout, self.stderr)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_compare_by_their_numbers() {
+        assert!(minor_release("v3.1000.0\n") > minor_release(PULUMI_VERSION));
+        assert!(minor_release("v3.99.4") < minor_release(PULUMI_VERSION));
+        assert_eq!(minor_release("a development build"), None);
     }
 }

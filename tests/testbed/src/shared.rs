@@ -1,6 +1,7 @@
 //! The testbed of a test process: started by the first test that asks, used by all, gone with the process.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{OnceLock, mpsc};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -11,11 +12,12 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::control_plane::{ControlPlane, Lifetime};
+use crate::engine::{Absent, Choice, ENGINES};
 use crate::operator::faults::{CRASHED, FAULT};
 use crate::pulumi::{Pulumi, Stack};
 use crate::requests::{Counter, Requests};
 use crate::tools::{self, Tool};
-use crate::{cargo, cloud, crds, operator};
+use crate::{cargo, cloud, crds, engine, operator};
 
 /// What a started testbed consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,7 @@ pub enum Operator {
 /// A control plane with the stand-ins, and Pulumi.
 pub struct Testbed {
     config: kube::Config,
+    binary: PathBuf,
     kubeconfig: PathBuf,
     directory: PathBuf,
     /// For tests that break it; the shared one is never broken.
@@ -37,6 +40,7 @@ pub struct Testbed {
     counter: tokio::sync::Mutex<Counter>,
     pulumi: OnceCell<Pulumi>,
     elsewhere: OnceCell<Elsewhere>,
+    engines: OnceCell<Result<(), Absent>>,
     /// What the stand-ins run on: each test has a runtime of its own, which ends with it.
     runtime: Option<tokio::runtime::Runtime>,
 }
@@ -69,6 +73,7 @@ impl Testbed {
     fn start(operator: Operator) -> Result<Self> {
         let binary = tools::build(Tool::ControlPlane)?;
         let directory = run_directory()?;
+        let program = binary.clone();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("testbed")
@@ -76,7 +81,7 @@ impl Testbed {
             .build()?;
         let (sender, receiver) = mpsc::channel();
         runtime.spawn(async move {
-            let started = start_plane(&directory, &binary, operator).await;
+            let started = start_plane(&directory, &program, operator).await;
             // The receiver waits until it has this.
             let _ = sender.send(started.map(|(plane, config)| (plane, config, directory)));
         });
@@ -84,6 +89,7 @@ impl Testbed {
             receiver.recv().map_err(|_| anyhow!("the testbed's start was ended"))??;
         Ok(Self {
             config,
+            binary,
             kubeconfig: control_plane.kubeconfig(),
             directory,
             counted_kubeconfig: control_plane.counted_kubeconfig(),
@@ -91,6 +97,7 @@ impl Testbed {
             control_plane: tokio::sync::Mutex::new(control_plane),
             pulumi: OnceCell::new(),
             elsewhere: OnceCell::new(),
+            engines: OnceCell::new(),
             runtime: Some(runtime),
         })
     }
@@ -140,6 +147,50 @@ impl Testbed {
             Ok(Elsewhere { config: plane.config().await?, plane })
         };
         self.elsewhere.get_or_try_init(start).await
+    }
+
+    /// A fresh namespace whose ClickHouse pods have real engines; the first call installs what is missing.
+    /// [`Absent`] where there is none for this machine: what needs answers is left out there.
+    pub async fn namespace_with_engines(&self, choice: Choice) -> Result<Result<Namespace, Absent>> {
+        if let Err(absent) = self.engines.get_or_try_init(|| self.start_engines()).await? {
+            return Ok(Err(absent.clone()));
+        }
+        if choice == Choice::ByImage
+            && let Err(absent) = tokio::task::spawn_blocking(engine::install_older).await?
+        {
+            return Ok(Err(absent));
+        }
+        let namespace = self.namespace().await?;
+        namespace.annotate(ENGINES, Some(choice.word())).await?;
+        Ok(Ok(namespace))
+    }
+
+    async fn start_engines(&self) -> Result<Result<(), Absent>> {
+        let installed = match tokio::task::spawn_blocking(engine::install).await? {
+            Ok(installed) => installed,
+            Err(absent) => return Ok(Err(absent)),
+        };
+        let runtime = self.runtime.as_ref().context("the testbed has ended")?;
+        runtime.spawn(engine::run(self.client_of_its_own()?, installed, self.directory.join("engines")));
+        Ok(Ok(()))
+    }
+
+    /// The folder in which engines keep what is on a volume, by its name.
+    pub fn engine_volume(&self, name: &str) -> PathBuf {
+        self.directory.join("engines/volumes").join(name)
+    }
+
+    /// A client whose connections live as long as the testbed.
+    fn client_of_its_own(&self) -> Result<Client> {
+        let _inside = self.runtime.as_ref().map(tokio::runtime::Runtime::enter);
+        self.client()
+    }
+
+    /// A command that runs `kubectl` on this cluster.
+    pub fn kubectl(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.arg("kubectl").env("KUBECONFIG", &self.kubeconfig);
+        command
     }
 
     /// Pulumi with the provider's plugin, built and installed at the first call.

@@ -184,7 +184,7 @@ fn go_sources(module: &Path, tool: Tool) -> Result<Vec<PathBuf>> {
 }
 
 /// A folder of the cache, named for the contents of files.
-fn keyed(prefix: &str, files: &[&Path]) -> Result<PathBuf> {
+pub(crate) fn keyed(prefix: &str, files: &[&Path]) -> Result<PathBuf> {
     let mut hasher = Sha256::new();
     for file in files {
         hasher.update(fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?);
@@ -194,7 +194,7 @@ fn keyed(prefix: &str, files: &[&Path]) -> Result<PathBuf> {
 
 /// Makes `directory` with `make` if it is not there: beside it first, then moved, so that a half-made one is
 /// never used.
-fn cached(directory: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(crate) fn cached(directory: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     if directory.exists() {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 //! aliases of it.
 
 mod bench;
+mod database;
 mod quickstart;
 mod sdks;
 mod stand_ins;
@@ -16,6 +17,8 @@ const USAGE: &str = "usage:
   cargo quickstart [--context NAME]    a ClickHouse cluster by Pulumi: here, or in a cluster of your \
   kubeconfig
   cargo quickstart status              what is there
+  cargo quickstart query STATEMENT     what ClickHouse answers, by the stack's own login
+  cargo quickstart client              a prompt for such statements
   cargo quickstart kubectl ARGUMENTS   kubectl on its cluster
   cargo quickstart pulumi ARGUMENTS    pulumi on its stack
   cargo quickstart down                takes all of it away
@@ -31,10 +34,14 @@ async fn main() -> ExitCode {
         ["quickstart"] => quickstart::up(None).await,
         ["quickstart", "--context", context] => quickstart::up(Some(context)).await,
         ["quickstart", "status"] => quickstart::status(),
+        ["quickstart", "query", words @ ..] if !words.is_empty() => quickstart::query(&words.join(" ")).await,
+        ["quickstart", "client"] => quickstart::client().await,
         ["quickstart", "kubectl", rest @ ..] => quickstart::kubectl(rest),
         ["quickstart", "pulumi", rest @ ..] => quickstart::pulumi(rest),
         ["quickstart", "down"] => quickstart::down(),
-        ["stand-ins", kubeconfig] => Box::pin(stand_ins::run(kubeconfig)).await,
+        ["stand-ins", kubeconfig, rest @ ..] => {
+            Box::pin(stand_ins::run(kubeconfig, rest.first().copied())).await
+        }
         ["test-all"] => Ok(test_all::run()),
         ["bench-up"] => Box::pin(bench::run()).await,
         ["sdks"] => sdks::run(),

@@ -12,12 +12,16 @@ use testbed::control_plane::{ControlPlane, Lifetime};
 use testbed::detached::Detached;
 use testbed::pulumi::Pulumi;
 use testbed::tools::{self, Tool};
-use testbed::{cargo, cloud, crds, operator};
+use testbed::{cargo, cloud, crds, engine, operator};
 
+use crate::database::Database;
 use crate::terminal::{heading, say};
 
 const STACK: &str = "quickstart";
 const EXAMPLE: &str = "examples/quickstart/yaml/Pulumi.yaml";
+
+/// The first question to a new cluster.
+const FIRST: &str = "SELECT version(), currentUser()";
 
 /// What is remembered between the commands.
 #[derive(Serialize, Deserialize)]
@@ -26,6 +30,9 @@ struct Memory {
     context: Option<String>,
     pulumi: Pulumi,
     stand_ins: Option<Detached>,
+    /// Whether a ClickHouse answers, as far as is known.
+    #[serde(default)]
+    answers: bool,
 }
 
 /// Brings up a cluster where none is named, and runs `pulumi up` on the example.
@@ -44,14 +51,28 @@ pub(crate) async fn up(context: Option<&str>) -> Result<ExitCode> {
     step("the provider");
     let plugin = cargo::plugin()?;
     step("Pulumi");
-    let pulumi = match context.and_then(|_| Pulumi::on_path(&directory.join("pulumi"))) {
+    let pulumi = match Pulumi::installed(&directory.join("pulumi")) {
         Some(pulumi) => pulumi.with_plugin(&plugin)?,
         None => Pulumi::install(&directory.join("pulumi"), &plugin)?,
     };
-    let mut memory = Memory { context: context.map(str::to_owned), pulumi, stand_ins: None };
+    let mut memory =
+        Memory { context: context.map(str::to_owned), pulumi, stand_ins: None, answers: context.is_some() };
     if context.is_none() {
+        step("a ClickHouse engine");
+        let absent = engine::install().err();
+        memory.answers = absent.is_none();
+        if let Some(absent) = absent {
+            say(&format!("  {absent}; all else goes on"));
+        }
         step("a Kubernetes control plane, on this machine");
-        memory.stand_ins = Some(cluster_here(&directory.join("cluster")).await?);
+        let (stand_ins, is_new) = cluster_here(&directory.join("cluster"), memory.answers).await?;
+        memory.stand_ins = Some(stand_ins);
+        // What the state says of an earlier cluster, from before this machine was restarted perhaps, went
+        // with that one.
+        if is_new {
+            fs::remove_dir_all(directory.join("state"))?;
+            fs::create_dir(directory.join("state"))?;
+        }
     }
     fs::write(directory.join("quickstart.json"), serde_json::to_vec_pretty(&memory)?)?;
 
@@ -65,26 +86,46 @@ pub(crate) async fn up(context: Option<&str>) -> Result<ExitCode> {
     if done != ExitCode::SUCCESS {
         return Ok(done);
     }
-    what_next(&memory, started)?;
+    what_next(&memory, started).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Starts the control plane and the stand-ins, unless they run.
-async fn cluster_here(directory: &Path) -> Result<Detached> {
+/// Starts the control plane and the stand-ins, as far as they don't run. `true` when the cluster is a new
+/// one, with nothing in it.
+async fn cluster_here(directory: &Path, with_engines: bool) -> Result<(Detached, bool)> {
+    let found = ControlPlane::find(directory)?;
+    let is_new = found.is_none();
     let remembered = read()?.and_then(|memory| memory.stand_ins).filter(Detached::is_alive);
-    let plane = ControlPlane::find(directory)?;
-    if let (Some(stand_ins), Some(_)) = (remembered, plane) {
-        return Ok(stand_ins);
+    if let (Some(stand_ins), false) = (remembered, is_new) {
+        return Ok((stand_ins, false));
     }
-    stop_cluster(directory)?;
-    let binary = tools::build(Tool::ControlPlane)?;
-    let plane = ControlPlane::start(directory, &binary, Lifetime::Detached, crds::install).await?;
-    let client = plane.client().await?;
-    cloud::install(&client).await?;
-    operator::install(&client).await?;
+    let plane = if let Some(plane) = found {
+        plane
+    } else {
+        stop_cluster(directory)?;
+        let plane = ControlPlane::start(
+            directory,
+            &tools::build(Tool::ControlPlane)?,
+            Lifetime::Detached,
+            crds::install,
+        )
+        .await?;
+        let client = plane.client().await?;
+        cloud::install(&client).await?;
+        operator::install(&client).await?;
+        plane
+    };
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("stand-ins").arg(plane.kubeconfig());
-    Detached::start(command, &plane.kubeconfig().display().to_string(), &directory.join("stand-ins.log"))
+    if with_engines {
+        command.arg(directory.join("engines"));
+    }
+    let stand_ins = Detached::start(
+        command,
+        &plane.kubeconfig().display().to_string(),
+        &directory.join("stand-ins.log"),
+    )?;
+    Ok((stand_ins, is_new))
 }
 
 fn stop_cluster(directory: &Path) -> Result<()> {
@@ -100,14 +141,21 @@ fn stop_cluster(directory: &Path) -> Result<()> {
     }
 }
 
-fn what_next(memory: &Memory, started: Instant) -> Result<()> {
-    let output = command(memory, &["stack", "output", "--json"])?.output()?;
-    let outputs: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+async fn what_next(memory: &Memory, started: Instant) -> Result<()> {
+    let outputs = outputs(memory, &[])?;
     heading(&format!("\nA ClickHouse cluster, {} s after you asked for it:", started.elapsed().as_secs()));
     for (name, value) in outputs.as_object().into_iter().flatten() {
         say(&format!("  {name:<10} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
     }
+    if memory.answers {
+        heading(&format!("\n{FIRST}, by that login and a port-forward:"));
+        say(&format!("  {}", database(memory)?.query(|| kubectl_command(memory), FIRST).await?.trim()));
+    }
     heading("\nTry next:");
+    if memory.answers {
+        say("  cargo quickstart query \"SELECT * FROM system.clusters FORMAT Vertical\"   or   cargo \
+                quickstart client");
+    }
     say("  cargo quickstart kubectl get chi,statefulsets,pods,services,pvc");
     say("  cargo quickstart pulumi config set shards 3   and then   cargo quickstart pulumi preview --diff");
     say("  cargo quickstart pulumi up");
@@ -115,15 +163,54 @@ fn what_next(memory: &Memory, started: Instant) -> Result<()> {
     say("  cargo quickstart down");
     if memory.context.is_none() {
         heading("\nWhat is real here:");
-        say("  The API server, its controllers, the scheduler, Pulumi and the provider. The nodes, the \
-                volumes and the\n  clickhouse-operator are played: no container runs, so no ClickHouse \
-                answers at that address.");
+        say("  The API server, its controllers, the scheduler, Pulumi, the provider and, for each pod, an \
+                engine of ClickHouse.");
+        say(&format!(
+            "  Simulated are the kubelet, the image (the engine is {} whatever the tag says), Keeper, \
+                replication, the volumes'\n  disks and the clickhouse-operator.",
+            engine::VERSION
+        ));
+        if !memory.answers {
+            say("  On this machine there is no engine either: no ClickHouse answers at that address.");
+        }
         say(
-            "  For one that does, install the clickhouse-operator in a cluster, kind or a cloud's, and name \
-                its context:\n    cargo quickstart down\n    cargo quickstart --context kind-kind",
+            "  With real pods: install the clickhouse-operator in a cluster, kind or a cloud's, and name its \
+                context:\n    cargo quickstart down\n    cargo quickstart --context kind-kind",
         );
     }
     Ok(())
+}
+
+/// The stack's outputs.
+fn outputs(memory: &Memory, flags: &[&str]) -> Result<Value> {
+    let output = command(memory, &[&["stack", "output", "--json"], flags].concat())?.output()?;
+    Ok(serde_json::from_slice(&output.stdout).unwrap_or_default())
+}
+
+fn database(memory: &Memory) -> Result<Database> {
+    Database::of(&outputs(memory, &["--show-secrets"])?)
+}
+
+/// What ClickHouse answers to a statement, by the stack's own login.
+pub(crate) async fn query(statement: &str) -> Result<ExitCode> {
+    let memory = answering()?;
+    let answer = database(&memory)?.query(|| kubectl_command(&memory), statement).await?;
+    say(answer.trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A prompt for statements, by the stack's own login.
+pub(crate) async fn client() -> Result<ExitCode> {
+    let memory = answering()?;
+    database(&memory)?.client(kubectl_command(&memory)?).await
+}
+
+fn answering() -> Result<Memory> {
+    let memory = there()?;
+    if !memory.answers {
+        bail!("there is no ClickHouse engine for this machine: name a cluster with real pods by `--context`");
+    }
+    Ok(memory)
 }
 
 /// Says what is there.
@@ -148,18 +235,17 @@ fn running(runs: bool) -> &'static str {
 
 /// kubectl on the quickstart's cluster.
 pub(crate) fn kubectl(arguments: &[&str]) -> Result<ExitCode> {
-    let memory = there()?;
-    let mut kubectl = match &memory.context {
-        Some(context) => {
-            let mut kubectl = Command::new("kubectl");
-            kubectl.args(["--context", context]);
-            kubectl
-        }
-        None => ControlPlane::find(&directory()?.join("cluster"))?
-            .context("the control plane is stopped: run `cargo quickstart`")?
-            .kubectl(),
-    };
-    code(kubectl.args(arguments))
+    code(kubectl_command(&there()?)?.args(arguments))
+}
+
+fn kubectl_command(memory: &Memory) -> Result<Command> {
+    if let Some(context) = &memory.context {
+        let mut kubectl = Command::new("kubectl");
+        kubectl.args(["--context", context]);
+        return Ok(kubectl);
+    }
+    let plane = ControlPlane::find(&directory()?.join("cluster"))?;
+    Ok(plane.context("the control plane is stopped: run `cargo quickstart`")?.kubectl())
 }
 
 /// pulumi on the quickstart's stack.

@@ -2,91 +2,31 @@
 
 use serde_json::{Map, Value, json};
 
+use super::HELD;
+use super::configs::CLUSTER_SECRET;
 use super::installation::{Host, Installation, Kind, no, yes};
-use super::render;
+use crate::engine;
 
 /// The annotation that tells one version of a StatefulSet from another.
 pub(super) const VERSION: &str = "object-version";
 
+/// How the pods of a host get ready.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Start {
+    ByItself,
+    /// Once somebody lets them.
+    Held,
+    /// Once their engine answers.
+    WithEngine(engine::Choice),
+}
+
 impl Installation {
-    fn meta(&self, name: &str, labels: Map<String, Value>) -> Value {
+    pub(super) fn meta(&self, name: &str, labels: Map<String, Value>) -> Value {
         let mut all: Map<String, Value> =
             self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         all.extend(labels);
         json!({"name": name, "namespace": self.namespace, "labels": all, "annotations": self.annotations,
             "ownerReferences": self.owner()})
-    }
-
-    /// The configuration that all hosts share, and that of the users.
-    pub(super) fn common_configs(&self) -> Vec<Value> {
-        let configuration = &self.spec["configuration"];
-        let mut common = render::files(&configuration["files"], "config.d");
-        let mut users = render::files(&configuration["files"], "users.d");
-        for name in ["settings", "users", "profiles", "quotas"] {
-            if let Some(text) = render::section(name, &configuration[name]) {
-                let data = if name == "settings" { &mut common } else { &mut users };
-                data.insert(format!("chop-generated-{name}.xml"), json!(text));
-            }
-        }
-        common.insert("chop-generated-remote_servers.xml".to_owned(), json!(self.remote_servers()));
-        [("configd", "ChiCommon", common), ("usersd", "ChiCommonUsers", users)]
-            .into_iter()
-            .map(|(part, kind, data)| {
-                let mut labels = self.scope();
-                labels.insert(self.label("ConfigMap"), json!(kind));
-                json!({"apiVersion": "v1", "kind": "ConfigMap",
-                    "metadata": self.meta(&self.common_config_name(part), labels), "data": data})
-            })
-            .collect()
-    }
-
-    fn remote_servers(&self) -> String {
-        let clusters: Vec<String> = (0..self.clusters.len())
-            .map(|cluster| {
-                let hosts = self.hosts.iter().filter(|host| host.cluster == cluster);
-                let replicas: Vec<String> = hosts
-                    .map(|host| format!("<replica><host>{}</host></replica>", self.fqdn(host)))
-                    .collect();
-                format!("<{0}>{1}</{0}>", self.cluster_name(cluster), replicas.concat())
-            })
-            .collect();
-        format!("<yandex><remote_servers>{}</remote_servers></yandex>\n", clusters.concat())
-    }
-
-    /// One host's own configuration.
-    pub(super) fn host_config(&self, host: &Host) -> Value {
-        let mut data = render::files(&self.spec["configuration"]["files"], "conf.d");
-        let macros = format!(
-            "<yandex><macros><installation>{}</installation><cluster>{}</cluster>\
-             <shard>{}</shard><replica>{}</replica></macros></yandex>\n",
-            self.name,
-            self.cluster_name(host.cluster),
-            host.shard_name,
-            self.host_name(host)
-        );
-        data.insert("chop-generated-macros.xml".to_owned(), json!(macros));
-        let cluster = &self.clusters[host.cluster]["zookeeper"];
-        let zookeeper = if cluster.is_object() { cluster } else { &self.spec["configuration"]["zookeeper"] };
-        if let Some(nodes) = zookeeper["nodes"].as_array().filter(|nodes| !nodes.is_empty()) {
-            let nodes: Vec<String> = nodes
-                .iter()
-                .map(|node| {
-                    format!(
-                        "<node><host>{}</host><port>{}</port></node>",
-                        node["host"].as_str().unwrap_or_default(),
-                        node["port"].as_u64().unwrap_or(2181)
-                    )
-                })
-                .collect();
-            data.insert(
-                "chop-generated-zookeeper.xml".to_owned(),
-                json!(format!("<yandex><zookeeper>{}</zookeeper></yandex>\n", nodes.concat())),
-            );
-        }
-        let mut labels = self.host_scope(host);
-        labels.insert(self.label("ConfigMap"), json!("Host"));
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": self.meta(&self.host_config_name(host),
-            labels), "data": data})
     }
 
     /// The disruption budget of a cluster, unless the spec says that others manage it.
@@ -235,15 +175,18 @@ impl Installation {
         if self.kind == Kind::Keeper {
             return json!([port("zk", 2181), port("raft", 9444)]);
         }
-        let cluster = &self.clusters[host.cluster];
         let mut ports = Vec::new();
-        if !no(&cluster["insecure"]) {
-            ports.extend([port("tcp", 9000), port("http", 8123)]);
+        if host.is_insecure {
+            ports
+                .extend([port("tcp", host.port("tcpPort", 9000)), port("http", host.port("httpPort", 8123))]);
         }
-        if yes(&cluster["secure"]) {
-            ports.extend([port("secureclient", 9440), port("https", 8443)]);
+        if host.is_secure {
+            ports.extend([
+                port("secureclient", host.port("tlsPort", 9440)),
+                port("https", host.port("httpsPort", 8443)),
+            ]);
         }
-        ports.push(port("interserver", 9009));
+        ports.push(port("interserver", host.port("interserverHTTPPort", 9009)));
         json!(ports)
     }
 
@@ -322,7 +265,7 @@ impl Installation {
     }
 
     /// The StatefulSet of a host.
-    pub(super) fn stateful_set(&self, host: &Host, hold: bool) -> Value {
+    pub(super) fn stateful_set(&self, host: &Host, start: Start) -> Value {
         let template = self.pod_template(host);
         let mut spec = template["spec"].clone();
         if !spec.is_object() {
@@ -357,15 +300,7 @@ impl Installation {
                 .map(|port| json!({"name": port["name"], "containerPort": port["port"]}))
                 .collect();
         }
-        let mut env = main["env"].as_array().cloned().unwrap_or_default();
-        if self.kind == Kind::ClickHouse && main["command"].is_null() {
-            env.push(json!({"name": "CLICKHOUSE_SKIP_USER_SETUP", "value": "1"}));
-        }
-        if let Some(secret) = self.auto_secret_name(host.cluster) {
-            env.push(json!({"name": "CLICKHOUSE_INTERNODE_CLUSTER_SECRET",
-                    "valueFrom": {"secretKeyRef": {"name": secret, "key": "secret"}}}));
-        }
-        main["env"] = json!(env);
+        main["env"] = json!(self.container_environment(host, main, data));
         let mut mounts = main["volumeMounts"].as_array().cloned().unwrap_or_default();
         for (key, path) in [
             ("dataVolumeClaimTemplate", data),
@@ -418,8 +353,15 @@ impl Installation {
         annotations.extend(
             template.pointer("/metadata/annotations").and_then(Value::as_object).cloned().unwrap_or_default(),
         );
-        if hold {
-            annotations.insert("testbed/hold".to_owned(), json!("by the operator's stand-in"));
+        match start {
+            Start::ByItself => {}
+            Start::Held => {
+                annotations.insert(HELD.to_owned(), json!("by the operator's stand-in"));
+            }
+            Start::WithEngine(choice) => {
+                annotations.insert(HELD.to_owned(), json!(engine::HOLD));
+                annotations.insert(engine::ENGINE.to_owned(), json!(choice.word()));
+            }
         }
         let replicas = i32::from(!self.says_yes("stop"));
         json!({
@@ -437,12 +379,33 @@ impl Installation {
             },
         })
     }
+
+    /// The variables of the main container: its own, and those that the operator adds.
+    fn container_environment(&self, host: &Host, main: &Value, data: &str) -> Vec<Value> {
+        let mut env = main["env"].as_array().cloned().unwrap_or_default();
+        env.extend(self.environment());
+        let own = &self.clusters[host.cluster]["secret"]["valueFrom"];
+        if let Some(secret) = self.auto_secret_name(host.cluster) {
+            env.push(json!({"name": CLUSTER_SECRET, "valueFrom": {"secretKeyRef": {"name": secret,
+                "key": "secret"}}}));
+        } else if own.is_object() {
+            env.push(json!({"name": CLUSTER_SECRET, "valueFrom": own}));
+        }
+        match self.kind {
+            Kind::ClickHouse if main["command"].is_null() => {
+                env.push(json!({"name": "CLICKHOUSE_SKIP_USER_SETUP", "value": "1"}));
+            }
+            Kind::ClickHouse => {}
+            Kind::Keeper => env.push(json!({"name": "CLICKHOUSE_DATA_DIR", "value": data})),
+        }
+        env
+    }
 }
 
 fn containers(spec: &Value) -> Vec<Value> {
     spec["containers"].as_array().cloned().unwrap_or_default()
 }
 
-fn port(name: &str, number: u16) -> Value {
+fn port(name: &str, number: u64) -> Value {
     json!({"name": name, "port": number, "protocol": "TCP", "targetPort": name})
 }

@@ -13,6 +13,9 @@ use kube::{Client, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::HELD;
+use super::installation::Installation;
+
 /// The operator's name as the owner of fields.
 const MANAGER: &str = "clickhouse-operator";
 
@@ -112,6 +115,16 @@ impl Cluster {
         Ok(self.api::<K>().list(&ListParams::default().labels(&selector.join(","))).await?.items)
     }
 
+    /// The addresses of an installation's pods, as far as they have any, in the order of its hosts.
+    pub(super) async fn addresses(&self, installation: &Installation) -> Result<Vec<String>> {
+        let pods: Vec<Pod> = self.list(&installation.scope()).await?;
+        let address = |host| {
+            let pod = pods.iter().find(|pod| pod.name_any() == installation.pod_name(host))?;
+            pod.status.as_ref()?.pod_ip.clone()
+        };
+        Ok(installation.hosts.iter().filter_map(address).collect())
+    }
+
     /// Whether the pods of this generation of a StatefulSet, or of a later one, are all there and ready
     /// within `timeout`.
     ///
@@ -163,7 +176,7 @@ impl Cluster {
     /// Lets pods that were held back get ready.
     pub(super) async fn release(&self, pods: impl Iterator<Item = String>) -> Result<()> {
         for pod in pods {
-            let released = json!({"metadata": {"annotations": {"testbed/hold": null}}});
+            let released = json!({"metadata": {"annotations": {HELD: null}}});
             self.api::<Pod>().patch(&pod, &PatchParams::default(), &Patch::Merge(released)).await?;
         }
         Ok(())

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::engine::{Choice, ENGINES};
+
 /// The annotation that switches a fault on, on the installation or, for all in it, on its namespace:
 /// a name of [`Fault`], where there is a time followed by `:` and seconds (`stale-completed:3`).
 pub const FAULT: &str = "stand-in/fault";
@@ -69,6 +71,8 @@ pub(super) struct Switches {
     pub(super) fault: Option<Fault>,
     pub(super) create_timeout: Duration,
     pub(super) update_timeout: Duration,
+    /// Which engines the hosts have, if any.
+    pub(super) engines: Option<Choice>,
 }
 
 impl Switches {
@@ -86,6 +90,7 @@ impl Switches {
             fault: if crashed { Some(Fault::Silent) } else { fault },
             create_timeout: seconds(CREATE_TIMEOUT).unwrap_or(create_timeout),
             update_timeout: seconds(UPDATE_TIMEOUT).unwrap_or(update_timeout),
+            engines: value(ENGINES).and_then(|word| Choice::parse(word)),
         }
     }
 }

@@ -48,8 +48,30 @@ pub(super) struct Host {
     pub(super) shard: usize,
     pub(super) shard_name: String,
     pub(super) replica_name: String,
+    /// The name that the spec gives to this very host, in the place of shard and replica.
+    pub(super) own_name: Option<String>,
+    /// Whether it serves without TLS, and with.
+    pub(super) is_insecure: bool,
+    pub(super) is_secure: bool,
+    /// The parts of the spec that are of its cluster, its replica, its shard and itself alone.
+    of_cluster: Value,
+    of_replica: Value,
+    pub(super) of_shard: Value,
+    own: Value,
     /// The names of the templates in force, nearest level first.
     pub(super) templates: Map<String, Value>,
+}
+
+impl Host {
+    /// The parts of the spec that hold for it, the farthest first.
+    pub(super) fn levels(&self) -> [&Value; 4] {
+        [&self.of_cluster, &self.of_replica, &self.of_shard, &self.own]
+    }
+
+    /// A port by its field of the spec.
+    pub(super) fn port(&self, field: &str, usual: u64) -> u64 {
+        self.own[field].as_u64().unwrap_or(usual)
+    }
 }
 
 /// One object of the operator's, read as the operator reads it.
@@ -166,13 +188,16 @@ impl Installation {
     /// The StatefulSet of a host and its Service.
     pub(super) fn host_name(&self, host: &Host) -> String {
         format!(
-            "{}-{}-{}-{}-{}",
+            "{}-{}-{}-{}",
             self.kind.short(),
             self.name,
             self.cluster_name(host.cluster),
-            host.shard_name,
-            host.replica_name
+            Self::short_name(host)
         )
+    }
+
+    fn short_name(host: &Host) -> String {
+        host.own_name.clone().unwrap_or_else(|| format!("{}-{}", host.shard_name, host.replica_name))
     }
 
     pub(super) fn pod_name(&self, host: &Host) -> String {
@@ -204,12 +229,11 @@ impl Installation {
 
     pub(super) fn host_config_name(&self, host: &Host) -> String {
         format!(
-            "{}-{}-deploy-confd-{}-{}-{}",
+            "{}-{}-deploy-confd-{}-{}",
             self.kind.short(),
             self.name,
             self.cluster_name(host.cluster),
-            host.shard_name,
-            host.replica_name
+            Self::short_name(host)
         )
     }
 
@@ -264,7 +288,6 @@ fn hosts(index: usize, cluster: &Value, defaults: &Value) -> Vec<Host> {
             let name = |value: &Value, index: usize| {
                 value["name"].as_str().map_or_else(|| index.to_string(), str::to_owned)
             };
-            let named = if host["name"].is_string() { &host } else { &across };
             let mut templates = Map::new();
             for level in [
                 defaults,
@@ -275,11 +298,20 @@ fn hosts(index: usize, cluster: &Value, defaults: &Value) -> Vec<Host> {
             ] {
                 templates.extend(level.as_object().cloned().unwrap_or_default());
             }
+            // Clear text where nothing else is said, TLS where the cluster or the host says so.
+            let said = |field: &str| if host[field].is_string() { &host[field] } else { &cluster[field] };
             hosts.push(Host {
                 cluster: index,
                 shard,
                 shard_name: name(&explicit, shard),
-                replica_name: name(named, replica),
+                replica_name: name(&across, replica),
+                own_name: host["name"].as_str().filter(|name| !name.is_empty()).map(str::to_owned),
+                is_insecure: !no(said("insecure")),
+                is_secure: yes(said("secure")),
+                of_cluster: cluster.clone(),
+                of_replica: across.clone(),
+                of_shard: explicit.clone(),
+                own: host.clone(),
                 templates,
             });
         }

@@ -7,6 +7,7 @@
 mod ancestor;
 mod children;
 mod cluster;
+mod configs;
 pub mod faults;
 mod installation;
 mod presence;
@@ -34,8 +35,10 @@ use self::cluster::Cluster;
 use self::faults::{CRASHED, Fault, Switches};
 use self::installation::{Installation, Kind};
 pub use self::presence::{install, uninstall};
-use self::reconcile::{End, Task, is_gone, notice};
+pub(crate) use self::reconcile::is_gone;
+use self::reconcile::{End, Task, notice};
 use self::status::Status;
+use crate::engine::Choice;
 
 /// The version of the operator that is stood in for.
 pub const OPERATOR_VERSION: &str = "0.25.6";
@@ -51,6 +54,9 @@ pub fn installations() -> ApiResource {
 pub fn keepers() -> ApiResource {
     Kind::Keeper.resource()
 }
+
+/// The annotation of a pod that does not get ready for as long as it has it.
+pub(crate) const HELD: &str = "testbed/hold";
 
 /// How fast the stand-in is, and how patient.
 #[derive(Debug, Clone)]
@@ -68,6 +74,8 @@ pub struct Settings {
     pub create_timeout: Duration,
     /// After which a task whose changed pod is not ready is Aborted; the real one's default is 5 minutes.
     pub update_timeout: Duration,
+    /// Which engines the hosts of namespaces that don't say so are to have, if any.
+    pub engines: Option<Choice>,
 }
 
 impl Default for Settings {
@@ -79,6 +87,7 @@ impl Default for Settings {
             keeper_pause: Duration::from_secs(2),
             create_timeout: Duration::from_secs(20),
             update_timeout: Duration::from_secs(20),
+            engines: None,
         }
     }
 }
@@ -359,11 +368,10 @@ impl Actor {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let namespace =
             namespaces.get_opt(&object.namespace().unwrap_or_default()).await?.unwrap_or_default();
-        Ok(Switches::of(
-            [object.annotations(), namespace.annotations()],
-            self.settings.create_timeout,
-            self.settings.update_timeout,
-        ))
+        let places = [object.annotations(), namespace.annotations()];
+        let mut switches = Switches::of(places, self.settings.create_timeout, self.settings.update_timeout);
+        switches.engines = switches.engines.or(self.settings.engines);
+        Ok(switches)
     }
 }
 

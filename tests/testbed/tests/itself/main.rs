@@ -6,6 +6,7 @@
         them"
 )]
 
+mod engines;
 mod faults;
 mod promises;
 

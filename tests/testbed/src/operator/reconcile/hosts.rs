@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::Task;
-use crate::operator::children::VERSION;
+use crate::operator::children::{Start, VERSION};
 use crate::operator::faults::Fault;
 use crate::operator::installation::{Host, Kind};
 use crate::tools::hex;
@@ -46,10 +46,10 @@ impl Task {
     async fn host(&self, host: &Host) -> Result<bool> {
         let (installation, cluster) = (&self.installation, &self.cluster);
         let name = installation.host_name(host);
-        let hold = matches!(self.switches.fault, Some(Fault::CompletedNotReady(_)));
+        let hold = matches!(self.start(), Start::Held);
         cluster.apply(&installation.host_config(host)).await?;
         let grown = self.claims(host).await?;
-        let mut wanted = installation.stateful_set(host, hold);
+        let mut wanted = installation.stateful_set(host, self.start());
         let version = hex(&Sha256::digest(wanted.to_string())[..16]);
         wanted["metadata"]["labels"][installation.label(VERSION)] = json!(version);
         let existing = cluster.api::<StatefulSet>().get_opt(&name).await?;
@@ -102,6 +102,14 @@ impl Task {
         })
         .await?;
         Ok(true)
+    }
+
+    fn start(&self) -> Start {
+        match (self.switches.fault, self.switches.engines) {
+            (Some(Fault::CompletedNotReady(_)), _) => Start::Held,
+            (_, Some(choice)) if self.installation.kind == Kind::ClickHouse => Start::WithEngine(choice),
+            _ => Start::ByItself,
+        }
     }
 
     async fn host_services(&self, host: &Host) -> Result<()> {

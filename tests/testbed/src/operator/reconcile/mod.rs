@@ -53,7 +53,7 @@ impl Task {
             tokio::time::sleep(self.settings.host_pause).await;
             return self.abort().await;
         }
-        for config in installation.common_configs() {
+        for config in installation.common_configs(&self.cluster.addresses(installation).await?) {
             self.cluster.apply(&config).await?;
         }
         for cluster in 0..installation.clusters.len() {
@@ -155,6 +155,6 @@ pub(super) fn notice(settings: &Settings, switches: &Switches) -> Duration {
 }
 
 /// A failure that a retry will not mend.
-pub(super) fn is_gone(error: &anyhow::Error) -> bool {
+pub(crate) fn is_gone(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref::<kube::Error>(), Some(kube::Error::Api(status)) if status.code == 404)
 }
