@@ -74,7 +74,7 @@ async fn a_wrong_kubeconfig_or_context_is_told_by_name() {
     for (configuration, parts) in [
         (json!({"kubeconfig": "/does/not/exist"}), vec!["/does/not/exist"]),
         (json!({"kubeconfig": "clusters: [never closed"}), vec!["kubeconfig"]),
-        (json!({"kubeconfig": path, "context": "tetsbed"}), vec!["tetsbed", "testbed"]),
+        (json!({"kubeconfig": path, "context": "tetsbed"}), vec!["tetsbed", &testbed.context()]),
     ] {
         let run = with_provider(&configuration).await.preview().await.unwrap().failed().unwrap();
         assert_told(&run, &parts);

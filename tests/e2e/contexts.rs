@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use kube::api::{ListParams, PostParams};
 use serde_json::{Value, json};
 use testbed::pulumi::Stack;
-use testbed::{Namespace, Testbed};
+use testbed::{Namespace, Testbed, needs};
 
 use crate::support::{acting_as, grant, objects, program, readme_role};
 
@@ -187,26 +187,31 @@ async fn there_and_back(way: Way) {
 
 #[tokio::test]
 async fn a_kubeconfig_of_another_cluster_is_told_and_changes_nothing() {
+    needs!(ControlPlanes);
     there_and_back(Way::Environment).await;
 }
 
 #[tokio::test]
 async fn another_current_context_is_told_and_changes_nothing() {
+    needs!(ControlPlanes);
     there_and_back(Way::CurrentContext).await;
 }
 
 #[tokio::test]
 async fn another_configured_context_is_told_and_changes_nothing() {
+    needs!(ControlPlanes);
     there_and_back(Way::ConfiguredContext).await;
 }
 
 #[tokio::test]
 async fn another_provider_is_told_and_changes_nothing() {
+    needs!(ControlPlanes);
     there_and_back(Way::Provider).await;
 }
 
 #[tokio::test]
 async fn who_may_read_only_the_namespace_is_told_too() {
+    needs!(ControlPlanes);
     let mut journey = Journey::begin(Way::CurrentContext, Some(("deployer", readme_role()))).await;
     journey.fails_there().await;
     journey.goes_on_here().await;
@@ -214,6 +219,7 @@ async fn who_may_read_only_the_namespace_is_told_too() {
 
 #[tokio::test]
 async fn who_may_not_even_read_the_namespace_forgets_nothing() {
+    needs!(ControlPlanes);
     let mut role = readme_role();
     role.rules
         .as_mut()
@@ -236,6 +242,7 @@ async fn who_may_not_even_read_the_namespace_forgets_nothing() {
 /// An object of the same name there is not ours either.
 #[tokio::test]
 async fn a_namesake_in_another_cluster_is_left_alone() {
+    needs!(ControlPlanes);
     let mut journey = Journey::begin(Way::Environment, None).await;
     let theirs = json!({
         "apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallation",

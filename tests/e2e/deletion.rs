@@ -7,25 +7,26 @@ use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
-use testbed::Testbed;
 use testbed::operator::FINALIZER;
 use testbed::pulumi::Stack;
 use testbed::watching::wait_for;
+use testbed::{Testbed, needs};
 
 use crate::support::{in_state, program_with, program_within, stack};
 
 #[tokio::test]
 async fn a_finalizer_that_never_goes_is_named_and_the_next_destroy_finishes() {
+    needs!(Faults);
     let (namespace, stack) = stack(&json!({"name": "db"})).await;
     stack.set_program(&program_within(namespace.name(), &json!({"name": "db"}), 6)).unwrap();
     stack.up().await.unwrap().succeeded().unwrap();
-    let made = in_state(&stack).await.unwrap();
+    let made = in_state(&stack).unwrap();
     namespace.set_fault("finalizer-never-goes").await.unwrap();
     let hanging = stack.destroy().await.unwrap().failed().unwrap();
     for part in ["gave up waiting after 6 seconds", "is being deleted, held by the finalizer", FINALIZER] {
         assert!(hanging.text().contains(part), "`{part}` is not in:\n{}", hanging.text());
     }
-    let kept = in_state(&stack).await.expect("it stays in the state");
+    let kept = in_state(&stack).expect("it stays in the state");
     assert_eq!((&kept["id"], &kept["outputs"]["uids"]), (&made["id"], &made["outputs"]["uids"]));
     let installation = namespace.installations().get("db").await.unwrap();
     assert_eq!(installation.finalizers(), [FINALIZER], "it is not forced");
@@ -36,13 +37,14 @@ async fn a_finalizer_that_never_goes_is_named_and_the_next_destroy_finishes() {
 
     namespace.clear_fault().await.unwrap();
     stack.destroy().await.unwrap().succeeded().unwrap();
-    assert!(in_state(&stack).await.is_none());
+    assert!(in_state(&stack).is_none());
     assert!(namespace.installations().get_opt("db").await.unwrap().is_none());
     assert!(namespace.api::<Secret>().get_opt("db-credentials").await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn a_delete_that_no_operator_takes_up_names_who_has_to() {
+    needs!(Faults);
     let (namespace, stack) = stack(&json!({"name": "db"})).await;
     stack.set_program(&program_within(namespace.name(), &json!({"name": "db"}), 17)).unwrap();
     stack.up().await.unwrap().succeeded().unwrap();
@@ -103,6 +105,7 @@ async fn volumes_go_by_their_policy_the_keepers_too() {
 /// The operator 0.25.6 crashes as a whole when a Keeper that it still looks at is deleted (languages D2).
 #[tokio::test]
 async fn a_destroy_never_takes_a_keeper_away_while_the_operator_looks_at_it() {
+    needs!(Faults);
     let properties =
         json!({"name": "db", "replicas": 2, "coordination": {"type": "Keeper", "keeper": {"replicas": 1}}});
     // Right after an `up` that served, and after one that failed on the Keeper's volume.
@@ -153,11 +156,11 @@ async fn a_server_that_does_not_answer_says_nothing_about_the_cluster_unless_tol
         config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:9");
     });
     stack.set_environment("KUBECONFIG", &path);
-    let made = in_state(&stack).await.unwrap();
+    let made = in_state(&stack).unwrap();
     for command in ["refresh", "destroy"] {
         let failed = stack.run(&[command, "--yes", "--skip-preview"]).await.unwrap().failed().unwrap();
         assert!(failed.text().contains("failed to reach the Kubernetes API server"), "{}", failed.text());
-        let kept = in_state(&stack).await.expect("unreachable is not gone");
+        let kept = in_state(&stack).expect("unreachable is not gone");
         assert_eq!((&kept["id"], &kept["outputs"]["uids"]), (&made["id"], &made["outputs"]["uids"]));
     }
     stack.set_config("clickhouse:deleteUnreachable", "true", false).await.unwrap();
@@ -173,7 +176,7 @@ async fn a_server_that_does_not_answer_says_nothing_about_the_cluster_unless_tol
         "{}",
         dropped.text()
     );
-    assert!(in_state(&stack).await.is_none());
+    assert!(in_state(&stack).is_none());
     assert!(namespace.installations().get_opt("db").await.unwrap().is_some());
 }
 
@@ -193,7 +196,7 @@ async fn a_server_that_forbids_says_nothing_about_the_cluster() {
         .unwrap()
         .token;
     let path = kubeconfig(Testbed::shared().await, &stack, |config| {
-        config["users"][0]["user"]["token"] = json!(token);
+        config["users"][0]["user"] = json!({"token": token});
     });
     stack.set_environment("KUBECONFIG", &path);
     stack.set_config("clickhouse:deleteUnreachable", "true", false).await.unwrap();
@@ -205,7 +208,7 @@ async fn a_server_that_forbids_says_nothing_about_the_cluster() {
             .failed()
             .unwrap();
         assert!(failed.text().contains("not allowed to "), "{}", failed.text());
-        assert!(in_state(&stack).await.is_some(), "forbidden is not gone");
+        assert!(in_state(&stack).is_some(), "forbidden is not gone");
     }
 }
 
@@ -219,11 +222,11 @@ async fn a_login_that_fails_says_nothing_about_the_cluster() {
     let (namespace, mut stack) = stack(&json!({"name": "db"})).await;
     stack.up().await.unwrap().succeeded().unwrap();
     may_drop(&mut stack);
-    let made = in_state(&stack).await.unwrap();
+    let made = in_state(&stack).unwrap();
     let fails = json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "false",
         "interactiveMode": "Never"}});
     for (what, place, value) in [
-        ("a token that has expired", "/users/0/user/token", json!("expired")),
+        ("a token that has expired", "/users/0/user", json!({"token": "expired"})),
         ("a plugin that fails", "/users/0/user", fails),
         ("another server's certificate", "/clusters/0/cluster/tls-server-name", json!("other.example.com")),
     ] {
@@ -234,9 +237,8 @@ async fn a_login_that_fails_says_nothing_about_the_cluster() {
         stack.set_environment("KUBECONFIG", &path);
         for command in ["refresh", "destroy"] {
             stack.run(&[command, "--yes", "--skip-preview"]).await.unwrap().failed().unwrap();
-            let kept = in_state(&stack)
-                .await
-                .unwrap_or_else(|| panic!("with {what} `{command}` forgets the cluster"));
+            let kept =
+                in_state(&stack).unwrap_or_else(|| panic!("with {what} `{command}` forgets the cluster"));
             assert_eq!(
                 (&kept["id"], &kept["outputs"]["uids"]),
                 (&made["id"], &made["outputs"]["uids"]),
@@ -260,7 +262,7 @@ async fn a_server_that_is_gone_is_dropped_by_a_plain_refresh_and_destroy_when_th
         });
         stack.set_environment("KUBECONFIG", &path);
         stack.run(&[command, "--yes", "--skip-preview"]).await.unwrap().succeeded().unwrap();
-        assert!(in_state(&stack).await.is_none());
+        assert!(in_state(&stack).is_none());
         assert!(namespace.installations().get_opt("db").await.unwrap().is_some());
     }
 }
@@ -301,7 +303,7 @@ async fn a_namespace_of_ours_goes_only_when_it_is_empty() {
             let api: Api<DynamicObject> = Api::namespaced_with(testbed.client().unwrap(), &name, &resource);
             api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
             let destroyed = stack.destroy().await.unwrap().succeeded().unwrap();
-            assert!(in_state(&stack).await.is_none());
+            assert!(in_state(&stack).is_none());
             let namespace = namespaces
                 .get(&name)
                 .await

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testbed::control_plane::Component;
 use testbed::pulumi::Stack;
 use testbed::watching::{PATIENCE, wait_for};
-use testbed::{Namespace, Operator, Testbed};
+use testbed::{Namespace, Operator, Testbed, needs};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 
@@ -55,8 +55,8 @@ fn is_taken_up(installation: &DynamicObject) -> bool {
     !installation.finalizers().is_empty()
 }
 
-async fn pending_operations(stack: &Stack) -> Value {
-    stack.export().await.unwrap()["deployment"]["pending_operations"].clone()
+fn pending_operations(stack: &Stack) -> Value {
+    stack.export().unwrap()["deployment"]["pending_operations"].clone()
 }
 
 /// Frees the stack of a killed engine's lock.
@@ -76,11 +76,12 @@ async fn gone(pids: &[u32]) -> Duration {
 
 #[tokio::test]
 async fn ctrl_c_in_a_create_keeps_what_is_there_and_the_next_up_goes_on() {
+    needs!(Faults);
     let (namespace, stack) = faulty_stack("completed-not-ready", &json!({"name": "db"}), 600).await;
     let text = interrupt(&namespace, start(&stack, &UP), "taken up", is_taken_up).await;
     assert!(text.contains("stopped while waiting: "), "{text}");
-    assert!(failed_in_state(&namespace, &stack).await.contains("stopped while waiting"));
-    assert!(pending_operations(&stack).await.is_null());
+    assert!(failed_in_state(&namespace, &stack).contains("stopped while waiting"));
+    assert!(pending_operations(&stack).is_null());
     let made = identity(&namespace).await;
 
     namespace.clear_fault().await.unwrap();
@@ -91,6 +92,7 @@ async fn ctrl_c_in_a_create_keeps_what_is_there_and_the_next_up_goes_on() {
 
 #[tokio::test]
 async fn ctrl_c_in_an_update_keeps_the_change_and_the_next_up_finishes_it() {
+    needs!(Faults);
     let (namespace, stack) = stack(&json!({"name": "db"})).await;
     stack.up().await.unwrap().succeeded().unwrap();
     let made = identity(&namespace).await;
@@ -103,8 +105,8 @@ async fn ctrl_c_in_an_update_keeps_the_change_and_the_next_up_finishes_it() {
     };
     interrupt(&namespace, start(&stack, &UP), "changed", is_changed).await;
     // In the wait, or as early as between the write and its answer.
-    assert!(failed_in_state(&namespace, &stack).await.contains("stopped while "));
-    assert!(pending_operations(&stack).await.is_null());
+    assert!(failed_in_state(&namespace, &stack).contains("stopped while "));
+    assert!(pending_operations(&stack).is_null());
 
     namespace.clear_fault().await.unwrap();
     stack.up().await.unwrap().succeeded().unwrap();
@@ -114,23 +116,23 @@ async fn ctrl_c_in_an_update_keeps_the_change_and_the_next_up_finishes_it() {
 
 #[tokio::test]
 async fn ctrl_c_in_a_delete_keeps_the_state_and_the_next_destroy_finishes_it() {
+    needs!(Faults);
     let (namespace, stack) = stack(&json!({"name": "db"})).await;
     stack.up().await.unwrap().succeeded().unwrap();
     namespace.set_fault("finalizer-never-goes").await.unwrap();
     let is_leaving = |installation: &DynamicObject| installation.metadata.deletion_timestamp.is_some();
     interrupt(&namespace, start(&stack, &DESTROY), "being deleted", is_leaving).await;
-    assert!(in_state(&stack).await.is_some());
-    assert!(pending_operations(&stack).await.is_null());
+    assert!(in_state(&stack).is_some());
+    assert!(pending_operations(&stack).is_null());
 
     namespace.clear_fault().await.unwrap();
     stack.destroy().await.unwrap().succeeded().unwrap();
-    assert!(
-        in_state(&stack).await.is_none() && namespace.installations().get_opt("db").await.unwrap().is_none()
-    );
+    assert!(in_state(&stack).is_none() && namespace.installations().get_opt("db").await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn a_killed_engine_takes_the_plugin_with_it_and_the_next_up_adopts_what_was_made() {
+    needs!(Faults);
     let (namespace, stack) = faulty_stack("completed-not-ready", &json!({"name": "db"}), 600).await;
     let run = start(&stack, &UP);
     wait_for(&namespace.installations(), "db", "taken up", |object| object.is_some_and(is_taken_up))
@@ -146,8 +148,8 @@ async fn a_killed_engine_takes_the_plugin_with_it_and_the_next_up_adopts_what_wa
 
     // The engine's own record: a create that was begun, of which it knows no more.
     unlock(&stack).await;
-    assert!(in_state(&stack).await.is_none());
-    assert_eq!(pending_operations(&stack).await[0]["type"], "creating");
+    assert!(in_state(&stack).is_none());
+    assert_eq!(pending_operations(&stack)[0]["type"], "creating");
     let made = identity(&namespace).await;
     namespace.clear_fault().await.unwrap();
     let adopted = stack.up().await.unwrap().succeeded().unwrap();
@@ -160,13 +162,14 @@ async fn a_killed_engine_takes_the_plugin_with_it_and_the_next_up_adopts_what_wa
         .unwrap()
         .succeeded()
         .unwrap();
-    assert!(pending_operations(&stack).await.is_null());
+    assert!(pending_operations(&stack).is_null());
     stack.run(&["up", "--yes", "--skip-preview", "--expect-no-changes"]).await.unwrap().succeeded().unwrap();
     stack.destroy().await.unwrap().succeeded().unwrap();
 }
 
 #[tokio::test]
 async fn a_killed_plugin_fails_the_run_and_the_next_up_adopts_what_was_made() {
+    needs!(Faults);
     let (namespace, stack) = faulty_stack("completed-not-ready", &json!({"name": "db"}), 600).await;
     let run = start(&stack, &UP);
     wait_for(&namespace.installations(), "db", "taken up", |object| object.is_some_and(is_taken_up))
@@ -186,6 +189,7 @@ async fn a_killed_plugin_fails_the_run_and_the_next_up_adopts_what_was_made() {
 
 #[tokio::test]
 async fn a_wait_survives_the_restarts_of_the_api_server_and_of_its_store() {
+    needs!(ControlPlanes);
     let testbed = Testbed::alone(Operator::StandIn).await.unwrap();
     let namespace = testbed.namespace().await.unwrap();
     namespace.set_fault("silent").await.unwrap();
@@ -207,7 +211,7 @@ async fn a_wait_survives_the_restarts_of_the_api_server_and_of_its_store() {
         assert!(found.await.unwrap_or(false), "`{text}` is not in:\n{printed}");
     };
     says("waiting for the operator to start the change").await;
-    let mut control_plane = testbed.control_plane().await;
+    let mut control_plane = testbed.control_plane().await.unwrap();
     control_plane.kill(Component::ApiServer);
     says("waiting for the API server: failed to reach the Kubernetes API server").await;
     control_plane.restart(Component::ApiServer).await.unwrap();

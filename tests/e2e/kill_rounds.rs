@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use testbed::control_plane::Component;
 use testbed::pulumi::Stack;
-use testbed::{Namespace, Operator, Testbed};
+use testbed::{Namespace, Operator, Testbed, needs};
 use tokio::sync::RwLock;
 
 use crate::support::{identity, in_state, plugins_of, program_within, signal};
@@ -89,6 +89,7 @@ fn number(variable: &str) -> Option<u64> {
 #[tokio::test]
 #[allow(clippy::print_stdout, reason = "a failure can be repeated only when its seed is known")]
 async fn whatever_is_killed_the_next_up_converges_and_nothing_is_lost_or_left() {
+    needs!(ControlPlanes);
     let seed = number("KILL_SEED").unwrap_or_else(rand::random);
     let rounds = number("KILL_ROUNDS").unwrap_or(12);
     println!("KILL_SEED={seed} KILL_ROUNDS={rounds}");
@@ -225,7 +226,7 @@ impl Lane<'_> {
         moments.extend(self.keeper.then_some(Moment::KeeperGone));
         self.disturbed(&["destroy"], &moments).await;
         self.converges("destroy").await;
-        assert!(in_state(&self.stack).await.is_none());
+        assert!(in_state(&self.stack).is_none());
         self.nothing_is_left().await;
     }
 
@@ -280,7 +281,7 @@ impl Lane<'_> {
                         running && !plugins.is_empty()
                     }
                     Victim::Server(component) => {
-                        self.testbed.control_plane().await.restart(component).await.unwrap();
+                        self.testbed.control_plane().await.unwrap().restart(component).await.unwrap();
                         running
                     }
                 };

@@ -8,12 +8,13 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 use testbed::watching::{PATIENCE, wait_for};
-use testbed::{Operator, Testbed};
+use testbed::{Operator, Testbed, needs};
 
 use crate::support::{failed_in_state, program_within};
 
 #[tokio::test]
 async fn an_absent_operator_is_told_and_missing_definitions_stop_before_the_first_write() {
+    needs!(ControlPlanes);
     let testbed = Testbed::alone(Operator::Absent).await.unwrap();
     let namespace = testbed.namespace().await.unwrap();
     let stack = testbed.stack(&program_within(namespace.name(), &json!({"name": "db"}), 17)).await.unwrap();
@@ -25,7 +26,7 @@ async fn an_absent_operator_is_told_and_missing_definitions_stop_before_the_firs
     ] {
         assert!(failed.text().contains(part), "`{part}` is not in:\n{}", failed.text());
     }
-    assert!(failed_in_state(&namespace, &stack).await.contains("no clickhouse-operator runs"));
+    assert!(failed_in_state(&namespace, &stack).contains("no clickhouse-operator runs"));
     // Nobody put a finalizer on it: what no operator took up goes without one.
     stack.destroy().await.unwrap().succeeded().unwrap();
 
@@ -49,7 +50,7 @@ async fn an_absent_operator_is_told_and_missing_definitions_stop_before_the_firs
     }
     let secrets = namespace.api::<Secret>().list(&ListParams::default()).await.unwrap();
     assert_eq!(secrets.items.len(), 0, "nothing was written");
-    assert!(crate::support::in_state(&stack).await.is_none());
+    assert!(crate::support::in_state(&stack).is_none());
 }
 
 /// The API server goes on to serve a deleted definition for a moment: waits until neither its discovery nor a

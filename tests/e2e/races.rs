@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
-use testbed::Testbed;
 use testbed::pulumi::Stack;
+use testbed::{Testbed, needs};
 
 use crate::support::{in_state, objects, program};
 
@@ -11,6 +11,7 @@ const ROUNDS: usize = 10;
 
 #[tokio::test]
 async fn of_two_programs_one_makes_the_cluster_and_the_other_is_told_whose_it_is() {
+    needs!(Faults);
     let testbed = Testbed::shared().await;
     let namespace = testbed.namespace().await.unwrap();
     // It is about the first writes: nothing has to come of them.
@@ -35,11 +36,7 @@ async fn of_two_programs_one_makes_the_cluster_and_the_other_is_told_whose_it_is
             "{}",
             texts()
         );
-        assert!(
-            in_state(&stacks[loser]).await.is_none(),
-            "the loser has a cluster in its state: {}",
-            texts()
-        );
+        assert!(in_state(&stacks[loser]).is_none(), "the loser has a cluster in its state: {}", texts());
 
         let secret = namespace.api::<Secret>().get("db-credentials").await.unwrap();
         let stored = String::from_utf8(secret.data.unwrap()["password"].0.clone()).unwrap();
@@ -62,5 +59,5 @@ async fn of_two_programs_one_makes_the_cluster_and_the_other_is_told_whose_it_is
 
 async fn destroy(stack: &Stack) -> Value {
     stack.destroy().await.unwrap().succeeded().unwrap();
-    in_state(stack).await.unwrap_or_default()
+    in_state(stack).unwrap_or_default()
 }

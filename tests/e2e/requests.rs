@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use testbed::pulumi::Stack;
 use testbed::requests::Requests;
-use testbed::{Counted, Namespace, Testbed};
+use testbed::{Counted, Namespace, Testbed, needs};
 
 /// How many clusters a program has.
 const CLUSTERS: usize = 3;
@@ -35,6 +35,7 @@ fn one_each(requests: &Requests, verb: &str) {
 
 #[tokio::test]
 async fn without_waiting_each_object_is_read_and_written_once_and_deleted_once() {
+    needs!(Counting);
     let testbed = Testbed::shared().await;
     let mut counted = testbed.counted().await.unwrap();
     let namespace = testbed.namespace().await.unwrap();
@@ -77,6 +78,7 @@ async fn without_waiting_each_object_is_read_and_written_once_and_deleted_once()
 
 #[tokio::test]
 async fn one_watch_of_each_kind_serves_all_clusters_that_are_waited_for() {
+    needs!(Counting);
     let testbed = Testbed::shared().await;
     let mut counted = testbed.counted().await.unwrap();
     let namespace = testbed.namespace().await.unwrap();
@@ -98,6 +100,7 @@ async fn one_watch_of_each_kind_serves_all_clusters_that_are_waited_for() {
 
 #[tokio::test]
 async fn an_update_reads_each_object_once_and_writes_only_what_differs() {
+    needs!(Counting);
     let testbed = Testbed::shared().await;
     let mut counted = testbed.counted().await.unwrap();
     let namespace = testbed.namespace().await.unwrap();

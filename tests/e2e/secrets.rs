@@ -64,7 +64,7 @@ async fn the_password_is_in_the_secret_and_nowhere_else_in_clear_text() {
     let second = stored_password(&namespace).await;
     assert_ne!(first, second);
     seen += &stack.refresh().await.unwrap().succeeded().unwrap().text();
-    seen += &stack.export().await.unwrap().to_string();
+    seen += &stack.export().unwrap().to_string();
     seen += &everything(&namespace).await;
     let shown: Value = stack.outputs().await.unwrap();
     seen += &stack.run(&["stack", "output", "--json"]).await.unwrap().succeeded().unwrap().text();
@@ -95,7 +95,7 @@ async fn a_password_of_the_program_stays_secret_too() {
         .unwrap()
         .text();
     seen += &stack.refresh().await.unwrap().succeeded().unwrap().text();
-    seen += &stack.export().await.unwrap().to_string();
+    seen += &stack.export().unwrap().to_string();
     seen += &everything(&namespace).await;
     let at = seen.find("hunter2-and-more");
     assert!(at.is_none(), "{}", &seen[at.unwrap_or_default().saturating_sub(300)..][..350]);

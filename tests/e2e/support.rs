@@ -48,25 +48,31 @@ pub(crate) async fn stack(properties: &Value) -> (Namespace, Stack) {
     (namespace, stack)
 }
 
-/// A stack as of [`stack`] in whose namespace the operator has a fault, and whose waits end after `seconds`.
-pub(crate) async fn faulty_stack(fault: &str, properties: &Value, seconds: u32) -> (Namespace, Stack) {
+/// The same, where the waits end after `seconds`.
+pub(crate) async fn stack_within(properties: &Value, seconds: u32) -> (Namespace, Stack) {
     let (namespace, stack) = stack(properties).await;
-    namespace.set_fault(fault).await.unwrap();
     stack.set_program(&program_within(namespace.name(), properties, seconds)).unwrap();
     (namespace, stack)
 }
 
+/// The same, where the operator has a fault.
+pub(crate) async fn faulty_stack(fault: &str, properties: &Value, seconds: u32) -> (Namespace, Stack) {
+    let (namespace, stack) = stack_within(properties, seconds).await;
+    namespace.set_fault(fault).await.unwrap();
+    (namespace, stack)
+}
+
 /// What the stack's state says of its only cluster; `None` when it has none.
-pub(crate) async fn in_state(stack: &Stack) -> Option<Value> {
-    let state = stack.export().await.unwrap();
+pub(crate) fn in_state(stack: &Stack) -> Option<Value> {
+    let state = stack.export().unwrap();
     let resources = state["deployment"]["resources"].as_array().cloned().unwrap_or_default();
     resources.into_iter().find(|resource| resource["type"] == "clickhouse:kubernetes:Cluster")
 }
 
 /// What a failed run must have left in the state: the cluster with its id, and its password encrypted; gives
 /// the reasons why it is not ready.
-pub(crate) async fn failed_in_state(namespace: &Namespace, stack: &Stack) -> String {
-    let cluster = in_state(stack).await.expect("the cluster is in the state");
+pub(crate) fn failed_in_state(namespace: &Namespace, stack: &Stack) -> String {
+    let cluster = in_state(stack).expect("the cluster is in the state");
     assert_eq!(cluster["id"], format!("{}/db", namespace.name()));
     assert_eq!(cluster["inputs"]["name"], "db");
     assert!(cluster["outputs"]["password"]["ciphertext"].is_string(), "{}", cluster["outputs"]["password"]);
@@ -171,8 +177,7 @@ pub(crate) async fn grant(namespace: &Namespace, role: Role, user: &str) {
 
 /// A kubeconfig of the administrator who acts as somebody with fewer rights.
 pub(crate) fn acting_as(kubeconfig: &Path, user: &str) -> String {
-    let kubeconfig = std::fs::read_to_string(kubeconfig).unwrap();
-    let limited = kubeconfig.replacen("\"token\":", &format!("\"as\": \"{user}\", \"token\":"), 1);
-    assert_ne!(kubeconfig, limited);
-    limited
+    let mut kubeconfig: Value = serde_json::from_slice(&std::fs::read(kubeconfig).unwrap()).unwrap();
+    kubeconfig["users"][0]["user"]["as"] = json!(user);
+    kubeconfig.to_string()
 }

@@ -10,6 +10,7 @@
         bind them"
 )]
 
+pub mod borrowed;
 pub mod cargo;
 pub mod cloud;
 pub mod control_plane;

@@ -4,20 +4,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{OnceLock, mpsc};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use crate::control_plane::{ControlPlane, Lifetime};
+use crate::control_plane::{CONTEXT, ControlPlane, Lifetime};
 use crate::engine::{Absent, Choice, ENGINES};
 use crate::operator::faults::{CRASHED, FAULT};
 use crate::pulumi::{Pulumi, Stack};
 use crate::requests::{Counter, Requests};
 use crate::tools::{self, Tool};
-use crate::{cargo, cloud, crds, engine, operator};
+use crate::{borrowed, cargo, cloud, crds, engine, operator};
 
 /// What a started testbed consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,21 +28,27 @@ pub enum Operator {
     Absent,
 }
 
-/// A control plane with the stand-ins, and Pulumi.
+/// A control plane with the stand-ins, or a cluster of the user's, and Pulumi.
 pub struct Testbed {
     config: kube::Config,
-    binary: PathBuf,
     kubeconfig: PathBuf,
     directory: PathBuf,
-    /// For tests that break it; the shared one is never broken.
-    control_plane: tokio::sync::Mutex<ControlPlane>,
-    counted_kubeconfig: PathBuf,
-    counter: tokio::sync::Mutex<Counter>,
+    /// `None` on a cluster of the user's.
+    own: Option<Own>,
     pulumi: OnceCell<Pulumi>,
     elsewhere: OnceCell<Elsewhere>,
     engines: OnceCell<Result<(), Absent>>,
     /// What the stand-ins run on: each test has a runtime of its own, which ends with it.
     runtime: Option<tokio::runtime::Runtime>,
+}
+
+/// A control plane of the testbed's.
+struct Own {
+    binary: PathBuf,
+    /// For tests that break it; the shared one is never broken.
+    control_plane: tokio::sync::Mutex<ControlPlane>,
+    counted_kubeconfig: PathBuf,
+    counter: tokio::sync::Mutex<Counter>,
 }
 
 impl Testbed {
@@ -54,7 +60,13 @@ impl Testbed {
     pub async fn shared() -> &'static Self {
         static SHARED: OnceLock<Result<Testbed, String>> = OnceLock::new();
         let started = tokio::task::spawn_blocking(|| {
-            SHARED.get_or_init(|| Self::start(Operator::StandIn).map_err(|error| format!("{error:#}")))
+            SHARED.get_or_init(|| {
+                let started = match borrowed::context() {
+                    Some(context) => Self::borrow(&context),
+                    None => Self::start(Operator::StandIn),
+                };
+                started.map_err(|error| format!("{error:#}"))
+            })
         })
         .await;
         match started {
@@ -74,11 +86,7 @@ impl Testbed {
         let binary = tools::build(Tool::ControlPlane)?;
         let directory = run_directory()?;
         let program = binary.clone();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("testbed")
-            .enable_all()
-            .build()?;
+        let runtime = runtime()?;
         let (sender, receiver) = mpsc::channel();
         runtime.spawn(async move {
             let started = start_plane(&directory, &program, operator).await;
@@ -89,17 +97,53 @@ impl Testbed {
             receiver.recv().map_err(|_| anyhow!("the testbed's start was ended"))??;
         Ok(Self {
             config,
-            binary,
             kubeconfig: control_plane.kubeconfig(),
             directory,
-            counted_kubeconfig: control_plane.counted_kubeconfig(),
-            counter: tokio::sync::Mutex::new(Counter::new(&control_plane.requests())),
-            control_plane: tokio::sync::Mutex::new(control_plane),
+            own: Some(Own {
+                binary,
+                counted_kubeconfig: control_plane.counted_kubeconfig(),
+                counter: tokio::sync::Mutex::new(Counter::new(&control_plane.requests())),
+                control_plane: tokio::sync::Mutex::new(control_plane),
+            }),
             pulumi: OnceCell::new(),
             elsewhere: OnceCell::new(),
             engines: OnceCell::new(),
             runtime: Some(runtime),
         })
+    }
+
+    /// Nothing of its own: the cluster of a context of the user's kubeconfig.
+    fn borrow(context: &str) -> Result<Self> {
+        let directory = run_directory()?;
+        let kubeconfig = directory.join("kubeconfig");
+        let runtime = runtime()?;
+        let (sender, receiver) = mpsc::channel();
+        let (name, path) = (context.to_owned(), kubeconfig.clone());
+        runtime.spawn(async move { sender.send(borrowed::config(&name, &path).await) });
+        Ok(Self {
+            config: receiver.recv().map_err(|_| anyhow!("the testbed's start was ended"))??,
+            kubeconfig,
+            directory,
+            own: None,
+            pulumi: OnceCell::new(),
+            elsewhere: OnceCell::new(),
+            engines: OnceCell::new(),
+            runtime: Some(runtime),
+        })
+    }
+
+    /// The name of the context in its kubeconfig.
+    pub fn context(&self) -> String {
+        borrowed::context().unwrap_or_else(|| CONTEXT.to_owned())
+    }
+
+    /// Whether it is a cluster of the user's, with real pods.
+    pub fn is_borrowed(&self) -> bool {
+        self.own.is_none()
+    }
+
+    fn own(&self) -> Result<&Own> {
+        self.own.as_ref().context("only the testbed's own control plane can do this: say so with `needs!`")
     }
 
     /// A new client with the administrator's rights. Its connections live on the caller's runtime: a test
@@ -114,23 +158,25 @@ impl Testbed {
     }
 
     /// The control plane, for tests that kill and restart its parts: on a testbed of one's own only.
-    pub async fn control_plane(&self) -> tokio::sync::MutexGuard<'_, ControlPlane> {
-        self.control_plane.lock().await
+    pub async fn control_plane(&self) -> Result<tokio::sync::MutexGuard<'_, ControlPlane>> {
+        Ok(self.own()?.control_plane.lock().await)
     }
 
     /// The one user whose requests are counted. A second caller waits until the first one is done with it.
     pub async fn counted(&self) -> Result<Counted<'_>> {
-        let mut counter = self.counter.lock().await;
+        let own = self.own()?;
+        let mut counter = own.counter.lock().await;
         counter.take()?;
-        Ok(Counted { counter, kubeconfig: &self.counted_kubeconfig })
+        Ok(Counted { counter, kubeconfig: &own.counted_kubeconfig })
     }
 
-    /// A fresh namespace with a name of its own. It is deleted when it is dropped at the latest with the
-    /// testbed.
+    /// A fresh namespace with a name of its own, which goes with the testbed at the latest. In a cluster of
+    /// the user's the run's end deletes it by its label ([`borrowed::RUN`]).
     pub async fn namespace(&self) -> Result<Namespace> {
         let client = self.client()?;
         let api: Api<NamespaceObject> = Api::all(client.clone());
-        let namespace = serde_json::from_value(json!({"metadata": {"generateName": "test-"}}))?;
+        let namespace = serde_json::from_value(json!({"metadata": {"generateName": "test-",
+            "labels": {borrowed::RUN: borrowed::run()}}}))?;
         let made =
             api.create(&PostParams::default(), &namespace).await.context("failed to make a namespace")?;
         Ok(Namespace { client, name: made.name_any() })
@@ -139,6 +185,7 @@ impl Testbed {
     /// Another Kubernetes cluster, with the operator's definitions, but nobody in it who would do anything.
     /// Started at the first call.
     pub async fn elsewhere(&self) -> Result<&Elsewhere> {
+        self.own()?;
         let directory = self.directory.join("elsewhere");
         let start = || async {
             let binary = tokio::task::spawn_blocking(|| tools::build(Tool::ControlPlane)).await??;
@@ -150,8 +197,11 @@ impl Testbed {
     }
 
     /// A fresh namespace whose ClickHouse pods have real engines; the first call installs what is missing.
-    /// [`Absent`] where there is none for this machine: what needs answers is left out there.
+    /// In a cluster of the user's all pods do. [`Absent`] where there is none for this machine: what needs answers is left out there.
     pub async fn namespace_with_engines(&self, choice: Choice) -> Result<Result<Namespace, Absent>> {
+        if self.is_borrowed() {
+            return Ok(Ok(self.namespace().await?));
+        }
         if let Err(absent) = self.engines.get_or_try_init(|| self.start_engines()).await? {
             return Ok(Err(absent.clone()));
         }
@@ -186,10 +236,18 @@ impl Testbed {
         self.client()
     }
 
-    /// A command that runs `kubectl` on this cluster.
+    /// A command that runs `kubectl` on this cluster: the testbed's, or for a cluster of the user's the
+    /// installed one.
     pub fn kubectl(&self) -> Command {
-        let mut command = Command::new(&self.binary);
-        command.arg("kubectl").env("KUBECONFIG", &self.kubeconfig);
+        let mut command = match &self.own {
+            Some(own) => {
+                let mut command = Command::new(&own.binary);
+                command.arg("kubectl");
+                command
+            }
+            None => Command::new("kubectl"),
+        };
+        command.env("KUBECONFIG", &self.kubeconfig);
         command
     }
 
@@ -215,13 +273,20 @@ impl Drop for Testbed {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-        self.control_plane.get_mut().stop();
+        if let Some(own) = &mut self.own {
+            own.control_plane.get_mut().stop();
+        }
         if let Some(elsewhere) = self.elsewhere.get_mut() {
             elsewhere.plane.stop();
         }
         // What can't be removed now is removed by the next process's start.
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder.worker_threads(2).thread_name("testbed").enable_all().build()?)
 }
 
 async fn start_plane(
@@ -335,6 +400,10 @@ impl Namespace {
     /// Switches a fault of the operator's stand-in on for everything in it ([`operator::faults`] has the
     /// words).
     pub async fn set_fault(&self, fault: &str) -> Result<()> {
+        ensure!(
+            borrowed::context().is_none(),
+            "only the operator's stand-in has faults: say so with `needs!`"
+        );
         self.annotate(FAULT, Some(fault)).await
     }
 

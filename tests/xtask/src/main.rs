@@ -23,6 +23,7 @@ const USAGE: &str = "usage:
   cargo quickstart pulumi ARGUMENTS    pulumi on its stack
   cargo quickstart down                takes all of it away
   cargo test-all                       everything that is tested
+  cargo test-all --context NAME        the end-to-end tests, in a cluster of your kubeconfig
   cargo bench-up                       what it costs, measured
   cargo sdks                           schema.json and the SDKs, generated";
 
@@ -43,6 +44,7 @@ async fn main() -> ExitCode {
             Box::pin(stand_ins::run(kubeconfig, rest.first().copied())).await
         }
         ["test-all"] => Ok(test_all::run()),
+        ["test-all", "--context", context] => test_all::run_on(context).await,
         ["bench-up"] => Box::pin(bench::run()).await,
         ["sdks"] => sdks::run(),
         _ => {

@@ -4,9 +4,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DeleteParams, ListParams};
+use kube::config::KubeConfigOptions;
+use kube::{Api, Client, ResourceExt as _};
 use testbed::cargo::cargo;
-use testbed::engine;
 use testbed::tools::{self, Tool};
+use testbed::{borrowed, engine};
 
 use crate::terminal::{complain, heading, say};
 
@@ -60,6 +64,27 @@ pub(crate) fn run() -> ExitCode {
 
 fn passes(arguments: &[&str]) -> Result<bool> {
     Ok(cargo(arguments).status()?.success())
+}
+
+/// Runs the end-to-end tests on the cluster of a context of the user's kubeconfig, with the operator and the
+/// pods that are there, and deletes the namespaces that they made. Tests of what only the testbed can do are
+/// left out, each with a line.
+pub(crate) async fn run_on(context: &str) -> Result<ExitCode> {
+    for tool in [Tool::Pulumi, Tool::SdkGenerator] {
+        tools::build(tool)?;
+    }
+    let run = std::process::id().to_string();
+    let mut suite = cargo(&["test", "--package", "testbed", "--test", "e2e"]);
+    suite.env(borrowed::CONTEXT, context).env(borrowed::RUN_ID, &run);
+    let passed = suite.status()?.success();
+    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+    let client = Client::try_from(kube::Config::from_kubeconfig(&options).await?)?;
+    let made = ListParams::default().labels(&format!("{}={run}", borrowed::RUN));
+    let namespaces: Api<Namespace> = Api::all(client);
+    for namespace in namespaces.list(&made).await? {
+        namespaces.delete(&namespace.name_any(), &DeleteParams::default()).await?;
+    }
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// One of the testbed's suites: a process whose tests share one control plane. They wait more than they
