@@ -194,7 +194,7 @@ fn keyed(prefix: &str, files: &[&Path]) -> Result<PathBuf> {
 
 /// Makes `directory` with `make` if it is not there: beside it first, then moved, so that a half-made one is
 /// never used.
-fn cached(directory: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+pub(crate) fn cached(directory: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     if directory.exists() {
         return Ok(());
     }
