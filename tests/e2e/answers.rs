@@ -8,7 +8,7 @@ use testbed::engine::{Choice, Login, OLDER, VERSION};
 use testbed::pulumi::Stack;
 use testbed::{Namespace, Testbed};
 
-use crate::support::program;
+use crate::support::{in_state, program};
 
 const LOCAL: &str = "CREATE TABLE IF NOT EXISTS events_here (id UInt64) ENGINE = MergeTree ORDER BY id";
 const DISTRIBUTED: &str = "CREATE TABLE IF NOT EXISTS events AS events_here ENGINE = Distributed('cluster', \
@@ -101,7 +101,7 @@ async fn no_row_is_lost_from_create_to_recreate() {
     // Create and write.
     let properties = json!({"shards": 2});
     database.up(&properties).await;
-    let version = database.stack.outputs().await.unwrap()["cluster"]["version"].clone();
+    let version = in_state(&database.stack).unwrap()["outputs"]["version"].clone();
     let version = database.version(version.as_str().unwrap(), VERSION).to_owned();
     assert_eq!(
         database.ask("service/db", "SELECT version(), currentUser()").await,

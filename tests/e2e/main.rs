@@ -16,6 +16,7 @@ mod adoption;
 mod answers;
 mod bad_input;
 mod cluster;
+mod configuration;
 mod contexts;
 mod deletion;
 mod edits;

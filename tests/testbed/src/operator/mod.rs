@@ -32,6 +32,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use self::cluster::Cluster;
+pub use self::configs::of_hosts as configuration_of_hosts;
 use self::faults::{CRASHED, Fault, Switches};
 use self::installation::{Installation, Kind};
 pub use self::presence::{install, uninstall};

@@ -1,8 +1,10 @@
 //! The configuration of the hosts, file by file as the operator 0.25.6 makes it: its own defaults, and what
 //! it makes of the spec.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -348,6 +350,25 @@ impl Installation {
 
 /// The variable that has the secret by which the hosts of a cluster know each other.
 pub(super) const CLUSTER_SECRET: &str = "CLICKHOUSE_INTERNODE_CLUSTER_SECRET";
+
+/// The files from which each host of a ClickHouseInstallation starts, as `folder/name`, by the host's name;
+/// `addresses` are those of the pods.
+pub fn of_hosts(object: &DynamicObject, addresses: &[String]) -> BTreeMap<String, BTreeMap<String, String>> {
+    let installation = Installation::of(Kind::ClickHouse, object);
+    let common = installation.common_configs(addresses);
+    let of_host = |host: &Host| {
+        let own = installation.host_config(host);
+        let maps = ["config.d", "users.d", "conf.d"].into_iter().zip(common.iter().chain([&own]));
+        let files = maps.flat_map(|(folder, map)| {
+            let data = map["data"].as_object().into_iter().flatten();
+            data.map(move |(name, text)| {
+                (format!("{folder}/{name}"), text.as_str().unwrap_or_default().to_owned())
+            })
+        });
+        (installation.host_name(host), files.collect())
+    };
+    installation.hosts.iter().map(of_host).collect()
+}
 
 fn object(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap_or_default()

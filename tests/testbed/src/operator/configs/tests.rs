@@ -1,9 +1,6 @@
 //! The files held against those that the real operator wrote.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use kube::api::DynamicObject;
 
 use super::*;
 use crate::operator::children::Start;
