@@ -39,6 +39,7 @@ mod validate;
 use std::time::Duration;
 
 use self::aspects::{ClusterArgs, Naming};
+use self::existing::Reads;
 use self::live::Live;
 use self::objects::{PerPart, Row, TABLE, is_marked_by};
 use self::outputs::ServerFacts;
@@ -135,7 +136,7 @@ impl Resource for Cluster {
         // Boxed, so that it takes no room while a thousand clusters wait: several calls at once are large.
         let failed = |error: Error| error.to_failure();
         let (there, cluster, growing) = {
-            let there = Box::pin(existing::read(&api, &cluster)).await.map_err(failed)?;
+            let there = Box::pin(existing::read(&api, &cluster, Reads::AllButFirst)).await.map_err(failed)?;
             there.refuse_unowned(ctx, &cluster)?;
             let (kept, growing) = Box::pin(there.take_over(&api, ctx, &Known::all(new.clone()))).await?;
             (there, validate::validate(&kept)?, growing)

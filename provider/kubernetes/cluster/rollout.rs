@@ -19,7 +19,7 @@ use super::objects::{
 use super::outputs::{ServerFacts, outputs};
 use super::shape::Shape;
 use super::state::ClusterState;
-use super::{login, manifest, restarts, task, validate};
+use super::{existing, login, manifest, restarts, task, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta;
@@ -190,8 +190,9 @@ impl Rollout<'_> {
         failed.map_or(Ok(sent), Err)
     }
 
-    /// Makes the Secret with nothing but the marks of this stack and create, to be written over at once. Of
-    /// two programs that make a cluster of one name at the same time, the other is told whose it is.
+    /// Makes the Secret with nothing but the marks of this stack and create, to be written over at once: what
+    /// this write makes its own belongs to no apply and would stay. It also tells whether there is one. Of two
+    /// programs that make a cluster of one name at the same time, the other is told whose it is.
     async fn claim(&mut self) -> Result<(), Failure<ClusterState>> {
         self.facts.incarnation.clone_from(&self.incarnation);
         let Some(mut empty) = self.manifests("").secret else { return Ok(()) };
@@ -213,22 +214,30 @@ impl Rollout<'_> {
         }
     }
 
-    /// Somebody made the Secret since it was looked for: goes on when it was this stack, or this very create,
-    /// whose answer was lost.
+    /// The Secret is there: goes on when this stack made it, in a run that was interrupted or in this very
+    /// create, whose answer was lost.
     async fn join(&mut self) -> Result<(), Failure<ClusterState>> {
         let Naming { namespace, name, .. } = &self.cluster.naming;
         let object = Part::Secret.row().object(namespace, name);
         let found = objects::fetch(self.api, &object).await.map_err(|error| error.to_failure())?;
         let Some(found) = found.as_ref().filter(|found| is_marked_by(found, &self.ctx.urn)) else {
-            let owner = found.as_ref().and_then(meta::owner_urn);
-            let whose = owner.map_or_else(|| "somebody else".to_owned(), |urn| format!("the resource {urn}"));
-            let reason = format!("{object} was created at the same time by {whose}; choose another `name`");
+            let reason = match found.as_ref().and_then(meta::owner_urn) {
+                Some(urn) => format!("{object} was created by the resource {urn}; choose another `name`"),
+                None => existing::is_taken(&object),
+            };
             return Err(Failure::new(FailureKind::AlreadyExists, reason));
         };
         self.exists = true;
         self.facts.incarnation = meta::incarnation(found).map(str::to_owned);
         self.facts.note(Part::Secret, found);
-        let before = login::Before { secret: Some(found.clone()), ..login::Before::default() };
+        if self.facts.incarnation != self.incarnation {
+            existing::tell_resumed(self.ctx, self.cluster);
+        }
+        let before = login::Before {
+            secret: Some(found.clone()),
+            overridden: login::is_overridden(self.cluster),
+            ..login::Before::default()
+        };
         self.login = login::resolve(self.api, self.cluster, before).await?;
         Ok(())
     }
