@@ -27,9 +27,10 @@ pub(super) async fn create(
     match Box::pin(existing::read(api, &cluster, Reads::All)).await {
         Ok(there) => {
             there.refuse_unowned(ctx, &cluster)?;
-            let (kept, _) = there.take_over(api, ctx, new).await?;
-            cluster = validate::validate(&kept)?;
-            there.tell_effects(ctx, &kept, &cluster);
+            if let Some((kept, _)) = there.take_over(api, ctx, new).await? {
+                cluster = validate::validate(&kept)?;
+                there.tell_effects(ctx, &kept, &cluster);
+            }
             survey::before_create(api, ctx, &cluster, there.is_continued()).await;
             incarnation = there.incarnation();
         }

@@ -92,17 +92,16 @@ impl ExistingObjects {
 
     /// What a create has to do with the cluster that is there already, of this stack's making: it keeps its
     /// version where the program names none, and it is guarded as in an update. Gives the inputs with that
-    /// version, and the volumes that are to grow.
+    /// version, and the volumes that are to grow; `None` where there is none.
     pub(super) async fn take_over(
         &self,
         api: &Api,
         ctx: &Context,
         new: &Known<ClusterArgs>,
-    ) -> Result<(Known<ClusterArgs>, Growing), Failed> {
-        let (Objects { installation: Some(installation), keeper, service, .. }, Some(shape)) =
-            (self.found.clone(), &self.shape)
-        else {
-            return Ok((new.clone(), Growing::default()));
+    ) -> Result<Option<(Known<ClusterArgs>, Growing)>, Failed> {
+        let Some(shape) = &self.shape else { return Ok(None) };
+        let Objects { installation: Some(installation), keeper, service, .. } = self.found.clone() else {
+            return Ok(None);
         };
         let live = Live::new(installation, keeper, service, None);
         let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
@@ -111,7 +110,7 @@ impl ExistingObjects {
         let to = Shape::rendered(&validate::validate(&kept)?);
         CheckFailure::none(guard::refusals(shape, &to, &kept))?;
         Box::pin(survey::expandable(api, shape, &to, &kept)).await?;
-        Ok((kept, guard::growing(shape, &to)))
+        Ok(Some((kept, guard::growing(shape, &to))))
     }
 
     /// Whether the namespace is this cluster's to make, or was made by it in a run that was interrupted.
