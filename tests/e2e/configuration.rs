@@ -149,7 +149,7 @@ impl Said {
                 "app\nclickhouse_operator\ndefault".to_owned(),
             ),
             (
-                "SELECT arrayJoin(arraySort(arrayConcat(host_ip, host_names))) FROM system.users WHERE \
+                "SELECT arrayJoin(arraySort(host_ip)) FROM system.users WHERE \
                  name = 'app'",
                 networks.join("\n"),
             ),

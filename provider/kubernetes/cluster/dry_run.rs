@@ -4,6 +4,7 @@
 use futures::future::join_all;
 
 use super::aspects::{ClusterArgs, Naming, ValidatedCluster};
+use super::existing::Reads;
 use super::manifest::{self, Login};
 use super::objects::{Row, TABLE, read};
 use super::state::ClusterState;
@@ -23,12 +24,13 @@ pub(super) async fn create(
     mut cluster: ValidatedCluster,
 ) -> Result<ValidatedCluster, Failed> {
     let mut incarnation = None;
-    match Box::pin(existing::read(api, &cluster)).await {
+    match Box::pin(existing::read(api, &cluster, Reads::All)).await {
         Ok(there) => {
             there.refuse_unowned(ctx, &cluster)?;
-            let (kept, _) = there.take_over(api, ctx, new).await?;
-            cluster = validate::validate(&kept)?;
-            there.tell_effects(ctx, &kept, &cluster);
+            if let Some((kept, _)) = there.take_over(api, ctx, new).await? {
+                cluster = validate::validate(&kept)?;
+                there.tell_effects(ctx, &kept, &cluster);
+            }
             survey::before_create(api, ctx, &cluster, there.is_continued()).await;
             incarnation = there.incarnation();
         }

@@ -6,7 +6,7 @@ use super::adopt;
 use super::aspects::{ClusterArgs, Live, Naming, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::Login;
-use super::objects::{self, Objects, Part, Row, TABLE, Uids, Whose, is_marked_by};
+use super::objects::{self, Objects, Part, Row, Stage, TABLE, Uids, Whose, is_marked_by};
 use super::shape::Shape;
 use super::{Failed, effects, guard, live, survey, validate};
 use crate::kubernetes::client::Api;
@@ -23,12 +23,34 @@ pub(super) struct ExistingObjects {
     shape: Option<Shape>,
 }
 
+/// Which objects are read before a cluster is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reads {
+    /// All that the cluster is to have.
+    All,
+    /// The same, the one that is written first only where another one is there: else that write tells whether
+    /// it is, since it makes what is not there and nothing else.
+    AllButFirst,
+}
+
 /// Reads what a create could collide with; where its installation is there, also what the cluster is to have
 /// no more.
-pub(super) async fn read(api: &Api, cluster: &ValidatedCluster) -> Result<ExistingObjects, Error> {
+pub(super) async fn read(
+    api: &Api,
+    cluster: &ValidatedCluster,
+    reads: Reads,
+) -> Result<ExistingObjects, Error> {
     let Naming { namespace, name, .. } = &cluster.naming;
     let wanted = |row: &Row| row.is_wanted(cluster);
-    let mut found = objects::read(api, namespace, name, true, wanted).await?;
+    let waits = |row: &Row| reads == Reads::AllButFirst && row.stage == Stage::Claim;
+    let mut found = objects::read(api, namespace, name, true, |row| wanted(row) && !waits(row)).await?;
+    if TABLE.iter().any(|row| found[row.part].is_some()) {
+        let mut rest =
+            Box::pin(objects::read(api, namespace, name, true, |row| wanted(row) && waits(row))).await?;
+        for row in TABLE.iter().filter(|row| waits(row)) {
+            found[row.part] = rest[row.part].take();
+        }
+    }
     let Some(installation) = &found.installation else { return Ok(ExistingObjects { found, shape: None }) };
     let mut others =
         Box::pin(objects::read(api, namespace, name, false, |row| row.is_own() && !wanted(row))).await?;
@@ -75,17 +97,16 @@ impl ExistingObjects {
 
     /// What a create has to do with the cluster that is there already, of this stack's making: it keeps its
     /// version where the program names none, and it is guarded as in an update. Gives the inputs with that
-    /// version, and the volumes that are to grow.
+    /// version, and the volumes that are to grow; `None` where there is none.
     pub(super) async fn take_over(
         &self,
         api: &Api,
         ctx: &Context,
         new: &Known<ClusterArgs>,
-    ) -> Result<(Known<ClusterArgs>, Growing), Failed> {
-        let (Objects { installation: Some(installation), keeper, service, .. }, Some(shape)) =
-            (self.found.clone(), &self.shape)
-        else {
-            return Ok((new.clone(), Growing::default()));
+    ) -> Result<Option<(Known<ClusterArgs>, Growing)>, Failed> {
+        let Some(shape) = &self.shape else { return Ok(None) };
+        let Objects { installation: Some(installation), keeper, service, .. } = self.found.clone() else {
+            return Ok(None);
         };
         let live = Live::new(installation, keeper, service, None);
         let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
@@ -94,7 +115,7 @@ impl ExistingObjects {
         let to = Shape::rendered(&validate::validate(&kept)?);
         CheckFailure::none(guard::refusals(shape, &to, &kept))?;
         Box::pin(survey::expandable(api, shape, &to, &kept)).await?;
-        Ok((kept, guard::growing(shape, &to)))
+        Ok(Some((kept, guard::growing(shape, &to))))
     }
 
     /// Whether the namespace is this cluster's to make, or was made by it in a run that was interrupted.
@@ -128,15 +149,7 @@ impl ExistingObjects {
         let others = TABLE
             .iter()
             .filter(|row| self.found[row.part].as_ref().is_some_and(|found| !is_ours(row, found)));
-        let taken: Vec<_> = others
-            .map(|row| row.object(namespace, name))
-            .map(|object| {
-                format!(
-                    "{object} already exists and was not created by this stack; choose another \
-                `name`, or delete it"
-                )
-            })
-            .collect();
+        let taken: Vec<_> = others.map(|row| is_taken(&row.object(namespace, name))).collect();
         if !taken.is_empty() {
             return Err(Failure { kind: FailureKind::AlreadyExists, reasons: taken, partial: None });
         }
@@ -146,10 +159,21 @@ impl ExistingObjects {
                     password and volumes"
             ));
         } else if self.is_continued() {
-            ctx.report.info(&format!("resuming the interrupted create of {namespace}/{name}"));
+            tell_resumed(ctx, cluster);
         }
         Ok(())
     }
+}
+
+/// Why a create does not go on where an object of its name is somebody else's.
+pub(super) fn is_taken(object: &ObjectRef) -> String {
+    format!("{object} already exists and was not created by this stack; choose another `name`, or delete it")
+}
+
+/// Says that a create goes on where an interrupted one ended.
+pub(super) fn tell_resumed(ctx: &Context, cluster: &ValidatedCluster) {
+    let Naming { namespace, name, .. } = &cluster.naming;
+    ctx.report.info(&format!("resuming the interrupted create of {namespace}/{name}"));
 }
 
 /// Refuses to write over what somebody else has made under the name of one of the cluster's objects: after an

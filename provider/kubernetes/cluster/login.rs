@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::aspects::{Credential, PASSWORD_KEY, ValidatedCluster};
 use super::manifest::{Login, PASSWORD_VERSION_ANNOTATION};
@@ -86,7 +86,9 @@ pub(super) async fn resolve<S>(
 
 /// Whether the users in `chiOverrides` give the administrator a credential of their own.
 pub(super) fn is_overridden(cluster: &ValidatedCluster) -> bool {
-    Shape::rendered(cluster).users.contains(&cluster.access.username)
+    let says_something = |overrides: &Map<String, Value>| !overrides.is_empty();
+    cluster.overrides.chi.as_object().is_some_and(says_something)
+        && Shape::rendered(cluster).users.contains(&cluster.access.username)
 }
 
 /// The text under `key` of a Secret; `None` when there is none.

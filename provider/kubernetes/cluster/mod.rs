@@ -41,6 +41,8 @@ mod validate;
 use std::time::Duration;
 
 use self::aspects::{ClusterArgs, Naming};
+use self::existing::Reads;
+use self::guard::Growing;
 use self::live::Live;
 use self::objects::{PerPart, Row, TABLE, is_marked_by};
 use self::outputs::ServerFacts;
@@ -124,6 +126,7 @@ impl Resource for Cluster {
     ) -> Result<Preview<ClusterState>, Failed> {
         let mut cluster = validate::validate(new)?;
         if new.unknown.is_empty() {
+            let _turn = self.session.turn(ctx).await;
             cluster = Box::pin(dry_run::create(&self.session.api(ctx), ctx, new, cluster)).await?;
         }
         for risk in effects::risks(&Shape::rendered(&cluster)) {
@@ -135,48 +138,54 @@ impl Resource for Cluster {
     }
 
     async fn create(&self, ctx: &Context, new: &ClusterArgs) -> Result<Existing<ClusterState>, Failed> {
-        let cluster = validate::validate(&Known::all(new.clone()))?;
         let deadline = ctx.deadline(ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
-        // Boxed, so that it takes no room while a thousand clusters wait: several calls at once are large.
         let failed = |error: Error| error.to_failure();
-        let (there, cluster, growing) = {
-            let there = Box::pin(existing::read(&api, &cluster)).await.map_err(failed)?;
+        // A future of its own: none of it is needed for the wait, and a thousand clusters can wait at once.
+        let prepared = async {
+            let turn = api.session().turn(ctx).await;
+            let new = Known::all(new.clone());
+            let (mut cluster, mut growing) = (validate::validate(&new)?, Growing::default());
+            let there = existing::read(&api, &cluster, Reads::AllButFirst).await.map_err(failed)?;
             there.refuse_unowned(ctx, &cluster)?;
-            let (kept, growing) = Box::pin(there.take_over(&api, ctx, &Known::all(new.clone()))).await?;
-            (there, validate::validate(&kept)?, growing)
+            if let Some((kept, grows)) = there.take_over(&api, ctx, &new).await? {
+                (cluster, growing) = (validate::validate(&kept)?, grows);
+            }
+            let kubernetes =
+                kube_context::verified(&api, &cluster.naming.namespace, None).await.map_err(failed)?;
+            let before = login::Before {
+                secret: there.secret().cloned(),
+                overridden: login::is_overridden(&cluster),
+                ..login::Before::default()
+            };
+            let login = login::resolve(&api, &cluster, before).await?;
+            let mut rollout = Rollout {
+                ctx,
+                api: &api,
+                login,
+                deadline,
+                facts: ServerFacts {
+                    uids: there.uids(),
+                    address: None,
+                    kubernetes,
+                    incarnation: there.incarnation(),
+                },
+                owns_namespace: there.owns_namespace(&ctx.urn, &cluster),
+                cluster,
+                exists: there.is_continued(),
+                incarnation: Some(task::new_id()),
+                growing,
+                old: None,
+                kept: PerPart::default(),
+                held: HeldBack::default(),
+                turn,
+            };
+            rollout.hold_back(there.objects()).await?;
+            Ok::<_, Failed>(rollout)
         };
-        let kubernetes =
-            Box::pin(kube_context::verified(&api, &cluster.naming.namespace, None)).await.map_err(failed)?;
-        let before = login::Before {
-            secret: there.secret().cloned(),
-            overridden: login::is_overridden(&cluster),
-            ..login::Before::default()
-        };
-        let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
-        let mut rollout = Rollout {
-            ctx,
-            api: &api,
-            cluster: &cluster,
-            login,
-            deadline,
-            facts: ServerFacts {
-                uids: there.uids(),
-                address: None,
-                kubernetes,
-                incarnation: there.incarnation(),
-            },
-            owns_namespace: there.owns_namespace(&ctx.urn, &cluster),
-            exists: there.is_continued(),
-            incarnation: Some(task::new_id()),
-            growing,
-            old: None,
-            kept: PerPart::default(),
-            held: HeldBack::default(),
-        };
-        Box::pin(rollout.hold_back(there.objects())).await?;
+        let mut rollout = Box::pin(prepared).await?;
         let state = rollout.run().await?;
-        Ok(Existing { id: cluster.naming.id(), state })
+        Ok(Existing { id: rollout.cluster.naming.id(), state })
     }
 
     async fn preview_update(
@@ -206,6 +215,7 @@ impl Resource for Cluster {
         two_steps::tell(ctx, old, &cluster);
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);
+            let _turn = self.session.turn(ctx).await;
             Box::pin(dry_run::update(&api, ctx, &cluster, &login, old_state)).await?;
             match Box::pin(Live::look_at_all(&api, old)).await {
                 Ok((live, installation)) => {
@@ -253,11 +263,12 @@ impl Resource for Cluster {
             Box::pin(kube_context::verified(&api, &cluster.naming.namespace, facts.kubernetes.as_ref()))
                 .await;
         facts.kubernetes = here.map_err(|error| error.to_failure())?.or(facts.kubernetes);
-        let Naming { namespace, name, .. } = &cluster.naming;
+        let Naming { namespace, name, .. } = &cluster.naming.clone();
         let deletion =
             delete::Deletion { ctx, api: &api, deadline, namespace, name, args: Some(old), state: old_state };
         // A future of its own: none of it is needed for the wait, and a thousand clusters can change at once.
         let prepared = async {
+            let turn = api.session().turn(ctx).await;
             // What is there may be more than the inputs of the last run tell: after a change that was half
             // made, or an edit by hand.
             let described = validate::last_anyway(old);
@@ -292,7 +303,7 @@ impl Resource for Cluster {
             let mut rollout = Rollout {
                 ctx,
                 api: &api,
-                cluster: &cluster,
+                cluster,
                 login,
                 deadline,
                 facts,
@@ -303,18 +314,20 @@ impl Resource for Cluster {
                 old: Some(old),
                 kept: PerPart::default(),
                 held: HeldBack::default(),
+                turn,
             };
             rollout.keep(&found);
             Box::pin(rollout.hold_back(&found)).await?;
             Ok::<_, Failed>(rollout)
         };
-        let rollout = Box::pin(prepared).await?;
-        let mut state = Box::pin(rollout.run()).await?;
+        let mut rollout = Box::pin(prepared).await?;
+        let mut state = rollout.run().await?;
         // Hosts that have not been told yet still need it.
         if new.is_awaited() {
             let deletion = delete::Deletion { state: Some(&state), ..deletion };
-            let left = Box::pin(deletion.unwanted(&cluster)).await;
-            state.uids = left.map_err(|failure| failure.leaving(cluster.naming.id(), state.clone()))?;
+            let left = Box::pin(deletion.unwanted(&rollout.cluster)).await;
+            state.uids =
+                left.map_err(|failure| failure.leaving(rollout.cluster.naming.id(), state.clone()))?;
         }
         Ok(state)
     }

@@ -5,8 +5,9 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +21,7 @@ use super::outputs::{ServerFacts, outputs};
 use super::settings::stages::HeldBack;
 use super::shape::Shape;
 use super::state::ClusterState;
-use super::{login, manifest, restarts, task, validate};
+use super::{existing, login, manifest, restarts, task, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta;
@@ -35,11 +36,16 @@ const LAST_WRITE: Duration = Duration::from_secs(5);
 /// How long hosts to which nothing was sent may take to show that they serve.
 const GLANCE: Duration = Duration::from_secs(5);
 
+/// Whether it is the object that says whose a cluster is.
+fn is_claim(row: &Row) -> bool {
+    row.stage == Stage::Claim
+}
+
 /// One rollout of one cluster.
 pub(super) struct Rollout<'a> {
     pub(super) ctx: &'a Context,
     pub(super) api: &'a Api,
-    pub(super) cluster: &'a ValidatedCluster,
+    pub(super) cluster: ValidatedCluster,
     pub(super) login: Login,
     /// When the waiting ends.
     pub(super) deadline: Instant,
@@ -59,6 +65,8 @@ pub(super) struct Rollout<'a> {
     pub(super) kept: PerPart<Option<Sent>>,
     /// The settings that come once all hosts run the new image.
     pub(super) held: HeldBack,
+    /// Had while it writes, and not while it waits.
+    pub(super) turn: Option<SemaphorePermit<'a>>,
 }
 
 /// A write, of this rollout or an earlier one.
@@ -80,7 +88,7 @@ impl Rollout<'_> {
             .as_ref()
             .and_then(|installation| meta::field(installation, "/spec/taskID"))
             .unwrap_or_default();
-        let manifests = self.manifests(task);
+        let manifests = self.manifests(task, |_| true);
         for row in TABLE {
             let (Some(manifest), Some(live)) = (&manifests[row.part], &found[row.part]) else { continue };
             if is_applied(manifest, live) && (row.awaited != Await::Hosts || is_settled(live)) {
@@ -93,7 +101,7 @@ impl Rollout<'_> {
 
     /// Writes everything that is not kept and, unless told not to, waits until the cluster serves. A failure
     /// carries what exists by then.
-    pub(super) async fn run(mut self) -> Result<ClusterState, Failure<ClusterState>> {
+    pub(super) async fn run(&mut self) -> Result<ClusterState, Failure<ClusterState>> {
         let result = self.steps().await;
         let result = match Box::pin(self.renew()).await {
             Ok(()) => result,
@@ -118,7 +126,7 @@ impl Rollout<'_> {
             return Ok(());
         }
         self.facts.incarnation = Some(incarnation);
-        let Some(secret) = self.manifests("").secret else { return Ok(()) };
+        let Some(secret) = self.manifests("", is_claim).secret else { return Ok(()) };
         // A run that the user stops has still to say whose the cluster is.
         let api =
             Api { cancel: CancellationToken::new(), ..self.api.clone() }.until(Instant::now() + LAST_WRITE);
@@ -126,19 +134,29 @@ impl Rollout<'_> {
     }
 
     fn state(&self) -> ClusterState {
-        outputs(self.cluster, &self.login, &self.facts)
+        outputs(&self.cluster, &self.login, &self.facts)
+    }
+
+    /// Waits until it is this one's turn to write, unless it is.
+    async fn take_turn(&mut self) {
+        if self.turn.is_none() {
+            self.turn = self.api.session().turn(self.ctx).await;
+        }
     }
 
     /// Between the steps nothing of the manifests and the answers is held, nor the room for several calls at
     /// once: a thousand clusters can wait at once.
     async fn steps(&mut self) -> Result<(), Failure<ClusterState>> {
-        let mut has_address = false;
+        let (mut has_address, awaited) = (false, !self.cluster.operations.skip_await);
         for stage in Stage::ALL {
+            self.take_turn().await;
             if stage == Stage::Hosts && !self.held.is_empty() {
                 Box::pin(self.bring_image()).await?;
+                self.take_turn().await;
             }
             let sent = Box::pin(self.write_stage(stage)).await?;
-            for (row, sent) in sent.into_iter().filter(|_| !self.cluster.operations.skip_await) {
+            for (row, sent) in sent.into_iter().filter(|_| awaited) {
+                self.turn.take_if(|_| matches!(row.awaited, Await::Members | Await::Hosts));
                 match row.awaited {
                     Await::Nothing => {}
                     Await::Address => has_address = true,
@@ -147,6 +165,7 @@ impl Rollout<'_> {
                 }
             }
         }
+        self.turn = None;
         if has_address { self.await_address().await } else { Ok(()) }
     }
 
@@ -159,18 +178,18 @@ impl Rollout<'_> {
         if stage == Stage::Claim && self.incarnation.is_some() && self.facts.uids.secret.is_none() {
             Box::pin(self.claim()).await?;
         }
-        let task = task::new_id();
-        let manifests = self.manifests(&task);
-        let rows = TABLE.iter().filter(|row| row.stage == stage && manifests[row.part].is_some());
-        let (kept, due): (Vec<_>, Vec<_>) = rows.partition(|row| self.kept[row.part].is_some());
-        self.exists |= !kept.is_empty();
+        let rows = TABLE.iter().filter(|row| row.stage == stage);
         let mut sent: Vec<_> =
-            kept.into_iter().filter_map(|row| Some((row, self.kept[row.part].take()?))).collect();
-        if self.cluster.adopted.is_some() && due.iter().any(|row| row.part == Part::Installation) {
+            rows.clone().filter_map(|row| Some((row, self.kept[row.part].take()?))).collect();
+        self.exists |= !sent.is_empty();
+        let is_kept = |row: &Row| sent.iter().any(|(kept, _)| kept.part == row.part);
+        let task = task::new_id();
+        let manifests = self.manifests(&task, |row| row.stage == stage && !is_kept(row));
+        if self.cluster.adopted.is_some() && manifests.installation.is_some() {
             self.take_over_fields().await?;
         }
         let stopped = self.ctx.cancel.is_cancelled();
-        let writes = due.into_iter().filter_map(|row| Some((row, manifests[row.part].as_ref()?)));
+        let writes = rows.filter_map(|row| Some((row, manifests[row.part].as_ref()?)));
         let this = &*self;
         let answers =
             join_all(writes.map(|(row, manifest)| async move { (row, this.put(manifest).await) })).await;
@@ -196,11 +215,12 @@ impl Rollout<'_> {
         failed.map_or(Ok(sent), Err)
     }
 
-    /// Makes the Secret with nothing but the marks of this stack and create, to be written over at once. Of
-    /// two programs that make a cluster of one name at the same time, the other is told whose it is.
+    /// Makes the Secret with nothing but the marks of this stack and create, to be written over at once: what
+    /// this write makes its own belongs to no apply and would stay. It also tells whether there is one. Of two
+    /// programs that make a cluster of one name at the same time, the other is told whose it is.
     async fn claim(&mut self) -> Result<(), Failure<ClusterState>> {
         self.facts.incarnation.clone_from(&self.incarnation);
-        let Some(mut empty) = self.manifests("").secret else { return Ok(()) };
+        let Some(mut empty) = self.manifests("", is_claim).secret else { return Ok(()) };
         if let Some(secret) = empty.as_object_mut() {
             secret.remove("data");
         }
@@ -219,23 +239,31 @@ impl Rollout<'_> {
         }
     }
 
-    /// Somebody made the Secret since it was looked for: goes on when it was this stack, or this very create,
-    /// whose answer was lost.
+    /// The Secret is there: goes on when this stack made it, in a run that was interrupted or in this very
+    /// create, whose answer was lost.
     async fn join(&mut self) -> Result<(), Failure<ClusterState>> {
         let Naming { namespace, name, .. } = &self.cluster.naming;
         let object = Part::Secret.row().object(namespace, name);
         let found = objects::fetch(self.api, &object).await.map_err(|error| error.to_failure())?;
         let Some(found) = found.as_ref().filter(|found| is_marked_by(found, &self.ctx.urn)) else {
-            let owner = found.as_ref().and_then(meta::owner_urn);
-            let whose = owner.map_or_else(|| "somebody else".to_owned(), |urn| format!("the resource {urn}"));
-            let reason = format!("{object} was created at the same time by {whose}; choose another `name`");
+            let reason = match found.as_ref().and_then(meta::owner_urn) {
+                Some(urn) => format!("{object} was created by the resource {urn}; choose another `name`"),
+                None => existing::is_taken(&object),
+            };
             return Err(Failure::new(FailureKind::AlreadyExists, reason));
         };
         self.exists = true;
         self.facts.incarnation = meta::incarnation(found).map(str::to_owned);
         self.facts.note(Part::Secret, found);
-        let before = login::Before { secret: Some(found.clone()), ..login::Before::default() };
-        self.login = login::resolve(self.api, self.cluster, before).await?;
+        if self.facts.incarnation != self.incarnation {
+            existing::tell_resumed(self.ctx, &self.cluster);
+        }
+        let before = login::Before {
+            secret: Some(found.clone()),
+            overridden: login::is_overridden(&self.cluster),
+            ..login::Before::default()
+        };
+        self.login = login::resolve(self.api, &self.cluster, before).await?;
         Ok(())
     }
 
@@ -267,9 +295,10 @@ impl Rollout<'_> {
         Ok(())
     }
 
-    pub(super) fn manifests(&self, task: &str) -> Objects {
-        let mut manifests = manifest::build(self.cluster, &self.ctx.urn, &self.login, task);
-        manifests.namespace.take_if(|_| !self.owns_namespace);
+    /// The manifests that are `asked` for, as far as they are this cluster's to write.
+    pub(super) fn manifests(&self, task: &str, asked: impl Fn(&Row) -> bool) -> Objects {
+        let is_due = |row: &Row| asked(row) && (row.part != Part::Namespace || self.owns_namespace);
+        let mut manifests = manifest::build_those(&self.cluster, &self.ctx.urn, &self.login, task, is_due);
         if let Some(installation) = &mut manifests.installation {
             self.held.apply(installation);
         }
@@ -301,7 +330,7 @@ impl Rollout<'_> {
 
     /// What the Keeper is to come to; `None` where the operator is to leave it alone.
     fn expect_keeper(&self, written: Written) -> Option<ExpectKeeper> {
-        let Shape { namespace, name, keeper, .. } = Shape::rendered(self.cluster);
+        let Shape { namespace, name, keeper, .. } = Shape::rendered(&self.cluster);
         let hosts = keeper.filter(|keeper| !keeper.suspended)?.names();
         Some(ExpectKeeper { namespace, name, written, hosts, remedies: KEEPER_REMEDIES })
     }
@@ -354,7 +383,7 @@ impl Rollout<'_> {
     fn restarts(&self) -> bool {
         let old = self.old.and_then(validate::last);
         old.is_some_and(|old| {
-            restarts::by_configuration(&Shape::rendered(&old), &Shape::rendered(self.cluster))
+            restarts::by_configuration(&Shape::rendered(&old), &Shape::rendered(&self.cluster))
         })
     }
 
@@ -377,19 +406,23 @@ impl Rollout<'_> {
 
     /// What the installation is to come to.
     fn expect(&self, task_id: String, written: Written) -> Expect {
-        let Shape { namespace, name, clickhouse, .. } = Shape::rendered(self.cluster);
+        let Shape { namespace, name, clickhouse, .. } = Shape::rendered(&self.cluster);
         Expect { namespace, name, task_id, written, hosts: clickhouse.names(), remedies: HOST_REMEDIES }
     }
 
-    /// Sends the installation once more under a fresh task: gives that, and the answer.
-    async fn send(&self, restart: bool) -> Result<(String, Value), Error> {
-        let task = task::new_id();
-        let mut installation = self.manifests(&task).installation.unwrap_or_default();
-        if restart {
-            installation["spec"]["restart"] = json!("RollingUpdate");
-        }
-        let answer = objects::apply(self.api, &installation, self.mode()).await?;
-        Ok((task, answer))
+    /// Sends the installation once more under a fresh task: gives that, and the answer. Boxed: few waits need
+    /// the room for it.
+    fn send(&self, restart: bool) -> BoxFuture<'_, Result<(String, Value), Error>> {
+        Box::pin(async move {
+            let task = task::new_id();
+            let manifests = self.manifests(&task, |row| row.stage == Stage::Hosts);
+            let mut installation = manifests.installation.unwrap_or_default();
+            if restart {
+                installation["spec"]["restart"] = json!("RollingUpdate");
+            }
+            let answer = objects::apply(self.api, &installation, self.mode()).await?;
+            Ok((task, answer))
+        })
     }
 
     /// Waits until the volumes have grown: the operator only asks for it, and says that it is done.
@@ -418,7 +451,7 @@ impl Rollout<'_> {
         let ingress = &self.cluster.ingress.ingress;
         let wanted = ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer);
         let is_due = self.facts.address.is_none() || self.renews_address();
-        if wanted && is_due && !Shape::rendered(self.cluster).clickhouse.stopped {
+        if wanted && is_due && !Shape::rendered(&self.cluster).clickhouse.stopped {
             let former = self.facts.address.take();
             let session = self.api.session();
             let address = readiness::await_load_balancer(

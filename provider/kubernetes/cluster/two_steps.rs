@@ -20,10 +20,10 @@ use crate::resource::{Context, Failure};
 impl Rollout<'_> {
     /// Takes note of what the hosts of the installation that is there could not read yet.
     pub(super) async fn hold_back(&mut self, found: &Objects) -> Result<(), Failure<ClusterState>> {
-        let Some(live) = found.installation.as_ref().filter(|_| says_settings(self.cluster)) else {
+        let Some(live) = found.installation.as_ref().filter(|_| says_settings(&self.cluster)) else {
             return Ok(());
         };
-        if let Some(to) = self.manifests("").installation {
+        if let Some(to) = self.manifests("", |row| row.stage == Stage::Hosts).installation {
             self.held = held_back(self.api, live, &to).await.map_err(|error| error.to_failure())?;
         }
         Ok(())
@@ -32,7 +32,9 @@ impl Rollout<'_> {
     /// Brings the image with all that the old one reads as well, and waits for it even where nothing else is
     /// waited for: until then no host may be told the rest.
     pub(super) async fn bring_image(&mut self) -> Result<(), Failure<ClusterState>> {
-        for (_, sent) in Box::pin(self.write_stage(Stage::Hosts)).await? {
+        let sent = Box::pin(self.write_stage(Stage::Hosts)).await?;
+        self.turn = None;
+        for (_, sent) in sent {
             Box::pin(self.await_hosts(sent)).await?;
         }
         self.held = HeldBack::default();

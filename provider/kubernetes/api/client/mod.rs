@@ -17,7 +17,7 @@ use http::{HeaderValue, Uri};
 use kube::{Client, Config};
 use secrecy::SecretString;
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +57,7 @@ struct Inner {
     /// Whether the way leads through a proxy.
     proxied: AtomicBool,
     calls: Semaphore,
+    turns: Semaphore,
     /// What modules above keep here, by type.
     kept: SyncMutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
@@ -83,6 +84,13 @@ impl Session {
     /// the API server wait.
     const CALLS_AT_ONCE: usize = 16;
 
+    /// How many resources are prepared and written at once: enough for all calls, and few to hold manifests.
+    const TURNS_AT_ONCE: usize = 32;
+
+    /// How long a turn is waited for: those that have one may be held up by the API server, each for its own
+    /// reason.
+    const TURN_TIMEOUT: Duration = Duration::from_secs(60);
+
     /// A session that will use `settings` when first needed. Does no I/O and never fails.
     pub fn new(settings: Settings) -> Self {
         Self::start(settings, None)
@@ -105,6 +113,7 @@ impl Session {
             reached: AtomicBool::new(false),
             proxied: AtomicBool::new(false),
             calls: Semaphore::new(Self::CALLS_AT_ONCE),
+            turns: Semaphore::new(Self::TURNS_AT_ONCE),
             kept: SyncMutex::default(),
         }))
     }
@@ -178,6 +187,18 @@ impl Session {
     /// Bounds the calls that are under way. Watches are not counted.
     fn calls(&self) -> &Semaphore {
         &self.0.calls
+    }
+
+    /// A turn to prepare and write a resource, until it is dropped: not to be held while anything is awaited.
+    /// A thousand resources that all had their manifests ready before the first is written would take as much
+    /// memory as a thousand manifests. `None` after a minute, or when the user stops the run: whoever asked
+    /// goes on without.
+    pub(crate) async fn turn(&self, ctx: &Context) -> Option<SemaphorePermit<'_>> {
+        tokio::select! {
+            biased;
+            () = ctx.cancel.cancelled() => None,
+            turn = timeout(Self::TURN_TIMEOUT, self.0.turns.acquire()) => turn.ok()?.ok(),
+        }
     }
 
     /// What a module above keeps for as long as the session lives, such as its watches: one `T`, empty at

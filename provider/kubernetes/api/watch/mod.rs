@@ -19,7 +19,7 @@ use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::backoff::Backoff;
 use super::client::{Session, request};
@@ -215,9 +215,17 @@ where
     K: Watched + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
     let following = async {
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut expiry) = (Backoff::default(), Backoff::default());
         loop {
-            let error = follow(&session, &key, &scope, &shared, &mut backoff).await;
+            let began = Instant::now();
+            let Some(error) = follow(&session, &key, &scope, &shared, &mut backoff).await else {
+                // A list that is answered says nothing of the watch after it.
+                if began.elapsed() >= Duration::from_secs(WATCH_SECONDS.into()) {
+                    expiry.reset();
+                }
+                sleep(expiry.next().unwrap_or_default()).await;
+                continue;
+            };
             tracing::debug!(object = key.kind.plural(), %error, "watch interrupted");
             if matches!(error, Error::Unauthorized { .. }) {
                 session.forget_client().await;
@@ -239,7 +247,10 @@ async fn left_alone<K>(session: &Session, key: &Key, shared: &Shared<K>) {
         if subscribers.wait_for(|count| *count == 0).await.is_err() {
             return;
         }
-        sleep(KEEP_UNUSED_FOR).await;
+        // Whoever comes, be it for a moment, has it go on.
+        if timeout(KEEP_UNUSED_FOR, subscribers.changed()).await.is_ok() {
+            continue;
+        }
         let shared_watches = session.kept::<SharedWatches>();
         let mut watches = locked(&shared_watches.0);
         if *shared.subscribers.borrow() == 0 {
@@ -249,15 +260,16 @@ async fn left_alone<K>(session: &Session, key: &Key, shared: &Shared<K>) {
     }
 }
 
-/// Lists and watches until something goes wrong, and gives that. Whoever goes on lists again, by which it is
-/// known that the server is back even when nothing has changed there.
+/// Lists and watches until something goes wrong, and gives that; `None` when it is only an old position.
+/// Whoever goes on lists again, by which it is known that the server is back even when nothing has changed
+/// there.
 async fn follow<K>(
     session: &Session,
     key: &Key,
     scope: &Scope,
     shared: &Shared<K>,
     backoff: &mut Backoff,
-) -> Error
+) -> Option<Error>
 where
     K: Watched + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
@@ -268,7 +280,7 @@ where
     };
     let events = match request::watch::<K>(session, key.kind, key.namespace.as_deref(), config).await {
         Ok(events) => events,
-        Err(error) => return error,
+        Err(error) => return Some(error),
     };
     let mut events = std::pin::pin!(events);
     let subject = Subject::all(Verb::Watch, key.kind, key.namespace.as_deref());
@@ -277,10 +289,7 @@ where
     loop {
         let event = match events.next().await {
             Some(Ok(event)) => event,
-            Some(Err(error)) => match trouble(&subject, session, &error) {
-                Some(error) => return error,
-                None => continue,
-            },
+            Some(Err(error)) => return trouble(&subject, session, &error),
             // It never ends by itself.
             None => std::future::pending().await,
         };

@@ -25,7 +25,7 @@ pub(in super::super) struct Drafts {
 }
 
 /// A ClickHouseInstallation or a ClickHouseKeeperInstallation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(in super::super) struct InstallationDraft {
     /// Fields of `spec` that stand alone.
     pub(super) fields: Map<String, Value>,
@@ -52,7 +52,7 @@ pub(in super::super) struct InstallationDraft {
 }
 
 /// A pod template around one container.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct PodDraft {
     /// The template's name.
     name: String,

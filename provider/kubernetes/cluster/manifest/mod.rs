@@ -48,15 +48,33 @@ pub(super) struct Source<'a> {
     pub(super) urn: &'a Urn,
     login: &'a Login,
     task: &'a str,
-    drafts: Drafts,
+    /// Made for the first object that needs them.
+    drafts: Option<Drafts>,
+}
+
+impl Source<'_> {
+    fn drafts(&mut self) -> &mut Drafts {
+        self.drafts.get_or_insert_with(|| aspects::render(self.cluster, self.login.hash()))
+    }
 }
 
 /// Builds all objects that the cluster is to have. `task` names this write: the operator reports it when it
 /// is done with it.
 pub(super) fn build(cluster: &ValidatedCluster, urn: &Urn, login: &Login, task: &str) -> Objects {
-    let mut source = Source { cluster, urn, login, task, drafts: aspects::render(cluster, login.hash()) };
+    build_those(cluster, urn, login, task, |_| true)
+}
+
+/// The same, of those objects alone that are `asked` for.
+pub(super) fn build_those(
+    cluster: &ValidatedCluster,
+    urn: &Urn,
+    login: &Login,
+    task: &str,
+    asked: impl Fn(&Row) -> bool,
+) -> Objects {
+    let mut source = Source { cluster, urn, login, task, drafts: None };
     let mut objects = Objects::default();
-    for row in TABLE {
+    for row in TABLE.iter().filter(|row| asked(row)) {
         objects[row.part] = row.manifest(&mut source);
     }
     objects
@@ -86,18 +104,15 @@ pub(super) fn installations(cluster: &ValidatedCluster) -> (Value, Option<Value>
 }
 
 pub(super) fn installation(source: &mut Source<'_>) -> Value {
-    of_operator(source.cluster, Kind::Installation, source.drafts.installation.clone(), Some(source.task))
+    let draft = std::mem::take(&mut source.drafts().installation);
+    of_operator(source.cluster, Kind::Installation, draft, Some(source.task))
 }
 
 /// Carries no task id: the operator records none for a Keeper, and a new one would have it roll an unchanged
 /// Keeper at each change of the cluster.
 pub(super) fn keeper(source: &mut Source<'_>) -> Value {
-    source
-        .drafts
-        .keeper
-        .take()
-        .map(|draft| of_operator(source.cluster, Kind::KeeperInstallation, draft, None))
-        .unwrap_or_default()
+    let draft = source.drafts().keeper.take();
+    draft.map(|draft| of_operator(source.cluster, Kind::KeeperInstallation, draft, None)).unwrap_or_default()
 }
 
 /// An object of one of the operator's kinds.

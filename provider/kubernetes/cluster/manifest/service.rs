@@ -8,7 +8,7 @@ use super::{Source, metadata};
 
 pub(in crate::kubernetes::cluster) fn service(source: &mut Source<'_>) -> Value {
     let Source { cluster, urn, .. } = *source;
-    let ServiceDraft { annotations, labels, spec } = std::mem::take(&mut source.drafts.service);
+    let ServiceDraft { annotations, labels, spec } = std::mem::take(&mut source.drafts().service);
     let mut metadata = metadata(cluster, &cluster.naming.name, Some(urn));
     for (field, entries) in [("annotations", annotations), ("labels", labels)] {
         if let Value::Object(map) = metadata.entry(field).or_insert_with(|| Value::Object(Map::new())) {

@@ -10,9 +10,10 @@ async fn a_create_reads_and_writes_each_object_once_and_the_secret_first() {
     assert_eq!(made.id, "apps/db");
     let requests = requests(&fake);
     let (reads, writes): (Vec<_>, Vec<_>) = requests.iter().partition(|request| request.starts_with("GET"));
-    // One read more tells the Kubernetes cluster, once a process; one write more makes sure that the Secret
-    // is made here.
-    assert_eq!((reads.len(), writes.len()), (5, 5), "{requests:?}");
+    // One read tells the Kubernetes cluster, once a process. The Secret is not read: the write that makes it
+    // tells whether it is there.
+    assert_eq!((reads.len(), writes.len()), (4, 5), "{requests:?}");
+    assert_eq!(fake.count(&Method::GET, SECRET), 0);
     assert_eq!(writes[..2], ["POST apps", "PATCH secrets"]);
     assert_eq!(writes[4], "PATCH clickhouseinstallations");
     assert_eq!(fake.paths(), [SECRET, SERVICE, CHK, CHI]);
@@ -84,6 +85,38 @@ async fn of_two_creates_at_once_the_second_is_told_whose_the_cluster_is() {
     assert!(failure.kind == FailureKind::AlreadyExists && failure.partial.is_none());
     assert!(failure.reasons[0].contains("urn:pulumi:prod::shop"), "{:?}", failure.reasons);
     assert_eq!((fake.paths(), fake.writes()), (vec![SECRET.to_owned()], Vec::new()));
+}
+
+#[tokio::test]
+async fn a_secret_that_is_there_alone_is_found_by_the_write_that_would_make_it() {
+    let (cluster, fake) = api();
+    let args = program(json!({}));
+    fake.on(Method::PATCH, SERVICE, Reply::forbidden("no"));
+    create(&cluster, &args).await.unwrap_err();
+    fake.heal();
+    let (before, password) = (fake.objects(), stored_password(&fake));
+    assert_eq!(fake.paths(), [SECRET]);
+    let second = Context { urn: Urn(urn().0.replace("::db", "::second")), ..context().0 };
+    let failure = cluster.create(&second, &args).await.unwrap_err();
+    assert!(failure.kind == FailureKind::AlreadyExists && failure.partial.is_none());
+    assert!(failure.reasons[0].contains(&urn().0), "{:?}", failure.reasons);
+    assert_eq!(fake.objects(), before);
+    let (ctx, display) = context();
+    let made = cluster.create(&ctx, &args).await.unwrap();
+    assert_eq!(made.state.password, Some(password));
+    assert_eq!(display.infos(), ["resuming the interrupted create of apps/db"]);
+
+    let (cluster, fake) = api();
+    fake.put_at(SECRET, &json!({"metadata": {"name": "db-credentials"}, "data": {"password": "cHc="}}));
+    let before = fake.objects();
+    let failure = create(&cluster, &args).await.unwrap_err();
+    assert!(failure.kind == FailureKind::AlreadyExists && failure.partial.is_none());
+    assert!(
+        failure.reasons[0].starts_with("Secret apps/db-credentials already exists and was not created"),
+        "{:?}",
+        failure.reasons
+    );
+    assert_eq!(fake.objects(), before);
 }
 
 #[tokio::test]
