@@ -16,6 +16,7 @@ mod resource;
 mod rpc;
 mod schema;
 
+pub use kubernetes::cluster::settings;
 pub use package::{VERSION, schema};
 pub use process::{Arguments, ended};
 pub use rpc::Server;

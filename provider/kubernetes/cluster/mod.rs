@@ -27,6 +27,7 @@ mod overrides;
 mod read;
 mod restarts;
 mod rollout;
+pub mod settings;
 mod shape;
 mod shared;
 pub mod state;
@@ -92,10 +93,13 @@ impl Resource for Cluster {
             .map_err(|failure| vec![failure])?;
         let known = Known { value: filled, unknown: new.unknown.clone() };
         let mut failures = validate::program(&known, old);
+        let others = [
+            guard::overridden_hosts(old, &known),
+            overrides::conflicts(new, &known.value),
+            settings::refusals(old, &known),
+        ];
         // The first thing that is wrong with a property is told.
-        for problem in
-            guard::overridden_hosts(old, &known).into_iter().chain(overrides::conflicts(new, &known.value))
-        {
+        for problem in others.into_iter().flatten() {
             if !failures.iter().any(|failure| failure.path == problem.path) {
                 failures.push(problem);
             }

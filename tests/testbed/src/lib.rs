@@ -25,6 +25,7 @@ pub mod programs;
 pub mod pulumi;
 pub mod requests;
 pub mod sdks;
+pub mod settings;
 mod shared;
 pub mod tools;
 pub mod watching;

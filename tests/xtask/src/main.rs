@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo quickstart`, `cargo test-all`, `cargo bench-up` and `cargo sdks` are
-//! aliases of it.
+//! The project's own commands: `cargo quickstart`, `cargo test-all`, `cargo bench-up`, `cargo sdks` and
+//! `cargo settings` are aliases of it.
 
 mod bench;
 mod database;
 mod quickstart;
 mod sdks;
+mod settings;
 mod stand_ins;
 mod terminal;
 mod test_all;
@@ -25,7 +26,9 @@ const USAGE: &str = "usage:
   cargo test-all                       everything that is tested
   cargo test-all --context NAME        the end-to-end tests, in a cluster of your kubeconfig
   cargo bench-up                       what it costs, measured
-  cargo sdks                           schema.json and the SDKs, generated";
+  cargo sdks                           schema.json and the SDKs, generated
+  cargo settings                       the catalogue of ClickHouse's settings, asked of its engines
+  cargo settings judge [COUNT]         the preview's verdict on configurations beside the engines'";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -47,6 +50,9 @@ async fn main() -> ExitCode {
         ["test-all", "--context", context] => test_all::run_on(context).await,
         ["bench-up"] => Box::pin(bench::run()).await,
         ["sdks"] => sdks::run(),
+        ["settings"] => settings::generate(),
+        ["settings", "judge"] => settings::judge(None),
+        ["settings", "judge", count] => settings::judge(Some(count)),
         _ => {
             say(USAGE);
             return ExitCode::from(2);

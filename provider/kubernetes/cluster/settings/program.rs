@@ -1,0 +1,60 @@
+//! Which problems of an installation a program is told of, and where. Pure.
+
+use super::super::aspects::ClusterArgs;
+use super::super::{manifest, validate};
+use super::stages::stages;
+use super::{Problem, problems};
+use crate::property::path::PropertyPath;
+use crate::resource::{CheckFailure, Known};
+
+/// Why the step from the inputs of the last run to the new ones, defaults filled in, is refused. What the
+/// cluster has already is not.
+pub(in super::super) fn refusals(old: Option<&ClusterArgs>, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
+    const RUNS: [&str; 2] = ["version", "image"];
+    let is_taken_over = old.is_none() && new.value.adopted().is_some();
+    if is_taken_over || RUNS.iter().any(|input| new.is_unknown(&PropertyPath::from(*input))) {
+        return Vec::new();
+    }
+    let rendered = manifest::installations(&validate::anyway(new)).0;
+    let mut found = problems(&rendered);
+    if let Some(old) = old {
+        let last = manifest::installations(&validate::last_anyway(old)).0;
+        if !found.is_empty() {
+            let there = problems(&last);
+            found.retain(|problem| {
+                !there.iter().any(|other| (&other.place, &other.said) == (&problem.place, &problem.said))
+            });
+        }
+        // Hosts of the old release would start with it before they have the new one.
+        found.extend(stages(&last, &rendered).err().into_iter().flatten().map(|problem| Problem {
+            reason: format!(
+                "{}; the hosts still run that release: change the version first, and this in a second update",
+                problem.reason
+            ),
+            ..problem
+        }));
+    }
+    let failures = found
+        .into_iter()
+        .map(|problem| CheckFailure { path: path(&problem, &new.value), reason: problem.reason });
+    failures.filter(|failure| !new.is_unknown(&failure.path)).collect()
+}
+
+/// Where the inputs say it: as much of its place as stands in the overrides.
+fn path(problem: &Problem, args: &ClusterArgs) -> PropertyPath {
+    let said = args
+        .overrides
+        .chi_overrides
+        .as_ref()
+        .and_then(|said| serde_json::to_value(said).ok())
+        .unwrap_or_default();
+    let (mut place, mut reached) = (PropertyPath::from("chiOverrides"), PropertyPath::root());
+    for segment in problem.path.segments() {
+        reached = reached.child(segment.clone());
+        if reached.find_in(&said).is_none() {
+            break;
+        }
+        place = place.child(segment.clone());
+    }
+    place
+}

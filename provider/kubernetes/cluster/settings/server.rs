@@ -1,0 +1,59 @@
+//! Settings of the server: what becomes its `config.xml`.
+
+use super::catalogue::{Kind, Standing};
+use super::said::Said;
+use super::{By, Judge};
+
+/// Settings of queries that the server takes beside its own.
+const ALSO_OF_SERVER: [&str; 3] =
+    ["max_table_size_to_drop", "max_partition_size_to_drop", "max_concurrent_queries_for_all_users"];
+/// With this set the server does not look for settings of queries.
+const UNCHECKED: &str = "skip_check_for_incorrect_settings";
+/// A shorter name is like too many others.
+const TELLING: usize = 8;
+
+impl Judge<'_> {
+    /// Judges what one level says.
+    ///
+    /// The server takes any section, and most releases any element: only what is nearly the name of a setting
+    /// is taken for one misspelt.
+    pub(super) fn server(&mut self, level: &[Said], profiles: &[Said]) {
+        let unchecked = level.iter().any(|said| said.names() == [UNCHECKED]) || self.is_in_files(UNCHECKED);
+        for said in level.iter().filter(|said| !said.is_removed()) {
+            let names = said.names();
+            let Some(first) = names.first().copied() else { continue };
+            let dotted = names.join(".");
+            match self.catalogue.standing(self.release, Kind::Server, &dotted) {
+                Standing::Known(_) if said.repeats() => {}
+                Standing::Known(_) => self.setting(Kind::Server, &dotted, said, said.text()),
+                Standing::Open | Standing::Newer(_) | Standing::Older(_) => {}
+                Standing::Unknown(near) => {
+                    if !unchecked && self.is_of_queries(first) {
+                        let place = if profiles.is_empty() { "`default/" } else { "`PROFILE/" };
+                        let reason = format!(
+                            "`{first}` is a setting of queries, with which ClickHouse does not start in the \
+                            server's configuration: say it as {place}{first}` in \
+                            `chiOverrides.configuration.profiles`"
+                        );
+                        self.refuse(said, By::Server, reason);
+                    } else if let Some(near) = near.filter(|_| names.len() == 1 && first.len() >= TELLING) {
+                        let reason = format!(
+                            "`{first}` is not a setting of the server, it would have no effect: did you mean \
+                            `{near}`?"
+                        );
+                        self.refuse(said, By::Nobody, reason);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the server refuses to start with it, since it belongs into profiles.
+    fn is_of_queries(&self, name: &str) -> bool {
+        let known = match self.catalogue.standing(self.release, Kind::Query, name) {
+            Standing::Known(known) => known.iter().all(|(_, fact)| !fact.obsolete),
+            _ => false,
+        };
+        known && !ALSO_OF_SERVER.contains(&name)
+    }
+}
