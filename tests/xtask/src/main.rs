@@ -28,7 +28,7 @@ const USAGE: &str = "usage:
   cargo bench-up                       what it costs, measured
   cargo sdks                           schema.json and the SDKs, generated
   cargo settings                       the catalogue of ClickHouse's settings, asked of its engines
-  cargo settings judge [COUNT]         the preview's verdict on configurations beside the engines'";
+  cargo settings judge [COUNT [SEED]]  the preview's verdict on configurations beside the engines'";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -51,8 +51,9 @@ async fn main() -> ExitCode {
         ["bench-up"] => Box::pin(bench::run()).await,
         ["sdks"] => sdks::run(),
         ["settings"] => settings::generate(),
-        ["settings", "judge"] => settings::judge(None),
-        ["settings", "judge", count] => settings::judge(Some(count)),
+        ["settings", "judge"] => settings::judge(None, None),
+        ["settings", "judge", count] => settings::judge(Some(count), None),
+        ["settings", "judge", count, seed] => settings::judge(Some(count), Some(seed)),
         _ => {
             say(USAGE);
             return ExitCode::from(2);

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use testbed::settings::engines::ENGINES;
 use testbed::settings::{catalogue, judge};
 
@@ -20,15 +20,24 @@ pub(crate) fn generate() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Judges configurations by the engines and by the preview; fails where the preview refuses what an engine
-/// takes.
-pub(crate) fn judge(count: Option<&str>) -> Result<ExitCode> {
+/// Judges configurations by the engines, all at once, and by the preview; fails where the preview refuses what
+/// an engine takes.
+pub(crate) fn judge(count: Option<&str>, seed: Option<&str>) -> Result<ExitCode> {
     let count = count.map_or(Ok(COUNT), |count| count.parse().context("the number of configurations"))?;
-    let mut code = ExitCode::SUCCESS;
-    for engine in ENGINES.into_iter().filter(|engine| engine.judges) {
+    let seed = seed.map_or(Ok(SEED), |seed| seed.parse().context("the seed"))?;
+    let engines: Vec<_> = ENGINES.into_iter().filter(|engine| engine.judges).collect();
+    for engine in &engines {
         engine.install()?;
-        let outcome = judge::compare(engine, SEED, count)?;
-        say(&format!("ClickHouse {}, {count} configurations: {outcome}", engine.release));
+    }
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let judges: Vec<_> =
+            engines.iter().map(|engine| scope.spawn(|| judge::compare(*engine, seed, count))).collect();
+        judges.into_iter().map(|judge| judge.join().unwrap_or_else(|_| bail!("the judge ended"))).collect()
+    });
+    let mut code = ExitCode::SUCCESS;
+    for (engine, outcome) in engines.iter().zip(outcomes) {
+        let outcome = outcome?;
+        say(&format!("ClickHouse {}, {count} configurations of seed {seed}: {outcome}", engine.release));
         for (verdict, told) in [("refused falsely", &outcome.falsely_refused), ("missed", &outcome.missed)] {
             for told in told {
                 say(&format!("  {verdict}: {told}"));

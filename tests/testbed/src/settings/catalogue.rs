@@ -66,8 +66,9 @@ pub fn stale(engine: Engine) -> Result<Vec<String>> {
             .filter(|name| now.settings.get(*name) != facts.settings.get(*name))
             .map(|name| name.1.clone()),
     );
-    let types: std::collections::BTreeSet<_> = now.words.keys().chain(facts.words.keys()).collect();
-    differs.extend(types.into_iter().filter(|name| now.words.get(*name) != facts.words.get(*name)).cloned());
+    // The words of a type that no setting has any more stay in the catalogue.
+    let types = now.words.iter().filter(|(name, words)| facts.words.get(*name) != Some(words));
+    differs.extend(types.map(|(name, _)| name.clone()));
     Ok(differs)
 }
 
