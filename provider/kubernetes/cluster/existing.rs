@@ -63,6 +63,11 @@ impl ExistingObjects {
         self.found.secret.as_ref()
     }
 
+    /// All of them.
+    pub(super) fn objects(&self) -> &Objects {
+        &self.found
+    }
+
     /// The incarnation that is there.
     pub(super) fn incarnation(&self) -> Option<String> {
         self.secret().and_then(incarnation).map(str::to_owned)

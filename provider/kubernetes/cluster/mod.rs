@@ -35,6 +35,7 @@ mod survey;
 mod task;
 #[cfg(test)]
 mod tests;
+mod two_steps;
 mod validate;
 
 use std::time::Duration;
@@ -45,6 +46,7 @@ use self::objects::{PerPart, Row, TABLE, is_marked_by};
 use self::outputs::ServerFacts;
 use self::read::LiveState;
 use self::rollout::Rollout;
+use self::settings::stages::HeldBack;
 use self::shape::Shape;
 use self::state::{ClusterState, Uids};
 use crate::kubernetes::client::Session;
@@ -152,7 +154,7 @@ impl Resource for Cluster {
             ..login::Before::default()
         };
         let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
-        let rollout = Rollout {
+        let mut rollout = Rollout {
             ctx,
             api: &api,
             cluster: &cluster,
@@ -170,7 +172,9 @@ impl Resource for Cluster {
             growing,
             old: None,
             kept: PerPart::default(),
+            held: HeldBack::default(),
         };
+        Box::pin(rollout.hold_back(there.objects())).await?;
         let state = rollout.run().await?;
         Ok(Existing { id: cluster.naming.id(), state })
     }
@@ -199,6 +203,7 @@ impl Resource for Cluster {
         }
         let (mut from, to) = (Shape::last(old), Shape::rendered(&cluster));
         effects::tell(ctx, &from, &to, new);
+        two_steps::tell(ctx, old, &cluster);
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);
             Box::pin(dry_run::update(&api, ctx, &cluster, &login, old_state)).await?;
@@ -297,12 +302,14 @@ impl Resource for Cluster {
                 growing,
                 old: Some(old),
                 kept: PerPart::default(),
+                held: HeldBack::default(),
             };
             rollout.keep(&found);
+            Box::pin(rollout.hold_back(&found)).await?;
             Ok::<_, Failed>(rollout)
         };
         let rollout = Box::pin(prepared).await?;
-        let mut state = rollout.run().await?;
+        let mut state = Box::pin(rollout.run()).await?;
         // Hosts that have not been told yet still need it.
         if new.is_awaited() {
             let deletion = delete::Deletion { state: Some(&state), ..deletion };

@@ -17,6 +17,7 @@ use super::objects::{
     Await, Objects, Part, PerPart, Row, Stage, TABLE, is_applied, is_marked_by, is_settled,
 };
 use super::outputs::{ServerFacts, outputs};
+use super::settings::stages::HeldBack;
 use super::shape::Shape;
 use super::state::ClusterState;
 use super::{login, manifest, restarts, task, validate};
@@ -56,6 +57,8 @@ pub(super) struct Rollout<'a> {
     pub(super) old: Option<&'a ClusterArgs>,
     /// The objects that are there as they are to be.
     pub(super) kept: PerPart<Option<Sent>>,
+    /// The settings that come once all hosts run the new image.
+    pub(super) held: HeldBack,
 }
 
 /// A write, of this rollout or an earlier one.
@@ -131,6 +134,9 @@ impl Rollout<'_> {
     async fn steps(&mut self) -> Result<(), Failure<ClusterState>> {
         let mut has_address = false;
         for stage in Stage::ALL {
+            if stage == Stage::Hosts && !self.held.is_empty() {
+                Box::pin(self.bring_image()).await?;
+            }
             let sent = Box::pin(self.write_stage(stage)).await?;
             for (row, sent) in sent.into_iter().filter(|_| !self.cluster.operations.skip_await) {
                 match row.awaited {
@@ -146,7 +152,7 @@ impl Rollout<'_> {
 
     /// Writes the objects of a stage, all but those that are as they are to be already, and gives all of
     /// them.
-    async fn write_stage(
+    pub(super) async fn write_stage(
         &mut self,
         stage: Stage,
     ) -> Result<Vec<(&'static Row, Sent)>, Failure<ClusterState>> {
@@ -261,9 +267,12 @@ impl Rollout<'_> {
         Ok(())
     }
 
-    fn manifests(&self, task: &str) -> Objects {
+    pub(super) fn manifests(&self, task: &str) -> Objects {
         let mut manifests = manifest::build(self.cluster, &self.ctx.urn, &self.login, task);
         manifests.namespace.take_if(|_| !self.owns_namespace);
+        if let Some(installation) = &mut manifests.installation {
+            self.held.apply(installation);
+        }
         manifest::identified(manifests, &self.facts.uids, self.facts.incarnation.as_deref())
     }
 
@@ -305,7 +314,7 @@ impl Rollout<'_> {
     /// The operator has taken what was never rolled out for what was there before, and would not restart the
     /// hosts for it: where it has to, it is told so, and that is taken back when it is done, since the order
     /// would be carried out at each later change too.
-    async fn await_hosts(
+    pub(super) async fn await_hosts(
         &mut self,
         Sent { mut written, mut task, is_kept }: Sent,
     ) -> Result<(), Failure<ClusterState>> {

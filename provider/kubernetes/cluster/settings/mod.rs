@@ -11,7 +11,7 @@ mod profiles;
 mod program;
 mod said;
 mod server;
-mod stages;
+pub(super) mod stages;
 mod system_logs;
 #[cfg(test)]
 mod tests;
@@ -54,7 +54,7 @@ pub struct Problem {
 
 /// What a release is told, and what is wrong with it.
 struct Judge<'a> {
-    catalogue: &'a Catalogue,
+    catalogue: &'a Catalogue<'a>,
     release: Release,
     /// Files can say anything; what they name is not missed.
     files: Vec<String>,
@@ -64,13 +64,20 @@ struct Judge<'a> {
 /// What is wrong with a rendered ClickHouseInstallation; nothing where the version that it runs is not known.
 pub fn problems(installation: &Value) -> Vec<Problem> {
     let spec = &installation["spec"];
-    let catalogue = Catalogue::built_in();
     let releases = releases(spec);
-    let mut found: Vec<Problem> = releases
-        .into_iter()
-        .filter(|release| catalogue.knows(*release))
+    if releases.is_empty() {
+        return Vec::new();
+    }
+    judged(&Catalogue::built_in(), spec, &releases)
+}
+
+/// What is wrong with an installation's `spec` for hosts of these releases.
+fn judged(catalogue: &Catalogue<'_>, spec: &Value, releases: &BTreeSet<Release>) -> Vec<Problem> {
+    let known = releases.iter().filter(|release| catalogue.knows(**release));
+    let mut found: Vec<Problem> = known
         .flat_map(|release| {
-            let mut judge = Judge { catalogue, release, files: said::files(spec), found: Vec::new() };
+            let mut judge =
+                Judge { catalogue, release: *release, files: said::files(spec), found: Vec::new() };
             judge.configuration(spec);
             judge.found
         })
@@ -83,13 +90,15 @@ pub fn problems(installation: &Value) -> Vec<Problem> {
 /// The release lines that the hosts run; none where one of them is not told.
 fn releases(spec: &Value) -> BTreeSet<Release> {
     let pods = spec["templates"]["podTemplates"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let image = |pod: &Value| {
-        let containers = pod["spec"]["containers"].as_array()?;
-        let server =
-            containers.iter().find(|container| container["name"] == "clickhouse").or(containers.first())?;
-        Release::of_image(server["image"].as_str()?)
-    };
-    pods.iter().map(image).collect::<Option<_>>().unwrap_or_default()
+    pods.iter().map(release_of).collect::<Option<_>>().unwrap_or_default()
+}
+
+/// The release line that a pod's template runs, where its image tells.
+fn release_of(pod: &Value) -> Option<Release> {
+    let containers = pod["spec"]["containers"].as_array()?;
+    let server =
+        containers.iter().find(|container| container["name"] == "clickhouse").or(containers.first())?;
+    Release::of_image(server["image"].as_str()?)
 }
 
 impl Judge<'_> {
@@ -140,8 +149,10 @@ impl Judge<'_> {
         let reason = match self.catalogue.standing(release, kind, name) {
             Standing::Known(known) => {
                 let Some(value) = value else { return };
-                let refusals: Option<Vec<_>> =
-                    known.iter().map(|(facts, fact)| value::refused(&fact.value, value, facts)).collect();
+                let refusals: Option<Vec<_>> = known
+                    .iter()
+                    .map(|(at, fact)| value::refused(fact.value, value, self.catalogue, *at))
+                    .collect();
                 let Some(takes) = refusals.and_then(|refusals| refusals.into_iter().next()) else { return };
                 format!("ClickHouse {release} does not start with `{value}`: `{name}` takes {takes}")
             }

@@ -2,7 +2,7 @@
 
 use super::super::aspects::ClusterArgs;
 use super::super::{manifest, validate};
-use super::stages::stages;
+use super::stages::{Runs, stages};
 use super::{Problem, problems};
 use crate::property::path::PropertyPath;
 use crate::resource::{CheckFailure, Known};
@@ -12,7 +12,9 @@ use crate::resource::{CheckFailure, Known};
 pub(in super::super) fn refusals(old: Option<&ClusterArgs>, new: &Known<ClusterArgs>) -> Vec<CheckFailure> {
     const RUNS: [&str; 2] = ["version", "image"];
     let is_taken_over = old.is_none() && new.value.adopted().is_some();
-    if is_taken_over || RUNS.iter().any(|input| new.is_unknown(&PropertyPath::from(*input))) {
+    // What the other inputs say is what ClickHouse takes.
+    let says_nothing = new.value.overrides.chi_overrides.is_none();
+    if is_taken_over || says_nothing || RUNS.iter().any(|input| new.is_unknown(&PropertyPath::from(*input))) {
         return Vec::new();
     }
     let rendered = manifest::installations(&validate::anyway(new)).0;
@@ -26,9 +28,10 @@ pub(in super::super) fn refusals(old: Option<&ClusterArgs>, new: &Known<ClusterA
             });
         }
         // Hosts of the old release would start with it before they have the new one.
-        found.extend(stages(&last, &rendered).err().into_iter().flatten().map(|problem| Problem {
+        let stuck = stages(&last, &rendered, Runs::AsSaid).stuck;
+        found.extend(stuck.into_iter().map(|problem| Problem {
             reason: format!(
-                "{}; the hosts still run that release: change the version first, and this in a second update",
+                "{}; the hosts still run that release: change the version alone first, and wait for it",
                 problem.reason
             ),
             ..problem

@@ -67,25 +67,9 @@ fn a_misspelt_setting_is_refused_with_its_nearest_name() {
 
 #[test]
 fn a_setting_of_a_newer_release_is_refused_with_the_release_that_has_it() {
-    let catalogue = Catalogue::built_in();
-    let (first, last) = (catalogue.0.first_key_value().unwrap(), catalogue.0.last_key_value().unwrap());
-    let newer = last.1.settings.keys().find(|key| {
-        key.0 == Kind::Query
-            && catalogue.0.values().rev().skip(1).all(|facts| !facts.settings.contains_key(key))
-    });
-    let key = format!("web/{}", newer.unwrap().1);
-    refuses(
-        &first.0.to_string(),
-        "profiles",
-        &key,
-        json!("1"),
-        &format!("of ClickHouse {} and newer", last.0),
-    );
-    assert!(
-        !of(&last.0.to_string(), "profiles", json!({key: "1"}))
-            .iter()
-            .any(|problem| problem.contains("newer"))
-    );
+    let (old, new, key) = stages::tests::releases();
+    refuses(&old, "profiles", &key, json!("1"), &format!("of ClickHouse {new} and newer"));
+    assert!(!of(&new, "profiles", json!({key: "1"})).iter().any(|problem| problem.contains("newer")));
 }
 
 #[test]

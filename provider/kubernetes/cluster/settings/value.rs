@@ -1,7 +1,7 @@
 //! Which texts ClickHouse takes for the value of a setting, by its type: as the engines do, which were asked.
 //! Pure.
 
-use super::catalogue::{Facts, Release};
+use super::catalogue::{Catalogue, Release, Words};
 
 /// In 26.7 the engine began to read numbers with a fraction strictly.
 const STRICT_FRACTIONS: Release = Release { year: 26, month: 7 };
@@ -13,10 +13,14 @@ const MOST_SECONDS: f64 = 9_223_372_036_854.775;
 /// The sizes that a whole number may be written with.
 const SIZES: &str = "also with `K`, `M`, `G`, `T` or `Ki`, `Mi`, `Gi`, `Ti`";
 
-/// What `value` would have to be, where it is not taken for a setting of the type `kind` in the release of
-/// `facts`.
-pub(super) fn refused(kind: &str, value: &str, facts: &Facts) -> Option<String> {
-    let release = Release::of(&facts.version)?;
+/// What `value` would have to be, where it is not taken for a setting of the type `kind` in a release of the
+/// catalogue.
+pub(super) fn refused(
+    kind: &str,
+    value: &str,
+    catalogue: &Catalogue<'_>,
+    release: Release,
+) -> Option<String> {
     let number = |signed| whole(value, signed, kind != "MaxThreads");
     let finite = || fraction(value, release).is_some_and(f64::is_finite);
     let word = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(value));
@@ -58,15 +62,14 @@ pub(super) fn refused(kind: &str, value: &str, facts: &Facts) -> Option<String> 
             let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "_+-/".contains(c));
             (plain && begins_with_letter(value), "the name of a time zone as `Europe/Berlin`".to_owned())
         }
-        kind => return of_words(kind, value, facts),
+        kind => return of_words(value, catalogue.words(release, kind)?),
     };
     (!taken).then_some(wanted)
 }
 
 /// The same of a type whose values are words; what is no such type is not judged.
-fn of_words(kind: &str, value: &str, facts: &Facts) -> Option<String> {
-    let known = facts.words.get(kind)?;
-    let is_one = |word: &str| known.words.iter().any(|known| known == word);
+fn of_words(value: &str, known: &Words<'_>) -> Option<String> {
+    let is_one = |word: &str| known.words.contains(&word);
     let taken = if known.several {
         let parts = value.split(',').map(|part| part.trim_matches(' '));
         parts.filter(|part| !part.is_empty()).all(is_one)

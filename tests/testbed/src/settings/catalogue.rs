@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use clickhouse_provider::settings::catalogue::{Catalogue, Fact, Facts, Kind, Release, Words};
+use clickhouse_provider::settings::catalogue::{Catalogue, Kind, Release};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -20,6 +20,53 @@ const HEAD: &str = "\
 # all that follow (`-` none, `!` obsolete); `kind KIND`; and for each of its settings a character that says
 # how many letters the name shares with the one before (`0` none), the rest, and its history.
 ";
+
+/// What one release says of all its settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    version: String,
+    /// The settings of each kind, by name.
+    pub(super) settings: BTreeMap<(Kind, String), Fact>,
+    /// The types whose values are words: each of them, and whether several may stand together.
+    pub(super) words: BTreeMap<String, (Vec<String>, bool)>,
+}
+
+/// What all engines say.
+pub(super) type All = BTreeMap<Release, Facts>;
+
+/// The type of a setting's values, and whether it is obsolete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fact {
+    pub(super) value: String,
+    obsolete: bool,
+}
+
+/// All of the provider's catalogue.
+pub(super) fn built_in() -> All {
+    Catalogue::built_in().releases().map(|release| (release, Facts::built_in(release))).collect()
+}
+
+impl Facts {
+    /// What the provider's catalogue has of a release.
+    pub(super) fn built_in(release: Release) -> Self {
+        let catalogue = Catalogue::built_in();
+        let settings: BTreeMap<_, _> = catalogue
+            .settings(release)
+            .map(|(kind, name, fact)| {
+                ((kind, name.to_owned()), Fact { value: fact.value.to_owned(), obsolete: fact.obsolete })
+            })
+            .collect();
+        let types = settings.values().filter_map(|fact| catalogue.words(release, &fact.value));
+        let words = types.map(|words| {
+            (
+                words.name.to_owned(),
+                (words.words.iter().map(|word| (*word).to_owned()).collect(), words.several),
+            )
+        });
+        let words = words.collect();
+        Self { version: catalogue.version(release).unwrap_or_default().to_owned(), settings, words }
+    }
+}
 
 /// What an engine says.
 #[derive(Debug, Deserialize)]
@@ -48,13 +95,12 @@ pub fn generate() -> Result<()> {
             engine.remove()?;
         }
     }
-    std::fs::write(path(), render(&Catalogue(all))).context("failed to write the catalogue")
+    std::fs::write(path(), render(&all)).context("failed to write the catalogue")
 }
 
 /// What differs between the catalogue and what the engine says.
 pub fn stale(engine: Engine) -> Result<Vec<String>> {
-    let (now, facts) =
-        (ask(engine)?, Catalogue::built_in().0.get(&engine.release).cloned().unwrap_or_default());
+    let (now, facts) = (ask(engine)?, Facts::built_in(engine.release));
     let mut differs = Vec::new();
     if now.version != facts.version {
         differs.push(format!("version {} instead of {}", now.version, facts.version));
@@ -66,7 +112,6 @@ pub fn stale(engine: Engine) -> Result<Vec<String>> {
             .filter(|name| now.settings.get(*name) != facts.settings.get(*name))
             .map(|name| name.1.clone()),
     );
-    // The words of a type that no setting has any more stay in the catalogue.
     let types = now.words.iter().filter(|(name, words)| facts.words.get(*name) != Some(words));
     differs.extend(types.map(|(name, _)| name.clone()));
     Ok(differs)
@@ -91,14 +136,14 @@ fn ask(engine: Engine) -> Result<Facts> {
     facts.words = told
         .enums
         .into_iter()
-        .map(|(name, words)| (name.clone(), Words { words, several: told.lists.contains(&name) }))
+        .map(|(name, words)| (name.clone(), (words, told.lists.contains(&name))))
         .collect();
     Ok(facts)
 }
 
 /// The catalogue as a file.
-fn render(catalogue: &Catalogue) -> String {
-    let all: Vec<(&Release, &Facts)> = catalogue.0.iter().collect();
+fn render(catalogue: &All) -> String {
+    let all: Vec<(&Release, &Facts)> = catalogue.iter().collect();
     let versions: Vec<_> = all.iter().map(|(_, facts)| facts.version.as_str()).collect();
     let mut text = format!("{HEAD}releases {}\n", versions.join(" "));
     let types: std::collections::BTreeSet<_> = all.iter().flat_map(|(_, facts)| facts.words.keys()).collect();
@@ -106,8 +151,8 @@ fn render(catalogue: &Catalogue) -> String {
         let mut before = None;
         for (release, facts) in &all {
             let Some(words) = facts.words.get(name).filter(|words| before != Some(*words)) else { continue };
-            let several = if words.several { "," } else { "" };
-            let _ = writeln!(text, "words {name}{several} {release} {}", words.words.join("|"));
+            let several = if words.1 { "," } else { "" };
+            let _ = writeln!(text, "words {name}{several} {release} {}", words.0.join("|"));
             before = Some(words);
         }
     }
@@ -160,7 +205,15 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
+        let read = |catalogue: &Catalogue<'_>| -> Vec<String> {
+            let all = catalogue.releases().map(|release| {
+                let settings: Vec<_> = catalogue.settings(release).collect();
+                format!("{release} {:?} {settings:?}", catalogue.version(release))
+            });
+            all.collect()
+        };
         let catalogue = Catalogue::built_in();
-        assert_eq!(Catalogue::parse(&render(catalogue)).as_ref(), Some(catalogue));
+        let text = render(&built_in());
+        assert_eq!(read(&Catalogue::parse(&text).unwrap()), read(&catalogue));
     }
 }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clickhouse_provider::settings::{By, problems};
 use serde_json::{Map, Value, json};
 
+use super::catalogue;
 use super::engines::{Engine, Verdict};
 use super::mutations::{self, Part, Seeded};
 
@@ -63,10 +64,10 @@ impl fmt::Display for Outcome {
 /// Has `count` configurations judged by the engine and by the preview.
 pub fn compare(engine: Engine, seed: u64, count: usize) -> Result<Outcome> {
     let mut running = engine.start()?;
-    let mut seeded = Seeded::new(seed);
+    let (catalogue, mut seeded) = (catalogue::built_in(), Seeded::new(seed));
     let mut outcome = Outcome::default();
     for _ in 0..count {
-        let part = mutations::next(&mut seeded, engine.release);
+        let part = mutations::next(&mut seeded, &catalogue, engine.release);
         let found = problems(&installation(engine, &part));
         let told = format!(
             "{} {}: {}",

@@ -1,7 +1,9 @@
 //! Configurations with something wrong in them, or nothing: made from a seed.
 
-use clickhouse_provider::settings::catalogue::{Catalogue, Fact, Kind, Release};
+use clickhouse_provider::settings::catalogue::{Kind, Release};
 use serde_json::{Map, Value, json};
+
+use super::catalogue::{All, Fact};
 
 /// A source of numbers: the same seed gives the same ones.
 #[derive(Debug, Clone)]
@@ -135,8 +137,7 @@ impl Seeded {
 }
 
 /// The next configuration for a release.
-pub(super) fn next(seeded: &mut Seeded, release: Release) -> Part {
-    let catalogue = Catalogue::built_in();
+pub(super) fn next(seeded: &mut Seeded, catalogue: &All, release: Release) -> Part {
     let mut said = Map::new();
     let kind = seeded.below(100);
     let part = match kind {
@@ -264,15 +265,10 @@ fn user(seeded: &mut Seeded, said: &mut Map<String, Value>) -> &'static str {
 }
 
 /// A setting of one kind, mostly of this release.
-fn setting(
-    seeded: &mut Seeded,
-    catalogue: &Catalogue,
-    release: Release,
-    kind: Kind,
-) -> (String, Option<Fact>) {
-    let any: Vec<Release> = catalogue.0.keys().copied().collect();
+fn setting(seeded: &mut Seeded, catalogue: &All, release: Release, kind: Kind) -> (String, Option<Fact>) {
+    let any: Vec<Release> = catalogue.keys().copied().collect();
     let from = if seeded.chance(12) { seeded.of(&any).copied().unwrap_or(release) } else { release };
-    let Some(facts) = catalogue.0.get(&from) else { return Default::default() };
+    let Some(facts) = catalogue.get(&from) else { return Default::default() };
     let names: Vec<_> = facts
         .settings
         .iter()
@@ -308,13 +304,13 @@ fn misspelt(seeded: &mut Seeded, name: &str) -> String {
 }
 
 /// A value, right or wrong, of the setting's type or of another.
-fn value(seeded: &mut Seeded, catalogue: &Catalogue, release: Release, fact: Option<&Fact>) -> Value {
-    let words = fact.and_then(|fact| catalogue.0.get(&release)?.words.get(&fact.value));
-    if let Some(words) = words.filter(|_| seeded.chance(70)) {
-        let one = seeded.of(&words.words).cloned().unwrap_or_default();
+fn value(seeded: &mut Seeded, catalogue: &All, release: Release, fact: Option<&Fact>) -> Value {
+    let words = fact.and_then(|fact| catalogue.get(&release)?.words.get(&fact.value));
+    if let Some((words, _)) = words.filter(|_| seeded.chance(70)) {
+        let one = seeded.of(words).cloned().unwrap_or_default();
         return match seeded.below(6) {
             0 => json!(one.to_uppercase()),
-            1 => json!(format!("{one},{}", seeded.of(&words.words).cloned().unwrap_or_default())),
+            1 => json!(format!("{one},{}", seeded.of(words).cloned().unwrap_or_default())),
             2 => json!(misspelt(seeded, &one)),
             _ => json!(one),
         };

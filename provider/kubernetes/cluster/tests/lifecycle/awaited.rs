@@ -11,7 +11,7 @@ use crate::kubernetes::meta::{Kind, ObjectRef};
 
 /// What goes wrong with one task.
 #[derive(Debug, Clone, Copy)]
-enum Fault {
+pub(super) enum Fault {
     /// It is recorded as completed, never as started, and not rolled out: the race of 0.25.6 between two
     /// quick changes.
     Lost,
@@ -24,7 +24,7 @@ enum Fault {
 }
 
 /// An operator for an installation of one host.
-struct Operator {
+pub(super) struct Operator {
     fault: Arc<Mutex<Option<Fault>>>,
     /// The spec of each task that it saw.
     specs: Arc<Mutex<Vec<Value>>>,
@@ -51,11 +51,11 @@ impl Operator {
     }
 
     /// The next task has this fault, and those after it have none.
-    fn next(&self, fault: Fault) {
+    pub(super) fn next(&self, fault: Fault) {
         *self.fault.lock().unwrap() = Some(fault);
     }
 
-    fn specs(&self) -> Vec<Value> {
+    pub(super) fn specs(&self) -> Vec<Value> {
         self.specs.lock().unwrap().clone()
     }
 }
@@ -74,10 +74,13 @@ fn work(fake: &Fake, specs: &[Value], fault: Option<Fault>) {
         Some(Fault::TooOld) => status["chop-version"] = json!("0.23.7"),
         Some(Fault::LeftOut) | None => {}
     }
+    // Where it gives up, the host stays as it was.
+    let hosts =
+        specs.iter().rev().nth(usize::from(matches!(fault, Some(Fault::Aborted)))).unwrap_or(&specs[0]);
     let replicas = i32::from(!matches!(fault, Some(Fault::LeftOut)));
     let host = json!({"metadata": {"labels": {"clickhouse.altinity.com/app": "chop",
         "clickhouse.altinity.com/chi": "db"}},
-        "spec": {"replicas": replicas},
+        "spec": {"replicas": replicas, "template": hosts["templates"]["podTemplates"][0]},
         "status": {"observedGeneration": 9, "replicas": replicas, "readyReplicas": replicas,
             "updatedReplicas": replicas}});
     fake.put_at(&ObjectRef::new(Kind::StatefulSet, "apps", "chi-db-cluster-0-0").path(), &host);
@@ -85,24 +88,32 @@ fn work(fake: &Fake, specs: &[Value], fault: Option<Fault>) {
 }
 
 /// A cluster that serves.
-struct Served {
-    cluster: Cluster,
-    fake: Fake,
-    operator: Operator,
-    args: ClusterArgs,
-    state: ClusterState,
+pub(super) struct Served {
+    pub(super) cluster: Cluster,
+    pub(super) fake: Fake,
+    pub(super) operator: Operator,
+    pub(super) args: ClusterArgs,
+    pub(super) state: ClusterState,
 }
 
 impl Served {
-    async fn new(program: Value) -> Self {
+    pub(super) async fn new(program: Value) -> Self {
         let (cluster, fake) = api();
+        Self::on(cluster, fake, program).await
+    }
+
+    /// The same, on an API server of the test's.
+    pub(super) async fn on(cluster: Cluster, fake: Fake, program: Value) -> Self {
         let operator = Operator::start(&fake);
         let args = checked(program);
         let state = create(&cluster, &args).await.unwrap();
         Self { cluster, fake, operator, args, state }
     }
 
-    async fn update(&self, new: &ClusterArgs) -> (Result<ClusterState, Failure<ClusterState>>, Arc<Display>) {
+    pub(super) async fn update(
+        &self,
+        new: &ClusterArgs,
+    ) -> (Result<ClusterState, Failure<ClusterState>>, Arc<Display>) {
         let (ctx, display) = context();
         (self.cluster.update(&ctx, "apps/db", &self.args, Some(&self.state), new).await, display)
     }

@@ -7,6 +7,7 @@ mod elsewhere;
 mod preview;
 mod refresh;
 mod takeover;
+mod two_steps;
 mod update;
 
 use http::Method;
