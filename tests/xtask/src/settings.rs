@@ -38,7 +38,11 @@ pub(crate) fn judge(count: Option<&str>, seed: Option<&str>) -> Result<ExitCode>
     for (engine, outcome) in engines.iter().zip(outcomes) {
         let outcome = outcome?;
         say(&format!("ClickHouse {}, {count} configurations of seed {seed}: {outcome}", engine.release));
-        for (verdict, told) in [("refused falsely", &outcome.falsely_refused), ("missed", &outcome.missed)] {
+        for (verdict, told) in [
+            ("refused falsely", &outcome.falsely_refused),
+            ("missed", &outcome.missed),
+            ("without a verdict", &outcome.without_verdict),
+        ] {
             for told in told {
                 say(&format!("  {verdict}: {told}"));
             }

@@ -1,8 +1,8 @@
 //! Settings of tables of the `MergeTree` family.
 
-use super::catalogue::Kind;
+use super::catalogue::{Kind, Release};
 use super::said::Said;
-use super::value::{begins_with_letter, number};
+use super::value::number;
 use super::{By, Judge};
 
 /// The sections of the server's configuration that hold them.
@@ -35,8 +35,41 @@ const OF_POOL: [&str; 3] = [
 /// Settings that name what `storage_configuration` describes, and in which section.
 const STORED: [(&str, &str, &str); 2] =
     [("disk", "disks", "disk"), ("storage_policy", "policies", "storage policy")];
-/// Settings that hold names with parameters, by their endings.
-const EXPRESSIONS: [&str; 2] = ["_compression_codec", "auto_statistics_types"];
+/// Settings that hold names with parameters, by their endings, and the names.
+const EXPRESSIONS: [(&str, &[&str]); 2] = [
+    (
+        "_compression_codec",
+        &[
+            "NONE",
+            "LZ4",
+            "LZ4HC",
+            "ZSTD",
+            "T64",
+            "GCD",
+            "FPC",
+            "ALP",
+            "ZXC",
+            "AES_128_GCM_SIV",
+            "AES_256_GCM_SIV",
+        ],
+    ),
+    ("auto_statistics_types", &["basic", "minmax", "tdigest", "uniq", "uniq_v2", "countmin"]),
+];
+/// In 26.9 the engine began to read them before data comes.
+const EXPRESSIONS_READ: Release = Release { year: 26, month: 9 };
+/// Settings that take a value only beside others that are on.
+const BESIDE: [(&str, &str, &[&str]); 1] = [(
+    "part_minmax_index_columns",
+    "with_block_number_offset",
+    &["enable_block_number_column", "enable_block_offset_column"],
+)];
+/// What must be no less than a part of the largest merge's bytes, or nothing; that, its default and the part.
+const REBALANCE: (&str, &str, f64, f64) = (
+    "min_bytes_to_rebalance_partition_over_jbod",
+    "max_bytes_to_merge_at_max_space_in_pool",
+    161_061_273_600.0,
+    1024.0,
+);
 /// The disk, and the policy, that every server has.
 const DEFAULT: &str = "default";
 /// The threads of the pool, and how many tasks there are to each.
@@ -70,11 +103,19 @@ impl Judge<'_> {
             }
             if let Some((_, section, what)) = STORED.iter().find(|(stored, ..)| *stored == name) {
                 self.storage(section, what, said, sum);
-            } else if EXPRESSIONS.iter().any(|expression| name.ends_with(expression)) {
-                if let Some(value) = said.text().filter(|value| !begins_with_letter(value)) {
-                    let reason = format!("ClickHouse makes no table with `{value}`: `{name}` takes names");
+            } else if let Some((_, names)) = EXPRESSIONS.iter().find(|(ending, _)| name.ends_with(ending)) {
+                if let Some(value) = said.text().filter(|value| !is_expression(value, names))
+                    && self.release >= EXPRESSIONS_READ
+                {
+                    let names = names.join("`, `");
+                    let reason =
+                        format!("ClickHouse makes no table with `{value}`: `{name}` takes some of `{names}`");
                     self.refuse(said, by(said), reason);
                 }
+            } else if let Some((.., others)) =
+                BESIDE.iter().find(|(of, value, _)| *of == name && said.text() == Some(*value))
+            {
+                self.beside(name, others, said, sum);
             } else if let Some(value) = said.text().and_then(number) {
                 self.range(name, value, said, sum, profiles);
             }
@@ -94,6 +135,18 @@ impl Judge<'_> {
                 "there is no {what} `{name}`, no table can be made with it: say it in `settings` below \
                 `storage_configuration/{section}/{name}`, or in a file"
             );
+            self.refuse(said, by(said), reason);
+        }
+    }
+
+    /// Judges a value that needs others to be on.
+    fn beside(&mut self, name: &str, others: &[&str], said: &Said, sum: &[&Said]) {
+        let section = said.path.first().map(String::as_str).unwrap_or_default();
+        let is_said = |other: &&&str| sum.iter().any(|said| said.names() == [section, **other]);
+        if let Some(other) = others.iter().find(|other| !is_said(other)) {
+            let value = said.text().unwrap_or_default();
+            let reason =
+                format!("ClickHouse makes no table with `{value}` of `{name}` without `{other}`: set both");
             self.refuse(said, by(said), reason);
         }
     }
@@ -134,6 +187,16 @@ impl Judge<'_> {
                 ));
             }
         }
+        let (rebalanced, merged, default, part) = REBALANCE;
+        if let Some(least) =
+            other(merged, default).filter(|_| name == rebalanced).map(|most| (most / part).floor())
+            && value > 0.0
+            && value < least
+        {
+            reason = Some(format!(
+                "{starts} less than {least} of `{name}`, a {part}th of `{merged}`: set 0 or more than that"
+            ));
+        }
         let legacy = profiles
             .iter()
             .any(|said| said.names().get(1).is_some_and(|name| name.starts_with("background_")));
@@ -159,4 +222,18 @@ impl Judge<'_> {
 /// Tables that are replicated are made by a server only.
 fn by(said: &Said) -> By {
     if said.path.first().is_some_and(|section| section == SECTIONS[0]) { By::Engine } else { By::Server }
+}
+
+/// Whether it is nothing, or these names with commas between them, each with parameters or without.
+fn is_expression(text: &str, names: &[&str]) -> bool {
+    let mut depth = 0_i32;
+    let parts = text.split(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ',' && depth == 0
+    });
+    let is_known = |part: &str| {
+        let name = part.split('(').next().unwrap_or_default().trim();
+        names.iter().any(|known| known.eq_ignore_ascii_case(name))
+    };
+    text.is_empty() || parts.into_iter().all(is_known)
 }

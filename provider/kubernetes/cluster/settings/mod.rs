@@ -151,7 +151,7 @@ impl Judge<'_> {
                 let Some(value) = value else { return };
                 let refusals: Option<Vec<_>> = known
                     .iter()
-                    .map(|(at, fact)| value::refused(fact.value, value, self.catalogue, *at))
+                    .map(|(at, fact)| value::refused(kind, fact.value, value, self.catalogue, *at))
                     .collect();
                 let Some(takes) = refusals.and_then(|refusals| refusals.into_iter().next()) else { return };
                 format!("ClickHouse {release} does not start with `{value}`: `{name}` takes {takes}")

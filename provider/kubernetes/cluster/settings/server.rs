@@ -1,6 +1,6 @@
 //! Settings of the server: what becomes its `config.xml`.
 
-use super::catalogue::{Kind, Standing};
+use super::catalogue::{Kind, Release, Standing};
 use super::said::Said;
 use super::{By, Judge};
 
@@ -9,6 +9,10 @@ const ALSO_OF_SERVER: [&str; 3] =
     ["max_table_size_to_drop", "max_partition_size_to_drop", "max_concurrent_queries_for_all_users"];
 /// With this set the server does not look for settings of queries.
 const UNCHECKED: &str = "skip_check_for_incorrect_settings";
+/// Where named collections are kept; in 26.9 the engine began to look at it as it starts.
+const COLLECTIONS: (&str, Release) = ("named_collections_storage.type", Release { year: 26, month: 9 });
+const COLLECTIONS_KEPT: [&str; 6] =
+    ["local", "local_encrypted", "keeper", "keeper_encrypted", "zookeeper", "zookeeper_encrypted"];
 /// A shorter name is like too many others.
 const TELLING: usize = 8;
 
@@ -25,7 +29,10 @@ impl Judge<'_> {
             let dotted = names.join(".");
             match self.catalogue.standing(self.release, Kind::Server, &dotted) {
                 Standing::Known(_) if said.repeats() => {}
-                Standing::Known(_) => self.setting(Kind::Server, &dotted, said, said.text()),
+                Standing::Known(_) => {
+                    self.setting(Kind::Server, &dotted, said, said.text());
+                    self.collections(&dotted, said);
+                }
                 Standing::Open | Standing::Newer(_) | Standing::Older(_) => {}
                 Standing::Unknown(near) => {
                     if !unchecked && self.is_of_queries(first) {
@@ -45,6 +52,21 @@ impl Judge<'_> {
                     }
                 }
             }
+        }
+    }
+
+    fn collections(&mut self, name: &str, said: &Said) {
+        let (collections, since) = COLLECTIONS;
+        if let Some(value) = said.text().filter(|value| !COLLECTIONS_KEPT.contains(value))
+            && name == collections
+            && self.release >= since
+        {
+            let kept = COLLECTIONS_KEPT.join("`, `");
+            self.refuse(
+                said,
+                By::Engine,
+                format!("ClickHouse does not start with `{value}`: it takes one of `{kept}`"),
+            );
         }
     }
 

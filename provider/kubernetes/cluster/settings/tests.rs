@@ -89,6 +89,22 @@ fn a_value_is_refused_where_the_engine_does_not_read_it() {
         refuses("25.8.30.16", "profiles", &format!("web/{key}"), wrong, &format!("`{key}`"));
         takes("25.8.30.16", "profiles", &format!("web/{key}"), right);
     }
+    for (key, wrong, right) in [
+        ("default_compression_codec", json!("zst"), json!("LZ4HC(9), zstd")),
+        ("auto_statistics_types", json!("min_max"), json!("uniq, minmax")),
+        ("min_bytes_to_rebalance_partition_over_jbod", json!("1M"), json!(0)),
+        ("lock_acquire_timeout_for_background_operations", json!("inf"), json!(1.5)),
+    ] {
+        let key = format!("merge_tree/{key}");
+        refuses("26.9.1.1", "settings", &key, wrong, "`");
+        takes("26.9.1.1", "settings", &key, right);
+    }
+    refuses("26.9.1.1", "settings", "named_collections_storage/type", json!("disk"), "`local`");
+    refuses("25.8.30.16", "profiles", "web/session_timezone", json!("Berlin"), "`Europe/Berlin`");
+    takes("25.8.30.16", "profiles", "web/session_timezone", json!("Europe/Berlin"));
+    let with = json!({"merge_tree/part_minmax_index_columns": "with_block_number_offset"});
+    assert!(of("26.9.1.1", "settings", with)[0].contains("without `enable_block_number_column`"));
+    takes("25.8.30.16", "settings", "merge_tree/default_compression_codec", json!("2"));
     refuses("26.9.1.1", "settings", "max_concurrent_queries", json!("lots"), "takes a whole number");
     refuses("26.9.1.1", "settings", "backup_threads", json!(0), "1 or more");
     refuses("26.9.1.1", "settings", "merge_tree/index_granularity", json!(0), "less than 1");

@@ -1,30 +1,105 @@
 //! Which texts ClickHouse takes for the value of a setting, by its type: as the engines do, which were asked.
 //! Pure.
 
-use super::catalogue::{Catalogue, Release, Words};
+use super::catalogue::{Catalogue, Kind, Release, Words};
 
 /// In 26.7 the engine began to read numbers with a fraction strictly.
 const STRICT_FRACTIONS: Release = Release { year: 26, month: 7 };
-/// In 26.9 it began to refuse times that don't fit into 64 bits of microseconds.
+/// In 26.9 it began to refuse times in profiles that don't fit into 64 bits of microseconds.
 const BOUNDED_TIMES: Release = Release { year: 26, month: 9 };
+/// What names of time zones without a `/` there are.
+const ZONES: [&str; 49] = [
+    "",
+    "CET",
+    "CST6CDT",
+    "Cuba",
+    "EET",
+    "EST",
+    "EST5EDT",
+    "Egypt",
+    "Eire",
+    "Factory",
+    "GB",
+    "GB-Eire",
+    "GMT",
+    "GMT+0",
+    "GMT-0",
+    "GMT0",
+    "Greenwich",
+    "HST",
+    "Hongkong",
+    "Iceland",
+    "Iran",
+    "Israel",
+    "Jamaica",
+    "Japan",
+    "Kwajalein",
+    "Libya",
+    "MET",
+    "MST",
+    "MST7MDT",
+    "NZ",
+    "NZ-CHAT",
+    "Navajo",
+    "PRC",
+    "PST8PDT",
+    "Poland",
+    "Portugal",
+    "ROC",
+    "ROK",
+    "Singapore",
+    "Turkey",
+    "UCT",
+    "UTC",
+    "Universal",
+    "W-SU",
+    "WET",
+    "Zulu",
+    "libc:localtime",
+    "localtime",
+    "posixrules",
+];
+/// How the others begin.
+const AREAS: [&str; 19] = [
+    "Africa",
+    "America",
+    "Antarctica",
+    "Arctic",
+    "Asia",
+    "Atlantic",
+    "Australia",
+    "Brazil",
+    "Canada",
+    "Chile",
+    "Etc",
+    "Europe",
+    "Fixed",
+    "Indian",
+    "Mexico",
+    "Pacific",
+    "US",
+    "posix",
+    "right",
+];
 const MOST_MILLISECONDS: u64 = i64::MAX as u64 / 1000;
 const MOST_SECONDS: f64 = 9_223_372_036_854.775;
 
 /// The sizes that a whole number may be written with.
 const SIZES: &str = "also with `K`, `M`, `G`, `T` or `Ki`, `Mi`, `Gi`, `Ti`";
 
-/// What `value` would have to be, where it is not taken for a setting of the type `kind` in a release of the
-/// catalogue.
+/// What `value` would have to be, where it is not taken for a setting of one kind and of this type in a release
+/// of the catalogue.
 pub(super) fn refused(
-    kind: &str,
+    kind: Kind,
+    of_type: &str,
     value: &str,
     catalogue: &Catalogue<'_>,
     release: Release,
 ) -> Option<String> {
-    let number = |signed| whole(value, signed, kind != "MaxThreads");
+    let number = |signed| whole(value, signed, of_type != "MaxThreads");
     let finite = || fraction(value, release).is_some_and(f64::is_finite);
     let word = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(value));
-    let (taken, wanted) = match kind {
+    let (taken, wanted) = match of_type {
         "UInt64" | "UInt32" => (number(false).is_some(), format!("a whole number of 0 or more, {SIZES}")),
         "NonZeroUInt64" => {
             (number(false).is_some_and(|number| number != 0), format!("a whole number of 1 or more, {SIZES}"))
@@ -43,7 +118,8 @@ pub(super) fn refused(
             (number(false).is_some_and(fits), "a whole number of milliseconds, without a unit".to_owned())
         }
         "Seconds" => {
-            let fits = |seconds: f64| release < BOUNDED_TIMES || seconds.abs() <= MOST_SECONDS;
+            let unbounded = kind == Kind::Query && release < BOUNDED_TIMES;
+            let fits = |seconds: f64| unbounded || seconds.abs() <= MOST_SECONDS;
             (fraction(value, release).is_some_and(fits), "a number of seconds, without a unit".to_owned())
         }
         "Float" | "Double" => (finite(), "a number".to_owned()),
@@ -59,10 +135,12 @@ pub(super) fn refused(
             "a map as `{'key':'value'}`".to_owned(),
         ),
         "Timezone" => {
-            let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "_+-/".contains(c));
-            (plain && begins_with_letter(value), "the name of a time zone as `Europe/Berlin`".to_owned())
+            // Which places there are in an area, the server's own list says.
+            let known =
+                value.split_once('/').map_or(ZONES.contains(&value), |(area, _)| AREAS.contains(&area));
+            (known, "the name of a time zone as `Europe/Berlin`".to_owned())
         }
-        kind => return of_words(value, catalogue.words(release, kind)?),
+        _ => return of_words(value, catalogue.words(release, of_type)?),
     };
     (!taken).then_some(wanted)
 }
@@ -87,11 +165,6 @@ fn of_words(value: &str, known: &Words<'_>) -> Option<String> {
     } else {
         format!("one of {words}")
     })
-}
-
-/// Whether it is nothing, or may be a name.
-pub(super) fn begins_with_letter(text: &str) -> bool {
-    text.chars().next().is_none_or(|c| c.is_ascii_alphabetic())
 }
 
 /// Whether a quota takes it for the time that queries may need, in seconds.

@@ -15,7 +15,8 @@ said = os.open(home / "said", os.O_RDWR | os.O_CREAT)
 os.dup2(said, 1)
 os.dup2(said, 2)
 
-CONFIG = "<clickhouse><logger><level>none</level><console>0</console></logger><users_config>{0}/users.xml</users_config><path>{0}/data/</path></clickhouse>"
+# With a pool as a server has it.
+CONFIG = "<clickhouse><logger><level>none</level><console>0</console></logger><users_config>{0}/users.xml</users_config><path>{0}/data/</path><background_pool_size>16</background_pool_size></clickhouse>"
 # As in the server's image.
 USERS = "<clickhouse><profiles><default/><readonly><readonly>1</readonly></readonly></profiles><quotas><default/></quotas><users><default><password/><networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota></default></users></clickhouse>"
 # The engine's own session logs in as `default`, without a password; what the logger would write is not wanted, and `compression` is an option of a client.

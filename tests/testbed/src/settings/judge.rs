@@ -36,7 +36,7 @@ pub struct Outcome {
     /// The preview takes what the engine refuses.
     pub missed: Vec<String>,
     /// The engine ended or hung.
-    pub without_verdict: usize,
+    pub without_verdict: Vec<String>,
 }
 
 impl fmt::Display for Outcome {
@@ -53,10 +53,10 @@ impl fmt::Display for Outcome {
         write!(
             f,
             "both take {both_take}, both refuse {both_refuse}, refused falsely {}, missed {}; not for the \
-            engine to see: {by_server} of the server's own, {without_effect} without effect; no verdict \
-            {without_verdict}",
+            engine to see: {by_server} of the server's own, {without_effect} without effect; no verdict {}",
             falsely_refused.len(),
-            missed.len()
+            missed.len(),
+            without_verdict.len()
         )
     }
 }
@@ -76,7 +76,7 @@ pub fn compare(engine: Engine, seed: u64, count: usize) -> Result<Outcome> {
             found.first().map_or("", |problem| problem.reason.as_str())
         );
         let Ok(Verdict { took, reason, .. }) = running.judge(&question(&part)) else {
-            outcome.without_verdict += 1;
+            outcome.without_verdict.push(told);
             continue;
         };
         match (took, found.first().map(|problem| problem.by)) {
