@@ -184,7 +184,7 @@ fn go_sources(module: &Path, tool: Tool) -> Result<Vec<PathBuf>> {
 }
 
 /// A folder of the cache, named for the contents of files.
-pub(crate) fn keyed(prefix: &str, files: &[&Path]) -> Result<PathBuf> {
+fn keyed(prefix: &str, files: &[&Path]) -> Result<PathBuf> {
     let mut hasher = Sha256::new();
     for file in files {
         hasher.update(fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?);

@@ -12,16 +12,17 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use testbed::settings::engines::{ENGINES, Engine};
+use testbed::engine::wheels::{WHEELS, Wheel};
+use testbed::settings::engines::Running;
 use testbed::settings::{catalogue, judge};
 
 /// A part of what `cargo settings judge` tries.
 const SAMPLE: usize = 150;
 
 /// The engines that are here; says so where one is not.
-fn engines() -> Vec<Engine> {
-    let present = Engine::present().unwrap();
-    for engine in ENGINES
+fn engines() -> Vec<Wheel> {
+    let present = Wheel::present().unwrap();
+    for engine in WHEELS
         .iter()
         .filter(|engine| engine.judges && present.iter().all(|other| other.release != engine.release))
     {
@@ -108,7 +109,7 @@ fn files(case: &Path) -> BTreeMap<String, String> {
 fn the_engines_start_with_what_the_operator_makes_of_ours_or_the_preview_refuses_it() {
     let cases = recordings();
     for engine in engines() {
-        let mut running = engine.start().unwrap();
+        let mut running = Running::start(engine).unwrap();
         for (name, installation, files) in &cases {
             let refused = !clickhouse_provider::settings::problems(installation).is_empty();
             let verdict =

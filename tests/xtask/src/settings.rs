@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use testbed::settings::engines::ENGINES;
+use testbed::engine::wheels::WHEELS;
 use testbed::settings::{catalogue, judge};
 
 use crate::terminal::say;
@@ -25,7 +25,7 @@ pub(crate) fn generate() -> Result<ExitCode> {
 pub(crate) fn judge(count: Option<&str>, seed: Option<&str>) -> Result<ExitCode> {
     let count = count.map_or(Ok(COUNT), |count| count.parse().context("the number of configurations"))?;
     let seed = seed.map_or(Ok(SEED), |seed| seed.parse().context("the seed"))?;
-    let engines: Vec<_> = ENGINES.into_iter().filter(|engine| engine.judges).collect();
+    let engines: Vec<_> = WHEELS.into_iter().filter(|engine| engine.judges).collect();
     for engine in &engines {
         engine.install()?;
     }

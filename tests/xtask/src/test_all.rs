@@ -50,6 +50,9 @@ pub(crate) fn run() -> ExitCode {
         Ok(true)
     });
     if built {
+        step("ClickHouse's settings", &mut || {
+            passes(&["test", "--package", "testbed", "--test", "settings", "--quiet"])
+        });
         step("the testbed itself", &mut || on_a_control_plane("itself"));
         step("end-to-end tests", &mut || on_a_control_plane("e2e"));
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::wheels::WHEELS;
 use crate::tools;
 
 /// The version of ClickHouse that the pinned package has, whatever a pod's image says.
@@ -50,28 +51,10 @@ pub fn install() -> Result<Installed, Absent> {
 /// The older engine, by pip, in the same way.
 pub fn install_older() -> Result<Installed, Absent> {
     let project = project()?;
-    let pins = project.join("older.txt");
-    let packages = || {
-        let directory = tools::keyed("engine-older", &[&pins])?;
-        tools::cached(&directory, |fresh| {
-            let mut pip = Command::new("python3");
-            pip.args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--no-cache-dir",
-                "--no-deps",
-                "--require-hashes",
-            ]);
-            pip.args(["--only-binary", ":all:", "--target"]).arg(fresh).arg("-r").arg(&pins);
-            tools::run(&mut pip, "installing an older ClickHouse engine")
-        })?;
-        anyhow::Ok(directory)
-    };
-    let library =
-        packages().map_err(|error| Absent(format!("pip could not install the older engine: {error:#}")))?;
+    let [older, ..] = WHEELS;
+    let library = older
+        .install()
+        .map_err(|error| Absent(format!("pip could not install the older engine: {error:#}")))?;
     Ok(Installed { library, program: project.join("front.py"), listens: false })
 }
 

@@ -11,6 +11,7 @@ mod http;
 mod install;
 mod pod;
 mod process;
+pub mod wheels;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

@@ -9,7 +9,8 @@ use clickhouse_provider::settings::catalogue::{Catalogue, Kind, Release};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::engines::{ENGINES, Engine};
+use super::engines::Running;
+use crate::engine::wheels::{WHEELS, Wheel};
 use crate::tools;
 
 /// The catalogue's head.
@@ -88,7 +89,7 @@ struct Setting {
 /// Asks all engines, which downloads those that are not there, and writes the catalogue.
 pub fn generate() -> Result<()> {
     let mut all = BTreeMap::new();
-    for engine in ENGINES {
+    for engine in WHEELS {
         engine.install()?;
         all.insert(engine.release, ask(engine)?);
         if !engine.judges {
@@ -99,7 +100,7 @@ pub fn generate() -> Result<()> {
 }
 
 /// What differs between the catalogue and what the engine says.
-pub fn stale(engine: Engine) -> Result<Vec<String>> {
+pub fn stale(engine: Wheel) -> Result<Vec<String>> {
     let (now, facts) = (ask(engine)?, Facts::built_in(engine.release));
     let mut differs = Vec::new();
     if now.version != facts.version {
@@ -121,8 +122,8 @@ fn path() -> PathBuf {
     tools::workspace_directory().join("provider/kubernetes/cluster/settings/catalogue.txt")
 }
 
-fn ask(engine: Engine) -> Result<Facts> {
-    let told: Told = serde_json::from_value(engine.start()?.ask(&json!({"catalogue": true}))?)?;
+fn ask(engine: Wheel) -> Result<Facts> {
+    let told: Told = serde_json::from_value(Running::start(engine)?.ask(&json!({"catalogue": true}))?)?;
     let kind = |name: &str| Kind::ALL.into_iter().find(|kind| kind.name() == name);
     let mut facts = Facts { version: told.version, ..Facts::default() };
     for (name, settings) in told.kinds {

@@ -8,8 +8,9 @@ use clickhouse_provider::settings::{By, problems};
 use serde_json::{Map, Value, json};
 
 use super::catalogue;
-use super::engines::{Engine, Verdict};
+use super::engines::{Running, Verdict};
 use super::mutations::{self, Part, Seeded};
+use crate::engine::wheels::Wheel;
 
 /// The system logs that the operator itself describes for every host.
 const LOGS: [&str; 2] = ["query_log", "part_log"];
@@ -62,8 +63,8 @@ impl fmt::Display for Outcome {
 }
 
 /// Has `count` configurations judged by the engine and by the preview.
-pub fn compare(engine: Engine, seed: u64, count: usize) -> Result<Outcome> {
-    let mut running = engine.start()?;
+pub fn compare(engine: Wheel, seed: u64, count: usize) -> Result<Outcome> {
+    let mut running = Running::start(engine)?;
     let (catalogue, mut seeded) = (catalogue::built_in(), Seeded::new(seed));
     let mut outcome = Outcome::default();
     for _ in 0..count {
@@ -92,7 +93,7 @@ pub fn compare(engine: Engine, seed: u64, count: usize) -> Result<Outcome> {
 }
 
 /// An installation that says it, of the engine's release.
-fn installation(engine: Engine, part: &Part) -> Value {
+fn installation(engine: Wheel, part: &Part) -> Value {
     let image = format!("clickhouse/clickhouse-server:{}.1.1", engine.release);
     let pod = json!({"name": "p", "spec": {"containers": [{"name": "clickhouse", "image": image}]}});
     json!({"spec": {"configuration": {part.0: part.1.clone()}, "templates": {"podTemplates": [pod]}}})
