@@ -9,7 +9,8 @@ use kube::api::{DynamicObject, ListParams};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Map, Value, json};
-use testbed::settings::engines::{Engine, Running};
+use testbed::engine::wheels::Wheel;
+use testbed::settings::engines::Running;
 use testbed::{Testbed, needs, operator};
 
 /// How many programs are tried.
@@ -223,7 +224,7 @@ fn ask(running: &mut Running, said: &Said, files: &BTreeMap<String, String>) -> 
 #[tokio::test]
 async fn clickhouse_says_of_itself_what_the_inputs_said() {
     needs!(Faults);
-    let engines = Engine::present().unwrap();
+    let engines = Wheel::present().unwrap();
     if engines.is_empty() {
         return;
     }
@@ -263,7 +264,7 @@ async fn clickhouse_says_of_itself_what_the_inputs_said() {
     let wrong = tokio::task::spawn_blocking(move || {
         let mut wrong = Vec::new();
         for engine in engines {
-            let mut running = engine.start().unwrap();
+            let mut running = Running::start(engine).unwrap();
             for (said, files) in said.iter().zip(&files) {
                 wrong.extend(
                     ask(&mut running, said, files).iter().map(|wrong| format!("{} {wrong}", engine.release)),

@@ -9,6 +9,7 @@ use kube::api::{DeleteParams, ListParams};
 use kube::config::KubeConfigOptions;
 use kube::{Api, Client, ResourceExt as _};
 use testbed::cargo::cargo;
+use testbed::engine::wheels::WHEELS;
 use testbed::tools::{self, Tool};
 use testbed::{borrowed, engine};
 
@@ -46,6 +47,11 @@ pub(crate) fn run() -> ExitCode {
         }
         for absent in [engine::install().err(), engine::install_older().err()].into_iter().flatten() {
             say(&format!("{absent}; tests that would ask it are left out"));
+        }
+        for wheel in WHEELS.into_iter().filter(|wheel| wheel.judges) {
+            if let Err(error) = wheel.install() {
+                say(&format!("{error:#}; ClickHouse {} judges no configuration here", wheel.release));
+            }
         }
         Ok(true)
     });
