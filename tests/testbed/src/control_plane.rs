@@ -232,6 +232,10 @@ impl ControlPlane {
     fn start_component(&mut self, component: Component) -> Result<()> {
         let mut command = Command::new(&self.fixed.binary);
         command.arg(component.command()).args(self.arguments(component)?).current_dir(&self.directory);
+        // A short life needs no thrift: a collector that comes later costs memory for time.
+        if self.lifetime == Lifetime::Tethered {
+            command.env("GOGC", "400");
+        }
         let log = self.log(component);
         // Each command line names the directory, which tells these processes from any other's.
         let mark = self.directory.display().to_string();
