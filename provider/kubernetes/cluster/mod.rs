@@ -141,9 +141,9 @@ impl Resource for Cluster {
         let deadline = ctx.deadline(ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
         let failed = |error: Error| error.to_failure();
+        let turn = api.session().turn(ctx).await;
         // A future of its own: none of it is needed for the wait, and a thousand clusters can wait at once.
         let prepared = async {
-            let turn = api.session().turn(ctx).await;
             let new = Known::all(new.clone());
             let (mut cluster, mut growing) = (validate::validate(&new)?, Growing::default());
             let there = existing::read(&api, &cluster, Reads::AllButFirst).await.map_err(failed)?;
@@ -266,9 +266,9 @@ impl Resource for Cluster {
         let Naming { namespace, name, .. } = &cluster.naming.clone();
         let deletion =
             delete::Deletion { ctx, api: &api, deadline, namespace, name, args: Some(old), state: old_state };
+        let turn = api.session().turn(ctx).await;
         // A future of its own: none of it is needed for the wait, and a thousand clusters can change at once.
         let prepared = async {
-            let turn = api.session().turn(ctx).await;
             // What is there may be more than the inputs of the last run tell: after a change that was half
             // made, or an edit by hand.
             let described = validate::last_anyway(old);

@@ -5,6 +5,7 @@
 
 mod layer;
 mod status_throttle;
+mod trace;
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,6 +20,7 @@ use super::pb::engine_client::EngineClient;
 use super::pb::{LogRequest, LogSeverity};
 use crate::resource::{Reporter, Urn};
 use status_throttle::StatusThrottle;
+use trace::Trace;
 
 pub use layer::forwards;
 
@@ -165,31 +167,52 @@ impl Reporter for Row {
     }
 }
 
-/// Sends what comes, in its order; status texts no more often than the display can be read.
+/// Sends what comes, for each resource in its order; status texts no more often than the display can be read,
+/// and the trace in few texts.
 async fn deliver(mut receiver: mpsc::Receiver<Entry>, address: String) {
     let mut engine = client(&address);
-    let mut statuses = StatusThrottle::default();
+    let (mut statuses, mut trace) = (StatusThrottle::default(), Trace::default());
     loop {
-        let due = statuses.next_due();
+        let due = statuses.next_due().into_iter().chain(trace.next_due()).min();
         tokio::select! {
             entry = receiver.recv() => match entry {
                 None => return,
                 Some(Entry::Engine(address)) => engine = client(&address),
-                Some(Entry::Flush(done)) => _ = done.send(()),
-                Some(Entry::Line { severity, urn, text }) => send(engine.as_mut(), severity, urn, text,
-                    false).await,
+                Some(Entry::Flush(done)) => {
+                    send_trace(engine.as_mut(), trace.take_all()).await;
+                    _ = done.send(());
+                }
+                Some(Entry::Line { severity: LogSeverity::Debug, urn, text }) => {
+                    trace.hold(urn, &text, Instant::now());
+                }
+                Some(Entry::Line { severity, urn, text }) => {
+                    send_trace(engine.as_mut(), trace.take(&urn).map(|lines| (urn.clone(), lines))).await;
+                    send(engine.as_mut(), severity, urn, text, false).await;
+                }
                 Some(Entry::Status { urn, text }) => {
+                    send_trace(engine.as_mut(), trace.take(&urn).map(|lines| (urn.clone(), lines))).await;
                     if let Some(text) = statuses.offer(&urn, text, Instant::now()) {
                         send(engine.as_mut(), LogSeverity::Info, urn, text, true).await;
                     }
                 }
             },
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                for (urn, text) in statuses.take_due(Instant::now()) {
+                let now = Instant::now();
+                send_trace(engine.as_mut(), trace.take_due(now)).await;
+                for (urn, text) in statuses.take_due(now) {
                     send(engine.as_mut(), LogSeverity::Info, urn, text, true).await;
                 }
             }
         }
+    }
+}
+
+async fn send_trace(
+    mut engine: Option<&mut EngineClient<Channel>>,
+    trace: impl IntoIterator<Item = (String, String)>,
+) {
+    for (urn, lines) in trace {
+        send(engine.as_deref_mut(), LogSeverity::Debug, urn, lines, false).await;
     }
 }
 

@@ -53,6 +53,7 @@ struct Inner {
     /// Whether the client was handed in, and so can't be made again.
     handed_in: bool,
     namespace: OnceLock<String>,
+    server: OnceLock<String>,
     reached: AtomicBool,
     /// Whether the way leads through a proxy.
     proxied: AtomicBool,
@@ -110,6 +111,7 @@ impl Session {
             client: Mutex::new(client),
             handed_in,
             namespace: OnceLock::new(),
+            server: OnceLock::new(),
             reached: AtomicBool::new(false),
             proxied: AtomicBool::new(false),
             calls: Semaphore::new(Self::CALLS_AT_ONCE),
@@ -176,7 +178,12 @@ impl Session {
 
     /// The URL of the API server, where the settings tell it.
     pub fn server(&self) -> Option<String> {
-        server(&self.0.settings)
+        if let Some(server) = self.0.server.get() {
+            return Some(server.clone());
+        }
+        // A kubeconfig that can't be read may come later.
+        let server = server(&self.0.settings)?;
+        Some(self.0.server.get_or_init(|| server).clone())
     }
 
     /// The handle for the calls of one operation: cancelled and reported as `ctx` says.
