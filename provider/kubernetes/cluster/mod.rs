@@ -131,14 +131,14 @@ impl Resource for Cluster {
         Ok(outputs::preview(&cluster, &login::known(&cluster, None), &ServerFacts::default(), unknown))
     }
 
-    async fn create(&self, ctx: &Context, new: &ClusterArgs) -> Result<Existing<ClusterState>, Failed> {
+    async fn create(&self, ctx: &Context, new: Box<ClusterArgs>) -> Result<Existing<ClusterState>, Failed> {
         let deadline = ctx.deadline(ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
         let failed = |error: Error| error.to_failure();
         let turn = api.session().turn(ctx).await;
         // A future of its own: none of it is needed for the wait, and a thousand clusters can wait at once.
         let prepared = async {
-            let new = Known::all(new.clone());
+            let new = Known::all(*new);
             let (mut cluster, mut growing) = (validate::validate(&new)?, Growing::default());
             let there = existing::read(&api, &cluster, Reads::AllButFirst).await.map_err(failed)?;
             there.refuse_unowned(ctx, &cluster)?;

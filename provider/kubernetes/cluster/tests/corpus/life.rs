@@ -203,7 +203,7 @@ pub(super) async fn made(program: Value, definitions: Option<&Arc<Definitions>>)
     }
     let checked =
         resource.check(&context().0, &Autonaming::Default, &PropertyMap::new(), inputs).await.unwrap();
-    resource.create(&context().0, &checked, false).await.unwrap();
+    resource.create(&context().0, checked, false).await.unwrap();
     Case::of_ours(fake.objects().into_values().collect())
 }
 
