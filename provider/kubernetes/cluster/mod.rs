@@ -206,16 +206,19 @@ impl Resource for Cluster {
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);
             let _turn = self.session.turn(ctx).await;
-            Box::pin(dry_run::update(&api, ctx, &cluster, &login, old_state)).await?;
-            match Box::pin(Live::look_at_all(&api, old)).await {
-                Ok((live, installation)) => {
-                    shared::refuse_shared(old, &cluster, installation.as_ref())?;
-                    CheckFailure::none(live.refusals(&to, new))?;
-                    from = live.shape().clone();
-                    survey::expandable(&api, &from, &to, new).await?;
+            let last = validate::last_anyway(old);
+            let found = Box::pin(dry_run::update(&api, ctx, &last, &cluster, &login, old_state)).await?;
+            if let Some(found) = found {
+                match Box::pin(Live::among(&api, &last, &found)).await {
+                    Ok(live) => {
+                        shared::refuse_shared(old, &cluster, found.installation.as_ref())?;
+                        CheckFailure::none(live.refusals(&to, new))?;
+                        from = live.shape().clone();
+                        survey::expandable(&api, &from, &to, new).await?;
+                    }
+                    Err(error) if error.is_premature() => {}
+                    Err(error) => return Err(error.to_failure()),
                 }
-                Err(error) if error.is_premature() => {}
-                Err(error) => return Err(error.to_failure()),
             }
         }
         for warning in guard::warnings(&from, &to, new) {
