@@ -3,6 +3,7 @@
 pub mod failure;
 pub mod json;
 pub mod marks;
+pub mod packed;
 pub mod path;
 pub mod pattern;
 pub mod value;

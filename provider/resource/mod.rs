@@ -319,11 +319,12 @@ pub trait Resource: Send + Sync + 'static {
         new: &Known<Self::Args>,
     ) -> impl Future<Output = Result<Preview<Self::State>, Failure<Self::State>>> + Send;
 
-    /// Creates it and waits until it is ready.
+    /// Creates it and waits until it is ready. The inputs are its own, to be let go before it waits, and boxed,
+    /// so that they take no room then.
     fn create(
         &self,
         ctx: &Context,
-        new: &Self::Args,
+        new: Box<Self::Args>,
     ) -> impl Future<Output = Result<Existing<Self::State>, Failure<Self::State>>> + Send;
 
     /// Dry-runs the update on the API server, which changes nothing, and predicts the outputs.

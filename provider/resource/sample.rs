@@ -144,9 +144,9 @@ impl Resource for Thing {
     async fn create(
         &self,
         ctx: &Context,
-        new: &ThingArgs,
+        new: Box<ThingArgs>,
     ) -> Result<Existing<ThingState>, Failure<ThingState>> {
-        let state = Self::state(new);
+        let state = Self::state(&new);
         let id = format!("ns/{}", state.name);
         match state.name.as_str() {
             "panic" => panic!("out of cheese"),

@@ -110,7 +110,7 @@ pub(super) async fn create(
     let resource = find(server, &request.r#type, &request.urn)?;
     let ctx = server.context(&request.urn, request.timeout);
     let new = convert::read(request.properties)?;
-    let created = resource.create(&ctx, &new, request.preview).await.map_err(status::of_failed)?;
+    let created = resource.create(&ctx, new, request.preview).await.map_err(status::of_failed)?;
     Ok(pb::CreateResponse {
         id: created.id,
         properties: Some(convert::write(created.outputs)),

@@ -5,8 +5,9 @@ use futures::future::join_all;
 
 use super::aspects::{ClusterArgs, Naming, ValidatedCluster};
 use super::existing::Reads;
+use super::live::Live;
 use super::manifest::{self, Login};
-use super::objects::{Row, TABLE, read};
+use super::objects::{Objects, Row, TABLE, read};
 use super::state::ClusterState;
 use super::{Failed, existing, kube_context, survey, task, validate};
 use crate::kubernetes::client::Api;
@@ -50,19 +51,21 @@ pub(super) async fn create(
     Ok(cluster)
 }
 
-/// Tries an update out, on the very objects that `state` tells of.
+/// Tries an update out, on the very objects that `state` tells of. Gives those that show what is live of the
+/// cluster that `last` was; `None` where nobody answers.
 pub(super) async fn update(
     api: &Api,
     ctx: &Context,
+    last: &ValidatedCluster,
     cluster: &ValidatedCluster,
     login: &Login,
     state: Option<&ClusterState>,
-) -> Result<(), Failed> {
+) -> Result<Option<Objects>, Failed> {
     let recorded = state.and_then(|state| state.kubernetes.as_ref());
     match kube_context::verified(api, &cluster.naming.namespace, recorded).await {
         Err(error) if error.is_unreachable() => {
             warn(ctx, &error.to_string());
-            return Ok(());
+            return Ok(None);
         }
         Err(error @ (Error::Elsewhere { .. } | Error::Cancelled { .. })) => return Err(error.to_failure()),
         _ => {}
@@ -70,12 +73,17 @@ pub(super) async fn update(
     let uids = state.map(|state| state.uids.clone()).unwrap_or_default();
     let Naming { namespace, name, .. } = &cluster.naming;
     let unknown = |row: &Row| row.is_own() && row.is_wanted(cluster) && uids[row.part].is_none();
-    match Box::pin(read(api, namespace, name, true, unknown)).await {
+    let asks = |row: &Row| unknown(row) || Live::shows(row, last);
+    let found = match Box::pin(read(api, namespace, name, false, asks)).await {
         // The dry run tells it.
-        Err(error) if error.is_premature() => {}
-        found => existing::refuse_foreign(ctx, cluster, &uids, &found.map_err(|error| error.to_failure())?)?,
+        Err(error) if error.is_premature() => None,
+        found => Some(found.map_err(|error| error.to_failure())?),
+    };
+    if let Some(found) = &found {
+        existing::refuse_foreign(ctx, cluster, &uids, found)?;
     }
-    dry_run(api, ctx, cluster, login, state).await
+    dry_run(api, ctx, cluster, login, state).await?;
+    Ok(found)
 }
 
 async fn dry_run(

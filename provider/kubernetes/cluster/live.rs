@@ -33,17 +33,16 @@ pub(super) struct Live {
 impl Live {
     /// Looks at the cluster that `old` describes. Where its installation is gone, or never was, its volumes
     /// alone are what is live.
-    pub(super) async fn look(api: &Api, old: &ClusterArgs) -> Result<Self, Error> {
-        Self::look_at_all(api, old).await.map(|(live, _)| live)
-    }
-
-    /// The same, with the installation as it is.
-    pub(super) async fn look_at_all(api: &Api, old: &ClusterArgs) -> Result<(Self, Option<Value>), Error> {
+    async fn look(api: &Api, old: &ClusterArgs) -> Result<Self, Error> {
         let rendered = validate::last_anyway(old);
         let Naming { namespace, name, .. } = &rendered.naming;
-        let is_guarded = |row: &Row| row.whose == Whose::Labelled && row.is_wanted(&rendered);
-        let found = objects::read(api, namespace, name, false, is_guarded).await?;
-        Ok((Self::among(api, &rendered, &found).await?, found.installation))
+        let found = objects::read(api, namespace, name, false, |row| Self::shows(row, &rendered)).await?;
+        Self::among(api, &rendered, &found).await
+    }
+
+    /// Whether an object shows what is live of the cluster that `rendered` was.
+    pub(super) fn shows(row: &Row, rendered: &ValidatedCluster) -> bool {
+        row.whose == Whose::Labelled && row.is_wanted(rendered)
     }
 
     /// The same, of the cluster that `rendered` was, whose objects have been read.

@@ -137,14 +137,14 @@ impl Resource for Cluster {
         Ok(outputs::preview(&cluster, &login::known(&cluster, None), &ServerFacts::default(), unknown))
     }
 
-    async fn create(&self, ctx: &Context, new: &ClusterArgs) -> Result<Existing<ClusterState>, Failed> {
+    async fn create(&self, ctx: &Context, new: Box<ClusterArgs>) -> Result<Existing<ClusterState>, Failed> {
         let deadline = ctx.deadline(ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
         let failed = |error: Error| error.to_failure();
         let turn = api.session().turn(ctx).await;
         // A future of its own: none of it is needed for the wait, and a thousand clusters can wait at once.
         let prepared = async {
-            let new = Known::all(new.clone());
+            let new = Known::all(*new);
             let (mut cluster, mut growing) = (validate::validate(&new)?, Growing::default());
             let there = existing::read(&api, &cluster, Reads::AllButFirst).await.map_err(failed)?;
             there.refuse_unowned(ctx, &cluster)?;
@@ -216,16 +216,19 @@ impl Resource for Cluster {
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);
             let _turn = self.session.turn(ctx).await;
-            Box::pin(dry_run::update(&api, ctx, &cluster, &login, old_state)).await?;
-            match Box::pin(Live::look_at_all(&api, old)).await {
-                Ok((live, installation)) => {
-                    shared::refuse_shared(old, &cluster, installation.as_ref())?;
-                    CheckFailure::none(live.refusals(&to, new))?;
-                    from = live.shape().clone();
-                    survey::expandable(&api, &from, &to, new).await?;
+            let last = validate::last_anyway(old);
+            let found = Box::pin(dry_run::update(&api, ctx, &last, &cluster, &login, old_state)).await?;
+            if let Some(found) = found {
+                match Box::pin(Live::among(&api, &last, &found)).await {
+                    Ok(live) => {
+                        shared::refuse_shared(old, &cluster, found.installation.as_ref())?;
+                        CheckFailure::none(live.refusals(&to, new))?;
+                        from = live.shape().clone();
+                        survey::expandable(&api, &from, &to, new).await?;
+                    }
+                    Err(error) if error.is_premature() => {}
+                    Err(error) => return Err(error.to_failure()),
                 }
-                Err(error) if error.is_premature() => {}
-                Err(error) => return Err(error.to_failure()),
             }
         }
         for warning in guard::warnings(&from, &to, new) {

@@ -194,11 +194,11 @@ impl<R: Resource> ErasedResource for DiscreetResource<R> {
     fn create<'a>(
         &'a self,
         ctx: &'a Context,
-        new: &'a PropertyMap,
+        new: PropertyMap,
         preview: bool,
     ) -> BoxFuture<'a, Result<Created, ErasedFailure>> {
         Box::pin(async move {
-            let hidden = self.hidden_of_inputs(&[new]);
+            let hidden = self.hidden_of_inputs(&[&new]);
             let ctx = hidden.context(ctx);
             self.0.create(&ctx, new, preview).await.map_err(|failure| hidden.failure(failure))
         })

@@ -97,7 +97,7 @@ pub trait ErasedResource: Send + Sync {
     fn create<'a>(
         &'a self,
         ctx: &'a Context,
-        new: &'a PropertyMap,
+        new: PropertyMap,
         preview: bool,
     ) -> BoxFuture<'a, Result<Created, ErasedFailure>>;
 

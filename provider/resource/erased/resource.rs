@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use super::{Created, DiffResult, ErasedFailure, ErasedResource, Partial, Prior, Read, decode, encode};
 use crate::property::PropertyMap;
 use crate::property::json::strip_marks;
+use crate::property::packed::Packed;
 use crate::property::path::{PropertyPath, Segment};
 use crate::property::pattern::Pattern;
 use crate::property::value::get;
@@ -175,23 +176,23 @@ impl<R: Resource> ErasedResource for TypedResource<R> {
     fn create<'a>(
         &'a self,
         ctx: &'a Context,
-        new: &'a PropertyMap,
+        new: PropertyMap,
         preview: bool,
     ) -> BoxFuture<'a, Result<Created, ErasedFailure>> {
         Box::pin(async move {
             if preview {
-                let args = self.checked(new)?;
-                let preview = self
-                    .resource
-                    .preview_create(ctx, &args)
-                    .await
-                    .map_err(|failure| self.failed(new, failure))?;
-                return Ok(Created { id: String::new(), outputs: self.previewed(new, preview) });
+                let args = self.checked(&new)?;
+                let preview = self.resource.preview_create(ctx, &args).await;
+                let preview = preview.map_err(|failure| self.failed(&new, failure))?;
+                return Ok(Created { id: String::new(), outputs: self.previewed(&new, preview) });
             }
-            let args = self.fully_known(new)?;
-            let Existing { id, state } =
-                self.resource.create(ctx, &args).await.map_err(|failure| self.failed(new, failure))?;
-            Ok(Created { id, outputs: self.outputs(new, &state, &Paths::new()).outputs })
+            let args = Box::new(self.fully_known(&new)?);
+            // What the outputs repeat is all that is held of the inputs while it waits.
+            let inputs = Packed::from(new);
+            let created = self.resource.create(ctx, args).await;
+            let inputs = PropertyMap::from(inputs);
+            let Existing { id, state } = created.map_err(|failure| self.failed(&inputs, failure))?;
+            Ok(Created { id, outputs: self.outputs(&inputs, &state, &Paths::new()).outputs })
         })
     }
 

@@ -45,7 +45,7 @@ impl Life {
         let cluster = Cluster::new(fake.session());
         let args = checked(program);
         let operator = operate(&fake, Duration::ZERO);
-        let state = cluster.create(&context().0, &args).await.unwrap().state;
+        let state = cluster.create(&context().0, Box::new(args.clone())).await.unwrap().state;
         operator.abort();
         Self { fake, cluster, args, state }
     }
@@ -252,7 +252,8 @@ async fn somebody_elses_object_in_the_place_of_a_row_is_left_alone() {
     let theirs = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "db-quota",
         "namespace": "apps"}});
     let fake = Fake::with([theirs.clone()]);
-    let failed = Cluster::new(fake.session()).create(&context().0, &checked(with.clone())).await.unwrap_err();
+    let failed =
+        Cluster::new(fake.session()).create(&context().0, Box::new(checked(with.clone()))).await.unwrap_err();
     assert!(
         failed.kind == FailureKind::AlreadyExists
             && failed.reasons[0].starts_with("ResourceQuota apps/db-quota already exists")

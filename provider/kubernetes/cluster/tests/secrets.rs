@@ -68,7 +68,7 @@ async fn values_that_the_api_server_quotes_are_not_repeated() {
     for code in [422, 418, 503] {
         let (ctx, display) = context();
         let failed =
-            resource(Reply::status(code, "", quoting)).create(&ctx, &inputs(), false).await.unwrap_err();
+            resource(Reply::status(code, "", quoting)).create(&ctx, inputs(), false).await.unwrap_err();
         let told = format!(
             "{:?} {:?} {:?}",
             failed.reasons,
@@ -77,7 +77,7 @@ async fn values_that_the_api_server_quotes_are_not_repeated() {
         );
         assert!(told.contains("[secret]") && !told.contains("hunter"), "{told}");
         let (ctx, display) = context();
-        let previewed = resource(Reply::status(code, "", quoting)).create(&ctx, &inputs(), true).await;
+        let previewed = resource(Reply::status(code, "", quoting)).create(&ctx, inputs(), true).await;
         let told = format!(
             "{:?} {:?}",
             previewed.map_err(|failed| failed.reasons).err(),

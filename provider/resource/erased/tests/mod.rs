@@ -199,7 +199,7 @@ fn a_check_hands_on_the_old_inputs_and_the_naming() {
 #[tokio::test]
 async fn a_preview_echoes_the_inputs_and_says_what_is_unknown() {
     let new = map([("name", secret("n")), ("size", PropertyValue::Unknown)]);
-    let created = thing().create(&ctx(), &new, true).await.unwrap();
+    let created = thing().create(&ctx(), new, true).await.unwrap();
     assert_eq!(created.id, "");
     let expected = map([
         ("name", secret("n")),
@@ -212,14 +212,14 @@ async fn a_preview_echoes_the_inputs_and_says_what_is_unknown() {
 
 #[tokio::test]
 async fn an_output_is_as_unknown_as_the_input_of_its_name() {
-    let created = thing().create(&ctx(), &map([("name", PropertyValue::Unknown)]), true).await.unwrap();
+    let created = thing().create(&ctx(), map([("name", PropertyValue::Unknown)]), true).await.unwrap();
     assert_eq!(created.outputs["name"], PropertyValue::Unknown);
 }
 
 #[tokio::test]
 async fn a_create_gives_inputs_and_state_with_both_kinds_of_secrets() {
     let new = map([("name", secret("n")), ("password", secret("p"))]);
-    let created = thing().create(&ctx(), &new, false).await.unwrap();
+    let created = thing().create(&ctx(), new, false).await.unwrap();
     assert_eq!(created.id, "ns/n");
     let expected = map([
         ("name", secret("n")),
@@ -232,17 +232,17 @@ async fn a_create_gives_inputs_and_state_with_both_kinds_of_secrets() {
 
 #[tokio::test]
 async fn what_is_made_of_a_secret_input_is_secret_too() {
-    let created = thing().create(&ctx(), &map([("name", secret("hidden"))]), false).await.unwrap();
+    let created = thing().create(&ctx(), map([("name", secret("hidden"))]), false).await.unwrap();
     assert!(created.outputs["endpoints"] == list([secret("hidden.example")]), "{:?}", created.outputs);
     let target = object([("host", "plain".into())]).into_secret();
     let created =
-        thing().create(&ctx(), &map([("name", "plain".into()), ("target", target)]), false).await.unwrap();
+        thing().create(&ctx(), map([("name", "plain".into()), ("target", target)]), false).await.unwrap();
     assert!(created.outputs["endpoints"] == list(["plain.example".into()]), "{:?}", created.outputs);
 }
 
 #[tokio::test]
 async fn a_real_create_refuses_what_is_unknown() {
-    let failed = thing().create(&ctx(), &map([("size", PropertyValue::Unknown)]), false).await.unwrap_err();
+    let failed = thing().create(&ctx(), map([("size", PropertyValue::Unknown)]), false).await.unwrap_err();
     assert_eq!(
         (failed.kind, failed.reasons),
         (FailureKind::Invalid, vec!["failed to read the input `size`: its value is not known".into()])
@@ -251,7 +251,7 @@ async fn a_real_create_refuses_what_is_unknown() {
 
 #[tokio::test]
 async fn what_a_failed_create_left_has_its_secrets_marked() {
-    let failed = thing().create(&ctx(), &map([("name", secret("half"))]), false).await.unwrap_err();
+    let failed = thing().create(&ctx(), map([("name", secret("half"))]), false).await.unwrap_err();
     let existing = failed.partial.unwrap();
     assert_eq!(existing.id, "ns/half");
     let expected = map([

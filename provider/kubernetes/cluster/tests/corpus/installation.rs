@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::schema::Definitions;
+use crate::kubernetes::cluster::shape::{Claim, Shape};
 use crate::kubernetes::fake::{Fake, Manager, with_data};
 use crate::kubernetes::meta::{FIELD_MANAGER, Kind, ObjectRef};
 
@@ -203,6 +204,22 @@ pub(super) fn served(definitions: Option<Arc<Definitions>>) -> Fake {
         Some(definitions) => fake.validating(move |object| definitions.problems(object)),
         None => fake,
     }
+}
+
+/// The volume claims that the operator has made for an installation, with data in them.
+pub(super) fn claims_of(installation: &Value) -> Vec<Value> {
+    let metadata = &installation["metadata"];
+    let labels =
+        json!({"clickhouse.altinity.com/app": "chop", "clickhouse.altinity.com/chi": metadata["name"]});
+    let claim = |(name, claim): (String, Claim)| {
+        let size = json!({"storage": claim.size.as_deref().unwrap_or("1Gi")});
+        let class = claim.class.as_deref().unwrap_or("standard");
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "namespace": metadata["namespace"], "labels": labels},
+            "spec": {"storageClassName": class, "accessModes": claim.access_modes, "resources": {"requests": size}, "volumeName": "pv"},
+            "status": {"phase": "Bound", "capacity": size}})
+    };
+    Shape::of(installation, None).clickhouse.claims.into_iter().map(claim).collect()
 }
 
 fn put_class(fake: &Fake, name: &str) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::compare::differences;
 use super::credentials;
-use super::installation::{Case, served};
+use super::installation::{Case, claims_of, served};
 use super::schema::Definitions;
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::fake::{Display, Fake, context};
@@ -203,7 +203,7 @@ pub(super) async fn made(program: Value, definitions: Option<&Arc<Definitions>>)
     }
     let checked =
         resource.check(&context().0, &Autonaming::Default, &PropertyMap::new(), inputs).await.unwrap();
-    resource.create(&context().0, &checked, false).await.unwrap();
+    resource.create(&context().0, checked, false).await.unwrap();
     Case::of_ours(fake.objects().into_values().collect())
 }
 
@@ -221,11 +221,11 @@ pub(super) fn right(result: Result<(), String>) -> Outcome {
 }
 
 /// The steps before anything changes, each as far as those before it let it come.
-pub(super) const QUIET: [&str; 6] = ["import", "check", "preview", "refresh", "secrets", "destroy"];
+pub(super) const QUIET: [&str; 7] = ["import", "check", "preview", "refresh", "secrets", "rename", "destroy"];
 
 /// An import, and what must not change anything.
-pub(super) async fn adopt(case: &Case, definitions: Option<&Arc<Definitions>>) -> [Outcome; 6] {
-    let mut outcomes = [const { Outcome::Without }; 6];
+pub(super) async fn adopt(case: &Case, definitions: Option<&Arc<Definitions>>) -> [Outcome; 7] {
+    let mut outcomes = [const { Outcome::Without }; 7];
     let mut life = Life::new(case, definitions);
     let there = life.objects();
     let old = match life.read(&Prior::default()).await {
@@ -249,7 +249,8 @@ pub(super) async fn adopt(case: &Case, definitions: Option<&Arc<Definitions>>) -
     if life.objects() != there {
         outcomes[2] = Outcome::Wrong(format!("something was written: {:?}", life.fake.writes()));
     }
-    outcomes[5] = right(destroyed(&mut life, &old).await);
+    outcomes[5] = right(not_renamed(&mut life, &old).await);
+    outcomes[6] = right(destroyed(&mut life, &old).await);
     outcomes
 }
 
@@ -298,6 +299,40 @@ pub(super) fn same(what: &str, before: &PropertyMap, after: &PropertyMap) -> Res
         }
         None => Ok(()),
     }
+}
+
+/// Whether another name, of the cluster or in ClickHouse, is refused where it leaves data behind.
+async fn not_renamed(life: &mut Life<'_>, old: &Prior) -> Result<(), String> {
+    let claims = claims_of(life.case.installation());
+    claims.iter().for_each(|claim| life.fake.put(claim));
+    let mut wrong = Vec::new();
+    for input in ["name", "clusterName"] {
+        let mut program = program_of(&old.inputs);
+        program.insert(input.to_owned(), "renamed".into());
+        match life.check(&old.inputs, program).await {
+            Err(reason) if reason.contains("allowDataLoss") => {}
+            // An override that lays the cluster out names it, too.
+            Err(reason) if input == "clusterName" && reason.starts_with("clusterName: `chiOverrides.") => {}
+            Err(reason) => wrong.push(format!("{input} is refused for something else: {reason}")),
+            Ok(new) if claims.is_empty() || keeps_hosts(life, old, &new).await? => {}
+            Ok(_) => wrong.push(format!("{input} may be changed")),
+        }
+    }
+    claims.iter().for_each(|claim| life.fake.remove(&ObjectRef::of(claim).unwrap().path()));
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+}
+
+/// Whether all hosts stay, so that others come beside them.
+async fn keeps_hosts(life: &mut Life<'_>, old: &Prior, new: &PropertyMap) -> Result<bool, String> {
+    let ctx = life.context();
+    let previewed = life.resource.update(&ctx, &life.case.id(), old, new, true).await;
+    let outputs = previewed.map_err(|failed| failed.reasons.join("; "))?;
+    let hosts = |outputs: &PropertyMap| match &outputs["hosts"] {
+        PropertyValue::List(hosts) => hosts.clone(),
+        other => panic!("{other:?}"),
+    };
+    let after = hosts(&outputs);
+    Ok(hosts(&old.outputs).iter().all(|host| after.contains(host)))
 }
 
 /// Whether a destroy deletes the installation, its Keeper and what is ours, and nothing else.

@@ -6,7 +6,7 @@ use crate::kubernetes::meta::{FIELD_MANAGER, MANAGED_BY, URN_ANNOTATION};
 #[tokio::test]
 async fn a_create_reads_and_writes_each_object_once_and_the_secret_first() {
     let (cluster, fake) = api();
-    let made = cluster.create(&context().0, &program(json!({"replicas": 2}))).await.unwrap();
+    let made = cluster.create(&context().0, Box::new(program(json!({"replicas": 2})))).await.unwrap();
     assert_eq!(made.id, "apps/db");
     let requests = requests(&fake);
     let (reads, writes): (Vec<_>, Vec<_>) = requests.iter().partition(|request| request.starts_with("GET"));
@@ -52,7 +52,7 @@ async fn a_name_that_another_resource_has_taken_comes_with_the_way_to_adopt_it()
     let before = fake.objects();
     let ctx = Context { urn: Urn(urn().0.replace("::db", "::second")), ..context().0 };
     let preview = cluster.preview_create(&ctx, &Known::all(program(json!({})))).await.unwrap_err();
-    let failure = cluster.create(&ctx, &program(json!({}))).await.unwrap_err();
+    let failure = cluster.create(&ctx, Box::new(program(json!({})))).await.unwrap_err();
     for reasons in [preview.reasons, failure.reasons] {
         assert!(
             reasons[0].contains("pulumi import clickhouse:kubernetes:Cluster second apps/db"),
@@ -97,12 +97,12 @@ async fn a_secret_that_is_there_alone_is_found_by_the_write_that_would_make_it()
     let (before, password) = (fake.objects(), stored_password(&fake));
     assert_eq!(fake.paths(), [SECRET]);
     let second = Context { urn: Urn(urn().0.replace("::db", "::second")), ..context().0 };
-    let failure = cluster.create(&second, &args).await.unwrap_err();
+    let failure = cluster.create(&second, Box::new(args.clone())).await.unwrap_err();
     assert!(failure.kind == FailureKind::AlreadyExists && failure.partial.is_none());
     assert!(failure.reasons[0].contains(&urn().0), "{:?}", failure.reasons);
     assert_eq!(fake.objects(), before);
     let (ctx, display) = context();
-    let made = cluster.create(&ctx, &args).await.unwrap();
+    let made = cluster.create(&ctx, Box::new(args.clone())).await.unwrap();
     assert_eq!(made.state.password, Some(password));
     assert_eq!(display.infos(), ["resuming the interrupted create of apps/db"]);
 
@@ -156,7 +156,7 @@ async fn stopped_create(method: Method) -> Failure<ClusterState> {
         ctx.cancel.cancel();
     };
     let args = program(json!({}));
-    futures::join!(cluster.create(&ctx, &args), stop).0.unwrap_err()
+    futures::join!(cluster.create(&ctx, Box::new(args)), stop).0.unwrap_err()
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ pub(super) async fn create(
     cluster: &Cluster,
     args: &ClusterArgs,
 ) -> Result<ClusterState, Failure<ClusterState>> {
-    cluster.create(&context().0, args).await.map(|made| made.state)
+    cluster.create(&context().0, Box::new(args.clone())).await.map(|made| made.state)
 }
 
 fn claim(class: &str, volume: Option<&str>) -> Value {

@@ -1,6 +1,7 @@
 //! What a preview tries out and tells.
 
 use super::*;
+use crate::kubernetes::cluster::state::Uids;
 
 #[tokio::test]
 async fn a_preview_changes_nothing_and_foretells_the_outputs() {
@@ -82,4 +83,25 @@ async fn a_server_that_nobody_can_connect_to_is_a_warning_in_a_preview_and_an_er
         "{:?}",
         failure.reasons
     );
+}
+
+#[tokio::test]
+async fn a_preview_of_an_update_reads_each_object_once() {
+    let (cluster, fake) = api();
+    let args = program(json!({"replicas": 2}));
+    let made = create(&cluster, &args).await.unwrap();
+    let before = fake.requests().len();
+    // What the state does not know is read, and what is guarded is, too: the installations are both.
+    let state = ClusterState { uids: Uids::default(), ..made };
+    let new = Known::all(program(json!({"replicas": 2, "logging": {"level": "debug"}})));
+    cluster.preview_update(&context().0, "apps/db", &args, Some(&state), &new).await.unwrap();
+    let mut reads: Vec<_> = fake.requests()[before..]
+        .iter()
+        .filter(|seen| seen.method == Method::GET && !seen.path.ends_with("claims"))
+        .map(|seen| seen.path.clone())
+        .collect();
+    reads.sort_unstable();
+    let mut expected = [SECRET, SERVICE, CHK, CHI].map(str::to_owned);
+    expected.sort_unstable();
+    assert_eq!(reads, expected);
 }
