@@ -304,7 +304,9 @@ pub(super) fn same(what: &str, before: &PropertyMap, after: &PropertyMap) -> Res
 /// Whether another name, of the cluster or in ClickHouse, is refused where it leaves data behind.
 async fn not_renamed(life: &mut Life<'_>, old: &Prior) -> Result<(), String> {
     let claims = claims_of(life.case.installation());
-    claims.iter().for_each(|claim| life.fake.put(claim));
+    for claim in &claims {
+        life.fake.put(claim);
+    }
     let mut wrong = Vec::new();
     for input in ["name", "clusterName"] {
         let mut program = program_of(&old.inputs);
@@ -318,7 +320,9 @@ async fn not_renamed(life: &mut Life<'_>, old: &Prior) -> Result<(), String> {
             Ok(_) => wrong.push(format!("{input} may be changed")),
         }
     }
-    claims.iter().for_each(|claim| life.fake.remove(&ObjectRef::of(claim).unwrap().path()));
+    for claim in &claims {
+        life.fake.remove(&ObjectRef::of(claim).unwrap().path());
+    }
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
