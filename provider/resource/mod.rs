@@ -319,8 +319,8 @@ pub trait Resource: Send + Sync + 'static {
         new: &Known<Self::Args>,
     ) -> impl Future<Output = Result<Preview<Self::State>, Failure<Self::State>>> + Send;
 
-    /// Creates it and waits until it is ready. The inputs are its own, to be let go before it waits, and boxed,
-    /// so that they take no room then.
+    /// Creates it and waits until it is ready. The inputs are its own, to be let go before it waits, and
+    /// boxed, so that they take no room then.
     fn create(
         &self,
         ctx: &Context,

@@ -6,6 +6,7 @@
 mod address;
 mod adopt;
 pub mod aspects;
+mod claim;
 mod defaults;
 mod delete;
 mod diff;

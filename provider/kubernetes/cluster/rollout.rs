@@ -9,37 +9,28 @@ use futures::future::{BoxFuture, join_all};
 use serde_json::{Value, json};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::aspects::{ClusterArgs, HOST_REMEDIES, IngressType, KEEPER_REMEDIES, Naming, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::Login;
 use super::objects::{
-    Await, Objects, Part, PerPart, Row, Stage, TABLE, is_applied, is_marked_by, is_settled,
+    Await, Objects, Part, PerPart, Row, Stage, TABLE, is_applied, is_settled,
 };
 use super::outputs::{ServerFacts, outputs};
 use super::settings::stages::HeldBack;
 use super::shape::Shape;
 use super::state::ClusterState;
-use super::{existing, login, manifest, restarts, task, validate};
+use super::{manifest, restarts, task, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta;
 use crate::kubernetes::objects::{self, Write};
 use crate::kubernetes::readiness::{self, Expect, ExpectKeeper, Incomplete, Owner, Written};
 use crate::kubernetes::wait::NotReady;
-use crate::resource::{Context, Failure, FailureKind};
-
-/// How long the last write of a run that was stopped may take.
-const LAST_WRITE: Duration = Duration::from_secs(5);
+use crate::resource::{Context, Failure};
 
 /// How long hosts to which nothing was sent may take to show that they serve.
 const GLANCE: Duration = Duration::from_secs(5);
-
-/// Whether it is the object that says whose a cluster is.
-fn is_claim(row: &Row) -> bool {
-    row.stage == Stage::Claim
-}
 
 /// One rollout of one cluster.
 pub(super) struct Rollout<'a> {
@@ -116,21 +107,6 @@ impl Rollout<'_> {
             Err(failure) if self.exists => Err(failure.leaving(self.cluster.naming.id(), self.state())),
             Err(failure) => Err(failure),
         }
-    }
-
-    /// A create that has taken over what an earlier one made says so at its end, and before anything comes
-    /// into the state: until then an interrupted run leaves the cluster to the earlier one.
-    async fn renew(&mut self) -> Result<(), Failure<ClusterState>> {
-        let Some(incarnation) = self.incarnation.take_if(|_| self.exists) else { return Ok(()) };
-        if self.facts.incarnation.as_ref() == Some(&incarnation) {
-            return Ok(());
-        }
-        self.facts.incarnation = Some(incarnation);
-        let Some(secret) = self.manifests("", is_claim).secret else { return Ok(()) };
-        // A run that the user stops has still to say whose the cluster is.
-        let api =
-            Api { cancel: CancellationToken::new(), ..self.api.clone() }.until(Instant::now() + LAST_WRITE);
-        objects::apply(&api, &secret, self.mode()).await.map(drop).map_err(|error| error.to_failure())
     }
 
     fn state(&self) -> ClusterState {
@@ -215,58 +191,6 @@ impl Rollout<'_> {
         failed.map_or(Ok(sent), Err)
     }
 
-    /// Makes the Secret with nothing but the marks of this stack and create, to be written over at once: what
-    /// this write makes its own belongs to no apply and would stay. It also tells whether there is one. Of two
-    /// programs that make a cluster of one name at the same time, the other is told whose it is.
-    async fn claim(&mut self) -> Result<(), Failure<ClusterState>> {
-        self.facts.incarnation.clone_from(&self.incarnation);
-        let Some(mut empty) = self.manifests("", is_claim).secret else { return Ok(()) };
-        if let Some(secret) = empty.as_object_mut() {
-            secret.remove("data");
-        }
-        let stopped = self.ctx.cancel.is_cancelled();
-        match objects::create(self.api, &empty).await {
-            Ok(made) => {
-                self.exists = true;
-                self.facts.note(Part::Secret, &made);
-                Ok(())
-            }
-            Err(Error::AlreadyExists { .. }) => self.join().await,
-            Err(error) => {
-                self.exists |= !stopped && error.leaves_open();
-                Err(error.to_failure())
-            }
-        }
-    }
-
-    /// The Secret is there: goes on when this stack made it, in a run that was interrupted or in this very
-    /// create, whose answer was lost.
-    async fn join(&mut self) -> Result<(), Failure<ClusterState>> {
-        let Naming { namespace, name, .. } = &self.cluster.naming;
-        let object = Part::Secret.row().object(namespace, name);
-        let found = objects::fetch(self.api, &object).await.map_err(|error| error.to_failure())?;
-        let Some(found) = found.as_ref().filter(|found| is_marked_by(found, &self.ctx.urn)) else {
-            let reason = match found.as_ref().and_then(meta::owner_urn) {
-                Some(urn) => format!("{object} was created by the resource {urn}; choose another `name`"),
-                None => existing::is_taken(&object),
-            };
-            return Err(Failure::new(FailureKind::AlreadyExists, reason));
-        };
-        self.exists = true;
-        self.facts.incarnation = meta::incarnation(found).map(str::to_owned);
-        self.facts.note(Part::Secret, found);
-        if self.facts.incarnation != self.incarnation {
-            existing::tell_resumed(self.ctx, &self.cluster);
-        }
-        let before = login::Before {
-            secret: Some(found.clone()),
-            overridden: login::is_overridden(&self.cluster),
-            ..login::Before::default()
-        };
-        self.login = login::resolve(self.api, &self.cluster, before).await?;
-        Ok(())
-    }
-
     /// What others have written of an adopted installation would stay when the program does not say it any
     /// more: so first the program says all of it, as it is.
     async fn take_over_fields(&self) -> Result<(), Failure<ClusterState>> {
@@ -305,11 +229,11 @@ impl Rollout<'_> {
         manifest::identified(manifests, &self.facts.uids, self.facts.incarnation.as_deref())
     }
 
-    async fn put(&self, manifest: &Value) -> Result<Value, Error> {
+    pub(super) async fn put(&self, manifest: &Value) -> Result<Value, Error> {
         objects::apply(self.api, manifest, self.mode()).await
     }
 
-    fn mode(&self) -> Write {
+    pub(super) fn mode(&self) -> Write {
         Write {
             dry_run: false,
             force: self.cluster.operations.force_conflicts,

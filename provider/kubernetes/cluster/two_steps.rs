@@ -1,5 +1,5 @@
-//! EFFECT: brings a new image before the settings that only it reads, so that no host starts with what it can't
-//! read; which those are, `settings/stages.rs` says.
+//! EFFECT: brings a new image before the settings that only it reads, so that no host starts with what it
+//! can't read; which those are, `settings/stages.rs` says.
 
 use serde_json::Value;
 

@@ -197,7 +197,8 @@ impl Testbed {
     }
 
     /// A fresh namespace whose ClickHouse pods have real engines; the first call installs what is missing.
-    /// In a cluster of the user's all pods do. [`Absent`] where there is none for this machine: what needs answers is left out there.
+    /// In a cluster of the user's all pods do. [`Absent`] where there is none for this machine: what needs
+    /// answers is left out there.
     pub async fn namespace_with_engines(&self, choice: Choice) -> Result<Result<Namespace, Absent>> {
         if self.is_borrowed() {
             return Ok(Ok(self.namespace().await?));

@@ -20,8 +20,8 @@ pub(crate) fn generate() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Judges configurations by the engines, all at once, and by the preview; fails where the preview refuses what
-/// an engine takes.
+/// Judges configurations by the engines, all at once, and by the preview; fails where the preview refuses
+/// what an engine takes.
 pub(crate) fn judge(count: Option<&str>, seed: Option<&str>) -> Result<ExitCode> {
     let count = count.map_or(Ok(COUNT), |count| count.parse().context("the number of configurations"))?;
     let seed = seed.map_or(Ok(SEED), |seed| seed.parse().context("the seed"))?;

@@ -57,8 +57,8 @@ impl HeldBack {
         let places: Vec<_> = self.0.iter().map(|(path, _)| format!("`{path}`")).collect();
         (!places.is_empty()).then(|| {
             format!(
-                "takes two steps: the image first, and once all hosts run it the settings that the one before \
-                does not start with ({})",
+                "takes two steps: the image first, and once all hosts run it the settings that the one \
+                before does not start with ({})",
                 places.join(", ")
             )
         })

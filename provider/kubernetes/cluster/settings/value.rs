@@ -87,8 +87,8 @@ const MOST_SECONDS: f64 = 9_223_372_036_854.775;
 /// The sizes that a whole number may be written with.
 const SIZES: &str = "also with `K`, `M`, `G`, `T` or `Ki`, `Mi`, `Gi`, `Ti`";
 
-/// What `value` would have to be, where it is not taken for a setting of one kind and of this type in a release
-/// of the catalogue.
+/// What `value` would have to be, where it is not taken for a setting of one kind and of this type in a
+/// release of the catalogue.
 pub(super) fn refused(
     kind: Kind,
     of_type: &str,

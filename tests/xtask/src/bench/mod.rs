@@ -169,8 +169,8 @@ fn wall_budget(clusters: usize, operation: Operation) -> Option<Duration> {
 
 /// One read a process tells which Kubernetes cluster it is.
 const IDENTITY: usize = 1;
-/// Each of a cluster's three objects is written once. Two are read before; the Secret is made without its data
-/// instead, which tells whether it is there, and of two programs lets one win.
+/// Each of a cluster's three objects is written once. Two are read before; the Secret is made without its
+/// data instead, which tells whether it is there, and of two programs lets one win.
 const UP: usize = 6;
 /// Each object is read.
 const REFRESH: usize = 3;

@@ -1,4 +1,5 @@
-//! The administrator of an adopted installation: who it is, from where it may log in, and where its password is.
+//! The administrator of an adopted installation: who it is, from where it may log in, and where its
+//! password is.
 
 use std::collections::BTreeMap;
 

@@ -216,7 +216,8 @@ pub(super) fn claims_of(installation: &Value) -> Vec<Value> {
         let class = claim.class.as_deref().unwrap_or("standard");
         json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
             "metadata": {"name": name, "namespace": metadata["namespace"], "labels": labels},
-            "spec": {"storageClassName": class, "accessModes": claim.access_modes, "resources": {"requests": size}, "volumeName": "pv"},
+            "spec": {"storageClassName": class, "accessModes": claim.access_modes,
+                "resources": {"requests": size}, "volumeName": "pv"},
             "status": {"phase": "Bound", "capacity": size}})
     };
     Shape::of(installation, None).clickhouse.claims.into_iter().map(claim).collect()

@@ -26,8 +26,8 @@ fn tag(spec: &Value) -> String {
     image.rsplit(':').next().unwrap().to_owned()
 }
 
-/// The tasks of an operator as the host's release and how many settings it is told. Fails where it is told what
-/// it, or the image before it, does not start with.
+/// The tasks of an operator as the host's release and how many settings it is told. Fails where it is told
+/// what it, or the image before it, does not start with.
 fn told(specs: &[Value]) -> Vec<(String, usize)> {
     let mut before = &specs[0];
     let mut told = Vec::new();

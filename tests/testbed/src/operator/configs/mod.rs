@@ -15,8 +15,12 @@ use crate::tools::hex;
 /// The files that are the same for every installation, as they were recorded.
 macro_rules! recorded {
     ($folder:literal, $($name:literal),+) => {
-        [$(($name, include_str!(concat!("../../../tests/itself/rendered/two-by-two-with-keeper/files/", $folder,
-            "/", $name)))),+]
+        [$((
+            $name,
+            include_str!(concat!(
+                "../../../tests/itself/rendered/two-by-two-with-keeper/files/", $folder, "/", $name
+            ))
+        )),+]
     };
 }
 
