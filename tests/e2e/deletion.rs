@@ -12,18 +12,19 @@ use testbed::pulumi::Stack;
 use testbed::watching::wait_for;
 use testbed::{Testbed, needs};
 
-use crate::support::{in_state, program_with, program_within, stack};
+use crate::support::{in_state, program_with, stack};
 
 #[tokio::test]
 async fn a_finalizer_that_never_goes_is_named_and_the_next_destroy_finishes() {
     needs!(Faults);
     let (namespace, stack) = stack(&json!({"name": "db"})).await;
-    stack.set_program(&program_within(namespace.name(), &json!({"name": "db"}), 6)).unwrap();
+    let options = json!({"customTimeouts": {"delete": "10s"}});
+    stack.set_program(&program_with(namespace.name(), &json!({"name": "db"}), &options)).unwrap();
     stack.up().await.unwrap().succeeded().unwrap();
     let made = in_state(&stack).unwrap();
     namespace.set_fault("finalizer-never-goes").await.unwrap();
     let hanging = stack.destroy().await.unwrap().failed().unwrap();
-    for part in ["gave up waiting after 6 seconds", "is being deleted, held by the finalizer", FINALIZER] {
+    for part in ["gave up waiting after 10 seconds", "is being deleted, held by the finalizer", FINALIZER] {
         assert!(hanging.text().contains(part), "`{part}` is not in:\n{}", hanging.text());
     }
     let kept = in_state(&stack).expect("it stays in the state");
@@ -46,7 +47,8 @@ async fn a_finalizer_that_never_goes_is_named_and_the_next_destroy_finishes() {
 async fn a_delete_that_no_operator_takes_up_names_who_has_to() {
     needs!(Faults);
     let (namespace, stack) = stack(&json!({"name": "db"})).await;
-    stack.set_program(&program_within(namespace.name(), &json!({"name": "db"}), 17)).unwrap();
+    let options = json!({"customTimeouts": {"delete": "17s"}});
+    stack.set_program(&program_with(namespace.name(), &json!({"name": "db"}), &options)).unwrap();
     stack.up().await.unwrap().succeeded().unwrap();
     namespace.set_fault("silent").await.unwrap();
     let hanging = stack.destroy().await.unwrap().failed().unwrap();

@@ -13,9 +13,7 @@ use tokio::time::Instant;
 use super::aspects::{ClusterArgs, HOST_REMEDIES, IngressType, KEEPER_REMEDIES, Naming, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::Login;
-use super::objects::{
-    Await, Objects, Part, PerPart, Row, Stage, TABLE, is_applied, is_settled,
-};
+use super::objects::{Await, Objects, Part, PerPart, Row, Stage, TABLE, is_applied, is_settled};
 use super::outputs::{ServerFacts, outputs};
 use super::settings::stages::HeldBack;
 use super::shape::Shape;
@@ -27,7 +25,7 @@ use crate::kubernetes::meta;
 use crate::kubernetes::objects::{self, Write};
 use crate::kubernetes::readiness::{self, Expect, ExpectKeeper, Incomplete, Owner, Written};
 use crate::kubernetes::wait::NotReady;
-use crate::resource::{Context, Failure};
+use crate::resource::{Context, Failure, FailureKind};
 
 /// How long hosts to which nothing was sent may take to show that they serve.
 const GLANCE: Duration = Duration::from_secs(5);
