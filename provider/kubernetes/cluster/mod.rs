@@ -303,7 +303,10 @@ impl Resource for Cluster {
                     .and_then(meta::owned_uid);
             }
             let owns_namespace = cluster.naming.create_namespace && facts.uids.namespace.is_some();
-            Box::pin(deletion.claims(&live.stale_claims(&to))).await?;
+            let stale = live.stale_claims(&to);
+            // Nothing is awaited in a turn.
+            let turn = turn.filter(|_| stale.is_empty());
+            Box::pin(deletion.claims(&stale)).await?;
             let mut rollout = Rollout {
                 ctx,
                 api: &api,
