@@ -37,8 +37,14 @@ pub(in super::super) struct InstallationDraft {
     pub(super) cluster: Map<String, Value>,
     /// `spec.configuration.users`.
     pub(super) users: Map<String, Value>,
+    /// `spec.configuration.profiles`.
+    pub(super) profiles: Map<String, Value>,
+    /// `spec.configuration.quotas`.
+    pub(super) quotas: Map<String, Value>,
     /// `spec.configuration.settings`.
     pub(super) settings: Map<String, Value>,
+    /// `spec.configuration.files`.
+    pub(super) files: Map<String, Value>,
     /// `spec.configuration.zookeeper`.
     pub(super) zookeeper: Option<Value>,
     /// The template of the hosts' pods.
@@ -60,10 +66,24 @@ pub(super) struct PodDraft {
     is_new: bool,
     /// Whether somebody else's template has no container, so that the operator adds its own.
     lacks_container: bool,
+    /// Labels of the pods.
+    pub(super) labels: Map<String, Value>,
     /// Annotations of the pods.
     pub(super) annotations: Map<String, Value>,
     /// The container. With this name the operator takes it for the server's, whatever else the pod holds.
     pub(super) container: Map<String, Value>,
+    /// The container's environment.
+    pub(super) env: Vec<Value>,
+    /// The container's ports, besides those that the operator adds.
+    pub(super) ports: Vec<Value>,
+    /// Where the container mounts volumes, besides those of claims.
+    pub(super) mounts: Vec<Value>,
+    /// Containers beside it.
+    pub(super) sidecars: Vec<Value>,
+    /// Containers that run before it.
+    pub(super) init_containers: Vec<Value>,
+    /// Volumes of the pod, besides those of claims.
+    pub(super) volumes: Vec<Value>,
     /// Fields of the pod's own `spec`.
     pub(super) fields: Map<String, Value>,
 }
@@ -111,26 +131,8 @@ impl InstallationDraft {
     /// A draft whose pod template is called `template`, and its container `container`.
     pub(super) fn new(template: &str, container: &str) -> Self {
         let container = Map::from_iter([("name".to_owned(), json!(container))]);
-        Self {
-            fields: Map::new(),
-            storage_management: Map::new(),
-            references: Map::new(),
-            cluster: Map::new(),
-            users: Map::new(),
-            settings: Map::new(),
-            zookeeper: None,
-            pod: PodDraft {
-                name: template.to_owned(),
-                is_new: true,
-                lacks_container: false,
-                annotations: Map::new(),
-                container,
-                fields: Map::new(),
-            },
-            claims: Vec::new(),
-            services: Vec::new(),
-            is_adopted: false,
-        }
+        let pod = PodDraft { name: template.to_owned(), is_new: true, container, ..PodDraft::default() };
+        Self { pod, ..Self::default() }
     }
 
     /// The object's `spec`.
@@ -141,7 +143,10 @@ impl InstallationDraft {
             mut references,
             cluster,
             users,
+            profiles,
+            quotas,
             settings,
+            files,
             zookeeper,
             pod,
             claims,
@@ -168,7 +173,10 @@ impl InstallationDraft {
         put(&["defaults", "templates"], Value::Object(references));
         put(&["configuration", "clusters"], clusters.into_iter().collect());
         put(&["configuration", "users"], Value::Object(users));
+        put(&["configuration", "profiles"], Value::Object(profiles));
+        put(&["configuration", "quotas"], Value::Object(quotas));
         put(&["configuration", "settings"], Value::Object(settings));
+        put(&["configuration", "files"], Value::Object(files));
         put(&["configuration", "zookeeper"], zookeeper.unwrap_or_else(|| json!({})));
         put(&["templates", "podTemplates"], pods.into_iter().collect());
         put(&["templates", "volumeClaimTemplates"], Value::Array(claims));
@@ -179,23 +187,58 @@ impl InstallationDraft {
 
 impl PodDraft {
     fn says_something(&self) -> bool {
-        self.container.len() > 1 || !self.annotations.is_empty() || !self.fields.is_empty()
+        let lists =
+            [&self.env, &self.ports, &self.mounts, &self.sidecars, &self.init_containers, &self.volumes];
+        let maps = [&self.labels, &self.annotations, &self.fields];
+        self.container.len() > 1
+            || lists.into_iter().any(|list| !list.is_empty())
+            || maps.into_iter().any(|map| !map.is_empty())
     }
 
     fn into_template(self) -> Value {
-        let Self { name, is_new: _, lacks_container, annotations, mut container, mut fields } = self;
-        if lacks_container && container.len() > 1 {
+        let Self {
+            name,
+            is_new: _,
+            lacks_container,
+            labels,
+            annotations,
+            mut container,
+            env,
+            ports,
+            mounts,
+            sidecars,
+            init_containers,
+            volumes,
+            mut fields,
+        } = self;
+        for (field, list) in [("env", env), ("ports", ports), ("volumeMounts", mounts)] {
+            if !list.is_empty() {
+                container.insert(field.to_owned(), Value::Array(list));
+            }
+        }
+        if lacks_container && (container.len() > 1 || !sidecars.is_empty()) {
             container.entry("image").or_insert_with(|| json!(OPERATORS_IMAGE));
         }
-        if container.len() > 1 || fields.is_empty() && annotations.is_empty() {
-            fields.insert("containers".to_owned(), json!([container]));
+        let lists = [("initContainers", init_containers), ("volumes", volumes)];
+        fields.extend(
+            lists
+                .into_iter()
+                .filter(|(_, list)| !list.is_empty())
+                .map(|(field, list)| (field.to_owned(), Value::Array(list))),
+        );
+        let is_sole = fields.is_empty() && labels.is_empty() && annotations.is_empty();
+        if container.len() > 1 || !sidecars.is_empty() || is_sole {
+            let containers: Vec<_> = std::iter::once(Value::Object(container)).chain(sidecars).collect();
+            fields.insert("containers".to_owned(), Value::Array(containers));
         }
         let mut template = json!({"name": name});
         if !fields.is_empty() {
             template["spec"] = Value::Object(fields);
         }
-        if !annotations.is_empty() {
-            template["metadata"] = json!({"annotations": annotations});
+        for (field, entries) in [("labels", labels), ("annotations", annotations)] {
+            if !entries.is_empty() {
+                template["metadata"][field] = Value::Object(entries);
+            }
         }
         template
     }

@@ -207,11 +207,8 @@ impl Aspect for Storage {
         if let Some(data) = data {
             draft.claim("dataVolumeClaimTemplate", DATA, data, *provisioner);
         } else {
-            draft
-                .pod
-                .container
-                .insert("volumeMounts".to_owned(), json!([{"name": DATA, "mountPath": DATA_PATH}]));
-            draft.pod.fields.insert("volumes".to_owned(), json!([{"name": DATA, "emptyDir": {}}]));
+            draft.pod.mounts.push(json!({"name": DATA, "mountPath": DATA_PATH}));
+            draft.pod.volumes.push(json!({"name": DATA, "emptyDir": {}}));
         }
         if let Some(logs) = logs {
             draft.claim("logVolumeClaimTemplate", LOGS, logs, *provisioner);
