@@ -11,8 +11,8 @@ use super::read::text;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 use crate::property::path::PropertyPath;
 
-/// The release that a new cluster gets: ClickHouse's long-term-support line 25.8.
-pub(super) const VERSION: &str = "25.8.30.16";
+/// The release that a new cluster gets: ClickHouse's long-term-support line 26.3.
+pub(super) const VERSION: &str = "26.3.33.24";
 /// The official server image.
 pub(super) const SERVER_REPOSITORY: &str = "clickhouse/clickhouse-server";
 

@@ -36,8 +36,8 @@ fn restarts_are_told_with_their_reasons() {
     let alone = "one after the other; a shard with one replica is unavailable during its restart";
     for (new, reasons) in [
         (
-            json!({"version": "25.9.1.1", "restartToken": "2"}),
-            "image `clickhouse/clickhouse-server:25.8.30.16` → `clickhouse/clickhouse-server:25.9.1.1`, \
+            json!({"version": "26.9.1.1", "restartToken": "2"}),
+            "image `clickhouse/clickhouse-server:26.3.33.24` → `clickhouse/clickhouse-server:26.9.1.1`, \
                 restartToken",
         ),
         (json!({"labels": {"team": "x"}, "annotations": {"owner": "y"}}), "labels, annotations"),
@@ -89,8 +89,8 @@ fn stopping_and_growing_are_told() {
         told_of(json!({}), json!({"shards": 2})),
         ["adds 1 shard; ClickHouse does not move existing data to it"]
     );
-    assert_eq!(told_of(json!({"stopped": true}), json!({"version": "25.9.1.1"})), ["starts all hosts"]);
-    assert_eq!(told_of(json!({"stopped": true}), json!({"stopped": true, "version": "25.9.1.1"})), [""; 0]);
+    assert_eq!(told_of(json!({"stopped": true}), json!({"version": "26.9.1.1"})), ["starts all hosts"]);
+    assert_eq!(told_of(json!({"stopped": true}), json!({"stopped": true, "version": "26.9.1.1"})), [""; 0]);
     let by_override = json!({"chiOverrides": {"configuration": {"clusters": [{"name": "cluster",
         "layout": {"shards": [{}, {}]}}]}}});
     assert_eq!(
@@ -104,7 +104,7 @@ fn an_override_that_is_for_some_hosts_restarts_these() {
     let small = json!({"configuration": {"clusters": [{"name": "cluster", "layout": {"shards": [{},
         {"templates": {"podTemplate": "small"}}]}}]},
         "templates": {"podTemplates": [{"name": "small", "spec": {"containers": [{"name": "clickhouse",
-            "image": "clickhouse/clickhouse-server:25.9.1.1"}]}}]}});
+            "image": "clickhouse/clickhouse-server:26.9.1.1"}]}}]}});
     let told = told_of(json!({"shards": 2}), json!({"shards": 2, "chiOverrides": small}));
     assert!(
         told.len() == 1
@@ -113,15 +113,15 @@ fn an_override_that_is_for_some_hosts_restarts_these() {
     );
     assert!(
         told[0].ends_with(
-            "(image `clickhouse/clickhouse-server:25.8.30.16` → \
-            `clickhouse/clickhouse-server:25.9.1.1`, resources)"
+            "(image `clickhouse/clickhouse-server:26.3.33.24` → \
+            `clickhouse/clickhouse-server:26.9.1.1`, resources)"
         ),
         "{told:?}"
     );
     // Another name for the same template is nothing to the pods.
     let renamed = json!({"defaults": {"templates": {"podTemplate": "mine"}},
         "templates": {"podTemplates": [{"name": "mine", "spec": {"containers": [
-        {"name": "clickhouse", "image": "clickhouse/clickhouse-server:25.8.30.16",
+        {"name": "clickhouse", "image": "clickhouse/clickhouse-server:26.3.33.24",
             "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "2",
                 "memory": "4Gi"}}}]}}]}});
     assert_eq!(told_of(json!({}), json!({"chiOverrides": renamed})), [""; 0]);
@@ -160,10 +160,10 @@ fn what_is_not_known_yet_may_restart_the_hosts_and_no_more_is_said() {
         told(json!({"restartToken": "1"}), &["labels.a"]),
         [format!("may restart the hosts {alone} (labels: not known yet)")]
     );
-    assert_eq!(told(json!({"labels": {"a": "b"}, "version": "25.9.1.1"}), &["restartToken"]).len(), 1);
+    assert_eq!(told(json!({"labels": {"a": "b"}, "version": "26.9.1.1"}), &["restartToken"]).len(), 1);
     assert!(
-        told(json!({"labels": {"a": "b"}, "version": "25.9.1.1"}), &["restartToken"])[0]
-            .ends_with("25.9.1.1`)")
+        told(json!({"labels": {"a": "b"}, "version": "26.9.1.1"}), &["restartToken"])[0]
+            .ends_with("26.9.1.1`)")
     );
     assert_eq!(told(same.clone(), &["shards"]), [""; 0]);
     assert_eq!(told(same, &["clusterName"]), [""; 0]);
