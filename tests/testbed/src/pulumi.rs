@@ -125,17 +125,29 @@ impl Stack {
     }
 
     /// Goes back to the last whole state. Pulumi writes a state in a folder in place: an engine that is
-    /// killed meanwhile leaves half of it, and beside it the one before.
+    /// killed meanwhile leaves half of it, beside it the one before, and those of earlier updates in a folder
+    /// of their own. Fails where none of them is whole.
     pub fn restore_state(&self) -> Result<()> {
         let state = self.state_file();
-        let is_whole = |path: &Path| {
+        let is_whole = |path: &PathBuf| {
             std::fs::read(path).is_ok_and(|text| serde_json::from_slice::<Value>(&text).is_ok())
         };
-        let backup = state.with_extension("json.bak");
-        if !is_whole(&state) && is_whole(&backup) {
-            std::fs::copy(&backup, &state).context("failed to restore the state")?;
+        if is_whole(&state) || !state.exists() {
+            return Ok(());
         }
-        Ok(())
+        let mut earlier: Vec<_> =
+            std::fs::read_dir(self.directory().join("state/.pulumi/backups/test").join(STACK))
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .collect();
+        earlier.sort();
+        let candidates = std::iter::once(state.with_extension("json.bak")).chain(earlier.into_iter().rev());
+        let whole = candidates.clone().find(is_whole).with_context(|| {
+            let candidates: Vec<_> = candidates.collect();
+            format!("neither {} nor one of {candidates:?} is whole", state.display())
+        })?;
+        std::fs::copy(&whole, &state).context("failed to restore the state").map(drop)
     }
 
     /// `pulumi up`.
