@@ -411,7 +411,13 @@ fn list_problems(problems: &[FieldProblem]) -> String {
 }
 
 fn unknown_fields(object: &str, fields: &[String], installed: Option<&str>) -> String {
-    let names: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
+    let names: Vec<_> = fields
+        .iter()
+        .map(|field| match known_since(field) {
+            Some(version) => format!("`{field}` (operator {version} and newer do)"),
+            None => format!("`{field}`"),
+        })
+        .collect();
     let definition = installed.map_or_else(
         || "the definition installed in this cluster does".to_owned(),
         |version| format!("the definition installed in this cluster, of operator {version}, does"),
@@ -421,6 +427,23 @@ fn unknown_fields(object: &str, fields: &[String], installed: Option<&str>) -> S
             leave the fields out",
         names.join(", ")
     )
+}
+
+/// Since which release the operator has a field of its kinds; `None` for what all have that this provider
+/// works with, or none. From the operator's release notes and definitions.
+fn known_since(field: &str) -> Option<&'static str> {
+    const SINCE: [(&str, &str); 8] = [
+        ("hooks", "0.27.1"),
+        ("security", "0.27.1"),
+        ("keeper", "0.27.1"),
+        ("reconcile", "0.25.4"),
+        ("pdbManaged", "0.25.3"),
+        ("macros", "0.25.1"),
+        ("runtime", "0.25.0"),
+        ("availabilityZone", "0.25.0"),
+    ];
+    let parts: Vec<_> = field.split(['.', '[']).collect();
+    SINCE.into_iter().find(|(name, _)| parts.contains(name)).map(|(_, version)| version)
 }
 
 fn unreachable(server: Option<&str>, cause: &str, connected: bool) -> String {

@@ -116,7 +116,7 @@ impl Adopted {
         let templates = &spec["templates"];
         let template = pod.name().and_then(|name| named(&templates["podTemplates"], name));
         let container = template.map_or(&Value::Null, |template| container(template, "clickhouse"));
-        let words = ["stop", "suspend"]
+        let words = ["stop", "suspend", "troubleshoot"]
             .into_iter()
             .filter_map(|field| Some((field.to_owned(), spec.get(field)?.clone())));
         let counts = &live.cluster()["layout"];

@@ -97,7 +97,11 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn is_unknown(&self, path: &str) -> bool {
-        self.known.is_unknown(&PropertyPath::from(path))
+        self.is_unknown_at(&PropertyPath::from(path))
+    }
+
+    pub(super) fn is_unknown_at(&self, path: &PropertyPath) -> bool {
+        self.known.is_unknown(path)
     }
 
     /// Refuses an input of the hosts' pods where these come from several templates of somebody else's.

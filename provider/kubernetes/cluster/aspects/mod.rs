@@ -19,6 +19,7 @@ mod network;
 mod operations;
 mod overrides;
 mod read;
+mod reconcile;
 mod resources;
 mod storage;
 
@@ -56,6 +57,7 @@ pub(super) use self::operations::{Operations, RESTART_ANNOTATION};
 pub(super) use self::overrides::Overrides;
 pub use self::overrides::{FreeForm, OverridesArgs};
 pub(super) use self::read::Live;
+use self::reconcile::{Reconciling, ReconcilingArgs};
 pub use self::resources::Resources;
 pub(super) use self::storage::{HOST_REMEDIES, Storage};
 pub use self::storage::{Provisioner, ReclaimPolicy, StorageArgs};
@@ -223,6 +225,7 @@ aspects! {
         layout: LayoutArgs => Layout,
         access: AccessArgs => Access,
         operations: OperationsArgs => Operations,
+        reconciling: ReconcilingArgs => Reconciling,
         overrides: OverridesArgs => Overrides,
     }
     below {

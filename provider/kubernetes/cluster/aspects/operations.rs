@@ -23,6 +23,11 @@ pub struct OperationsArgs {
     /// Default: false.
     pub suspended: Option<bool>,
 
+    /// Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host
+    /// that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile.
+    /// Default: false. A change restarts the hosts.
+    pub troubleshoot: Option<bool>,
+
     /// An arbitrary string; changing it triggers one rolling restart.
     pub restart_token: Option<String>,
 
@@ -47,6 +52,7 @@ pub struct OperationsArgs {
 pub(in super::super) struct Operations {
     pub(in super::super) stopped: bool,
     pub(in super::super) suspended: bool,
+    troubleshoot: bool,
     pub(in super::super) restart_token: Option<String>,
     pub(in super::super) skip_await: bool,
     pub(in super::super) force_conflicts: bool,
@@ -65,6 +71,7 @@ impl Aspect for Operations {
         let OperationsArgs {
             stopped,
             suspended,
+            troubleshoot,
             restart_token,
             allow_data_loss: _,
             skip_await,
@@ -74,6 +81,7 @@ impl Aspect for Operations {
         Self {
             stopped: stopped.unwrap_or_default(),
             suspended: suspended.unwrap_or_default(),
+            troubleshoot: troubleshoot.unwrap_or_default(),
             restart_token,
             skip_await: skip_await.unwrap_or_default(),
             force_conflicts: force_conflicts.unwrap_or_default(),
@@ -92,6 +100,11 @@ impl Aspect for Operations {
         if let Some(word) = word("suspend", self.suspended) {
             drafts.both().for_each(|draft| _ = draft.fields.insert("suspend".to_owned(), word.clone()));
         }
+        // Of a cluster that this provider made only what is not the default: so it was made before.
+        let is_said = self.troubleshoot || cluster.adopted.is_some();
+        if let Some(word) = word("troubleshoot", self.troubleshoot).filter(|_| is_said) {
+            drafts.installation.fields.insert("troubleshoot".to_owned(), word);
+        }
         if let Some(token) = &self.restart_token {
             // A changed pod template rolls every host once; the operator's own `restart` would do so at each
             // reconcile.
@@ -103,6 +116,7 @@ impl Aspect for Operations {
         OperationsArgs {
             stopped: yes(&live.spec()["stop"]),
             suspended: yes(&live.spec()["suspend"]),
+            troubleshoot: yes(&live.spec()["troubleshoot"]),
             restart_token: text(&live.pod()["metadata"]["annotations"][RESTART_ANNOTATION]),
             allow_data_loss: None,
             skip_await: None,

@@ -14,7 +14,7 @@ use crate::kubernetes::cluster::objects::Objects;
 use crate::property::path::{PropertyPath, Segment};
 
 /// Every input with some values. A program takes some of them, as far as Check lets them stand together.
-const VALUES: [(&str, &str); 59] = [
+const VALUES: [(&str, &str); 70] = [
     ("name", r#"["db", "a-1"]"#),
     ("namespace", r#"["apps", "n-2"]"#),
     ("createNamespace", "[true]"),
@@ -42,11 +42,28 @@ const VALUES: [(&str, &str); 59] = [
     ("interserverSecret.existingSecret.key", r#"["k"]"#),
     ("stopped", "[true, false]"),
     ("suspended", "[true, false]"),
+    ("troubleshoot", "[true, false]"),
     ("restartToken", r#"["1", "again"]"#),
+    ("reconcile.policy", r#"["Wait", "NoWait"]"#),
+    ("reconcile.shardsAtOnce", "[1, 3]"),
+    ("reconcile.shardsAtOncePercent", "[0, 100]"),
+    ("reconcile.configMapPropagationSeconds", "[90]"),
+    ("schemaPolicy.replica", r#"["All", "None"]"#),
+    ("schemaPolicy.shard", r#"["All", "None", "DistributedTablesOnly"]"#),
+    ("hooks.beforeHost", r#"[[{"events": ["HostShutdown"], "sql": ["SELECT 1", "SELECT 2"]}]]"#),
+    ("hooks.afterHost", r#"[[{"events": ["Any"], "shell": {"command": ["a"], "container": "b"}}]]"#),
+    ("hooks.beforeCluster", r#"[[{"events": ["Any"], "sql": ["SELECT 1"], "target": "AllShards"}]]"#),
+    (
+        "hooks.afterCluster",
+        r#"[[{"events": ["Any"], "http": {"url": "http://a", "method": "GET"}, "failurePolicy": "Ignore"}]]"#,
+    ),
     ("allowDataLoss", "[true]"),
     ("skipAwait", "[true]"),
     ("forceConflicts", "[true]"),
-    ("chiOverrides", r#"[{"reconcile": {"policy": "wait"}}, {"configuration": {"settings": {"x/y": 1}}}]"#),
+    (
+        "chiOverrides",
+        r#"[{"reconcile": {"cleanup": {"unknownObjects": {"service": "Retain"}}}}, {"configuration": {"settings": {"x/y": 1}}}]"#,
+    ),
     ("chkOverrides", r#"[{"configuration": {"settings": {"logger/level": "debug"}}}]"#),
     ("resources.requests.cpu", r#"["100m"]"#),
     ("resources.requests.memory", r#"["1Gi"]"#),
