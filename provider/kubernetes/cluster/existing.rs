@@ -71,7 +71,7 @@ impl ExistingObjects {
     /// Says what taking the cluster over does to its hosts.
     pub(super) fn tell_effects(&self, ctx: &Context, new: &Known<ClusterArgs>, cluster: &ValidatedCluster) {
         if let Some(shape) = &self.shape {
-            effects::tell(ctx, shape, &Shape::rendered(cluster), new);
+            effects::tell(ctx, shape, &Shape::rendered(cluster), None, new);
         }
     }
 

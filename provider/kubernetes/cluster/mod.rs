@@ -7,6 +7,7 @@ mod address;
 mod adopt;
 pub mod aspects;
 mod claim;
+mod costs;
 mod defaults;
 mod delete;
 mod diff;
@@ -212,7 +213,7 @@ impl Resource for Cluster {
             );
         }
         let (mut from, to) = (Shape::last(old), Shape::rendered(&cluster));
-        effects::tell(ctx, &from, &to, new);
+        effects::tell(ctx, &from, &to, Some(old), new);
         two_steps::tell(ctx, old, &cluster);
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);

@@ -148,6 +148,7 @@ pub(super) fn installation(kind: &Kind, object: &Value) -> (Installation, Vec<St
         labels: entries("labels"),
         annotations: entries("annotations"),
         stopped: is_yes(&spec["stop"]),
+        sleeps: is_yes(&spec["troubleshoot"]),
         suspended: is_yes(&spec["suspend"]),
         service: service(kind, spec, name, namespace),
         domain: domain(spec, namespace),

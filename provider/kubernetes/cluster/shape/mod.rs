@@ -62,6 +62,8 @@ pub(super) struct Installation {
     pub(super) annotations: Map<String, Value>,
     /// Whether no host is to run.
     pub(super) stopped: bool,
+    /// Whether the hosts' containers sleep instead of running ClickHouse.
+    pub(super) sleeps: bool,
     /// Whether the operator is to leave it alone.
     pub(super) suspended: bool,
     /// The Service of the installation as a whole.

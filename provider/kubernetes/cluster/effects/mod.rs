@@ -1,11 +1,12 @@
 //! What an update does to what runs, told in its preview: from one shape of the cluster to another. Pure.
 
+mod pods;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
-
-use super::aspects::RESTART_ANNOTATION;
-use super::aspects::{Provisioner, ReclaimPolicy};
+use self::pods::{image, pod, pod_changes};
+use super::aspects::{ClusterArgs, Provisioner, ReclaimPolicy};
+use super::costs::{self, Cost};
 use super::restarts;
 use super::shape::{Ensemble, Holds, Host, Installation, Shape};
 use crate::kubernetes::quantity;
@@ -21,6 +22,7 @@ enum Reason {
     Labels,
     Annotations,
     RestartToken,
+    Troubleshoot,
     InterserverSecret,
     AntiAffinity,
     Volumes,
@@ -28,13 +30,14 @@ enum Reason {
     Overrides,
 }
 
-const REASONS: [Reason; 11] = [
+const REASONS: [Reason; 12] = [
     Reason::Image,
     Reason::Resources,
     Reason::Coordination,
     Reason::Labels,
     Reason::Annotations,
     Reason::RestartToken,
+    Reason::Troubleshoot,
     Reason::InterserverSecret,
     Reason::AntiAffinity,
     Reason::Volumes,
@@ -52,6 +55,7 @@ impl Reason {
             Self::Labels => ("labels", &["labels"]),
             Self::Annotations => ("annotations", &["annotations"]),
             Self::RestartToken => ("restartToken", &["restartToken"]),
+            Self::Troubleshoot => ("troubleshoot", &["troubleshoot"]),
             Self::InterserverSecret => ("interserverSecret", &["interserverSecret"]),
             Self::AntiAffinity => ("anti-affinity", &["replicas"]),
             Self::Volumes => ("volumes", &["storage"]),
@@ -61,10 +65,32 @@ impl Reason {
     }
 }
 
-/// Tells in a preview what the step from one shape to another does. `new` are the inputs of the other.
-pub(super) fn tell<T>(ctx: &Context, from: &Shape, to: &Shape, new: &Known<T>) {
-    for effect in effects(from, to, new) {
+/// Tells in a preview what the step from one shape to another does, and what each input costs that hosts take
+/// over while they run. `old` and `new` are the inputs of the two, as far as there are any.
+pub(super) fn tell(
+    ctx: &Context,
+    from: &Shape,
+    to: &Shape,
+    old: Option<&ClusterArgs>,
+    new: &Known<ClusterArgs>,
+) {
+    let costs = old.map(|old| costs::costs(old, new)).unwrap_or_default();
+    let of = |cost| {
+        let paths =
+            costs.iter().filter(move |(_, other)| *other == cost).map(|(path, _)| format!("`{path}`"));
+        paths.collect::<Vec<_>>().join(", ")
+    };
+    for effect in effects_for(from, to, new, &of(Cost::Restart)) {
         ctx.report.info(&effect);
+    }
+    for (cost, effect) in [
+        (Cost::Growth, "grows the volumes while the hosts run"),
+        (Cost::Live, "takes effect without a restart"),
+    ] {
+        let paths = of(cost);
+        if !paths.is_empty() {
+            ctx.report.info(&format!("{effect}: {paths}"));
+        }
     }
     for warning in warnings(from, to, new) {
         ctx.report.warn(&warning);
@@ -77,6 +103,11 @@ pub(super) fn tell<T>(ctx: &Context, from: &Shape, to: &Shape, new: &Known<T>) {
 /// The rules are the operator's (0.25): a changed pod template or coordination rolls host by host; users, log
 /// level and networks are reloaded; volumes of the provisioner `Operator` grow in place.
 pub(super) fn effects<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String> {
+    effects_for(from, to, new, "")
+}
+
+/// The same; `restarting` names the inputs that hosts restart for, where that is known of each.
+fn effects_for<T>(from: &Shape, to: &Shape, new: &Known<T>, restarting: &str) -> Vec<String> {
     let is_unknown = |inputs: &[&str]| inputs.iter().any(|input| new.is_unknown(&PropertyPath::from(*input)));
     if is_unknown(&["name", "namespace", "clusterName"]) {
         return Vec::new();
@@ -87,7 +118,7 @@ pub(super) fn effects<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String
         (false, true) => told.push("stops all hosts; volumes and settings are kept".to_owned()),
         (true, false) => told.push("starts all hosts".to_owned()),
         (true, true) => {}
-        (false, false) => told.extend(restart(from, to, is_unknown)),
+        (false, false) => told.extend(restart(from, to, restarting, is_unknown)),
     }
     if let (Some(old), Some(now)) = (&from.keeper, &to.keeper)
         && !is_unknown(&["coordination", "version"])
@@ -165,11 +196,21 @@ pub(super) fn risks(shape: &Shape) -> Vec<String> {
     let reason = "coordination.keeper.storage.reclaimPolicy: `Delete` while the data is retained: when the \
         cluster is deleted, the Keeper's metadata of replicated tables is deleted, and on the retained \
         volumes these are read-only";
-    outlived.then(|| reason.to_owned()).into_iter().collect()
+    let sleeps = "troubleshoot: ClickHouse does not run as long as it is true; no query is answered";
+    [outlived.then_some(reason), shape.clickhouse.sleeps.then_some(sleeps)]
+        .into_iter()
+        .flatten()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The hosts' restart, and why.
-fn restart(from: &Shape, to: &Shape, is_unknown: impl Fn(&[&str]) -> bool) -> Option<String> {
+fn restart(
+    from: &Shape,
+    to: &Shape,
+    restarting: &str,
+    is_unknown: impl Fn(&[&str]) -> bool,
+) -> Option<String> {
     let (old, new) = (&from.clickhouse, &to.clickhouse);
     let hosts: Vec<_> = kept(old, new).collect();
     let (mut all, mut some) = (BTreeSet::new(), BTreeMap::new());
@@ -178,6 +219,7 @@ fn restart(from: &Shape, to: &Shape, is_unknown: impl Fn(&[&str]) -> bool) -> Op
         (Reason::Coordination, restarts::by_coordination(from, to)),
         (Reason::Labels, old.labels != new.labels),
         (Reason::Annotations, old.annotations != new.annotations),
+        (Reason::Troubleshoot, old.sleeps != new.sleeps),
         (
             Reason::InterserverSecret,
             of_clusters(&|cluster| from.secrets.get(cluster) != to.secrets.get(cluster)),
@@ -240,7 +282,11 @@ fn restart(from: &Shape, to: &Shape, is_unknown: impl Fn(&[&str]) -> bool) -> Op
         format!("{} of {} hosts", affected.len(), old.hosts.len())
     };
     if !certain.is_empty() {
-        let reasons: Vec<_> = certain.into_iter().map(|reason| name(reason, &hosts, old, new)).collect();
+        let told = |reason| match reason {
+            Reason::Overrides if !restarting.is_empty() => restarting.to_owned(),
+            reason => name(reason, &hosts, old, new),
+        };
+        let reasons: Vec<_> = certain.into_iter().map(told).collect();
         return Some(format!("restarts {which} {order} ({})", reasons.join(", ")));
     }
     let possible: Vec<_> = REASONS.into_iter().filter(unknown).map(|reason| reason.told().0).collect();
@@ -274,86 +320,6 @@ fn volumes(installation: &Installation) -> BTreeMap<&str, BTreeSet<&str>> {
         volumes.entry(&claim.host).or_default().insert(name);
     }
     volumes
-}
-
-/// A pod's template, whatever it is called.
-fn pod<'a>(installation: &'a Installation, host: &Host) -> [&'a Value; 4] {
-    let template = installation.pod(host);
-    ["metadata", "spec", "zone", "podDistribution"].map(|field| &template[field])
-}
-
-/// Why the pod of a host has to be another one.
-fn pod_changes(old: &Value, new: &Value) -> BTreeSet<Reason> {
-    if old == new {
-        return BTreeSet::new();
-    }
-    let (old, new) = (parts(old), parts(new));
-    old.into_iter()
-        .zip(new)
-        .filter(|((_, old), (_, new))| old != new)
-        .map(|((reason, _), _)| reason)
-        .collect()
-}
-
-/// A pod's template by what is told of it; what is left then only an override can have said.
-fn parts(pod: &Value) -> [(Reason, Value); 6] {
-    let container = format!("/spec/containers/{}", app(pod));
-    let mut rest = pod.clone();
-    let mut take = |parent: &str, key: &str| {
-        rest.pointer_mut(parent)
-            .and_then(Value::as_object_mut)
-            .and_then(|parent| parent.remove(key))
-            .unwrap_or_default()
-    };
-    for name in ["name", "generateName"] {
-        take("", name);
-    }
-    [
-        (
-            Reason::Image,
-            json!([
-                take(&container, "image"),
-                take(&container, "imagePullPolicy"),
-                take("/spec", "imagePullSecrets")
-            ]),
-        ),
-        (Reason::Resources, take(&container, "resources")),
-        (Reason::RestartToken, take("/metadata/annotations", RESTART_ANNOTATION)),
-        (Reason::AntiAffinity, take("/spec", "affinity")),
-        (Reason::Volumes, json!([take("/spec", "volumes"), take(&container, "volumeMounts")])),
-        (Reason::Overrides, said(rest)),
-    ]
-}
-
-/// `value` without objects that hold nothing.
-fn said(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let fields = fields.into_iter().map(|(key, value)| (key, said(value)));
-            Value::Object(
-                fields
-                    .filter(|(_, value)| {
-                        !value.is_null() && value.as_object().is_none_or(|fields| !fields.is_empty())
-                    })
-                    .collect(),
-            )
-        }
-        other => other,
-    }
-}
-
-/// The place of the container that runs ClickHouse, as the operator finds it.
-fn app(pod: &Value) -> usize {
-    let containers = pod["spec"]["containers"].as_array();
-    containers
-        .and_then(|all| {
-            all.iter().position(|one| one["name"] == "clickhouse" || one["name"] == "clickhouse-keeper")
-        })
-        .unwrap_or(0)
-}
-
-fn image(pod: &Value) -> &str {
-    pod["spec"]["containers"][app(pod)]["image"].as_str().unwrap_or_default()
 }
 
 /// The tags of two images where the second is of an older release than the first.

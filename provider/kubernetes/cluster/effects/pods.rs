@@ -1,0 +1,89 @@
+//! What differs between two templates of pods, and why. Pure.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::super::aspects::RESTART_ANNOTATION;
+use super::super::shape::{Host, Installation};
+use super::Reason;
+
+/// A pod's template, whatever it is called.
+pub(super) fn pod<'a>(installation: &'a Installation, host: &Host) -> [&'a Value; 4] {
+    let template = installation.pod(host);
+    ["metadata", "spec", "zone", "podDistribution"].map(|field| &template[field])
+}
+
+/// Why the pod of a host has to be another one.
+pub(super) fn pod_changes(old: &Value, new: &Value) -> BTreeSet<Reason> {
+    if old == new {
+        return BTreeSet::new();
+    }
+    let (old, new) = (parts(old), parts(new));
+    old.into_iter()
+        .zip(new)
+        .filter(|((_, old), (_, new))| old != new)
+        .map(|((reason, _), _)| reason)
+        .collect()
+}
+
+/// A pod's template by what is told of it; what is left then only an override can have said.
+fn parts(pod: &Value) -> [(Reason, Value); 6] {
+    let container = format!("/spec/containers/{}", app(pod));
+    let mut rest = pod.clone();
+    let mut take = |parent: &str, key: &str| {
+        rest.pointer_mut(parent)
+            .and_then(Value::as_object_mut)
+            .and_then(|parent| parent.remove(key))
+            .unwrap_or_default()
+    };
+    for name in ["name", "generateName"] {
+        take("", name);
+    }
+    [
+        (
+            Reason::Image,
+            json!([
+                take(&container, "image"),
+                take(&container, "imagePullPolicy"),
+                take("/spec", "imagePullSecrets")
+            ]),
+        ),
+        (Reason::Resources, take(&container, "resources")),
+        (Reason::RestartToken, take("/metadata/annotations", RESTART_ANNOTATION)),
+        (Reason::AntiAffinity, take("/spec", "affinity")),
+        (Reason::Volumes, json!([take("/spec", "volumes"), take(&container, "volumeMounts")])),
+        (Reason::Overrides, said(rest)),
+    ]
+}
+
+/// `value` without objects that hold nothing.
+fn said(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.into_iter().map(|(key, value)| (key, said(value)));
+            Value::Object(
+                fields
+                    .filter(|(_, value)| {
+                        !value.is_null() && value.as_object().is_none_or(|fields| !fields.is_empty())
+                    })
+                    .collect(),
+            )
+        }
+        other => other,
+    }
+}
+
+/// The place of the container that runs ClickHouse, as the operator finds it.
+fn app(pod: &Value) -> usize {
+    let containers = pod["spec"]["containers"].as_array();
+    containers
+        .and_then(|all| {
+            all.iter().position(|one| one["name"] == "clickhouse" || one["name"] == "clickhouse-keeper")
+        })
+        .unwrap_or(0)
+}
+
+pub(super) fn image(pod: &Value) -> &str {
+    pod["spec"]["containers"][app(pod)]["image"].as_str().unwrap_or_default()
+}
