@@ -197,10 +197,18 @@ pub(super) fn risks(shape: &Shape) -> Vec<String> {
         cluster is deleted, the Keeper's metadata of replicated tables is deleted, and on the retained \
         volumes these are read-only";
     let sleeps = "troubleshoot: ClickHouse does not run as long as it is true; no query is answered";
+    let removed = shape.removed_syntax.iter().map(|setting| {
+        format!(
+            "configuration.users.{setting}: operator 0.27.4 and newer refuse an installation with it; before \
+                the operator is upgraded write the setting without `k8s_secret_` and its value as \
+                `valueFrom.secretKeyRef`"
+        )
+    });
     [outlived.then_some(reason), shape.clickhouse.sleeps.then_some(sleeps)]
         .into_iter()
         .flatten()
         .map(str::to_owned)
+        .chain(removed)
         .collect()
 }
 

@@ -6,6 +6,7 @@
 //! where in the inputs a thing was said.
 
 mod layout;
+mod users;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,8 @@ pub(super) struct Shape {
     pub(super) users: BTreeSet<String>,
     /// The Services of single shards.
     pub(super) shard_services: Vec<String>,
+    /// Settings of users that operator 0.27.4 and newer refuse.
+    pub(super) removed_syntax: BTreeSet<String>,
     /// What becomes of volume claims that the operator does not know, and of those of a host that failed to
     /// come up.
     pub(super) cleanup: [ReclaimPolicy; 2],
@@ -196,7 +199,8 @@ impl Shape {
                 .iter()
                 .map(|cluster| (cluster_name(cluster).to_owned(), cluster["secret"].clone()))
                 .collect(),
-            users: users(&spec["configuration"]["users"]),
+            users: users::credentialed(&spec["configuration"]["users"]),
+            removed_syntax: users::removed_syntax(&spec["configuration"]["users"]),
             cleanup: cleanup(spec),
             keeper: keeper.map(|keeper| layout::installation(&layout::KEEPER, keeper).0),
             name,
@@ -388,26 +392,6 @@ fn clusters(spec: &Value) -> Vec<&Value> {
 
 fn cluster_name(cluster: &Value) -> &str {
     Some(text(&cluster["name"])).filter(|name| !name.is_empty()).unwrap_or(names::DEFAULT_CLUSTER_NAME)
-}
-
-/// The users with a credential of any kind.
-fn users(users: &Value) -> BTreeSet<String> {
-    const CREDENTIALS: [&str; 8] = [
-        "password",
-        "k8s_secret_password",
-        "k8s_secret_env_password",
-        "ssl_certificates",
-        "ssh_keys",
-        "ldap",
-        "kerberos",
-        "http_authentication",
-    ];
-    let entries = users.as_object().into_iter().flatten().filter(|(_, value)| *value != "_removed_");
-    entries
-        .filter_map(|(key, _)| key.split_once('/'))
-        .filter(|(_, field)| CREDENTIALS.iter().any(|credential| field.starts_with(credential)))
-        .map(|(user, _)| user.to_owned())
-        .collect()
 }
 
 /// The policies of `reconcile.cleanup`. Where the older `reconciling` says something, that holds.

@@ -246,3 +246,15 @@ fn data_that_would_outlive_its_keeper_is_warned_of() {
     let (before, after) = (with("Delete", "Delete"), with("Retain", "Delete"));
     assert_eq!((warned(&before, &after).len(), warned(&after, &after).len()), (1, 0));
 }
+
+#[test]
+fn what_newer_operators_refuse_is_told_before_they_do() {
+    let users = json!({"a/k8s_secret_password": "db/secret/key", "a/profile": "default"});
+    let told = risks(&shape(json!({"chiOverrides": {"configuration": {"users": users}}})));
+    assert!(
+        told.len() == 1
+            && told[0].starts_with("configuration.users.a/k8s_secret_password: operator 0.27.4")
+            && told[0].contains("valueFrom.secretKeyRef"),
+        "{told:?}"
+    );
+}

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::corpus::schema::Definitions;
 use super::*;
 use crate::kubernetes::cluster::adopt::inputs;
 use crate::kubernetes::cluster::aspects::Live;
@@ -232,6 +233,20 @@ proptest! {
             prop_assert!(told.contains(&leaf), "{leaf:?} is not in {told:?}");
         }
         prop_assert_eq!(inputs(&live(&again), &urn(), &login()), read);
+    }
+
+    #[test]
+    fn every_operator_takes_what_inputs_render(program in programs()) {
+        let Objects { installation, keeper, .. } = built(&checked(program));
+        // Hooks are of 0.27.1.
+        let known = [(Definitions::in_force(), "hooks"), (Definitions::of_release("0.27.1"), "nothing")];
+        for (definitions, newer) in known {
+            let Some(definitions) = definitions else { continue };
+            let mut problems: Vec<_> =
+                installation.iter().chain(&keeper).flat_map(|object| definitions.problems(object)).collect();
+            problems.retain(|problem| !problem.contains(newer));
+            prop_assert_eq!(problems, Vec::<String>::new());
+        }
     }
 
     #[test]

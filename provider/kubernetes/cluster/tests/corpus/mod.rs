@@ -12,7 +12,7 @@ mod installation;
 mod life;
 mod meaning;
 mod model;
-mod schema;
+pub(super) mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -9,16 +9,16 @@ use serde_json::Value;
 use crate::kubernetes::meta::Kind;
 
 /// The definitions of one release of the operator.
-pub(super) struct Definitions(Vec<Value>);
+pub(in super::super) struct Definitions(Vec<Value>);
 
 impl Definitions {
     /// Those that the environment names; `None` where it names none.
-    pub(super) fn in_force() -> Option<Self> {
+    pub(in super::super) fn in_force() -> Option<Self> {
         Some(Self::read(&folder()?))
     }
 
     /// Those of another release, which lie beside them; `None` where they don't.
-    pub(super) fn of_release(release: &str) -> Option<Self> {
+    pub(in super::super) fn of_release(release: &str) -> Option<Self> {
         let folder = folder()?;
         let beside = folder.with_file_name(format!("{}-{release}", folder.file_name()?.to_str()?));
         beside.is_dir().then(|| Self::read(&beside))
@@ -44,7 +44,7 @@ impl Definitions {
     }
 
     /// What is wrong with an object, as the API server's strict validation would tell it.
-    pub(super) fn problems(&self, object: &Value) -> Vec<String> {
+    pub(in super::super) fn problems(&self, object: &Value) -> Vec<String> {
         let mut problems = Vec::new();
         if let Some(kind) = Kind::of(object).filter(|kind| kind.is_custom()) {
             match object.get("spec") {
