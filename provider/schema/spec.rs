@@ -70,6 +70,9 @@ pub struct TypeSpec {
     /// The values of a map.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub additional_properties: Option<Box<TypeSpec>>,
+    /// The types of which it is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub one_of: Vec<TypeSpec>,
 }
 
 /// A property of an object, a resource or a function.

@@ -19,6 +19,8 @@ fn replace(text: &str, name: &str, table: &str) -> String {
 
 /// What a property is, in a table's words.
 fn kind(schema: &Value, property: &Value) -> String {
+    // An enum that takes texts, too.
+    let property = property["oneOf"].as_array().and_then(|types| types.last()).unwrap_or(property);
     match (property["$ref"].as_str(), property["type"].as_str()) {
         (Some(reference), _) => {
             let Some(definition) = reference.strip_prefix("#/types/").map(|token| &schema["types"][token])

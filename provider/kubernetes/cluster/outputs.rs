@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::aspects::{COORDINATION_PORT, IngressType, Naming, PASSWORD_KEY, ValidatedCluster};
 use super::manifest::{Login, USERNAME_KEY};
 use super::objects::{Part, Uids};
-use super::shape::{self, Installation, Shape};
+use super::shape::{self, Holds, Installation, Shape};
 use super::state::{ClusterState, CredentialsSecret, External, Host, KeeperState, KubernetesCluster};
 use super::{address, names};
 use crate::kubernetes::meta;
@@ -94,11 +94,28 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, facts: &ServerF
             native = address::NATIVE_PORT
         ),
         internal_hostname: hostname,
+        image: clickhouse
+            .hosts
+            .first()
+            .map(|host| shape::image(clickhouse.pod(host)).to_owned())
+            .unwrap_or_default(),
+        shards: number_of(&clickhouse, |host| host.shard),
+        replicas: number_of(&clickhouse, |host| host.replica),
+        storage_size: clickhouse
+            .claims
+            .values()
+            .find(|claim| claim.holds == Holds::Data)
+            .and_then(|claim| claim.size.clone()),
         version: cluster.image.version.clone(),
         kubernetes: facts.kubernetes.clone(),
         incarnation: facts.incarnation.clone(),
         uids: facts.uids.clone(),
     }
+}
+
+/// How many there are of what is counted from 0.
+fn number_of(installation: &Installation, index: fn(&shape::Host) -> u32) -> u32 {
+    installation.hosts.iter().map(|host| index(host) + 1).max().unwrap_or_default()
 }
 
 fn external(cluster: &ValidatedCluster, facts: &ServerFacts) -> Option<External> {

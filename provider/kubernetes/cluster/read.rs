@@ -168,7 +168,11 @@ pub(super) fn found(
         None => adopt::inputs(live, &ctx.urn, &login),
     };
     let namespace = meta::field(&live.installation, "/metadata/namespace").unwrap_or_default();
-    let filled = defaults::fill(&ctx.urn, &Autonaming::Default, namespace, None, &Known::all(inputs.clone()));
+    let mut described = inputs.clone();
+    if let Some(version) = &found_version {
+        described.image.version = Some(version.clone());
+    }
+    let filled = defaults::fill(&ctx.urn, &Autonaming::Default, namespace, None, &Known::all(described));
     let cluster = filled
         .map_err(|failure| vec![failure])
         .and_then(|args| validate::validate(&Known::all(args)))

@@ -50,6 +50,15 @@ pub struct ClusterState {
     pub port_forward_command: String,
     /// The cluster's DNS name inside Kubernetes.
     pub internal_hostname: String,
+    /// The image that the hosts run.
+    pub image: String,
+    /// The number of shards.
+    pub shards: u32,
+    /// The number of replicas of a shard; where shards have different numbers, the largest.
+    pub replicas: u32,
+    /// The size of each host's data volume. Absent without volumes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_size: Option<String>,
     /// The ClickHouse version: the input, or else the version that the cluster was created with.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub version: String,

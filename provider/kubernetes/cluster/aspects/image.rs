@@ -109,6 +109,9 @@ impl Aspect for ServerImage {
     type Args = ImageArgs;
     type Defaults = ImageDefaults;
 
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] =
+        &[("version", &["version", "image"]), ("image", &["image"])];
+
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
         if args.adopted().is_none() {
             let version = args.made_with().image.version;

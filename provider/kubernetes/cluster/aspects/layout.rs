@@ -48,8 +48,8 @@ impl Aspect for Layout {
     type Defaults = NoDefaults;
 
     const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[
-        ("shards", &["hosts", "shardServices"]),
-        ("replicas", &["hosts", "keeper"]),
+        ("shards", &["shards", "hosts", "shardServices"]),
+        ("replicas", &["replicas", "hosts", "keeper"]),
         ("perShardServices", &["shardServices"]),
     ];
 

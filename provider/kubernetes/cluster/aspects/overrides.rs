@@ -46,8 +46,10 @@ impl Aspect for Overrides {
     type Args = OverridesArgs;
     type Defaults = NoDefaults;
 
-    const FOLLOW: &'static [(&'static str, &'static [&'static str])] =
-        &[("chiOverrides", &["hosts", "shardServices"]), ("chkOverrides", &["keeper"])];
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[
+        ("chiOverrides", &["hosts", "shardServices", "image", "shards", "replicas", "storageSize"]),
+        ("chkOverrides", &["keeper"]),
+    ];
 
     fn complete(_args: &mut ClusterArgs, _had_keeper: bool) {}
 

@@ -137,6 +137,8 @@ impl Aspect for Storage {
 
     const QUANTITIES: &'static [&'static str] = &["storage.size", "storage.logs.size"];
 
+    const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[("storage", &["storageSize"])];
+
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
         if args.adopted().is_some() {
             return;

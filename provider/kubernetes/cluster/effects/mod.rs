@@ -4,11 +4,11 @@ mod pods;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::pods::{image, pod, pod_changes};
+use self::pods::{pod, pod_changes};
 use super::aspects::{ClusterArgs, Provisioner, ReclaimPolicy};
 use super::costs::{self, Cost};
 use super::restarts;
-use super::shape::{Ensemble, Holds, Host, Installation, Shape};
+use super::shape::{Ensemble, Holds, Host, Installation, Shape, image};
 use crate::kubernetes::quantity;
 use crate::property::path::PropertyPath;
 use crate::resource::{Context, Known};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::super::aspects::RESTART_ANNOTATION;
-use super::super::shape::{Host, Installation};
+use super::super::shape::{Host, Installation, app};
 use super::Reason;
 
 /// A pod's template, whatever it is called.
@@ -72,18 +72,4 @@ fn said(value: Value) -> Value {
         }
         other => other,
     }
-}
-
-/// The place of the container that runs ClickHouse, as the operator finds it.
-fn app(pod: &Value) -> usize {
-    let containers = pod["spec"]["containers"].as_array();
-    containers
-        .and_then(|all| {
-            all.iter().position(|one| one["name"] == "clickhouse" || one["name"] == "clickhouse-keeper")
-        })
-        .unwrap_or(0)
-}
-
-pub(super) fn image(pod: &Value) -> &str {
-    pod["spec"]["containers"][app(pod)]["image"].as_str().unwrap_or_default()
 }

@@ -6,6 +6,7 @@
 //! where in the inputs a thing was said.
 
 mod layout;
+mod pods;
 mod users;
 mod volumes;
 
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+pub(super) use self::pods::{app, image};
 use super::aspects::{COORDINATION_PORT, ClusterArgs, Provisioner, ReclaimPolicy, ValidatedCluster};
 use super::{manifest, names, validate};
 use crate::kubernetes::observe;
