@@ -21,6 +21,7 @@ mod overrides;
 mod read;
 mod resources;
 mod storage;
+mod tls;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,8 @@ pub(super) use self::read::Live;
 pub use self::resources::Resources;
 pub(super) use self::storage::{HOST_REMEDIES, Storage};
 pub use self::storage::{Provisioner, ReclaimPolicy, StorageArgs};
+pub(super) use self::tls::Tls;
+pub use self::tls::TlsArgs;
 
 /// One aspect of a cluster: all that follows from a few inputs that belong together.
 pub(super) trait Aspect: Sized {
@@ -241,6 +244,11 @@ aspects! {
         /// Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which
         /// `sourceRanges` are added by default.
         ingress: IngressArgs => Network,
+
+        /// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it
+        /// on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper
+        /// is not encrypted.
+        tls: TlsArgs => Tls,
 
         /// The logging of ClickHouse.
         logging: LoggingArgs => Logging,
