@@ -48,6 +48,8 @@ pub enum Kind {
     StorageClass,
     /// A `CustomResourceDefinition`.
     CustomResourceDefinition,
+    /// A `Certificate` of cert-manager.
+    Certificate,
 }
 
 /// What identifies a kind on the API.
@@ -71,7 +73,7 @@ const fn resource(
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Namespace,
         Self::Secret,
         Self::Service,
@@ -85,6 +87,7 @@ impl Kind {
         Self::ResourceQuota,
         Self::StorageClass,
         Self::CustomResourceDefinition,
+        Self::Certificate,
     ];
 
     const fn resource(self) -> ApiResource {
@@ -122,6 +125,7 @@ impl Kind {
                 "customresourcedefinitions",
                 false,
             ),
+            Self::Certificate => resource("cert-manager.io", "v1", "Certificate", "certificates", true),
         }
     }
 
@@ -152,7 +156,7 @@ impl Kind {
 
     /// Whether its definition has to be installed before it can be used.
     pub const fn is_custom(self) -> bool {
-        matches!(self, Self::Installation | Self::KeeperInstallation)
+        matches!(self, Self::Installation | Self::KeeperInstallation | Self::Certificate)
     }
 
     /// The `apiVersion` as manifests write it, `clickhouse.altinity.com/v1`.

@@ -9,43 +9,70 @@ pub(super) const HTTP_PORT: u16 = 8123;
 /// The port of the native protocol.
 pub(super) const NATIVE_PORT: u16 = 9000;
 
+/// The port of the HTTP interface over TLS.
+pub(super) const HTTPS_PORT: u16 = 8443;
+/// The port of the native protocol over TLS.
+pub(super) const NATIVE_SECURE_PORT: u16 = 9440;
+/// The port between hosts over TLS.
+pub(super) const INTERSERVER_HTTPS_PORT: u16 = 9010;
+
+/// Which ports clients may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ports {
+    /// Those without TLS.
+    pub(super) plain: bool,
+    /// Those with TLS.
+    pub(super) secure: bool,
+}
+
+impl Ports {
+    /// Each with the name that the operator gives it.
+    pub(super) fn each(self) -> impl Iterator<Item = (&'static str, u16)> {
+        let plain = [("http", HTTP_PORT), ("tcp", NATIVE_PORT)].into_iter().filter(move |_| self.plain);
+        let secure = [("https", HTTPS_PORT), ("secureclient", NATIVE_SECURE_PORT)];
+        plain.chain(secure.into_iter().filter(move |_| self.secure))
+    }
+}
+
 /// What stands for itself in each part of a URL (RFC 3986's unreserved characters).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The addresses at `host`, without a login.
-pub(super) fn endpoints(host: &str) -> Endpoints {
-    let at = |scheme: &str, port: u16| Endpoint {
+pub(super) fn endpoints(host: &str, Ports { plain, secure }: Ports) -> Endpoints {
+    let at = |scheme: &str, port: u16, more: &str| Endpoint {
         host: host.to_owned(),
         port,
-        url: format!("{scheme}://{}:{port}", bracketed(host)),
+        url: format!("{scheme}://{}:{port}{more}", bracketed(host)),
     };
     Endpoints {
-        http: Some(at("http", HTTP_PORT)),
-        native: Some(at("clickhouse", NATIVE_PORT)),
-        https: None,
-        native_secure: None,
+        http: plain.then(|| at("http", HTTP_PORT, "")),
+        native: plain.then(|| at("clickhouse", NATIVE_PORT, "")),
+        https: secure.then(|| at("https", HTTPS_PORT, "")),
+        native_secure: secure.then(|| at("clickhouse", NATIVE_SECURE_PORT, "/?secure=true")),
     }
 }
 
-/// The addresses with the login in them.
+/// The addresses with the login in them, over TLS where there is any.
 pub(super) fn connection(endpoints: &Endpoints, username: &str, password: &str) -> Connection {
     let (user, password) = (utf8_percent_encode(username, RESERVED), utf8_percent_encode(password, RESERVED));
-    let url = |endpoint: &Option<Endpoint>, scheme: &str| {
+    let url = |endpoint: Option<&Endpoint>, scheme: &str| {
         endpoint
-            .as_ref()
             .map(|at| format!("{scheme}://{user}:{password}@{}:{}/", bracketed(&at.host), at.port))
             .unwrap_or_default()
     };
-    let jdbc_url = endpoints
-        .http
-        .as_ref()
+    let Endpoints { http, native, https, native_secure } = endpoints;
+    let (scheme, ssl) = if https.is_some() { ("https", "&ssl=true") } else { ("http", "") };
+    let http = https.as_ref().or(http.as_ref());
+    let jdbc_url = http
         .map(|at| {
-            format!("jdbc:clickhouse://{}:{}/?user={user}&password={password}", bracketed(&at.host), at.port)
+            let place = format!("{}:{}", bracketed(&at.host), at.port);
+            format!("jdbc:clickhouse://{place}/?user={user}&password={password}{ssl}")
         })
         .unwrap_or_default();
+    let secure = if native_secure.is_some() { "?secure=true" } else { "" };
     Connection {
-        http_url: url(&endpoints.http, "http"),
-        native_url: url(&endpoints.native, "clickhouse"),
+        http_url: url(http, scheme),
+        native_url: url(native_secure.as_ref().or(native.as_ref()), "clickhouse") + secure,
         jdbc_url,
     }
 }
@@ -59,9 +86,26 @@ fn bracketed(host: &str) -> String {
 mod tests {
     use super::*;
 
+    const PLAIN: Ports = Ports { plain: true, secure: false };
+
+    #[test]
+    fn with_tls_the_login_goes_over_it() {
+        for plain in [true, false] {
+            let endpoints = endpoints("db.example", Ports { plain, secure: true });
+            assert_eq!(endpoints.http.is_some(), plain);
+            let connection = connection(&endpoints, "boss", "hush");
+            assert_eq!(connection.http_url, "https://boss:hush@db.example:8443/");
+            assert_eq!(connection.native_url, "clickhouse://boss:hush@db.example:9440/?secure=true");
+            assert_eq!(
+                connection.jdbc_url,
+                "jdbc:clickhouse://db.example:8443/?user=boss&password=hush&ssl=true"
+            );
+        }
+    }
+
     #[test]
     fn a_login_with_odd_characters_stays_one_login() {
-        let connection = connection(&endpoints("db.example"), "ad@min", "p:w/d?&#%");
+        let connection = connection(&endpoints("db.example", PLAIN), "ad@min", "p:w/d?&#%");
         assert_eq!(connection.http_url, "http://ad%40min:p%3Aw%2Fd%3F%26%23%25@db.example:8123/");
         assert_eq!(
             connection.jdbc_url,
@@ -71,7 +115,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_address_is_bracketed_in_urls_only() {
-        let http = endpoints("2001:db8::1").http.expect("has http");
+        let http = endpoints("2001:db8::1", PLAIN).http.expect("has http");
         assert_eq!((http.host.as_str(), http.url.as_str()), ("2001:db8::1", "http://[2001:db8::1]:8123"));
     }
 }

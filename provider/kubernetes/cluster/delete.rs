@@ -39,7 +39,8 @@ impl Deletion<'_> {
         let uids = self.uids();
         let described = self.args.map(validate::last_anyway);
         let may_be = |row: &Row| {
-            uids[row.part].is_some() || described.as_ref().is_none_or(|cluster| row.is_wanted(cluster))
+            let is_described = described.as_ref().map_or(row.is_general(), |cluster| row.is_wanted(cluster));
+            uids[row.part].is_some() || is_described
         };
         for row in leaving().filter(|row| row.is_own() && may_be(row)) {
             if self.part(row).await? == Outcome::NotOurs && row.leaves == Leaves::Hosts {

@@ -52,8 +52,8 @@ pub(super) async fn read(
         }
     }
     let Some(installation) = &found.installation else { return Ok(ExistingObjects { found, shape: None }) };
-    let mut others =
-        Box::pin(objects::read(api, namespace, name, false, |row| row.is_own() && !wanted(row))).await?;
+    let may_be = |row: &Row| row.is_own() && row.is_general() && !wanted(row);
+    let mut others = Box::pin(objects::read(api, namespace, name, false, may_be)).await?;
     let shape = Shape::of(installation, found.keeper.as_ref().or(others.keeper.as_ref()));
     let shape = Some(Box::pin(live::settled(api, namespace, name, shape)).await?.0);
     for row in TABLE.iter().filter(|row| !wanted(row)) {

@@ -6,6 +6,7 @@
 mod address;
 mod adopt;
 pub mod aspects;
+mod authority;
 mod claim;
 mod costs;
 mod defaults;
@@ -136,6 +137,7 @@ impl Resource for Cluster {
         }
         let mut unknown = aspects::unknown_outputs(new);
         unknown.extend(["uids", "kubernetes", "incarnation"].map(PropertyPath::from));
+        unknown.extend(new.value.tls.as_ref().map(|_| "caCertificate".into()));
         Ok(outputs::preview(&cluster, &login::known(&cluster, None), &ServerFacts::default(), unknown))
     }
 
@@ -168,9 +170,9 @@ impl Resource for Cluster {
                 deadline,
                 facts: ServerFacts {
                     uids: there.uids(),
-                    address: None,
                     kubernetes,
                     incarnation: there.incarnation(),
+                    ..ServerFacts::default()
                 },
                 owns_namespace: there.owns_namespace(&ctx.urn, &cluster),
                 cluster,
@@ -238,6 +240,9 @@ impl Resource for Cluster {
         }
         let kept = ServerFacts::recorded(old_state);
         let mut unknown = aspects::unknown_outputs(new);
+        if new.value.tls.is_some() && new.value.tls != old.tls {
+            unknown.insert("caCertificate".into());
+        }
         let mut facts =
             ServerFacts { address: kept.address.filter(|_| old.ingress == new.value.ingress), ..kept };
         for row in TABLE.iter().filter(|row| row.is_own() && !row.is_wanted(&cluster)) {

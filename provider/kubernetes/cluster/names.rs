@@ -57,6 +57,11 @@ pub(super) fn credentials_secret(name: &str) -> String {
     format!("{name}-credentials")
 }
 
+/// The Certificate of cert-manager, and the Secret that it fills.
+pub(super) fn certificate(name: &str) -> String {
+    format!("{name}-tls")
+}
+
 /// A Keeper's StatefulSet and Service.
 pub(super) fn keeper_host(name: &str, cluster: &str, replica: u32) -> String {
     format!("chk-{name}-{cluster}-0-{replica}")

@@ -20,6 +20,8 @@ pub(super) struct ServerFacts {
     pub(super) uids: Uids,
     /// The load balancer's host name or address.
     pub(super) address: Option<String>,
+    /// The authority that has signed the hosts' certificate, where it is told.
+    pub(super) ca_certificate: Option<String>,
     /// The Kubernetes cluster, where it may be told.
     pub(super) kubernetes: Option<KubernetesCluster>,
     /// The incarnation that the Secret carries.
@@ -33,6 +35,7 @@ impl ServerFacts {
         Self {
             uids: state.uids,
             address: state.external.and_then(|external| external.address),
+            ca_certificate: state.ca_certificate,
             kubernetes: state.kubernetes,
             incarnation: state.incarnation,
         }
@@ -57,7 +60,8 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, facts: &ServerF
     // outside.
     let service = if cluster.has_service() { name } else { &clickhouse.service };
     let hostname = names::fqdn(service, namespace, cluster_domain);
-    let endpoints = address::endpoints(&hostname);
+    let ports = cluster.tls.ports();
+    let endpoints = address::endpoints(&hostname, ports);
     let connection = login
         .password
         .as_ref()
@@ -88,11 +92,11 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, facts: &ServerF
                 .collect(),
             service: keeper.service,
         }),
-        port_forward_command: format!(
-            "kubectl port-forward --namespace {namespace} service/{service} {http}:{http} {native}:{native}",
-            http = address::HTTP_PORT,
-            native = address::NATIVE_PORT
+        port_forward_command: ports.each().fold(
+            format!("kubectl port-forward --namespace {namespace} service/{service}"),
+            |command, (_, port)| format!("{command} {port}:{port}"),
         ),
+        ca_certificate: cluster.tls.secret().and(facts.ca_certificate.clone()),
         internal_hostname: hostname,
         image: clickhouse
             .hosts
@@ -126,7 +130,7 @@ fn external(cluster: &ValidatedCluster, facts: &ServerFacts) -> Option<External>
     Some(External {
         hostname: ingress.hostname.clone(),
         address,
-        endpoints: reachable_as.map(|host| address::endpoints(&host)),
+        endpoints: reachable_as.map(|host| address::endpoints(&host, cluster.tls.ports())),
     })
 }
 

@@ -4,12 +4,12 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::adopt;
-use super::aspects::{self, ClusterArgs, Live, PASSWORD_KEY, Source};
+use super::aspects::{self, Aspect as _, ClusterArgs, Live, PASSWORD_KEY, Source, Tls};
 use super::manifest::{Login, sha256_hex};
 use super::objects::{self, Objects, Part, Row, TABLE, Uids, Whose, is_marked_by};
 use super::outputs::{ServerFacts, outputs};
 use super::state::ClusterState;
-use super::{Failed, defaults, login, validate};
+use super::{Failed, authority, defaults, login, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta::{self, Kind, ObjectRef, incarnation, is_marked};
@@ -23,7 +23,7 @@ pub(super) enum LiveState {
     Absent,
     /// Its installation does not exist, but other objects of this provider's do: it was not made yet, or was
     /// deleted by hand.
-    WithoutInstallation(Remnants),
+    WithoutInstallation(Box<Remnants>),
     /// The cluster.
     Present(Box<LiveCluster>),
 }
@@ -38,6 +38,8 @@ pub(super) struct LiveCluster {
     live: Live,
     /// The objects that no input is read from.
     others: Objects,
+    /// The authority that has signed the hosts' certificate, where it is told.
+    ca_certificate: Option<String>,
     /// The administrator's password of a cluster that somebody else made, where that can be read.
     password: Option<SecretString>,
 }
@@ -54,7 +56,8 @@ pub(super) async fn live_state(
     let described = old.map(validate::last_anyway);
     let may_be = |row: &Row| {
         let is_known = old_state.is_some_and(|state| state.uids[row.part].is_some());
-        row.is_own() && (is_known || described.as_ref().is_none_or(|cluster| row.is_wanted(cluster)))
+        row.is_own()
+            && (is_known || described.as_ref().map_or(row.is_general(), |cluster| row.is_wanted(cluster)))
     };
     let mut found = objects::read(api, namespace, name, false, may_be).await?;
     for row in TABLE.iter().filter(|row| row.whose == Whose::Marked) {
@@ -62,7 +65,7 @@ pub(super) async fn live_state(
     }
     let Some(installation) = found.installation.take() else {
         return Ok(if found.secret.is_some() {
-            LiveState::WithoutInstallation(Remnants(found))
+            LiveState::WithoutInstallation(Box::new(Remnants(found)))
         } else {
             LiveState::Absent
         });
@@ -74,7 +77,18 @@ pub(super) async fn live_state(
     } else {
         None
     };
-    Ok(LiveState::Present(Box::new(LiveCluster { live, others: found, password })))
+    let secret = match &described {
+        Some(cluster) => cluster.tls.secret().map(str::to_owned),
+        None => Tls::read(&live).and_then(|tls| tls.secret_name),
+    };
+    let ca_certificate = match secret {
+        Some(secret) => {
+            let last = old_state.and_then(|state| state.ca_certificate.clone());
+            Box::pin(authority::read(api, namespace, &secret, last)).await
+        }
+        None => None,
+    };
+    Ok(LiveState::Present(Box::new(LiveCluster { live, others: found, ca_certificate, password })))
 }
 
 /// The administrator's password, from where an installation of somebody else's has it.
@@ -193,6 +207,7 @@ pub(super) fn found(
     let mut facts = ServerFacts {
         uids: Uids::default(),
         address: None,
+        ca_certificate: seen.ca_certificate.clone(),
         kubernetes: old_state.and_then(|state| state.kubernetes.clone()),
         incarnation: match old_state {
             Some(state) => state.incarnation.clone(),

@@ -18,7 +18,7 @@ use super::outputs::{ServerFacts, outputs};
 use super::settings::stages::HeldBack;
 use super::shape::Shape;
 use super::state::ClusterState;
-use super::{manifest, restarts, task, validate};
+use super::{authority, manifest, restarts, task, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta;
@@ -140,6 +140,10 @@ impl Rollout<'_> {
             }
         }
         self.turn = None;
+        if let Some(secret) = self.cluster.tls.secret() {
+            let (namespace, last) = (&self.cluster.naming.namespace, self.facts.ca_certificate.take());
+            self.facts.ca_certificate = Box::pin(authority::read(self.api, namespace, secret, last)).await;
+        }
         if has_address { self.await_address().await } else { Ok(()) }
     }
 

@@ -36,6 +36,10 @@ pub struct ClusterState {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("secret" = true, "alwaysPresent" = true))]
     pub connection: Option<Connection>,
+    /// The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of
+    /// `tls`. Absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_certificate: Option<String>,
     /// How the cluster is reached from outside; only with an `ingress`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub external: Option<External>,
@@ -154,11 +158,12 @@ pub struct Endpoint {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterConnection")]
 pub struct Connection {
-    /// For HTTP clients: `http://user:password@host:8123/`.
+    /// For HTTP clients: `http://user:password@host:8123/`; with `tls` `https://user:password@host:8443/`.
     pub http_url: String,
-    /// For native clients: `clickhouse://user:password@host:9000/`.
+    /// For native clients: `clickhouse://user:password@host:9000/`; with `tls` the port 9440, and
+    /// `?secure=true`.
     pub native_url: String,
-    /// For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`.
+    /// For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`; with `tls` the port 8443, and `&ssl=true`.
     pub jdbc_url: String,
 }
 

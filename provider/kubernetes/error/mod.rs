@@ -378,6 +378,10 @@ fn crd_missing(kind: Kind) -> String {
                     `{INSTALL_OPERATOR}`"
             )
         }
+        Kind::Certificate => format!(
+            "{missing}: cert-manager is not installed; install it (https://cert-manager.io/docs/installation), \
+                or name a Secret with a certificate in `tls.secretName`"
+        ),
         _ => format!("{missing}: this version of Kubernetes is too old"),
     }
 }

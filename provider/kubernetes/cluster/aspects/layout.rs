@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::super::address;
 use super::super::shape::{Host, MOST_HOSTS};
 use super::read::number;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
@@ -107,8 +106,8 @@ impl Aspect for Layout {
             draft.pod.spread(&selector, &["clickhouse.altinity.com/shard"]);
         }
         if *per_shard_services {
-            let ports = json!([{"name": "http", "port": address::HTTP_PORT}, {"name": "tcp",
-                "port": address::NATIVE_PORT}]);
+            let ports: Vec<_> =
+                cluster.tls.ports().each().map(|(name, port)| json!({"name": name, "port": port})).collect();
             draft.references.insert("shardServiceTemplate".to_owned(), json!(SHARD_SERVICE));
             draft
                 .services

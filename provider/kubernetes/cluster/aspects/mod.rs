@@ -22,6 +22,7 @@ mod read;
 mod reconcile;
 mod resources;
 mod storage;
+mod tls;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,8 @@ use self::reconcile::{Reconciling, ReconcilingArgs};
 pub use self::resources::Resources;
 pub(super) use self::storage::{HOST_REMEDIES, Storage};
 pub use self::storage::{Provisioner, ReclaimPolicy, StorageArgs};
+pub(super) use self::tls::Tls;
+pub use self::tls::TlsArgs;
 
 /// One aspect of a cluster: all that follows from a few inputs that belong together.
 pub(super) trait Aspect: Sized {
@@ -244,6 +247,11 @@ aspects! {
         /// Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which
         /// `sourceRanges` are added by default.
         ingress: IngressArgs => Network,
+
+        /// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it
+        /// on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper
+        /// is not encrypted.
+        tls: TlsArgs => Tls,
 
         /// The logging of ClickHouse.
         logging: LoggingArgs => Logging,

@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::address;
 use super::read::{entries, text};
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
 
@@ -110,10 +109,8 @@ impl Aspect for Network {
             "clickhouse.altinity.com/ready": "yes",
         });
         service.spec.insert("selector".to_owned(), selector);
-        service.spec.insert(
-            "ports".to_owned(),
-            json!([port("http", address::HTTP_PORT), port("tcp", address::NATIVE_PORT)]),
-        );
+        let ports: Vec<_> = cluster.tls.ports().each().map(|(name, number)| port(name, number)).collect();
+        service.spec.insert("ports".to_owned(), Value::Array(ports));
         if let Some(ingress) = &self.ingress {
             ingress.render(drafts);
         }

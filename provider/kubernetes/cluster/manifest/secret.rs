@@ -20,14 +20,22 @@ pub(in crate::kubernetes::cluster) fn secret(source: &mut Source<'_>) -> Value {
     }
     let hostname =
         names::fqdn(&cluster.naming.name, &cluster.naming.namespace, &cluster.naming.cluster_domain);
-    let endpoints = address::endpoints(&hostname);
+    let endpoints = address::endpoints(&hostname, cluster.tls.ports());
     let mut data = Map::new();
     let mut put =
         |key: &str, value: &str| data.insert(key.to_owned(), json!(ByteString(value.as_bytes().to_vec())));
     put(USERNAME_KEY, &cluster.access.username);
     put("host", &hostname);
-    put("http-port", &address::HTTP_PORT.to_string());
-    put("native-port", &address::NATIVE_PORT.to_string());
+    for (key, endpoint) in [
+        ("http-port", &endpoints.http),
+        ("native-port", &endpoints.native),
+        ("https-port", &endpoints.https),
+        ("native-secure-port", &endpoints.native_secure),
+    ] {
+        if let Some(endpoint) = endpoint {
+            put(key, &endpoint.port.to_string());
+        }
+    }
     if let Some(password) = &login.password {
         let connection = address::connection(&endpoints, &cluster.access.username, password.expose_secret());
         put(PASSWORD_KEY, password.expose_secret());

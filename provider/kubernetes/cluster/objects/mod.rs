@@ -224,6 +224,19 @@ objects! {
             remove: |state| (state.endpoints, state.connection, state.external) = (None, None, None),
         }),
     }
+    /// Of the Certificate of cert-manager.
+    Certificate as certificate {
+        kind: Kind::Certificate,
+        name: |_, name| names::certificate(name),
+        wanted: |cluster| cluster.tls.issuer().is_some(),
+        render: manifest::certificate,
+        stage: Stage::BeforeHosts,
+        whose: Whose::Marked,
+        awaited: Await::Nothing,
+        leaves: Leaves::AfterHosts,
+        vital: &["/spec"],
+        output: None,
+    }
     /// Of the ClickHouseKeeperInstallation.
     Keeper as keeper {
         kind: Kind::KeeperInstallation,
@@ -289,6 +302,13 @@ impl Row {
     /// Whether a cluster is to have it.
     pub(super) fn is_wanted(&self, cluster: &ValidatedCluster) -> bool {
         (self.wanted)(cluster)
+    }
+
+    /// Whether any cluster may have one: of other kinds a user may have no rights, unless a program asks for
+    /// one.
+    pub(super) fn is_general(&self) -> bool {
+        use Kind::{Installation, KeeperInstallation, Namespace, Secret, Service};
+        matches!(self.kind, Namespace | Secret | Service | Installation | KeeperInstallation)
     }
 
     /// Whether it is the cluster's alone, so that it goes when the cluster is not to have it any more, and

@@ -15,7 +15,7 @@ use crate::kubernetes::cluster::objects::Objects;
 use crate::property::path::{PropertyPath, Segment};
 
 /// Every input with some values. A program takes some of them, as far as Check lets them stand together.
-const VALUES: [(&str, &str); 70] = [
+const VALUES: &[(&str, &str)] = &[
     ("name", r#"["db", "a-1"]"#),
     ("namespace", r#"["apps", "n-2"]"#),
     ("createNamespace", "[true]"),
@@ -109,12 +109,19 @@ const VALUES: [(&str, &str); 70] = [
     ("ingress.loadBalancerClass", r#"["internal"]"#),
     ("ingress.externalTrafficPolicy", r#"["Cluster", "Local"]"#),
     ("ingress.internal", "[true]"),
+    ("tls.secretName", r#"["cert"]"#),
+    ("tls.issuerRef.name", r#"["ca"]"#),
+    ("tls.issuerRef.kind", r#"["ClusterIssuer"]"#),
+    ("tls.issuerRef.group", r#"["issuers.example"]"#),
+    ("tls.insecurePorts", "[true, false]"),
+    ("tls.interserver", "[true, false]"),
+    ("tls.minVersion", r#"["1.2", "1.3"]"#),
     ("logging.level", r#"["none", "debug", "test"]"#),
 ];
 
-/// What no object tells: how a run is made, what is only asked for once, where a password comes from. The
-/// rest of an ingress is annotations.
-const UNTOLD: [&str; 11] = [
+/// What no object tells that is read: how a run is made, what is only asked for once, where a password or a
+/// certificate comes from. The rest of an ingress is annotations.
+const UNTOLD: &[&str] = &[
     "__defaults",
     "createNamespace",
     "allowDataLoss",
@@ -124,6 +131,7 @@ const UNTOLD: [&str; 11] = [
     "admin.existingSecret",
     "admin.passwordVersion",
     "ingress",
+    "tls.issuerRef",
     "coordination.type",
     "interserverSecret",
 ];
