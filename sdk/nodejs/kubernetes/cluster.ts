@@ -92,6 +92,10 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly annotations: pulumi.Output<{[key: string]: string} | undefined>;
     /**
+     * The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of `tls`. Absent without one.
+     */
+    declare public /*out*/ readonly caCertificate: pulumi.Output<string | undefined>;
+    /**
      * Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
      */
     declare public readonly chiOverrides: pulumi.Output<{[key: string]: any} | undefined>;
@@ -136,13 +140,17 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly forceConflicts: pulumi.Output<boolean | undefined>;
     /**
+     * SQL, commands and HTTP requests that the operator runs before and after its work on a host or on the whole cluster. Needs operator 0.27.1 or newer. A change takes effect with the next event, without a restart.
+     */
+    declare public readonly hooks: pulumi.Output<outputs.kubernetes.ClusterHooks | undefined>;
+    /**
      * The ClickHouse hosts, by shard and replica.
      */
     declare public /*out*/ readonly hosts: pulumi.Output<outputs.kubernetes.ClusterHost[]>;
     /**
-     * The server image. Default: the official one.
+     * The image that the hosts run.
      */
-    declare public readonly image: pulumi.Output<outputs.kubernetes.ClusterImage | undefined>;
+    declare public readonly image: pulumi.Output<string>;
     /**
      * A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a later create has taken over.
      */
@@ -196,9 +204,13 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public /*out*/ readonly portForwardCommand: pulumi.Output<string>;
     /**
-     * The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
+     * How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
      */
-    declare public readonly replicas: pulumi.Output<number | undefined>;
+    declare public readonly reconcile: pulumi.Output<outputs.kubernetes.ClusterReconcile | undefined>;
+    /**
+     * The number of replicas of a shard; where shards have different numbers, the largest.
+     */
+    declare public readonly replicas: pulumi.Output<number>;
     /**
      * CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change is a rolling restart.
      */
@@ -208,13 +220,17 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly restartToken: pulumi.Output<string | undefined>;
     /**
+     * Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
+     */
+    declare public readonly schemaPolicy: pulumi.Output<outputs.kubernetes.ClusterSchemaPolicy | undefined>;
+    /**
      * The names of the per-shard Services, if there are any.
      */
     declare public /*out*/ readonly shardServices: pulumi.Output<string[]>;
     /**
-     * The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
+     * The number of shards.
      */
-    declare public readonly shards: pulumi.Output<number | undefined>;
+    declare public readonly shards: pulumi.Output<number>;
     /**
      * Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
      */
@@ -228,9 +244,21 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly storage: pulumi.Output<outputs.kubernetes.ClusterStorage | undefined>;
     /**
+     * The size of each host's data volume. Absent without volumes.
+     */
+    declare public /*out*/ readonly storageSize: pulumi.Output<string | undefined>;
+    /**
      * Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
      */
     declare public readonly suspended: pulumi.Output<boolean | undefined>;
+    /**
+     * TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+     */
+    declare public readonly tls: pulumi.Output<outputs.kubernetes.ClusterTls | undefined>;
+    /**
+     * Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
+     */
+    declare public readonly troubleshoot: pulumi.Output<boolean | undefined>;
     /**
      * The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.
      */
@@ -265,6 +293,7 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["coordination"] = args?.coordination;
             resourceInputs["createNamespace"] = args?.createNamespace;
             resourceInputs["forceConflicts"] = args?.forceConflicts;
+            resourceInputs["hooks"] = args?.hooks;
             resourceInputs["image"] = args?.image;
             resourceInputs["ingress"] = args?.ingress;
             resourceInputs["interserverSecret"] = args?.interserverSecret;
@@ -273,15 +302,20 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["name"] = args?.name;
             resourceInputs["namespace"] = args?.namespace;
             resourceInputs["perShardServices"] = args?.perShardServices;
+            resourceInputs["reconcile"] = args?.reconcile;
             resourceInputs["replicas"] = args?.replicas;
             resourceInputs["resources"] = args?.resources;
             resourceInputs["restartToken"] = args?.restartToken;
+            resourceInputs["schemaPolicy"] = args?.schemaPolicy;
             resourceInputs["shards"] = args?.shards;
             resourceInputs["skipAwait"] = args?.skipAwait;
             resourceInputs["stopped"] = args?.stopped;
             resourceInputs["storage"] = args?.storage;
             resourceInputs["suspended"] = args?.suspended;
+            resourceInputs["tls"] = args?.tls;
+            resourceInputs["troubleshoot"] = args?.troubleshoot;
             resourceInputs["version"] = args?.version;
+            resourceInputs["caCertificate"] = undefined /*out*/;
             resourceInputs["connection"] = undefined /*out*/;
             resourceInputs["credentialsSecret"] = undefined /*out*/;
             resourceInputs["endpoints"] = undefined /*out*/;
@@ -294,12 +328,14 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["password"] = undefined /*out*/;
             resourceInputs["portForwardCommand"] = undefined /*out*/;
             resourceInputs["shardServices"] = undefined /*out*/;
+            resourceInputs["storageSize"] = undefined /*out*/;
             resourceInputs["uids"] = undefined /*out*/;
             resourceInputs["username"] = undefined /*out*/;
         } else {
             resourceInputs["admin"] = undefined /*out*/;
             resourceInputs["allowDataLoss"] = undefined /*out*/;
             resourceInputs["annotations"] = undefined /*out*/;
+            resourceInputs["caCertificate"] = undefined /*out*/;
             resourceInputs["chiOverrides"] = undefined /*out*/;
             resourceInputs["chkOverrides"] = undefined /*out*/;
             resourceInputs["clusterDomain"] = undefined /*out*/;
@@ -311,6 +347,7 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["endpoints"] = undefined /*out*/;
             resourceInputs["external"] = undefined /*out*/;
             resourceInputs["forceConflicts"] = undefined /*out*/;
+            resourceInputs["hooks"] = undefined /*out*/;
             resourceInputs["hosts"] = undefined /*out*/;
             resourceInputs["image"] = undefined /*out*/;
             resourceInputs["incarnation"] = undefined /*out*/;
@@ -326,15 +363,20 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["password"] = undefined /*out*/;
             resourceInputs["perShardServices"] = undefined /*out*/;
             resourceInputs["portForwardCommand"] = undefined /*out*/;
+            resourceInputs["reconcile"] = undefined /*out*/;
             resourceInputs["replicas"] = undefined /*out*/;
             resourceInputs["resources"] = undefined /*out*/;
             resourceInputs["restartToken"] = undefined /*out*/;
+            resourceInputs["schemaPolicy"] = undefined /*out*/;
             resourceInputs["shardServices"] = undefined /*out*/;
             resourceInputs["shards"] = undefined /*out*/;
             resourceInputs["skipAwait"] = undefined /*out*/;
             resourceInputs["stopped"] = undefined /*out*/;
             resourceInputs["storage"] = undefined /*out*/;
+            resourceInputs["storageSize"] = undefined /*out*/;
             resourceInputs["suspended"] = undefined /*out*/;
+            resourceInputs["tls"] = undefined /*out*/;
+            resourceInputs["troubleshoot"] = undefined /*out*/;
             resourceInputs["uids"] = undefined /*out*/;
             resourceInputs["username"] = undefined /*out*/;
             resourceInputs["version"] = undefined /*out*/;
@@ -391,6 +433,10 @@ export interface ClusterArgs {
      */
     forceConflicts?: pulumi.Input<boolean | undefined>;
     /**
+     * SQL, commands and HTTP requests that the operator runs before and after its work on a host or on the whole cluster. Needs operator 0.27.1 or newer. A change takes effect with the next event, without a restart.
+     */
+    hooks?: pulumi.Input<inputs.kubernetes.ClusterHooksArgs | undefined>;
+    /**
      * The server image. Default: the official one.
      */
     image?: pulumi.Input<inputs.kubernetes.ClusterImageArgs | undefined>;
@@ -423,6 +469,10 @@ export interface ClusterArgs {
      */
     perShardServices?: pulumi.Input<boolean | undefined>;
     /**
+     * How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
+     */
+    reconcile?: pulumi.Input<inputs.kubernetes.ClusterReconcileArgs | undefined>;
+    /**
      * The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
      */
     replicas?: pulumi.Input<number | undefined>;
@@ -434,6 +484,10 @@ export interface ClusterArgs {
      * An arbitrary string; changing it triggers one rolling restart.
      */
     restartToken?: pulumi.Input<string | undefined>;
+    /**
+     * Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
+     */
+    schemaPolicy?: pulumi.Input<inputs.kubernetes.ClusterSchemaPolicyArgs | undefined>;
     /**
      * The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
      */
@@ -454,6 +508,14 @@ export interface ClusterArgs {
      * Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
      */
     suspended?: pulumi.Input<boolean | undefined>;
+    /**
+     * TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+     */
+    tls?: pulumi.Input<inputs.kubernetes.ClusterTlsArgs | undefined>;
+    /**
+     * Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
+     */
+    troubleshoot?: pulumi.Input<boolean | undefined>;
     /**
      * The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
      */

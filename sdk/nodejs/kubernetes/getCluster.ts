@@ -34,6 +34,10 @@ export interface GetClusterArgs {
  */
 export interface GetClusterResult {
     /**
+     * The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of `tls`. Absent without one.
+     */
+    readonly caCertificate?: string;
+    /**
      * The name of the cluster inside ClickHouse, for `ON CLUSTER` and `Distributed`.
      */
     readonly clusterName: string;
@@ -69,6 +73,10 @@ export interface GetClusterResult {
      * The number of hosts of the cluster.
      */
     readonly hostsTotal: number;
+    /**
+     * The image that the hosts run.
+     */
+    readonly image: string;
     /**
      * A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a later create has taken over.
      */
@@ -114,9 +122,21 @@ export interface GetClusterResult {
      */
     readonly portForwardCommand: string;
     /**
+     * The number of replicas of a shard; where shards have different numbers, the largest.
+     */
+    readonly replicas: number;
+    /**
      * The names of the per-shard Services, if there are any.
      */
     readonly shardServices: string[];
+    /**
+     * The number of shards.
+     */
+    readonly shards: number;
+    /**
+     * The size of each host's data volume. Absent without volumes.
+     */
+    readonly storageSize?: string;
     /**
      * The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.
      */

@@ -48,7 +48,7 @@ export namespace kubernetes {
         /**
          * The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
          */
-        type?: pulumi.Input<enums.kubernetes.ClusterCoordinationType | undefined>;
+        type?: pulumi.Input<string | enums.kubernetes.ClusterCoordinationType | undefined>;
     }
 
     /**
@@ -110,6 +110,72 @@ export namespace kubernetes {
     }
 
     /**
+     * Something that the operator runs at an event. Exactly one of `sql`, `shell` and `http` is given.
+     */
+    export interface ClusterHookArgs {
+        /**
+         * At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
+         */
+        events?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+        /**
+         * What happens when it fails. Default: `Fail`.
+         */
+        failurePolicy?: pulumi.Input<string | enums.kubernetes.ClusterHookFailurePolicy | undefined>;
+        /**
+         * An HTTP request by the operator. Operator 0.27.1 refuses it.
+         */
+        http?: pulumi.Input<inputs.kubernetes.ClusterHttpHookArgs | undefined>;
+        /**
+         * A command in a container of the host's pod. Operator 0.27.1 refuses it.
+         */
+        shell?: pulumi.Input<inputs.kubernetes.ClusterShellHookArgs | undefined>;
+        /**
+         * SQL statements, run one after the other.
+         */
+        sql?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+        /**
+         * Where a hook of the cluster runs. Default: `FirstHost`.
+         */
+        target?: pulumi.Input<string | enums.kubernetes.ClusterHookTarget | undefined>;
+    }
+
+    /**
+     * What the operator runs before and after its work.
+     */
+    export interface ClusterHooksArgs {
+        /**
+         * After the work on the cluster.
+         */
+        afterCluster?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterHookArgs>[] | undefined>;
+        /**
+         * After the work on a host, on that host.
+         */
+        afterHost?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterHookArgs>[] | undefined>;
+        /**
+         * Before the work on the cluster.
+         */
+        beforeCluster?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterHookArgs>[] | undefined>;
+        /**
+         * Before the work on a host, on that host.
+         */
+        beforeHost?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterHookArgs>[] | undefined>;
+    }
+
+    /**
+     * An HTTP request.
+     */
+    export interface ClusterHttpHookArgs {
+        /**
+         * The method. Default: the operator's.
+         */
+        method?: pulumi.Input<string | undefined>;
+        /**
+         * The URL.
+         */
+        url?: pulumi.Input<string | undefined>;
+    }
+
+    /**
      * A container image.
      */
     export interface ClusterImageArgs {
@@ -120,7 +186,7 @@ export namespace kubernetes {
         /**
          * The image pull policy. Default: that of Kubernetes.
          */
-        pullPolicy?: pulumi.Input<enums.kubernetes.ClusterImagePullPolicy | undefined>;
+        pullPolicy?: pulumi.Input<string | enums.kubernetes.ClusterImagePullPolicy | undefined>;
         /**
          * The names of the image pull Secrets.
          */
@@ -146,7 +212,7 @@ export namespace kubernetes {
         /**
          * Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
          */
-        externalTrafficPolicy?: pulumi.Input<enums.kubernetes.ClusterExternalTrafficPolicy | undefined>;
+        externalTrafficPolicy?: pulumi.Input<string | enums.kubernetes.ClusterExternalTrafficPolicy | undefined>;
         /**
          * The DNS name that external-dns assigns to the load balancer.
          */
@@ -170,7 +236,7 @@ export namespace kubernetes {
         /**
          * A load balancer or node ports. Default: `LoadBalancer`.
          */
-        type?: pulumi.Input<enums.kubernetes.ClusterIngressType | undefined>;
+        type?: pulumi.Input<string | enums.kubernetes.ClusterIngressType | undefined>;
     }
 
     /**
@@ -216,7 +282,29 @@ export namespace kubernetes {
         /**
          * The lowest log level. Default: `information`. A change takes effect without a restart.
          */
-        level?: pulumi.Input<enums.kubernetes.ClusterLogLevel | undefined>;
+        level?: pulumi.Input<string | enums.kubernetes.ClusterLogLevel | undefined>;
+    }
+
+    /**
+     * How the operator carries a change out.
+     */
+    export interface ClusterReconcileArgs {
+        /**
+         * How long the operator waits for a changed ConfigMap to reach the pods, in seconds, at most 3600. Default: 10.
+         */
+        configMapPropagationSeconds?: pulumi.Input<number | undefined>;
+        /**
+         * Whether a host is taken out of rotation and finishes its queries before the operator works on it, and is back before the next one's turn. Default: as the operator is configured, which is to wait.
+         */
+        policy?: pulumi.Input<string | enums.kubernetes.ClusterReconcilePolicy | undefined>;
+        /**
+         * How many shards are worked on at once. Default: as the operator is configured, which is 1.
+         */
+        shardsAtOnce?: pulumi.Input<number | undefined>;
+        /**
+         * How many percent of the shards are worked on at once at most. Default: as the operator is configured, which is 50.
+         */
+        shardsAtOncePercent?: pulumi.Input<number | undefined>;
     }
 
     /**
@@ -248,6 +336,20 @@ export namespace kubernetes {
     }
 
     /**
+     * Which tables are created on hosts that are added.
+     */
+    export interface ClusterSchemaPolicyArgs {
+        /**
+         * What a new replica gets from the other replicas of its shard. Default: `All`.
+         */
+        replica?: pulumi.Input<string | enums.kubernetes.ClusterReplicaSchema | undefined>;
+        /**
+         * What a new shard gets from the other shards. Default: `All`.
+         */
+        shard?: pulumi.Input<string | enums.kubernetes.ClusterShardSchema | undefined>;
+    }
+
+    /**
      * A key of a Secret in the cluster's namespace.
      */
     export interface ClusterSecretKeyArgs {
@@ -262,13 +364,27 @@ export namespace kubernetes {
     }
 
     /**
+     * A command in a container of the host's pod.
+     */
+    export interface ClusterShellHookArgs {
+        /**
+         * The command and its arguments.
+         */
+        command?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+        /**
+         * The container. Default: ClickHouse's.
+         */
+        container?: pulumi.Input<string | undefined>;
+    }
+
+    /**
      * The data volume of each host.
      */
     export interface ClusterStorageArgs {
         /**
          * The access modes. Default: `ReadWriteOnce`.
          */
-        accessModes?: pulumi.Input<pulumi.Input<enums.kubernetes.ClusterAccessMode>[] | undefined>;
+        accessModes?: pulumi.Input<pulumi.Input<string | enums.kubernetes.ClusterAccessMode>[] | undefined>;
         /**
          * Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
          */
@@ -280,11 +396,11 @@ export namespace kubernetes {
         /**
          * The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
          */
-        provisioner?: pulumi.Input<enums.kubernetes.ClusterProvisioner | undefined>;
+        provisioner?: pulumi.Input<string | enums.kubernetes.ClusterProvisioner | undefined>;
         /**
          * The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
          */
-        reclaimPolicy?: pulumi.Input<enums.kubernetes.ClusterReclaimPolicy | undefined>;
+        reclaimPolicy?: pulumi.Input<string | enums.kubernetes.ClusterReclaimPolicy | undefined>;
         /**
          * The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
          */
@@ -296,17 +412,61 @@ export namespace kubernetes {
     }
 
     /**
+     * TLS for clients and between hosts.
+     */
+    export interface ClusterTlsArgs {
+        /**
+         * Whether clients may also connect without TLS, to 8123 and 9000. Default: true. With false only 8443 and 9440 are open. A change is a rolling restart.
+         */
+        insecurePorts?: pulumi.Input<boolean | undefined>;
+        /**
+         * Whether hosts replicate and query each other over TLS. Default: true. Then the certificate has to be valid for the hosts' names, `chi-<name>-<clusterName>-<shard>-<replica>` and below the domain of that Service. A change is a rolling restart, during which distributed queries can fail.
+         */
+        interserver?: pulumi.Input<boolean | undefined>;
+        /**
+         * The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
+         */
+        issuerRef?: pulumi.Input<inputs.kubernetes.ClusterTlsIssuerArgs | undefined>;
+        /**
+         * The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
+         */
+        minVersion?: pulumi.Input<string | enums.kubernetes.ClusterTlsVersion | undefined>;
+        /**
+         * A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
+         */
+        secretName?: pulumi.Input<string | undefined>;
+    }
+
+    /**
+     * An issuer of cert-manager.
+     */
+    export interface ClusterTlsIssuerArgs {
+        /**
+         * The API group of its kind. Default: `cert-manager.io`.
+         */
+        group?: pulumi.Input<string | undefined>;
+        /**
+         * Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
+         */
+        kind?: pulumi.Input<string | undefined>;
+        /**
+         * Its name.
+         */
+        name?: pulumi.Input<string | undefined>;
+    }
+
+    /**
      * A volume.
      */
     export interface ClusterVolumeArgs {
         /**
          * The access modes. Default: `ReadWriteOnce`.
          */
-        accessModes?: pulumi.Input<pulumi.Input<enums.kubernetes.ClusterAccessMode>[] | undefined>;
+        accessModes?: pulumi.Input<pulumi.Input<string | enums.kubernetes.ClusterAccessMode>[] | undefined>;
         /**
          * The reclaim policy of the volume. Default: that of the data volume.
          */
-        reclaimPolicy?: pulumi.Input<enums.kubernetes.ClusterReclaimPolicy | undefined>;
+        reclaimPolicy?: pulumi.Input<string | enums.kubernetes.ClusterReclaimPolicy | undefined>;
         /**
          * The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
          */

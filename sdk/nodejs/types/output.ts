@@ -38,15 +38,15 @@ export namespace kubernetes {
      */
     export interface ClusterConnection {
         /**
-         * For HTTP clients: `http://user:password@host:8123/`.
+         * For HTTP clients: `http://user:password@host:8123/`; with `tls` `https://user:password@host:8443/`.
          */
         httpUrl: string;
         /**
-         * For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`.
+         * For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`; with `tls` the port 8443, and `&ssl=true`.
          */
         jdbcUrl: string;
         /**
-         * For native clients: `clickhouse://user:password@host:9000/`.
+         * For native clients: `clickhouse://user:password@host:9000/`; with `tls` the port 9440, and `?secure=true`.
          */
         nativeUrl: string;
     }
@@ -66,7 +66,7 @@ export namespace kubernetes {
         /**
          * The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
          */
-        type?: enums.kubernetes.ClusterCoordinationType;
+        type?: string | enums.kubernetes.ClusterCoordinationType;
     }
 
     /**
@@ -204,6 +204,58 @@ export namespace kubernetes {
     }
 
     /**
+     * Something that the operator runs at an event. Exactly one of `sql`, `shell` and `http` is given.
+     */
+    export interface ClusterHook {
+        /**
+         * At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
+         */
+        events?: string[];
+        /**
+         * What happens when it fails. Default: `Fail`.
+         */
+        failurePolicy?: string | enums.kubernetes.ClusterHookFailurePolicy;
+        /**
+         * An HTTP request by the operator. Operator 0.27.1 refuses it.
+         */
+        http?: outputs.kubernetes.ClusterHttpHook;
+        /**
+         * A command in a container of the host's pod. Operator 0.27.1 refuses it.
+         */
+        shell?: outputs.kubernetes.ClusterShellHook;
+        /**
+         * SQL statements, run one after the other.
+         */
+        sql?: string[];
+        /**
+         * Where a hook of the cluster runs. Default: `FirstHost`.
+         */
+        target?: string | enums.kubernetes.ClusterHookTarget;
+    }
+
+    /**
+     * What the operator runs before and after its work.
+     */
+    export interface ClusterHooks {
+        /**
+         * After the work on the cluster.
+         */
+        afterCluster?: outputs.kubernetes.ClusterHook[];
+        /**
+         * After the work on a host, on that host.
+         */
+        afterHost?: outputs.kubernetes.ClusterHook[];
+        /**
+         * Before the work on the cluster.
+         */
+        beforeCluster?: outputs.kubernetes.ClusterHook[];
+        /**
+         * Before the work on a host, on that host.
+         */
+        beforeHost?: outputs.kubernetes.ClusterHook[];
+    }
+
+    /**
      * A ClickHouse host: one replica of one shard.
      */
     export interface ClusterHost {
@@ -230,6 +282,20 @@ export namespace kubernetes {
     }
 
     /**
+     * An HTTP request.
+     */
+    export interface ClusterHttpHook {
+        /**
+         * The method. Default: the operator's.
+         */
+        method?: string;
+        /**
+         * The URL.
+         */
+        url?: string;
+    }
+
+    /**
      * A container image.
      */
     export interface ClusterImage {
@@ -240,7 +306,7 @@ export namespace kubernetes {
         /**
          * The image pull policy. Default: that of Kubernetes.
          */
-        pullPolicy?: enums.kubernetes.ClusterImagePullPolicy;
+        pullPolicy?: string | enums.kubernetes.ClusterImagePullPolicy;
         /**
          * The names of the image pull Secrets.
          */
@@ -266,7 +332,7 @@ export namespace kubernetes {
         /**
          * Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
          */
-        externalTrafficPolicy?: enums.kubernetes.ClusterExternalTrafficPolicy;
+        externalTrafficPolicy?: string | enums.kubernetes.ClusterExternalTrafficPolicy;
         /**
          * The DNS name that external-dns assigns to the load balancer.
          */
@@ -290,7 +356,7 @@ export namespace kubernetes {
         /**
          * A load balancer or node ports. Default: `LoadBalancer`.
          */
-        type?: enums.kubernetes.ClusterIngressType;
+        type?: string | enums.kubernetes.ClusterIngressType;
     }
 
     /**
@@ -372,7 +438,29 @@ export namespace kubernetes {
         /**
          * The lowest log level. Default: `information`. A change takes effect without a restart.
          */
-        level?: enums.kubernetes.ClusterLogLevel;
+        level?: string | enums.kubernetes.ClusterLogLevel;
+    }
+
+    /**
+     * How the operator carries a change out.
+     */
+    export interface ClusterReconcile {
+        /**
+         * How long the operator waits for a changed ConfigMap to reach the pods, in seconds, at most 3600. Default: 10.
+         */
+        configMapPropagationSeconds?: number;
+        /**
+         * Whether a host is taken out of rotation and finishes its queries before the operator works on it, and is back before the next one's turn. Default: as the operator is configured, which is to wait.
+         */
+        policy?: string | enums.kubernetes.ClusterReconcilePolicy;
+        /**
+         * How many shards are worked on at once. Default: as the operator is configured, which is 1.
+         */
+        shardsAtOnce?: number;
+        /**
+         * How many percent of the shards are worked on at once at most. Default: as the operator is configured, which is 50.
+         */
+        shardsAtOncePercent?: number;
     }
 
     /**
@@ -404,6 +492,20 @@ export namespace kubernetes {
     }
 
     /**
+     * Which tables are created on hosts that are added.
+     */
+    export interface ClusterSchemaPolicy {
+        /**
+         * What a new replica gets from the other replicas of its shard. Default: `All`.
+         */
+        replica?: string | enums.kubernetes.ClusterReplicaSchema;
+        /**
+         * What a new shard gets from the other shards. Default: `All`.
+         */
+        shard?: string | enums.kubernetes.ClusterShardSchema;
+    }
+
+    /**
      * A key of a Secret in the cluster's namespace.
      */
     export interface ClusterSecretKey {
@@ -418,13 +520,27 @@ export namespace kubernetes {
     }
 
     /**
+     * A command in a container of the host's pod.
+     */
+    export interface ClusterShellHook {
+        /**
+         * The command and its arguments.
+         */
+        command?: string[];
+        /**
+         * The container. Default: ClickHouse's.
+         */
+        container?: string;
+    }
+
+    /**
      * The data volume of each host.
      */
     export interface ClusterStorage {
         /**
          * The access modes. Default: `ReadWriteOnce`.
          */
-        accessModes?: enums.kubernetes.ClusterAccessMode[];
+        accessModes?: (string | enums.kubernetes.ClusterAccessMode)[];
         /**
          * Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
          */
@@ -436,11 +552,11 @@ export namespace kubernetes {
         /**
          * The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
          */
-        provisioner?: enums.kubernetes.ClusterProvisioner;
+        provisioner?: string | enums.kubernetes.ClusterProvisioner;
         /**
          * The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
          */
-        reclaimPolicy?: enums.kubernetes.ClusterReclaimPolicy;
+        reclaimPolicy?: string | enums.kubernetes.ClusterReclaimPolicy;
         /**
          * The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
          */
@@ -452,9 +568,57 @@ export namespace kubernetes {
     }
 
     /**
+     * TLS for clients and between hosts.
+     */
+    export interface ClusterTls {
+        /**
+         * Whether clients may also connect without TLS, to 8123 and 9000. Default: true. With false only 8443 and 9440 are open. A change is a rolling restart.
+         */
+        insecurePorts?: boolean;
+        /**
+         * Whether hosts replicate and query each other over TLS. Default: true. Then the certificate has to be valid for the hosts' names, `chi-<name>-<clusterName>-<shard>-<replica>` and below the domain of that Service. A change is a rolling restart, during which distributed queries can fail.
+         */
+        interserver?: boolean;
+        /**
+         * The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
+         */
+        issuerRef?: outputs.kubernetes.ClusterTlsIssuer;
+        /**
+         * The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
+         */
+        minVersion?: string | enums.kubernetes.ClusterTlsVersion;
+        /**
+         * A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
+         */
+        secretName?: string;
+    }
+
+    /**
+     * An issuer of cert-manager.
+     */
+    export interface ClusterTlsIssuer {
+        /**
+         * The API group of its kind. Default: `cert-manager.io`.
+         */
+        group?: string;
+        /**
+         * Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
+         */
+        kind?: string;
+        /**
+         * Its name.
+         */
+        name?: string;
+    }
+
+    /**
      * The uids of the cluster's objects, as far as they exist.
      */
     export interface ClusterUids {
+        /**
+         * Of the Certificate of cert-manager.
+         */
+        certificate?: string;
         /**
          * Of the ClickHouseInstallation.
          */
@@ -484,11 +648,11 @@ export namespace kubernetes {
         /**
          * The access modes. Default: `ReadWriteOnce`.
          */
-        accessModes?: enums.kubernetes.ClusterAccessMode[];
+        accessModes?: (string | enums.kubernetes.ClusterAccessMode)[];
         /**
          * The reclaim policy of the volume. Default: that of the data volume.
          */
-        reclaimPolicy?: enums.kubernetes.ClusterReclaimPolicy;
+        reclaimPolicy?: string | enums.kubernetes.ClusterReclaimPolicy;
         /**
          * The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
          */

@@ -96,6 +96,8 @@ type Cluster struct {
 	AllowDataLoss pulumi.BoolPtrOutput `pulumi:"allowDataLoss"`
 	// Annotations for every object that the provider creates; the operator copies them to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations pulumi.StringMapOutput `pulumi:"annotations"`
+	// The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of `tls`. Absent without one.
+	CaCertificate pulumi.StringPtrOutput `pulumi:"caCertificate"`
 	// Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
 	ChiOverrides pulumi.MapOutput `pulumi:"chiOverrides"`
 	// Fields of the ClickHouseKeeperInstallation's `spec`, merged over the rendered manifest as `chiOverrides` are.
@@ -118,10 +120,12 @@ type Cluster struct {
 	External ClusterExternalPtrOutput `pulumi:"external"`
 	// Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
 	ForceConflicts pulumi.BoolPtrOutput `pulumi:"forceConflicts"`
+	// SQL, commands and HTTP requests that the operator runs before and after its work on a host or on the whole cluster. Needs operator 0.27.1 or newer. A change takes effect with the next event, without a restart.
+	Hooks ClusterHooksPtrOutput `pulumi:"hooks"`
 	// The ClickHouse hosts, by shard and replica.
 	Hosts ClusterHostArrayOutput `pulumi:"hosts"`
-	// The server image. Default: the official one.
-	Image ClusterImagePtrOutput `pulumi:"image"`
+	// The image that the hosts run.
+	Image pulumi.StringOutput `pulumi:"image"`
 	// A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a later create has taken over.
 	Incarnation pulumi.StringPtrOutput `pulumi:"incarnation"`
 	// Access from outside Kubernetes: the cluster's Service becomes a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which `sourceRanges` are added by default.
@@ -148,24 +152,34 @@ type Cluster struct {
 	PerShardServices pulumi.BoolPtrOutput `pulumi:"perShardServices"`
 	// A command that forwards the cluster's ports to your machine.
 	PortForwardCommand pulumi.StringOutput `pulumi:"portForwardCommand"`
-	// The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
-	Replicas pulumi.IntPtrOutput `pulumi:"replicas"`
+	// How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
+	Reconcile ClusterReconcilePtrOutput `pulumi:"reconcile"`
+	// The number of replicas of a shard; where shards have different numbers, the largest.
+	Replicas pulumi.IntOutput `pulumi:"replicas"`
 	// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change is a rolling restart.
 	Resources ClusterResourcesPtrOutput `pulumi:"resources"`
 	// An arbitrary string; changing it triggers one rolling restart.
 	RestartToken pulumi.StringPtrOutput `pulumi:"restartToken"`
+	// Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
+	SchemaPolicy ClusterSchemaPolicyPtrOutput `pulumi:"schemaPolicy"`
 	// The names of the per-shard Services, if there are any.
 	ShardServices pulumi.StringArrayOutput `pulumi:"shardServices"`
-	// The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
-	Shards pulumi.IntPtrOutput `pulumi:"shards"`
+	// The number of shards.
+	Shards pulumi.IntOutput `pulumi:"shards"`
 	// Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
 	SkipAwait pulumi.BoolPtrOutput `pulumi:"skipAwait"`
 	// Stops the cluster: no host runs; volumes and settings are kept. Default: false.
 	Stopped pulumi.BoolPtrOutput `pulumi:"stopped"`
 	// The data volume of each host, and optionally a volume for its logs.
 	Storage ClusterStoragePtrOutput `pulumi:"storage"`
+	// The size of each host's data volume. Absent without volumes.
+	StorageSize pulumi.StringPtrOutput `pulumi:"storageSize"`
 	// Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
 	Suspended pulumi.BoolPtrOutput `pulumi:"suspended"`
+	// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+	Tls ClusterTlsPtrOutput `pulumi:"tls"`
+	// Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
+	Troubleshoot pulumi.BoolPtrOutput `pulumi:"troubleshoot"`
 	// The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.
 	Uids ClusterUidsOutput `pulumi:"uids"`
 	// The administrator's name.
@@ -239,6 +253,8 @@ type clusterArgs struct {
 	CreateNamespace *bool `pulumi:"createNamespace"`
 	// Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
 	ForceConflicts *bool `pulumi:"forceConflicts"`
+	// SQL, commands and HTTP requests that the operator runs before and after its work on a host or on the whole cluster. Needs operator 0.27.1 or newer. A change takes effect with the next event, without a restart.
+	Hooks *ClusterHooks `pulumi:"hooks"`
 	// The server image. Default: the official one.
 	Image *ClusterImage `pulumi:"image"`
 	// Access from outside Kubernetes: the cluster's Service becomes a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which `sourceRanges` are added by default.
@@ -255,12 +271,16 @@ type clusterArgs struct {
 	Namespace *string `pulumi:"namespace"`
 	// Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
 	PerShardServices *bool `pulumi:"perShardServices"`
+	// How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
+	Reconcile *ClusterReconcile `pulumi:"reconcile"`
 	// The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
 	Replicas *int `pulumi:"replicas"`
 	// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change is a rolling restart.
 	Resources *ClusterResources `pulumi:"resources"`
 	// An arbitrary string; changing it triggers one rolling restart.
 	RestartToken *string `pulumi:"restartToken"`
+	// Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
+	SchemaPolicy *ClusterSchemaPolicy `pulumi:"schemaPolicy"`
 	// The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
 	Shards *int `pulumi:"shards"`
 	// Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
@@ -271,6 +291,10 @@ type clusterArgs struct {
 	Storage *ClusterStorage `pulumi:"storage"`
 	// Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
 	Suspended *bool `pulumi:"suspended"`
+	// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+	Tls *ClusterTls `pulumi:"tls"`
+	// Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
+	Troubleshoot *bool `pulumi:"troubleshoot"`
 	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
 	Version *string `pulumi:"version"`
 }
@@ -297,6 +321,8 @@ type ClusterArgs struct {
 	CreateNamespace pulumi.BoolPtrInput
 	// Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
 	ForceConflicts pulumi.BoolPtrInput
+	// SQL, commands and HTTP requests that the operator runs before and after its work on a host or on the whole cluster. Needs operator 0.27.1 or newer. A change takes effect with the next event, without a restart.
+	Hooks ClusterHooksPtrInput
 	// The server image. Default: the official one.
 	Image ClusterImagePtrInput
 	// Access from outside Kubernetes: the cluster's Service becomes a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which `sourceRanges` are added by default.
@@ -313,12 +339,16 @@ type ClusterArgs struct {
 	Namespace pulumi.StringPtrInput
 	// Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
 	PerShardServices pulumi.BoolPtrInput
+	// How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
+	Reconcile ClusterReconcilePtrInput
 	// The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
 	Replicas pulumi.IntPtrInput
 	// CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change is a rolling restart.
 	Resources ClusterResourcesPtrInput
 	// An arbitrary string; changing it triggers one rolling restart.
 	RestartToken pulumi.StringPtrInput
+	// Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
+	SchemaPolicy ClusterSchemaPolicyPtrInput
 	// The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
 	Shards pulumi.IntPtrInput
 	// Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
@@ -329,6 +359,10 @@ type ClusterArgs struct {
 	Storage ClusterStoragePtrInput
 	// Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
 	Suspended pulumi.BoolPtrInput
+	// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+	Tls ClusterTlsPtrInput
+	// Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
+	Troubleshoot pulumi.BoolPtrInput
 	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
 	Version pulumi.StringPtrInput
 }
@@ -435,6 +469,11 @@ func (o ClusterOutput) Annotations() pulumi.StringMapOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringMapOutput { return v.Annotations }).(pulumi.StringMapOutput)
 }
 
+// The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of `tls`. Absent without one.
+func (o ClusterOutput) CaCertificate() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *Cluster) pulumi.StringPtrOutput { return v.CaCertificate }).(pulumi.StringPtrOutput)
+}
+
 // Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
 func (o ClusterOutput) ChiOverrides() pulumi.MapOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.MapOutput { return v.ChiOverrides }).(pulumi.MapOutput)
@@ -490,14 +529,19 @@ func (o ClusterOutput) ForceConflicts() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.ForceConflicts }).(pulumi.BoolPtrOutput)
 }
 
+// SQL, commands and HTTP requests that the operator runs before and after its work on a host or on the whole cluster. Needs operator 0.27.1 or newer. A change takes effect with the next event, without a restart.
+func (o ClusterOutput) Hooks() ClusterHooksPtrOutput {
+	return o.ApplyT(func(v *Cluster) ClusterHooksPtrOutput { return v.Hooks }).(ClusterHooksPtrOutput)
+}
+
 // The ClickHouse hosts, by shard and replica.
 func (o ClusterOutput) Hosts() ClusterHostArrayOutput {
 	return o.ApplyT(func(v *Cluster) ClusterHostArrayOutput { return v.Hosts }).(ClusterHostArrayOutput)
 }
 
-// The server image. Default: the official one.
-func (o ClusterOutput) Image() ClusterImagePtrOutput {
-	return o.ApplyT(func(v *Cluster) ClusterImagePtrOutput { return v.Image }).(ClusterImagePtrOutput)
+// The image that the hosts run.
+func (o ClusterOutput) Image() pulumi.StringOutput {
+	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.Image }).(pulumi.StringOutput)
 }
 
 // A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a later create has taken over.
@@ -565,9 +609,14 @@ func (o ClusterOutput) PortForwardCommand() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.PortForwardCommand }).(pulumi.StringOutput)
 }
 
-// The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
-func (o ClusterOutput) Replicas() pulumi.IntPtrOutput {
-	return o.ApplyT(func(v *Cluster) pulumi.IntPtrOutput { return v.Replicas }).(pulumi.IntPtrOutput)
+// How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
+func (o ClusterOutput) Reconcile() ClusterReconcilePtrOutput {
+	return o.ApplyT(func(v *Cluster) ClusterReconcilePtrOutput { return v.Reconcile }).(ClusterReconcilePtrOutput)
+}
+
+// The number of replicas of a shard; where shards have different numbers, the largest.
+func (o ClusterOutput) Replicas() pulumi.IntOutput {
+	return o.ApplyT(func(v *Cluster) pulumi.IntOutput { return v.Replicas }).(pulumi.IntOutput)
 }
 
 // CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change is a rolling restart.
@@ -580,14 +629,19 @@ func (o ClusterOutput) RestartToken() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringPtrOutput { return v.RestartToken }).(pulumi.StringPtrOutput)
 }
 
+// Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
+func (o ClusterOutput) SchemaPolicy() ClusterSchemaPolicyPtrOutput {
+	return o.ApplyT(func(v *Cluster) ClusterSchemaPolicyPtrOutput { return v.SchemaPolicy }).(ClusterSchemaPolicyPtrOutput)
+}
+
 // The names of the per-shard Services, if there are any.
 func (o ClusterOutput) ShardServices() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringArrayOutput { return v.ShardServices }).(pulumi.StringArrayOutput)
 }
 
-// The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
-func (o ClusterOutput) Shards() pulumi.IntPtrOutput {
-	return o.ApplyT(func(v *Cluster) pulumi.IntPtrOutput { return v.Shards }).(pulumi.IntPtrOutput)
+// The number of shards.
+func (o ClusterOutput) Shards() pulumi.IntOutput {
+	return o.ApplyT(func(v *Cluster) pulumi.IntOutput { return v.Shards }).(pulumi.IntOutput)
 }
 
 // Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
@@ -605,9 +659,24 @@ func (o ClusterOutput) Storage() ClusterStoragePtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterStoragePtrOutput { return v.Storage }).(ClusterStoragePtrOutput)
 }
 
+// The size of each host's data volume. Absent without volumes.
+func (o ClusterOutput) StorageSize() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *Cluster) pulumi.StringPtrOutput { return v.StorageSize }).(pulumi.StringPtrOutput)
+}
+
 // Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
 func (o ClusterOutput) Suspended() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.Suspended }).(pulumi.BoolPtrOutput)
+}
+
+// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+func (o ClusterOutput) Tls() ClusterTlsPtrOutput {
+	return o.ApplyT(func(v *Cluster) ClusterTlsPtrOutput { return v.Tls }).(ClusterTlsPtrOutput)
+}
+
+// Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
+func (o ClusterOutput) Troubleshoot() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.Troubleshoot }).(pulumi.BoolPtrOutput)
 }
 
 // The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.

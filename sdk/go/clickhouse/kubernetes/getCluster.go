@@ -31,6 +31,8 @@ type LookupClusterArgs struct {
 
 // An existing cluster: the outputs of the resource, and its current status as the operator reports it.
 type LookupClusterResult struct {
+	// The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of `tls`. Absent without one.
+	CaCertificate *string `pulumi:"caCertificate"`
 	// The name of the cluster inside ClickHouse, for `ON CLUSTER` and `Distributed`.
 	ClusterName string `pulumi:"clusterName"`
 	// The addresses inside Kubernetes, with the password.
@@ -49,6 +51,8 @@ type LookupClusterResult struct {
 	HostsReady int `pulumi:"hostsReady"`
 	// The number of hosts of the cluster.
 	HostsTotal int `pulumi:"hostsTotal"`
+	// The image that the hosts run.
+	Image string `pulumi:"image"`
 	// A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a later create has taken over.
 	Incarnation *string `pulumi:"incarnation"`
 	// The cluster's DNS name inside Kubernetes.
@@ -71,8 +75,14 @@ type LookupClusterResult struct {
 	Phase string `pulumi:"phase"`
 	// A command that forwards the cluster's ports to your machine.
 	PortForwardCommand string `pulumi:"portForwardCommand"`
+	// The number of replicas of a shard; where shards have different numbers, the largest.
+	Replicas int `pulumi:"replicas"`
 	// The names of the per-shard Services, if there are any.
 	ShardServices []string `pulumi:"shardServices"`
+	// The number of shards.
+	Shards int `pulumi:"shards"`
+	// The size of each host's data volume. Absent without volumes.
+	StorageSize *string `pulumi:"storageSize"`
 	// The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.
 	Uids ClusterUids `pulumi:"uids"`
 	// The administrator's name.
@@ -114,6 +124,11 @@ func (o LookupClusterResultOutput) ToLookupClusterResultOutput() LookupClusterRe
 
 func (o LookupClusterResultOutput) ToLookupClusterResultOutputWithContext(ctx context.Context) LookupClusterResultOutput {
 	return o
+}
+
+// The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of `tls`. Absent without one.
+func (o LookupClusterResultOutput) CaCertificate() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v LookupClusterResult) *string { return v.CaCertificate }).(pulumi.StringPtrOutput)
 }
 
 // The name of the cluster inside ClickHouse, for `ON CLUSTER` and `Distributed`.
@@ -159,6 +174,11 @@ func (o LookupClusterResultOutput) HostsReady() pulumi.IntOutput {
 // The number of hosts of the cluster.
 func (o LookupClusterResultOutput) HostsTotal() pulumi.IntOutput {
 	return o.ApplyT(func(v LookupClusterResult) int { return v.HostsTotal }).(pulumi.IntOutput)
+}
+
+// The image that the hosts run.
+func (o LookupClusterResultOutput) Image() pulumi.StringOutput {
+	return o.ApplyT(func(v LookupClusterResult) string { return v.Image }).(pulumi.StringOutput)
 }
 
 // A random string, a new one for each creation of the resource. A delete leaves a cluster alone that a later create has taken over.
@@ -216,9 +236,24 @@ func (o LookupClusterResultOutput) PortForwardCommand() pulumi.StringOutput {
 	return o.ApplyT(func(v LookupClusterResult) string { return v.PortForwardCommand }).(pulumi.StringOutput)
 }
 
+// The number of replicas of a shard; where shards have different numbers, the largest.
+func (o LookupClusterResultOutput) Replicas() pulumi.IntOutput {
+	return o.ApplyT(func(v LookupClusterResult) int { return v.Replicas }).(pulumi.IntOutput)
+}
+
 // The names of the per-shard Services, if there are any.
 func (o LookupClusterResultOutput) ShardServices() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v LookupClusterResult) []string { return v.ShardServices }).(pulumi.StringArrayOutput)
+}
+
+// The number of shards.
+func (o LookupClusterResultOutput) Shards() pulumi.IntOutput {
+	return o.ApplyT(func(v LookupClusterResult) int { return v.Shards }).(pulumi.IntOutput)
+}
+
+// The size of each host's data volume. Absent without volumes.
+func (o LookupClusterResultOutput) StorageSize() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v LookupClusterResult) *string { return v.StorageSize }).(pulumi.StringPtrOutput)
 }
 
 // The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.

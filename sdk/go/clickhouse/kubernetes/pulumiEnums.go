@@ -181,51 +181,6 @@ func (in *clusterAccessModePtr) ToClusterAccessModePtrOutputWithContext(ctx cont
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterAccessModePtrOutput)
 }
 
-// ClusterAccessModeArrayInput is an input type that accepts ClusterAccessModeArray and ClusterAccessModeArrayOutput values.
-// You can construct a concrete instance of `ClusterAccessModeArrayInput` via:
-//
-//	ClusterAccessModeArray{ ClusterAccessModeArgs{...} }
-type ClusterAccessModeArrayInput interface {
-	pulumi.Input
-
-	ToClusterAccessModeArrayOutput() ClusterAccessModeArrayOutput
-	ToClusterAccessModeArrayOutputWithContext(context.Context) ClusterAccessModeArrayOutput
-}
-
-type ClusterAccessModeArray []ClusterAccessMode
-
-func (ClusterAccessModeArray) ElementType() reflect.Type {
-	return reflect.TypeOf((*[]ClusterAccessMode)(nil)).Elem()
-}
-
-func (i ClusterAccessModeArray) ToClusterAccessModeArrayOutput() ClusterAccessModeArrayOutput {
-	return i.ToClusterAccessModeArrayOutputWithContext(context.Background())
-}
-
-func (i ClusterAccessModeArray) ToClusterAccessModeArrayOutputWithContext(ctx context.Context) ClusterAccessModeArrayOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(ClusterAccessModeArrayOutput)
-}
-
-type ClusterAccessModeArrayOutput struct{ *pulumi.OutputState }
-
-func (ClusterAccessModeArrayOutput) ElementType() reflect.Type {
-	return reflect.TypeOf((*[]ClusterAccessMode)(nil)).Elem()
-}
-
-func (o ClusterAccessModeArrayOutput) ToClusterAccessModeArrayOutput() ClusterAccessModeArrayOutput {
-	return o
-}
-
-func (o ClusterAccessModeArrayOutput) ToClusterAccessModeArrayOutputWithContext(ctx context.Context) ClusterAccessModeArrayOutput {
-	return o
-}
-
-func (o ClusterAccessModeArrayOutput) Index(i pulumi.IntInput) ClusterAccessModeOutput {
-	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterAccessMode {
-		return vs[0].([]ClusterAccessMode)[vs[1].(int)]
-	}).(ClusterAccessModeOutput)
-}
-
 // The kinds of coordination.
 type ClusterCoordinationType string
 
@@ -563,6 +518,345 @@ func (in *clusterExternalTrafficPolicyPtr) ToClusterExternalTrafficPolicyPtrOutp
 
 func (in *clusterExternalTrafficPolicyPtr) ToClusterExternalTrafficPolicyPtrOutputWithContext(ctx context.Context) ClusterExternalTrafficPolicyPtrOutput {
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterExternalTrafficPolicyPtrOutput)
+}
+
+// What happens when a hook fails.
+type ClusterHookFailurePolicy string
+
+const (
+	// The change fails.
+	ClusterHookFailurePolicyFail = ClusterHookFailurePolicy("Fail")
+	// The operator logs it and goes on.
+	ClusterHookFailurePolicyIgnore = ClusterHookFailurePolicy("Ignore")
+)
+
+func (ClusterHookFailurePolicy) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterHookFailurePolicy)(nil)).Elem()
+}
+
+func (e ClusterHookFailurePolicy) ToClusterHookFailurePolicyOutput() ClusterHookFailurePolicyOutput {
+	return pulumi.ToOutput(e).(ClusterHookFailurePolicyOutput)
+}
+
+func (e ClusterHookFailurePolicy) ToClusterHookFailurePolicyOutputWithContext(ctx context.Context) ClusterHookFailurePolicyOutput {
+	return pulumi.ToOutputWithContext(ctx, e).(ClusterHookFailurePolicyOutput)
+}
+
+func (e ClusterHookFailurePolicy) ToClusterHookFailurePolicyPtrOutput() ClusterHookFailurePolicyPtrOutput {
+	return e.ToClusterHookFailurePolicyPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterHookFailurePolicy) ToClusterHookFailurePolicyPtrOutputWithContext(ctx context.Context) ClusterHookFailurePolicyPtrOutput {
+	return ClusterHookFailurePolicy(e).ToClusterHookFailurePolicyOutputWithContext(ctx).ToClusterHookFailurePolicyPtrOutputWithContext(ctx)
+}
+
+func (e ClusterHookFailurePolicy) ToStringOutput() pulumi.StringOutput {
+	return pulumi.ToOutput(pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterHookFailurePolicy) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return pulumi.ToOutputWithContext(ctx, pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterHookFailurePolicy) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterHookFailurePolicy) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringOutputWithContext(ctx).ToStringPtrOutputWithContext(ctx)
+}
+
+type ClusterHookFailurePolicyOutput struct{ *pulumi.OutputState }
+
+func (ClusterHookFailurePolicyOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterHookFailurePolicy)(nil)).Elem()
+}
+
+func (o ClusterHookFailurePolicyOutput) ToClusterHookFailurePolicyOutput() ClusterHookFailurePolicyOutput {
+	return o
+}
+
+func (o ClusterHookFailurePolicyOutput) ToClusterHookFailurePolicyOutputWithContext(ctx context.Context) ClusterHookFailurePolicyOutput {
+	return o
+}
+
+func (o ClusterHookFailurePolicyOutput) ToClusterHookFailurePolicyPtrOutput() ClusterHookFailurePolicyPtrOutput {
+	return o.ToClusterHookFailurePolicyPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterHookFailurePolicyOutput) ToClusterHookFailurePolicyPtrOutputWithContext(ctx context.Context) ClusterHookFailurePolicyPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterHookFailurePolicy) *ClusterHookFailurePolicy {
+		return &v
+	}).(ClusterHookFailurePolicyPtrOutput)
+}
+
+func (o ClusterHookFailurePolicyOutput) ToStringOutput() pulumi.StringOutput {
+	return o.ToStringOutputWithContext(context.Background())
+}
+
+func (o ClusterHookFailurePolicyOutput) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterHookFailurePolicy) string {
+		return string(e)
+	}).(pulumi.StringOutput)
+}
+
+func (o ClusterHookFailurePolicyOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterHookFailurePolicyOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterHookFailurePolicy) *string {
+		v := string(e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+type ClusterHookFailurePolicyPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterHookFailurePolicyPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterHookFailurePolicy)(nil)).Elem()
+}
+
+func (o ClusterHookFailurePolicyPtrOutput) ToClusterHookFailurePolicyPtrOutput() ClusterHookFailurePolicyPtrOutput {
+	return o
+}
+
+func (o ClusterHookFailurePolicyPtrOutput) ToClusterHookFailurePolicyPtrOutputWithContext(ctx context.Context) ClusterHookFailurePolicyPtrOutput {
+	return o
+}
+
+func (o ClusterHookFailurePolicyPtrOutput) Elem() ClusterHookFailurePolicyOutput {
+	return o.ApplyT(func(v *ClusterHookFailurePolicy) ClusterHookFailurePolicy {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterHookFailurePolicy
+		return ret
+	}).(ClusterHookFailurePolicyOutput)
+}
+
+func (o ClusterHookFailurePolicyPtrOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterHookFailurePolicyPtrOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e *ClusterHookFailurePolicy) *string {
+		if e == nil {
+			return nil
+		}
+		v := string(*e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+// ClusterHookFailurePolicyInput is an input type that accepts values of the ClusterHookFailurePolicy enum
+// A concrete instance of `ClusterHookFailurePolicyInput` can be one of the following:
+//
+//	ClusterHookFailurePolicyFail
+//	ClusterHookFailurePolicyIgnore
+type ClusterHookFailurePolicyInput interface {
+	pulumi.Input
+
+	ToClusterHookFailurePolicyOutput() ClusterHookFailurePolicyOutput
+	ToClusterHookFailurePolicyOutputWithContext(context.Context) ClusterHookFailurePolicyOutput
+}
+
+var clusterHookFailurePolicyPtrType = reflect.TypeOf((**ClusterHookFailurePolicy)(nil)).Elem()
+
+type ClusterHookFailurePolicyPtrInput interface {
+	pulumi.Input
+
+	ToClusterHookFailurePolicyPtrOutput() ClusterHookFailurePolicyPtrOutput
+	ToClusterHookFailurePolicyPtrOutputWithContext(context.Context) ClusterHookFailurePolicyPtrOutput
+}
+
+type clusterHookFailurePolicyPtr string
+
+func ClusterHookFailurePolicyPtr(v string) ClusterHookFailurePolicyPtrInput {
+	return (*clusterHookFailurePolicyPtr)(&v)
+}
+
+func (*clusterHookFailurePolicyPtr) ElementType() reflect.Type {
+	return clusterHookFailurePolicyPtrType
+}
+
+func (in *clusterHookFailurePolicyPtr) ToClusterHookFailurePolicyPtrOutput() ClusterHookFailurePolicyPtrOutput {
+	return pulumi.ToOutput(in).(ClusterHookFailurePolicyPtrOutput)
+}
+
+func (in *clusterHookFailurePolicyPtr) ToClusterHookFailurePolicyPtrOutputWithContext(ctx context.Context) ClusterHookFailurePolicyPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, in).(ClusterHookFailurePolicyPtrOutput)
+}
+
+// Where a hook of the cluster runs.
+type ClusterHookTarget string
+
+const (
+	// On the first host.
+	ClusterHookTargetFirstHost = ClusterHookTarget("FirstHost")
+	// On all hosts.
+	ClusterHookTargetAllHosts = ClusterHookTarget("AllHosts")
+	// On one host of each shard.
+	ClusterHookTargetAllShards = ClusterHookTarget("AllShards")
+)
+
+func (ClusterHookTarget) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterHookTarget)(nil)).Elem()
+}
+
+func (e ClusterHookTarget) ToClusterHookTargetOutput() ClusterHookTargetOutput {
+	return pulumi.ToOutput(e).(ClusterHookTargetOutput)
+}
+
+func (e ClusterHookTarget) ToClusterHookTargetOutputWithContext(ctx context.Context) ClusterHookTargetOutput {
+	return pulumi.ToOutputWithContext(ctx, e).(ClusterHookTargetOutput)
+}
+
+func (e ClusterHookTarget) ToClusterHookTargetPtrOutput() ClusterHookTargetPtrOutput {
+	return e.ToClusterHookTargetPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterHookTarget) ToClusterHookTargetPtrOutputWithContext(ctx context.Context) ClusterHookTargetPtrOutput {
+	return ClusterHookTarget(e).ToClusterHookTargetOutputWithContext(ctx).ToClusterHookTargetPtrOutputWithContext(ctx)
+}
+
+func (e ClusterHookTarget) ToStringOutput() pulumi.StringOutput {
+	return pulumi.ToOutput(pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterHookTarget) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return pulumi.ToOutputWithContext(ctx, pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterHookTarget) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterHookTarget) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringOutputWithContext(ctx).ToStringPtrOutputWithContext(ctx)
+}
+
+type ClusterHookTargetOutput struct{ *pulumi.OutputState }
+
+func (ClusterHookTargetOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterHookTarget)(nil)).Elem()
+}
+
+func (o ClusterHookTargetOutput) ToClusterHookTargetOutput() ClusterHookTargetOutput {
+	return o
+}
+
+func (o ClusterHookTargetOutput) ToClusterHookTargetOutputWithContext(ctx context.Context) ClusterHookTargetOutput {
+	return o
+}
+
+func (o ClusterHookTargetOutput) ToClusterHookTargetPtrOutput() ClusterHookTargetPtrOutput {
+	return o.ToClusterHookTargetPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterHookTargetOutput) ToClusterHookTargetPtrOutputWithContext(ctx context.Context) ClusterHookTargetPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterHookTarget) *ClusterHookTarget {
+		return &v
+	}).(ClusterHookTargetPtrOutput)
+}
+
+func (o ClusterHookTargetOutput) ToStringOutput() pulumi.StringOutput {
+	return o.ToStringOutputWithContext(context.Background())
+}
+
+func (o ClusterHookTargetOutput) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterHookTarget) string {
+		return string(e)
+	}).(pulumi.StringOutput)
+}
+
+func (o ClusterHookTargetOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterHookTargetOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterHookTarget) *string {
+		v := string(e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+type ClusterHookTargetPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterHookTargetPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterHookTarget)(nil)).Elem()
+}
+
+func (o ClusterHookTargetPtrOutput) ToClusterHookTargetPtrOutput() ClusterHookTargetPtrOutput {
+	return o
+}
+
+func (o ClusterHookTargetPtrOutput) ToClusterHookTargetPtrOutputWithContext(ctx context.Context) ClusterHookTargetPtrOutput {
+	return o
+}
+
+func (o ClusterHookTargetPtrOutput) Elem() ClusterHookTargetOutput {
+	return o.ApplyT(func(v *ClusterHookTarget) ClusterHookTarget {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterHookTarget
+		return ret
+	}).(ClusterHookTargetOutput)
+}
+
+func (o ClusterHookTargetPtrOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterHookTargetPtrOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e *ClusterHookTarget) *string {
+		if e == nil {
+			return nil
+		}
+		v := string(*e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+// ClusterHookTargetInput is an input type that accepts values of the ClusterHookTarget enum
+// A concrete instance of `ClusterHookTargetInput` can be one of the following:
+//
+//	ClusterHookTargetFirstHost
+//	ClusterHookTargetAllHosts
+//	ClusterHookTargetAllShards
+type ClusterHookTargetInput interface {
+	pulumi.Input
+
+	ToClusterHookTargetOutput() ClusterHookTargetOutput
+	ToClusterHookTargetOutputWithContext(context.Context) ClusterHookTargetOutput
+}
+
+var clusterHookTargetPtrType = reflect.TypeOf((**ClusterHookTarget)(nil)).Elem()
+
+type ClusterHookTargetPtrInput interface {
+	pulumi.Input
+
+	ToClusterHookTargetPtrOutput() ClusterHookTargetPtrOutput
+	ToClusterHookTargetPtrOutputWithContext(context.Context) ClusterHookTargetPtrOutput
+}
+
+type clusterHookTargetPtr string
+
+func ClusterHookTargetPtr(v string) ClusterHookTargetPtrInput {
+	return (*clusterHookTargetPtr)(&v)
+}
+
+func (*clusterHookTargetPtr) ElementType() reflect.Type {
+	return clusterHookTargetPtrType
+}
+
+func (in *clusterHookTargetPtr) ToClusterHookTargetPtrOutput() ClusterHookTargetPtrOutput {
+	return pulumi.ToOutput(in).(ClusterHookTargetPtrOutput)
+}
+
+func (in *clusterHookTargetPtr) ToClusterHookTargetPtrOutputWithContext(ctx context.Context) ClusterHookTargetPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, in).(ClusterHookTargetPtrOutput)
 }
 
 // An image pull policy.
@@ -1432,14 +1726,692 @@ func (in *clusterReclaimPolicyPtr) ToClusterReclaimPolicyPtrOutputWithContext(ct
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterReclaimPolicyPtrOutput)
 }
 
+// Whether the operator waits for a host's queries and for its return.
+type ClusterReconcilePolicy string
+
+const (
+	// Out of rotation first, then the queries, then the work, then back.
+	ClusterReconcilePolicyWait = ClusterReconcilePolicy("Wait")
+	// At once: queries that run are lost.
+	ClusterReconcilePolicyNoWait = ClusterReconcilePolicy("NoWait")
+)
+
+func (ClusterReconcilePolicy) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterReconcilePolicy)(nil)).Elem()
+}
+
+func (e ClusterReconcilePolicy) ToClusterReconcilePolicyOutput() ClusterReconcilePolicyOutput {
+	return pulumi.ToOutput(e).(ClusterReconcilePolicyOutput)
+}
+
+func (e ClusterReconcilePolicy) ToClusterReconcilePolicyOutputWithContext(ctx context.Context) ClusterReconcilePolicyOutput {
+	return pulumi.ToOutputWithContext(ctx, e).(ClusterReconcilePolicyOutput)
+}
+
+func (e ClusterReconcilePolicy) ToClusterReconcilePolicyPtrOutput() ClusterReconcilePolicyPtrOutput {
+	return e.ToClusterReconcilePolicyPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterReconcilePolicy) ToClusterReconcilePolicyPtrOutputWithContext(ctx context.Context) ClusterReconcilePolicyPtrOutput {
+	return ClusterReconcilePolicy(e).ToClusterReconcilePolicyOutputWithContext(ctx).ToClusterReconcilePolicyPtrOutputWithContext(ctx)
+}
+
+func (e ClusterReconcilePolicy) ToStringOutput() pulumi.StringOutput {
+	return pulumi.ToOutput(pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterReconcilePolicy) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return pulumi.ToOutputWithContext(ctx, pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterReconcilePolicy) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterReconcilePolicy) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringOutputWithContext(ctx).ToStringPtrOutputWithContext(ctx)
+}
+
+type ClusterReconcilePolicyOutput struct{ *pulumi.OutputState }
+
+func (ClusterReconcilePolicyOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterReconcilePolicy)(nil)).Elem()
+}
+
+func (o ClusterReconcilePolicyOutput) ToClusterReconcilePolicyOutput() ClusterReconcilePolicyOutput {
+	return o
+}
+
+func (o ClusterReconcilePolicyOutput) ToClusterReconcilePolicyOutputWithContext(ctx context.Context) ClusterReconcilePolicyOutput {
+	return o
+}
+
+func (o ClusterReconcilePolicyOutput) ToClusterReconcilePolicyPtrOutput() ClusterReconcilePolicyPtrOutput {
+	return o.ToClusterReconcilePolicyPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterReconcilePolicyOutput) ToClusterReconcilePolicyPtrOutputWithContext(ctx context.Context) ClusterReconcilePolicyPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterReconcilePolicy) *ClusterReconcilePolicy {
+		return &v
+	}).(ClusterReconcilePolicyPtrOutput)
+}
+
+func (o ClusterReconcilePolicyOutput) ToStringOutput() pulumi.StringOutput {
+	return o.ToStringOutputWithContext(context.Background())
+}
+
+func (o ClusterReconcilePolicyOutput) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterReconcilePolicy) string {
+		return string(e)
+	}).(pulumi.StringOutput)
+}
+
+func (o ClusterReconcilePolicyOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterReconcilePolicyOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterReconcilePolicy) *string {
+		v := string(e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+type ClusterReconcilePolicyPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterReconcilePolicyPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterReconcilePolicy)(nil)).Elem()
+}
+
+func (o ClusterReconcilePolicyPtrOutput) ToClusterReconcilePolicyPtrOutput() ClusterReconcilePolicyPtrOutput {
+	return o
+}
+
+func (o ClusterReconcilePolicyPtrOutput) ToClusterReconcilePolicyPtrOutputWithContext(ctx context.Context) ClusterReconcilePolicyPtrOutput {
+	return o
+}
+
+func (o ClusterReconcilePolicyPtrOutput) Elem() ClusterReconcilePolicyOutput {
+	return o.ApplyT(func(v *ClusterReconcilePolicy) ClusterReconcilePolicy {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterReconcilePolicy
+		return ret
+	}).(ClusterReconcilePolicyOutput)
+}
+
+func (o ClusterReconcilePolicyPtrOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterReconcilePolicyPtrOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e *ClusterReconcilePolicy) *string {
+		if e == nil {
+			return nil
+		}
+		v := string(*e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+// ClusterReconcilePolicyInput is an input type that accepts values of the ClusterReconcilePolicy enum
+// A concrete instance of `ClusterReconcilePolicyInput` can be one of the following:
+//
+//	ClusterReconcilePolicyWait
+//	ClusterReconcilePolicyNoWait
+type ClusterReconcilePolicyInput interface {
+	pulumi.Input
+
+	ToClusterReconcilePolicyOutput() ClusterReconcilePolicyOutput
+	ToClusterReconcilePolicyOutputWithContext(context.Context) ClusterReconcilePolicyOutput
+}
+
+var clusterReconcilePolicyPtrType = reflect.TypeOf((**ClusterReconcilePolicy)(nil)).Elem()
+
+type ClusterReconcilePolicyPtrInput interface {
+	pulumi.Input
+
+	ToClusterReconcilePolicyPtrOutput() ClusterReconcilePolicyPtrOutput
+	ToClusterReconcilePolicyPtrOutputWithContext(context.Context) ClusterReconcilePolicyPtrOutput
+}
+
+type clusterReconcilePolicyPtr string
+
+func ClusterReconcilePolicyPtr(v string) ClusterReconcilePolicyPtrInput {
+	return (*clusterReconcilePolicyPtr)(&v)
+}
+
+func (*clusterReconcilePolicyPtr) ElementType() reflect.Type {
+	return clusterReconcilePolicyPtrType
+}
+
+func (in *clusterReconcilePolicyPtr) ToClusterReconcilePolicyPtrOutput() ClusterReconcilePolicyPtrOutput {
+	return pulumi.ToOutput(in).(ClusterReconcilePolicyPtrOutput)
+}
+
+func (in *clusterReconcilePolicyPtr) ToClusterReconcilePolicyPtrOutputWithContext(ctx context.Context) ClusterReconcilePolicyPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, in).(ClusterReconcilePolicyPtrOutput)
+}
+
+// Which tables a new replica gets.
+type ClusterReplicaSchema string
+
+const (
+	// All tables.
+	ClusterReplicaSchemaAll = ClusterReplicaSchema("All")
+	// None.
+	ClusterReplicaSchemaNone = ClusterReplicaSchema("None")
+)
+
+func (ClusterReplicaSchema) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterReplicaSchema)(nil)).Elem()
+}
+
+func (e ClusterReplicaSchema) ToClusterReplicaSchemaOutput() ClusterReplicaSchemaOutput {
+	return pulumi.ToOutput(e).(ClusterReplicaSchemaOutput)
+}
+
+func (e ClusterReplicaSchema) ToClusterReplicaSchemaOutputWithContext(ctx context.Context) ClusterReplicaSchemaOutput {
+	return pulumi.ToOutputWithContext(ctx, e).(ClusterReplicaSchemaOutput)
+}
+
+func (e ClusterReplicaSchema) ToClusterReplicaSchemaPtrOutput() ClusterReplicaSchemaPtrOutput {
+	return e.ToClusterReplicaSchemaPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterReplicaSchema) ToClusterReplicaSchemaPtrOutputWithContext(ctx context.Context) ClusterReplicaSchemaPtrOutput {
+	return ClusterReplicaSchema(e).ToClusterReplicaSchemaOutputWithContext(ctx).ToClusterReplicaSchemaPtrOutputWithContext(ctx)
+}
+
+func (e ClusterReplicaSchema) ToStringOutput() pulumi.StringOutput {
+	return pulumi.ToOutput(pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterReplicaSchema) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return pulumi.ToOutputWithContext(ctx, pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterReplicaSchema) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterReplicaSchema) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringOutputWithContext(ctx).ToStringPtrOutputWithContext(ctx)
+}
+
+type ClusterReplicaSchemaOutput struct{ *pulumi.OutputState }
+
+func (ClusterReplicaSchemaOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterReplicaSchema)(nil)).Elem()
+}
+
+func (o ClusterReplicaSchemaOutput) ToClusterReplicaSchemaOutput() ClusterReplicaSchemaOutput {
+	return o
+}
+
+func (o ClusterReplicaSchemaOutput) ToClusterReplicaSchemaOutputWithContext(ctx context.Context) ClusterReplicaSchemaOutput {
+	return o
+}
+
+func (o ClusterReplicaSchemaOutput) ToClusterReplicaSchemaPtrOutput() ClusterReplicaSchemaPtrOutput {
+	return o.ToClusterReplicaSchemaPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterReplicaSchemaOutput) ToClusterReplicaSchemaPtrOutputWithContext(ctx context.Context) ClusterReplicaSchemaPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterReplicaSchema) *ClusterReplicaSchema {
+		return &v
+	}).(ClusterReplicaSchemaPtrOutput)
+}
+
+func (o ClusterReplicaSchemaOutput) ToStringOutput() pulumi.StringOutput {
+	return o.ToStringOutputWithContext(context.Background())
+}
+
+func (o ClusterReplicaSchemaOutput) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterReplicaSchema) string {
+		return string(e)
+	}).(pulumi.StringOutput)
+}
+
+func (o ClusterReplicaSchemaOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterReplicaSchemaOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterReplicaSchema) *string {
+		v := string(e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+type ClusterReplicaSchemaPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterReplicaSchemaPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterReplicaSchema)(nil)).Elem()
+}
+
+func (o ClusterReplicaSchemaPtrOutput) ToClusterReplicaSchemaPtrOutput() ClusterReplicaSchemaPtrOutput {
+	return o
+}
+
+func (o ClusterReplicaSchemaPtrOutput) ToClusterReplicaSchemaPtrOutputWithContext(ctx context.Context) ClusterReplicaSchemaPtrOutput {
+	return o
+}
+
+func (o ClusterReplicaSchemaPtrOutput) Elem() ClusterReplicaSchemaOutput {
+	return o.ApplyT(func(v *ClusterReplicaSchema) ClusterReplicaSchema {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterReplicaSchema
+		return ret
+	}).(ClusterReplicaSchemaOutput)
+}
+
+func (o ClusterReplicaSchemaPtrOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterReplicaSchemaPtrOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e *ClusterReplicaSchema) *string {
+		if e == nil {
+			return nil
+		}
+		v := string(*e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+// ClusterReplicaSchemaInput is an input type that accepts values of the ClusterReplicaSchema enum
+// A concrete instance of `ClusterReplicaSchemaInput` can be one of the following:
+//
+//	ClusterReplicaSchemaAll
+//	ClusterReplicaSchemaNone
+type ClusterReplicaSchemaInput interface {
+	pulumi.Input
+
+	ToClusterReplicaSchemaOutput() ClusterReplicaSchemaOutput
+	ToClusterReplicaSchemaOutputWithContext(context.Context) ClusterReplicaSchemaOutput
+}
+
+var clusterReplicaSchemaPtrType = reflect.TypeOf((**ClusterReplicaSchema)(nil)).Elem()
+
+type ClusterReplicaSchemaPtrInput interface {
+	pulumi.Input
+
+	ToClusterReplicaSchemaPtrOutput() ClusterReplicaSchemaPtrOutput
+	ToClusterReplicaSchemaPtrOutputWithContext(context.Context) ClusterReplicaSchemaPtrOutput
+}
+
+type clusterReplicaSchemaPtr string
+
+func ClusterReplicaSchemaPtr(v string) ClusterReplicaSchemaPtrInput {
+	return (*clusterReplicaSchemaPtr)(&v)
+}
+
+func (*clusterReplicaSchemaPtr) ElementType() reflect.Type {
+	return clusterReplicaSchemaPtrType
+}
+
+func (in *clusterReplicaSchemaPtr) ToClusterReplicaSchemaPtrOutput() ClusterReplicaSchemaPtrOutput {
+	return pulumi.ToOutput(in).(ClusterReplicaSchemaPtrOutput)
+}
+
+func (in *clusterReplicaSchemaPtr) ToClusterReplicaSchemaPtrOutputWithContext(ctx context.Context) ClusterReplicaSchemaPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, in).(ClusterReplicaSchemaPtrOutput)
+}
+
+// Which tables a new shard gets.
+type ClusterShardSchema string
+
+const (
+	// All tables.
+	ClusterShardSchemaAll = ClusterShardSchema("All")
+	// None.
+	ClusterShardSchemaNone = ClusterShardSchema("None")
+	// The distributed tables, and those that they read from.
+	ClusterShardSchemaDistributedTablesOnly = ClusterShardSchema("DistributedTablesOnly")
+)
+
+func (ClusterShardSchema) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterShardSchema)(nil)).Elem()
+}
+
+func (e ClusterShardSchema) ToClusterShardSchemaOutput() ClusterShardSchemaOutput {
+	return pulumi.ToOutput(e).(ClusterShardSchemaOutput)
+}
+
+func (e ClusterShardSchema) ToClusterShardSchemaOutputWithContext(ctx context.Context) ClusterShardSchemaOutput {
+	return pulumi.ToOutputWithContext(ctx, e).(ClusterShardSchemaOutput)
+}
+
+func (e ClusterShardSchema) ToClusterShardSchemaPtrOutput() ClusterShardSchemaPtrOutput {
+	return e.ToClusterShardSchemaPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterShardSchema) ToClusterShardSchemaPtrOutputWithContext(ctx context.Context) ClusterShardSchemaPtrOutput {
+	return ClusterShardSchema(e).ToClusterShardSchemaOutputWithContext(ctx).ToClusterShardSchemaPtrOutputWithContext(ctx)
+}
+
+func (e ClusterShardSchema) ToStringOutput() pulumi.StringOutput {
+	return pulumi.ToOutput(pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterShardSchema) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return pulumi.ToOutputWithContext(ctx, pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterShardSchema) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterShardSchema) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringOutputWithContext(ctx).ToStringPtrOutputWithContext(ctx)
+}
+
+type ClusterShardSchemaOutput struct{ *pulumi.OutputState }
+
+func (ClusterShardSchemaOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterShardSchema)(nil)).Elem()
+}
+
+func (o ClusterShardSchemaOutput) ToClusterShardSchemaOutput() ClusterShardSchemaOutput {
+	return o
+}
+
+func (o ClusterShardSchemaOutput) ToClusterShardSchemaOutputWithContext(ctx context.Context) ClusterShardSchemaOutput {
+	return o
+}
+
+func (o ClusterShardSchemaOutput) ToClusterShardSchemaPtrOutput() ClusterShardSchemaPtrOutput {
+	return o.ToClusterShardSchemaPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterShardSchemaOutput) ToClusterShardSchemaPtrOutputWithContext(ctx context.Context) ClusterShardSchemaPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterShardSchema) *ClusterShardSchema {
+		return &v
+	}).(ClusterShardSchemaPtrOutput)
+}
+
+func (o ClusterShardSchemaOutput) ToStringOutput() pulumi.StringOutput {
+	return o.ToStringOutputWithContext(context.Background())
+}
+
+func (o ClusterShardSchemaOutput) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterShardSchema) string {
+		return string(e)
+	}).(pulumi.StringOutput)
+}
+
+func (o ClusterShardSchemaOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterShardSchemaOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterShardSchema) *string {
+		v := string(e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+type ClusterShardSchemaPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterShardSchemaPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterShardSchema)(nil)).Elem()
+}
+
+func (o ClusterShardSchemaPtrOutput) ToClusterShardSchemaPtrOutput() ClusterShardSchemaPtrOutput {
+	return o
+}
+
+func (o ClusterShardSchemaPtrOutput) ToClusterShardSchemaPtrOutputWithContext(ctx context.Context) ClusterShardSchemaPtrOutput {
+	return o
+}
+
+func (o ClusterShardSchemaPtrOutput) Elem() ClusterShardSchemaOutput {
+	return o.ApplyT(func(v *ClusterShardSchema) ClusterShardSchema {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterShardSchema
+		return ret
+	}).(ClusterShardSchemaOutput)
+}
+
+func (o ClusterShardSchemaPtrOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterShardSchemaPtrOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e *ClusterShardSchema) *string {
+		if e == nil {
+			return nil
+		}
+		v := string(*e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+// ClusterShardSchemaInput is an input type that accepts values of the ClusterShardSchema enum
+// A concrete instance of `ClusterShardSchemaInput` can be one of the following:
+//
+//	ClusterShardSchemaAll
+//	ClusterShardSchemaNone
+//	ClusterShardSchemaDistributedTablesOnly
+type ClusterShardSchemaInput interface {
+	pulumi.Input
+
+	ToClusterShardSchemaOutput() ClusterShardSchemaOutput
+	ToClusterShardSchemaOutputWithContext(context.Context) ClusterShardSchemaOutput
+}
+
+var clusterShardSchemaPtrType = reflect.TypeOf((**ClusterShardSchema)(nil)).Elem()
+
+type ClusterShardSchemaPtrInput interface {
+	pulumi.Input
+
+	ToClusterShardSchemaPtrOutput() ClusterShardSchemaPtrOutput
+	ToClusterShardSchemaPtrOutputWithContext(context.Context) ClusterShardSchemaPtrOutput
+}
+
+type clusterShardSchemaPtr string
+
+func ClusterShardSchemaPtr(v string) ClusterShardSchemaPtrInput {
+	return (*clusterShardSchemaPtr)(&v)
+}
+
+func (*clusterShardSchemaPtr) ElementType() reflect.Type {
+	return clusterShardSchemaPtrType
+}
+
+func (in *clusterShardSchemaPtr) ToClusterShardSchemaPtrOutput() ClusterShardSchemaPtrOutput {
+	return pulumi.ToOutput(in).(ClusterShardSchemaPtrOutput)
+}
+
+func (in *clusterShardSchemaPtr) ToClusterShardSchemaPtrOutputWithContext(ctx context.Context) ClusterShardSchemaPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, in).(ClusterShardSchemaPtrOutput)
+}
+
+// A version of TLS.
+type ClusterTlsVersion string
+
+const (
+	// TLS 1.2.
+	ClusterTlsVersion_1_2 = ClusterTlsVersion("1.2")
+	// TLS 1.3.
+	ClusterTlsVersion_1_3 = ClusterTlsVersion("1.3")
+)
+
+func (ClusterTlsVersion) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterTlsVersion)(nil)).Elem()
+}
+
+func (e ClusterTlsVersion) ToClusterTlsVersionOutput() ClusterTlsVersionOutput {
+	return pulumi.ToOutput(e).(ClusterTlsVersionOutput)
+}
+
+func (e ClusterTlsVersion) ToClusterTlsVersionOutputWithContext(ctx context.Context) ClusterTlsVersionOutput {
+	return pulumi.ToOutputWithContext(ctx, e).(ClusterTlsVersionOutput)
+}
+
+func (e ClusterTlsVersion) ToClusterTlsVersionPtrOutput() ClusterTlsVersionPtrOutput {
+	return e.ToClusterTlsVersionPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterTlsVersion) ToClusterTlsVersionPtrOutputWithContext(ctx context.Context) ClusterTlsVersionPtrOutput {
+	return ClusterTlsVersion(e).ToClusterTlsVersionOutputWithContext(ctx).ToClusterTlsVersionPtrOutputWithContext(ctx)
+}
+
+func (e ClusterTlsVersion) ToStringOutput() pulumi.StringOutput {
+	return pulumi.ToOutput(pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterTlsVersion) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return pulumi.ToOutputWithContext(ctx, pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterTlsVersion) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterTlsVersion) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringOutputWithContext(ctx).ToStringPtrOutputWithContext(ctx)
+}
+
+type ClusterTlsVersionOutput struct{ *pulumi.OutputState }
+
+func (ClusterTlsVersionOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterTlsVersion)(nil)).Elem()
+}
+
+func (o ClusterTlsVersionOutput) ToClusterTlsVersionOutput() ClusterTlsVersionOutput {
+	return o
+}
+
+func (o ClusterTlsVersionOutput) ToClusterTlsVersionOutputWithContext(ctx context.Context) ClusterTlsVersionOutput {
+	return o
+}
+
+func (o ClusterTlsVersionOutput) ToClusterTlsVersionPtrOutput() ClusterTlsVersionPtrOutput {
+	return o.ToClusterTlsVersionPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterTlsVersionOutput) ToClusterTlsVersionPtrOutputWithContext(ctx context.Context) ClusterTlsVersionPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterTlsVersion) *ClusterTlsVersion {
+		return &v
+	}).(ClusterTlsVersionPtrOutput)
+}
+
+func (o ClusterTlsVersionOutput) ToStringOutput() pulumi.StringOutput {
+	return o.ToStringOutputWithContext(context.Background())
+}
+
+func (o ClusterTlsVersionOutput) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterTlsVersion) string {
+		return string(e)
+	}).(pulumi.StringOutput)
+}
+
+func (o ClusterTlsVersionOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterTlsVersionOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterTlsVersion) *string {
+		v := string(e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+type ClusterTlsVersionPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterTlsVersionPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterTlsVersion)(nil)).Elem()
+}
+
+func (o ClusterTlsVersionPtrOutput) ToClusterTlsVersionPtrOutput() ClusterTlsVersionPtrOutput {
+	return o
+}
+
+func (o ClusterTlsVersionPtrOutput) ToClusterTlsVersionPtrOutputWithContext(ctx context.Context) ClusterTlsVersionPtrOutput {
+	return o
+}
+
+func (o ClusterTlsVersionPtrOutput) Elem() ClusterTlsVersionOutput {
+	return o.ApplyT(func(v *ClusterTlsVersion) ClusterTlsVersion {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterTlsVersion
+		return ret
+	}).(ClusterTlsVersionOutput)
+}
+
+func (o ClusterTlsVersionPtrOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterTlsVersionPtrOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e *ClusterTlsVersion) *string {
+		if e == nil {
+			return nil
+		}
+		v := string(*e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+// ClusterTlsVersionInput is an input type that accepts values of the ClusterTlsVersion enum
+// A concrete instance of `ClusterTlsVersionInput` can be one of the following:
+//
+//	ClusterTlsVersion_1_2
+//	ClusterTlsVersion_1_3
+type ClusterTlsVersionInput interface {
+	pulumi.Input
+
+	ToClusterTlsVersionOutput() ClusterTlsVersionOutput
+	ToClusterTlsVersionOutputWithContext(context.Context) ClusterTlsVersionOutput
+}
+
+var clusterTlsVersionPtrType = reflect.TypeOf((**ClusterTlsVersion)(nil)).Elem()
+
+type ClusterTlsVersionPtrInput interface {
+	pulumi.Input
+
+	ToClusterTlsVersionPtrOutput() ClusterTlsVersionPtrOutput
+	ToClusterTlsVersionPtrOutputWithContext(context.Context) ClusterTlsVersionPtrOutput
+}
+
+type clusterTlsVersionPtr string
+
+func ClusterTlsVersionPtr(v string) ClusterTlsVersionPtrInput {
+	return (*clusterTlsVersionPtr)(&v)
+}
+
+func (*clusterTlsVersionPtr) ElementType() reflect.Type {
+	return clusterTlsVersionPtrType
+}
+
+func (in *clusterTlsVersionPtr) ToClusterTlsVersionPtrOutput() ClusterTlsVersionPtrOutput {
+	return pulumi.ToOutput(in).(ClusterTlsVersionPtrOutput)
+}
+
+func (in *clusterTlsVersionPtr) ToClusterTlsVersionPtrOutputWithContext(ctx context.Context) ClusterTlsVersionPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, in).(ClusterTlsVersionPtrOutput)
+}
+
 func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterAccessModeInput)(nil)).Elem(), ClusterAccessMode("ReadWriteOnce"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterAccessModePtrInput)(nil)).Elem(), ClusterAccessMode("ReadWriteOnce"))
-	pulumi.RegisterInputType(reflect.TypeOf((*ClusterAccessModeArrayInput)(nil)).Elem(), ClusterAccessModeArray{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterCoordinationTypeInput)(nil)).Elem(), ClusterCoordinationType("Keeper"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterCoordinationTypePtrInput)(nil)).Elem(), ClusterCoordinationType("Keeper"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterExternalTrafficPolicyInput)(nil)).Elem(), ClusterExternalTrafficPolicy("Cluster"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterExternalTrafficPolicyPtrInput)(nil)).Elem(), ClusterExternalTrafficPolicy("Cluster"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHookFailurePolicyInput)(nil)).Elem(), ClusterHookFailurePolicy("Fail"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHookFailurePolicyPtrInput)(nil)).Elem(), ClusterHookFailurePolicy("Fail"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHookTargetInput)(nil)).Elem(), ClusterHookTarget("FirstHost"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHookTargetPtrInput)(nil)).Elem(), ClusterHookTarget("FirstHost"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterImagePullPolicyInput)(nil)).Elem(), ClusterImagePullPolicy("Always"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterImagePullPolicyPtrInput)(nil)).Elem(), ClusterImagePullPolicy("Always"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterIngressTypeInput)(nil)).Elem(), ClusterIngressType("LoadBalancer"))
@@ -1450,13 +2422,24 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterProvisionerPtrInput)(nil)).Elem(), ClusterProvisioner("Operator"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReclaimPolicyInput)(nil)).Elem(), ClusterReclaimPolicy("Retain"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReclaimPolicyPtrInput)(nil)).Elem(), ClusterReclaimPolicy("Retain"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReconcilePolicyInput)(nil)).Elem(), ClusterReconcilePolicy("Wait"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReconcilePolicyPtrInput)(nil)).Elem(), ClusterReconcilePolicy("Wait"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReplicaSchemaInput)(nil)).Elem(), ClusterReplicaSchema("All"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReplicaSchemaPtrInput)(nil)).Elem(), ClusterReplicaSchema("All"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterShardSchemaInput)(nil)).Elem(), ClusterShardSchema("All"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterShardSchemaPtrInput)(nil)).Elem(), ClusterShardSchema("All"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTlsVersionInput)(nil)).Elem(), ClusterTlsVersion("1.2"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTlsVersionPtrInput)(nil)).Elem(), ClusterTlsVersion("1.2"))
 	pulumi.RegisterOutputType(ClusterAccessModeOutput{})
 	pulumi.RegisterOutputType(ClusterAccessModePtrOutput{})
-	pulumi.RegisterOutputType(ClusterAccessModeArrayOutput{})
 	pulumi.RegisterOutputType(ClusterCoordinationTypeOutput{})
 	pulumi.RegisterOutputType(ClusterCoordinationTypePtrOutput{})
 	pulumi.RegisterOutputType(ClusterExternalTrafficPolicyOutput{})
 	pulumi.RegisterOutputType(ClusterExternalTrafficPolicyPtrOutput{})
+	pulumi.RegisterOutputType(ClusterHookFailurePolicyOutput{})
+	pulumi.RegisterOutputType(ClusterHookFailurePolicyPtrOutput{})
+	pulumi.RegisterOutputType(ClusterHookTargetOutput{})
+	pulumi.RegisterOutputType(ClusterHookTargetPtrOutput{})
 	pulumi.RegisterOutputType(ClusterImagePullPolicyOutput{})
 	pulumi.RegisterOutputType(ClusterImagePullPolicyPtrOutput{})
 	pulumi.RegisterOutputType(ClusterIngressTypeOutput{})
@@ -1467,4 +2450,12 @@ func init() {
 	pulumi.RegisterOutputType(ClusterProvisionerPtrOutput{})
 	pulumi.RegisterOutputType(ClusterReclaimPolicyOutput{})
 	pulumi.RegisterOutputType(ClusterReclaimPolicyPtrOutput{})
+	pulumi.RegisterOutputType(ClusterReconcilePolicyOutput{})
+	pulumi.RegisterOutputType(ClusterReconcilePolicyPtrOutput{})
+	pulumi.RegisterOutputType(ClusterReplicaSchemaOutput{})
+	pulumi.RegisterOutputType(ClusterReplicaSchemaPtrOutput{})
+	pulumi.RegisterOutputType(ClusterShardSchemaOutput{})
+	pulumi.RegisterOutputType(ClusterShardSchemaPtrOutput{})
+	pulumi.RegisterOutputType(ClusterTlsVersionOutput{})
+	pulumi.RegisterOutputType(ClusterTlsVersionPtrOutput{})
 }

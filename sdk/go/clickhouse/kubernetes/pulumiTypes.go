@@ -231,11 +231,11 @@ func (o ClusterAdminPtrOutput) Username() pulumi.StringPtrOutput {
 
 // Connection strings with the login.
 type ClusterConnection struct {
-	// For HTTP clients: `http://user:password@host:8123/`.
+	// For HTTP clients: `http://user:password@host:8123/`; with `tls` `https://user:password@host:8443/`.
 	HttpUrl string `pulumi:"httpUrl"`
-	// For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`.
+	// For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`; with `tls` the port 8443, and `&ssl=true`.
 	JdbcUrl string `pulumi:"jdbcUrl"`
-	// For native clients: `clickhouse://user:password@host:9000/`.
+	// For native clients: `clickhouse://user:password@host:9000/`; with `tls` the port 9440, and `?secure=true`.
 	NativeUrl string `pulumi:"nativeUrl"`
 }
 
@@ -254,17 +254,17 @@ func (o ClusterConnectionOutput) ToClusterConnectionOutputWithContext(ctx contex
 	return o
 }
 
-// For HTTP clients: `http://user:password@host:8123/`.
+// For HTTP clients: `http://user:password@host:8123/`; with `tls` `https://user:password@host:8443/`.
 func (o ClusterConnectionOutput) HttpUrl() pulumi.StringOutput {
 	return o.ApplyT(func(v ClusterConnection) string { return v.HttpUrl }).(pulumi.StringOutput)
 }
 
-// For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`.
+// For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`; with `tls` the port 8443, and `&ssl=true`.
 func (o ClusterConnectionOutput) JdbcUrl() pulumi.StringOutput {
 	return o.ApplyT(func(v ClusterConnection) string { return v.JdbcUrl }).(pulumi.StringOutput)
 }
 
-// For native clients: `clickhouse://user:password@host:9000/`.
+// For native clients: `clickhouse://user:password@host:9000/`; with `tls` the port 9440, and `?secure=true`.
 func (o ClusterConnectionOutput) NativeUrl() pulumi.StringOutput {
 	return o.ApplyT(func(v ClusterConnection) string { return v.NativeUrl }).(pulumi.StringOutput)
 }
@@ -276,7 +276,7 @@ type ClusterCoordination struct {
 	// The cluster's own Keeper, created before it and deleted after it.
 	Keeper *ClusterKeeper `pulumi:"keeper"`
 	// The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
-	Type *ClusterCoordinationType `pulumi:"type"`
+	Type *string `pulumi:"type"`
 }
 
 // ClusterCoordinationInput is an input type that accepts ClusterCoordinationArgs and ClusterCoordinationOutput values.
@@ -297,7 +297,7 @@ type ClusterCoordinationArgs struct {
 	// The cluster's own Keeper, created before it and deleted after it.
 	Keeper ClusterKeeperPtrInput `pulumi:"keeper"`
 	// The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
-	Type ClusterCoordinationTypePtrInput `pulumi:"type"`
+	Type pulumi.StringPtrInput `pulumi:"type"`
 }
 
 func (ClusterCoordinationArgs) ElementType() reflect.Type {
@@ -389,8 +389,8 @@ func (o ClusterCoordinationOutput) Keeper() ClusterKeeperPtrOutput {
 }
 
 // The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
-func (o ClusterCoordinationOutput) Type() ClusterCoordinationTypePtrOutput {
-	return o.ApplyT(func(v ClusterCoordination) *ClusterCoordinationType { return v.Type }).(ClusterCoordinationTypePtrOutput)
+func (o ClusterCoordinationOutput) Type() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterCoordination) *string { return v.Type }).(pulumi.StringPtrOutput)
 }
 
 type ClusterCoordinationPtrOutput struct{ *pulumi.OutputState }
@@ -438,13 +438,13 @@ func (o ClusterCoordinationPtrOutput) Keeper() ClusterKeeperPtrOutput {
 }
 
 // The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
-func (o ClusterCoordinationPtrOutput) Type() ClusterCoordinationTypePtrOutput {
-	return o.ApplyT(func(v *ClusterCoordination) *ClusterCoordinationType {
+func (o ClusterCoordinationPtrOutput) Type() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterCoordination) *string {
 		if v == nil {
 			return nil
 		}
 		return v.Type
-	}).(ClusterCoordinationTypePtrOutput)
+	}).(pulumi.StringPtrOutput)
 }
 
 // The Secret with the login and the addresses.
@@ -1269,6 +1269,348 @@ func (o ClusterExternalTimeoutsPtrOutput) SessionMs() pulumi.IntPtrOutput {
 	}).(pulumi.IntPtrOutput)
 }
 
+// Something that the operator runs at an event. Exactly one of `sql`, `shell` and `http` is given.
+type ClusterHook struct {
+	// At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
+	Events []string `pulumi:"events"`
+	// What happens when it fails. Default: `Fail`.
+	FailurePolicy *string `pulumi:"failurePolicy"`
+	// An HTTP request by the operator. Operator 0.27.1 refuses it.
+	Http *ClusterHttpHook `pulumi:"http"`
+	// A command in a container of the host's pod. Operator 0.27.1 refuses it.
+	Shell *ClusterShellHook `pulumi:"shell"`
+	// SQL statements, run one after the other.
+	Sql []string `pulumi:"sql"`
+	// Where a hook of the cluster runs. Default: `FirstHost`.
+	Target *string `pulumi:"target"`
+}
+
+// ClusterHookInput is an input type that accepts ClusterHookArgs and ClusterHookOutput values.
+// You can construct a concrete instance of `ClusterHookInput` via:
+//
+//	ClusterHookArgs{...}
+type ClusterHookInput interface {
+	pulumi.Input
+
+	ToClusterHookOutput() ClusterHookOutput
+	ToClusterHookOutputWithContext(context.Context) ClusterHookOutput
+}
+
+// Something that the operator runs at an event. Exactly one of `sql`, `shell` and `http` is given.
+type ClusterHookArgs struct {
+	// At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
+	Events pulumi.StringArrayInput `pulumi:"events"`
+	// What happens when it fails. Default: `Fail`.
+	FailurePolicy pulumi.StringPtrInput `pulumi:"failurePolicy"`
+	// An HTTP request by the operator. Operator 0.27.1 refuses it.
+	Http ClusterHttpHookPtrInput `pulumi:"http"`
+	// A command in a container of the host's pod. Operator 0.27.1 refuses it.
+	Shell ClusterShellHookPtrInput `pulumi:"shell"`
+	// SQL statements, run one after the other.
+	Sql pulumi.StringArrayInput `pulumi:"sql"`
+	// Where a hook of the cluster runs. Default: `FirstHost`.
+	Target pulumi.StringPtrInput `pulumi:"target"`
+}
+
+func (ClusterHookArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterHook)(nil)).Elem()
+}
+
+func (i ClusterHookArgs) ToClusterHookOutput() ClusterHookOutput {
+	return i.ToClusterHookOutputWithContext(context.Background())
+}
+
+func (i ClusterHookArgs) ToClusterHookOutputWithContext(ctx context.Context) ClusterHookOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterHookOutput)
+}
+
+// ClusterHookArrayInput is an input type that accepts ClusterHookArray and ClusterHookArrayOutput values.
+// You can construct a concrete instance of `ClusterHookArrayInput` via:
+//
+//	ClusterHookArray{ ClusterHookArgs{...} }
+type ClusterHookArrayInput interface {
+	pulumi.Input
+
+	ToClusterHookArrayOutput() ClusterHookArrayOutput
+	ToClusterHookArrayOutputWithContext(context.Context) ClusterHookArrayOutput
+}
+
+type ClusterHookArray []ClusterHookInput
+
+func (ClusterHookArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterHook)(nil)).Elem()
+}
+
+func (i ClusterHookArray) ToClusterHookArrayOutput() ClusterHookArrayOutput {
+	return i.ToClusterHookArrayOutputWithContext(context.Background())
+}
+
+func (i ClusterHookArray) ToClusterHookArrayOutputWithContext(ctx context.Context) ClusterHookArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterHookArrayOutput)
+}
+
+// Something that the operator runs at an event. Exactly one of `sql`, `shell` and `http` is given.
+type ClusterHookOutput struct{ *pulumi.OutputState }
+
+func (ClusterHookOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterHook)(nil)).Elem()
+}
+
+func (o ClusterHookOutput) ToClusterHookOutput() ClusterHookOutput {
+	return o
+}
+
+func (o ClusterHookOutput) ToClusterHookOutputWithContext(ctx context.Context) ClusterHookOutput {
+	return o
+}
+
+// At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
+func (o ClusterHookOutput) Events() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterHook) []string { return v.Events }).(pulumi.StringArrayOutput)
+}
+
+// What happens when it fails. Default: `Fail`.
+func (o ClusterHookOutput) FailurePolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterHook) *string { return v.FailurePolicy }).(pulumi.StringPtrOutput)
+}
+
+// An HTTP request by the operator. Operator 0.27.1 refuses it.
+func (o ClusterHookOutput) Http() ClusterHttpHookPtrOutput {
+	return o.ApplyT(func(v ClusterHook) *ClusterHttpHook { return v.Http }).(ClusterHttpHookPtrOutput)
+}
+
+// A command in a container of the host's pod. Operator 0.27.1 refuses it.
+func (o ClusterHookOutput) Shell() ClusterShellHookPtrOutput {
+	return o.ApplyT(func(v ClusterHook) *ClusterShellHook { return v.Shell }).(ClusterShellHookPtrOutput)
+}
+
+// SQL statements, run one after the other.
+func (o ClusterHookOutput) Sql() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterHook) []string { return v.Sql }).(pulumi.StringArrayOutput)
+}
+
+// Where a hook of the cluster runs. Default: `FirstHost`.
+func (o ClusterHookOutput) Target() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterHook) *string { return v.Target }).(pulumi.StringPtrOutput)
+}
+
+type ClusterHookArrayOutput struct{ *pulumi.OutputState }
+
+func (ClusterHookArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterHook)(nil)).Elem()
+}
+
+func (o ClusterHookArrayOutput) ToClusterHookArrayOutput() ClusterHookArrayOutput {
+	return o
+}
+
+func (o ClusterHookArrayOutput) ToClusterHookArrayOutputWithContext(ctx context.Context) ClusterHookArrayOutput {
+	return o
+}
+
+func (o ClusterHookArrayOutput) Index(i pulumi.IntInput) ClusterHookOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterHook {
+		return vs[0].([]ClusterHook)[vs[1].(int)]
+	}).(ClusterHookOutput)
+}
+
+// What the operator runs before and after its work.
+type ClusterHooks struct {
+	// After the work on the cluster.
+	AfterCluster []ClusterHook `pulumi:"afterCluster"`
+	// After the work on a host, on that host.
+	AfterHost []ClusterHook `pulumi:"afterHost"`
+	// Before the work on the cluster.
+	BeforeCluster []ClusterHook `pulumi:"beforeCluster"`
+	// Before the work on a host, on that host.
+	BeforeHost []ClusterHook `pulumi:"beforeHost"`
+}
+
+// ClusterHooksInput is an input type that accepts ClusterHooksArgs and ClusterHooksOutput values.
+// You can construct a concrete instance of `ClusterHooksInput` via:
+//
+//	ClusterHooksArgs{...}
+type ClusterHooksInput interface {
+	pulumi.Input
+
+	ToClusterHooksOutput() ClusterHooksOutput
+	ToClusterHooksOutputWithContext(context.Context) ClusterHooksOutput
+}
+
+// What the operator runs before and after its work.
+type ClusterHooksArgs struct {
+	// After the work on the cluster.
+	AfterCluster ClusterHookArrayInput `pulumi:"afterCluster"`
+	// After the work on a host, on that host.
+	AfterHost ClusterHookArrayInput `pulumi:"afterHost"`
+	// Before the work on the cluster.
+	BeforeCluster ClusterHookArrayInput `pulumi:"beforeCluster"`
+	// Before the work on a host, on that host.
+	BeforeHost ClusterHookArrayInput `pulumi:"beforeHost"`
+}
+
+func (ClusterHooksArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterHooks)(nil)).Elem()
+}
+
+func (i ClusterHooksArgs) ToClusterHooksOutput() ClusterHooksOutput {
+	return i.ToClusterHooksOutputWithContext(context.Background())
+}
+
+func (i ClusterHooksArgs) ToClusterHooksOutputWithContext(ctx context.Context) ClusterHooksOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterHooksOutput)
+}
+
+func (i ClusterHooksArgs) ToClusterHooksPtrOutput() ClusterHooksPtrOutput {
+	return i.ToClusterHooksPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterHooksArgs) ToClusterHooksPtrOutputWithContext(ctx context.Context) ClusterHooksPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterHooksOutput).ToClusterHooksPtrOutputWithContext(ctx)
+}
+
+// ClusterHooksPtrInput is an input type that accepts ClusterHooksArgs, ClusterHooksPtr and ClusterHooksPtrOutput values.
+// You can construct a concrete instance of `ClusterHooksPtrInput` via:
+//
+//	        ClusterHooksArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterHooksPtrInput interface {
+	pulumi.Input
+
+	ToClusterHooksPtrOutput() ClusterHooksPtrOutput
+	ToClusterHooksPtrOutputWithContext(context.Context) ClusterHooksPtrOutput
+}
+
+type clusterHooksPtrType ClusterHooksArgs
+
+func ClusterHooksPtr(v *ClusterHooksArgs) ClusterHooksPtrInput {
+	return (*clusterHooksPtrType)(v)
+}
+
+func (*clusterHooksPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterHooks)(nil)).Elem()
+}
+
+func (i *clusterHooksPtrType) ToClusterHooksPtrOutput() ClusterHooksPtrOutput {
+	return i.ToClusterHooksPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterHooksPtrType) ToClusterHooksPtrOutputWithContext(ctx context.Context) ClusterHooksPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterHooksPtrOutput)
+}
+
+// What the operator runs before and after its work.
+type ClusterHooksOutput struct{ *pulumi.OutputState }
+
+func (ClusterHooksOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterHooks)(nil)).Elem()
+}
+
+func (o ClusterHooksOutput) ToClusterHooksOutput() ClusterHooksOutput {
+	return o
+}
+
+func (o ClusterHooksOutput) ToClusterHooksOutputWithContext(ctx context.Context) ClusterHooksOutput {
+	return o
+}
+
+func (o ClusterHooksOutput) ToClusterHooksPtrOutput() ClusterHooksPtrOutput {
+	return o.ToClusterHooksPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterHooksOutput) ToClusterHooksPtrOutputWithContext(ctx context.Context) ClusterHooksPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterHooks) *ClusterHooks {
+		return &v
+	}).(ClusterHooksPtrOutput)
+}
+
+// After the work on the cluster.
+func (o ClusterHooksOutput) AfterCluster() ClusterHookArrayOutput {
+	return o.ApplyT(func(v ClusterHooks) []ClusterHook { return v.AfterCluster }).(ClusterHookArrayOutput)
+}
+
+// After the work on a host, on that host.
+func (o ClusterHooksOutput) AfterHost() ClusterHookArrayOutput {
+	return o.ApplyT(func(v ClusterHooks) []ClusterHook { return v.AfterHost }).(ClusterHookArrayOutput)
+}
+
+// Before the work on the cluster.
+func (o ClusterHooksOutput) BeforeCluster() ClusterHookArrayOutput {
+	return o.ApplyT(func(v ClusterHooks) []ClusterHook { return v.BeforeCluster }).(ClusterHookArrayOutput)
+}
+
+// Before the work on a host, on that host.
+func (o ClusterHooksOutput) BeforeHost() ClusterHookArrayOutput {
+	return o.ApplyT(func(v ClusterHooks) []ClusterHook { return v.BeforeHost }).(ClusterHookArrayOutput)
+}
+
+type ClusterHooksPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterHooksPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterHooks)(nil)).Elem()
+}
+
+func (o ClusterHooksPtrOutput) ToClusterHooksPtrOutput() ClusterHooksPtrOutput {
+	return o
+}
+
+func (o ClusterHooksPtrOutput) ToClusterHooksPtrOutputWithContext(ctx context.Context) ClusterHooksPtrOutput {
+	return o
+}
+
+func (o ClusterHooksPtrOutput) Elem() ClusterHooksOutput {
+	return o.ApplyT(func(v *ClusterHooks) ClusterHooks {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterHooks
+		return ret
+	}).(ClusterHooksOutput)
+}
+
+// After the work on the cluster.
+func (o ClusterHooksPtrOutput) AfterCluster() ClusterHookArrayOutput {
+	return o.ApplyT(func(v *ClusterHooks) []ClusterHook {
+		if v == nil {
+			return nil
+		}
+		return v.AfterCluster
+	}).(ClusterHookArrayOutput)
+}
+
+// After the work on a host, on that host.
+func (o ClusterHooksPtrOutput) AfterHost() ClusterHookArrayOutput {
+	return o.ApplyT(func(v *ClusterHooks) []ClusterHook {
+		if v == nil {
+			return nil
+		}
+		return v.AfterHost
+	}).(ClusterHookArrayOutput)
+}
+
+// Before the work on the cluster.
+func (o ClusterHooksPtrOutput) BeforeCluster() ClusterHookArrayOutput {
+	return o.ApplyT(func(v *ClusterHooks) []ClusterHook {
+		if v == nil {
+			return nil
+		}
+		return v.BeforeCluster
+	}).(ClusterHookArrayOutput)
+}
+
+// Before the work on a host, on that host.
+func (o ClusterHooksPtrOutput) BeforeHost() ClusterHookArrayOutput {
+	return o.ApplyT(func(v *ClusterHooks) []ClusterHook {
+		if v == nil {
+			return nil
+		}
+		return v.BeforeHost
+	}).(ClusterHookArrayOutput)
+}
+
 // A ClickHouse host: one replica of one shard.
 type ClusterHost struct {
 	// Its DNS name inside Kubernetes.
@@ -1343,12 +1685,171 @@ func (o ClusterHostArrayOutput) Index(i pulumi.IntInput) ClusterHostOutput {
 	}).(ClusterHostOutput)
 }
 
+// An HTTP request.
+type ClusterHttpHook struct {
+	// The method. Default: the operator's.
+	Method *string `pulumi:"method"`
+	// The URL.
+	Url *string `pulumi:"url"`
+}
+
+// ClusterHttpHookInput is an input type that accepts ClusterHttpHookArgs and ClusterHttpHookOutput values.
+// You can construct a concrete instance of `ClusterHttpHookInput` via:
+//
+//	ClusterHttpHookArgs{...}
+type ClusterHttpHookInput interface {
+	pulumi.Input
+
+	ToClusterHttpHookOutput() ClusterHttpHookOutput
+	ToClusterHttpHookOutputWithContext(context.Context) ClusterHttpHookOutput
+}
+
+// An HTTP request.
+type ClusterHttpHookArgs struct {
+	// The method. Default: the operator's.
+	Method pulumi.StringPtrInput `pulumi:"method"`
+	// The URL.
+	Url pulumi.StringPtrInput `pulumi:"url"`
+}
+
+func (ClusterHttpHookArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterHttpHook)(nil)).Elem()
+}
+
+func (i ClusterHttpHookArgs) ToClusterHttpHookOutput() ClusterHttpHookOutput {
+	return i.ToClusterHttpHookOutputWithContext(context.Background())
+}
+
+func (i ClusterHttpHookArgs) ToClusterHttpHookOutputWithContext(ctx context.Context) ClusterHttpHookOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterHttpHookOutput)
+}
+
+func (i ClusterHttpHookArgs) ToClusterHttpHookPtrOutput() ClusterHttpHookPtrOutput {
+	return i.ToClusterHttpHookPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterHttpHookArgs) ToClusterHttpHookPtrOutputWithContext(ctx context.Context) ClusterHttpHookPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterHttpHookOutput).ToClusterHttpHookPtrOutputWithContext(ctx)
+}
+
+// ClusterHttpHookPtrInput is an input type that accepts ClusterHttpHookArgs, ClusterHttpHookPtr and ClusterHttpHookPtrOutput values.
+// You can construct a concrete instance of `ClusterHttpHookPtrInput` via:
+//
+//	        ClusterHttpHookArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterHttpHookPtrInput interface {
+	pulumi.Input
+
+	ToClusterHttpHookPtrOutput() ClusterHttpHookPtrOutput
+	ToClusterHttpHookPtrOutputWithContext(context.Context) ClusterHttpHookPtrOutput
+}
+
+type clusterHttpHookPtrType ClusterHttpHookArgs
+
+func ClusterHttpHookPtr(v *ClusterHttpHookArgs) ClusterHttpHookPtrInput {
+	return (*clusterHttpHookPtrType)(v)
+}
+
+func (*clusterHttpHookPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterHttpHook)(nil)).Elem()
+}
+
+func (i *clusterHttpHookPtrType) ToClusterHttpHookPtrOutput() ClusterHttpHookPtrOutput {
+	return i.ToClusterHttpHookPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterHttpHookPtrType) ToClusterHttpHookPtrOutputWithContext(ctx context.Context) ClusterHttpHookPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterHttpHookPtrOutput)
+}
+
+// An HTTP request.
+type ClusterHttpHookOutput struct{ *pulumi.OutputState }
+
+func (ClusterHttpHookOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterHttpHook)(nil)).Elem()
+}
+
+func (o ClusterHttpHookOutput) ToClusterHttpHookOutput() ClusterHttpHookOutput {
+	return o
+}
+
+func (o ClusterHttpHookOutput) ToClusterHttpHookOutputWithContext(ctx context.Context) ClusterHttpHookOutput {
+	return o
+}
+
+func (o ClusterHttpHookOutput) ToClusterHttpHookPtrOutput() ClusterHttpHookPtrOutput {
+	return o.ToClusterHttpHookPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterHttpHookOutput) ToClusterHttpHookPtrOutputWithContext(ctx context.Context) ClusterHttpHookPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterHttpHook) *ClusterHttpHook {
+		return &v
+	}).(ClusterHttpHookPtrOutput)
+}
+
+// The method. Default: the operator's.
+func (o ClusterHttpHookOutput) Method() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterHttpHook) *string { return v.Method }).(pulumi.StringPtrOutput)
+}
+
+// The URL.
+func (o ClusterHttpHookOutput) Url() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterHttpHook) *string { return v.Url }).(pulumi.StringPtrOutput)
+}
+
+type ClusterHttpHookPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterHttpHookPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterHttpHook)(nil)).Elem()
+}
+
+func (o ClusterHttpHookPtrOutput) ToClusterHttpHookPtrOutput() ClusterHttpHookPtrOutput {
+	return o
+}
+
+func (o ClusterHttpHookPtrOutput) ToClusterHttpHookPtrOutputWithContext(ctx context.Context) ClusterHttpHookPtrOutput {
+	return o
+}
+
+func (o ClusterHttpHookPtrOutput) Elem() ClusterHttpHookOutput {
+	return o.ApplyT(func(v *ClusterHttpHook) ClusterHttpHook {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterHttpHook
+		return ret
+	}).(ClusterHttpHookOutput)
+}
+
+// The method. Default: the operator's.
+func (o ClusterHttpHookPtrOutput) Method() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterHttpHook) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Method
+	}).(pulumi.StringPtrOutput)
+}
+
+// The URL.
+func (o ClusterHttpHookPtrOutput) Url() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterHttpHook) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Url
+	}).(pulumi.StringPtrOutput)
+}
+
 // A container image.
 type ClusterImage struct {
 	// The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
 	Digest *string `pulumi:"digest"`
 	// The image pull policy. Default: that of Kubernetes.
-	PullPolicy *ClusterImagePullPolicy `pulumi:"pullPolicy"`
+	PullPolicy *string `pulumi:"pullPolicy"`
 	// The names of the image pull Secrets.
 	PullSecrets []string `pulumi:"pullSecrets"`
 	// The repository, for example `registry.example.com/clickhouse/clickhouse-server`. Default: the official image.
@@ -1373,7 +1874,7 @@ type ClusterImageArgs struct {
 	// The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
 	Digest pulumi.StringPtrInput `pulumi:"digest"`
 	// The image pull policy. Default: that of Kubernetes.
-	PullPolicy ClusterImagePullPolicyPtrInput `pulumi:"pullPolicy"`
+	PullPolicy pulumi.StringPtrInput `pulumi:"pullPolicy"`
 	// The names of the image pull Secrets.
 	PullSecrets pulumi.StringArrayInput `pulumi:"pullSecrets"`
 	// The repository, for example `registry.example.com/clickhouse/clickhouse-server`. Default: the official image.
@@ -1466,8 +1967,8 @@ func (o ClusterImageOutput) Digest() pulumi.StringPtrOutput {
 }
 
 // The image pull policy. Default: that of Kubernetes.
-func (o ClusterImageOutput) PullPolicy() ClusterImagePullPolicyPtrOutput {
-	return o.ApplyT(func(v ClusterImage) *ClusterImagePullPolicy { return v.PullPolicy }).(ClusterImagePullPolicyPtrOutput)
+func (o ClusterImageOutput) PullPolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterImage) *string { return v.PullPolicy }).(pulumi.StringPtrOutput)
 }
 
 // The names of the image pull Secrets.
@@ -1520,13 +2021,13 @@ func (o ClusterImagePtrOutput) Digest() pulumi.StringPtrOutput {
 }
 
 // The image pull policy. Default: that of Kubernetes.
-func (o ClusterImagePtrOutput) PullPolicy() ClusterImagePullPolicyPtrOutput {
-	return o.ApplyT(func(v *ClusterImage) *ClusterImagePullPolicy {
+func (o ClusterImagePtrOutput) PullPolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterImage) *string {
 		if v == nil {
 			return nil
 		}
 		return v.PullPolicy
-	}).(ClusterImagePullPolicyPtrOutput)
+	}).(pulumi.StringPtrOutput)
 }
 
 // The names of the image pull Secrets.
@@ -1564,7 +2065,7 @@ type ClusterIngress struct {
 	// Annotations of the Service, for example for the cloud's load balancer.
 	Annotations map[string]string `pulumi:"annotations"`
 	// Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
-	ExternalTrafficPolicy *ClusterExternalTrafficPolicy `pulumi:"externalTrafficPolicy"`
+	ExternalTrafficPolicy *string `pulumi:"externalTrafficPolicy"`
 	// The DNS name that external-dns assigns to the load balancer.
 	Hostname *string `pulumi:"hostname"`
 	// Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
@@ -1576,7 +2077,7 @@ type ClusterIngress struct {
 	// The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
 	SourceRanges []string `pulumi:"sourceRanges"`
 	// A load balancer or node ports. Default: `LoadBalancer`.
-	Type *ClusterIngressType `pulumi:"type"`
+	Type *string `pulumi:"type"`
 }
 
 // ClusterIngressInput is an input type that accepts ClusterIngressArgs and ClusterIngressOutput values.
@@ -1595,7 +2096,7 @@ type ClusterIngressArgs struct {
 	// Annotations of the Service, for example for the cloud's load balancer.
 	Annotations pulumi.StringMapInput `pulumi:"annotations"`
 	// Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
-	ExternalTrafficPolicy ClusterExternalTrafficPolicyPtrInput `pulumi:"externalTrafficPolicy"`
+	ExternalTrafficPolicy pulumi.StringPtrInput `pulumi:"externalTrafficPolicy"`
 	// The DNS name that external-dns assigns to the load balancer.
 	Hostname pulumi.StringPtrInput `pulumi:"hostname"`
 	// Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
@@ -1607,7 +2108,7 @@ type ClusterIngressArgs struct {
 	// The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
 	SourceRanges pulumi.StringArrayInput `pulumi:"sourceRanges"`
 	// A load balancer or node ports. Default: `LoadBalancer`.
-	Type ClusterIngressTypePtrInput `pulumi:"type"`
+	Type pulumi.StringPtrInput `pulumi:"type"`
 }
 
 func (ClusterIngressArgs) ElementType() reflect.Type {
@@ -1694,8 +2195,8 @@ func (o ClusterIngressOutput) Annotations() pulumi.StringMapOutput {
 }
 
 // Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
-func (o ClusterIngressOutput) ExternalTrafficPolicy() ClusterExternalTrafficPolicyPtrOutput {
-	return o.ApplyT(func(v ClusterIngress) *ClusterExternalTrafficPolicy { return v.ExternalTrafficPolicy }).(ClusterExternalTrafficPolicyPtrOutput)
+func (o ClusterIngressOutput) ExternalTrafficPolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterIngress) *string { return v.ExternalTrafficPolicy }).(pulumi.StringPtrOutput)
 }
 
 // The DNS name that external-dns assigns to the load balancer.
@@ -1724,8 +2225,8 @@ func (o ClusterIngressOutput) SourceRanges() pulumi.StringArrayOutput {
 }
 
 // A load balancer or node ports. Default: `LoadBalancer`.
-func (o ClusterIngressOutput) Type() ClusterIngressTypePtrOutput {
-	return o.ApplyT(func(v ClusterIngress) *ClusterIngressType { return v.Type }).(ClusterIngressTypePtrOutput)
+func (o ClusterIngressOutput) Type() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterIngress) *string { return v.Type }).(pulumi.StringPtrOutput)
 }
 
 type ClusterIngressPtrOutput struct{ *pulumi.OutputState }
@@ -1763,13 +2264,13 @@ func (o ClusterIngressPtrOutput) Annotations() pulumi.StringMapOutput {
 }
 
 // Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
-func (o ClusterIngressPtrOutput) ExternalTrafficPolicy() ClusterExternalTrafficPolicyPtrOutput {
-	return o.ApplyT(func(v *ClusterIngress) *ClusterExternalTrafficPolicy {
+func (o ClusterIngressPtrOutput) ExternalTrafficPolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterIngress) *string {
 		if v == nil {
 			return nil
 		}
 		return v.ExternalTrafficPolicy
-	}).(ClusterExternalTrafficPolicyPtrOutput)
+	}).(pulumi.StringPtrOutput)
 }
 
 // The DNS name that external-dns assigns to the load balancer.
@@ -1823,13 +2324,13 @@ func (o ClusterIngressPtrOutput) SourceRanges() pulumi.StringArrayOutput {
 }
 
 // A load balancer or node ports. Default: `LoadBalancer`.
-func (o ClusterIngressPtrOutput) Type() ClusterIngressTypePtrOutput {
-	return o.ApplyT(func(v *ClusterIngress) *ClusterIngressType {
+func (o ClusterIngressPtrOutput) Type() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterIngress) *string {
 		if v == nil {
 			return nil
 		}
 		return v.Type
-	}).(ClusterIngressTypePtrOutput)
+	}).(pulumi.StringPtrOutput)
 }
 
 // The secret with which hosts authenticate each other.
@@ -2379,7 +2880,7 @@ func (o ClusterKubernetesPtrOutput) Uid() pulumi.StringPtrOutput {
 // The logging of ClickHouse.
 type ClusterLogging struct {
 	// The lowest log level. Default: `information`. A change takes effect without a restart.
-	Level *ClusterLogLevel `pulumi:"level"`
+	Level *string `pulumi:"level"`
 }
 
 // ClusterLoggingInput is an input type that accepts ClusterLoggingArgs and ClusterLoggingOutput values.
@@ -2396,7 +2897,7 @@ type ClusterLoggingInput interface {
 // The logging of ClickHouse.
 type ClusterLoggingArgs struct {
 	// The lowest log level. Default: `information`. A change takes effect without a restart.
-	Level ClusterLogLevelPtrInput `pulumi:"level"`
+	Level pulumi.StringPtrInput `pulumi:"level"`
 }
 
 func (ClusterLoggingArgs) ElementType() reflect.Type {
@@ -2478,8 +2979,8 @@ func (o ClusterLoggingOutput) ToClusterLoggingPtrOutputWithContext(ctx context.C
 }
 
 // The lowest log level. Default: `information`. A change takes effect without a restart.
-func (o ClusterLoggingOutput) Level() ClusterLogLevelPtrOutput {
-	return o.ApplyT(func(v ClusterLogging) *ClusterLogLevel { return v.Level }).(ClusterLogLevelPtrOutput)
+func (o ClusterLoggingOutput) Level() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterLogging) *string { return v.Level }).(pulumi.StringPtrOutput)
 }
 
 type ClusterLoggingPtrOutput struct{ *pulumi.OutputState }
@@ -2507,13 +3008,210 @@ func (o ClusterLoggingPtrOutput) Elem() ClusterLoggingOutput {
 }
 
 // The lowest log level. Default: `information`. A change takes effect without a restart.
-func (o ClusterLoggingPtrOutput) Level() ClusterLogLevelPtrOutput {
-	return o.ApplyT(func(v *ClusterLogging) *ClusterLogLevel {
+func (o ClusterLoggingPtrOutput) Level() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterLogging) *string {
 		if v == nil {
 			return nil
 		}
 		return v.Level
-	}).(ClusterLogLevelPtrOutput)
+	}).(pulumi.StringPtrOutput)
+}
+
+// How the operator carries a change out.
+type ClusterReconcile struct {
+	// How long the operator waits for a changed ConfigMap to reach the pods, in seconds, at most 3600. Default: 10.
+	ConfigMapPropagationSeconds *int `pulumi:"configMapPropagationSeconds"`
+	// Whether a host is taken out of rotation and finishes its queries before the operator works on it, and is back before the next one's turn. Default: as the operator is configured, which is to wait.
+	Policy *string `pulumi:"policy"`
+	// How many shards are worked on at once. Default: as the operator is configured, which is 1.
+	ShardsAtOnce *int `pulumi:"shardsAtOnce"`
+	// How many percent of the shards are worked on at once at most. Default: as the operator is configured, which is 50.
+	ShardsAtOncePercent *int `pulumi:"shardsAtOncePercent"`
+}
+
+// ClusterReconcileInput is an input type that accepts ClusterReconcileArgs and ClusterReconcileOutput values.
+// You can construct a concrete instance of `ClusterReconcileInput` via:
+//
+//	ClusterReconcileArgs{...}
+type ClusterReconcileInput interface {
+	pulumi.Input
+
+	ToClusterReconcileOutput() ClusterReconcileOutput
+	ToClusterReconcileOutputWithContext(context.Context) ClusterReconcileOutput
+}
+
+// How the operator carries a change out.
+type ClusterReconcileArgs struct {
+	// How long the operator waits for a changed ConfigMap to reach the pods, in seconds, at most 3600. Default: 10.
+	ConfigMapPropagationSeconds pulumi.IntPtrInput `pulumi:"configMapPropagationSeconds"`
+	// Whether a host is taken out of rotation and finishes its queries before the operator works on it, and is back before the next one's turn. Default: as the operator is configured, which is to wait.
+	Policy pulumi.StringPtrInput `pulumi:"policy"`
+	// How many shards are worked on at once. Default: as the operator is configured, which is 1.
+	ShardsAtOnce pulumi.IntPtrInput `pulumi:"shardsAtOnce"`
+	// How many percent of the shards are worked on at once at most. Default: as the operator is configured, which is 50.
+	ShardsAtOncePercent pulumi.IntPtrInput `pulumi:"shardsAtOncePercent"`
+}
+
+func (ClusterReconcileArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterReconcile)(nil)).Elem()
+}
+
+func (i ClusterReconcileArgs) ToClusterReconcileOutput() ClusterReconcileOutput {
+	return i.ToClusterReconcileOutputWithContext(context.Background())
+}
+
+func (i ClusterReconcileArgs) ToClusterReconcileOutputWithContext(ctx context.Context) ClusterReconcileOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterReconcileOutput)
+}
+
+func (i ClusterReconcileArgs) ToClusterReconcilePtrOutput() ClusterReconcilePtrOutput {
+	return i.ToClusterReconcilePtrOutputWithContext(context.Background())
+}
+
+func (i ClusterReconcileArgs) ToClusterReconcilePtrOutputWithContext(ctx context.Context) ClusterReconcilePtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterReconcileOutput).ToClusterReconcilePtrOutputWithContext(ctx)
+}
+
+// ClusterReconcilePtrInput is an input type that accepts ClusterReconcileArgs, ClusterReconcilePtr and ClusterReconcilePtrOutput values.
+// You can construct a concrete instance of `ClusterReconcilePtrInput` via:
+//
+//	        ClusterReconcileArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterReconcilePtrInput interface {
+	pulumi.Input
+
+	ToClusterReconcilePtrOutput() ClusterReconcilePtrOutput
+	ToClusterReconcilePtrOutputWithContext(context.Context) ClusterReconcilePtrOutput
+}
+
+type clusterReconcilePtrType ClusterReconcileArgs
+
+func ClusterReconcilePtr(v *ClusterReconcileArgs) ClusterReconcilePtrInput {
+	return (*clusterReconcilePtrType)(v)
+}
+
+func (*clusterReconcilePtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterReconcile)(nil)).Elem()
+}
+
+func (i *clusterReconcilePtrType) ToClusterReconcilePtrOutput() ClusterReconcilePtrOutput {
+	return i.ToClusterReconcilePtrOutputWithContext(context.Background())
+}
+
+func (i *clusterReconcilePtrType) ToClusterReconcilePtrOutputWithContext(ctx context.Context) ClusterReconcilePtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterReconcilePtrOutput)
+}
+
+// How the operator carries a change out.
+type ClusterReconcileOutput struct{ *pulumi.OutputState }
+
+func (ClusterReconcileOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterReconcile)(nil)).Elem()
+}
+
+func (o ClusterReconcileOutput) ToClusterReconcileOutput() ClusterReconcileOutput {
+	return o
+}
+
+func (o ClusterReconcileOutput) ToClusterReconcileOutputWithContext(ctx context.Context) ClusterReconcileOutput {
+	return o
+}
+
+func (o ClusterReconcileOutput) ToClusterReconcilePtrOutput() ClusterReconcilePtrOutput {
+	return o.ToClusterReconcilePtrOutputWithContext(context.Background())
+}
+
+func (o ClusterReconcileOutput) ToClusterReconcilePtrOutputWithContext(ctx context.Context) ClusterReconcilePtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterReconcile) *ClusterReconcile {
+		return &v
+	}).(ClusterReconcilePtrOutput)
+}
+
+// How long the operator waits for a changed ConfigMap to reach the pods, in seconds, at most 3600. Default: 10.
+func (o ClusterReconcileOutput) ConfigMapPropagationSeconds() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterReconcile) *int { return v.ConfigMapPropagationSeconds }).(pulumi.IntPtrOutput)
+}
+
+// Whether a host is taken out of rotation and finishes its queries before the operator works on it, and is back before the next one's turn. Default: as the operator is configured, which is to wait.
+func (o ClusterReconcileOutput) Policy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterReconcile) *string { return v.Policy }).(pulumi.StringPtrOutput)
+}
+
+// How many shards are worked on at once. Default: as the operator is configured, which is 1.
+func (o ClusterReconcileOutput) ShardsAtOnce() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterReconcile) *int { return v.ShardsAtOnce }).(pulumi.IntPtrOutput)
+}
+
+// How many percent of the shards are worked on at once at most. Default: as the operator is configured, which is 50.
+func (o ClusterReconcileOutput) ShardsAtOncePercent() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterReconcile) *int { return v.ShardsAtOncePercent }).(pulumi.IntPtrOutput)
+}
+
+type ClusterReconcilePtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterReconcilePtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterReconcile)(nil)).Elem()
+}
+
+func (o ClusterReconcilePtrOutput) ToClusterReconcilePtrOutput() ClusterReconcilePtrOutput {
+	return o
+}
+
+func (o ClusterReconcilePtrOutput) ToClusterReconcilePtrOutputWithContext(ctx context.Context) ClusterReconcilePtrOutput {
+	return o
+}
+
+func (o ClusterReconcilePtrOutput) Elem() ClusterReconcileOutput {
+	return o.ApplyT(func(v *ClusterReconcile) ClusterReconcile {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterReconcile
+		return ret
+	}).(ClusterReconcileOutput)
+}
+
+// How long the operator waits for a changed ConfigMap to reach the pods, in seconds, at most 3600. Default: 10.
+func (o ClusterReconcilePtrOutput) ConfigMapPropagationSeconds() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterReconcile) *int {
+		if v == nil {
+			return nil
+		}
+		return v.ConfigMapPropagationSeconds
+	}).(pulumi.IntPtrOutput)
+}
+
+// Whether a host is taken out of rotation and finishes its queries before the operator works on it, and is back before the next one's turn. Default: as the operator is configured, which is to wait.
+func (o ClusterReconcilePtrOutput) Policy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterReconcile) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Policy
+	}).(pulumi.StringPtrOutput)
+}
+
+// How many shards are worked on at once. Default: as the operator is configured, which is 1.
+func (o ClusterReconcilePtrOutput) ShardsAtOnce() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterReconcile) *int {
+		if v == nil {
+			return nil
+		}
+		return v.ShardsAtOnce
+	}).(pulumi.IntPtrOutput)
+}
+
+// How many percent of the shards are worked on at once at most. Default: as the operator is configured, which is 50.
+func (o ClusterReconcilePtrOutput) ShardsAtOncePercent() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterReconcile) *int {
+		if v == nil {
+			return nil
+		}
+		return v.ShardsAtOncePercent
+	}).(pulumi.IntPtrOutput)
 }
 
 // Amounts of CPU and memory.
@@ -2834,6 +3532,165 @@ func (o ClusterResourcesPtrOutput) Requests() ClusterResourceAmountsPtrOutput {
 	}).(ClusterResourceAmountsPtrOutput)
 }
 
+// Which tables are created on hosts that are added.
+type ClusterSchemaPolicy struct {
+	// What a new replica gets from the other replicas of its shard. Default: `All`.
+	Replica *string `pulumi:"replica"`
+	// What a new shard gets from the other shards. Default: `All`.
+	Shard *string `pulumi:"shard"`
+}
+
+// ClusterSchemaPolicyInput is an input type that accepts ClusterSchemaPolicyArgs and ClusterSchemaPolicyOutput values.
+// You can construct a concrete instance of `ClusterSchemaPolicyInput` via:
+//
+//	ClusterSchemaPolicyArgs{...}
+type ClusterSchemaPolicyInput interface {
+	pulumi.Input
+
+	ToClusterSchemaPolicyOutput() ClusterSchemaPolicyOutput
+	ToClusterSchemaPolicyOutputWithContext(context.Context) ClusterSchemaPolicyOutput
+}
+
+// Which tables are created on hosts that are added.
+type ClusterSchemaPolicyArgs struct {
+	// What a new replica gets from the other replicas of its shard. Default: `All`.
+	Replica pulumi.StringPtrInput `pulumi:"replica"`
+	// What a new shard gets from the other shards. Default: `All`.
+	Shard pulumi.StringPtrInput `pulumi:"shard"`
+}
+
+func (ClusterSchemaPolicyArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterSchemaPolicy)(nil)).Elem()
+}
+
+func (i ClusterSchemaPolicyArgs) ToClusterSchemaPolicyOutput() ClusterSchemaPolicyOutput {
+	return i.ToClusterSchemaPolicyOutputWithContext(context.Background())
+}
+
+func (i ClusterSchemaPolicyArgs) ToClusterSchemaPolicyOutputWithContext(ctx context.Context) ClusterSchemaPolicyOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterSchemaPolicyOutput)
+}
+
+func (i ClusterSchemaPolicyArgs) ToClusterSchemaPolicyPtrOutput() ClusterSchemaPolicyPtrOutput {
+	return i.ToClusterSchemaPolicyPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterSchemaPolicyArgs) ToClusterSchemaPolicyPtrOutputWithContext(ctx context.Context) ClusterSchemaPolicyPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterSchemaPolicyOutput).ToClusterSchemaPolicyPtrOutputWithContext(ctx)
+}
+
+// ClusterSchemaPolicyPtrInput is an input type that accepts ClusterSchemaPolicyArgs, ClusterSchemaPolicyPtr and ClusterSchemaPolicyPtrOutput values.
+// You can construct a concrete instance of `ClusterSchemaPolicyPtrInput` via:
+//
+//	        ClusterSchemaPolicyArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterSchemaPolicyPtrInput interface {
+	pulumi.Input
+
+	ToClusterSchemaPolicyPtrOutput() ClusterSchemaPolicyPtrOutput
+	ToClusterSchemaPolicyPtrOutputWithContext(context.Context) ClusterSchemaPolicyPtrOutput
+}
+
+type clusterSchemaPolicyPtrType ClusterSchemaPolicyArgs
+
+func ClusterSchemaPolicyPtr(v *ClusterSchemaPolicyArgs) ClusterSchemaPolicyPtrInput {
+	return (*clusterSchemaPolicyPtrType)(v)
+}
+
+func (*clusterSchemaPolicyPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterSchemaPolicy)(nil)).Elem()
+}
+
+func (i *clusterSchemaPolicyPtrType) ToClusterSchemaPolicyPtrOutput() ClusterSchemaPolicyPtrOutput {
+	return i.ToClusterSchemaPolicyPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterSchemaPolicyPtrType) ToClusterSchemaPolicyPtrOutputWithContext(ctx context.Context) ClusterSchemaPolicyPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterSchemaPolicyPtrOutput)
+}
+
+// Which tables are created on hosts that are added.
+type ClusterSchemaPolicyOutput struct{ *pulumi.OutputState }
+
+func (ClusterSchemaPolicyOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterSchemaPolicy)(nil)).Elem()
+}
+
+func (o ClusterSchemaPolicyOutput) ToClusterSchemaPolicyOutput() ClusterSchemaPolicyOutput {
+	return o
+}
+
+func (o ClusterSchemaPolicyOutput) ToClusterSchemaPolicyOutputWithContext(ctx context.Context) ClusterSchemaPolicyOutput {
+	return o
+}
+
+func (o ClusterSchemaPolicyOutput) ToClusterSchemaPolicyPtrOutput() ClusterSchemaPolicyPtrOutput {
+	return o.ToClusterSchemaPolicyPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterSchemaPolicyOutput) ToClusterSchemaPolicyPtrOutputWithContext(ctx context.Context) ClusterSchemaPolicyPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterSchemaPolicy) *ClusterSchemaPolicy {
+		return &v
+	}).(ClusterSchemaPolicyPtrOutput)
+}
+
+// What a new replica gets from the other replicas of its shard. Default: `All`.
+func (o ClusterSchemaPolicyOutput) Replica() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterSchemaPolicy) *string { return v.Replica }).(pulumi.StringPtrOutput)
+}
+
+// What a new shard gets from the other shards. Default: `All`.
+func (o ClusterSchemaPolicyOutput) Shard() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterSchemaPolicy) *string { return v.Shard }).(pulumi.StringPtrOutput)
+}
+
+type ClusterSchemaPolicyPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterSchemaPolicyPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterSchemaPolicy)(nil)).Elem()
+}
+
+func (o ClusterSchemaPolicyPtrOutput) ToClusterSchemaPolicyPtrOutput() ClusterSchemaPolicyPtrOutput {
+	return o
+}
+
+func (o ClusterSchemaPolicyPtrOutput) ToClusterSchemaPolicyPtrOutputWithContext(ctx context.Context) ClusterSchemaPolicyPtrOutput {
+	return o
+}
+
+func (o ClusterSchemaPolicyPtrOutput) Elem() ClusterSchemaPolicyOutput {
+	return o.ApplyT(func(v *ClusterSchemaPolicy) ClusterSchemaPolicy {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterSchemaPolicy
+		return ret
+	}).(ClusterSchemaPolicyOutput)
+}
+
+// What a new replica gets from the other replicas of its shard. Default: `All`.
+func (o ClusterSchemaPolicyPtrOutput) Replica() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterSchemaPolicy) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Replica
+	}).(pulumi.StringPtrOutput)
+}
+
+// What a new shard gets from the other shards. Default: `All`.
+func (o ClusterSchemaPolicyPtrOutput) Shard() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterSchemaPolicy) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Shard
+	}).(pulumi.StringPtrOutput)
+}
+
 // A key of a Secret in the cluster's namespace.
 type ClusterSecretKey struct {
 	// The key in it. Default: `password`.
@@ -2993,18 +3850,177 @@ func (o ClusterSecretKeyPtrOutput) Name() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
+// A command in a container of the host's pod.
+type ClusterShellHook struct {
+	// The command and its arguments.
+	Command []string `pulumi:"command"`
+	// The container. Default: ClickHouse's.
+	Container *string `pulumi:"container"`
+}
+
+// ClusterShellHookInput is an input type that accepts ClusterShellHookArgs and ClusterShellHookOutput values.
+// You can construct a concrete instance of `ClusterShellHookInput` via:
+//
+//	ClusterShellHookArgs{...}
+type ClusterShellHookInput interface {
+	pulumi.Input
+
+	ToClusterShellHookOutput() ClusterShellHookOutput
+	ToClusterShellHookOutputWithContext(context.Context) ClusterShellHookOutput
+}
+
+// A command in a container of the host's pod.
+type ClusterShellHookArgs struct {
+	// The command and its arguments.
+	Command pulumi.StringArrayInput `pulumi:"command"`
+	// The container. Default: ClickHouse's.
+	Container pulumi.StringPtrInput `pulumi:"container"`
+}
+
+func (ClusterShellHookArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterShellHook)(nil)).Elem()
+}
+
+func (i ClusterShellHookArgs) ToClusterShellHookOutput() ClusterShellHookOutput {
+	return i.ToClusterShellHookOutputWithContext(context.Background())
+}
+
+func (i ClusterShellHookArgs) ToClusterShellHookOutputWithContext(ctx context.Context) ClusterShellHookOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterShellHookOutput)
+}
+
+func (i ClusterShellHookArgs) ToClusterShellHookPtrOutput() ClusterShellHookPtrOutput {
+	return i.ToClusterShellHookPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterShellHookArgs) ToClusterShellHookPtrOutputWithContext(ctx context.Context) ClusterShellHookPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterShellHookOutput).ToClusterShellHookPtrOutputWithContext(ctx)
+}
+
+// ClusterShellHookPtrInput is an input type that accepts ClusterShellHookArgs, ClusterShellHookPtr and ClusterShellHookPtrOutput values.
+// You can construct a concrete instance of `ClusterShellHookPtrInput` via:
+//
+//	        ClusterShellHookArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterShellHookPtrInput interface {
+	pulumi.Input
+
+	ToClusterShellHookPtrOutput() ClusterShellHookPtrOutput
+	ToClusterShellHookPtrOutputWithContext(context.Context) ClusterShellHookPtrOutput
+}
+
+type clusterShellHookPtrType ClusterShellHookArgs
+
+func ClusterShellHookPtr(v *ClusterShellHookArgs) ClusterShellHookPtrInput {
+	return (*clusterShellHookPtrType)(v)
+}
+
+func (*clusterShellHookPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterShellHook)(nil)).Elem()
+}
+
+func (i *clusterShellHookPtrType) ToClusterShellHookPtrOutput() ClusterShellHookPtrOutput {
+	return i.ToClusterShellHookPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterShellHookPtrType) ToClusterShellHookPtrOutputWithContext(ctx context.Context) ClusterShellHookPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterShellHookPtrOutput)
+}
+
+// A command in a container of the host's pod.
+type ClusterShellHookOutput struct{ *pulumi.OutputState }
+
+func (ClusterShellHookOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterShellHook)(nil)).Elem()
+}
+
+func (o ClusterShellHookOutput) ToClusterShellHookOutput() ClusterShellHookOutput {
+	return o
+}
+
+func (o ClusterShellHookOutput) ToClusterShellHookOutputWithContext(ctx context.Context) ClusterShellHookOutput {
+	return o
+}
+
+func (o ClusterShellHookOutput) ToClusterShellHookPtrOutput() ClusterShellHookPtrOutput {
+	return o.ToClusterShellHookPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterShellHookOutput) ToClusterShellHookPtrOutputWithContext(ctx context.Context) ClusterShellHookPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterShellHook) *ClusterShellHook {
+		return &v
+	}).(ClusterShellHookPtrOutput)
+}
+
+// The command and its arguments.
+func (o ClusterShellHookOutput) Command() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterShellHook) []string { return v.Command }).(pulumi.StringArrayOutput)
+}
+
+// The container. Default: ClickHouse's.
+func (o ClusterShellHookOutput) Container() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterShellHook) *string { return v.Container }).(pulumi.StringPtrOutput)
+}
+
+type ClusterShellHookPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterShellHookPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterShellHook)(nil)).Elem()
+}
+
+func (o ClusterShellHookPtrOutput) ToClusterShellHookPtrOutput() ClusterShellHookPtrOutput {
+	return o
+}
+
+func (o ClusterShellHookPtrOutput) ToClusterShellHookPtrOutputWithContext(ctx context.Context) ClusterShellHookPtrOutput {
+	return o
+}
+
+func (o ClusterShellHookPtrOutput) Elem() ClusterShellHookOutput {
+	return o.ApplyT(func(v *ClusterShellHook) ClusterShellHook {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterShellHook
+		return ret
+	}).(ClusterShellHookOutput)
+}
+
+// The command and its arguments.
+func (o ClusterShellHookPtrOutput) Command() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v *ClusterShellHook) []string {
+		if v == nil {
+			return nil
+		}
+		return v.Command
+	}).(pulumi.StringArrayOutput)
+}
+
+// The container. Default: ClickHouse's.
+func (o ClusterShellHookPtrOutput) Container() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterShellHook) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Container
+	}).(pulumi.StringPtrOutput)
+}
+
 // The data volume of each host.
 type ClusterStorage struct {
 	// The access modes. Default: `ReadWriteOnce`.
-	AccessModes []ClusterAccessMode `pulumi:"accessModes"`
+	AccessModes []string `pulumi:"accessModes"`
 	// Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
 	Ephemeral *bool `pulumi:"ephemeral"`
 	// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
 	Logs *ClusterVolume `pulumi:"logs"`
 	// The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
-	Provisioner *ClusterProvisioner `pulumi:"provisioner"`
+	Provisioner *string `pulumi:"provisioner"`
 	// The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
-	ReclaimPolicy *ClusterReclaimPolicy `pulumi:"reclaimPolicy"`
+	ReclaimPolicy *string `pulumi:"reclaimPolicy"`
 	// The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
 	Size *string `pulumi:"size"`
 	// The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
@@ -3025,15 +4041,15 @@ type ClusterStorageInput interface {
 // The data volume of each host.
 type ClusterStorageArgs struct {
 	// The access modes. Default: `ReadWriteOnce`.
-	AccessModes ClusterAccessModeArrayInput `pulumi:"accessModes"`
+	AccessModes pulumi.StringArrayInput `pulumi:"accessModes"`
 	// Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
 	Ephemeral pulumi.BoolPtrInput `pulumi:"ephemeral"`
 	// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
 	Logs ClusterVolumePtrInput `pulumi:"logs"`
 	// The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
-	Provisioner ClusterProvisionerPtrInput `pulumi:"provisioner"`
+	Provisioner pulumi.StringPtrInput `pulumi:"provisioner"`
 	// The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
-	ReclaimPolicy ClusterReclaimPolicyPtrInput `pulumi:"reclaimPolicy"`
+	ReclaimPolicy pulumi.StringPtrInput `pulumi:"reclaimPolicy"`
 	// The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
 	Size pulumi.StringPtrInput `pulumi:"size"`
 	// The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
@@ -3119,8 +4135,8 @@ func (o ClusterStorageOutput) ToClusterStoragePtrOutputWithContext(ctx context.C
 }
 
 // The access modes. Default: `ReadWriteOnce`.
-func (o ClusterStorageOutput) AccessModes() ClusterAccessModeArrayOutput {
-	return o.ApplyT(func(v ClusterStorage) []ClusterAccessMode { return v.AccessModes }).(ClusterAccessModeArrayOutput)
+func (o ClusterStorageOutput) AccessModes() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterStorage) []string { return v.AccessModes }).(pulumi.StringArrayOutput)
 }
 
 // Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
@@ -3134,13 +4150,13 @@ func (o ClusterStorageOutput) Logs() ClusterVolumePtrOutput {
 }
 
 // The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
-func (o ClusterStorageOutput) Provisioner() ClusterProvisionerPtrOutput {
-	return o.ApplyT(func(v ClusterStorage) *ClusterProvisioner { return v.Provisioner }).(ClusterProvisionerPtrOutput)
+func (o ClusterStorageOutput) Provisioner() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterStorage) *string { return v.Provisioner }).(pulumi.StringPtrOutput)
 }
 
 // The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
-func (o ClusterStorageOutput) ReclaimPolicy() ClusterReclaimPolicyPtrOutput {
-	return o.ApplyT(func(v ClusterStorage) *ClusterReclaimPolicy { return v.ReclaimPolicy }).(ClusterReclaimPolicyPtrOutput)
+func (o ClusterStorageOutput) ReclaimPolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterStorage) *string { return v.ReclaimPolicy }).(pulumi.StringPtrOutput)
 }
 
 // The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
@@ -3178,13 +4194,13 @@ func (o ClusterStoragePtrOutput) Elem() ClusterStorageOutput {
 }
 
 // The access modes. Default: `ReadWriteOnce`.
-func (o ClusterStoragePtrOutput) AccessModes() ClusterAccessModeArrayOutput {
-	return o.ApplyT(func(v *ClusterStorage) []ClusterAccessMode {
+func (o ClusterStoragePtrOutput) AccessModes() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v *ClusterStorage) []string {
 		if v == nil {
 			return nil
 		}
 		return v.AccessModes
-	}).(ClusterAccessModeArrayOutput)
+	}).(pulumi.StringArrayOutput)
 }
 
 // Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
@@ -3208,23 +4224,23 @@ func (o ClusterStoragePtrOutput) Logs() ClusterVolumePtrOutput {
 }
 
 // The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
-func (o ClusterStoragePtrOutput) Provisioner() ClusterProvisionerPtrOutput {
-	return o.ApplyT(func(v *ClusterStorage) *ClusterProvisioner {
+func (o ClusterStoragePtrOutput) Provisioner() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterStorage) *string {
 		if v == nil {
 			return nil
 		}
 		return v.Provisioner
-	}).(ClusterProvisionerPtrOutput)
+	}).(pulumi.StringPtrOutput)
 }
 
 // The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
-func (o ClusterStoragePtrOutput) ReclaimPolicy() ClusterReclaimPolicyPtrOutput {
-	return o.ApplyT(func(v *ClusterStorage) *ClusterReclaimPolicy {
+func (o ClusterStoragePtrOutput) ReclaimPolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterStorage) *string {
 		if v == nil {
 			return nil
 		}
 		return v.ReclaimPolicy
-	}).(ClusterReclaimPolicyPtrOutput)
+	}).(pulumi.StringPtrOutput)
 }
 
 // The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
@@ -3247,8 +4263,404 @@ func (o ClusterStoragePtrOutput) StorageClass() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
+// TLS for clients and between hosts.
+type ClusterTls struct {
+	// Whether clients may also connect without TLS, to 8123 and 9000. Default: true. With false only 8443 and 9440 are open. A change is a rolling restart.
+	InsecurePorts *bool `pulumi:"insecurePorts"`
+	// Whether hosts replicate and query each other over TLS. Default: true. Then the certificate has to be valid for the hosts' names, `chi-<name>-<clusterName>-<shard>-<replica>` and below the domain of that Service. A change is a rolling restart, during which distributed queries can fail.
+	Interserver *bool `pulumi:"interserver"`
+	// The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
+	IssuerRef *ClusterTlsIssuer `pulumi:"issuerRef"`
+	// The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
+	MinVersion *string `pulumi:"minVersion"`
+	// A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
+	SecretName *string `pulumi:"secretName"`
+}
+
+// ClusterTlsInput is an input type that accepts ClusterTlsArgs and ClusterTlsOutput values.
+// You can construct a concrete instance of `ClusterTlsInput` via:
+//
+//	ClusterTlsArgs{...}
+type ClusterTlsInput interface {
+	pulumi.Input
+
+	ToClusterTlsOutput() ClusterTlsOutput
+	ToClusterTlsOutputWithContext(context.Context) ClusterTlsOutput
+}
+
+// TLS for clients and between hosts.
+type ClusterTlsArgs struct {
+	// Whether clients may also connect without TLS, to 8123 and 9000. Default: true. With false only 8443 and 9440 are open. A change is a rolling restart.
+	InsecurePorts pulumi.BoolPtrInput `pulumi:"insecurePorts"`
+	// Whether hosts replicate and query each other over TLS. Default: true. Then the certificate has to be valid for the hosts' names, `chi-<name>-<clusterName>-<shard>-<replica>` and below the domain of that Service. A change is a rolling restart, during which distributed queries can fail.
+	Interserver pulumi.BoolPtrInput `pulumi:"interserver"`
+	// The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
+	IssuerRef ClusterTlsIssuerPtrInput `pulumi:"issuerRef"`
+	// The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
+	MinVersion pulumi.StringPtrInput `pulumi:"minVersion"`
+	// A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
+	SecretName pulumi.StringPtrInput `pulumi:"secretName"`
+}
+
+func (ClusterTlsArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterTls)(nil)).Elem()
+}
+
+func (i ClusterTlsArgs) ToClusterTlsOutput() ClusterTlsOutput {
+	return i.ToClusterTlsOutputWithContext(context.Background())
+}
+
+func (i ClusterTlsArgs) ToClusterTlsOutputWithContext(ctx context.Context) ClusterTlsOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterTlsOutput)
+}
+
+func (i ClusterTlsArgs) ToClusterTlsPtrOutput() ClusterTlsPtrOutput {
+	return i.ToClusterTlsPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterTlsArgs) ToClusterTlsPtrOutputWithContext(ctx context.Context) ClusterTlsPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterTlsOutput).ToClusterTlsPtrOutputWithContext(ctx)
+}
+
+// ClusterTlsPtrInput is an input type that accepts ClusterTlsArgs, ClusterTlsPtr and ClusterTlsPtrOutput values.
+// You can construct a concrete instance of `ClusterTlsPtrInput` via:
+//
+//	        ClusterTlsArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterTlsPtrInput interface {
+	pulumi.Input
+
+	ToClusterTlsPtrOutput() ClusterTlsPtrOutput
+	ToClusterTlsPtrOutputWithContext(context.Context) ClusterTlsPtrOutput
+}
+
+type clusterTlsPtrType ClusterTlsArgs
+
+func ClusterTlsPtr(v *ClusterTlsArgs) ClusterTlsPtrInput {
+	return (*clusterTlsPtrType)(v)
+}
+
+func (*clusterTlsPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterTls)(nil)).Elem()
+}
+
+func (i *clusterTlsPtrType) ToClusterTlsPtrOutput() ClusterTlsPtrOutput {
+	return i.ToClusterTlsPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterTlsPtrType) ToClusterTlsPtrOutputWithContext(ctx context.Context) ClusterTlsPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterTlsPtrOutput)
+}
+
+// TLS for clients and between hosts.
+type ClusterTlsOutput struct{ *pulumi.OutputState }
+
+func (ClusterTlsOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterTls)(nil)).Elem()
+}
+
+func (o ClusterTlsOutput) ToClusterTlsOutput() ClusterTlsOutput {
+	return o
+}
+
+func (o ClusterTlsOutput) ToClusterTlsOutputWithContext(ctx context.Context) ClusterTlsOutput {
+	return o
+}
+
+func (o ClusterTlsOutput) ToClusterTlsPtrOutput() ClusterTlsPtrOutput {
+	return o.ToClusterTlsPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterTlsOutput) ToClusterTlsPtrOutputWithContext(ctx context.Context) ClusterTlsPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterTls) *ClusterTls {
+		return &v
+	}).(ClusterTlsPtrOutput)
+}
+
+// Whether clients may also connect without TLS, to 8123 and 9000. Default: true. With false only 8443 and 9440 are open. A change is a rolling restart.
+func (o ClusterTlsOutput) InsecurePorts() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v ClusterTls) *bool { return v.InsecurePorts }).(pulumi.BoolPtrOutput)
+}
+
+// Whether hosts replicate and query each other over TLS. Default: true. Then the certificate has to be valid for the hosts' names, `chi-<name>-<clusterName>-<shard>-<replica>` and below the domain of that Service. A change is a rolling restart, during which distributed queries can fail.
+func (o ClusterTlsOutput) Interserver() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v ClusterTls) *bool { return v.Interserver }).(pulumi.BoolPtrOutput)
+}
+
+// The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
+func (o ClusterTlsOutput) IssuerRef() ClusterTlsIssuerPtrOutput {
+	return o.ApplyT(func(v ClusterTls) *ClusterTlsIssuer { return v.IssuerRef }).(ClusterTlsIssuerPtrOutput)
+}
+
+// The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
+func (o ClusterTlsOutput) MinVersion() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterTls) *string { return v.MinVersion }).(pulumi.StringPtrOutput)
+}
+
+// A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
+func (o ClusterTlsOutput) SecretName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterTls) *string { return v.SecretName }).(pulumi.StringPtrOutput)
+}
+
+type ClusterTlsPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterTlsPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterTls)(nil)).Elem()
+}
+
+func (o ClusterTlsPtrOutput) ToClusterTlsPtrOutput() ClusterTlsPtrOutput {
+	return o
+}
+
+func (o ClusterTlsPtrOutput) ToClusterTlsPtrOutputWithContext(ctx context.Context) ClusterTlsPtrOutput {
+	return o
+}
+
+func (o ClusterTlsPtrOutput) Elem() ClusterTlsOutput {
+	return o.ApplyT(func(v *ClusterTls) ClusterTls {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterTls
+		return ret
+	}).(ClusterTlsOutput)
+}
+
+// Whether clients may also connect without TLS, to 8123 and 9000. Default: true. With false only 8443 and 9440 are open. A change is a rolling restart.
+func (o ClusterTlsPtrOutput) InsecurePorts() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v *ClusterTls) *bool {
+		if v == nil {
+			return nil
+		}
+		return v.InsecurePorts
+	}).(pulumi.BoolPtrOutput)
+}
+
+// Whether hosts replicate and query each other over TLS. Default: true. Then the certificate has to be valid for the hosts' names, `chi-<name>-<clusterName>-<shard>-<replica>` and below the domain of that Service. A change is a rolling restart, during which distributed queries can fail.
+func (o ClusterTlsPtrOutput) Interserver() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v *ClusterTls) *bool {
+		if v == nil {
+			return nil
+		}
+		return v.Interserver
+	}).(pulumi.BoolPtrOutput)
+}
+
+// The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
+func (o ClusterTlsPtrOutput) IssuerRef() ClusterTlsIssuerPtrOutput {
+	return o.ApplyT(func(v *ClusterTls) *ClusterTlsIssuer {
+		if v == nil {
+			return nil
+		}
+		return v.IssuerRef
+	}).(ClusterTlsIssuerPtrOutput)
+}
+
+// The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
+func (o ClusterTlsPtrOutput) MinVersion() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterTls) *string {
+		if v == nil {
+			return nil
+		}
+		return v.MinVersion
+	}).(pulumi.StringPtrOutput)
+}
+
+// A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
+func (o ClusterTlsPtrOutput) SecretName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterTls) *string {
+		if v == nil {
+			return nil
+		}
+		return v.SecretName
+	}).(pulumi.StringPtrOutput)
+}
+
+// An issuer of cert-manager.
+type ClusterTlsIssuer struct {
+	// The API group of its kind. Default: `cert-manager.io`.
+	Group *string `pulumi:"group"`
+	// Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
+	Kind *string `pulumi:"kind"`
+	// Its name.
+	Name *string `pulumi:"name"`
+}
+
+// ClusterTlsIssuerInput is an input type that accepts ClusterTlsIssuerArgs and ClusterTlsIssuerOutput values.
+// You can construct a concrete instance of `ClusterTlsIssuerInput` via:
+//
+//	ClusterTlsIssuerArgs{...}
+type ClusterTlsIssuerInput interface {
+	pulumi.Input
+
+	ToClusterTlsIssuerOutput() ClusterTlsIssuerOutput
+	ToClusterTlsIssuerOutputWithContext(context.Context) ClusterTlsIssuerOutput
+}
+
+// An issuer of cert-manager.
+type ClusterTlsIssuerArgs struct {
+	// The API group of its kind. Default: `cert-manager.io`.
+	Group pulumi.StringPtrInput `pulumi:"group"`
+	// Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
+	Kind pulumi.StringPtrInput `pulumi:"kind"`
+	// Its name.
+	Name pulumi.StringPtrInput `pulumi:"name"`
+}
+
+func (ClusterTlsIssuerArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterTlsIssuer)(nil)).Elem()
+}
+
+func (i ClusterTlsIssuerArgs) ToClusterTlsIssuerOutput() ClusterTlsIssuerOutput {
+	return i.ToClusterTlsIssuerOutputWithContext(context.Background())
+}
+
+func (i ClusterTlsIssuerArgs) ToClusterTlsIssuerOutputWithContext(ctx context.Context) ClusterTlsIssuerOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterTlsIssuerOutput)
+}
+
+func (i ClusterTlsIssuerArgs) ToClusterTlsIssuerPtrOutput() ClusterTlsIssuerPtrOutput {
+	return i.ToClusterTlsIssuerPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterTlsIssuerArgs) ToClusterTlsIssuerPtrOutputWithContext(ctx context.Context) ClusterTlsIssuerPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterTlsIssuerOutput).ToClusterTlsIssuerPtrOutputWithContext(ctx)
+}
+
+// ClusterTlsIssuerPtrInput is an input type that accepts ClusterTlsIssuerArgs, ClusterTlsIssuerPtr and ClusterTlsIssuerPtrOutput values.
+// You can construct a concrete instance of `ClusterTlsIssuerPtrInput` via:
+//
+//	        ClusterTlsIssuerArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterTlsIssuerPtrInput interface {
+	pulumi.Input
+
+	ToClusterTlsIssuerPtrOutput() ClusterTlsIssuerPtrOutput
+	ToClusterTlsIssuerPtrOutputWithContext(context.Context) ClusterTlsIssuerPtrOutput
+}
+
+type clusterTlsIssuerPtrType ClusterTlsIssuerArgs
+
+func ClusterTlsIssuerPtr(v *ClusterTlsIssuerArgs) ClusterTlsIssuerPtrInput {
+	return (*clusterTlsIssuerPtrType)(v)
+}
+
+func (*clusterTlsIssuerPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterTlsIssuer)(nil)).Elem()
+}
+
+func (i *clusterTlsIssuerPtrType) ToClusterTlsIssuerPtrOutput() ClusterTlsIssuerPtrOutput {
+	return i.ToClusterTlsIssuerPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterTlsIssuerPtrType) ToClusterTlsIssuerPtrOutputWithContext(ctx context.Context) ClusterTlsIssuerPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterTlsIssuerPtrOutput)
+}
+
+// An issuer of cert-manager.
+type ClusterTlsIssuerOutput struct{ *pulumi.OutputState }
+
+func (ClusterTlsIssuerOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterTlsIssuer)(nil)).Elem()
+}
+
+func (o ClusterTlsIssuerOutput) ToClusterTlsIssuerOutput() ClusterTlsIssuerOutput {
+	return o
+}
+
+func (o ClusterTlsIssuerOutput) ToClusterTlsIssuerOutputWithContext(ctx context.Context) ClusterTlsIssuerOutput {
+	return o
+}
+
+func (o ClusterTlsIssuerOutput) ToClusterTlsIssuerPtrOutput() ClusterTlsIssuerPtrOutput {
+	return o.ToClusterTlsIssuerPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterTlsIssuerOutput) ToClusterTlsIssuerPtrOutputWithContext(ctx context.Context) ClusterTlsIssuerPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterTlsIssuer) *ClusterTlsIssuer {
+		return &v
+	}).(ClusterTlsIssuerPtrOutput)
+}
+
+// The API group of its kind. Default: `cert-manager.io`.
+func (o ClusterTlsIssuerOutput) Group() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterTlsIssuer) *string { return v.Group }).(pulumi.StringPtrOutput)
+}
+
+// Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
+func (o ClusterTlsIssuerOutput) Kind() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterTlsIssuer) *string { return v.Kind }).(pulumi.StringPtrOutput)
+}
+
+// Its name.
+func (o ClusterTlsIssuerOutput) Name() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterTlsIssuer) *string { return v.Name }).(pulumi.StringPtrOutput)
+}
+
+type ClusterTlsIssuerPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterTlsIssuerPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterTlsIssuer)(nil)).Elem()
+}
+
+func (o ClusterTlsIssuerPtrOutput) ToClusterTlsIssuerPtrOutput() ClusterTlsIssuerPtrOutput {
+	return o
+}
+
+func (o ClusterTlsIssuerPtrOutput) ToClusterTlsIssuerPtrOutputWithContext(ctx context.Context) ClusterTlsIssuerPtrOutput {
+	return o
+}
+
+func (o ClusterTlsIssuerPtrOutput) Elem() ClusterTlsIssuerOutput {
+	return o.ApplyT(func(v *ClusterTlsIssuer) ClusterTlsIssuer {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterTlsIssuer
+		return ret
+	}).(ClusterTlsIssuerOutput)
+}
+
+// The API group of its kind. Default: `cert-manager.io`.
+func (o ClusterTlsIssuerPtrOutput) Group() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterTlsIssuer) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Group
+	}).(pulumi.StringPtrOutput)
+}
+
+// Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
+func (o ClusterTlsIssuerPtrOutput) Kind() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterTlsIssuer) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Kind
+	}).(pulumi.StringPtrOutput)
+}
+
+// Its name.
+func (o ClusterTlsIssuerPtrOutput) Name() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterTlsIssuer) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Name
+	}).(pulumi.StringPtrOutput)
+}
+
 // The uids of the cluster's objects, as far as they exist.
 type ClusterUids struct {
+	// Of the Certificate of cert-manager.
+	Certificate *string `pulumi:"certificate"`
 	// Of the ClickHouseInstallation.
 	Installation *string `pulumi:"installation"`
 	// Of the ClickHouseKeeperInstallation.
@@ -3274,6 +4686,11 @@ func (o ClusterUidsOutput) ToClusterUidsOutput() ClusterUidsOutput {
 
 func (o ClusterUidsOutput) ToClusterUidsOutputWithContext(ctx context.Context) ClusterUidsOutput {
 	return o
+}
+
+// Of the Certificate of cert-manager.
+func (o ClusterUidsOutput) Certificate() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.Certificate }).(pulumi.StringPtrOutput)
 }
 
 // Of the ClickHouseInstallation.
@@ -3304,9 +4721,9 @@ func (o ClusterUidsOutput) Service() pulumi.StringPtrOutput {
 // A volume.
 type ClusterVolume struct {
 	// The access modes. Default: `ReadWriteOnce`.
-	AccessModes []ClusterAccessMode `pulumi:"accessModes"`
+	AccessModes []string `pulumi:"accessModes"`
 	// The reclaim policy of the volume. Default: that of the data volume.
-	ReclaimPolicy *ClusterReclaimPolicy `pulumi:"reclaimPolicy"`
+	ReclaimPolicy *string `pulumi:"reclaimPolicy"`
 	// The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
 	Size *string `pulumi:"size"`
 	// The storage class. Default: the Kubernetes cluster's default class.
@@ -3327,9 +4744,9 @@ type ClusterVolumeInput interface {
 // A volume.
 type ClusterVolumeArgs struct {
 	// The access modes. Default: `ReadWriteOnce`.
-	AccessModes ClusterAccessModeArrayInput `pulumi:"accessModes"`
+	AccessModes pulumi.StringArrayInput `pulumi:"accessModes"`
 	// The reclaim policy of the volume. Default: that of the data volume.
-	ReclaimPolicy ClusterReclaimPolicyPtrInput `pulumi:"reclaimPolicy"`
+	ReclaimPolicy pulumi.StringPtrInput `pulumi:"reclaimPolicy"`
 	// The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
 	Size pulumi.StringPtrInput `pulumi:"size"`
 	// The storage class. Default: the Kubernetes cluster's default class.
@@ -3415,13 +4832,13 @@ func (o ClusterVolumeOutput) ToClusterVolumePtrOutputWithContext(ctx context.Con
 }
 
 // The access modes. Default: `ReadWriteOnce`.
-func (o ClusterVolumeOutput) AccessModes() ClusterAccessModeArrayOutput {
-	return o.ApplyT(func(v ClusterVolume) []ClusterAccessMode { return v.AccessModes }).(ClusterAccessModeArrayOutput)
+func (o ClusterVolumeOutput) AccessModes() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterVolume) []string { return v.AccessModes }).(pulumi.StringArrayOutput)
 }
 
 // The reclaim policy of the volume. Default: that of the data volume.
-func (o ClusterVolumeOutput) ReclaimPolicy() ClusterReclaimPolicyPtrOutput {
-	return o.ApplyT(func(v ClusterVolume) *ClusterReclaimPolicy { return v.ReclaimPolicy }).(ClusterReclaimPolicyPtrOutput)
+func (o ClusterVolumeOutput) ReclaimPolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterVolume) *string { return v.ReclaimPolicy }).(pulumi.StringPtrOutput)
 }
 
 // The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
@@ -3459,23 +4876,23 @@ func (o ClusterVolumePtrOutput) Elem() ClusterVolumeOutput {
 }
 
 // The access modes. Default: `ReadWriteOnce`.
-func (o ClusterVolumePtrOutput) AccessModes() ClusterAccessModeArrayOutput {
-	return o.ApplyT(func(v *ClusterVolume) []ClusterAccessMode {
+func (o ClusterVolumePtrOutput) AccessModes() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v *ClusterVolume) []string {
 		if v == nil {
 			return nil
 		}
 		return v.AccessModes
-	}).(ClusterAccessModeArrayOutput)
+	}).(pulumi.StringArrayOutput)
 }
 
 // The reclaim policy of the volume. Default: that of the data volume.
-func (o ClusterVolumePtrOutput) ReclaimPolicy() ClusterReclaimPolicyPtrOutput {
-	return o.ApplyT(func(v *ClusterVolume) *ClusterReclaimPolicy {
+func (o ClusterVolumePtrOutput) ReclaimPolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterVolume) *string {
 		if v == nil {
 			return nil
 		}
 		return v.ReclaimPolicy
-	}).(ClusterReclaimPolicyPtrOutput)
+	}).(pulumi.StringPtrOutput)
 }
 
 // The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
@@ -3509,6 +4926,12 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterExternalNodeArrayInput)(nil)).Elem(), ClusterExternalNodeArray{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterExternalTimeoutsInput)(nil)).Elem(), ClusterExternalTimeoutsArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterExternalTimeoutsPtrInput)(nil)).Elem(), ClusterExternalTimeoutsArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHookInput)(nil)).Elem(), ClusterHookArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHookArrayInput)(nil)).Elem(), ClusterHookArray{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHooksInput)(nil)).Elem(), ClusterHooksArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHooksPtrInput)(nil)).Elem(), ClusterHooksArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHttpHookInput)(nil)).Elem(), ClusterHttpHookArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHttpHookPtrInput)(nil)).Elem(), ClusterHttpHookArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterImageInput)(nil)).Elem(), ClusterImageArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterImagePtrInput)(nil)).Elem(), ClusterImageArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterIngressInput)(nil)).Elem(), ClusterIngressArgs{})
@@ -3519,14 +4942,24 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterKeeperPtrInput)(nil)).Elem(), ClusterKeeperArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLoggingInput)(nil)).Elem(), ClusterLoggingArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLoggingPtrInput)(nil)).Elem(), ClusterLoggingArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReconcileInput)(nil)).Elem(), ClusterReconcileArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReconcilePtrInput)(nil)).Elem(), ClusterReconcileArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterResourceAmountsInput)(nil)).Elem(), ClusterResourceAmountsArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterResourceAmountsPtrInput)(nil)).Elem(), ClusterResourceAmountsArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterResourcesInput)(nil)).Elem(), ClusterResourcesArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterResourcesPtrInput)(nil)).Elem(), ClusterResourcesArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSchemaPolicyInput)(nil)).Elem(), ClusterSchemaPolicyArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSchemaPolicyPtrInput)(nil)).Elem(), ClusterSchemaPolicyArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSecretKeyInput)(nil)).Elem(), ClusterSecretKeyArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSecretKeyPtrInput)(nil)).Elem(), ClusterSecretKeyArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterShellHookInput)(nil)).Elem(), ClusterShellHookArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterShellHookPtrInput)(nil)).Elem(), ClusterShellHookArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterStorageInput)(nil)).Elem(), ClusterStorageArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterStoragePtrInput)(nil)).Elem(), ClusterStorageArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTlsInput)(nil)).Elem(), ClusterTlsArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTlsPtrInput)(nil)).Elem(), ClusterTlsArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTlsIssuerInput)(nil)).Elem(), ClusterTlsIssuerArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTlsIssuerPtrInput)(nil)).Elem(), ClusterTlsIssuerArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterVolumeInput)(nil)).Elem(), ClusterVolumeArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterVolumePtrInput)(nil)).Elem(), ClusterVolumeArgs{})
 	pulumi.RegisterOutputType(ClusterAdminOutput{})
@@ -3547,8 +4980,14 @@ func init() {
 	pulumi.RegisterOutputType(ClusterExternalNodeArrayOutput{})
 	pulumi.RegisterOutputType(ClusterExternalTimeoutsOutput{})
 	pulumi.RegisterOutputType(ClusterExternalTimeoutsPtrOutput{})
+	pulumi.RegisterOutputType(ClusterHookOutput{})
+	pulumi.RegisterOutputType(ClusterHookArrayOutput{})
+	pulumi.RegisterOutputType(ClusterHooksOutput{})
+	pulumi.RegisterOutputType(ClusterHooksPtrOutput{})
 	pulumi.RegisterOutputType(ClusterHostOutput{})
 	pulumi.RegisterOutputType(ClusterHostArrayOutput{})
+	pulumi.RegisterOutputType(ClusterHttpHookOutput{})
+	pulumi.RegisterOutputType(ClusterHttpHookPtrOutput{})
 	pulumi.RegisterOutputType(ClusterImageOutput{})
 	pulumi.RegisterOutputType(ClusterImagePtrOutput{})
 	pulumi.RegisterOutputType(ClusterIngressOutput{})
@@ -3563,14 +5002,24 @@ func init() {
 	pulumi.RegisterOutputType(ClusterKubernetesPtrOutput{})
 	pulumi.RegisterOutputType(ClusterLoggingOutput{})
 	pulumi.RegisterOutputType(ClusterLoggingPtrOutput{})
+	pulumi.RegisterOutputType(ClusterReconcileOutput{})
+	pulumi.RegisterOutputType(ClusterReconcilePtrOutput{})
 	pulumi.RegisterOutputType(ClusterResourceAmountsOutput{})
 	pulumi.RegisterOutputType(ClusterResourceAmountsPtrOutput{})
 	pulumi.RegisterOutputType(ClusterResourcesOutput{})
 	pulumi.RegisterOutputType(ClusterResourcesPtrOutput{})
+	pulumi.RegisterOutputType(ClusterSchemaPolicyOutput{})
+	pulumi.RegisterOutputType(ClusterSchemaPolicyPtrOutput{})
 	pulumi.RegisterOutputType(ClusterSecretKeyOutput{})
 	pulumi.RegisterOutputType(ClusterSecretKeyPtrOutput{})
+	pulumi.RegisterOutputType(ClusterShellHookOutput{})
+	pulumi.RegisterOutputType(ClusterShellHookPtrOutput{})
 	pulumi.RegisterOutputType(ClusterStorageOutput{})
 	pulumi.RegisterOutputType(ClusterStoragePtrOutput{})
+	pulumi.RegisterOutputType(ClusterTlsOutput{})
+	pulumi.RegisterOutputType(ClusterTlsPtrOutput{})
+	pulumi.RegisterOutputType(ClusterTlsIssuerOutput{})
+	pulumi.RegisterOutputType(ClusterTlsIssuerPtrOutput{})
 	pulumi.RegisterOutputType(ClusterUidsOutput{})
 	pulumi.RegisterOutputType(ClusterVolumeOutput{})
 	pulumi.RegisterOutputType(ClusterVolumePtrOutput{})

@@ -10,11 +10,17 @@ __all__ = [
     'ClusterAccessMode',
     'ClusterCoordinationType',
     'ClusterExternalTrafficPolicy',
+    'ClusterHookFailurePolicy',
+    'ClusterHookTarget',
     'ClusterImagePullPolicy',
     'ClusterIngressType',
     'ClusterLogLevel',
     'ClusterProvisioner',
     'ClusterReclaimPolicy',
+    'ClusterReconcilePolicy',
+    'ClusterReplicaSchema',
+    'ClusterShardSchema',
+    'ClusterTlsVersion',
 ]
 
 
@@ -68,6 +74,40 @@ class ClusterExternalTrafficPolicy(_builtins.str, Enum):
     LOCAL = "Local"
     """
     Traffic enters only through nodes that run a host: the client's address is kept.
+    """
+
+
+@pulumi.type_token("clickhouse:kubernetes:ClusterHookFailurePolicy")
+class ClusterHookFailurePolicy(_builtins.str, Enum):
+    """
+    What happens when a hook fails.
+    """
+    FAIL = "Fail"
+    """
+    The change fails.
+    """
+    IGNORE = "Ignore"
+    """
+    The operator logs it and goes on.
+    """
+
+
+@pulumi.type_token("clickhouse:kubernetes:ClusterHookTarget")
+class ClusterHookTarget(_builtins.str, Enum):
+    """
+    Where a hook of the cluster runs.
+    """
+    FIRST_HOST = "FirstHost"
+    """
+    On the first host.
+    """
+    ALL_HOSTS = "AllHosts"
+    """
+    On all hosts.
+    """
+    ALL_SHARDS = "AllShards"
+    """
+    On one host of each shard.
     """
 
 
@@ -179,4 +219,68 @@ class ClusterReclaimPolicy(_builtins.str, Enum):
     DELETE = "Delete"
     """
     Delete the volume with all data.
+    """
+
+
+@pulumi.type_token("clickhouse:kubernetes:ClusterReconcilePolicy")
+class ClusterReconcilePolicy(_builtins.str, Enum):
+    """
+    Whether the operator waits for a host's queries and for its return.
+    """
+    WAIT = "Wait"
+    """
+    Out of rotation first, then the queries, then the work, then back.
+    """
+    NO_WAIT = "NoWait"
+    """
+    At once: queries that run are lost.
+    """
+
+
+@pulumi.type_token("clickhouse:kubernetes:ClusterReplicaSchema")
+class ClusterReplicaSchema(_builtins.str, Enum):
+    """
+    Which tables a new replica gets.
+    """
+    ALL = "All"
+    """
+    All tables.
+    """
+    NONE = "None"
+    """
+    None.
+    """
+
+
+@pulumi.type_token("clickhouse:kubernetes:ClusterShardSchema")
+class ClusterShardSchema(_builtins.str, Enum):
+    """
+    Which tables a new shard gets.
+    """
+    ALL = "All"
+    """
+    All tables.
+    """
+    NONE = "None"
+    """
+    None.
+    """
+    DISTRIBUTED_TABLES_ONLY = "DistributedTablesOnly"
+    """
+    The distributed tables, and those that they read from.
+    """
+
+
+@pulumi.type_token("clickhouse:kubernetes:ClusterTlsVersion")
+class ClusterTlsVersion(_builtins.str, Enum):
+    """
+    A version of TLS.
+    """
+    CLUSTER_TLS_VERSION_1_2 = "1.2"
+    """
+    TLS 1.2.
+    """
+    CLUSTER_TLS_VERSION_1_3 = "1.3"
+    """
+    TLS 1.3.
     """

@@ -26,6 +26,12 @@ __all__ = [
     'ClusterExternalNodeArgsDict',
     'ClusterExternalTimeoutsArgs',
     'ClusterExternalTimeoutsArgsDict',
+    'ClusterHookArgs',
+    'ClusterHookArgsDict',
+    'ClusterHooksArgs',
+    'ClusterHooksArgsDict',
+    'ClusterHttpHookArgs',
+    'ClusterHttpHookArgsDict',
     'ClusterImageArgs',
     'ClusterImageArgsDict',
     'ClusterIngressArgs',
@@ -36,14 +42,24 @@ __all__ = [
     'ClusterKeeperArgsDict',
     'ClusterLoggingArgs',
     'ClusterLoggingArgsDict',
+    'ClusterReconcileArgs',
+    'ClusterReconcileArgsDict',
     'ClusterResourceAmountsArgs',
     'ClusterResourceAmountsArgsDict',
     'ClusterResourcesArgs',
     'ClusterResourcesArgsDict',
+    'ClusterSchemaPolicyArgs',
+    'ClusterSchemaPolicyArgsDict',
     'ClusterSecretKeyArgs',
     'ClusterSecretKeyArgsDict',
+    'ClusterShellHookArgs',
+    'ClusterShellHookArgsDict',
     'ClusterStorageArgs',
     'ClusterStorageArgsDict',
+    'ClusterTlsArgs',
+    'ClusterTlsArgsDict',
+    'ClusterTlsIssuerArgs',
+    'ClusterTlsIssuerArgsDict',
     'ClusterVolumeArgs',
     'ClusterVolumeArgsDict',
 ]
@@ -174,7 +190,7 @@ class ClusterCoordinationArgsDict(TypedDict):
     """
     The cluster's own Keeper, created before it and deleted after it.
     """
-    type: NotRequired[pulumi.Input[Optional['ClusterCoordinationType']]]
+    type: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterCoordinationType']]]]
     """
     The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
     """
@@ -184,13 +200,13 @@ class ClusterCoordinationArgs:
     def __init__(__self__, *,
                  external: pulumi.Input[Optional['ClusterExternalCoordinationArgs']] = None,
                  keeper: pulumi.Input[Optional['ClusterKeeperArgs']] = None,
-                 type: pulumi.Input[Optional['ClusterCoordinationType']] = None):
+                 type: pulumi.Input[Optional[Union[_builtins.str, 'ClusterCoordinationType']]] = None):
         """
         The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 
         :param pulumi.Input['ClusterExternalCoordinationArgs'] external: An existing Keeper or ZooKeeper.
         :param pulumi.Input['ClusterKeeperArgs'] keeper: The cluster's own Keeper, created before it and deleted after it.
-        :param pulumi.Input['ClusterCoordinationType'] type: The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterCoordinationType']] type: The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
         """
         if external is not None:
             pulumi.set(__self__, "external", external)
@@ -225,14 +241,14 @@ class ClusterCoordinationArgs:
 
     @_builtins.property
     @pulumi.getter
-    def type(self) -> pulumi.Input[Optional['ClusterCoordinationType']]:
+    def type(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterCoordinationType']]]:
         """
         The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
         """
         return pulumi.get(self, "type")
 
     @type.setter
-    def type(self, value: pulumi.Input[Optional['ClusterCoordinationType']]):
+    def type(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterCoordinationType']]]):
         pulumi.set(self, "type", value)
 
 
@@ -478,6 +494,288 @@ class ClusterExternalTimeoutsArgs:
         pulumi.set(self, "session_ms", value)
 
 
+class ClusterHookArgsDict(TypedDict):
+    """
+    Something that the operator runs at an event. Exactly one of `sql`, `shell` and `http` is given.
+    """
+    events: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    """
+    At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
+    """
+    failure_policy: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterHookFailurePolicy']]]]
+    """
+    What happens when it fails. Default: `Fail`.
+    """
+    http: NotRequired[pulumi.Input[Optional['ClusterHttpHookArgsDict']]]
+    """
+    An HTTP request by the operator. Operator 0.27.1 refuses it.
+    """
+    shell: NotRequired[pulumi.Input[Optional['ClusterShellHookArgsDict']]]
+    """
+    A command in a container of the host's pod. Operator 0.27.1 refuses it.
+    """
+    sql: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    """
+    SQL statements, run one after the other.
+    """
+    target: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterHookTarget']]]]
+    """
+    Where a hook of the cluster runs. Default: `FirstHost`.
+    """
+
+@pulumi.input_type
+class ClusterHookArgs:
+    def __init__(__self__, *,
+                 events: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 failure_policy: pulumi.Input[Optional[Union[_builtins.str, 'ClusterHookFailurePolicy']]] = None,
+                 http: pulumi.Input[Optional['ClusterHttpHookArgs']] = None,
+                 shell: pulumi.Input[Optional['ClusterShellHookArgs']] = None,
+                 sql: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 target: pulumi.Input[Optional[Union[_builtins.str, 'ClusterHookTarget']]] = None):
+        """
+        Something that the operator runs at an event. Exactly one of `sql`, `shell` and `http` is given.
+
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] events: At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterHookFailurePolicy']] failure_policy: What happens when it fails. Default: `Fail`.
+        :param pulumi.Input['ClusterHttpHookArgs'] http: An HTTP request by the operator. Operator 0.27.1 refuses it.
+        :param pulumi.Input['ClusterShellHookArgs'] shell: A command in a container of the host's pod. Operator 0.27.1 refuses it.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] sql: SQL statements, run one after the other.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterHookTarget']] target: Where a hook of the cluster runs. Default: `FirstHost`.
+        """
+        if events is not None:
+            pulumi.set(__self__, "events", events)
+        if failure_policy is not None:
+            pulumi.set(__self__, "failure_policy", failure_policy)
+        if http is not None:
+            pulumi.set(__self__, "http", http)
+        if shell is not None:
+            pulumi.set(__self__, "shell", shell)
+        if sql is not None:
+            pulumi.set(__self__, "sql", sql)
+        if target is not None:
+            pulumi.set(__self__, "target", target)
+
+    @_builtins.property
+    @pulumi.getter
+    def events(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+        """
+        At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
+        """
+        return pulumi.get(self, "events")
+
+    @events.setter
+    def events(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "events", value)
+
+    @_builtins.property
+    @pulumi.getter(name="failurePolicy")
+    def failure_policy(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterHookFailurePolicy']]]:
+        """
+        What happens when it fails. Default: `Fail`.
+        """
+        return pulumi.get(self, "failure_policy")
+
+    @failure_policy.setter
+    def failure_policy(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterHookFailurePolicy']]]):
+        pulumi.set(self, "failure_policy", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def http(self) -> pulumi.Input[Optional['ClusterHttpHookArgs']]:
+        """
+        An HTTP request by the operator. Operator 0.27.1 refuses it.
+        """
+        return pulumi.get(self, "http")
+
+    @http.setter
+    def http(self, value: pulumi.Input[Optional['ClusterHttpHookArgs']]):
+        pulumi.set(self, "http", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def shell(self) -> pulumi.Input[Optional['ClusterShellHookArgs']]:
+        """
+        A command in a container of the host's pod. Operator 0.27.1 refuses it.
+        """
+        return pulumi.get(self, "shell")
+
+    @shell.setter
+    def shell(self, value: pulumi.Input[Optional['ClusterShellHookArgs']]):
+        pulumi.set(self, "shell", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def sql(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+        """
+        SQL statements, run one after the other.
+        """
+        return pulumi.get(self, "sql")
+
+    @sql.setter
+    def sql(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "sql", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def target(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterHookTarget']]]:
+        """
+        Where a hook of the cluster runs. Default: `FirstHost`.
+        """
+        return pulumi.get(self, "target")
+
+    @target.setter
+    def target(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterHookTarget']]]):
+        pulumi.set(self, "target", value)
+
+
+class ClusterHooksArgsDict(TypedDict):
+    """
+    What the operator runs before and after its work.
+    """
+    after_cluster: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgsDict']]]]]
+    """
+    After the work on the cluster.
+    """
+    after_host: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgsDict']]]]]
+    """
+    After the work on a host, on that host.
+    """
+    before_cluster: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgsDict']]]]]
+    """
+    Before the work on the cluster.
+    """
+    before_host: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgsDict']]]]]
+    """
+    Before the work on a host, on that host.
+    """
+
+@pulumi.input_type
+class ClusterHooksArgs:
+    def __init__(__self__, *,
+                 after_cluster: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgs']]]] = None,
+                 after_host: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgs']]]] = None,
+                 before_cluster: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgs']]]] = None,
+                 before_host: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgs']]]] = None):
+        """
+        What the operator runs before and after its work.
+
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterHookArgs']]] after_cluster: After the work on the cluster.
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterHookArgs']]] after_host: After the work on a host, on that host.
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterHookArgs']]] before_cluster: Before the work on the cluster.
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterHookArgs']]] before_host: Before the work on a host, on that host.
+        """
+        if after_cluster is not None:
+            pulumi.set(__self__, "after_cluster", after_cluster)
+        if after_host is not None:
+            pulumi.set(__self__, "after_host", after_host)
+        if before_cluster is not None:
+            pulumi.set(__self__, "before_cluster", before_cluster)
+        if before_host is not None:
+            pulumi.set(__self__, "before_host", before_host)
+
+    @_builtins.property
+    @pulumi.getter(name="afterCluster")
+    def after_cluster(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgs']]]]:
+        """
+        After the work on the cluster.
+        """
+        return pulumi.get(self, "after_cluster")
+
+    @after_cluster.setter
+    def after_cluster(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgs']]]]):
+        pulumi.set(self, "after_cluster", value)
+
+    @_builtins.property
+    @pulumi.getter(name="afterHost")
+    def after_host(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgs']]]]:
+        """
+        After the work on a host, on that host.
+        """
+        return pulumi.get(self, "after_host")
+
+    @after_host.setter
+    def after_host(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgs']]]]):
+        pulumi.set(self, "after_host", value)
+
+    @_builtins.property
+    @pulumi.getter(name="beforeCluster")
+    def before_cluster(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgs']]]]:
+        """
+        Before the work on the cluster.
+        """
+        return pulumi.get(self, "before_cluster")
+
+    @before_cluster.setter
+    def before_cluster(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgs']]]]):
+        pulumi.set(self, "before_cluster", value)
+
+    @_builtins.property
+    @pulumi.getter(name="beforeHost")
+    def before_host(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgs']]]]:
+        """
+        Before the work on a host, on that host.
+        """
+        return pulumi.get(self, "before_host")
+
+    @before_host.setter
+    def before_host(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHookArgs']]]]):
+        pulumi.set(self, "before_host", value)
+
+
+class ClusterHttpHookArgsDict(TypedDict):
+    """
+    An HTTP request.
+    """
+    method: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The method. Default: the operator's.
+    """
+    url: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The URL.
+    """
+
+@pulumi.input_type
+class ClusterHttpHookArgs:
+    def __init__(__self__, *,
+                 method: pulumi.Input[Optional[_builtins.str]] = None,
+                 url: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        An HTTP request.
+
+        :param pulumi.Input[_builtins.str] method: The method. Default: the operator's.
+        :param pulumi.Input[_builtins.str] url: The URL.
+        """
+        if method is not None:
+            pulumi.set(__self__, "method", method)
+        if url is not None:
+            pulumi.set(__self__, "url", url)
+
+    @_builtins.property
+    @pulumi.getter
+    def method(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The method. Default: the operator's.
+        """
+        return pulumi.get(self, "method")
+
+    @method.setter
+    def method(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "method", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def url(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The URL.
+        """
+        return pulumi.get(self, "url")
+
+    @url.setter
+    def url(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "url", value)
+
+
 class ClusterImageArgsDict(TypedDict):
     """
     A container image.
@@ -486,7 +784,7 @@ class ClusterImageArgsDict(TypedDict):
     """
     The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
     """
-    pull_policy: NotRequired[pulumi.Input[Optional['ClusterImagePullPolicy']]]
+    pull_policy: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterImagePullPolicy']]]]
     """
     The image pull policy. Default: that of Kubernetes.
     """
@@ -507,7 +805,7 @@ class ClusterImageArgsDict(TypedDict):
 class ClusterImageArgs:
     def __init__(__self__, *,
                  digest: pulumi.Input[Optional[_builtins.str]] = None,
-                 pull_policy: pulumi.Input[Optional['ClusterImagePullPolicy']] = None,
+                 pull_policy: pulumi.Input[Optional[Union[_builtins.str, 'ClusterImagePullPolicy']]] = None,
                  pull_secrets: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
                  repository: pulumi.Input[Optional[_builtins.str]] = None,
                  tag: pulumi.Input[Optional[_builtins.str]] = None):
@@ -515,7 +813,7 @@ class ClusterImageArgs:
         A container image.
 
         :param pulumi.Input[_builtins.str] digest: The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
-        :param pulumi.Input['ClusterImagePullPolicy'] pull_policy: The image pull policy. Default: that of Kubernetes.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterImagePullPolicy']] pull_policy: The image pull policy. Default: that of Kubernetes.
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] pull_secrets: The names of the image pull Secrets.
         :param pulumi.Input[_builtins.str] repository: The repository, for example `registry.example.com/clickhouse/clickhouse-server`. Default: the official image.
         :param pulumi.Input[_builtins.str] tag: The tag. Default: the cluster's `version`, also for the Keeper.
@@ -545,14 +843,14 @@ class ClusterImageArgs:
 
     @_builtins.property
     @pulumi.getter(name="pullPolicy")
-    def pull_policy(self) -> pulumi.Input[Optional['ClusterImagePullPolicy']]:
+    def pull_policy(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterImagePullPolicy']]]:
         """
         The image pull policy. Default: that of Kubernetes.
         """
         return pulumi.get(self, "pull_policy")
 
     @pull_policy.setter
-    def pull_policy(self, value: pulumi.Input[Optional['ClusterImagePullPolicy']]):
+    def pull_policy(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterImagePullPolicy']]]):
         pulumi.set(self, "pull_policy", value)
 
     @_builtins.property
@@ -600,7 +898,7 @@ class ClusterIngressArgsDict(TypedDict):
     """
     Annotations of the Service, for example for the cloud's load balancer.
     """
-    external_traffic_policy: NotRequired[pulumi.Input[Optional['ClusterExternalTrafficPolicy']]]
+    external_traffic_policy: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterExternalTrafficPolicy']]]]
     """
     Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
     """
@@ -624,7 +922,7 @@ class ClusterIngressArgsDict(TypedDict):
     """
     The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
     """
-    type: NotRequired[pulumi.Input[Optional['ClusterIngressType']]]
+    type: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterIngressType']]]]
     """
     A load balancer or node ports. Default: `LoadBalancer`.
     """
@@ -633,24 +931,24 @@ class ClusterIngressArgsDict(TypedDict):
 class ClusterIngressArgs:
     def __init__(__self__, *,
                  annotations: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
-                 external_traffic_policy: pulumi.Input[Optional['ClusterExternalTrafficPolicy']] = None,
+                 external_traffic_policy: pulumi.Input[Optional[Union[_builtins.str, 'ClusterExternalTrafficPolicy']]] = None,
                  hostname: pulumi.Input[Optional[_builtins.str]] = None,
                  internal: pulumi.Input[Optional[_builtins.bool]] = None,
                  labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
                  load_balancer_class: pulumi.Input[Optional[_builtins.str]] = None,
                  source_ranges: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
-                 type: pulumi.Input[Optional['ClusterIngressType']] = None):
+                 type: pulumi.Input[Optional[Union[_builtins.str, 'ClusterIngressType']]] = None):
         """
         Access from outside Kubernetes.
 
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations of the Service, for example for the cloud's load balancer.
-        :param pulumi.Input['ClusterExternalTrafficPolicy'] external_traffic_policy: Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterExternalTrafficPolicy']] external_traffic_policy: Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
         :param pulumi.Input[_builtins.str] hostname: The DNS name that external-dns assigns to the load balancer.
         :param pulumi.Input[_builtins.bool] internal: Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] labels: Labels of the Service.
         :param pulumi.Input[_builtins.str] load_balancer_class: The load balancer class, if the Kubernetes cluster has several.
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] source_ranges: The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
-        :param pulumi.Input['ClusterIngressType'] type: A load balancer or node ports. Default: `LoadBalancer`.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterIngressType']] type: A load balancer or node ports. Default: `LoadBalancer`.
         """
         if annotations is not None:
             pulumi.set(__self__, "annotations", annotations)
@@ -683,14 +981,14 @@ class ClusterIngressArgs:
 
     @_builtins.property
     @pulumi.getter(name="externalTrafficPolicy")
-    def external_traffic_policy(self) -> pulumi.Input[Optional['ClusterExternalTrafficPolicy']]:
+    def external_traffic_policy(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterExternalTrafficPolicy']]]:
         """
         Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
         """
         return pulumi.get(self, "external_traffic_policy")
 
     @external_traffic_policy.setter
-    def external_traffic_policy(self, value: pulumi.Input[Optional['ClusterExternalTrafficPolicy']]):
+    def external_traffic_policy(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterExternalTrafficPolicy']]]):
         pulumi.set(self, "external_traffic_policy", value)
 
     @_builtins.property
@@ -755,14 +1053,14 @@ class ClusterIngressArgs:
 
     @_builtins.property
     @pulumi.getter
-    def type(self) -> pulumi.Input[Optional['ClusterIngressType']]:
+    def type(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterIngressType']]]:
         """
         A load balancer or node ports. Default: `LoadBalancer`.
         """
         return pulumi.get(self, "type")
 
     @type.setter
-    def type(self, value: pulumi.Input[Optional['ClusterIngressType']]):
+    def type(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterIngressType']]]):
         pulumi.set(self, "type", value)
 
 
@@ -918,7 +1216,7 @@ class ClusterLoggingArgsDict(TypedDict):
     """
     The logging of ClickHouse.
     """
-    level: NotRequired[pulumi.Input[Optional['ClusterLogLevel']]]
+    level: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterLogLevel']]]]
     """
     The lowest log level. Default: `information`. A change takes effect without a restart.
     """
@@ -926,26 +1224,120 @@ class ClusterLoggingArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterLoggingArgs:
     def __init__(__self__, *,
-                 level: pulumi.Input[Optional['ClusterLogLevel']] = None):
+                 level: pulumi.Input[Optional[Union[_builtins.str, 'ClusterLogLevel']]] = None):
         """
         The logging of ClickHouse.
 
-        :param pulumi.Input['ClusterLogLevel'] level: The lowest log level. Default: `information`. A change takes effect without a restart.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterLogLevel']] level: The lowest log level. Default: `information`. A change takes effect without a restart.
         """
         if level is not None:
             pulumi.set(__self__, "level", level)
 
     @_builtins.property
     @pulumi.getter
-    def level(self) -> pulumi.Input[Optional['ClusterLogLevel']]:
+    def level(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterLogLevel']]]:
         """
         The lowest log level. Default: `information`. A change takes effect without a restart.
         """
         return pulumi.get(self, "level")
 
     @level.setter
-    def level(self, value: pulumi.Input[Optional['ClusterLogLevel']]):
+    def level(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterLogLevel']]]):
         pulumi.set(self, "level", value)
+
+
+class ClusterReconcileArgsDict(TypedDict):
+    """
+    How the operator carries a change out.
+    """
+    config_map_propagation_seconds: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    How long the operator waits for a changed ConfigMap to reach the pods, in seconds, at most 3600. Default: 10.
+    """
+    policy: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterReconcilePolicy']]]]
+    """
+    Whether a host is taken out of rotation and finishes its queries before the operator works on it, and is back before the next one's turn. Default: as the operator is configured, which is to wait.
+    """
+    shards_at_once: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    How many shards are worked on at once. Default: as the operator is configured, which is 1.
+    """
+    shards_at_once_percent: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    How many percent of the shards are worked on at once at most. Default: as the operator is configured, which is 50.
+    """
+
+@pulumi.input_type
+class ClusterReconcileArgs:
+    def __init__(__self__, *,
+                 config_map_propagation_seconds: pulumi.Input[Optional[_builtins.int]] = None,
+                 policy: pulumi.Input[Optional[Union[_builtins.str, 'ClusterReconcilePolicy']]] = None,
+                 shards_at_once: pulumi.Input[Optional[_builtins.int]] = None,
+                 shards_at_once_percent: pulumi.Input[Optional[_builtins.int]] = None):
+        """
+        How the operator carries a change out.
+
+        :param pulumi.Input[_builtins.int] config_map_propagation_seconds: How long the operator waits for a changed ConfigMap to reach the pods, in seconds, at most 3600. Default: 10.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterReconcilePolicy']] policy: Whether a host is taken out of rotation and finishes its queries before the operator works on it, and is back before the next one's turn. Default: as the operator is configured, which is to wait.
+        :param pulumi.Input[_builtins.int] shards_at_once: How many shards are worked on at once. Default: as the operator is configured, which is 1.
+        :param pulumi.Input[_builtins.int] shards_at_once_percent: How many percent of the shards are worked on at once at most. Default: as the operator is configured, which is 50.
+        """
+        if config_map_propagation_seconds is not None:
+            pulumi.set(__self__, "config_map_propagation_seconds", config_map_propagation_seconds)
+        if policy is not None:
+            pulumi.set(__self__, "policy", policy)
+        if shards_at_once is not None:
+            pulumi.set(__self__, "shards_at_once", shards_at_once)
+        if shards_at_once_percent is not None:
+            pulumi.set(__self__, "shards_at_once_percent", shards_at_once_percent)
+
+    @_builtins.property
+    @pulumi.getter(name="configMapPropagationSeconds")
+    def config_map_propagation_seconds(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        How long the operator waits for a changed ConfigMap to reach the pods, in seconds, at most 3600. Default: 10.
+        """
+        return pulumi.get(self, "config_map_propagation_seconds")
+
+    @config_map_propagation_seconds.setter
+    def config_map_propagation_seconds(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "config_map_propagation_seconds", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def policy(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterReconcilePolicy']]]:
+        """
+        Whether a host is taken out of rotation and finishes its queries before the operator works on it, and is back before the next one's turn. Default: as the operator is configured, which is to wait.
+        """
+        return pulumi.get(self, "policy")
+
+    @policy.setter
+    def policy(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterReconcilePolicy']]]):
+        pulumi.set(self, "policy", value)
+
+    @_builtins.property
+    @pulumi.getter(name="shardsAtOnce")
+    def shards_at_once(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        How many shards are worked on at once. Default: as the operator is configured, which is 1.
+        """
+        return pulumi.get(self, "shards_at_once")
+
+    @shards_at_once.setter
+    def shards_at_once(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "shards_at_once", value)
+
+    @_builtins.property
+    @pulumi.getter(name="shardsAtOncePercent")
+    def shards_at_once_percent(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        How many percent of the shards are worked on at once at most. Default: as the operator is configured, which is 50.
+        """
+        return pulumi.get(self, "shards_at_once_percent")
+
+    @shards_at_once_percent.setter
+    def shards_at_once_percent(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "shards_at_once_percent", value)
 
 
 class ClusterResourceAmountsArgsDict(TypedDict):
@@ -1056,6 +1448,60 @@ class ClusterResourcesArgs:
         pulumi.set(self, "requests", value)
 
 
+class ClusterSchemaPolicyArgsDict(TypedDict):
+    """
+    Which tables are created on hosts that are added.
+    """
+    replica: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterReplicaSchema']]]]
+    """
+    What a new replica gets from the other replicas of its shard. Default: `All`.
+    """
+    shard: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterShardSchema']]]]
+    """
+    What a new shard gets from the other shards. Default: `All`.
+    """
+
+@pulumi.input_type
+class ClusterSchemaPolicyArgs:
+    def __init__(__self__, *,
+                 replica: pulumi.Input[Optional[Union[_builtins.str, 'ClusterReplicaSchema']]] = None,
+                 shard: pulumi.Input[Optional[Union[_builtins.str, 'ClusterShardSchema']]] = None):
+        """
+        Which tables are created on hosts that are added.
+
+        :param pulumi.Input[Union[_builtins.str, 'ClusterReplicaSchema']] replica: What a new replica gets from the other replicas of its shard. Default: `All`.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterShardSchema']] shard: What a new shard gets from the other shards. Default: `All`.
+        """
+        if replica is not None:
+            pulumi.set(__self__, "replica", replica)
+        if shard is not None:
+            pulumi.set(__self__, "shard", shard)
+
+    @_builtins.property
+    @pulumi.getter
+    def replica(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterReplicaSchema']]]:
+        """
+        What a new replica gets from the other replicas of its shard. Default: `All`.
+        """
+        return pulumi.get(self, "replica")
+
+    @replica.setter
+    def replica(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterReplicaSchema']]]):
+        pulumi.set(self, "replica", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def shard(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterShardSchema']]]:
+        """
+        What a new shard gets from the other shards. Default: `All`.
+        """
+        return pulumi.get(self, "shard")
+
+    @shard.setter
+    def shard(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterShardSchema']]]):
+        pulumi.set(self, "shard", value)
+
+
 class ClusterSecretKeyArgsDict(TypedDict):
     """
     A key of a Secret in the cluster's namespace.
@@ -1110,11 +1556,65 @@ class ClusterSecretKeyArgs:
         pulumi.set(self, "name", value)
 
 
+class ClusterShellHookArgsDict(TypedDict):
+    """
+    A command in a container of the host's pod.
+    """
+    command: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    """
+    The command and its arguments.
+    """
+    container: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The container. Default: ClickHouse's.
+    """
+
+@pulumi.input_type
+class ClusterShellHookArgs:
+    def __init__(__self__, *,
+                 command: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 container: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        A command in a container of the host's pod.
+
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] command: The command and its arguments.
+        :param pulumi.Input[_builtins.str] container: The container. Default: ClickHouse's.
+        """
+        if command is not None:
+            pulumi.set(__self__, "command", command)
+        if container is not None:
+            pulumi.set(__self__, "container", container)
+
+    @_builtins.property
+    @pulumi.getter
+    def command(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+        """
+        The command and its arguments.
+        """
+        return pulumi.get(self, "command")
+
+    @command.setter
+    def command(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "command", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def container(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The container. Default: ClickHouse's.
+        """
+        return pulumi.get(self, "container")
+
+    @container.setter
+    def container(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "container", value)
+
+
 class ClusterStorageArgsDict(TypedDict):
     """
     The data volume of each host.
     """
-    access_modes: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterAccessMode']]]]]
+    access_modes: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]]]]
     """
     The access modes. Default: `ReadWriteOnce`.
     """
@@ -1126,11 +1626,11 @@ class ClusterStorageArgsDict(TypedDict):
     """
     A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
     """
-    provisioner: NotRequired[pulumi.Input[Optional['ClusterProvisioner']]]
+    provisioner: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterProvisioner']]]]
     """
     The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
     """
-    reclaim_policy: NotRequired[pulumi.Input[Optional['ClusterReclaimPolicy']]]
+    reclaim_policy: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]]]
     """
     The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
     """
@@ -1146,21 +1646,21 @@ class ClusterStorageArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterStorageArgs:
     def __init__(__self__, *,
-                 access_modes: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterAccessMode']]]] = None,
+                 access_modes: pulumi.Input[Optional[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]]] = None,
                  ephemeral: pulumi.Input[Optional[_builtins.bool]] = None,
                  logs: pulumi.Input[Optional['ClusterVolumeArgs']] = None,
-                 provisioner: pulumi.Input[Optional['ClusterProvisioner']] = None,
-                 reclaim_policy: pulumi.Input[Optional['ClusterReclaimPolicy']] = None,
+                 provisioner: pulumi.Input[Optional[Union[_builtins.str, 'ClusterProvisioner']]] = None,
+                 reclaim_policy: pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]] = None,
                  size: pulumi.Input[Optional[_builtins.str]] = None,
                  storage_class: pulumi.Input[Optional[_builtins.str]] = None):
         """
         The data volume of each host.
 
-        :param pulumi.Input[Sequence[pulumi.Input['ClusterAccessMode']]] access_modes: The access modes. Default: `ReadWriteOnce`.
+        :param pulumi.Input[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]] access_modes: The access modes. Default: `ReadWriteOnce`.
         :param pulumi.Input[_builtins.bool] ephemeral: Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
         :param pulumi.Input['ClusterVolumeArgs'] logs: A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
-        :param pulumi.Input['ClusterProvisioner'] provisioner: The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
-        :param pulumi.Input['ClusterReclaimPolicy'] reclaim_policy: The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterProvisioner']] provisioner: The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterReclaimPolicy']] reclaim_policy: The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
         :param pulumi.Input[_builtins.str] size: The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
         :param pulumi.Input[_builtins.str] storage_class: The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
         """
@@ -1181,14 +1681,14 @@ class ClusterStorageArgs:
 
     @_builtins.property
     @pulumi.getter(name="accessModes")
-    def access_modes(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterAccessMode']]]]:
+    def access_modes(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]]]:
         """
         The access modes. Default: `ReadWriteOnce`.
         """
         return pulumi.get(self, "access_modes")
 
     @access_modes.setter
-    def access_modes(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterAccessMode']]]]):
+    def access_modes(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]]]):
         pulumi.set(self, "access_modes", value)
 
     @_builtins.property
@@ -1217,26 +1717,26 @@ class ClusterStorageArgs:
 
     @_builtins.property
     @pulumi.getter
-    def provisioner(self) -> pulumi.Input[Optional['ClusterProvisioner']]:
+    def provisioner(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterProvisioner']]]:
         """
         The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
         """
         return pulumi.get(self, "provisioner")
 
     @provisioner.setter
-    def provisioner(self, value: pulumi.Input[Optional['ClusterProvisioner']]):
+    def provisioner(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterProvisioner']]]):
         pulumi.set(self, "provisioner", value)
 
     @_builtins.property
     @pulumi.getter(name="reclaimPolicy")
-    def reclaim_policy(self) -> pulumi.Input[Optional['ClusterReclaimPolicy']]:
+    def reclaim_policy(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]]:
         """
         The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
         """
         return pulumi.get(self, "reclaim_policy")
 
     @reclaim_policy.setter
-    def reclaim_policy(self, value: pulumi.Input[Optional['ClusterReclaimPolicy']]):
+    def reclaim_policy(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]]):
         pulumi.set(self, "reclaim_policy", value)
 
     @_builtins.property
@@ -1264,15 +1764,203 @@ class ClusterStorageArgs:
         pulumi.set(self, "storage_class", value)
 
 
+class ClusterTlsArgsDict(TypedDict):
+    """
+    TLS for clients and between hosts.
+    """
+    insecure_ports: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
+    """
+    Whether clients may also connect without TLS, to 8123 and 9000. Default: true. With false only 8443 and 9440 are open. A change is a rolling restart.
+    """
+    interserver: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
+    """
+    Whether hosts replicate and query each other over TLS. Default: true. Then the certificate has to be valid for the hosts' names, `chi-<name>-<clusterName>-<shard>-<replica>` and below the domain of that Service. A change is a rolling restart, during which distributed queries can fail.
+    """
+    issuer_ref: NotRequired[pulumi.Input[Optional['ClusterTlsIssuerArgsDict']]]
+    """
+    The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
+    """
+    min_version: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterTlsVersion']]]]
+    """
+    The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
+    """
+    secret_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
+    """
+
+@pulumi.input_type
+class ClusterTlsArgs:
+    def __init__(__self__, *,
+                 insecure_ports: pulumi.Input[Optional[_builtins.bool]] = None,
+                 interserver: pulumi.Input[Optional[_builtins.bool]] = None,
+                 issuer_ref: pulumi.Input[Optional['ClusterTlsIssuerArgs']] = None,
+                 min_version: pulumi.Input[Optional[Union[_builtins.str, 'ClusterTlsVersion']]] = None,
+                 secret_name: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        TLS for clients and between hosts.
+
+        :param pulumi.Input[_builtins.bool] insecure_ports: Whether clients may also connect without TLS, to 8123 and 9000. Default: true. With false only 8443 and 9440 are open. A change is a rolling restart.
+        :param pulumi.Input[_builtins.bool] interserver: Whether hosts replicate and query each other over TLS. Default: true. Then the certificate has to be valid for the hosts' names, `chi-<name>-<clusterName>-<shard>-<replica>` and below the domain of that Service. A change is a rolling restart, during which distributed queries can fail.
+        :param pulumi.Input['ClusterTlsIssuerArgs'] issuer_ref: The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterTlsVersion']] min_version: The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
+        :param pulumi.Input[_builtins.str] secret_name: A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
+        """
+        if insecure_ports is not None:
+            pulumi.set(__self__, "insecure_ports", insecure_ports)
+        if interserver is not None:
+            pulumi.set(__self__, "interserver", interserver)
+        if issuer_ref is not None:
+            pulumi.set(__self__, "issuer_ref", issuer_ref)
+        if min_version is not None:
+            pulumi.set(__self__, "min_version", min_version)
+        if secret_name is not None:
+            pulumi.set(__self__, "secret_name", secret_name)
+
+    @_builtins.property
+    @pulumi.getter(name="insecurePorts")
+    def insecure_ports(self) -> pulumi.Input[Optional[_builtins.bool]]:
+        """
+        Whether clients may also connect without TLS, to 8123 and 9000. Default: true. With false only 8443 and 9440 are open. A change is a rolling restart.
+        """
+        return pulumi.get(self, "insecure_ports")
+
+    @insecure_ports.setter
+    def insecure_ports(self, value: pulumi.Input[Optional[_builtins.bool]]):
+        pulumi.set(self, "insecure_ports", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def interserver(self) -> pulumi.Input[Optional[_builtins.bool]]:
+        """
+        Whether hosts replicate and query each other over TLS. Default: true. Then the certificate has to be valid for the hosts' names, `chi-<name>-<clusterName>-<shard>-<replica>` and below the domain of that Service. A change is a rolling restart, during which distributed queries can fail.
+        """
+        return pulumi.get(self, "interserver")
+
+    @interserver.setter
+    def interserver(self, value: pulumi.Input[Optional[_builtins.bool]]):
+        pulumi.set(self, "interserver", value)
+
+    @_builtins.property
+    @pulumi.getter(name="issuerRef")
+    def issuer_ref(self) -> pulumi.Input[Optional['ClusterTlsIssuerArgs']]:
+        """
+        The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
+        """
+        return pulumi.get(self, "issuer_ref")
+
+    @issuer_ref.setter
+    def issuer_ref(self, value: pulumi.Input[Optional['ClusterTlsIssuerArgs']]):
+        pulumi.set(self, "issuer_ref", value)
+
+    @_builtins.property
+    @pulumi.getter(name="minVersion")
+    def min_version(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterTlsVersion']]]:
+        """
+        The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
+        """
+        return pulumi.get(self, "min_version")
+
+    @min_version.setter
+    def min_version(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterTlsVersion']]]):
+        pulumi.set(self, "min_version", value)
+
+    @_builtins.property
+    @pulumi.getter(name="secretName")
+    def secret_name(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
+        """
+        return pulumi.get(self, "secret_name")
+
+    @secret_name.setter
+    def secret_name(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "secret_name", value)
+
+
+class ClusterTlsIssuerArgsDict(TypedDict):
+    """
+    An issuer of cert-manager.
+    """
+    group: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The API group of its kind. Default: `cert-manager.io`.
+    """
+    kind: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
+    """
+    name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    Its name.
+    """
+
+@pulumi.input_type
+class ClusterTlsIssuerArgs:
+    def __init__(__self__, *,
+                 group: pulumi.Input[Optional[_builtins.str]] = None,
+                 kind: pulumi.Input[Optional[_builtins.str]] = None,
+                 name: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        An issuer of cert-manager.
+
+        :param pulumi.Input[_builtins.str] group: The API group of its kind. Default: `cert-manager.io`.
+        :param pulumi.Input[_builtins.str] kind: Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
+        :param pulumi.Input[_builtins.str] name: Its name.
+        """
+        if group is not None:
+            pulumi.set(__self__, "group", group)
+        if kind is not None:
+            pulumi.set(__self__, "kind", kind)
+        if name is not None:
+            pulumi.set(__self__, "name", name)
+
+    @_builtins.property
+    @pulumi.getter
+    def group(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The API group of its kind. Default: `cert-manager.io`.
+        """
+        return pulumi.get(self, "group")
+
+    @group.setter
+    def group(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "group", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def kind(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
+        """
+        return pulumi.get(self, "kind")
+
+    @kind.setter
+    def kind(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "kind", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        Its name.
+        """
+        return pulumi.get(self, "name")
+
+    @name.setter
+    def name(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "name", value)
+
+
 class ClusterVolumeArgsDict(TypedDict):
     """
     A volume.
     """
-    access_modes: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterAccessMode']]]]]
+    access_modes: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]]]]
     """
     The access modes. Default: `ReadWriteOnce`.
     """
-    reclaim_policy: NotRequired[pulumi.Input[Optional['ClusterReclaimPolicy']]]
+    reclaim_policy: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]]]
     """
     The reclaim policy of the volume. Default: that of the data volume.
     """
@@ -1288,15 +1976,15 @@ class ClusterVolumeArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterVolumeArgs:
     def __init__(__self__, *,
-                 access_modes: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterAccessMode']]]] = None,
-                 reclaim_policy: pulumi.Input[Optional['ClusterReclaimPolicy']] = None,
+                 access_modes: pulumi.Input[Optional[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]]] = None,
+                 reclaim_policy: pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]] = None,
                  size: pulumi.Input[Optional[_builtins.str]] = None,
                  storage_class: pulumi.Input[Optional[_builtins.str]] = None):
         """
         A volume.
 
-        :param pulumi.Input[Sequence[pulumi.Input['ClusterAccessMode']]] access_modes: The access modes. Default: `ReadWriteOnce`.
-        :param pulumi.Input['ClusterReclaimPolicy'] reclaim_policy: The reclaim policy of the volume. Default: that of the data volume.
+        :param pulumi.Input[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]] access_modes: The access modes. Default: `ReadWriteOnce`.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterReclaimPolicy']] reclaim_policy: The reclaim policy of the volume. Default: that of the data volume.
         :param pulumi.Input[_builtins.str] size: The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
         :param pulumi.Input[_builtins.str] storage_class: The storage class. Default: the Kubernetes cluster's default class.
         """
@@ -1311,26 +1999,26 @@ class ClusterVolumeArgs:
 
     @_builtins.property
     @pulumi.getter(name="accessModes")
-    def access_modes(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterAccessMode']]]]:
+    def access_modes(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]]]:
         """
         The access modes. Default: `ReadWriteOnce`.
         """
         return pulumi.get(self, "access_modes")
 
     @access_modes.setter
-    def access_modes(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterAccessMode']]]]):
+    def access_modes(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]]]):
         pulumi.set(self, "access_modes", value)
 
     @_builtins.property
     @pulumi.getter(name="reclaimPolicy")
-    def reclaim_policy(self) -> pulumi.Input[Optional['ClusterReclaimPolicy']]:
+    def reclaim_policy(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]]:
         """
         The reclaim policy of the volume. Default: that of the data volume.
         """
         return pulumi.get(self, "reclaim_policy")
 
     @reclaim_policy.setter
-    def reclaim_policy(self, value: pulumi.Input[Optional['ClusterReclaimPolicy']]):
+    def reclaim_policy(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]]):
         pulumi.set(self, "reclaim_policy", value)
 
     @_builtins.property

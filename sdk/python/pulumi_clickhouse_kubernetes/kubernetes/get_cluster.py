@@ -27,7 +27,10 @@ class GetClusterResult:
     """
     An existing cluster: the outputs of the resource, and its current status as the operator reports it.
     """
-    def __init__(__self__, cluster_name=None, connection=None, credentials_secret=None, endpoints=None, errors=None, external=None, hosts=None, hosts_ready=None, hosts_total=None, incarnation=None, internal_hostname=None, keeper=None, kubernetes=None, last_task=None, name=None, namespace=None, operator_version=None, password=None, phase=None, port_forward_command=None, shard_services=None, uids=None, username=None, version=None):
+    def __init__(__self__, ca_certificate=None, cluster_name=None, connection=None, credentials_secret=None, endpoints=None, errors=None, external=None, hosts=None, hosts_ready=None, hosts_total=None, image=None, incarnation=None, internal_hostname=None, keeper=None, kubernetes=None, last_task=None, name=None, namespace=None, operator_version=None, password=None, phase=None, port_forward_command=None, replicas=None, shard_services=None, shards=None, storage_size=None, uids=None, username=None, version=None):
+        if ca_certificate and not isinstance(ca_certificate, str):
+            raise TypeError("Expected argument 'ca_certificate' to be a str")
+        pulumi.set(__self__, "ca_certificate", ca_certificate)
         if cluster_name and not isinstance(cluster_name, str):
             raise TypeError("Expected argument 'cluster_name' to be a str")
         pulumi.set(__self__, "cluster_name", cluster_name)
@@ -55,6 +58,9 @@ class GetClusterResult:
         if hosts_total and not isinstance(hosts_total, int):
             raise TypeError("Expected argument 'hosts_total' to be a int")
         pulumi.set(__self__, "hosts_total", hosts_total)
+        if image and not isinstance(image, str):
+            raise TypeError("Expected argument 'image' to be a str")
+        pulumi.set(__self__, "image", image)
         if incarnation and not isinstance(incarnation, str):
             raise TypeError("Expected argument 'incarnation' to be a str")
         pulumi.set(__self__, "incarnation", incarnation)
@@ -88,9 +94,18 @@ class GetClusterResult:
         if port_forward_command and not isinstance(port_forward_command, str):
             raise TypeError("Expected argument 'port_forward_command' to be a str")
         pulumi.set(__self__, "port_forward_command", port_forward_command)
+        if replicas and not isinstance(replicas, int):
+            raise TypeError("Expected argument 'replicas' to be a int")
+        pulumi.set(__self__, "replicas", replicas)
         if shard_services and not isinstance(shard_services, list):
             raise TypeError("Expected argument 'shard_services' to be a list")
         pulumi.set(__self__, "shard_services", shard_services)
+        if shards and not isinstance(shards, int):
+            raise TypeError("Expected argument 'shards' to be a int")
+        pulumi.set(__self__, "shards", shards)
+        if storage_size and not isinstance(storage_size, str):
+            raise TypeError("Expected argument 'storage_size' to be a str")
+        pulumi.set(__self__, "storage_size", storage_size)
         if uids and not isinstance(uids, dict):
             raise TypeError("Expected argument 'uids' to be a dict")
         pulumi.set(__self__, "uids", uids)
@@ -100,6 +115,14 @@ class GetClusterResult:
         if version and not isinstance(version, str):
             raise TypeError("Expected argument 'version' to be a str")
         pulumi.set(__self__, "version", version)
+
+    @_builtins.property
+    @pulumi.getter(name="caCertificate")
+    def ca_certificate(self) -> Optional[_builtins.str]:
+        """
+        The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of `tls`. Absent without one.
+        """
+        return pulumi.get(self, "ca_certificate")
 
     @_builtins.property
     @pulumi.getter(name="clusterName")
@@ -172,6 +195,14 @@ class GetClusterResult:
         The number of hosts of the cluster.
         """
         return pulumi.get(self, "hosts_total")
+
+    @_builtins.property
+    @pulumi.getter
+    def image(self) -> _builtins.str:
+        """
+        The image that the hosts run.
+        """
+        return pulumi.get(self, "image")
 
     @_builtins.property
     @pulumi.getter
@@ -262,12 +293,36 @@ class GetClusterResult:
         return pulumi.get(self, "port_forward_command")
 
     @_builtins.property
+    @pulumi.getter
+    def replicas(self) -> _builtins.int:
+        """
+        The number of replicas of a shard; where shards have different numbers, the largest.
+        """
+        return pulumi.get(self, "replicas")
+
+    @_builtins.property
     @pulumi.getter(name="shardServices")
     def shard_services(self) -> Sequence[_builtins.str]:
         """
         The names of the per-shard Services, if there are any.
         """
         return pulumi.get(self, "shard_services")
+
+    @_builtins.property
+    @pulumi.getter
+    def shards(self) -> _builtins.int:
+        """
+        The number of shards.
+        """
+        return pulumi.get(self, "shards")
+
+    @_builtins.property
+    @pulumi.getter(name="storageSize")
+    def storage_size(self) -> Optional[_builtins.str]:
+        """
+        The size of each host's data volume. Absent without volumes.
+        """
+        return pulumi.get(self, "storage_size")
 
     @_builtins.property
     @pulumi.getter
@@ -300,6 +355,7 @@ class AwaitableGetClusterResult(GetClusterResult):
         if False:
             yield self
         return GetClusterResult(
+            ca_certificate=self.ca_certificate,
             cluster_name=self.cluster_name,
             connection=self.connection,
             credentials_secret=self.credentials_secret,
@@ -309,6 +365,7 @@ class AwaitableGetClusterResult(GetClusterResult):
             hosts=self.hosts,
             hosts_ready=self.hosts_ready,
             hosts_total=self.hosts_total,
+            image=self.image,
             incarnation=self.incarnation,
             internal_hostname=self.internal_hostname,
             keeper=self.keeper,
@@ -320,7 +377,10 @@ class AwaitableGetClusterResult(GetClusterResult):
             password=self.password,
             phase=self.phase,
             port_forward_command=self.port_forward_command,
+            replicas=self.replicas,
             shard_services=self.shard_services,
+            shards=self.shards,
+            storage_size=self.storage_size,
             uids=self.uids,
             username=self.username,
             version=self.version)
@@ -342,6 +402,7 @@ def get_cluster(name: Optional[_builtins.str] = None,
     __ret__ = pulumi.runtime.invoke('clickhouse:kubernetes:getCluster', __args__, opts=opts, typ=GetClusterResult).value
 
     return AwaitableGetClusterResult(
+        ca_certificate=pulumi.get(__ret__, 'ca_certificate'),
         cluster_name=pulumi.get(__ret__, 'cluster_name'),
         connection=pulumi.get(__ret__, 'connection'),
         credentials_secret=pulumi.get(__ret__, 'credentials_secret'),
@@ -351,6 +412,7 @@ def get_cluster(name: Optional[_builtins.str] = None,
         hosts=pulumi.get(__ret__, 'hosts'),
         hosts_ready=pulumi.get(__ret__, 'hosts_ready'),
         hosts_total=pulumi.get(__ret__, 'hosts_total'),
+        image=pulumi.get(__ret__, 'image'),
         incarnation=pulumi.get(__ret__, 'incarnation'),
         internal_hostname=pulumi.get(__ret__, 'internal_hostname'),
         keeper=pulumi.get(__ret__, 'keeper'),
@@ -362,7 +424,10 @@ def get_cluster(name: Optional[_builtins.str] = None,
         password=pulumi.get(__ret__, 'password'),
         phase=pulumi.get(__ret__, 'phase'),
         port_forward_command=pulumi.get(__ret__, 'port_forward_command'),
+        replicas=pulumi.get(__ret__, 'replicas'),
         shard_services=pulumi.get(__ret__, 'shard_services'),
+        shards=pulumi.get(__ret__, 'shards'),
+        storage_size=pulumi.get(__ret__, 'storage_size'),
         uids=pulumi.get(__ret__, 'uids'),
         username=pulumi.get(__ret__, 'username'),
         version=pulumi.get(__ret__, 'version'))
@@ -381,6 +446,7 @@ def get_cluster_output(name: pulumi.Input[Optional[_builtins.str]] = None,
     opts = pulumi.InvokeOutputOptions.merge(_utilities.get_invoke_opts_defaults(), opts)
     __ret__ = pulumi.runtime.invoke_output('clickhouse:kubernetes:getCluster', __args__, opts=opts, typ=GetClusterResult)
     return __ret__.apply(lambda __response__: GetClusterResult(
+        ca_certificate=pulumi.get(__response__, 'ca_certificate'),
         cluster_name=pulumi.get(__response__, 'cluster_name'),
         connection=pulumi.get(__response__, 'connection'),
         credentials_secret=pulumi.get(__response__, 'credentials_secret'),
@@ -390,6 +456,7 @@ def get_cluster_output(name: pulumi.Input[Optional[_builtins.str]] = None,
         hosts=pulumi.get(__response__, 'hosts'),
         hosts_ready=pulumi.get(__response__, 'hosts_ready'),
         hosts_total=pulumi.get(__response__, 'hosts_total'),
+        image=pulumi.get(__response__, 'image'),
         incarnation=pulumi.get(__response__, 'incarnation'),
         internal_hostname=pulumi.get(__response__, 'internal_hostname'),
         keeper=pulumi.get(__response__, 'keeper'),
@@ -401,7 +468,10 @@ def get_cluster_output(name: pulumi.Input[Optional[_builtins.str]] = None,
         password=pulumi.get(__response__, 'password'),
         phase=pulumi.get(__response__, 'phase'),
         port_forward_command=pulumi.get(__response__, 'port_forward_command'),
+        replicas=pulumi.get(__response__, 'replicas'),
         shard_services=pulumi.get(__response__, 'shard_services'),
+        shards=pulumi.get(__response__, 'shards'),
+        storage_size=pulumi.get(__response__, 'storage_size'),
         uids=pulumi.get(__response__, 'uids'),
         username=pulumi.get(__response__, 'username'),
         version=pulumi.get(__response__, 'version')))

@@ -27,7 +27,10 @@ __all__ = [
     'ClusterExternalCoordination',
     'ClusterExternalNode',
     'ClusterExternalTimeouts',
+    'ClusterHook',
+    'ClusterHooks',
     'ClusterHost',
+    'ClusterHttpHook',
     'ClusterImage',
     'ClusterIngress',
     'ClusterInterserverSecret',
@@ -35,10 +38,15 @@ __all__ = [
     'ClusterKeeperState',
     'ClusterKubernetes',
     'ClusterLogging',
+    'ClusterReconcile',
     'ClusterResourceAmounts',
     'ClusterResources',
+    'ClusterSchemaPolicy',
     'ClusterSecretKey',
+    'ClusterShellHook',
     'ClusterStorage',
+    'ClusterTls',
+    'ClusterTlsIssuer',
     'ClusterUids',
     'ClusterVolume',
 ]
@@ -167,9 +175,9 @@ class ClusterConnection(dict):
         """
         Connection strings with the login.
 
-        :param _builtins.str http_url: For HTTP clients: `http://user:password@host:8123/`.
-        :param _builtins.str jdbc_url: For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`.
-        :param _builtins.str native_url: For native clients: `clickhouse://user:password@host:9000/`.
+        :param _builtins.str http_url: For HTTP clients: `http://user:password@host:8123/`; with `tls` `https://user:password@host:8443/`.
+        :param _builtins.str jdbc_url: For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`; with `tls` the port 8443, and `&ssl=true`.
+        :param _builtins.str native_url: For native clients: `clickhouse://user:password@host:9000/`; with `tls` the port 9440, and `?secure=true`.
         """
         pulumi.set(__self__, "http_url", http_url)
         pulumi.set(__self__, "jdbc_url", jdbc_url)
@@ -179,7 +187,7 @@ class ClusterConnection(dict):
     @pulumi.getter(name="httpUrl")
     def http_url(self) -> _builtins.str:
         """
-        For HTTP clients: `http://user:password@host:8123/`.
+        For HTTP clients: `http://user:password@host:8123/`; with `tls` `https://user:password@host:8443/`.
         """
         return pulumi.get(self, "http_url")
 
@@ -187,7 +195,7 @@ class ClusterConnection(dict):
     @pulumi.getter(name="jdbcUrl")
     def jdbc_url(self) -> _builtins.str:
         """
-        For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`.
+        For JDBC: `jdbc:clickhouse://host:8123/?user=…&password=…`; with `tls` the port 8443, and `&ssl=true`.
         """
         return pulumi.get(self, "jdbc_url")
 
@@ -195,7 +203,7 @@ class ClusterConnection(dict):
     @pulumi.getter(name="nativeUrl")
     def native_url(self) -> _builtins.str:
         """
-        For native clients: `clickhouse://user:password@host:9000/`.
+        For native clients: `clickhouse://user:password@host:9000/`; with `tls` the port 9440, and `?secure=true`.
         """
         return pulumi.get(self, "native_url")
 
@@ -208,13 +216,13 @@ class ClusterCoordination(dict):
     def __init__(__self__, *,
                  external: Optional['outputs.ClusterExternalCoordination'] = None,
                  keeper: Optional['outputs.ClusterKeeper'] = None,
-                 type: Optional['ClusterCoordinationType'] = None):
+                 type: Optional[_builtins.str] = None):
         """
         The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 
         :param 'ClusterExternalCoordination' external: An existing Keeper or ZooKeeper.
         :param 'ClusterKeeper' keeper: The cluster's own Keeper, created before it and deleted after it.
-        :param 'ClusterCoordinationType' type: The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
+        :param Union[_builtins.str, 'ClusterCoordinationType'] type: The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
         """
         if external is not None:
             pulumi.set(__self__, "external", external)
@@ -241,7 +249,7 @@ class ClusterCoordination(dict):
 
     @_builtins.property
     @pulumi.getter
-    def type(self) -> Optional['ClusterCoordinationType']:
+    def type(self) -> Optional[_builtins.str]:
         """
         The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
         """
@@ -675,6 +683,190 @@ class ClusterExternalTimeouts(dict):
 
 
 @pulumi.output_type
+class ClusterHook(dict):
+    """
+    Something that the operator runs at an event. Exactly one of `sql`, `shell` and `http` is given.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "failurePolicy":
+            suggest = "failure_policy"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterHook. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterHook.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterHook.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 events: Optional[Sequence[_builtins.str]] = None,
+                 failure_policy: Optional[_builtins.str] = None,
+                 http: Optional['outputs.ClusterHttpHook'] = None,
+                 shell: Optional['outputs.ClusterShellHook'] = None,
+                 sql: Optional[Sequence[_builtins.str]] = None,
+                 target: Optional[_builtins.str] = None):
+        """
+        Something that the operator runs at an event. Exactly one of `sql`, `shell` and `http` is given.
+
+        :param Sequence[_builtins.str] events: At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
+        :param Union[_builtins.str, 'ClusterHookFailurePolicy'] failure_policy: What happens when it fails. Default: `Fail`.
+        :param 'ClusterHttpHook' http: An HTTP request by the operator. Operator 0.27.1 refuses it.
+        :param 'ClusterShellHook' shell: A command in a container of the host's pod. Operator 0.27.1 refuses it.
+        :param Sequence[_builtins.str] sql: SQL statements, run one after the other.
+        :param Union[_builtins.str, 'ClusterHookTarget'] target: Where a hook of the cluster runs. Default: `FirstHost`.
+        """
+        if events is not None:
+            pulumi.set(__self__, "events", events)
+        if failure_policy is not None:
+            pulumi.set(__self__, "failure_policy", failure_policy)
+        if http is not None:
+            pulumi.set(__self__, "http", http)
+        if shell is not None:
+            pulumi.set(__self__, "shell", shell)
+        if sql is not None:
+            pulumi.set(__self__, "sql", sql)
+        if target is not None:
+            pulumi.set(__self__, "target", target)
+
+    @_builtins.property
+    @pulumi.getter
+    def events(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
+        """
+        return pulumi.get(self, "events")
+
+    @_builtins.property
+    @pulumi.getter(name="failurePolicy")
+    def failure_policy(self) -> Optional[_builtins.str]:
+        """
+        What happens when it fails. Default: `Fail`.
+        """
+        return pulumi.get(self, "failure_policy")
+
+    @_builtins.property
+    @pulumi.getter
+    def http(self) -> Optional['outputs.ClusterHttpHook']:
+        """
+        An HTTP request by the operator. Operator 0.27.1 refuses it.
+        """
+        return pulumi.get(self, "http")
+
+    @_builtins.property
+    @pulumi.getter
+    def shell(self) -> Optional['outputs.ClusterShellHook']:
+        """
+        A command in a container of the host's pod. Operator 0.27.1 refuses it.
+        """
+        return pulumi.get(self, "shell")
+
+    @_builtins.property
+    @pulumi.getter
+    def sql(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        SQL statements, run one after the other.
+        """
+        return pulumi.get(self, "sql")
+
+    @_builtins.property
+    @pulumi.getter
+    def target(self) -> Optional[_builtins.str]:
+        """
+        Where a hook of the cluster runs. Default: `FirstHost`.
+        """
+        return pulumi.get(self, "target")
+
+
+@pulumi.output_type
+class ClusterHooks(dict):
+    """
+    What the operator runs before and after its work.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "afterCluster":
+            suggest = "after_cluster"
+        elif key == "afterHost":
+            suggest = "after_host"
+        elif key == "beforeCluster":
+            suggest = "before_cluster"
+        elif key == "beforeHost":
+            suggest = "before_host"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterHooks. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterHooks.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterHooks.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 after_cluster: Optional[Sequence['outputs.ClusterHook']] = None,
+                 after_host: Optional[Sequence['outputs.ClusterHook']] = None,
+                 before_cluster: Optional[Sequence['outputs.ClusterHook']] = None,
+                 before_host: Optional[Sequence['outputs.ClusterHook']] = None):
+        """
+        What the operator runs before and after its work.
+
+        :param Sequence['ClusterHook'] after_cluster: After the work on the cluster.
+        :param Sequence['ClusterHook'] after_host: After the work on a host, on that host.
+        :param Sequence['ClusterHook'] before_cluster: Before the work on the cluster.
+        :param Sequence['ClusterHook'] before_host: Before the work on a host, on that host.
+        """
+        if after_cluster is not None:
+            pulumi.set(__self__, "after_cluster", after_cluster)
+        if after_host is not None:
+            pulumi.set(__self__, "after_host", after_host)
+        if before_cluster is not None:
+            pulumi.set(__self__, "before_cluster", before_cluster)
+        if before_host is not None:
+            pulumi.set(__self__, "before_host", before_host)
+
+    @_builtins.property
+    @pulumi.getter(name="afterCluster")
+    def after_cluster(self) -> Optional[Sequence['outputs.ClusterHook']]:
+        """
+        After the work on the cluster.
+        """
+        return pulumi.get(self, "after_cluster")
+
+    @_builtins.property
+    @pulumi.getter(name="afterHost")
+    def after_host(self) -> Optional[Sequence['outputs.ClusterHook']]:
+        """
+        After the work on a host, on that host.
+        """
+        return pulumi.get(self, "after_host")
+
+    @_builtins.property
+    @pulumi.getter(name="beforeCluster")
+    def before_cluster(self) -> Optional[Sequence['outputs.ClusterHook']]:
+        """
+        Before the work on the cluster.
+        """
+        return pulumi.get(self, "before_cluster")
+
+    @_builtins.property
+    @pulumi.getter(name="beforeHost")
+    def before_host(self) -> Optional[Sequence['outputs.ClusterHook']]:
+        """
+        Before the work on a host, on that host.
+        """
+        return pulumi.get(self, "before_host")
+
+
+@pulumi.output_type
 class ClusterHost(dict):
     """
     A ClickHouse host: one replica of one shard.
@@ -742,6 +934,42 @@ class ClusterHost(dict):
 
 
 @pulumi.output_type
+class ClusterHttpHook(dict):
+    """
+    An HTTP request.
+    """
+    def __init__(__self__, *,
+                 method: Optional[_builtins.str] = None,
+                 url: Optional[_builtins.str] = None):
+        """
+        An HTTP request.
+
+        :param _builtins.str method: The method. Default: the operator's.
+        :param _builtins.str url: The URL.
+        """
+        if method is not None:
+            pulumi.set(__self__, "method", method)
+        if url is not None:
+            pulumi.set(__self__, "url", url)
+
+    @_builtins.property
+    @pulumi.getter
+    def method(self) -> Optional[_builtins.str]:
+        """
+        The method. Default: the operator's.
+        """
+        return pulumi.get(self, "method")
+
+    @_builtins.property
+    @pulumi.getter
+    def url(self) -> Optional[_builtins.str]:
+        """
+        The URL.
+        """
+        return pulumi.get(self, "url")
+
+
+@pulumi.output_type
 class ClusterImage(dict):
     """
     A container image.
@@ -767,7 +995,7 @@ class ClusterImage(dict):
 
     def __init__(__self__, *,
                  digest: Optional[_builtins.str] = None,
-                 pull_policy: Optional['ClusterImagePullPolicy'] = None,
+                 pull_policy: Optional[_builtins.str] = None,
                  pull_secrets: Optional[Sequence[_builtins.str]] = None,
                  repository: Optional[_builtins.str] = None,
                  tag: Optional[_builtins.str] = None):
@@ -775,7 +1003,7 @@ class ClusterImage(dict):
         A container image.
 
         :param _builtins.str digest: The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
-        :param 'ClusterImagePullPolicy' pull_policy: The image pull policy. Default: that of Kubernetes.
+        :param Union[_builtins.str, 'ClusterImagePullPolicy'] pull_policy: The image pull policy. Default: that of Kubernetes.
         :param Sequence[_builtins.str] pull_secrets: The names of the image pull Secrets.
         :param _builtins.str repository: The repository, for example `registry.example.com/clickhouse/clickhouse-server`. Default: the official image.
         :param _builtins.str tag: The tag. Default: the cluster's `version`, also for the Keeper.
@@ -801,7 +1029,7 @@ class ClusterImage(dict):
 
     @_builtins.property
     @pulumi.getter(name="pullPolicy")
-    def pull_policy(self) -> Optional['ClusterImagePullPolicy']:
+    def pull_policy(self) -> Optional[_builtins.str]:
         """
         The image pull policy. Default: that of Kubernetes.
         """
@@ -860,24 +1088,24 @@ class ClusterIngress(dict):
 
     def __init__(__self__, *,
                  annotations: Optional[Mapping[str, _builtins.str]] = None,
-                 external_traffic_policy: Optional['ClusterExternalTrafficPolicy'] = None,
+                 external_traffic_policy: Optional[_builtins.str] = None,
                  hostname: Optional[_builtins.str] = None,
                  internal: Optional[_builtins.bool] = None,
                  labels: Optional[Mapping[str, _builtins.str]] = None,
                  load_balancer_class: Optional[_builtins.str] = None,
                  source_ranges: Optional[Sequence[_builtins.str]] = None,
-                 type: Optional['ClusterIngressType'] = None):
+                 type: Optional[_builtins.str] = None):
         """
         Access from outside Kubernetes.
 
         :param Mapping[str, _builtins.str] annotations: Annotations of the Service, for example for the cloud's load balancer.
-        :param 'ClusterExternalTrafficPolicy' external_traffic_policy: Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
+        :param Union[_builtins.str, 'ClusterExternalTrafficPolicy'] external_traffic_policy: Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
         :param _builtins.str hostname: The DNS name that external-dns assigns to the load balancer.
         :param _builtins.bool internal: Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
         :param Mapping[str, _builtins.str] labels: Labels of the Service.
         :param _builtins.str load_balancer_class: The load balancer class, if the Kubernetes cluster has several.
         :param Sequence[_builtins.str] source_ranges: The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
-        :param 'ClusterIngressType' type: A load balancer or node ports. Default: `LoadBalancer`.
+        :param Union[_builtins.str, 'ClusterIngressType'] type: A load balancer or node ports. Default: `LoadBalancer`.
         """
         if annotations is not None:
             pulumi.set(__self__, "annotations", annotations)
@@ -906,7 +1134,7 @@ class ClusterIngress(dict):
 
     @_builtins.property
     @pulumi.getter(name="externalTrafficPolicy")
-    def external_traffic_policy(self) -> Optional['ClusterExternalTrafficPolicy']:
+    def external_traffic_policy(self) -> Optional[_builtins.str]:
         """
         Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
         """
@@ -954,7 +1182,7 @@ class ClusterIngress(dict):
 
     @_builtins.property
     @pulumi.getter
-    def type(self) -> Optional['ClusterIngressType']:
+    def type(self) -> Optional[_builtins.str]:
         """
         A load balancer or node ports. Default: `LoadBalancer`.
         """
@@ -1171,22 +1399,103 @@ class ClusterLogging(dict):
     The logging of ClickHouse.
     """
     def __init__(__self__, *,
-                 level: Optional['ClusterLogLevel'] = None):
+                 level: Optional[_builtins.str] = None):
         """
         The logging of ClickHouse.
 
-        :param 'ClusterLogLevel' level: The lowest log level. Default: `information`. A change takes effect without a restart.
+        :param Union[_builtins.str, 'ClusterLogLevel'] level: The lowest log level. Default: `information`. A change takes effect without a restart.
         """
         if level is not None:
             pulumi.set(__self__, "level", level)
 
     @_builtins.property
     @pulumi.getter
-    def level(self) -> Optional['ClusterLogLevel']:
+    def level(self) -> Optional[_builtins.str]:
         """
         The lowest log level. Default: `information`. A change takes effect without a restart.
         """
         return pulumi.get(self, "level")
+
+
+@pulumi.output_type
+class ClusterReconcile(dict):
+    """
+    How the operator carries a change out.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "configMapPropagationSeconds":
+            suggest = "config_map_propagation_seconds"
+        elif key == "shardsAtOnce":
+            suggest = "shards_at_once"
+        elif key == "shardsAtOncePercent":
+            suggest = "shards_at_once_percent"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterReconcile. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterReconcile.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterReconcile.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 config_map_propagation_seconds: Optional[_builtins.int] = None,
+                 policy: Optional[_builtins.str] = None,
+                 shards_at_once: Optional[_builtins.int] = None,
+                 shards_at_once_percent: Optional[_builtins.int] = None):
+        """
+        How the operator carries a change out.
+
+        :param _builtins.int config_map_propagation_seconds: How long the operator waits for a changed ConfigMap to reach the pods, in seconds, at most 3600. Default: 10.
+        :param Union[_builtins.str, 'ClusterReconcilePolicy'] policy: Whether a host is taken out of rotation and finishes its queries before the operator works on it, and is back before the next one's turn. Default: as the operator is configured, which is to wait.
+        :param _builtins.int shards_at_once: How many shards are worked on at once. Default: as the operator is configured, which is 1.
+        :param _builtins.int shards_at_once_percent: How many percent of the shards are worked on at once at most. Default: as the operator is configured, which is 50.
+        """
+        if config_map_propagation_seconds is not None:
+            pulumi.set(__self__, "config_map_propagation_seconds", config_map_propagation_seconds)
+        if policy is not None:
+            pulumi.set(__self__, "policy", policy)
+        if shards_at_once is not None:
+            pulumi.set(__self__, "shards_at_once", shards_at_once)
+        if shards_at_once_percent is not None:
+            pulumi.set(__self__, "shards_at_once_percent", shards_at_once_percent)
+
+    @_builtins.property
+    @pulumi.getter(name="configMapPropagationSeconds")
+    def config_map_propagation_seconds(self) -> Optional[_builtins.int]:
+        """
+        How long the operator waits for a changed ConfigMap to reach the pods, in seconds, at most 3600. Default: 10.
+        """
+        return pulumi.get(self, "config_map_propagation_seconds")
+
+    @_builtins.property
+    @pulumi.getter
+    def policy(self) -> Optional[_builtins.str]:
+        """
+        Whether a host is taken out of rotation and finishes its queries before the operator works on it, and is back before the next one's turn. Default: as the operator is configured, which is to wait.
+        """
+        return pulumi.get(self, "policy")
+
+    @_builtins.property
+    @pulumi.getter(name="shardsAtOnce")
+    def shards_at_once(self) -> Optional[_builtins.int]:
+        """
+        How many shards are worked on at once. Default: as the operator is configured, which is 1.
+        """
+        return pulumi.get(self, "shards_at_once")
+
+    @_builtins.property
+    @pulumi.getter(name="shardsAtOncePercent")
+    def shards_at_once_percent(self) -> Optional[_builtins.int]:
+        """
+        How many percent of the shards are worked on at once at most. Default: as the operator is configured, which is 50.
+        """
+        return pulumi.get(self, "shards_at_once_percent")
 
 
 @pulumi.output_type
@@ -1262,6 +1571,42 @@ class ClusterResources(dict):
 
 
 @pulumi.output_type
+class ClusterSchemaPolicy(dict):
+    """
+    Which tables are created on hosts that are added.
+    """
+    def __init__(__self__, *,
+                 replica: Optional[_builtins.str] = None,
+                 shard: Optional[_builtins.str] = None):
+        """
+        Which tables are created on hosts that are added.
+
+        :param Union[_builtins.str, 'ClusterReplicaSchema'] replica: What a new replica gets from the other replicas of its shard. Default: `All`.
+        :param Union[_builtins.str, 'ClusterShardSchema'] shard: What a new shard gets from the other shards. Default: `All`.
+        """
+        if replica is not None:
+            pulumi.set(__self__, "replica", replica)
+        if shard is not None:
+            pulumi.set(__self__, "shard", shard)
+
+    @_builtins.property
+    @pulumi.getter
+    def replica(self) -> Optional[_builtins.str]:
+        """
+        What a new replica gets from the other replicas of its shard. Default: `All`.
+        """
+        return pulumi.get(self, "replica")
+
+    @_builtins.property
+    @pulumi.getter
+    def shard(self) -> Optional[_builtins.str]:
+        """
+        What a new shard gets from the other shards. Default: `All`.
+        """
+        return pulumi.get(self, "shard")
+
+
+@pulumi.output_type
 class ClusterSecretKey(dict):
     """
     A key of a Secret in the cluster's namespace.
@@ -1298,6 +1643,42 @@ class ClusterSecretKey(dict):
 
 
 @pulumi.output_type
+class ClusterShellHook(dict):
+    """
+    A command in a container of the host's pod.
+    """
+    def __init__(__self__, *,
+                 command: Optional[Sequence[_builtins.str]] = None,
+                 container: Optional[_builtins.str] = None):
+        """
+        A command in a container of the host's pod.
+
+        :param Sequence[_builtins.str] command: The command and its arguments.
+        :param _builtins.str container: The container. Default: ClickHouse's.
+        """
+        if command is not None:
+            pulumi.set(__self__, "command", command)
+        if container is not None:
+            pulumi.set(__self__, "container", container)
+
+    @_builtins.property
+    @pulumi.getter
+    def command(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        The command and its arguments.
+        """
+        return pulumi.get(self, "command")
+
+    @_builtins.property
+    @pulumi.getter
+    def container(self) -> Optional[_builtins.str]:
+        """
+        The container. Default: ClickHouse's.
+        """
+        return pulumi.get(self, "container")
+
+
+@pulumi.output_type
 class ClusterStorage(dict):
     """
     The data volume of each host.
@@ -1324,21 +1705,21 @@ class ClusterStorage(dict):
         return super().get(key, default)
 
     def __init__(__self__, *,
-                 access_modes: Optional[Sequence['ClusterAccessMode']] = None,
+                 access_modes: Optional[Sequence[_builtins.str]] = None,
                  ephemeral: Optional[_builtins.bool] = None,
                  logs: Optional['outputs.ClusterVolume'] = None,
-                 provisioner: Optional['ClusterProvisioner'] = None,
-                 reclaim_policy: Optional['ClusterReclaimPolicy'] = None,
+                 provisioner: Optional[_builtins.str] = None,
+                 reclaim_policy: Optional[_builtins.str] = None,
                  size: Optional[_builtins.str] = None,
                  storage_class: Optional[_builtins.str] = None):
         """
         The data volume of each host.
 
-        :param Sequence['ClusterAccessMode'] access_modes: The access modes. Default: `ReadWriteOnce`.
+        :param Sequence[Union[_builtins.str, 'ClusterAccessMode']] access_modes: The access modes. Default: `ReadWriteOnce`.
         :param _builtins.bool ephemeral: Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
         :param 'ClusterVolume' logs: A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
-        :param 'ClusterProvisioner' provisioner: The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
-        :param 'ClusterReclaimPolicy' reclaim_policy: The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
+        :param Union[_builtins.str, 'ClusterProvisioner'] provisioner: The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
+        :param Union[_builtins.str, 'ClusterReclaimPolicy'] reclaim_policy: The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
         :param _builtins.str size: The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
         :param _builtins.str storage_class: The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
         """
@@ -1359,7 +1740,7 @@ class ClusterStorage(dict):
 
     @_builtins.property
     @pulumi.getter(name="accessModes")
-    def access_modes(self) -> Optional[Sequence['ClusterAccessMode']]:
+    def access_modes(self) -> Optional[Sequence[_builtins.str]]:
         """
         The access modes. Default: `ReadWriteOnce`.
         """
@@ -1383,7 +1764,7 @@ class ClusterStorage(dict):
 
     @_builtins.property
     @pulumi.getter
-    def provisioner(self) -> Optional['ClusterProvisioner']:
+    def provisioner(self) -> Optional[_builtins.str]:
         """
         The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
         """
@@ -1391,7 +1772,7 @@ class ClusterStorage(dict):
 
     @_builtins.property
     @pulumi.getter(name="reclaimPolicy")
-    def reclaim_policy(self) -> Optional['ClusterReclaimPolicy']:
+    def reclaim_policy(self) -> Optional[_builtins.str]:
         """
         The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
         """
@@ -1415,11 +1796,155 @@ class ClusterStorage(dict):
 
 
 @pulumi.output_type
+class ClusterTls(dict):
+    """
+    TLS for clients and between hosts.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "insecurePorts":
+            suggest = "insecure_ports"
+        elif key == "issuerRef":
+            suggest = "issuer_ref"
+        elif key == "minVersion":
+            suggest = "min_version"
+        elif key == "secretName":
+            suggest = "secret_name"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterTls. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterTls.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterTls.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 insecure_ports: Optional[_builtins.bool] = None,
+                 interserver: Optional[_builtins.bool] = None,
+                 issuer_ref: Optional['outputs.ClusterTlsIssuer'] = None,
+                 min_version: Optional[_builtins.str] = None,
+                 secret_name: Optional[_builtins.str] = None):
+        """
+        TLS for clients and between hosts.
+
+        :param _builtins.bool insecure_ports: Whether clients may also connect without TLS, to 8123 and 9000. Default: true. With false only 8443 and 9440 are open. A change is a rolling restart.
+        :param _builtins.bool interserver: Whether hosts replicate and query each other over TLS. Default: true. Then the certificate has to be valid for the hosts' names, `chi-<name>-<clusterName>-<shard>-<replica>` and below the domain of that Service. A change is a rolling restart, during which distributed queries can fail.
+        :param 'ClusterTlsIssuer' issuer_ref: The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
+        :param Union[_builtins.str, 'ClusterTlsVersion'] min_version: The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
+        :param _builtins.str secret_name: A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
+        """
+        if insecure_ports is not None:
+            pulumi.set(__self__, "insecure_ports", insecure_ports)
+        if interserver is not None:
+            pulumi.set(__self__, "interserver", interserver)
+        if issuer_ref is not None:
+            pulumi.set(__self__, "issuer_ref", issuer_ref)
+        if min_version is not None:
+            pulumi.set(__self__, "min_version", min_version)
+        if secret_name is not None:
+            pulumi.set(__self__, "secret_name", secret_name)
+
+    @_builtins.property
+    @pulumi.getter(name="insecurePorts")
+    def insecure_ports(self) -> Optional[_builtins.bool]:
+        """
+        Whether clients may also connect without TLS, to 8123 and 9000. Default: true. With false only 8443 and 9440 are open. A change is a rolling restart.
+        """
+        return pulumi.get(self, "insecure_ports")
+
+    @_builtins.property
+    @pulumi.getter
+    def interserver(self) -> Optional[_builtins.bool]:
+        """
+        Whether hosts replicate and query each other over TLS. Default: true. Then the certificate has to be valid for the hosts' names, `chi-<name>-<clusterName>-<shard>-<replica>` and below the domain of that Service. A change is a rolling restart, during which distributed queries can fail.
+        """
+        return pulumi.get(self, "interserver")
+
+    @_builtins.property
+    @pulumi.getter(name="issuerRef")
+    def issuer_ref(self) -> Optional['outputs.ClusterTlsIssuer']:
+        """
+        The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
+        """
+        return pulumi.get(self, "issuer_ref")
+
+    @_builtins.property
+    @pulumi.getter(name="minVersion")
+    def min_version(self) -> Optional[_builtins.str]:
+        """
+        The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
+        """
+        return pulumi.get(self, "min_version")
+
+    @_builtins.property
+    @pulumi.getter(name="secretName")
+    def secret_name(self) -> Optional[_builtins.str]:
+        """
+        A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
+        """
+        return pulumi.get(self, "secret_name")
+
+
+@pulumi.output_type
+class ClusterTlsIssuer(dict):
+    """
+    An issuer of cert-manager.
+    """
+    def __init__(__self__, *,
+                 group: Optional[_builtins.str] = None,
+                 kind: Optional[_builtins.str] = None,
+                 name: Optional[_builtins.str] = None):
+        """
+        An issuer of cert-manager.
+
+        :param _builtins.str group: The API group of its kind. Default: `cert-manager.io`.
+        :param _builtins.str kind: Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
+        :param _builtins.str name: Its name.
+        """
+        if group is not None:
+            pulumi.set(__self__, "group", group)
+        if kind is not None:
+            pulumi.set(__self__, "kind", kind)
+        if name is not None:
+            pulumi.set(__self__, "name", name)
+
+    @_builtins.property
+    @pulumi.getter
+    def group(self) -> Optional[_builtins.str]:
+        """
+        The API group of its kind. Default: `cert-manager.io`.
+        """
+        return pulumi.get(self, "group")
+
+    @_builtins.property
+    @pulumi.getter
+    def kind(self) -> Optional[_builtins.str]:
+        """
+        Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
+        """
+        return pulumi.get(self, "kind")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> Optional[_builtins.str]:
+        """
+        Its name.
+        """
+        return pulumi.get(self, "name")
+
+
+@pulumi.output_type
 class ClusterUids(dict):
     """
     The uids of the cluster's objects, as far as they exist.
     """
     def __init__(__self__, *,
+                 certificate: Optional[_builtins.str] = None,
                  installation: Optional[_builtins.str] = None,
                  keeper: Optional[_builtins.str] = None,
                  namespace: Optional[_builtins.str] = None,
@@ -1428,12 +1953,15 @@ class ClusterUids(dict):
         """
         The uids of the cluster's objects, as far as they exist.
 
+        :param _builtins.str certificate: Of the Certificate of cert-manager.
         :param _builtins.str installation: Of the ClickHouseInstallation.
         :param _builtins.str keeper: Of the ClickHouseKeeperInstallation.
         :param _builtins.str namespace: Of the namespace, if this cluster created it.
         :param _builtins.str secret: Of the Secret.
         :param _builtins.str service: Of the Service.
         """
+        if certificate is not None:
+            pulumi.set(__self__, "certificate", certificate)
         if installation is not None:
             pulumi.set(__self__, "installation", installation)
         if keeper is not None:
@@ -1444,6 +1972,14 @@ class ClusterUids(dict):
             pulumi.set(__self__, "secret", secret)
         if service is not None:
             pulumi.set(__self__, "service", service)
+
+    @_builtins.property
+    @pulumi.getter
+    def certificate(self) -> Optional[_builtins.str]:
+        """
+        Of the Certificate of cert-manager.
+        """
+        return pulumi.get(self, "certificate")
 
     @_builtins.property
     @pulumi.getter
@@ -1513,15 +2049,15 @@ class ClusterVolume(dict):
         return super().get(key, default)
 
     def __init__(__self__, *,
-                 access_modes: Optional[Sequence['ClusterAccessMode']] = None,
-                 reclaim_policy: Optional['ClusterReclaimPolicy'] = None,
+                 access_modes: Optional[Sequence[_builtins.str]] = None,
+                 reclaim_policy: Optional[_builtins.str] = None,
                  size: Optional[_builtins.str] = None,
                  storage_class: Optional[_builtins.str] = None):
         """
         A volume.
 
-        :param Sequence['ClusterAccessMode'] access_modes: The access modes. Default: `ReadWriteOnce`.
-        :param 'ClusterReclaimPolicy' reclaim_policy: The reclaim policy of the volume. Default: that of the data volume.
+        :param Sequence[Union[_builtins.str, 'ClusterAccessMode']] access_modes: The access modes. Default: `ReadWriteOnce`.
+        :param Union[_builtins.str, 'ClusterReclaimPolicy'] reclaim_policy: The reclaim policy of the volume. Default: that of the data volume.
         :param _builtins.str size: The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
         :param _builtins.str storage_class: The storage class. Default: the Kubernetes cluster's default class.
         """
@@ -1536,7 +2072,7 @@ class ClusterVolume(dict):
 
     @_builtins.property
     @pulumi.getter(name="accessModes")
-    def access_modes(self) -> Optional[Sequence['ClusterAccessMode']]:
+    def access_modes(self) -> Optional[Sequence[_builtins.str]]:
         """
         The access modes. Default: `ReadWriteOnce`.
         """
@@ -1544,7 +2080,7 @@ class ClusterVolume(dict):
 
     @_builtins.property
     @pulumi.getter(name="reclaimPolicy")
-    def reclaim_policy(self) -> Optional['ClusterReclaimPolicy']:
+    def reclaim_policy(self) -> Optional[_builtins.str]:
         """
         The reclaim policy of the volume. Default: that of the data volume.
         """

@@ -58,6 +58,42 @@ export const ClusterExternalTrafficPolicy = {
  */
 export type ClusterExternalTrafficPolicy = (typeof ClusterExternalTrafficPolicy)[keyof typeof ClusterExternalTrafficPolicy];
 
+export const ClusterHookFailurePolicy = {
+    /**
+     * The change fails.
+     */
+    Fail: "Fail",
+    /**
+     * The operator logs it and goes on.
+     */
+    Ignore: "Ignore",
+} as const;
+
+/**
+ * What happens when a hook fails.
+ */
+export type ClusterHookFailurePolicy = (typeof ClusterHookFailurePolicy)[keyof typeof ClusterHookFailurePolicy];
+
+export const ClusterHookTarget = {
+    /**
+     * On the first host.
+     */
+    FirstHost: "FirstHost",
+    /**
+     * On all hosts.
+     */
+    AllHosts: "AllHosts",
+    /**
+     * On one host of each shard.
+     */
+    AllShards: "AllShards",
+} as const;
+
+/**
+ * Where a hook of the cluster runs.
+ */
+export type ClusterHookTarget = (typeof ClusterHookTarget)[keyof typeof ClusterHookTarget];
+
 export const ClusterImagePullPolicy = {
     /**
      * Pull at each start of a container.
@@ -173,3 +209,71 @@ export const ClusterReclaimPolicy = {
  * The reclaim policy of a volume.
  */
 export type ClusterReclaimPolicy = (typeof ClusterReclaimPolicy)[keyof typeof ClusterReclaimPolicy];
+
+export const ClusterReconcilePolicy = {
+    /**
+     * Out of rotation first, then the queries, then the work, then back.
+     */
+    Wait: "Wait",
+    /**
+     * At once: queries that run are lost.
+     */
+    NoWait: "NoWait",
+} as const;
+
+/**
+ * Whether the operator waits for a host's queries and for its return.
+ */
+export type ClusterReconcilePolicy = (typeof ClusterReconcilePolicy)[keyof typeof ClusterReconcilePolicy];
+
+export const ClusterReplicaSchema = {
+    /**
+     * All tables.
+     */
+    All: "All",
+    /**
+     * None.
+     */
+    None: "None",
+} as const;
+
+/**
+ * Which tables a new replica gets.
+ */
+export type ClusterReplicaSchema = (typeof ClusterReplicaSchema)[keyof typeof ClusterReplicaSchema];
+
+export const ClusterShardSchema = {
+    /**
+     * All tables.
+     */
+    All: "All",
+    /**
+     * None.
+     */
+    None: "None",
+    /**
+     * The distributed tables, and those that they read from.
+     */
+    DistributedTablesOnly: "DistributedTablesOnly",
+} as const;
+
+/**
+ * Which tables a new shard gets.
+ */
+export type ClusterShardSchema = (typeof ClusterShardSchema)[keyof typeof ClusterShardSchema];
+
+export const ClusterTlsVersion = {
+    /**
+     * TLS 1.2.
+     */
+    ClusterTlsVersion_1_2: "1.2",
+    /**
+     * TLS 1.3.
+     */
+    ClusterTlsVersion_1_3: "1.3",
+} as const;
+
+/**
+ * A version of TLS.
+ */
+export type ClusterTlsVersion = (typeof ClusterTlsVersion)[keyof typeof ClusterTlsVersion];
