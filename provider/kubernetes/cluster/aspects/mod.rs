@@ -12,6 +12,7 @@ mod credentials;
 mod draft;
 mod image;
 mod kept;
+mod kubernetes;
 mod layout;
 mod logging;
 mod naming;
