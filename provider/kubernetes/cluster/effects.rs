@@ -23,12 +23,13 @@ enum Reason {
     RestartToken,
     InterserverSecret,
     AntiAffinity,
+    Pod,
     Volumes,
     Provisioner,
     Overrides,
 }
 
-const REASONS: [Reason; 11] = [
+const REASONS: [Reason; 12] = [
     Reason::Image,
     Reason::Resources,
     Reason::Coordination,
@@ -37,6 +38,7 @@ const REASONS: [Reason; 11] = [
     Reason::RestartToken,
     Reason::InterserverSecret,
     Reason::AntiAffinity,
+    Reason::Pod,
     Reason::Volumes,
     Reason::Provisioner,
     Reason::Overrides,
@@ -53,7 +55,8 @@ impl Reason {
             Self::Annotations => ("annotations", &["annotations"]),
             Self::RestartToken => ("restartToken", &["restartToken"]),
             Self::InterserverSecret => ("interserverSecret", &["interserverSecret"]),
-            Self::AntiAffinity => ("anti-affinity", &["replicas"]),
+            Self::AntiAffinity => ("affinity", &["replicas", "pod"]),
+            Self::Pod => ("pod", &["pod", "chiOverrides"]),
             Self::Volumes => ("volumes", &["storage"]),
             Self::Provisioner => ("storage.provisioner", &["storage.provisioner"]),
             Self::Overrides => ("chiOverrides", &["chiOverrides"]),
@@ -295,7 +298,7 @@ fn pod_changes(old: &Value, new: &Value) -> BTreeSet<Reason> {
         .collect()
 }
 
-/// A pod's template by what is told of it; what is left then only an override can have said.
+/// A pod's template by what is told of it.
 fn parts(pod: &Value) -> [(Reason, Value); 6] {
     let container = format!("/spec/containers/{}", app(pod));
     let mut rest = pod.clone();
@@ -321,7 +324,7 @@ fn parts(pod: &Value) -> [(Reason, Value); 6] {
         (Reason::RestartToken, take("/metadata/annotations", RESTART_ANNOTATION)),
         (Reason::AntiAffinity, take("/spec", "affinity")),
         (Reason::Volumes, json!([take("/spec", "volumes"), take(&container, "volumeMounts")])),
-        (Reason::Overrides, said(rest)),
+        (Reason::Pod, said(rest)),
     ]
 }
 

@@ -22,19 +22,22 @@ impl Checker<'_> {
         T: DeserializeOwned + Serialize,
     {
         let Ok(value) = serde_json::to_value(given) else { return };
-        for (path, reason) in faults::<T>(path.into(), &value) {
+        for (path, reason) in faults::<T>(&path.into(), &value) {
             self.fail_at(path, reason);
         }
     }
 }
 
 /// What is wrong with `value`, which stands at `path`, as a `T`.
-fn faults<T: DeserializeOwned + Serialize>(path: PropertyPath, value: &Value) -> Vec<(PropertyPath, String)> {
+fn faults<T: DeserializeOwned + Serialize>(
+    path: &PropertyPath,
+    value: &Value,
+) -> Vec<(PropertyPath, String)> {
     let found = RefCell::new(Vec::new());
     let typed = T::deserialize(Given { value, path: path.clone(), found: &found }).ok();
     let mut found = found.into_inner();
     if let Some(typed) = typed.and_then(|typed| serde_json::to_value(typed).ok()) {
-        missing(&typed, value, &path, &mut found);
+        missing(&typed, value, path, &mut found);
     }
     found
 }
@@ -229,7 +232,7 @@ mod tests {
     use super::*;
 
     fn told<T: DeserializeOwned + Serialize>(value: &Value) -> Vec<String> {
-        let found = faults::<T>("pod.x".into(), value);
+        let found = faults::<T>(&"pod.x".into(), value);
         found.into_iter().map(|(path, reason)| format!("{path}: {reason}")).collect()
     }
 

@@ -102,10 +102,6 @@ impl Aspect for Layout {
         if !layout.is_empty() {
             draft.cluster.insert("layout".to_owned(), Value::Object(layout));
         }
-        if *replicas > 1 && cluster.adopted.is_none() {
-            let selector = json!({"clickhouse.altinity.com/chi": cluster.naming.name});
-            draft.pod.spread(&selector, &["clickhouse.altinity.com/shard"]);
-        }
         if *per_shard_services {
             let ports = json!([{"name": "http", "port": address::HTTP_PORT}, {"name": "tcp",
                 "port": address::NATIVE_PORT}]);

@@ -19,6 +19,7 @@ mod naming;
 mod network;
 mod operations;
 mod overrides;
+mod pod;
 mod read;
 mod resources;
 mod storage;
@@ -56,6 +57,8 @@ pub use self::operations::OperationsArgs;
 pub(super) use self::operations::{Operations, RESTART_ANNOTATION};
 pub(super) use self::overrides::Overrides;
 pub use self::overrides::{FreeForm, OverridesArgs};
+pub(super) use self::pod::Pod;
+pub use self::pod::PodArgs;
 pub(super) use self::read::Live;
 pub use self::resources::Resources;
 pub(super) use self::storage::{HOST_REMEDIES, Storage};
@@ -245,6 +248,9 @@ aspects! {
 
         /// The logging of ClickHouse.
         logging: LoggingArgs => Logging,
+
+        /// The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
+        pod: Box<PodArgs> => Pod,
     }
 }
 
