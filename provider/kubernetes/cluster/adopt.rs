@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::aspects::{self, ClusterArgs, FreeForm, Kept, Live};
+use super::aspects::{self, ClusterArgs, FreeForm, Kept, Live, OverridesArgs};
 use super::manifest::{self, Login};
 use super::objects::Objects;
 use super::{defaults, validate};
@@ -18,6 +18,8 @@ pub(super) fn inputs(live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
     let mut args = aspects::read(live);
     if live.adopted.is_some() {
         sift(&mut args, live, urn, login);
+    } else if let Some(rendered) = pruned(&args, urn, login) {
+        args.read_pods(live, rendered.installation.as_ref(), rendered.keeper.as_ref());
     }
     let Some(rendered) = pruned(&args, urn, login) else { return args };
     let override_of = |rendered: Option<Value>, live: Option<&Value>| difference(&rendered?, live?);
@@ -165,17 +167,39 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
     }
     let (before, after) = (inputs(&expected, urn, login), inputs(&found, urn, login));
     let result = overlay_difference(old, &before, &after).unwrap_or_else(|| old.clone());
-    if found.adopted.is_none() || gives(&result, &found, urn, login) {
-        result
-    } else {
-        described_anew(old, after)
+    let has_overrides = old.overrides != OverridesArgs::default();
+    if found.adopted.is_none() && !has_overrides || gives(&result, &found, urn, login) {
+        return result;
     }
+    if found.adopted.is_some() {
+        return described_anew(old, after);
+    }
+    // What an override says is not said elsewhere.
+    let overridden = told_by_overrides(old, &found, urn, login);
+    overridden.filter(|overridden| gives(overridden, &found, urn, login)).unwrap_or(result)
 }
 
 /// Whether inputs are sound and render what is there.
 fn gives(args: &ClusterArgs, found: &Live, urn: &Urn, login: &Login) -> bool {
-    let rendered = pruned(args, urn, login).and_then(|rendered| rendered.installation);
-    rendered.is_some_and(|rendered| difference(&rendered, &found.installation).is_none())
+    let same = |rendered: Option<&Value>, found: Option<&Value>| {
+        rendered.zip(found).is_none_or(|(rendered, found)| difference(rendered, found).is_none())
+    };
+    pruned(args, urn, login).is_some_and(|rendered| {
+        let keeper = found.keeper.as_ref().filter(|_| found.adopted.is_none());
+        same(rendered.installation.as_ref(), Some(&found.installation))
+            && same(rendered.keeper.as_ref(), keeper)
+    })
+}
+
+/// The inputs `old`, with all that is there and that they don't say in the overrides.
+fn told_by_overrides(old: &ClusterArgs, found: &Live, urn: &Urn, login: &Login) -> Option<ClusterArgs> {
+    let mut plain = old.clone();
+    (plain.overrides.chi_overrides, plain.overrides.chk_overrides) = (None, None);
+    let rendered = pruned(&plain, urn, login)?;
+    let override_of = |rendered: Option<Value>, found: Option<&Value>| difference(&rendered?, found?);
+    plain.overrides.chi_overrides = override_of(rendered.installation, Some(&found.installation));
+    plain.overrides.chk_overrides = override_of(rendered.keeper, found.keeper.as_ref());
+    Some(plain)
 }
 
 /// The inputs `found`, with what the objects don't tell as in `old`: said in another place, it would be in

@@ -242,20 +242,6 @@ impl PodDraft {
         }
         template
     }
-
-    /// Prefers different nodes for the pods that `selector` finds and that have the same value of each label
-    /// in `keys`.
-    pub(super) fn spread(&mut self, selector: &Value, keys: &[&str]) {
-        let mut term =
-            json!({"labelSelector": {"matchLabels": selector}, "topologyKey": "kubernetes.io/hostname"});
-        if !keys.is_empty() {
-            term["matchLabelKeys"] = json!(keys);
-        }
-        let preferred = json!([{"weight": 100, "podAffinityTerm": term}]);
-        let affinity =
-            json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}});
-        self.fields.insert("affinity".to_owned(), affinity);
-    }
 }
 
 /// The operator's own spelling of a yes or no: it refuses JSON booleans.

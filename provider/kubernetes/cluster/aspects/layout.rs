@@ -101,10 +101,6 @@ impl Aspect for Layout {
         if !layout.is_empty() {
             draft.cluster.insert("layout".to_owned(), Value::Object(layout));
         }
-        if *replicas > 1 && cluster.adopted.is_none() {
-            let selector = json!({"clickhouse.altinity.com/chi": cluster.naming.name});
-            draft.pod.spread(&selector, &["clickhouse.altinity.com/shard"]);
-        }
         if *per_shard_services {
             let ports: Vec<_> =
                 cluster.tls.ports().each().map(|(name, port)| json!({"name": name, "port": port})).collect();

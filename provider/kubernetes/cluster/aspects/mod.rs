@@ -12,12 +12,14 @@ mod credentials;
 mod draft;
 mod image;
 mod kept;
+mod kubernetes;
 mod layout;
 mod logging;
 mod naming;
 mod network;
 mod operations;
 mod overrides;
+mod pod;
 mod read;
 mod reconcile;
 mod resources;
@@ -57,6 +59,8 @@ pub use self::operations::OperationsArgs;
 pub(super) use self::operations::{Operations, RESTART_ANNOTATION};
 pub(super) use self::overrides::Overrides;
 pub use self::overrides::{FreeForm, OverridesArgs};
+pub(super) use self::pod::Pod;
+pub use self::pod::PodArgs;
 pub(super) use self::read::Live;
 use self::reconcile::{Reconciling, ReconcilingArgs};
 pub use self::resources::Resources;
@@ -255,6 +259,9 @@ aspects! {
 
         /// The logging of ClickHouse.
         logging: LoggingArgs => Logging,
+
+        /// The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
+        pod: Box<PodArgs> => Pod,
     }
 }
 

@@ -25,12 +25,13 @@ enum Reason {
     Troubleshoot,
     InterserverSecret,
     AntiAffinity,
+    Pod,
     Volumes,
     Provisioner,
     Overrides,
 }
 
-const REASONS: [Reason; 12] = [
+const REASONS: [Reason; 13] = [
     Reason::Image,
     Reason::Resources,
     Reason::Coordination,
@@ -40,12 +41,18 @@ const REASONS: [Reason; 12] = [
     Reason::Troubleshoot,
     Reason::InterserverSecret,
     Reason::AntiAffinity,
+    Reason::Pod,
     Reason::Volumes,
     Reason::Provisioner,
     Reason::Overrides,
 ];
 
 impl Reason {
+    /// Whether many inputs can be the reason.
+    const fn is_general(self) -> bool {
+        matches!(self, Self::Pod | Self::Overrides)
+    }
+
     /// How it is told, and the inputs that it follows from.
     fn told(self) -> (&'static str, &'static [&'static str]) {
         match self {
@@ -57,7 +64,8 @@ impl Reason {
             Self::RestartToken => ("restartToken", &["restartToken"]),
             Self::Troubleshoot => ("troubleshoot", &["troubleshoot"]),
             Self::InterserverSecret => ("interserverSecret", &["interserverSecret"]),
-            Self::AntiAffinity => ("anti-affinity", &["replicas"]),
+            Self::AntiAffinity => ("affinity", &["replicas", "pod"]),
+            Self::Pod => ("pod", &["pod", "chiOverrides"]),
             Self::Volumes => ("volumes", &["storage"]),
             Self::Provisioner => ("storage.provisioner", &["storage.provisioner"]),
             Self::Overrides => ("chiOverrides", &["chiOverrides"]),
@@ -75,21 +83,18 @@ pub(super) fn tell(
     new: &Known<ClusterArgs>,
 ) {
     let costs = old.map(|old| costs::costs(old, new)).unwrap_or_default();
-    let of = |cost| {
-        let paths =
-            costs.iter().filter(move |(_, other)| *other == cost).map(|(path, _)| format!("`{path}`"));
-        paths.collect::<Vec<_>>().join(", ")
-    };
-    for effect in effects_for(from, to, new, &of(Cost::Restart)) {
+    let of = |cost| costs.iter().filter(move |(_, other)| *other == cost).map(|(path, _)| path.clone());
+    let restarting: Vec<_> = of(Cost::Restart).collect();
+    for effect in effects_for(from, to, new, &restarting) {
         ctx.report.info(&effect);
     }
     for (cost, effect) in [
         (Cost::Growth, "grows the volumes while the hosts run"),
         (Cost::Live, "takes effect without a restart"),
     ] {
-        let paths = of(cost);
+        let paths: Vec<_> = of(cost).map(|path| format!("`{path}`")).collect();
         if !paths.is_empty() {
-            ctx.report.info(&format!("{effect}: {paths}"));
+            ctx.report.info(&format!("{effect}: {}", paths.join(", ")));
         }
     }
     for warning in warnings(from, to, new) {
@@ -103,11 +108,11 @@ pub(super) fn tell(
 /// The rules are the operator's (0.25): a changed pod template or coordination rolls host by host; users, log
 /// level and networks are reloaded; volumes of the provisioner `Operator` grow in place.
 pub(super) fn effects<T>(from: &Shape, to: &Shape, new: &Known<T>) -> Vec<String> {
-    effects_for(from, to, new, "")
+    effects_for(from, to, new, &[])
 }
 
 /// The same; `restarting` names the inputs that hosts restart for, where that is known of each.
-fn effects_for<T>(from: &Shape, to: &Shape, new: &Known<T>, restarting: &str) -> Vec<String> {
+fn effects_for<T>(from: &Shape, to: &Shape, new: &Known<T>, restarting: &[PropertyPath]) -> Vec<String> {
     let is_unknown = |inputs: &[&str]| inputs.iter().any(|input| new.is_unknown(&PropertyPath::from(*input)));
     if is_unknown(&["name", "namespace", "clusterName"]) {
         return Vec::new();
@@ -216,7 +221,7 @@ pub(super) fn risks(shape: &Shape) -> Vec<String> {
 fn restart(
     from: &Shape,
     to: &Shape,
-    restarting: &str,
+    restarting: &[PropertyPath],
     is_unknown: impl Fn(&[&str]) -> bool,
 ) -> Option<String> {
     let (old, new) = (&from.clickhouse, &to.clickhouse);
@@ -290,11 +295,20 @@ fn restart(
         format!("{} of {} hosts", affected.len(), old.hosts.len())
     };
     if !certain.is_empty() {
-        let told = |reason| match reason {
-            Reason::Overrides if !restarting.is_empty() => restarting.to_owned(),
-            reason => name(reason, &hosts, old, new),
+        // What no reason of its own is told for is told as the inputs that hosts restart for.
+        let has_reason = |path: &PropertyPath| {
+            let inputs =
+                certain.iter().filter(|reason| !reason.is_general()).flat_map(|reason| reason.told().1);
+            inputs.into_iter().any(|input| PropertyPath::from(*input).contains(path))
         };
-        let reasons: Vec<_> = certain.into_iter().map(told).collect();
+        let others: Vec<_> =
+            restarting.iter().filter(|path| !has_reason(path)).map(|path| format!("`{path}`")).collect();
+        let told = |reason: &Reason| match reason {
+            reason if reason.is_general() && !others.is_empty() => others.join(", "),
+            reason => name(*reason, &hosts, old, new),
+        };
+        let mut reasons: Vec<_> = certain.iter().map(told).collect();
+        reasons.dedup();
         return Some(format!("restarts {which} {order} ({})", reasons.join(", ")));
     }
     let possible: Vec<_> = REASONS.into_iter().filter(unknown).map(|reason| reason.told().0).collect();

@@ -27,7 +27,7 @@ pub(super) fn pod_changes(old: &Value, new: &Value) -> BTreeSet<Reason> {
         .collect()
 }
 
-/// A pod's template by what is told of it; what is left then only an override can have said.
+/// A pod's template by what is told of it.
 fn parts(pod: &Value) -> [(Reason, Value); 6] {
     let container = format!("/spec/containers/{}", app(pod));
     let mut rest = pod.clone();
@@ -53,7 +53,7 @@ fn parts(pod: &Value) -> [(Reason, Value); 6] {
         (Reason::RestartToken, take("/metadata/annotations", RESTART_ANNOTATION)),
         (Reason::AntiAffinity, take("/spec", "affinity")),
         (Reason::Volumes, json!([take("/spec", "volumes"), take(&container, "volumeMounts")])),
-        (Reason::Overrides, said(rest)),
+        (Reason::Pod, said(rest)),
     ]
 }
 

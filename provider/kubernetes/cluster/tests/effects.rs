@@ -51,8 +51,10 @@ fn restarts_are_told_with_their_reasons() {
         (
             json!({"chiOverrides": {"templates": {"podTemplates": [{"name": "clickhouse",
                 "spec": {"nodeSelector": {"a": "b"}}}]}}}),
-            "chiOverrides",
+            "pod",
         ),
+        (json!({"pod": {"env": [{"name": "A", "value": "b"}]}}), "pod"),
+        (json!({"pod": {"zones": ["a", "b"], "antiAffinity": "Required"}}), "affinity, pod"),
     ] {
         assert_eq!(
             told_of(json!({}), new.clone()),

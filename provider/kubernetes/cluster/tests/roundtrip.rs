@@ -117,6 +117,61 @@ const VALUES: &[(&str, &str)] = &[
     ("tls.interserver", "[true, false]"),
     ("tls.minVersion", r#"["1.2", "1.3"]"#),
     ("logging.level", r#"["none", "debug", "test"]"#),
+    ("pod.nodeSelector", r#"[{"pool": "db"}]"#),
+    (
+        "pod.tolerations",
+        r#"[[{"key": "a", "operator": "Exists"}], [{"key": "b", "value": "c", "effect": "NoExecute",
+            "tolerationSeconds": 9}]]"#,
+    ),
+    (
+        "pod.affinity",
+        r#"[{"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms":
+                [{"matchExpressions": [{"key": "disk", "operator": "In", "values": ["nvme"]}]},
+                 {"matchFields": [{"key": "metadata.name", "operator": "Exists"}]}]}}},
+            {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+                [{"topologyKey": "rack", "namespaceSelector": {}}]}}]"#,
+    ),
+    ("pod.antiAffinity", r#"["None", "Preferred", "Required"]"#),
+    ("pod.zones", r#"[["a"], ["a", "b"]]"#),
+    (
+        "pod.topologySpread",
+        r#"[[{"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}]]"#,
+    ),
+    ("pod.serviceAccountName", r#"["db"]"#),
+    ("pod.priorityClassName", r#"["high"]"#),
+    ("pod.runtimeClassName", r#"["gvisor"]"#),
+    ("pod.terminationGracePeriodSeconds", "[0, 120]"),
+    ("pod.hostAliases", r#"[[{"ip": "10.0.0.1", "hostnames": ["a", "b"]}]]"#),
+    (
+        "pod.securityContext",
+        r#"[{"runAsUser": 7}, {"fsGroup": 8, "sysctls": [{"name": "a", "value": "b"}]}]"#,
+    ),
+    ("pod.containerSecurityContext", r#"[{"readOnlyRootFilesystem": true}]"#),
+    ("pod.restricted", "[true, false]"),
+    ("pod.labels", r#"[{"tier": "db"}]"#),
+    ("pod.annotations", r#"[{"a.example/scrape": "no"}]"#),
+    (
+        "pod.env",
+        r#"[[{"name": "A", "value": "1"}],
+            [{"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]]"#,
+    ),
+    (
+        "pod.extraContainers",
+        r#"[[{"name": "side", "image": "a:1"}],
+            [{"name": "a", "image": "b", "securityContext": {"runAsUser": 3}}, {"name": "b"}]]"#,
+    ),
+    ("pod.initContainers", r#"[[{"name": "first", "image": "a:1", "command": ["x"]}]]"#),
+    ("pod.volumes", r#"[[{"name": "more", "emptyDir": {}}, {"name": "x", "configMap": {"name": "y"}}]]"#),
+    ("pod.volumeMounts", r#"[[{"name": "more", "mountPath": "/more", "readOnly": true}]]"#),
+    ("pod.livenessProbe", r#"[{"httpGet": {"path": "/ping", "port": "http"}}]"#),
+    ("pod.readinessProbe", r#"[{"periodSeconds": 5, "tcpSocket": {"port": 9000}}]"#),
+    ("pod.startupProbe", r#"[{"exec": {"command": ["true"]}}]"#),
+    (
+        "coordination.keeper.pod",
+        r#"[{"nodeSelector": {"a": "b"}, "antiAffinity": "Required", "zones": ["x", "y"]},
+            {"restricted": true, "env": [{"name": "C", "value": "d"}]},
+            {"antiAffinity": "None", "initContainers": [{"name": "i"}], "labels": {"k": "l"}}]"#,
+    ),
 ];
 
 /// What no object tells that is read: how a run is made, what is only asked for once, where a password or a
@@ -214,6 +269,9 @@ fn is_outdone(path: &str, args: &ClusterArgs) -> bool {
     path == "image.tag"
         || path == "version" && (has("/image/tag") || has("/image/digest"))
         || path.starts_with("chkOverrides") && !has("/coordination/keeper")
+        // What holds anyway.
+        || path.ends_with("pod.antiAffinity")
+        || path == "coordination.keeper.pod.restricted"
 }
 
 fn told_leaves(args: &ClusterArgs) -> Vec<(String, Value)> {

@@ -9,7 +9,7 @@ use super::super::image::{ContainerImage, Image, Reference, SERVER_REPOSITORY, V
 use super::super::read::{container, number, pod};
 use super::super::resources::{Resources, amounts};
 use super::super::storage::{ClaimTemplate, Provisioner, ReclaimPolicy, Volume};
-use super::super::{Checker, ClusterArgs, Drafts, ValidatedCluster};
+use super::super::{Checker, ClusterArgs, Drafts, PodArgs, ValidatedCluster};
 use super::COORDINATION_PORT;
 use crate::kubernetes::diagnosis::Remedies;
 
@@ -39,15 +39,19 @@ pub struct KeeperArgs {
     pub resources: Option<Resources>,
     /// The volume of each Keeper member. Default: 10Gi of the default storage class.
     pub storage: Option<Volume>,
+    /// The pods of the Keeper: where they run, as whom, and what else is in them. A change restarts them one
+    /// by one.
+    pub pod: Option<Box<PodArgs>>,
 }
 
 /// The cluster's own Keeper.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super::super) struct Keeper {
-    replicas: u32,
+    pub(in super::super) replicas: u32,
     image: ContainerImage,
     resources: Resources,
     volume: ClaimTemplate,
+    pub(in super::super) pod: Box<PodArgs>,
 }
 
 /// What a Keeper of the cluster was made with.
@@ -75,10 +79,11 @@ impl KeeperArgs {
             image: self.image,
             resources: Some(Resources::complete(self.resources, &defaults.keeper_resources)),
             storage: Some(self.storage.unwrap_or_default().complete(&defaults.keeper_size, reclaim)),
+            pod: self.pod,
         }
     }
 
-    /// The inputs that a live Keeper stands for.
+    /// The inputs that a live Keeper stands for, besides those of its pods.
     pub(super) fn read(keeper: &Value) -> Self {
         let spec = &keeper["spec"];
         let pod = pod(spec);
@@ -90,13 +95,14 @@ impl KeeperArgs {
             image: (image != Image::default()).then_some(image),
             resources: Resources::of(container),
             storage: Volume::claimed(spec, "dataVolumeClaimTemplate"),
+            pod: None,
         }
     }
 }
 
 impl Keeper {
     pub(super) fn check(given: KeeperArgs, check: &mut Checker<'_>) -> Self {
-        let KeeperArgs { replicas, image, resources, storage } = given;
+        let KeeperArgs { replicas, image, resources, storage, pod } = given;
         let replicas = replicas.unwrap_or(3);
         if ![1, 3, 5].contains(&replicas) {
             let reason = format!("is {replicas}, but a Keeper needs a majority: it has 1, 3 or 5 replicas");
@@ -130,13 +136,14 @@ impl Keeper {
             image: ContainerImage::check(path, image.as_ref(), &default, check),
             resources: Resources::check_at("coordination.keeper.resources", resources.as_ref(), check),
             volume: ClaimTemplate::check("coordination.keeper.storage", storage.unwrap_or_default(), check),
+            pod: pod.unwrap_or_default().check("coordination.keeper.pod", check),
         }
     }
 
     /// The Keeper's own object, and the hosts' way to it: one node a replica, not the one name of them all,
     /// so that ClickHouse knows which of them it has lost.
     pub(super) fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
-        let Self { replicas, image, resources, volume } = self;
+        let Self { replicas, image, resources, volume, pod: _ } = self;
         let (name, cluster_name) = (&cluster.naming.name, &cluster.naming.cluster_name);
         let host = |replica| names::keeper_host(name, cluster_name, replica);
         let nodes: Vec<_> =
@@ -146,9 +153,6 @@ impl Keeper {
         draft.cluster.insert("layout".to_owned(), json!({"replicasCount": replicas}));
         image.render(&mut draft.pod);
         draft.pod.container.insert("resources".to_owned(), json!(resources));
-        if *replicas > 1 {
-            draft.pod.spread(&json!({"clickhouse-keeper.altinity.com/chk": name}), &[]);
-        }
         draft.manage_storage(Provisioner::Operator, volume.reclaim_policy);
         draft.claim("dataVolumeClaimTemplate", "data", volume, Provisioner::Operator);
     }

@@ -1,0 +1,125 @@
+//! Reading pods back: what other aspects have added to them is theirs.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::super::read::{container, entries, pod};
+use super::super::{ClusterArgs, Live};
+use super::placement::{Peers, Placement};
+use super::restricted::{Apart, own};
+use super::{FreeForm, PodArgs};
+
+impl ClusterArgs {
+    /// Reads what is said of the pods of a cluster of ours. `installation` and `keeper` are what the inputs
+    /// that are read already render.
+    pub(in super::super::super) fn read_pods(
+        &mut self,
+        live: &Live,
+        installation: Option<&Value>,
+        keeper: Option<&Value>,
+    ) {
+        let name = live.name().to_owned();
+        let mut is_restricted = false;
+        if let Some(installation) = installation {
+            let peers = Peers::hosts(&name, self.layout.replicas.unwrap_or(1));
+            let found = Pods::of(&live.installation, installation, "clickhouse").read(&peers);
+            is_restricted = found.restricted.unwrap_or_default();
+            self.pod = (found != PodArgs::default()).then(|| Box::new(found));
+        }
+        if let (Some(live), Some(rendered)) = (&live.keeper, keeper)
+            && let Some(keeper) =
+                self.coordination.as_mut().and_then(|coordination| coordination.keeper.as_mut())
+        {
+            let peers = Peers::keeper(&name, keeper.replicas.unwrap_or(1));
+            let mut found = Pods::of(live, rendered, "clickhouse-keeper").read(&peers);
+            let restricted = found.restricted.unwrap_or_default();
+            found.restricted = (restricted != is_restricted).then_some(restricted);
+            keeper.pod = (found != PodArgs::default()).then(|| Box::new(found));
+        }
+    }
+}
+
+/// A template of pods, and what the other aspects have said of it.
+struct Pods<'a> {
+    live: &'a Value,
+    others: &'a Value,
+    container: &'a Value,
+    container_of_others: &'a Value,
+}
+
+impl<'a> Pods<'a> {
+    fn of(live: &'a Value, others: &'a Value, name: &str) -> Self {
+        let (live, others) = (pod(&live["spec"]), pod(&others["spec"]));
+        Self { live, others, container: container(live, name), container_of_others: container(others, name) }
+    }
+
+    fn read(&self, peers: &Peers) -> PodArgs {
+        let Placement { affinity, anti_affinity, zones, topology_spread } = peers.read(&self.live["spec"]);
+        let Apart { is_restricted, pod, container } = Apart::of(&self.live["spec"], self.container);
+        let beside = |list: &str| {
+            let found = rest(&self.live["spec"][list], &self.others["spec"][list], "name");
+            let own = found
+                .into_iter()
+                .filter_map(|container| if is_restricted { own(&container) } else { Some(container) });
+            typed_list(own.collect())
+        };
+        let listed = |list: &str, key| rest(&self.container[list], &self.container_of_others[list], key);
+        let metadata = |field: &str| {
+            let mut found = entries(&self.live["metadata"][field])?;
+            found.retain(|key, _| self.others["metadata"][field].get(key).is_none());
+            (!found.is_empty()).then_some(found)
+        };
+        PodArgs {
+            node_selector: self.field("nodeSelector"),
+            tolerations: self.field("tolerations"),
+            affinity,
+            anti_affinity,
+            zones,
+            topology_spread,
+            service_account_name: self.field("serviceAccountName"),
+            priority_class_name: self.field("priorityClassName"),
+            runtime_class_name: self.field("runtimeClassName"),
+            termination_grace_period_seconds: self.field("terminationGracePeriodSeconds"),
+            host_aliases: self.field("hostAliases"),
+            security_context: typed(pod),
+            container_security_context: typed(container),
+            restricted: is_restricted.then_some(true),
+            labels: metadata("labels"),
+            annotations: metadata("annotations"),
+            env: typed_list(listed("env", "name")),
+            extra_containers: beside("containers"),
+            init_containers: beside("initContainers"),
+            volumes: typed_list(rest(&self.live["spec"]["volumes"], &self.others["spec"]["volumes"], "name")),
+            volume_mounts: typed_list(listed("volumeMounts", "mountPath")),
+            liveness_probe: self.probe("livenessProbe"),
+            readiness_probe: self.probe("readinessProbe"),
+            startup_probe: self.probe("startupProbe"),
+        }
+    }
+
+    /// A field of the pods' `spec`, unless others have said it.
+    fn field<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let value = &self.live["spec"][name];
+        (value != &self.others["spec"][name]).then(|| typed(value.clone())).flatten()
+    }
+
+    fn probe(&self, name: &str) -> Option<FreeForm> {
+        let value = &self.container[name];
+        (value != &self.container_of_others[name]).then(|| typed(value.clone())).flatten()
+    }
+}
+
+fn typed<T: DeserializeOwned>(value: Value) -> Option<T> {
+    serde_json::from_value(value).ok()
+}
+
+fn typed_list<T: DeserializeOwned>(list: Vec<Value>) -> Option<T> {
+    if list.is_empty() { None } else { typed(Value::Array(list)) }
+}
+
+/// The elements of a list whose key none of the `others` has.
+fn rest(live: &Value, others: &Value, key: &str) -> Vec<Value> {
+    let others = others.as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_own = |element: &&Value| others.iter().all(|other| other[key] != element[key]);
+    live.as_array().into_iter().flatten().filter(is_own).cloned().collect()
+}
