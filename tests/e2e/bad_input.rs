@@ -102,8 +102,8 @@ async fn the_rights_that_the_readme_names_are_enough() {
             json!({"type": "Keeper", "keeper": {"replicas": 1, "storage": {"reclaimPolicy": "Delete"}}});
         program(
             namespace.name(),
-            &json!({"name": "db", "shards": shards, "ingress": {"type": "LoadBalancer"},
-                "coordination": keeper}),
+            &json!({"name": "db", "shards": shards, "coordination": keeper,
+                "ingress": {"type": "LoadBalancer", "sourceRanges": ["203.0.113.0/24"]}}),
         )
     };
     let stack = testbed.pulumi().await.unwrap().stack(&cluster(1), kubeconfig.path()).await.unwrap();

@@ -22,6 +22,8 @@ const ADDRESS: &str = "10.0.0.1";
 #[derive(Debug, Clone)]
 struct Said {
     name: String,
+    /// Whether inputs of their own say users, profiles and the like; else the overrides do.
+    by_inputs: bool,
     cluster_name: String,
     shards: u64,
     replicas: u64,
@@ -58,6 +60,7 @@ impl Said {
         }
         Self {
             name: format!("db-{number}"),
+            by_inputs: number.is_multiple_of(2),
             cluster_name: ["cluster", "main", "a-b"][random.random_range(0..3)].to_owned(),
             shards: random.random_range(1..=3),
             replicas,
@@ -81,6 +84,35 @@ impl Said {
             properties["coordination"] =
                 json!({"type": "External", "external": {"nodes": [{"host": "keeper.example.com"}]}});
         }
+        if self.by_inputs {
+            self.say_by_inputs(&mut properties);
+        } else {
+            properties["chiOverrides"] = json!({"configuration": self.overrides()});
+        }
+        properties
+    }
+
+    /// Says the configuration in inputs of its own.
+    fn say_by_inputs(&self, properties: &mut Value) {
+        properties["users"] = json!({"app": {"passwordSha256": "ab".repeat(32), "profile": "web",
+            "networks": self.networks}});
+        let mut settings = json!(self.profile);
+        settings["log_queries"] = json!("1");
+        properties["profiles"] = json!({"web": {"settings": settings}});
+        if let Some((queries, seconds)) = self.quota {
+            properties["quotas"] = json!({"web": {"intervals": [{"seconds": seconds, "queries": queries}]}});
+            properties["users"]["app"]["quota"] = json!("web");
+        }
+        if let Some(connections) = self.max_connections {
+            properties["settings"] = json!({"max_connections": connections});
+        }
+        if !self.disks.is_empty() {
+            properties["files"] = json!({"config.d/storage.xml": self.storage()});
+        }
+    }
+
+    /// The same in the operator's own words.
+    fn overrides(&self) -> Value {
         let mut configuration = json!({"users": {"app/password_sha256_hex": "ab".repeat(32),
             "app/profile": "web", "app/networks/ip": self.networks}});
         let mut profiles = Map::from_iter([("web/log_queries".to_owned(), json!("1"))]);
@@ -99,8 +131,7 @@ impl Said {
         if !self.disks.is_empty() {
             configuration["files"] = json!({"config.d/storage.xml": self.storage()});
         }
-        properties["chiOverrides"] = json!({"configuration": configuration});
-        properties
+        configuration
     }
 
     fn storage(&self) -> String {

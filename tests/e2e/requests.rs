@@ -112,13 +112,15 @@ async fn an_update_reads_each_object_once_and_writes_only_what_differs() {
     let testbed = Testbed::shared().await;
     let mut counted = testbed.counted().await.unwrap();
     let namespace = testbed.namespace().await.unwrap();
-    let stack = stack(&counted, &namespace, &json!({"ingress": {"type": "NodePort"}})).await;
+    let admin = json!({"networks": ["10.0.0.0/8"]});
+    let first = json!({"ingress": {"type": "NodePort"}, "admin": admin});
+    let stack = stack(&counted, &namespace, &first).await;
     stack.up().await.unwrap().succeeded().unwrap();
     counted.take().unwrap();
     let noted = json!({"type": "NodePort", "annotations": {"example.com/a": "b"}});
     let changes = [
-        ("services", json!({"ingress": noted})),
-        ("clickhouseinstallations", json!({"ingress": noted, "logging": {"level": "debug"}})),
+        ("services", json!({"ingress": noted, "admin": admin})),
+        ("clickhouseinstallations", json!({"ingress": noted, "admin": admin, "logging": {"level": "debug"}})),
     ];
     for (written, properties) in changes {
         stack.set_program(&program(&namespace, &properties)).unwrap();

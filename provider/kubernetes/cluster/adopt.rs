@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::aspects::{self, ClusterArgs, FreeForm, Kept, Live, OverridesArgs};
+use super::aspects::{self, ClusterArgs, ConfigurationArgs, FreeForm, Kept, Live, OverridesArgs};
 use super::manifest::{self, Login};
 use super::objects::Objects;
 use super::{defaults, validate};
@@ -16,6 +16,7 @@ use crate::resource::{Autonaming, Known, Urn};
 /// The inputs that render `live`.
 pub(super) fn inputs(live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
     let mut args = aspects::read(live);
+    leave_to_others(&mut args, urn, login);
     if live.adopted.is_some() {
         sift(&mut args, live, urn, login);
     } else if let Some(rendered) = pruned(&args, urn, login) {
@@ -26,6 +27,17 @@ pub(super) fn inputs(live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
     args.overrides.chi_overrides = override_of(rendered.installation, Some(&live.installation));
     args.overrides.chk_overrides = override_of(rendered.keeper, live.keeper.as_ref());
     args
+}
+
+/// Leaves settings and files to those inputs that render them, too.
+fn leave_to_others(args: &mut ClusterArgs, urn: &Urn, login: &Login) {
+    if args.configuration == ConfigurationArgs::default() {
+        return;
+    }
+    let others = ClusterArgs { configuration: ConfigurationArgs::default(), ..args.clone() };
+    if let Some(rendered) = pruned(&others, urn, login).and_then(|rendered| rendered.installation) {
+        args.configuration.leave_to(&rendered["spec"]["configuration"]);
+    }
 }
 
 /// Leaves out what inputs can't say in the very words of somebody else's installation, and what Check would
@@ -132,9 +144,12 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
         return old.clone();
     };
     let adopted = old.adopted().cloned();
-    let written = Live { installation, keeper, service, adopted: adopted.clone() };
+    let overrides = old.overrides.chi_overrides.clone();
+    let written =
+        Live { installation, keeper, service, adopted: adopted.clone(), overrides: overrides.clone() };
     let mut found = Live {
         adopted,
+        overrides,
         installation: project(&written.installation, &live.installation),
         keeper: written
             .keeper
@@ -166,7 +181,8 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
         return old.clone();
     }
     let (before, after) = (inputs(&expected, urn, login), inputs(&found, urn, login));
-    let result = overlay_difference(old, &before, &after).unwrap_or_else(|| old.clone());
+    let mut result = overlay_difference(old, &before, &after).unwrap_or_else(|| old.clone());
+    result.settle_passwords();
     let has_overrides = old.overrides != OverridesArgs::default();
     if found.adopted.is_none() && !has_overrides || gives(&result, &found, urn, login) {
         return result;

@@ -22,6 +22,7 @@ pub(super) fn fill(
     // States of releases that recorded none have today's.
     let mut made_with = old.map(ClusterArgs::made_with).or_else(|| args.defaults.clone()).unwrap_or_default();
     let recorded = old.is_some_and(|old| old.defaults.is_some());
+    made_with.rotated.clear();
     made_with.image.version_omitted =
         args.image.version.is_none() && !new.is_unknown(&PropertyPath::from("version"));
     if let Some(version) =

@@ -28,6 +28,8 @@ pub(super) fn diff(old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Kn
             changes.push(Change::of_input(unknown.clone(), kind));
         }
     }
+    let rotated = completed.made_with().rotated.into_iter().map(|input| PropertyPath::from(input.as_str()));
+    changes.extend(rotated.map(|path| Change::of_input(path, ChangeKind::Update)));
     changes.retain(|change| !change.path.top_level().is_some_and(aspects::changes_nothing));
     changes.extend(missing(old, old_state, &completed));
     // What is not known yet can't be told from a rename that would lose the data. Only where that is allowed

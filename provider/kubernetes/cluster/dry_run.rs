@@ -47,7 +47,7 @@ pub(super) async fn create(
         Err(_) => {}
     }
     let state = ClusterState { incarnation, ..ClusterState::default() };
-    dry_run(api, ctx, &cluster, &Login { password: None, version: None }, Some(&state)).await?;
+    dry_run(api, ctx, &cluster, &Login::default(), Some(&state)).await?;
     Ok(cluster)
 }
 

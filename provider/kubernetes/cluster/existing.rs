@@ -109,7 +109,7 @@ impl ExistingObjects {
             return Ok(None);
         };
         let live = Live::new(installation, keeper, service, None);
-        let there = adopt::inputs(&live, &ctx.urn, &Login { password: None, version: None });
+        let there = adopt::inputs(&live, &ctx.urn, &Login::default());
         let kept =
             Known { value: new.value.running(there.image.version.as_deref()), unknown: new.unknown.clone() };
         let to = Shape::rendered(&validate::validate(&kept)?);

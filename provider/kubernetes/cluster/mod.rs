@@ -115,7 +115,14 @@ impl Resource for Cluster {
             let refusals = guard::of_inputs(old, &known);
             failures.extend(live::reconsider(&self.session.api(ctx), old, &known, refusals).await);
         }
-        if failures.is_empty() { Ok(known.value) } else { Err(failures) }
+        if !failures.is_empty() {
+            return Err(failures);
+        }
+        let rotated = match old {
+            Some(_) => Box::pin(login::rotated(&self.session.api(ctx), &known)).await,
+            None => Vec::new(),
+        };
+        Ok(known.value.with_rotated(rotated))
     }
 
     fn diff(&self, old: &ClusterArgs, old_state: Option<&ClusterState>, new: &Known<ClusterArgs>) -> Diff {

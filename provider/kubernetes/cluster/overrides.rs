@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::aspects::{ClusterArgs, OverridesArgs};
+use super::aspects::{ClusterArgs, ConfigurationArgs, OverridesArgs};
 use super::shape::{Shape, yes_or_no};
 use super::{manifest, validate};
 use crate::kubernetes::quantity;
@@ -58,13 +58,15 @@ enum Step {
 /// The inputs that the program gives (`given`, before defaults are filled in) and that an override undoes,
 /// each with the place of the override. `filled` are the same inputs with their defaults.
 pub(super) fn conflicts(given: &Known<ClusterArgs>, filled: &ClusterArgs) -> Vec<CheckFailure> {
+    let doubled = of_configuration(given, filled);
     if filled.overrides.chi_overrides.is_none() && filled.overrides.chk_overrides.is_none() {
-        return Vec::new();
+        return doubled;
     }
     let plain = ClusterArgs { overrides: OverridesArgs::default(), ..filled.clone() };
     let (rendered, overridden) = (render(&plain, given), render(filled, given));
-    let mut found: Vec<_> = of_password(given, filled, &overridden)
+    let mut found: Vec<_> = doubled
         .into_iter()
+        .chain(of_password(given, filled, &overridden))
         .chain(of_cluster_name(given, filled, &overridden))
         .collect();
     let said = leaves(&rendered);
@@ -103,6 +105,26 @@ pub(super) fn conflicts(given: &Known<ClusterArgs>, filled: &ClusterArgs) -> Vec
         }
     }
     found
+}
+
+/// Settings and files that other inputs say, too.
+fn of_configuration(given: &Known<ClusterArgs>, filled: &ClusterArgs) -> Vec<CheckFailure> {
+    if filled.configuration == ConfigurationArgs::default() {
+        return Vec::new();
+    }
+    let others = ClusterArgs {
+        configuration: ConfigurationArgs::default(),
+        overrides: OverridesArgs::default(),
+        ..filled.clone()
+    };
+    let rendered = render(&others, given);
+    let doubled = filled.configuration.doubled(&rendered["chiOverrides"]["spec"]["configuration"]);
+    let refused = |path: PropertyPath| {
+        let is_level = path == PropertyPath::from("settings").key("logger/level");
+        let input = if is_level { "`logging.level`" } else { "another input" };
+        CheckFailure { reason: format!("{input} says it already: remove it here"), path }
+    };
+    doubled.into_iter().map(refused).collect()
 }
 
 /// The administrator's password, which is not rendered here: whatever the users have then is the overrides'.

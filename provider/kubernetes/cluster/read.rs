@@ -1,6 +1,8 @@
 //! EFFECT: reads a cluster's objects, one request each, and turns them into inputs and outputs.
 
-use secrecy::SecretString;
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::adopt;
@@ -42,6 +44,8 @@ pub(super) struct LiveCluster {
     ca_certificate: Option<String>,
     /// The administrator's password of a cluster that somebody else made, where that can be read.
     password: Option<SecretString>,
+    /// The passwords in Secrets that inputs name.
+    referred: login::Found,
 }
 
 /// Reads a cluster's objects; one with its mark that this provider did not make is not one of them. What
@@ -88,7 +92,11 @@ pub(super) async fn live_state(
         }
         None => None,
     };
-    Ok(LiveState::Present(Box::new(LiveCluster { live, others: found, ca_certificate, password })))
+    let referred = match &described {
+        Some(described) => Box::pin(login::found(api, described)).await,
+        None => login::Found::default(),
+    };
+    Ok(LiveState::Present(Box::new(LiveCluster { live, others: found, ca_certificate, password, referred })))
 }
 
 /// The administrator's password, from where an installation of somebody else's has it.
@@ -162,13 +170,16 @@ pub(super) fn found(
     let old = old.as_ref();
     let known = old_state.and_then(ClusterState::secret_password);
     let stored = secret.and_then(|secret| login::decode(secret, PASSWORD_KEY)).map(SecretString::from);
-    let (login, secret_is_sound) = match &live.adopted {
+    let (mut login, mut secret_is_sound) = match &live.adopted {
         // Its own Secret, once it has one, holds what was given or made since.
-        Some(_) if stored.is_none() => {
-            (Login { password: seen.password.clone().or(known), version: None }, true)
-        }
+        Some(_) if stored.is_none() => (login::of_password(seen.password.clone().or(known)), true),
         _ => settle(live, known, stored),
     };
+    login.users = users_hashes(live, old, &seen.referred);
+    // The Secret has to be written anew with what the one has now that the inputs name.
+    if let (Some(referred), Some(password)) = (&seen.referred.admin, &login.password) {
+        secret_is_sound &= referred.expose_secret() == password.expose_secret();
+    }
     let mut found_version = None;
     let inputs = match old {
         Some(old) => {
@@ -248,10 +259,24 @@ pub(super) fn found(
     Ok(Found { id: cluster.naming.id(), inputs, state, secrets })
 }
 
+/// What ClickHouse is to store of the users' passwords that Secrets hold; where such a Secret can't be read,
+/// what it stores.
+fn users_hashes(live: &Live, old: Option<&ClusterArgs>, referred: &login::Found) -> BTreeMap<String, String> {
+    let Some(old) = old.map(validate::last_anyway) else { return BTreeMap::new() };
+    let stored = |user: &str| {
+        let field = format!("{user}/password_sha256_hex");
+        live.spec()["configuration"]["users"][field].as_str().map(str::to_owned)
+    };
+    let each = old.users.of_secrets().filter_map(|(user, ..)| {
+        let hash = referred.users.get(user).cloned().or_else(|| stored(user))?;
+        Some((user.to_owned(), hash))
+    });
+    each.collect()
+}
+
 /// The password, and whether the Secret agrees with it. Where state and Secret differ, the installation
 /// decides.
 fn settle(live: &Live, known: Option<SecretString>, stored: Option<SecretString>) -> (Login, bool) {
-    use secrecy::ExposeSecret;
     let users = &live.installation["spec"]["configuration"]["users"];
     let is_in_force = |password: &SecretString| {
         let hash = sha256_hex(password.expose_secret());
@@ -267,5 +292,5 @@ fn settle(live: &Live, known: Option<SecretString>, stored: Option<SecretString>
         (_, Some(stored)) if is_in_force(&stored) => (Some(stored), true),
         (known, _) => (known, false),
     };
-    (Login { password, version: None }, sound)
+    (login::of_password(password), sound)
 }

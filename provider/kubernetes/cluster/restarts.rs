@@ -19,6 +19,9 @@ const RELOADED: [&str; 10] = [
     "user_directories",
 ];
 
+/// The parts of the configuration of which ClickHouse reads something only once.
+const PARTS: [&str; 3] = ["settings", "files", "profiles"];
+
 /// Whether hosts restart although their pods stay as they are: for settings and files that ClickHouse reads
 /// only once, and for another coordination.
 pub(super) fn by_configuration(from: &Shape, to: &Shape) -> bool {
@@ -33,20 +36,39 @@ pub(super) fn by_coordination(from: &Shape, to: &Shape) -> bool {
 }
 
 /// Whether settings or files differ that ClickHouse reads only once.
-pub(super) fn by_settings(from: &Shape, to: &Shape) -> bool {
-    from.clickhouse.configuration.changes(&to.clickhouse.configuration).any(|change| match change.part {
-        "settings" => setting(change.key),
-        "files" => file(change.key),
-        "profiles" => profile(change.key),
-        _ => false,
+fn by_settings(from: &Shape, to: &Shape) -> bool {
+    PARTS.into_iter().any(|part| by_read_once(from, to, part))
+}
+
+/// Whether hosts restart for one part of the configuration: for what ClickHouse reads only once, or since
+/// they get new pods for values from Secrets, by way of their environment.
+pub(super) fn by_part(from: &Shape, to: &Shape, part: &str) -> bool {
+    by_read_once(from, to, part) || by_environment(from, to, part)
+}
+
+/// Whether a part of the configuration differs in what ClickHouse reads only once.
+fn by_read_once(from: &Shape, to: &Shape, part: &str) -> bool {
+    let mut changes = from.clickhouse.configuration.changes(&to.clickhouse.configuration);
+    changes.any(|change| {
+        change.part == part
+            && match part {
+                "settings" => setting(change.key),
+                "files" => file(change.key),
+                "profiles" => profile(change.key),
+                _ => false,
+            }
     })
 }
 
-/// Whether the hosts get new pods because a value comes from a Secret, by way of their environment.
-pub(super) fn by_environment(from: &Shape, to: &Shape) -> bool {
+/// Whether the hosts get new pods because a value of a part of the configuration comes from a Secret, by way
+/// of their environment.
+fn by_environment(from: &Shape, to: &Shape, part: &str) -> bool {
     let from_secret = |value: Option<&Value>| value.is_some_and(|value| value["valueFrom"].is_object());
     let mut changes = from.clickhouse.configuration.changes(&to.clickhouse.configuration);
-    changes.any(|change| change.part != "files" && (from_secret(change.old) || from_secret(change.new)))
+    let is_environment = part != "files";
+    changes.any(|change| {
+        is_environment && change.part == part && (from_secret(change.old) || from_secret(change.new))
+    })
 }
 
 /// Whether a Keeper's members restart although their pods stay as they are: it reloads nothing but its
@@ -117,6 +139,7 @@ mod tests {
         let from_secret = shape(
             json!({"users": {"a/password": {"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}}}),
         );
-        assert!(by_environment(&from_secret, &shape(json!({}))) && !by_environment(&same, &shape(json!({}))));
+        let empty = shape(json!({}));
+        assert!(by_environment(&from_secret, &empty, "users") && !by_environment(&same, &empty, "settings"));
     }
 }

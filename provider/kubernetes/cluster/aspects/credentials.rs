@@ -1,5 +1,5 @@
-//! Which parts of overrides are credentials: users' passwords, files, keys and tokens, as far as their places
-//! tell.
+//! Which parts of free-form inputs are credentials: users' passwords, files, keys and tokens, as far as their
+//! places tell.
 
 use serde_json::Value;
 
@@ -11,18 +11,22 @@ use crate::resource::Paths;
 const WORDS: [&str; 8] =
     ["password", "passwd", "secret", "token", "identity", "credential", "private_key", "access_key"];
 
-/// The credentials in the overrides of `args`.
+/// The credentials in the free-form inputs of `args`.
 pub(in super::super) fn credentials(args: &ClusterArgs) -> Paths {
     let mut found = Paths::new();
-    let overrides = &args.overrides;
-    for (name, given) in
-        [("chiOverrides", &overrides.chi_overrides), ("chkOverrides", &overrides.chk_overrides)]
-    {
+    let ClusterArgs { overrides, configuration, .. } = args;
+    for (name, given) in [
+        ("chiOverrides", &overrides.chi_overrides),
+        ("chkOverrides", &overrides.chk_overrides),
+        ("settings", &configuration.settings),
+    ] {
         let root = PropertyPath::root().key(name);
         for (key, value) in given.iter().flat_map(FreeForm::iter) {
             look_into(key, "", value, &root.key(key), &mut found);
         }
     }
+    let files = configuration.files.iter().flatten().filter(|(_, text)| text.is_string());
+    found.extend(files.map(|(name, _)| PropertyPath::from("files").key(name)));
     found
 }
 
@@ -90,7 +94,11 @@ mod tests {
                 {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "password"}}},
             ]}], "volumes": [{"name": "v", "secret": {"secretName": "tls"}}]}}]},
         });
-        let args: ClusterArgs = serde_json::from_value(json!({"chiOverrides": overrides})).unwrap();
+        let args: ClusterArgs = serde_json::from_value(json!({"chiOverrides": overrides,
+            "settings": {"kafka/sasl_password": "z", "logger/size": "1", "s3/secret_access_key":
+                {"secret": {"name": "s3", "key": "secret"}}},
+            "files": {"a.xml": "<a/>", "b.xml": {"secret": {"name": "b"}}}}))
+        .unwrap();
         let found: Vec<_> = credentials(&args).iter().map(ToString::to_string).collect();
         assert_eq!(
             found,
@@ -103,6 +111,8 @@ mod tests {
                 "chiOverrides.configuration.users.a/password_sha256_hex",
                 "chiOverrides.configuration.users.n/password",
                 "chiOverrides.templates.podTemplates[0].spec.containers[0].env[0].value",
+                "files[\"a.xml\"]",
+                "settings.kafka/sasl_password",
             ]
         );
     }

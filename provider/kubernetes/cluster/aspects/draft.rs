@@ -11,11 +11,20 @@ pub(super) const POD: &str = "clickhouse";
 /// What the operator runs where nobody says what.
 const OPERATORS_IMAGE: &str = "clickhouse/clickhouse-server:latest";
 
+/// What ClickHouse stores of passwords, as far as these are known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in super::super) struct Hashes {
+    /// Of the administrator's.
+    pub(in super::super) admin: Option<String>,
+    /// Of those that Secrets hold, by the users' names.
+    pub(in super::super) users: BTreeMap<String, String>,
+}
+
 /// What the aspects say of a cluster's objects.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Drafts {
-    /// What ClickHouse stores of the administrator's password, where that is known.
-    pub(super) password_hash: Option<String>,
+    /// What ClickHouse stores of passwords.
+    pub(super) hashes: Hashes,
     /// The ClickHouseInstallation.
     pub(in super::super) installation: InstallationDraft,
     /// The ClickHouseKeeperInstallation, where one comes with the cluster.
@@ -101,7 +110,7 @@ pub(in super::super) struct ServiceDraft {
 
 impl Drafts {
     /// Drafts of which nothing is said yet.
-    pub(super) fn new(cluster: &ValidatedCluster, password_hash: Option<String>) -> Self {
+    pub(super) fn new(cluster: &ValidatedCluster, hashes: Hashes) -> Self {
         let mut installation = InstallationDraft::new(POD, POD);
         if let Some(adopted) = &cluster.adopted {
             let Adopted { pod, container, .. } = adopted;
@@ -114,7 +123,7 @@ impl Drafts {
             }
         }
         Self {
-            password_hash,
+            hashes,
             installation,
             keeper: cluster.keeper().map(|_| InstallationDraft::new("keeper", "clickhouse-keeper")),
             service: ServiceDraft::default(),

@@ -7,6 +7,7 @@
 mod access;
 mod adopted;
 mod check;
+mod configuration;
 mod coordination;
 mod credentials;
 mod draft;
@@ -20,11 +21,18 @@ mod network;
 mod operations;
 mod overrides;
 mod pod;
+mod profiles;
+mod quotas;
 mod read;
 mod reconcile;
 mod resources;
+mod roles;
+mod sections;
 mod storage;
 mod tls;
+mod users;
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,12 +44,14 @@ pub(super) use self::access::{Access, Credential, PASSWORD_KEY, Source};
 pub use self::access::{AccessArgs, SecretKey};
 pub use self::adopted::Adopted;
 pub(super) use self::check::Checker;
+pub(super) use self::configuration::Configuration;
+pub use self::configuration::ConfigurationArgs;
 pub use self::coordination::CoordinationArgs;
 #[cfg(test)]
 pub use self::coordination::CoordinationType;
 pub(super) use self::coordination::{COORDINATION_PORT, Coordination, KEEPER_REMEDIES, Keeper};
 pub(super) use self::credentials::credentials;
-pub(super) use self::draft::{Drafts, InstallationDraft, ServiceDraft};
+pub(super) use self::draft::{Drafts, Hashes, InstallationDraft, ServiceDraft};
 pub use self::image::ImageArgs;
 pub(super) use self::image::ServerImage;
 pub(super) use self::kept::Kept;
@@ -61,13 +71,22 @@ pub(super) use self::overrides::Overrides;
 pub use self::overrides::{FreeForm, OverridesArgs};
 pub(super) use self::pod::Pod;
 pub use self::pod::PodArgs;
+pub use self::profiles::ProfileArgs;
+pub(super) use self::profiles::Profiles;
+pub use self::quotas::QuotaArgs;
+pub(super) use self::quotas::Quotas;
 pub(super) use self::read::Live;
 use self::reconcile::{Reconciling, ReconcilingArgs};
 pub use self::resources::Resources;
+pub use self::roles::RoleArgs;
+pub(super) use self::roles::Roles;
+pub(super) use self::sections::{PROFILES, QUOTA, input_of, missing};
 pub(super) use self::storage::{HOST_REMEDIES, Storage};
 pub use self::storage::{Provisioner, ReclaimPolicy, StorageArgs};
 pub(super) use self::tls::Tls;
 pub use self::tls::TlsArgs;
+pub use self::users::UserArgs;
+pub(super) use self::users::Users;
 
 /// One aspect of a cluster: all that follows from a few inputs that belong together.
 pub(super) trait Aspect: Sized {
@@ -143,6 +162,9 @@ macro_rules! aspects {
         pub struct Defaults {
             $(#[serde(flatten)] pub(super) $flat: <$flat_aspect as Aspect>::Defaults,)*
             $(#[serde(flatten)] pub(super) $below: <$below_aspect as Aspect>::Defaults,)*
+            /// The inputs that name Secrets whose passwords the cluster does not have yet.
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            pub(super) rotated: Vec<String>,
             /// How the cluster's objects are written, where somebody else made it.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub(super) adopted: Option<Adopted>,
@@ -204,10 +226,9 @@ macro_rules! aspects {
             }
         }
 
-        /// The drafts of the cluster's objects. `password_hash` is what ClickHouse stores of the
-        /// administrator's password.
-        pub(super) fn render(cluster: &ValidatedCluster, password_hash: Option<String>) -> Drafts {
-            let mut drafts = Drafts::new(cluster, password_hash);
+        /// The drafts of the cluster's objects.
+        pub(super) fn render(cluster: &ValidatedCluster, hashes: Hashes) -> Drafts {
+            let mut drafts = Drafts::new(cluster, hashes);
             $(cluster.$flat.render(cluster, &mut drafts);)*
             $(cluster.$below.render(cluster, &mut drafts);)*
             drafts
@@ -233,6 +254,7 @@ aspects! {
         access: AccessArgs => Access,
         operations: OperationsArgs => Operations,
         reconciling: ReconcilingArgs => Reconciling,
+        configuration: ConfigurationArgs => Configuration,
         overrides: OverridesArgs => Overrides,
     }
     below {
@@ -262,10 +284,30 @@ aspects! {
 
         /// The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
         pod: Box<PodArgs> => Pod,
+        /// Settings profiles, by name; users have them by `profile`. `default` holds for all users. A change
+        /// takes effect without a restart, except of background pools and limits of the server in `default`.
+        profiles: BTreeMap<String, ProfileArgs> => Profiles,
+
+        /// Quotas, by name: what users who have them by `quota` may use in a time. A change takes effect
+        /// without a restart.
+        quotas: BTreeMap<String, QuotaArgs> => Quotas,
+
+        /// Roles, by name: privileges that users have by `roles`. A change takes effect without a restart.
+        roles: BTreeMap<String, RoleArgs> => Roles,
+
+        /// Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are
+        /// stored in the installation. A change takes effect without a restart.
+        users: BTreeMap<String, UserArgs> => Users,
     }
 }
 
 impl ClusterArgs {
+    /// The same, with the inputs that name Secrets whose passwords the cluster does not have yet.
+    pub(super) fn with_rotated(mut self, rotated: Vec<String>) -> Self {
+        self.defaults.get_or_insert_default().rotated = rotated;
+        self
+    }
+
     /// The defaults that the cluster was made with; this release's where none are recorded.
     pub(super) fn made_with(&self) -> Defaults {
         self.defaults.clone().unwrap_or_default()

@@ -72,8 +72,8 @@ impl Aspect for Overrides {
     }
 }
 
-/// Checks what is said in the overrides called `name`.
-fn check_free_form(name: &str, given: Option<&FreeForm>, check: &mut Checker<'_>) {
+/// Checks what is said in the free-form input called `name`.
+pub(super) fn check_free_form(name: &str, given: Option<&FreeForm>, check: &mut Checker<'_>) {
     let Some(given) = given else { return };
     let root = PropertyPath::root().key(name);
     let size = serde_json::to_vec(given).map(|json| json.len()).unwrap_or_default();
@@ -85,11 +85,12 @@ fn check_free_form(name: &str, given: Option<&FreeForm>, check: &mut Checker<'_>
         check.fail_newly(root.clone(), reason);
     }
     for (key, value) in given {
-        look_into(value, &root.key(key), 1, check);
+        check_values(value, &root.key(key), 1, check);
     }
 }
 
-fn look_into(value: &Value, path: &PropertyPath, depth: usize, check: &mut Checker<'_>) {
+/// Refuses values at and below `path` that would not arrive as they are.
+pub(super) fn check_values(value: &Value, path: &PropertyPath, depth: usize, check: &mut Checker<'_>) {
     match value {
         Value::Object(_) | Value::Array(_) if depth > DEEPEST => {
             check.fail_newly(
@@ -98,12 +99,12 @@ fn look_into(value: &Value, path: &PropertyPath, depth: usize, check: &mut Check
             );
         }
         Value::Object(map) => {
-            map.iter().for_each(|(key, value)| look_into(value, &path.key(key), depth + 1, check));
+            map.iter().for_each(|(key, value)| check_values(value, &path.key(key), depth + 1, check));
         }
         Value::Array(items) => items
             .iter()
             .enumerate()
-            .for_each(|(index, item)| look_into(item, &path.index(index), depth + 1, check)),
+            .for_each(|(index, item)| check_values(item, &path.index(index), depth + 1, check)),
         Value::Number(number)
             if number.as_f64().is_some_and(|number| number.fract() == 0.0 && number.abs() >= INEXACT) =>
         {

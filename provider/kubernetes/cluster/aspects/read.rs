@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::names;
 use super::adopted::{Template, named as template};
-use super::{Adopted, Kept};
+use super::{Adopted, FreeForm, Kept};
 use crate::kubernetes::meta;
 use crate::kubernetes::observe::is_yes;
 
@@ -21,6 +21,8 @@ pub(in super::super) struct Live {
     pub(in super::super) service: Option<Value>,
     /// How they are written, where somebody else made them.
     pub(in super::super) adopted: Option<Adopted>,
+    /// What is known to be the overrides' of the installation.
+    pub(in super::super) overrides: Option<FreeForm>,
 }
 
 impl Live {
@@ -33,7 +35,7 @@ impl Live {
         known: Option<Adopted>,
     ) -> Self {
         let is_ours = meta::is_managed(&installation);
-        let mut live = Self { installation, keeper, service, adopted: known };
+        let mut live = Self { installation, keeper, service, adopted: known, overrides: None };
         if live.adopted.is_some() || !is_ours {
             let kept = Kept::take(&mut live.installation["spec"]);
             if live.adopted.is_none() {

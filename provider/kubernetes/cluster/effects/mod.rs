@@ -28,10 +28,14 @@ enum Reason {
     Pod,
     Volumes,
     Provisioner,
+    Settings,
+    Files,
+    Profiles,
     Overrides,
 }
 
-const REASONS: [Reason; 13] = [
+/// Those that an input may have which is not known yet; hardly anything in a profile is one.
+const REASONS: [Reason; 15] = [
     Reason::Image,
     Reason::Resources,
     Reason::Coordination,
@@ -44,6 +48,8 @@ const REASONS: [Reason; 13] = [
     Reason::Pod,
     Reason::Volumes,
     Reason::Provisioner,
+    Reason::Settings,
+    Reason::Files,
     Reason::Overrides,
 ];
 
@@ -68,6 +74,9 @@ impl Reason {
             Self::Pod => ("pod", &["pod", "chiOverrides"]),
             Self::Volumes => ("volumes", &["storage"]),
             Self::Provisioner => ("storage.provisioner", &["storage.provisioner"]),
+            Self::Settings => ("settings", &["settings"]),
+            Self::Files => ("files", &["files"]),
+            Self::Profiles => ("profiles", &["profiles"]),
             Self::Overrides => ("chiOverrides", &["chiOverrides"]),
         }
     }
@@ -228,6 +237,7 @@ fn restart(
     let hosts: Vec<_> = kept(old, new).collect();
     let (mut all, mut some) = (BTreeSet::new(), BTreeMap::new());
     let of_clusters = |differ: &dyn Fn(&str) -> bool| hosts.iter().any(|(host, _)| differ(&host.cluster));
+    let by_part = |part| restarts::by_part(from, to, part);
     for (reason, differs) in [
         (Reason::Coordination, restarts::by_coordination(from, to)),
         (Reason::Labels, old.labels != new.labels),
@@ -237,7 +247,10 @@ fn restart(
             Reason::InterserverSecret,
             of_clusters(&|cluster| from.secrets.get(cluster) != to.secrets.get(cluster)),
         ),
-        (Reason::Overrides, restarts::by_settings(from, to) || restarts::by_environment(from, to)),
+        (Reason::Settings, by_part("settings")),
+        (Reason::Files, by_part("files")),
+        (Reason::Profiles, by_part("profiles")),
+        (Reason::Overrides, by_part("users")),
     ] {
         if differs {
             all.insert(reason);
@@ -268,7 +281,10 @@ fn restart(
         }
     }
     let unknown = |reason: &Reason| is_unknown(reason.told().1);
-    all.retain(|reason| !unknown(reason));
+    // An override may say these, too.
+    let shared = [Reason::Settings, Reason::Files, Reason::Profiles];
+    let is_open = |reason: &Reason| shared.contains(reason) && is_unknown(&["chiOverrides"]);
+    all.retain(|reason| !(unknown(reason) || is_open(reason)));
     for reasons in some.values_mut() {
         reasons.retain(|reason| !unknown(reason));
     }

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::aspects::{self, Drafts, InstallationDraft, ValidatedCluster};
+use super::aspects::{self, Drafts, Hashes, InstallationDraft, ValidatedCluster};
 use super::objects::{Objects, Row, TABLE, Uids};
 use crate::kubernetes::meta::{self, Kind};
 use crate::resource::Urn;
@@ -23,19 +23,22 @@ use crate::resource::Urn;
 /// On the Secret: the `passwordVersion` that a generated password was made for.
 pub(super) const PASSWORD_VERSION_ANNOTATION: &str = "pulumi-clickhouse/password-version";
 
-/// The administrator's password, as far as it is known.
-#[derive(Debug, Clone)]
+/// The administrator's password and those of users, as far as they are known.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Login {
     /// `None` for an adopted cluster whose password nobody told, and in a preview.
     pub(super) password: Option<SecretString>,
     /// Of a generated password: which `passwordVersion` it was made for.
     pub(super) version: Option<String>,
+    /// What ClickHouse stores of the passwords that Secrets hold, by the users' names.
+    pub(super) users: BTreeMap<String, String>,
 }
 
 impl Login {
-    /// What ClickHouse stores: the password's SHA-256, in hex.
-    pub(super) fn hash(&self) -> Option<String> {
-        self.password.as_ref().map(|password| sha256_hex(password.expose_secret()))
+    /// What ClickHouse stores: each password's SHA-256, in hex.
+    fn hashes(&self) -> Hashes {
+        let admin = self.password.as_ref().map(|password| sha256_hex(password.expose_secret()));
+        Hashes { admin, users: self.users.clone() }
     }
 }
 
@@ -56,7 +59,7 @@ pub(super) struct Source<'a> {
 
 impl Source<'_> {
     fn drafts(&mut self) -> &mut Drafts {
-        self.drafts.get_or_insert_with(|| aspects::render(self.cluster, self.login.hash()))
+        self.drafts.get_or_insert_with(|| aspects::render(self.cluster, self.login.hashes()))
     }
 }
 
@@ -98,7 +101,7 @@ pub(super) fn identified(mut manifests: Objects, uids: &Uids, incarnation: Optio
 
 /// The ClickHouseInstallation and the Keeper, as far as they do not depend on the login.
 pub(super) fn installations(cluster: &ValidatedCluster) -> (Value, Option<Value>) {
-    let Drafts { installation, keeper, .. } = aspects::render(cluster, None);
+    let Drafts { installation, keeper, .. } = aspects::render(cluster, Hashes::default());
     (
         of_operator(cluster, Kind::Installation, installation, Some("")),
         keeper.map(|keeper| of_operator(cluster, Kind::KeeperInstallation, keeper, None)),

@@ -1,5 +1,6 @@
 //! Settings profiles.
 
+use super::super::aspects::{PROFILES, missing};
 use super::catalogue::{Kind, Standing};
 use super::said::Said;
 use super::{By, Judge};
@@ -12,9 +13,6 @@ const CUSTOM_PREFIXES: &str = "custom_settings_prefixes";
 const LIMITS: [&str; 3] = ["min", "max", "disallowed"];
 /// The same, without.
 const MARKS: [&str; 3] = ["readonly", "const", "changeable_in_readonly"];
-
-/// The profiles that every cluster has: those of the image and of the operator.
-pub(super) const EVERYWHERE: [&str; 3] = ["default", "readonly", "clickhouse_operator"];
 
 impl Judge<'_> {
     /// Judges the profiles; `server` are the settings of the server.
@@ -68,7 +66,7 @@ impl Judge<'_> {
 
     /// Whether there is a profile of this name, or may be one.
     pub(super) fn has_profile(&self, name: &str, profiles: &[Said]) -> bool {
-        EVERYWHERE.contains(&name) || names(profiles).any(|other| other == name) || self.is_in_files(name)
+        PROFILES.contains(&name) || names(profiles).any(|other| other == name) || self.is_in_files(name)
     }
 
     fn constraint(&mut self, name: &str, rest: &[&str], said: &Said, custom: &[String]) {
@@ -101,22 +99,4 @@ fn is_custom(name: &str, prefixes: &[String]) -> bool {
 /// The first names of what is said, as those of profiles.
 pub(super) fn names(said: &[Said]) -> impl Iterator<Item = &str> {
     said.iter().filter_map(|said| said.path.first()).map(String::as_str)
-}
-
-/// That something of a name is not there, and what is like it.
-pub(super) fn missing<'a>(name: &str, what: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let near = known
-        .map(|other| (strsim::osa_distance(name, other), other))
-        .filter(|(distance, _)| *distance <= 2)
-        .min();
-    let remedy = near.map_or_else(
-        || {
-            format!(
-                "say it in `chiOverrides.configuration.{what}s`, or in a file of \
-                `chiOverrides.configuration.files`"
-            )
-        },
-        |(_, near)| format!("did you mean `{near}`?"),
-    );
-    format!("there is no {what} `{name}`: {remedy}")
 }

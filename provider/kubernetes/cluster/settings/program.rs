@@ -1,6 +1,6 @@
 //! Which problems of an installation a program is told of, and where. Pure.
 
-use super::super::aspects::ClusterArgs;
+use super::super::aspects::{self, ClusterArgs};
 use super::super::{manifest, validate};
 use super::stages::{Runs, stages};
 use super::{Problem, problems};
@@ -13,7 +13,7 @@ pub(in super::super) fn refusals(old: Option<&ClusterArgs>, new: &Known<ClusterA
     const RUNS: [&str; 2] = ["version", "image"];
     let is_taken_over = old.is_none() && new.value.adopted().is_some();
     // What the other inputs say is what ClickHouse takes.
-    let says_nothing = new.value.overrides.chi_overrides.is_none();
+    let says_nothing = new.value.overrides.chi_overrides.is_none() && !new.value.says_configuration();
     if is_taken_over || says_nothing || RUNS.iter().any(|input| new.is_unknown(&PropertyPath::from(*input))) {
         return Vec::new();
     }
@@ -43,8 +43,18 @@ pub(in super::super) fn refusals(old: Option<&ClusterArgs>, new: &Known<ClusterA
     failures.filter(|failure| !new.is_unknown(&failure.path)).collect()
 }
 
-/// Where the inputs say it: as much of its place as stands in the overrides.
+/// Where the inputs say it: as much of its place as stands in the overrides, unless another input says it.
 fn path(problem: &Problem, args: &ClusterArgs) -> PropertyPath {
+    let (place, is_whole) = in_overrides(problem, args);
+    if is_whole {
+        return place;
+    }
+    let inputs = serde_json::to_value(args).unwrap_or_default();
+    aspects::input_of(&problem.path, &inputs).unwrap_or(place)
+}
+
+/// As much of the problem's place as stands in the overrides, and whether that is all of it.
+fn in_overrides(problem: &Problem, args: &ClusterArgs) -> (PropertyPath, bool) {
     let said = args
         .overrides
         .chi_overrides
@@ -55,9 +65,9 @@ fn path(problem: &Problem, args: &ClusterArgs) -> PropertyPath {
     for segment in problem.path.segments() {
         reached = reached.child(segment.clone());
         if reached.find_in(&said).is_none() {
-            break;
+            return (place, false);
         }
         place = place.child(segment.clone());
     }
-    place
+    (place, true)
 }

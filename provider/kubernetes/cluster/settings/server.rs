@@ -36,11 +36,10 @@ impl Judge<'_> {
                 Standing::Open | Standing::Newer(_) | Standing::Older(_) => {}
                 Standing::Unknown(near) => {
                     if !unchecked && self.is_of_queries(first) {
-                        let place = if profiles.is_empty() { "`default/" } else { "`PROFILE/" };
+                        let profile = if profiles.is_empty() { "default" } else { "PROFILE" };
                         let reason = format!(
                             "`{first}` is a setting of queries, with which ClickHouse does not start in the \
-                            server's configuration: say it as {place}{first}` in \
-                            `chiOverrides.configuration.profiles`"
+                            server's configuration: say it as `profiles.{profile}.settings.{first}`"
                         );
                         self.refuse(said, By::Server, reason);
                     } else if let Some(near) = near.filter(|_| names.len() == 1 && first.len() >= TELLING) {

@@ -132,7 +132,7 @@ fn a_setting_of_queries_is_refused_in_the_servers_configuration() {
         "settings",
         "max_memory_usage",
         json!("5G"),
-        "`default/max_memory_usage` in `chiOverrides.configuration.profiles`",
+        "`profiles.default.settings.max_memory_usage`",
     );
     takes("25.8.30.16", "settings", "max_table_size_to_drop", json!("0"));
     takes("25.8.30.16", "settings", "background_pool_size", json!("32"));
@@ -240,4 +240,32 @@ fn a_program_is_refused_only_for_what_is_new() {
     let unknown =
         Known { value: program(json!({})), unknown: std::collections::BTreeSet::from(["version".into()]) };
     assert_eq!(refusals(None, &unknown), Vec::new());
+}
+
+#[test]
+fn what_inputs_say_is_refused_at_the_input() {
+    let refused = |program: Value| told(refusals(None, &Known::all(checked(program))));
+    for (program, place) in [
+        (json!({"profiles": {"web": {"settings": {"max_thredz": 4}}}}), "profiles.web.settings.max_thredz: "),
+        (
+            json!({"profiles": {"web": {"constraints": {"max_thredz": {"max": 4}}}}}),
+            "profiles.web.constraints.max_thredz: ",
+        ),
+        (
+            json!({"users": {"app": {"password": "x", "settings": {"max_thredz": 4}}}}),
+            "users.app.settings.max_thredz: ",
+        ),
+        (json!({"settings": {"max_concurent_queries": 4}}), "settings.max_concurent_queries: "),
+        (json!({"users": {"app": {"password": "x", "profile": "wev"}}}), "users.app.profile: "),
+    ] {
+        let found = refused(program.clone());
+        assert!(found.len() == 1 && found[0].starts_with(place), "{program}: {found:?}");
+    }
+    let sound = json!({"profiles": {"web": {"settings": {"max_threads": 4}}},
+        "quotas": {"q": {"intervals": [{"seconds": 60, "queries": 5},
+            {"seconds": 3600, "executionTime": 0.5}]}},
+        "settings": {"max_concurrent_queries": 4},
+        "users": {"app": {"password": "x", "profile": "web", "quota": "q",
+            "grants": ["GRANT SELECT ON a.*"]}}});
+    assert_eq!(refused(sound), Vec::<String>::new());
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use super::super::aspects::{QUOTA, missing};
 use super::said::{Said, Told};
 use super::{By, Judge};
 use super::{profiles, value};
@@ -26,6 +27,8 @@ const BESIDE_GRANTS: [&str; 5] = [
     "allow_databases",
     "allow_dictionaries",
 ];
+/// Each element of a quota that begins with it is an interval.
+const INTERVAL: &str = "interval";
 /// What a quota counts in whole numbers.
 const COUNTS: [&str; 9] = [
     "queries",
@@ -38,9 +41,6 @@ const COUNTS: [&str; 9] = [
     "read_bytes",
     "written_bytes",
 ];
-/// The quota that every cluster has.
-const DEFAULT_QUOTA: &str = "default";
-
 impl Judge<'_> {
     pub(super) fn users(&mut self, users: &[Said], profiles: &[Said], quotas: &[Said], spec: &Value) {
         // Templates add to an installation what is not seen in it.
@@ -51,12 +51,12 @@ impl Judge<'_> {
                 ([_, "profile"], Some(name)) if !from_templates && !self.has_profile(name, profiles) => {
                     let reason = format!(
                         "{}; ClickHouse does not start without",
-                        profiles::missing(name, "profile", profiles::names(profiles))
+                        missing(name, "profile", profiles::names(profiles))
                     );
                     self.refuse(said, By::Engine, reason);
                 }
                 ([_, "quota"], Some(name)) if !from_templates && !self.has_quota(name, quotas) => {
-                    let reason = profiles::missing(name, "quota", profiles::names(quotas));
+                    let reason = missing(name, "quota", profiles::names(quotas));
                     self.refuse(said, By::Nobody, reason);
                 }
                 ([_, "networks", "ip"], _) => self.networks(said),
@@ -82,7 +82,7 @@ impl Judge<'_> {
     }
 
     fn has_quota(&self, name: &str, quotas: &[Said]) -> bool {
-        name == DEFAULT_QUOTA || profiles::names(quotas).any(|other| other == name) || self.is_in_files(name)
+        name == QUOTA || profiles::names(quotas).any(|other| other == name) || self.is_in_files(name)
     }
 
     fn networks(&mut self, said: &Said) {
@@ -117,7 +117,10 @@ impl Judge<'_> {
     pub(super) fn quotas(&mut self, quotas: &[Said]) {
         for said in quotas.iter().filter(|said| !said.is_removed()) {
             let names = said.names();
-            let ([_, "interval", field], Some(value)) = (names.as_slice(), said.text()) else { continue };
+            let ([_, interval, field], Some(value)) = (names.as_slice(), said.text()) else { continue };
+            if !interval.starts_with(INTERVAL) {
+                continue;
+            }
             let digits = value.strip_prefix('+').unwrap_or(value);
             let is_count = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
             let takes = match *field {

@@ -93,7 +93,7 @@ fn any_installation_can_be_adopted() {
         None,
         None,
     );
-    let args = inputs(&there, &urn(), &Login { password: None, version: None });
+    let args = inputs(&there, &urn(), &Login::default());
     assert_eq!(
         (args.naming.cluster_name.as_deref(), args.image.version.as_deref()),
         (Some("other"), None),
@@ -101,9 +101,7 @@ fn any_installation_can_be_adopted() {
     );
     let filled = fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(args)).unwrap();
     let cluster = run_validate(&Known::all(filled)).unwrap_or_else(|failures| panic!("{failures:?}"));
-    let mut again =
-        build(&cluster, &urn(), &Login { password: None, version: None }, "").installation.unwrap()["spec"]
-            .clone();
+    let mut again = build(&cluster, &urn(), &Login::default(), "").installation.unwrap()["spec"].clone();
     // Said where it was only implied.
     for field in ["taskID", "suspend"] {
         again.as_object_mut().unwrap().remove(field);
@@ -198,4 +196,56 @@ fn a_drift_beside_an_override_leaves_what_the_override_says() {
     let after = drifted(&checked(program.clone()), &there, &urn(), &login());
     assert_eq!(serde_json::to_value(&after.overrides.chi_overrides).unwrap(), pods("b"));
     assert_eq!(ClusterArgs { overrides: OverridesArgs::default(), ..after }, checked(json!({"name": "db"})));
+}
+
+fn edited(program: &Value, section: &str, key: &str, value: Option<Value>) -> ClusterArgs {
+    let mut there = live(program.clone());
+    let entries = there.installation["spec"]["configuration"][section].as_object_mut().unwrap();
+    match value {
+        Some(value) => _ = entries.insert(key.to_owned(), value),
+        None => _ = entries.remove(key),
+    }
+    let after = drifted(&checked(program.clone()), &there, &urn(), &login());
+    run_validate(&Known::all(after.clone())).unwrap_or_else(|failures| panic!("{failures:?}"));
+    after
+}
+
+#[test]
+fn a_password_that_somebody_changed_is_told_as_the_hash_that_is_there() {
+    let (is, other) = ("ab".repeat(32), "cd".repeat(32));
+    for credential in [json!({"password": "hush"}), json!({"passwordSha256": is})] {
+        let program = json!({"name": "db", "users": {"app": credential, "web": {"password": "x"}}});
+        let after = edited(&program, "users", "app/password_sha256_hex", Some(json!(other)));
+        let expected =
+            json!({"name": "db", "users": {"app": {"passwordSha256": other}, "web": {"password": "x"}}});
+        assert_eq!(after, checked(expected));
+        let after = edited(&program, "users", "app/profile", Some(json!("readonly")));
+        assert_eq!(after, checked(program.clone()), "what others add is theirs");
+        // Nobody could tell what such a user is, but as it is written.
+        let after = edited(&program, "users", "app/password_sha256_hex", None);
+        assert_eq!(after.users.unwrap().keys().collect::<Vec<_>>(), ["web"]);
+        assert!(after.overrides.chi_overrides.is_some());
+    }
+}
+
+#[test]
+fn drift_is_told_where_the_program_says_it() {
+    let said = json!({"settings": {"max_connections": "5"}, "profiles": {"web/max_threads": "1"}});
+    let by_override = json!({"name": "db", "chiOverrides": {"configuration": said}});
+    let after = edited(&by_override, "settings", "max_connections", Some(json!("6")));
+    let mut expected = by_override.clone();
+    expected["chiOverrides"]["configuration"]["settings"]["max_connections"] = json!("6");
+    assert_eq!(after, checked(expected));
+    let after = edited(&by_override, "profiles", "web/max_threads", None);
+    let mut expected = by_override;
+    expected["chiOverrides"]["configuration"]["profiles"] = json!({});
+    assert_eq!(after, checked(expected));
+    let by_input = json!({"name": "db", "settings": {"max_connections": "5"},
+        "profiles": {"web": {"settings": {"max_threads": 1}}}});
+    let after = edited(&by_input, "settings", "max_connections", Some(json!("6")));
+    let mut expected = by_input.clone();
+    expected["settings"]["max_connections"] = json!("6");
+    assert_eq!(after, checked(expected));
+    let after = edited(&by_input, "profiles", "web/max_threads", None);
+    assert_eq!((after.profiles, after.configuration), (None, checked(by_input).configuration));
 }

@@ -23,6 +23,10 @@ fn what_hosts_do_not_notice_is_not_told() {
         json!({}),
         json!({"logging": {"level": "debug"}}),
         json!({"admin": {"networks": ["10.0.0.0/8"]}}),
+        json!({"users": {"app": {"password": "x", "settings": {"max_threads": 1}}},
+            "quotas": {"q": {"intervals": [{"seconds": 60}]}},
+            "roles": {"r": {"grants": ["GRANT SELECT ON a.*"]}},
+            "settings": {"max_concurrent_queries": 9}, "files": {"users.d/a.xml": "<clickhouse/>"}}),
         json!({"storage": {"size": "100Gi"}}),
         json!({"ingress": {"type": "NodePort"}}),
         json!({"chiOverrides": {"configuration": {"settings": {"max_table_size_to_drop": "0"}}}}),
@@ -44,8 +48,16 @@ fn restarts_are_told_with_their_reasons() {
         (json!({"resources": {"limits": {"cpu": "4"}}}), "resources"),
         (json!({"coordination": {"external": {"nodes": [{"host": "zookeeper"}]}}}), "coordination"),
         (json!({"storage": {"size": "100Gi", "provisioner": "StatefulSet"}}), "volumes, storage.provisioner"),
+        (json!({"chiOverrides": {"configuration": {"settings": {"max_connections": "500"}}}}), "settings"),
         (
-            json!({"chiOverrides": {"configuration": {"settings": {"max_connections": "500"}}}}),
+            json!({"settings": {"max_connections": 500}, "files": {"a.xml": "<clickhouse/>"}, "profiles":
+                {"default": {"settings": {"background_pool_size": 9}}}}),
+            "settings, files, profiles",
+        ),
+        (json!({"settings": {"kafka/x": {"secret": {"name": "s"}}}}), "settings"),
+        (
+            json!({"chiOverrides": {"configuration": {"users": {"a/password": {"valueFrom": {"secretKeyRef":
+                {"name": "s", "key": "k"}}}}}}}),
             "chiOverrides",
         ),
         (

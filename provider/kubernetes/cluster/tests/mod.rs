@@ -78,7 +78,11 @@ pub(super) fn unknown(program: Value, paths: &[&str]) -> Known<ClusterArgs> {
 }
 
 pub(super) fn login() -> Login {
-    Login { password: Some("correct horse".to_owned().into()), version: Some(String::new()) }
+    Login {
+        password: Some("correct horse".to_owned().into()),
+        version: Some(String::new()),
+        ..Login::default()
+    }
 }
 
 /// What is wrong with a program of a cluster that had the inputs `old`.
@@ -98,8 +102,7 @@ pub(super) fn built(program: Value) -> Objects {
 /// The inputs of an installation that somebody else has made with this `spec`.
 pub(super) fn adopted(spec: Value) -> ClusterArgs {
     let installation = json!({"metadata": {"name": "legacy", "namespace": "apps"}, "spec": spec});
-    let found =
-        inputs(&Live::new(installation, None, None, None), &urn(), &Login { password: None, version: None });
+    let found = inputs(&Live::new(installation, None, None, None), &urn(), &Login::default());
     fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(found)).expect("defaults")
 }
 

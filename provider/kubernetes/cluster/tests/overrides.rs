@@ -230,3 +230,32 @@ fn what_a_refresh_or_an_import_writes_conflicts_with_nothing() {
         assert_eq!(conflicts(&given, &filled), [], "{program}");
     }
 }
+
+#[test]
+fn a_setting_or_a_file_that_another_input_says_is_refused() {
+    for (program, problem) in [
+        (
+            json!({"logging": {"level": "debug"}, "settings": {"logger/level": "trace", "logger/count": 3}}),
+            "settings.logger/level: `logging.level` says it already",
+        ),
+        (
+            json!({"settings": {"logger/level": "trace"}}),
+            "settings.logger/level: `logging.level` says it already",
+        ),
+        (
+            json!({"roles": {"r": {"grants": ["GRANT SELECT ON a.*"]}},
+                "files": {"users.d/pulumi-roles.xml": "<clickhouse/>"}}),
+            "files[\"users.d/pulumi-roles.xml\"]: another input says it already",
+        ),
+    ] {
+        let found = conflicts_of(program.clone());
+        assert!(found.len() == 1 && found[0].starts_with(problem), "{program}: {found:?}");
+    }
+    let others =
+        json!({"settings": {"logger/count": 3}, "files": {"users.d/pulumi-roles.xml": "<clickhouse/>"}});
+    assert_eq!(conflicts_of(others), Vec::<String>::new());
+    let by_override = json!({"settings": {"max_connections": 5},
+        "chiOverrides": {"configuration": {"settings": {"max_connections": 7}}}});
+    let found = conflicts_of(by_override);
+    assert!(found.len() == 1 && found[0].contains("chiOverrides.configuration.settings"), "{found:?}");
+}

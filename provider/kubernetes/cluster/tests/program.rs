@@ -18,11 +18,11 @@ fn wrong() -> Vec<(&'static str, Value)> {
         ("annotations.pulumi-clickhouse/urn", json!({"annotations": {"pulumi-clickhouse/urn": "u"}})),
         (
             "ingress.labels[\"app.kubernetes.io/managed-by\"]",
-            json!({"ingress": {"labels": {"app.kubernetes.io/managed-by": "me"}}}),
+            json!({"ingress": {"internal": true, "labels": {"app.kubernetes.io/managed-by": "me"}}}),
         ),
         (
             "ingress.annotations.pulumi-clickhouse/urn",
-            json!({"ingress": {"annotations": {"pulumi-clickhouse/urn": "u"}}}),
+            json!({"ingress": {"internal": true, "annotations": {"pulumi-clickhouse/urn": "u"}}}),
         ),
         (
             "coordination.keeper.image.repository",

@@ -63,7 +63,7 @@ const VALUES: &[(&str, &str)] = &[
     ("forceConflicts", "[true]"),
     (
         "chiOverrides",
-        r#"[{"reconcile": {"cleanup": {"unknownObjects": {"service": "Retain"}}}}, {"configuration": {"settings": {"x/y": 1}}}]"#,
+        r#"[{"reconcile": {"cleanup": {"unknownObjects": {"service": "Retain"}}}}, {"configuration": {"quotas": {"x/y": 1}}}]"#,
     ),
     ("chkOverrides", r#"[{"configuration": {"settings": {"logger/level": "debug"}}}]"#),
     ("resources.requests.cpu", r#"["100m"]"#),
@@ -172,6 +172,39 @@ const VALUES: &[(&str, &str)] = &[
             {"restricted": true, "env": [{"name": "C", "value": "d"}]},
             {"antiAffinity": "None", "initContainers": [{"name": "i"}], "labels": {"k": "l"}}]"#,
     ),
+    (
+        "settings",
+        r#"[{"max_connections": 500, "a/b": ["x", "y"], "c": "0.5"},
+            {"kafka/sasl_password": {"secret": {"name": "s", "key": "k"}}, "on": true}]"#,
+    ),
+    (
+        "files",
+        r#"[{"config.d/a.xml": "<clickhouse/>", "b.txt": "x"},
+            {"users.d/c": {"secret": {"name": "s", "key": "k"}}}]"#,
+    ),
+    (
+        "profiles",
+        r#"[{"web": {"settings": {"max_threads": 4, "log_queries": "1"}, "inherits": "readonly"}},
+            {"default": {"constraints": {"max_threads": {"min": 1, "max": "8"}, "log_queries":
+                {"readonly": true}, "x": {"changeableInReadonly": true}}}, "web": {"inherits": "default"}}]"#,
+    ),
+    (
+        "quotas",
+        r#"[{"small": {"keyedBy": "ClientKey", "intervals": [{"seconds": 60, "queries": 5, "errors": 0,
+                "querySelects": 1, "queryInserts": 2, "resultRows": 3}, {"seconds": 3600, "readRows": 7,
+                "resultBytes": 8, "readBytes": 9, "writtenBytes": 10, "executionTime": 0.5}]}}]"#,
+    ),
+    ("roles", r#"[{"reader": {"grants": ["GRANT SELECT ON a.*", "GRANT b ON c WITH GRANT OPTION"]}}]"#),
+    (
+        "users",
+        r#"[{"app": {"passwordSha256":
+                "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                "networks": ["::1", "a.corp", "b$"], "profile": "readonly", "quota": "default",
+                "settings": {"max_threads": 1}, "roles": ["reader"], "grants": ["GRANT SELECT ON d.*"]}},
+            {"one": {"certificates": ["one.corp"], "databases": ["a", "b"], "networks": ["10.0.0.0/8"]},
+                "two":
+                {"password": "x", "accessManagement": true}, "three": {"passwordSecret": {"name": "s"}}}]"#,
+    ),
 ];
 
 /// What no object tells that is read: how a run is made, what is only asked for once, where a password or a
@@ -189,6 +222,8 @@ const UNTOLD: &[&str] = &[
     "tls.issuerRef",
     "coordination.type",
     "interserverSecret",
+    "users.two.password",
+    "users.three",
 ];
 
 fn set(program: &mut Value, path: &str, value: Value) {
@@ -321,7 +356,7 @@ proptest! {
         let mut installation = installation.unwrap();
         installation["metadata"]["labels"].as_object_mut().unwrap().remove("app.kubernetes.io/managed-by");
         let there = Live::new(installation.clone(), keeper, None, None);
-        let nobody = Login { password: None, version: None };
+        let nobody = Login::default();
         let read = inputs(&there, &urn(), &nobody);
         let filled = fill(&urn(), &Autonaming::Default, "apps", None, &Known::all(read)).unwrap();
         let cluster = run_validate(&Known::all(filled)).unwrap_or_else(|failures| panic!("{failures:?}"));

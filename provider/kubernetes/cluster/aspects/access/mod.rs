@@ -1,5 +1,6 @@
 //! Access to ClickHouse.
 
+pub(super) mod networks;
 mod source;
 
 use std::fmt;
@@ -10,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(in super::super) use self::source::Source;
+use self::source::addresses;
+pub(super) use self::source::administrator;
 pub(super) use self::source::odd_networks;
-use self::source::{addresses, administrator};
 use super::read::{text, yes};
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 
 /// The administrator's name where the program gives none: ClickHouse's own first user.
-const DEFAULT_USER: &str = "default";
+pub(super) const DEFAULT_USER: &str = "default";
 
 /// The key of the password in a Secret.
 pub(in super::super) const PASSWORD_KEY: &str = "password";
@@ -26,7 +28,7 @@ const PRIVATE_NETWORKS: [&str; 7] =
     ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "127.0.0.1", "::1"];
 
 /// The operator's own user.
-const OPERATOR: &str = "clickhouse_operator";
+pub(super) const OPERATOR: &str = "clickhouse_operator";
 
 /// The field of a user's networks.
 const NETWORKS: &str = "networks/ip";
@@ -58,13 +60,17 @@ pub struct AdminArgs {
     /// The password. Default: 32 random letters and digits, generated when the cluster is created.
     #[schemars(extend("secret" = true))]
     pub password: Option<String>,
-    /// An existing Secret with the password, in the cluster's namespace.
+    /// An existing Secret with the password, in the cluster's namespace. A changed password in it is taken
+    /// over by the next `pulumi up`.
     pub existing_secret: Option<SecretKey>,
     /// An arbitrary string; changing it generates a new password. Only for a generated password.
     pub password_version: Option<String>,
-    /// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default:
-    /// the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster
-    /// can and the Internet can't.
+    /// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8` or
+    /// `2001:db8::/32`, names of hosts, or expressions for such names that end with `$`.
+    ///
+    /// Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the
+    /// Kubernetes cluster can and the Internet can't. Where pods have public addresses, as with IPv6 on AWS,
+    /// their range has to be given. A change takes effect without a restart.
     pub networks: Option<Vec<String>>,
 }
 
@@ -101,7 +107,9 @@ pub(in super::super) struct Access {
     /// Where the administrator's password comes from.
     pub(in super::super) credential: Credential,
     /// From where the administrator may log in; `None` where the operator decides.
-    networks: Option<Vec<String>>,
+    pub(super) networks: Option<Vec<String>>,
+    /// From where users may log in where nobody says it.
+    pub(super) usual_networks: Vec<String>,
     /// How hosts trust each other.
     interserver: Interserver,
 }
@@ -179,15 +187,11 @@ impl Aspect for Access {
                 format!("has {} characters, at most {USERNAME} are allowed: shorten it", username.len());
             check.fail_newly("admin.username".into(), reason);
         }
-        if networks.as_ref().is_some_and(Vec::is_empty) {
-            let reason = "must name at least one address or range; leave it out for the private ranges, or \
-                write `127.0.0.1` to let in nobody from outside";
-            check.fail_newly("admin.networks".into(), reason);
-        }
+        networks::refuse_open(check);
         let credential = credential(check, password, existing_secret, password_version);
         let networks = match networks {
             Some(networks) => {
-                check.ranges("admin.networks", &networks);
+                check.networks(&"admin.networks".into(), &networks);
                 Some(networks)
             }
             None if check.adopted().is_some() => None,
@@ -201,31 +205,41 @@ impl Aspect for Access {
                 Some(ranges.into_iter().chain(check.args().made_with().access.networks).collect())
             }
         };
-        Self { username, credential, networks, interserver: Interserver::check(interserver_secret, check) }
+        Self {
+            username,
+            credential,
+            networks,
+            usual_networks: check.args().made_with().access.networks,
+            interserver: Interserver::check(interserver_secret, check),
+        }
     }
 
     /// The administrator; and where that is not ClickHouse's user `default`, that one too, with the same
     /// password: left out, the operator would let it in without any.
     fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
-        let Self { username, credential, networks, interserver } = self;
-        let Drafts { password_hash, installation, .. } = drafts;
-        let mut say = |user: &str, field: &str, value: Value| {
-            installation.users.insert(format!("{user}/{field}"), value)
-        };
+        let Self { username, credential, networks, usual_networks: _, interserver } = self;
+        let Drafts { hashes, installation, .. } = drafts;
         let written = cluster
             .adopted
             .as_ref()
             .and_then(|adopted| adopted.networks.get(&format!("{username}/{NETWORKS}")));
-        let is_same = |written: &&Value| networks.is_none() || addresses(written) == *networks;
-        if let Some(networks) =
-            written.filter(is_same).cloned().or_else(|| networks.as_ref().map(|networks| json!(networks)))
-        {
-            say(username, NETWORKS, networks);
+        if let Some(networks) = networks {
+            networks::render(&mut installation.users, username, networks);
+        }
+        let is_same = |written: &&Value| {
+            let said = networks.as_deref().map(networks::of_addresses);
+            said.is_none_or(|said| addresses(written).is_some_and(|written| said.into_iter().eq(&written)))
+        };
+        let mut say = |user: &str, field: &str, value: Value| {
+            installation.users.insert(format!("{user}/{field}"), value)
+        };
+        if let Some(written) = written.filter(is_same).cloned() {
+            say(username, NETWORKS, written);
         }
         if cluster.adopted.is_none() {
             say(username, "access_management", json!("1"));
         }
-        if let Some(hash) = password_hash.as_ref().filter(|_| !matches!(credential, Credential::Foreign)) {
+        if let Some(hash) = hashes.admin.as_ref().filter(|_| !matches!(credential, Credential::Foreign)) {
             say(username, "password_sha256_hex", json!(hash));
             if cluster.adopted.is_none() {
                 say(DEFAULT_USER, "password_sha256_hex", json!(hash));
@@ -248,7 +262,10 @@ impl Aspect for Access {
         let user = administrator(users);
         AccessArgs {
             admin: Some(AdminArgs {
-                networks: addresses(&users[format!("{user}/{NETWORKS}")]),
+                networks: match live.adopted {
+                    Some(_) => addresses(&users[format!("{user}/{NETWORKS}")]),
+                    None => networks::read(|field| users.get(format!("{user}/{field}"))),
+                },
                 username: Some(user),
                 ..AdminArgs::default()
             }),

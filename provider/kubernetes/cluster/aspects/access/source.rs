@@ -76,11 +76,16 @@ pub(in super::super) fn addresses(written: &Value) -> Option<Vec<String>> {
     said.collect::<Option<Vec<_>>>().filter(|networks| !networks.is_empty())
 }
 
-/// The user that may manage users, else ClickHouse's `default`.
-pub(super) fn administrator(users: &Value) -> String {
+/// The user that may manage users, else ClickHouse's `default`. Of several it is `default`, or the one that
+/// has its password.
+pub(in super::super) fn administrator(users: &Value) -> String {
     let none = Map::new();
     let managers =
         || users.as_object().unwrap_or(&none).keys().filter_map(|key| key.strip_suffix("/access_management"));
-    let admin = managers().find(|user| *user == DEFAULT_USER).or_else(|| managers().next());
+    let hash = |user: &str| users.get(format!("{user}/password_sha256_hex"));
+    let admin = managers()
+        .find(|user| *user == DEFAULT_USER)
+        .or_else(|| managers().find(|user| hash(user).is_some() && hash(user) == hash(DEFAULT_USER)))
+        .or_else(|| managers().next());
     admin.unwrap_or(DEFAULT_USER).to_owned()
 }

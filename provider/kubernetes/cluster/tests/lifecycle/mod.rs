@@ -6,6 +6,7 @@ mod delete;
 mod elsewhere;
 mod preview;
 mod refresh;
+mod rotation;
 mod takeover;
 mod two_steps;
 mod update;

@@ -1,18 +1,19 @@
-//! The administrator's password: where it comes from, and that it is made only once.
+//! The administrator's password: where it comes from, and that it is made only once; and the passwords of
+//! users that Secrets hold.
+
+mod referred;
 
 use rand::RngExt;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
+pub(super) use self::referred::{Found, found, rotated};
 use super::aspects::{Credential, PASSWORD_KEY, ValidatedCluster};
 use super::manifest::{Login, PASSWORD_VERSION_ANNOTATION};
 use super::shape::Shape;
 use super::state::ClusterState;
 use crate::kubernetes::client::Api;
-use crate::kubernetes::error::Error;
-use crate::kubernetes::meta::{Kind, ObjectRef};
-use crate::kubernetes::objects;
-use crate::resource::{Failure, FailureKind};
+use crate::resource::Failure;
 
 /// Letters and digits only: nothing in it has to be escaped in a URL, in XML or in a shell.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -32,40 +33,34 @@ pub(super) struct Before {
     pub(super) overridden: bool,
 }
 
-/// The login that `cluster` is to have.
-///
-/// A generated password is taken from the state, or from the Secret when an interrupted run has made it
-/// already; a new one is drawn only when there is none or another `passwordVersion` is asked for. Reads the
-/// user's own Secret, where one is named.
+/// The login that `cluster` is to have, and what its users' Secrets hold.
 pub(super) async fn resolve<S>(
     api: &Api,
     cluster: &ValidatedCluster,
     before: Before,
 ) -> Result<Login, Failure<S>> {
+    let users = referred::hashes(api, cluster).await?;
+    Ok(Login { users, ..of_administrator(api, cluster, before).await? })
+}
+
+/// The administrator's login.
+///
+/// A generated password is taken from the state, or from the Secret when an interrupted run has made it
+/// already; a new one is drawn only when there is none or another `passwordVersion` is asked for. Reads the
+/// user's own Secret, where one is named.
+async fn of_administrator<S>(
+    api: &Api,
+    cluster: &ValidatedCluster,
+    before: Before,
+) -> Result<Login, Failure<S>> {
     match &cluster.access.credential {
-        Credential::Given(password) => Ok(Login { password: Some(password.clone()), version: None }),
+        Credential::Given(password) => Ok(of_password(Some(password.clone()))),
         Credential::Existing { secret, key } => {
-            let object = ObjectRef::new(Kind::Secret, &cluster.naming.namespace, secret);
-            let found = objects::fetch(api, &object).await.map_err(|error: Error| error.to_failure())?;
-            let password = found.as_ref().and_then(|found| decode(found, key));
-            let missing = || {
-                let what = if found.is_some() {
-                    format!("{object} has no key `{key}`")
-                } else {
-                    format!("{object} does not exist")
-                };
-                Failure::new(
-                    FailureKind::Precondition,
-                    format!("{what}: create it, or correct `admin.existingSecret`"),
-                )
-            };
-            Ok(Login {
-                password: Some(password.filter(|password| !password.is_empty()).ok_or_else(missing)?.into()),
-                version: None,
-            })
+            let password = referred::read(api, cluster, secret, key, referred::ADMIN).await?;
+            Ok(of_password(Some(password)))
         }
         // What the state knows of it has been read where the installation points to.
-        Credential::Foreign => Ok(Login { password: before.password, version: None }),
+        Credential::Foreign => Ok(of_password(before.password)),
         Credential::Generated { version } => {
             let stored = || {
                 let secret = before.secret.as_ref()?;
@@ -77,9 +72,10 @@ pub(super) async fn resolve<S>(
             };
             let known = before.password.clone().filter(|_| before.same_version).or_else(stored);
             if known.is_none() && before.overridden && before.password.is_none() {
-                return Ok(Login { password: None, version: None });
+                return Ok(Login::default());
             }
-            Ok(Login { password: Some(known.unwrap_or_else(generate)), version: Some(version.clone()) })
+            let version = Some(version.clone());
+            Ok(Login { version, ..of_password(Some(known.unwrap_or_else(generate))) })
         }
     }
 }
@@ -106,11 +102,18 @@ fn generate() -> SecretString {
 pub(super) fn known(cluster: &ValidatedCluster, state: Option<&ClusterState>) -> Login {
     let password = || state.and_then(ClusterState::secret_password);
     match &cluster.access.credential {
-        Credential::Given(password) => Login { password: Some(password.clone()), version: None },
-        Credential::Existing { .. } => Login { password: None, version: None },
-        Credential::Foreign => Login { password: password(), version: None },
-        Credential::Generated { version } => Login { password: password(), version: Some(version.clone()) },
+        Credential::Given(password) => of_password(Some(password.clone())),
+        Credential::Existing { .. } => Login::default(),
+        Credential::Foreign => of_password(password()),
+        Credential::Generated { version } => {
+            Login { version: Some(version.clone()), ..of_password(password()) }
+        }
     }
+}
+
+/// A login of which only the password is known.
+pub(super) fn of_password(password: Option<SecretString>) -> Login {
+    Login { password, ..Login::default() }
 }
 
 #[cfg(test)]
