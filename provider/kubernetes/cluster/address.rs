@@ -19,18 +19,32 @@ pub(super) const INTERSERVER_HTTPS_PORT: u16 = 9010;
 /// Which ports clients may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ports {
-    /// Those without TLS.
-    pub(super) plain: bool,
-    /// Those with TLS.
-    pub(super) secure: bool,
+    /// Of the HTTP interface.
+    pub(super) http: Option<u16>,
+    /// Of the native protocol.
+    pub(super) native: Option<u16>,
+    /// Of the HTTP interface over TLS.
+    pub(super) https: Option<u16>,
+    /// Of the native protocol over TLS.
+    pub(super) native_secure: Option<u16>,
 }
 
 impl Ports {
+    /// Those without TLS, and those with it.
+    pub(super) fn new(plain: bool, secure: bool) -> Self {
+        Self {
+            http: plain.then_some(HTTP_PORT),
+            native: plain.then_some(NATIVE_PORT),
+            https: secure.then_some(HTTPS_PORT),
+            native_secure: secure.then_some(NATIVE_SECURE_PORT),
+        }
+    }
+
     /// Each with the name that the operator gives it.
     pub(super) fn each(self) -> impl Iterator<Item = (&'static str, u16)> {
-        let plain = [("http", HTTP_PORT), ("tcp", NATIVE_PORT)].into_iter().filter(move |_| self.plain);
-        let secure = [("https", HTTPS_PORT), ("secureclient", NATIVE_SECURE_PORT)];
-        plain.chain(secure.into_iter().filter(move |_| self.secure))
+        let Self { http, native, https, native_secure } = self;
+        let all = [("http", http), ("tcp", native), ("https", https), ("secureclient", native_secure)];
+        all.into_iter().filter_map(|(name, port)| Some((name, port?)))
     }
 }
 
@@ -38,17 +52,17 @@ impl Ports {
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The addresses at `host`, without a login.
-pub(super) fn endpoints(host: &str, Ports { plain, secure }: Ports) -> Endpoints {
+pub(super) fn endpoints(host: &str, Ports { http, native, https, native_secure }: Ports) -> Endpoints {
     let at = |scheme: &str, port: u16, more: &str| Endpoint {
         host: host.to_owned(),
         port,
         url: format!("{scheme}://{}:{port}{more}", bracketed(host)),
     };
     Endpoints {
-        http: plain.then(|| at("http", HTTP_PORT, "")),
-        native: plain.then(|| at("clickhouse", NATIVE_PORT, "")),
-        https: secure.then(|| at("https", HTTPS_PORT, "")),
-        native_secure: secure.then(|| at("clickhouse", NATIVE_SECURE_PORT, "/?secure=true")),
+        http: http.map(|port| at("http", port, "")),
+        native: native.map(|port| at("clickhouse", port, "")),
+        https: https.map(|port| at("https", port, "")),
+        native_secure: native_secure.map(|port| at("clickhouse", port, "/?secure=true")),
     }
 }
 
@@ -86,12 +100,10 @@ fn bracketed(host: &str) -> String {
 mod tests {
     use super::*;
 
-    const PLAIN: Ports = Ports { plain: true, secure: false };
-
     #[test]
     fn with_tls_the_login_goes_over_it() {
         for plain in [true, false] {
-            let endpoints = endpoints("db.example", Ports { plain, secure: true });
+            let endpoints = endpoints("db.example", Ports::new(plain, true));
             assert_eq!(endpoints.http.is_some(), plain);
             let connection = connection(&endpoints, "boss", "hush");
             assert_eq!(connection.http_url, "https://boss:hush@db.example:8443/");
@@ -105,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_login_with_odd_characters_stays_one_login() {
-        let connection = connection(&endpoints("db.example", PLAIN), "ad@min", "p:w/d?&#%");
+        let connection = connection(&endpoints("db.example", Ports::new(true, false)), "ad@min", "p:w/d?&#%");
         assert_eq!(connection.http_url, "http://ad%40min:p%3Aw%2Fd%3F%26%23%25@db.example:8123/");
         assert_eq!(
             connection.jdbc_url,
@@ -115,7 +127,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_address_is_bracketed_in_urls_only() {
-        let http = endpoints("2001:db8::1", PLAIN).http.expect("has http");
+        let http = endpoints("2001:db8::1", Ports::new(true, false)).http.expect("has http");
         assert_eq!((http.host.as_str(), http.url.as_str()), ("2001:db8::1", "http://[2001:db8::1]:8123"));
     }
 }

@@ -43,7 +43,7 @@ mod validate;
 
 use std::time::Duration;
 
-use self::aspects::{ClusterArgs, Naming};
+use self::aspects::{ClusterArgs, Defaults, Naming};
 use self::existing::Reads;
 use self::guard::Growing;
 use self::live::Live;
@@ -96,6 +96,11 @@ impl Resource for Cluster {
         old: Option<&ClusterArgs>,
         new: &Known<ClusterArgs>,
     ) -> Result<ClusterArgs, Vec<CheckFailure>> {
+        let mut new = new.clone();
+        if old.is_none() {
+            new.value.defaults.get_or_insert_with(Defaults::of_new);
+        }
+        let new = &new;
         let filled = defaults::fill(&ctx.urn, autonaming, &self.session.default_namespace(), old, new)
             .map_err(|failure| vec![failure])?;
         let known = Known { value: filled, unknown: new.unknown.clone() };
@@ -242,10 +247,12 @@ impl Resource for Cluster {
                 }
             }
         }
-        for warning in guard::warnings(&from, &to, new) {
+        let kept = ServerFacts::recorded(old_state);
+        let former = validate::last_anyway(old).ingress;
+        let lost = former.warning(&cluster.ingress, kept.address.as_deref());
+        for warning in guard::warnings(&from, &to, new).into_iter().chain(lost) {
             ctx.report.warn(&warning);
         }
-        let kept = ServerFacts::recorded(old_state);
         let mut unknown = aspects::unknown_outputs(new);
         if new.value.tls.is_some() && new.value.tls != old.tls {
             unknown.insert("caCertificate".into());

@@ -130,7 +130,7 @@ fn external(cluster: &ValidatedCluster, facts: &ServerFacts) -> Option<External>
     Some(External {
         hostname: ingress.hostname.clone(),
         address,
-        endpoints: reachable_as.map(|host| address::endpoints(&host, cluster.tls.ports())),
+        endpoints: reachable_as.map(|host| address::endpoints(&host, ingress.outside(cluster.tls.ports()))),
     })
 }
 

@@ -11,7 +11,7 @@ use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedClu
 /// At most as many shards, or replicas of a shard, are supported.
 const MOST: u32 = 999;
 /// The template of the shards' own Services.
-const SHARD_SERVICE: &str = "shard";
+pub(super) const SHARD_SERVICE: &str = "shard";
 
 /// The inputs about hosts.
 #[serde_with::skip_serializing_none]

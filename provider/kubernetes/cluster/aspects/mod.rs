@@ -105,6 +105,10 @@ pub(super) trait Aspect: Sized {
     /// Which outputs can't be told as long as an input is not known.
     const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[];
 
+    /// Those defaults that a cluster has which is made now: those that it has which was made before they were
+    /// recorded are their `Default`.
+    fn of_new(_defaults: &mut Self::Defaults) {}
+
     /// Fills in what the inputs leave out. `had_keeper` says whether the cluster has a Keeper already. Called
     /// in the order of [`aspects!`]: an aspect finds the inputs of those above it completed.
     fn complete(args: &mut ClusterArgs, had_keeper: bool);
@@ -168,6 +172,16 @@ macro_rules! aspects {
             /// How the cluster's objects are written, where somebody else made it.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub(super) adopted: Option<Adopted>,
+        }
+
+        impl Defaults {
+            /// Those of a cluster that is made now.
+            pub(super) fn of_new() -> Self {
+                let mut defaults = Self::default();
+                $(<$flat_aspect as Aspect>::of_new(&mut defaults.$flat);)*
+                $(<$below_aspect as Aspect>::of_new(&mut defaults.$below);)*
+                defaults
+            }
         }
 
         /// Whether another value of an input changes nothing on the cluster.

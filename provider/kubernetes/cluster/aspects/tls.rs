@@ -249,7 +249,7 @@ impl Tls {
     /// The ports that clients may use.
     pub(in super::super) fn ports(&self) -> Ports {
         let plain = self.encryption.as_ref().is_none_or(|encryption| encryption.insecure_ports);
-        Ports { plain, secure: self.encryption.is_some() }
+        Ports::new(plain, self.encryption.is_some())
     }
 
     /// Who signs the certificate, where cert-manager is to make it.
