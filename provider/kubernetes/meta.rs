@@ -44,6 +44,8 @@ pub enum Kind {
     Deployment,
     /// A `ResourceQuota`.
     ResourceQuota,
+    /// A `CronJob`.
+    CronJob,
     /// A `StorageClass`.
     StorageClass,
     /// A `CustomResourceDefinition`.
@@ -71,7 +73,7 @@ const fn resource(
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Namespace,
         Self::Secret,
         Self::Service,
@@ -83,6 +85,7 @@ impl Kind {
         Self::Event,
         Self::Deployment,
         Self::ResourceQuota,
+        Self::CronJob,
         Self::StorageClass,
         Self::CustomResourceDefinition,
     ];
@@ -114,6 +117,7 @@ impl Kind {
             Self::Event => resource("", "v1", "Event", "events", true),
             Self::Deployment => resource("apps", "v1", "Deployment", "deployments", true),
             Self::ResourceQuota => resource("", "v1", "ResourceQuota", "resourcequotas", true),
+            Self::CronJob => resource("batch", "v1", "CronJob", "cronjobs", true),
             Self::StorageClass => resource("storage.k8s.io", "v1", "StorageClass", "storageclasses", false),
             Self::CustomResourceDefinition => resource(
                 "apiextensions.k8s.io",

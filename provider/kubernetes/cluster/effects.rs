@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::aspects::RESTART_ANNOTATION;
-use super::aspects::{Provisioner, ReclaimPolicy};
+use super::aspects::{BACKUP_CONTAINER, Provisioner, RESTART_ANNOTATION, ReclaimPolicy};
 use super::restarts;
 use super::shape::{Ensemble, Holds, Host, Installation, Shape};
 use crate::kubernetes::quantity;
@@ -25,10 +24,11 @@ enum Reason {
     AntiAffinity,
     Volumes,
     Provisioner,
+    Backup,
     Overrides,
 }
 
-const REASONS: [Reason; 11] = [
+const REASONS: [Reason; 12] = [
     Reason::Image,
     Reason::Resources,
     Reason::Coordination,
@@ -39,6 +39,7 @@ const REASONS: [Reason; 11] = [
     Reason::AntiAffinity,
     Reason::Volumes,
     Reason::Provisioner,
+    Reason::Backup,
     Reason::Overrides,
 ];
 
@@ -56,6 +57,7 @@ impl Reason {
             Self::AntiAffinity => ("anti-affinity", &["replicas"]),
             Self::Volumes => ("volumes", &["storage"]),
             Self::Provisioner => ("storage.provisioner", &["storage.provisioner"]),
+            Self::Backup => ("backup", &["backup"]),
             Self::Overrides => ("chiOverrides", &["chiOverrides"]),
         }
     }
@@ -296,9 +298,18 @@ fn pod_changes(old: &Value, new: &Value) -> BTreeSet<Reason> {
 }
 
 /// A pod's template by what is told of it; what is left then only an override can have said.
-fn parts(pod: &Value) -> [(Reason, Value); 6] {
-    let container = format!("/spec/containers/{}", app(pod));
+fn parts(pod: &Value) -> [(Reason, Value); 7] {
     let mut rest = pod.clone();
+    let backup = ["/spec/containers", "/spec/volumes"].map(|list| {
+        let list = rest.pointer_mut(list)?.as_array_mut()?;
+        let place = list.iter().position(|element| element["name"] == BACKUP_CONTAINER)?;
+        Some(list.remove(place))
+    });
+    // A list that held nothing else was not there before.
+    if let Some(spec) = rest.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.retain(|_, value| value.as_array().is_none_or(|list| !list.is_empty()));
+    }
+    let container = format!("/spec/containers/{}", app(&rest));
     let mut take = |parent: &str, key: &str| {
         rest.pointer_mut(parent)
             .and_then(Value::as_object_mut)
@@ -321,6 +332,7 @@ fn parts(pod: &Value) -> [(Reason, Value); 6] {
         (Reason::RestartToken, take("/metadata/annotations", RESTART_ANNOTATION)),
         (Reason::AntiAffinity, take("/spec", "affinity")),
         (Reason::Volumes, json!([take("/spec", "volumes"), take(&container, "volumeMounts")])),
+        (Reason::Backup, json!(backup)),
         (Reason::Overrides, said(rest)),
     ]
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod adopted;
+mod backup;
 mod check;
 mod coordination;
 mod credentials;
@@ -31,6 +32,10 @@ use crate::resource::{Known, Paths};
 pub(super) use self::access::{Access, Credential, PASSWORD_KEY, Source};
 pub use self::access::{AccessArgs, SecretKey};
 pub use self::adopted::Adopted;
+pub use self::backup::BackupArgs;
+pub(super) use self::backup::{
+    Backup, CONFIGURATION_KEY, CONTAINER as BACKUP_CONTAINER, has_backup_container,
+};
 pub(super) use self::check::Checker;
 pub use self::coordination::CoordinationArgs;
 #[cfg(test)]
@@ -244,6 +249,11 @@ aspects! {
 
         /// The logging of ClickHouse.
         logging: LoggingArgs => Logging,
+
+        /// Backups to S3, Google Cloud Storage or Azure by clickhouse-backup: a container in each host's pod,
+        /// and a CronJob that has the first host of each shard make one. Default: none. Adding or removing
+        /// it is a rolling restart. Backups stay in the storage when the cluster is deleted.
+        backup: BackupArgs => Backup,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::kubernetes::diagnosis::Remedies;
 /// The templates of the volume claims.
 pub(super) const DATA: &str = "data";
 pub(super) const LOGS: &str = "logs";
-const DATA_PATH: &str = "/var/lib/clickhouse";
+pub(super) const DATA_PATH: &str = "/var/lib/clickhouse";
 
 /// The inputs to name where hosts don't come up.
 pub(in super::super) const HOST_REMEDIES: Remedies = Remedies {
