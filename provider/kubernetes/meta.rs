@@ -44,6 +44,8 @@ pub enum Kind {
     Deployment,
     /// A `ResourceQuota`.
     ResourceQuota,
+    /// A `CronJob`.
+    CronJob,
     /// A `StorageClass`.
     StorageClass,
     /// A `CustomResourceDefinition`.
@@ -73,7 +75,7 @@ const fn resource(
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Namespace,
         Self::Secret,
         Self::Service,
@@ -85,6 +87,7 @@ impl Kind {
         Self::Event,
         Self::Deployment,
         Self::ResourceQuota,
+        Self::CronJob,
         Self::StorageClass,
         Self::CustomResourceDefinition,
         Self::Certificate,
@@ -117,6 +120,7 @@ impl Kind {
             Self::Event => resource("", "v1", "Event", "events", true),
             Self::Deployment => resource("apps", "v1", "Deployment", "deployments", true),
             Self::ResourceQuota => resource("", "v1", "ResourceQuota", "resourcequotas", true),
+            Self::CronJob => resource("batch", "v1", "CronJob", "cronjobs", true),
             Self::StorageClass => resource("storage.k8s.io", "v1", "StorageClass", "storageclasses", false),
             Self::CustomResourceDefinition => resource(
                 "apiextensions.k8s.io",

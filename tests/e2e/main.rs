@@ -14,6 +14,7 @@
 mod address;
 mod adoption;
 mod answers;
+mod backups;
 mod bad_input;
 mod cluster;
 mod configuration;

@@ -139,28 +139,31 @@ fn elements(list: &str, rendered: &[Value], live: &[Value]) -> usize {
 /// nothing has. Of a cluster that this provider made, what others have added is theirs; of an adopted one its
 /// program says all.
 pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) -> ClusterArgs {
-    let Some(Objects { installation: Some(installation), keeper, service, .. }) = pruned(old, urn, login)
+    let Some(Objects { installation: Some(installation), keeper, service, backup, .. }) =
+        pruned(old, urn, login)
     else {
         return old.clone();
     };
     let adopted = old.adopted().cloned();
     let overrides = old.overrides.chi_overrides.clone();
-    let written =
-        Live { installation, keeper, service, adopted: adopted.clone(), overrides: overrides.clone() };
+    let written = Live {
+        installation,
+        keeper,
+        service,
+        backup,
+        adopted: adopted.clone(),
+        overrides: overrides.clone(),
+    };
+    let projected = |written: &Option<Value>, live: &Option<Value>| {
+        written.as_ref().zip(live.as_ref()).map(|(written, live)| project(written, live))
+    };
     let mut found = Live {
         adopted,
         overrides,
         installation: project(&written.installation, &live.installation),
-        keeper: written
-            .keeper
-            .as_ref()
-            .zip(live.keeper.as_ref())
-            .map(|(written, live)| project(written, live)),
-        service: written
-            .service
-            .as_ref()
-            .zip(live.service.as_ref())
-            .map(|(written, live)| project(written, live)),
+        keeper: projected(&written.keeper, &live.keeper),
+        service: projected(&written.service, &live.service),
+        backup: projected(&written.backup, &live.backup),
     };
     if found.adopted.is_some() {
         found.installation["spec"] = live.spec().clone();
@@ -168,6 +171,7 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
     let expected = Live {
         keeper: found.keeper.as_ref().and(written.keeper.clone()),
         service: found.service.as_ref().and(written.service.clone()),
+        backup: found.backup.as_ref().and(written.backup.clone()),
         ..written
     };
     if same_but_task(&expected.installation, &found.installation)
@@ -177,6 +181,7 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
             _ => false,
         }
         && expected.service == found.service
+        && expected.backup == found.backup
     {
         return old.clone();
     }

@@ -39,7 +39,7 @@ impl Deletion<'_> {
         let uids = self.uids();
         let described = self.args.map(validate::last_anyway);
         let may_be = |row: &Row| {
-            let is_described = described.as_ref().map_or(row.is_general(), |cluster| row.is_wanted(cluster));
+            let is_described = described.as_ref().map_or(!row.is_traced(), |cluster| row.is_wanted(cluster));
             uids[row.part].is_some() || is_described
         };
         for row in leaving().filter(|row| row.is_own() && may_be(row)) {

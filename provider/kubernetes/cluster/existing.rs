@@ -52,8 +52,10 @@ pub(super) async fn read(
         }
     }
     let Some(installation) = &found.installation else { return Ok(ExistingObjects { found, shape: None }) };
-    let may_be = |row: &Row| row.is_own() && row.is_general() && !wanted(row);
-    let mut others = Box::pin(objects::read(api, namespace, name, false, may_be)).await?;
+    let mut others = Box::pin(objects::read(api, namespace, name, false, |row| {
+        row.is_own() && !wanted(row) && row.may_be_of(installation)
+    }))
+    .await?;
     let shape = Shape::of(installation, found.keeper.as_ref().or(others.keeper.as_ref()));
     let shape = Some(Box::pin(live::settled(api, namespace, name, shape)).await?.0);
     for row in TABLE.iter().filter(|row| !wanted(row)) {
@@ -105,10 +107,11 @@ impl ExistingObjects {
         new: &Known<ClusterArgs>,
     ) -> Result<Option<(Known<ClusterArgs>, Growing)>, Failed> {
         let Some(shape) = &self.shape else { return Ok(None) };
-        let Objects { installation: Some(installation), keeper, service, .. } = self.found.clone() else {
+        let Objects { installation: Some(installation), keeper, service, backup, .. } = self.found.clone()
+        else {
             return Ok(None);
         };
-        let live = Live::new(installation, keeper, service, None);
+        let live = Live { backup, ..Live::new(installation, keeper, service, None) };
         let there = adopt::inputs(&live, &ctx.urn, &Login::default());
         let kept =
             Known { value: new.value.running(there.image.version.as_deref()), unknown: new.unknown.clone() };

@@ -62,6 +62,11 @@ pub(super) fn certificate(name: &str) -> String {
     format!("{name}-tls")
 }
 
+/// The CronJob that makes backups.
+pub(super) fn backup(name: &str) -> String {
+    format!("{name}-backup")
+}
+
 /// A Keeper's StatefulSet and Service.
 pub(super) fn keeper_host(name: &str, cluster: &str, replica: u32) -> String {
     format!("chk-{name}-{cluster}-0-{replica}")

@@ -58,12 +58,19 @@ pub(super) async fn live_state(
     old_state: Option<&ClusterState>,
 ) -> Result<LiveState, Error> {
     let described = old.map(validate::last_anyway);
+    let is_known = |row: &Row| old_state.is_some_and(|state| state.uids[row.part].is_some());
     let may_be = |row: &Row| {
-        let is_known = old_state.is_some_and(|state| state.uids[row.part].is_some());
-        row.is_own()
-            && (is_known || described.as_ref().map_or(row.is_general(), |cluster| row.is_wanted(cluster)))
+        let is_wanted = described.as_ref().map_or(!row.is_traced(), |cluster| row.is_wanted(cluster));
+        row.is_own() && (is_known(row) || is_wanted)
     };
     let mut found = objects::read(api, namespace, name, false, may_be).await?;
+    if let (None, Some(installation)) = (&described, found.installation.clone()) {
+        let rest = |row: &Row| !may_be(row) && row.is_traced() && row.may_be_of(&installation);
+        let mut rest = Box::pin(objects::read(api, namespace, name, false, rest)).await?;
+        for Row { part, .. } in TABLE {
+            found[*part] = found[*part].take().or(rest[*part].take());
+        }
+    }
     for row in TABLE.iter().filter(|row| row.whose == Whose::Marked) {
         found[row.part].take_if(|found| !is_marked(found));
     }
@@ -75,7 +82,10 @@ pub(super) async fn live_state(
         });
     };
     let adopted = old.and_then(ClusterArgs::adopted).cloned();
-    let live = Live::new(installation, found.keeper.take(), found.service.take(), adopted);
+    let live = Live {
+        backup: found.backup.take(),
+        ..Live::new(installation, found.keeper.take(), found.service.take(), adopted)
+    };
     let password = if live.adopted.is_some() {
         Box::pin(foreign_password(api, namespace, live.spec())).await
     } else {
@@ -140,6 +150,7 @@ impl LiveCluster {
             Part::Installation => Some(&self.live.installation),
             Part::Keeper => self.live.keeper.as_ref(),
             Part::Service => self.live.service.as_ref(),
+            Part::Backup => self.live.backup.as_ref(),
             other => self.others[other].as_ref(),
         }
     }

@@ -165,13 +165,18 @@ impl<'a> Checker<'a> {
         let name = given.name.clone().unwrap_or_default();
         self.dns_name(&format!("{path}.name"), Some(&name));
         let key = given.key.clone().unwrap_or_else(|| default_key.to_owned());
+        self.key_of_secret(&format!("{path}.key"), &key);
+        (name, key)
+    }
+
+    /// A key of a Secret.
+    pub(super) fn key_of_secret(&mut self, path: &str, key: &str) {
         if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
             self.fail(
-                &format!("{path}.key"),
+                path,
                 format!("`{key}` is not a valid key of a Secret: use letters, digits, `-`, `_` and `.`"),
             );
         }
-        (name, key)
     }
 
     pub(super) fn ranges(&mut self, path: &str, ranges: &[String]) {

@@ -73,9 +73,9 @@ pub(in super::super) struct ServerImage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ContainerImage {
     /// `repository:tag` or `repository@digest`; `None` where the operator chooses.
-    reference: Option<String>,
-    pull_policy: Option<PullPolicy>,
-    pull_secrets: Vec<String>,
+    pub(super) reference: Option<String>,
+    pub(super) pull_policy: Option<PullPolicy>,
+    pub(super) pull_secrets: Vec<String>,
 }
 
 /// What an image is where inputs leave it open.

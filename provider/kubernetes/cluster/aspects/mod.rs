@@ -6,6 +6,7 @@
 
 mod access;
 mod adopted;
+mod backup;
 mod check;
 mod configuration;
 mod coordination;
@@ -43,6 +44,10 @@ use crate::resource::{Known, Paths};
 pub(super) use self::access::{Access, Credential, PASSWORD_KEY, Source};
 pub use self::access::{AccessArgs, SecretKey};
 pub use self::adopted::Adopted;
+pub use self::backup::BackupArgs;
+pub(super) use self::backup::{
+    Backup, CONFIGURATION_KEY, CONTAINER as BACKUP_CONTAINER, has_backup_container,
+};
 pub(super) use self::check::Checker;
 pub(super) use self::configuration::Configuration;
 pub use self::configuration::ConfigurationArgs;
@@ -83,8 +88,8 @@ pub(super) use self::roles::Roles;
 pub(super) use self::sections::{PROFILES, QUOTA, input_of, missing};
 pub(super) use self::storage::{HOST_REMEDIES, Storage};
 pub use self::storage::{Provisioner, ReclaimPolicy, StorageArgs};
-pub(super) use self::tls::Tls;
 pub use self::tls::TlsArgs;
+pub(super) use self::tls::{Tls, has_certificate};
 pub use self::users::UserArgs;
 pub(super) use self::users::Users;
 
@@ -312,6 +317,11 @@ aspects! {
         /// Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are
         /// stored in the installation. A change takes effect without a restart.
         users: BTreeMap<String, UserArgs> => Users,
+
+        /// Backups to S3, Google Cloud Storage or Azure by clickhouse-backup: a container in each host's pod,
+        /// and a CronJob that has the first host of each shard make one. Default: none. Adding or removing
+        /// it is a rolling restart. Backups stay in the storage when the cluster is deleted.
+        backup: BackupArgs => Backup,
     }
 }
 

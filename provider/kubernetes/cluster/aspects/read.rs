@@ -19,6 +19,8 @@ pub(in super::super) struct Live {
     pub(in super::super) keeper: Option<Value>,
     /// The Service of the same name, where there is one.
     pub(in super::super) service: Option<Value>,
+    /// The CronJob of its backups, where there is one.
+    pub(in super::super) backup: Option<Value>,
     /// How they are written, where somebody else made them.
     pub(in super::super) adopted: Option<Adopted>,
     /// What is known to be the overrides' of the installation.
@@ -35,7 +37,7 @@ impl Live {
         known: Option<Adopted>,
     ) -> Self {
         let is_ours = meta::is_managed(&installation);
-        let mut live = Self { installation, keeper, service, adopted: known, overrides: None };
+        let mut live = Self { installation, keeper, service, backup: None, adopted: known, overrides: None };
         if live.adopted.is_some() || !is_ours {
             let kept = Kept::take(&mut live.installation["spec"]);
             if live.adopted.is_none() {

@@ -268,6 +268,15 @@ impl Tls {
     }
 }
 
+/// Whether the hosts of an installation have a certificate that cert-manager makes for the cluster.
+pub(in super::super) fn has_certificate(installation: &Value) -> bool {
+    let name = installation["metadata"]["name"].as_str().unwrap_or_default();
+    let templates = installation["spec"]["templates"]["podTemplates"].as_array().into_iter().flatten();
+    let mut volumes = templates.flat_map(|pod| pod["spec"]["volumes"].as_array().into_iter().flatten());
+    volumes
+        .any(|volume| volume["name"] == VOLUME && volume["secret"]["secretName"] == names::certificate(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

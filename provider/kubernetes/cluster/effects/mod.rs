@@ -31,11 +31,12 @@ enum Reason {
     Settings,
     Files,
     Profiles,
+    Backup,
     Overrides,
 }
 
 /// Those that an input may have which is not known yet; hardly anything in a profile is one.
-const REASONS: [Reason; 15] = [
+const REASONS: [Reason; 16] = [
     Reason::Image,
     Reason::Resources,
     Reason::Coordination,
@@ -50,6 +51,7 @@ const REASONS: [Reason; 15] = [
     Reason::Provisioner,
     Reason::Settings,
     Reason::Files,
+    Reason::Backup,
     Reason::Overrides,
 ];
 
@@ -77,6 +79,7 @@ impl Reason {
             Self::Settings => ("settings", &["settings"]),
             Self::Files => ("files", &["files"]),
             Self::Profiles => ("profiles", &["profiles"]),
+            Self::Backup => ("backup", &["backup"]),
             Self::Overrides => ("chiOverrides", &["chiOverrides"]),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::super::aspects::RESTART_ANNOTATION;
+use super::super::aspects::{BACKUP_CONTAINER, RESTART_ANNOTATION};
 use super::super::shape::{Host, Installation, app};
 use super::Reason;
 
@@ -28,9 +28,18 @@ pub(super) fn pod_changes(old: &Value, new: &Value) -> BTreeSet<Reason> {
 }
 
 /// A pod's template by what is told of it.
-fn parts(pod: &Value) -> [(Reason, Value); 6] {
-    let container = format!("/spec/containers/{}", app(pod));
+fn parts(pod: &Value) -> [(Reason, Value); 7] {
     let mut rest = pod.clone();
+    let backup = ["/spec/containers", "/spec/volumes"].map(|list| {
+        let list = rest.pointer_mut(list)?.as_array_mut()?;
+        let place = list.iter().position(|element| element["name"] == BACKUP_CONTAINER)?;
+        Some(list.remove(place))
+    });
+    // A list that held nothing else was not there before.
+    if let Some(spec) = rest.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.retain(|_, value| value.as_array().is_none_or(|list| !list.is_empty()));
+    }
+    let container = format!("/spec/containers/{}", app(&rest));
     let mut take = |parent: &str, key: &str| {
         rest.pointer_mut(parent)
             .and_then(Value::as_object_mut)
@@ -53,6 +62,7 @@ fn parts(pod: &Value) -> [(Reason, Value); 6] {
         (Reason::RestartToken, take("/metadata/annotations", RESTART_ANNOTATION)),
         (Reason::AntiAffinity, take("/spec", "affinity")),
         (Reason::Volumes, json!([take("/spec", "volumes"), take(&container, "volumeMounts")])),
+        (Reason::Backup, json!(backup)),
         (Reason::Pod, said(rest)),
     ]
 }

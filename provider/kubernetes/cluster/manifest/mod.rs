@@ -1,10 +1,12 @@
 //! From a validated cluster to the objects that the API server gets. Pure: the same cluster, login and task
 //! give the same manifests.
 
+mod backup;
 mod certificate;
 mod secret;
 mod service;
 
+pub(super) use self::backup::backup;
 pub(super) use self::certificate::certificate;
 pub(super) use self::secret::{USERNAME_KEY, secret};
 pub(super) use self::service::service;

@@ -4,7 +4,7 @@ use k8s_openapi::ByteString;
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
-use super::super::aspects::PASSWORD_KEY;
+use super::super::aspects::{CONFIGURATION_KEY, PASSWORD_KEY};
 use super::super::{address, names};
 use super::{PASSWORD_VERSION_ANNOTATION, Source, metadata};
 
@@ -42,6 +42,11 @@ pub(in crate::kubernetes::cluster) fn secret(source: &mut Source<'_>) -> Value {
         put("http-url", &connection.http_url);
         put("native-url", &connection.native_url);
         put("jdbc-url", &connection.jdbc_url);
+        if cluster.backup.plan.is_some() {
+            // JSON, which is YAML, too: whatever the password holds. It is read anew for each backup.
+            let login = json!({"username": cluster.access.username, "password": password.expose_secret()});
+            put(CONFIGURATION_KEY, &json!({"clickhouse": login}).to_string());
+        }
     }
     json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": data})
 }

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::aspects::ValidatedCluster;
+use super::aspects::{ValidatedCluster, has_backup_container, has_certificate};
 use super::manifest::{self, Source};
 use super::names;
 use super::state::ClusterState;
@@ -51,6 +51,9 @@ pub(super) struct Row {
     vital: &'static [&'static str],
     /// The output that is absent while the object is missing; without one it is its unique id.
     output: Option<Output>,
+    /// What in an installation tells that it may have one; without it that is looked for with every cluster
+    /// of which nothing is known.
+    trace: Option<fn(&Value) -> bool>,
 }
 
 /// When an object is written. All of one stage are written at once, and the next stage begins when what they
@@ -65,10 +68,13 @@ pub(super) enum Stage {
     BeforeHosts,
     /// The hosts.
     Hosts,
+    /// What has something done by hosts that serve.
+    AfterHosts,
 }
 
 impl Stage {
-    pub(super) const ALL: [Self; 4] = [Self::Namespace, Self::Claim, Self::BeforeHosts, Self::Hosts];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Namespace, Self::Claim, Self::BeforeHosts, Self::Hosts, Self::AfterHosts];
 }
 
 /// By what an object is known for this provider's.
@@ -189,6 +195,7 @@ objects! {
         leaves: Leaves::IfEmpty,
         vital: &[],
         output: None,
+        trace: None,
     }
     /// Of the Secret.
     Secret as secret {
@@ -206,6 +213,7 @@ objects! {
             is_absent: |state| state.password.is_some() && state.credentials_secret.is_none(),
             remove: |state| state.credentials_secret = None,
         }),
+        trace: None,
     }
     /// Of the Service.
     Service as service {
@@ -223,6 +231,7 @@ objects! {
             is_absent: |state| state.endpoints.is_none(),
             remove: |state| (state.endpoints, state.connection, state.external) = (None, None, None),
         }),
+        trace: None,
     }
     /// Of the Certificate of cert-manager.
     Certificate as certificate {
@@ -236,6 +245,7 @@ objects! {
         leaves: Leaves::AfterHosts,
         vital: &["/spec"],
         output: None,
+        trace: Some(has_certificate),
     }
     /// Of the ClickHouseKeeperInstallation.
     Keeper as keeper {
@@ -253,6 +263,7 @@ objects! {
             is_absent: |state| state.keeper.is_none(),
             remove: |state| state.keeper = None,
         }),
+        trace: None,
     }
     /// Of the ClickHouseInstallation.
     Installation as installation {
@@ -266,6 +277,21 @@ objects! {
         leaves: Leaves::Hosts,
         vital: &[],
         output: None,
+        trace: None,
+    }
+    /// Of the CronJob that makes backups.
+    Backup as backup {
+        kind: Kind::CronJob,
+        name: |_, name| names::backup(name),
+        wanted: |cluster| cluster.backup.plan.is_some(),
+        render: manifest::backup,
+        stage: Stage::AfterHosts,
+        whose: Whose::Marked,
+        awaited: Await::Nothing,
+        leaves: Leaves::First,
+        vital: &["/spec/concurrencyPolicy", "/spec/jobTemplate"],
+        output: None,
+        trace: Some(has_backup_container),
     }
     #[cfg(test)]
     /// Of an object that a program of a test asks for by an annotation.
@@ -280,6 +306,7 @@ objects! {
         leaves: Leaves::AfterHosts,
         vital: &["/spec"],
         output: None,
+        trace: None,
     }
 }
 
@@ -304,11 +331,14 @@ impl Row {
         (self.wanted)(cluster)
     }
 
-    /// Whether any cluster may have one: of other kinds a user may have no rights, unless a program asks for
-    /// one.
-    pub(super) fn is_general(&self) -> bool {
-        use Kind::{Installation, KeeperInstallation, Namespace, Secret, Service};
-        matches!(self.kind, Namespace | Secret | Service | Installation | KeeperInstallation)
+    /// Whether nothing but an installation tells that a cluster may have it.
+    pub(super) fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// Whether the cluster of an installation may have it.
+    pub(super) fn may_be_of(&self, installation: &Value) -> bool {
+        self.trace.is_none_or(|tells| tells(installation))
     }
 
     /// Whether it is the cluster's alone, so that it goes when the cluster is not to have it any more, and

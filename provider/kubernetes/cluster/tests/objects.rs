@@ -54,7 +54,8 @@ impl Life {
     async fn update(&mut self, program: Value) -> Result<(Vec<String>, Duration), Failure<ClusterState>> {
         let (before, started, new) = (self.fake.writes().len(), Instant::now(), checked(program));
         let ctx = Context { timeout: Some(Duration::from_secs(600)), ..context().0 };
-        let updated = self.cluster.update(&ctx, "apps/db", &self.args, Some(&self.state), &new).await?;
+        let update = self.cluster.update(&ctx, "apps/db", &self.args, Some(&self.state), &new);
+        let updated = Box::pin(update).await?;
         (self.args, self.state) = (new, updated);
         let kinds = self
             .fake

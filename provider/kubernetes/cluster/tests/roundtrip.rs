@@ -210,6 +210,29 @@ const VALUES: &[(&str, &str)] = &[
                 "two":
                 {"password": "x", "accessManagement": true}, "three": {"passwordSecret": {"name": "s"}}}]"#,
     ),
+    ("backup.schedule", r#"["@daily", "5 4 * * sun"]"#),
+    ("backup.timeZone", r#"["Europe/Berlin"]"#),
+    ("backup.retention", r#"[{"local": 2, "remote": 0}, {"remote": 30}]"#),
+    (
+        "backup.s3",
+        r#"[{"bucket": "b"}, {"bucket": "b.c", "path": "a/b", "endpoint": "http://minio:9000",
+            "region": "eu-1", "forcePathStyle": true, "storageClass": "GLACIER_IR",
+            "serverSideEncryption": "aws:kms", "credentials": {"secretName": "s3", "accessKeyIdKey": "id",
+                "secretAccessKeyKey": "key"}}]"#,
+    ),
+    ("backup.gcs", r#"[{"bucket": "b", "path": "p", "credentials": {"name": "gcs", "key": "j.json"}}]"#),
+    (
+        "backup.azure",
+        r#"[{"container": "c", "accountName": "acme"},
+            {"container": "c", "path": "p", "accountName": "acme",
+                "credentials": {"name": "az", "key": "k"}}]"#,
+    ),
+    ("backup.image.repository", r#"["example.com/team/backup"]"#),
+    ("backup.image.tag", r#"["2.7.4"]"#),
+    ("backup.image.digest", r#"["sha256:2222222222222222222222222222222222222222222222222222222222222222"]"#),
+    ("backup.image.pullPolicy", r#"["Always", "Never"]"#),
+    ("backup.resources", r#"[{"limits": {"memory": "3Gi"}}, {"requests": {"cpu": "2"}}]"#),
+    ("backup.suspended", "[true, false]"),
 ];
 
 /// What no object tells that is read: how a run is made, what is only asked for once, where a password or a
@@ -282,8 +305,8 @@ fn built(args: &ClusterArgs) -> Objects {
 }
 
 fn live(objects: &Objects) -> Live {
-    let Objects { installation, keeper, service, .. } = objects.clone();
-    Live::new(installation.unwrap(), keeper, service, None)
+    let Objects { installation, keeper, service, backup, .. } = objects.clone();
+    Live { backup, ..Live::new(installation.unwrap(), keeper, service, None) }
 }
 
 /// What a Service asks for besides the numbers of node ports.
@@ -318,6 +341,7 @@ fn is_outdone(path: &str, args: &ClusterArgs) -> bool {
     let inputs = serde_json::to_value(args).unwrap();
     let has = |pointer: &str| inputs.pointer(pointer).is_some();
     path == "image.tag"
+        || path == "backup.image.tag" && has("/backup/image/digest")
         || path == "version" && (has("/image/tag") || has("/image/digest"))
         || path.starts_with("chkOverrides") && !has("/coordination/keeper")
         // What holds anyway.
@@ -344,6 +368,7 @@ proptest! {
         let spec = |object: &Option<Value>| object.as_ref().map(|object| object["spec"].clone());
         prop_assert_eq!(spec(&again.keeper), spec(&made.keeper));
         prop_assert_eq!(asked(again.service.as_ref()), asked(made.service.as_ref()));
+        prop_assert_eq!(&again.backup, &made.backup);
         let told = told_leaves(&fill(&urn(), &Autonaming::Default, "apps", None,
             &Known::all(read.clone())).unwrap());
         for leaf in told_leaves(&args).into_iter().filter(|(path, _)| !is_outdone(path, &args)) {
