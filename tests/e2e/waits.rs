@@ -65,7 +65,7 @@ async fn a_lost_change_for_which_hosts_restart_restarts_them_once() {
     stack.set_program(&program(namespace.name(), &json!({"name": "db", "chiOverrides": settings}))).unwrap();
     assert_says(
         &stack.preview().await.unwrap().succeeded().unwrap().text(),
-        &["restarts the hosts", "(chiOverrides)"],
+        &["restarts the hosts", "(settings)"],
     );
     stack.up().await.unwrap().succeeded().unwrap();
     let after = pods(&namespace).await[0].uid();

@@ -87,7 +87,7 @@ impl Rollout<'_> {
             overridden: login::is_overridden(&self.cluster),
             ..login::Before::default()
         };
-        self.login = login::resolve(self.api, &self.cluster, before).await?;
+        self.login = login::resolve(self.api, self.ctx, &self.cluster, before).await?;
         Ok(())
     }
 }

@@ -174,7 +174,7 @@ impl Resource for Cluster {
                 overridden: login::is_overridden(&cluster),
                 ..login::Before::default()
             };
-            let login = login::resolve(&api, &cluster, before).await?;
+            let login = login::resolve(&api, ctx, &cluster, before).await?;
             let mut rollout = Rollout {
                 ctx,
                 api: &api,
@@ -314,7 +314,7 @@ impl Resource for Cluster {
                 secret: found.secret.clone().filter(meta::is_marked),
                 overridden: login::is_overridden(&cluster),
             };
-            let login = Box::pin(login::resolve(&api, &cluster, before)).await?;
+            let login = Box::pin(login::resolve(&api, ctx, &cluster, before)).await?;
             if cluster.naming.create_namespace && facts.uids.create_interrupted() {
                 facts.uids.namespace = found
                     .namespace

@@ -68,6 +68,7 @@ pub(super) fn conflicts(given: &Known<ClusterArgs>, filled: &ClusterArgs) -> Vec
         .into_iter()
         .chain(of_password(given, filled, &overridden))
         .chain(of_cluster_name(given, filled, &overridden))
+        .chain(of_users(filled))
         .collect();
     let said = leaves(&rendered);
     let undone: Vec<_> = said
@@ -149,6 +150,21 @@ fn of_password(given: &Known<ClusterArgs>, filled: &ClusterArgs, overridden: &Va
             ),
         )
     })
+}
+
+/// Users whose credentials overrides give, too.
+fn of_users(filled: &ClusterArgs) -> Vec<CheckFailure> {
+    let said = filled.overrides.chi_overrides.as_ref().and_then(|said| said.get("configuration"));
+    let said = said.map(|said| json!({"spec": {"configuration": said}})).unwrap_or_default();
+    let has_own = Shape::of(&said, None).users;
+    let users = filled.users.iter().flat_map(BTreeMap::keys).filter(|user| has_own.contains(*user));
+    let refused = |user: &String| CheckFailure {
+        path: PropertyPath::from("users").key(user),
+        reason: format!(
+            "`chiOverrides.configuration.users` gives `{user}` another credential: remove one of them"
+        ),
+    };
+    users.map(refused).collect()
 }
 
 /// A cluster that is not there any more.

@@ -54,7 +54,9 @@ pub(super) fn tell(ctx: &Context, old: &ClusterArgs, cluster: &ValidatedCluster)
 
 /// Whether anything is said to ClickHouse but what this provider says itself, which each release reads.
 fn says_settings(cluster: &ValidatedCluster) -> bool {
-    !cluster.overrides.chi["configuration"].is_null() || !cluster.overrides.chi["templates"].is_null()
+    cluster.says_configuration()
+        || !cluster.overrides.chi["configuration"].is_null()
+        || !cluster.overrides.chi["templates"].is_null()
 }
 
 /// What is held back of the step from a live installation to another, until all hosts run its image.

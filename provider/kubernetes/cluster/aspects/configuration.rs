@@ -117,6 +117,13 @@ impl Aspect for Configuration {
     }
 }
 
+impl Configuration {
+    /// Whether there are settings of the server.
+    pub(super) fn says_settings(&self) -> bool {
+        !self.settings.is_empty()
+    }
+}
+
 impl ConfigurationArgs {
     /// Leaves out what `others`, the configuration that other inputs come to, say.
     pub(in super::super) fn leave_to(&mut self, others: &Value) {

@@ -354,6 +354,11 @@ impl ValidatedCluster {
         self.adopted.is_none() || self.ingress.ingress.is_some()
     }
 
+    /// Whether inputs say something of ClickHouse's settings, besides what each release reads.
+    pub(super) fn says_configuration(&self) -> bool {
+        self.configuration.says_settings() || self.profiles.says_settings() || self.users.says_settings()
+    }
+
     /// The Keeper that comes with the cluster, if one does.
     pub(super) fn keeper(&self) -> Option<&Keeper> {
         match &self.coordination {

@@ -119,6 +119,13 @@ impl Aspect for Profiles {
     }
 }
 
+impl Profiles {
+    /// Whether there are any.
+    pub(super) fn says_settings(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
 impl ProfileArgs {
     /// The profile whose elements are `fields`, as far as inputs can say it.
     pub(super) fn read(fields: &BTreeMap<String, Value>) -> Self {

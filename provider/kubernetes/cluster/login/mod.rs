@@ -4,7 +4,7 @@
 mod referred;
 
 use rand::RngExt;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 pub(super) use self::referred::{Found, found, rotated};
@@ -13,7 +13,7 @@ use super::manifest::{Login, PASSWORD_VERSION_ANNOTATION};
 use super::shape::Shape;
 use super::state::ClusterState;
 use crate::kubernetes::client::Api;
-use crate::resource::Failure;
+use crate::resource::{Context, Failure};
 
 /// Letters and digits only: nothing in it has to be escaped in a URL, in XML or in a shell.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -36,11 +36,20 @@ pub(super) struct Before {
 /// The login that `cluster` is to have, and what its users' Secrets hold.
 pub(super) async fn resolve<S>(
     api: &Api,
+    ctx: &Context,
     cluster: &ValidatedCluster,
     before: Before,
 ) -> Result<Login, Failure<S>> {
     let users = referred::hashes(api, cluster).await?;
-    Ok(Login { users, ..of_administrator(api, cluster, before).await? })
+    let login = Login { users, ..of_administrator(api, cluster, before).await? };
+    let is_odd = |password: &SecretString| password.expose_secret().ends_with('\n');
+    if login.password.as_ref().is_some_and(is_odd) {
+        ctx.report.warn(
+            "the administrator's password ends with a line break, which clients have to send, too: make the \
+            Secret without it (`echo -n`) unless that is wanted",
+        );
+    }
+    Ok(login)
 }
 
 /// The administrator's login.
@@ -119,8 +128,6 @@ pub(super) fn of_password(password: Option<SecretString>) -> Login {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use secrecy::ExposeSecret;
 
     use super::*;
 

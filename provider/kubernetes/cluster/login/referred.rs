@@ -64,6 +64,13 @@ pub(super) async fn hashes<S>(
 ) -> Result<BTreeMap<String, String>, Failure<S>> {
     let each = cluster.users.of_secrets().map(|(user, secret, key)| async move {
         let password = read::<S>(api, cluster, secret, key, &input(user)).await?;
+        if password.expose_secret().ends_with('\n') {
+            let reason = format!(
+                "the password of `{user}` in Secret {secret} ends with a line break, which clients would \
+                have to send, too: make the Secret without it (`echo -n`)"
+            );
+            return Err(Failure::new(FailureKind::Precondition, reason));
+        }
         Ok::<_, Failure<S>>((user.to_owned(), sha256_hex(password.expose_secret())))
     });
     Ok(try_join_all(each).await?.into_iter().collect())

@@ -254,6 +254,13 @@ fn a_setting_or_a_file_that_another_input_says_is_refused() {
     let others =
         json!({"settings": {"logger/count": 3}, "files": {"users.d/pulumi-roles.xml": "<clickhouse/>"}});
     assert_eq!(conflicts_of(others), Vec::<String>::new());
+    let of_user = json!({"users": {"app": {"password": "x"}, "web": {"password": "y"}},
+        "chiOverrides": {"configuration": {"users": {"app/password_sha256_hex": "00", "web/profile": "p"}}}});
+    let found = conflicts_of(of_user);
+    assert!(
+        found.len() == 1 && found[0].starts_with("users.app: ") && found[0].contains("another credential"),
+        "{found:?}"
+    );
     let by_override = json!({"settings": {"max_connections": 5},
         "chiOverrides": {"configuration": {"settings": {"max_connections": 7}}}});
     let found = conflicts_of(by_override);

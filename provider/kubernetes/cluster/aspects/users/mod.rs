@@ -147,6 +147,11 @@ impl Aspect for Users {
 }
 
 impl Users {
+    /// Whether a user has settings of its own.
+    pub(super) fn says_settings(&self) -> bool {
+        self.0.values().any(|user| !user.settings.is_empty())
+    }
+
     /// The users whose passwords Secrets hold, each with the name of the Secret and the key in it.
     pub(in super::super) fn of_secrets(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         self.0.iter().filter_map(|(name, user)| match &user.credential {

@@ -89,4 +89,8 @@ async fn a_users_secret_that_is_not_there_is_told_before_anything_is_made() {
         ["Secret apps/own does not exist: create it, or correct `users.app.passwordSecret`"]
     );
     assert!(failure.partial.is_none() && fake.at(CHI).is_none());
+    own(&fake, "first\n");
+    let failure = create(&cluster, &args).await.unwrap_err();
+    assert!(failure.reasons[0].contains("ends with a line break") && !failure.reasons[0].contains("first"));
+    assert!(fake.at(CHI).is_none());
 }

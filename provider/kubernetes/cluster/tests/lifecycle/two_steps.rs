@@ -20,6 +20,15 @@ fn of(release: &str, keys: &[&String]) -> Value {
     json!({"name": "db", "version": version, "chiOverrides": said})
 }
 
+/// The same in inputs of their own.
+fn of_inputs(release: &str, keys: &[&String]) -> Value {
+    let mut settings = json!({"max_threads": "4"});
+    for key in keys {
+        settings[key.strip_prefix("web/").unwrap()] = json!("1");
+    }
+    json!({"name": "db", "version": format!("{release}.1.1"), "profiles": {"web": {"settings": settings}}})
+}
+
 /// The tag of a host's image.
 fn tag(spec: &Value) -> String {
     let image = spec["templates"]["podTemplates"][0]["spec"]["containers"][0]["image"].as_str().unwrap();
@@ -52,11 +61,13 @@ fn steps(steps: &[(&String, usize)]) -> Vec<(String, usize)> {
 #[tokio::test(start_paused = true)]
 async fn an_upgrade_brings_the_image_first_and_a_downgrade_takes_the_settings_away_first() {
     let (old, new, newer) = settings::stages::tests::releases();
-    let up = Served::new(of(&old, &[])).await;
-    up.update(&checked(of(&new, &[&newer]))).await.0.unwrap();
-    let tasks = up.operator.specs();
-    assert_eq!(told(&tasks), steps(&[(&old, 1), (&new, 1), (&new, 2)]));
-    assert_ne!(tasks[1]["taskID"], tasks[2]["taskID"]);
+    for of in [of, of_inputs] {
+        let up = Served::new(of(&old, &[])).await;
+        up.update(&checked(of(&new, &[&newer]))).await.0.unwrap();
+        let tasks = up.operator.specs();
+        assert_eq!(told(&tasks), steps(&[(&old, 1), (&new, 1), (&new, 2)]));
+        assert_ne!(tasks[1]["taskID"], tasks[2]["taskID"]);
+    }
 
     // The operator writes the configuration of all hosts before it replaces the first: that is one step.
     let down = Served::new(of(&new, &[&newer])).await;
