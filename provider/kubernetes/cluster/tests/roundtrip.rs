@@ -14,7 +14,7 @@ use crate::kubernetes::cluster::objects::Objects;
 use crate::property::path::{PropertyPath, Segment};
 
 /// Every input with some values. A program takes some of them, as far as Check lets them stand together.
-const VALUES: [(&str, &str); 71] = [
+const VALUES: [(&str, &str); 74] = [
     ("name", r#"["db", "a-1"]"#),
     ("namespace", r#"["apps", "n-2"]"#),
     ("createNamespace", "[true]"),
@@ -103,6 +103,9 @@ const VALUES: [(&str, &str); 71] = [
     ("tls.insecurePorts", "[true, false]"),
     ("tls.interserver", "[true, false]"),
     ("tls.minVersion", r#"["1.2", "1.3"]"#),
+    ("logging.rotation.size", r#"["50M", "900"]"#),
+    ("logging.rotation.count", "[1, 9]"),
+    ("logging.systemTables.retentionDays", "[7, 400]"),
     ("logging.level", r#"["none", "debug", "test"]"#),
 ];
 
