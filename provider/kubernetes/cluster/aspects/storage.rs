@@ -43,8 +43,8 @@ pub struct StorageArgs {
     /// Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default:
     /// false.
     pub ephemeral: Option<bool>,
-    /// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the
-    /// data volume. With it the operator adds a container with the image
+    /// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and to
+    /// its own filesystem, see `logging.rotation`. With it the operator adds a container with the image
     /// `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must
     /// have that image.
     pub logs: Option<Volume>,

@@ -121,6 +121,9 @@ const VALUES: &[(&str, &str)] = &[
     ("tls.insecurePorts", "[true, false]"),
     ("tls.interserver", "[true, false]"),
     ("tls.minVersion", r#"["1.2", "1.3"]"#),
+    ("logging.rotation.size", r#"["50M", "900"]"#),
+    ("logging.rotation.count", "[1, 9]"),
+    ("logging.systemTables.retentionDays", "[7, 400]"),
     ("logging.level", r#"["none", "debug", "test"]"#),
     ("pod.nodeSelector", r#"[{"pool": "db"}]"#),
     (
