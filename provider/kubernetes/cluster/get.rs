@@ -1,5 +1,6 @@
 //! `clickhouse:kubernetes:getCluster`: what a cluster that another program owns is like, and how it fares.
 
+use k8s_openapi::jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,6 +49,42 @@ pub struct GetClusterResult {
     /// The last task that the operator completed. Absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_task: Option<String>,
+    /// How the backups fare; only with a `backup`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupStatus>,
+}
+
+/// How the backups of a cluster fare, by Kubernetes' own record of its CronJob.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterBackupStatus")]
+pub struct BackupStatus {
+    /// When the newest backup was stored, as `2026-11-26T02:00:41Z`. Absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<String>,
+    /// How many seconds ago that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<u64>,
+    /// When the last run began, if it has failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
+}
+
+impl BackupStatus {
+    /// What the CronJob says `now`. It has no word for a failure: that is a run that is over, after which no
+    /// success came.
+    fn of(cron_job: &Value, now: Timestamp) -> Self {
+        let status = &cron_job["status"];
+        let time = |field: &str| status[field].as_str()?.parse::<Timestamp>().ok();
+        let (success, begun) = (time("lastSuccessfulTime"), time("lastScheduleTime"));
+        let is_running = status["active"].as_array().is_some_and(|jobs| !jobs.is_empty());
+        let failed = begun.filter(|begun| !is_running && success.is_none_or(|success| success < *begun));
+        Self {
+            last_success: success.map(|time| time.to_string()),
+            age_seconds: success.and_then(|time| u64::try_from(now.duration_since(time).as_secs()).ok()),
+            last_failure: failed.map(|time| time.to_string()),
+        }
+    }
 }
 
 /// The function.
@@ -119,6 +156,7 @@ impl Function for GetCluster {
             operator_version: status["chop-version"].as_str().map(str::to_owned),
             errors: texts("errors"),
             last_task: texts("taskIDsCompleted").into_iter().next(),
+            backup: seen.backup().map(|cron_job| BackupStatus::of(cron_job, Timestamp::now())),
             state: found.state,
         })
     }
@@ -126,8 +164,49 @@ impl Function for GetCluster {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::kubernetes::cluster::Cluster;
+    use crate::kubernetes::cluster::tests::checked;
     use crate::kubernetes::fake::{Fake, Reply, context};
+    use crate::resource::Resource as _;
+
+    #[test]
+    fn a_backup_has_failed_where_no_success_came_after_its_run() {
+        let (early, late) = ("2026-11-25T02:00:00Z", "2026-11-26T02:00:00Z");
+        let now = "2026-11-26T03:00:00Z".parse().unwrap();
+        for (status, expected) in [
+            (json!({}), json!({})),
+            (json!({"lastScheduleTime": late, "active": [{"name": "db-backup-1"}]}), json!({})),
+            (json!({"lastScheduleTime": late}), json!({"lastFailure": late})),
+            (
+                json!({"lastScheduleTime": early, "lastSuccessfulTime": late}),
+                json!({"lastSuccess": late, "ageSeconds": 3600}),
+            ),
+            (
+                json!({"lastScheduleTime": late, "lastSuccessfulTime": early}),
+                json!({"lastSuccess": early, "ageSeconds": 90_000, "lastFailure": late}),
+            ),
+        ] {
+            assert_eq!(json!(BackupStatus::of(&json!({"status": status}), now)), expected, "{status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_backups_of_a_cluster_are_looked_for_where_it_has_their_container() {
+        for (backup, expected) in [(json!(null), 0), (json!({"s3": {"bucket": "b"}}), 1)] {
+            let fake = Fake::new();
+            let program = checked(json!({"name": "db", "skipAwait": true, "backup": backup}));
+            Cluster::new(fake.session()).create(&context().0, Box::new(program)).await.unwrap();
+            let before = fake.requests().len();
+            let args = GetClusterArgs { name: "db".into(), namespace: Some("apps".into()) };
+            let found = GetCluster::new(fake.session()).invoke(&context().0, &args).await.unwrap();
+            let asked = fake.requests().split_off(before);
+            assert_eq!(asked.iter().filter(|seen| seen.path.contains("cronjobs")).count(), expected);
+            assert_eq!(found.backup.is_some(), expected == 1);
+        }
+    }
 
     #[tokio::test]
     async fn a_name_never_leads_to_other_objects() {

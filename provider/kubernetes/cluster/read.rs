@@ -160,6 +160,11 @@ impl LiveCluster {
         &self.live.installation
     }
 
+    /// The CronJob of its backups, where it has one.
+    pub(super) fn backup(&self) -> Option<&Value> {
+        self.live.backup.as_ref()
+    }
+
     /// Whether the installation is the one that `state` tells of.
     pub(super) fn matches(&self, state: &ClusterState) -> bool {
         state.uids.installation.is_none()

@@ -1,6 +1,7 @@
 //! The life cycle against an API server that keeps what it is given. Nothing is awaited here.
 
 mod awaited;
+mod backups;
 mod create;
 mod delete;
 mod elsewhere;
