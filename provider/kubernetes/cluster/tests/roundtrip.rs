@@ -14,7 +14,7 @@ use crate::kubernetes::cluster::objects::Objects;
 use crate::property::path::{PropertyPath, Segment};
 
 /// Every input with some values. A program takes some of them, as far as Check lets them stand together.
-const VALUES: [(&str, &str); 84] = [
+const VALUES: [(&str, &str); 87] = [
     ("name", r#"["db", "a-1"]"#),
     ("namespace", r#"["apps", "n-2"]"#),
     ("createNamespace", "[true]"),
@@ -92,6 +92,24 @@ const VALUES: [(&str, &str); 84] = [
     ("ingress.externalTrafficPolicy", r#"["Cluster", "Local"]"#),
     ("ingress.internal", "[true]"),
     ("logging.level", r#"["none", "debug", "test"]"#),
+    (
+        "storage.disks",
+        r#"[[{"name": "fast", "size": "3Gi"}], [{"name": "b", "size": "1Ti", "storageClass": "slow",
+            "accessModes": ["ReadWriteMany"], "reclaimPolicy": "Delete"}, {"name": "a", "size": "1Gi"}]]"#,
+    ),
+    (
+        "storage.s3Disks",
+        r#"[[{"name": "cold", "endpoint": "https://a.example/b/", "cacheSize": "7Gi"}],
+            [{"name": "s", "endpoint": "http://a/", "region": "x", "credentials": {"secretName": "k"}},
+             {"name": "t", "endpoint": "http://b/", "credentials": {"secretName": "k",
+                "accessKeyIdKey": "i", "secretAccessKeyKey": "j"}}]]"#,
+    ),
+    (
+        "storage.policies",
+        r#"[{"default": {"volumes": [{"name": "main", "disks": ["default", "fast"]}]}},
+            {"tiers": {"volumes": [{"name": "z", "disks": ["default"], "maxDataPartSize": "5Gi"},
+                {"name": "a", "disks": ["cold"], "preferNotToMerge": true}], "moveFactor": 0.25}}]"#,
+    ),
     ("pod.nodeSelector", r#"[{"pool": "db"}]"#),
     (
         "pod.tolerations",
