@@ -86,9 +86,17 @@ impl FromIterator<Segment> for PropertyPath {
 }
 
 impl From<&str> for PropertyPath {
-    /// A dotted path of plain names, `storage.size`; for names that are written in the code.
+    /// A dotted path of plain names and places in lists, `storage.disks[0].size`; for names that are written
+    /// in the code.
     fn from(dotted: &str) -> Self {
-        dotted.split('.').filter(|name| !name.is_empty()).map(|name| Segment::Key(name.to_owned())).collect()
+        let segments = |part: &str| {
+            let place = part.strip_suffix(']').and_then(|part| part.split_once('['));
+            match place.and_then(|(name, index)| Some((name, index.parse().ok()?))) {
+                Some((name, index)) => vec![Segment::Key(name.to_owned()), Segment::Index(index)],
+                None => vec![Segment::Key(part.to_owned())],
+            }
+        };
+        dotted.split('.').filter(|part| !part.is_empty()).flat_map(segments).collect()
     }
 }
 

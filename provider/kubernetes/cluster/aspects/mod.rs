@@ -198,13 +198,14 @@ macro_rules! aspects {
             input == DEFAULTS || listed.concat().contains(&input)
         }
 
-        /// Whether an input is a Kubernetes quantity.
+        /// Whether an input is a Kubernetes quantity. The places in lists don't count.
         pub(super) fn is_quantity(input: &str) -> bool {
             let listed = [
                 $(<$flat_aspect as Aspect>::QUANTITIES,)*
                 $(<$below_aspect as Aspect>::QUANTITIES,)*
             ];
-            listed.concat().contains(&input)
+            let plain = input.split(']').map(|part| part.trim_end_matches(|c: char| c.is_ascii_digit()));
+            listed.concat().contains(&plain.collect::<Vec<_>>().join("]").as_str())
         }
 
         /// Which outputs can't be told as long as what is unknown of the inputs is not known.

@@ -108,6 +108,13 @@ pub(super) fn losses(from: &Shape, to: &Shape) -> Vec<Finding> {
                 Some("storage.logs"),
                 format!("the volumes of the logs are no longer used, and {fate} {names}"),
             ),
+            Holds::Disk => {
+                let all = volumes_of(claims.len());
+                (
+                    Some("storage.disks"),
+                    format!("the disk `{template}` goes, which loses what is on {all}: {fate} {names}"),
+                )
+            }
             Holds::Other => (
                 None,
                 format!("the volumes of the template `{template}` are no longer used, and {fate} {names}"),
@@ -250,6 +257,7 @@ impl Group<'_> {
             (false, Holds::Logs, "size") => Some("storage.logs.size"),
             (false, Holds::Logs, "storageClass") => Some("storage.logs.storageClass"),
             (false, Holds::Logs, "reclaimPolicy") => Some("storage.logs.reclaimPolicy"),
+            (false, Holds::Disk, "size" | "storageClass" | "reclaimPolicy") => Some("storage.disks"),
             _ => None,
         };
         (input, if self.keeper { &KEEPER_VOLUMES } else { &VOLUMES })

@@ -128,7 +128,9 @@ pub(super) enum Holds {
     Data,
     /// Log files.
     Logs,
-    /// Something else, for instance a second disk.
+    /// Data too: a disk of `storage.disks`, mounted where these are.
+    Disk,
+    /// Something else, for instance a second disk that is mounted elsewhere.
     Other,
 }
 

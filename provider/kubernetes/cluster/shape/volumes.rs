@@ -24,6 +24,11 @@ pub(super) fn claims(
             let holds = match path.trim_end_matches('/') {
                 path if path == kind.data_path => Holds::Data,
                 path if path == kind.logs_path => Holds::Logs,
+                path if path.strip_prefix(kind.data_path).and_then(|rest| rest.strip_prefix('-'))
+                    == Some(name) =>
+                {
+                    Holds::Disk
+                }
                 _ => Holds::Other,
             };
             held.entry(name).and_modify(|held| *held = holds.min(*held)).or_insert(holds);

@@ -125,6 +125,24 @@ const VALUES: &[(&str, &str)] = &[
     ("logging.rotation.count", "[1, 9]"),
     ("logging.systemTables.retentionDays", "[7, 400]"),
     ("logging.level", r#"["none", "debug", "test"]"#),
+    (
+        "storage.disks",
+        r#"[[{"name": "fast", "size": "3Gi"}], [{"name": "b", "size": "1Ti", "storageClass": "slow",
+            "accessModes": ["ReadWriteMany"], "reclaimPolicy": "Delete"}, {"name": "a", "size": "1Gi"}]]"#,
+    ),
+    (
+        "storage.s3Disks",
+        r#"[[{"name": "cold", "endpoint": "https://a.example/b/", "cacheSize": "7Gi"}],
+            [{"name": "s", "endpoint": "http://a/", "region": "x", "credentials": {"secretName": "k"}},
+             {"name": "t", "endpoint": "http://b/", "credentials": {"secretName": "k",
+                "accessKeyIdKey": "i", "secretAccessKeyKey": "j"}}]]"#,
+    ),
+    (
+        "storage.policies",
+        r#"[{"default": {"volumes": [{"name": "main", "disks": ["default", "fast"]}]}},
+            {"tiers": {"volumes": [{"name": "z", "disks": ["default"], "maxDataPartSize": "5Gi"},
+                {"name": "a", "disks": ["cold"], "preferNotToMerge": true}], "moveFactor": 0.25}}]"#,
+    ),
     ("pod.nodeSelector", r#"[{"pool": "db"}]"#),
     (
         "pod.tolerations",

@@ -108,7 +108,9 @@ impl PodArgs {
 
     /// Names and places that are taken, or that there are not.
     fn check_names(&self, path: &str, check: &mut Checker<'_>) {
-        let of_claims = |name: &str| [DATA, LOGS].contains(&name);
+        let given = check.args().storage.as_ref().and_then(|storage| storage.disks.as_ref());
+        let disks: Vec<&str> = given.into_iter().flatten().map(|disk| disk.name.as_str()).collect();
+        let of_claims = |name: &str| [DATA, LOGS].contains(&name) || disks.contains(&name);
         let mut seen = BTreeSet::new();
         for (list, containers) in
             [("extraContainers", &self.extra_containers), ("initContainers", &self.init_containers)]
@@ -151,9 +153,10 @@ impl PodArgs {
         let mut places = BTreeSet::new();
         for (at, place) in texts(path, "volumeMounts", mounts, "mountPath") {
             let plain = place.trim_end_matches('/');
+            let disk = plain.strip_prefix(DATA_PATH).and_then(|rest| rest.strip_prefix('-'));
             if !place.starts_with('/') {
                 check.fail_at(at, format!("`{place}` is not a path from the root: begin it with `/`"));
-            } else if MOUNTED.contains(&plain) {
+            } else if MOUNTED.contains(&plain) || disk.is_some_and(of_claims) {
                 let reason = format!("`{place}` is where something else is mounted: choose another place");
                 check.fail_at(at, reason);
             } else if !places.insert(plain) {

@@ -1,12 +1,22 @@
 //! The storage of the data.
 
+mod disks;
+mod policies;
+#[cfg(test)]
+mod tests;
+mod volume;
+
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::adopted::{ClaimStyle, Template, named as template};
-use super::draft::InstallationDraft;
-use super::read::{named, text};
+use self::disks::{Disk, Disks, S3Disk};
+use self::policies::StoragePolicy;
+pub(super) use self::volume::ClaimTemplate;
+pub use self::volume::{AccessMode, Provisioner, ReclaimPolicy, Volume};
+use super::adopted::{Template, named as template};
 use super::{Adopted, Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 use crate::kubernetes::diagnosis::Remedies;
 
@@ -24,7 +34,7 @@ pub(in super::super) const HOST_REMEDIES: Remedies = Remedies {
 
 /// The data volume of each host.
 #[serde_with::skip_serializing_none]
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterStorage")]
 pub struct StorageArgs {
@@ -48,73 +58,28 @@ pub struct StorageArgs {
     /// `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must
     /// have that image.
     pub logs: Option<Volume>,
-}
-
-/// A volume.
-#[serde_with::skip_serializing_none]
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schemars(rename = "ClusterVolume")]
-pub struct Volume {
-    /// The size, for example `10Gi`. Default: `10Gi`. It can be increased, not reduced.
-    pub size: Option<String>,
-    /// The storage class. Default: the Kubernetes cluster's default class.
-    pub storage_class: Option<String>,
-    /// The access modes. Default: `ReadWriteOnce`.
-    pub access_modes: Option<Vec<AccessMode>>,
-    /// The reclaim policy of the volume. Default: that of the data volume.
-    pub reclaim_policy: Option<ReclaimPolicy>,
-}
-
-/// How nodes may mount a volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "ClusterAccessMode")]
-pub enum AccessMode {
-    /// Read and write by one node.
-    ReadWriteOnce,
-    /// Read and write by one pod.
-    ReadWriteOncePod,
-    /// Read and write by many nodes.
-    ReadWriteMany,
-}
-
-/// The reclaim policy of a volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "ClusterReclaimPolicy")]
-pub enum ReclaimPolicy {
-    /// Keep the volume; a later cluster of the same names finds its data.
-    Retain,
-    /// Delete the volume with all data.
-    Delete,
-}
-
-/// The provisioner of the volume claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "ClusterProvisioner")]
-pub enum Provisioner {
-    /// The operator: volumes can be resized without a restart.
-    Operator,
-    /// Kubernetes, from the StatefulSet's template: resizing a volume restarts its host.
-    StatefulSet,
+    /// Further disks of each host. A new one is a rolling restart, and begins to be used by the tables whose
+    /// policy has it; one that goes loses the data on it, which needs `allowDataLoss`.
+    pub disks: Option<Vec<Disk>>,
+    /// Buckets of S3, or of stores that speak its protocol, as disks of each host. A change is a rolling
+    /// restart.
+    pub s3_disks: Option<Vec<S3Disk>>,
+    /// The storage policies, by their names: a table gets one by `SETTINGS storage_policy = '<name>'`, and
+    /// else the one called `default`. Default: with `disks` the policy `jbod`, which takes all volumes of a
+    /// host by turns; with `s3Disks` the policy `tiered`, which moves parts from the volumes to the buckets
+    /// when these are nearly full.
+    pub policies: Option<BTreeMap<String, StoragePolicy>>,
 }
 
 /// The storage of the data.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(in super::super) struct Storage {
     /// `None` when it lives in the pod, or as somebody else has said.
     data: Option<ClaimTemplate>,
     logs: Option<ClaimTemplate>,
+    disks: Disks,
     reclaim_policy: ReclaimPolicy,
     provisioner: Provisioner,
-}
-
-/// A volume that is claimed for each host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ClaimTemplate {
-    size: Option<String>,
-    storage_class: Option<String>,
-    access_modes: Vec<AccessMode>,
-    pub(super) reclaim_policy: ReclaimPolicy,
 }
 
 /// The sizes of volumes that the cluster was made with.
@@ -135,7 +100,8 @@ impl Aspect for Storage {
     type Args = Option<StorageArgs>;
     type Defaults = StorageDefaults;
 
-    const QUANTITIES: &'static [&'static str] = &["storage.size", "storage.logs.size"];
+    const QUANTITIES: &'static [&'static str] =
+        &["storage.size", "storage.logs.size", "storage.disks[].size", "storage.s3Disks[].cacheSize"];
 
     const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[("storage", &["storageSize"])];
 
@@ -150,13 +116,26 @@ impl Aspect for Storage {
         if storage.ephemeral != Some(true) {
             storage.size.get_or_insert(defaults.data_size);
         }
+        for disk in storage.disks.iter_mut().flatten() {
+            disk.reclaim_policy.get_or_insert(reclaim);
+        }
         storage.logs = storage.logs.take().map(|logs| logs.complete(&defaults.logs_size, reclaim));
     }
 
     fn check(check: &mut Checker<'_>) -> Self {
         let given = check.args().storage.clone().unwrap_or_default();
-        let StorageArgs { size, storage_class, access_modes, reclaim_policy, provisioner, ephemeral, logs } =
-            given;
+        let StorageArgs {
+            size,
+            storage_class,
+            access_modes,
+            reclaim_policy,
+            provisioner,
+            ephemeral,
+            logs,
+            disks,
+            s3_disks,
+            policies,
+        } = given;
         let (default_policy, default_provisioner) = match check.adopted() {
             None => (ReclaimPolicy::Retain, Provisioner::Operator),
             Some(adopted) => (adopted.data.policy, adopted.data.provisioner),
@@ -186,14 +165,16 @@ impl Aspect for Storage {
         Self {
             data: is_written.then(|| ClaimTemplate::check("storage", data, check)),
             logs: logs.map(|logs| ClaimTemplate::check("storage.logs", logs, check)),
+            disks: Disks::check((disks, s3_disks, policies), check),
             reclaim_policy,
             provisioner: provisioner.unwrap_or(default_provisioner),
         }
     }
 
     fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
-        let Self { data, logs, reclaim_policy, provisioner } = self;
+        let Self { data, logs, disks, reclaim_policy, provisioner } = self;
         let draft = &mut drafts.installation;
+        disks.render(*provisioner, draft);
         if let Some(adopted) = &cluster.adopted {
             for (purpose, name, claim, style) in [
                 ("dataVolumeClaimTemplate", DATA, data, &adopted.data),
@@ -225,6 +206,7 @@ impl Aspect for Storage {
         let management = &spec["defaults"]["storageManagement"];
         let provisioner = serde_json::from_value(management["provisioner"].clone()).ok();
         let logs = Volume::claimed(spec, "logVolumeClaimTemplate");
+        let (disks, s3_disks, policies) = Disks::read(spec, live.container());
         Some(match Volume::claimed(spec, "dataVolumeClaimTemplate") {
             Some(Volume { size, storage_class, access_modes, reclaim_policy }) => StorageArgs {
                 size,
@@ -234,12 +216,18 @@ impl Aspect for Storage {
                 provisioner,
                 ephemeral: None,
                 logs,
+                disks,
+                s3_disks,
+                policies,
             },
             None => StorageArgs {
                 ephemeral: Some(true),
                 reclaim_policy: serde_json::from_value(management["reclaimPolicy"].clone()).ok(),
                 provisioner,
                 logs,
+                disks,
+                s3_disks,
+                policies,
                 ..StorageArgs::default()
             },
         })
@@ -272,151 +260,11 @@ impl StorageArgs {
                     access_modes,
                     reclaim_policy,
                     provisioner,
-                    ephemeral: None,
                     logs,
+                    ..Self::default()
                 })
             }
             Template::Several => None,
         }
-    }
-}
-
-impl Volume {
-    /// What a volume of an adopted cluster comes to.
-    fn adopted(spec: &Value, name: &str, style: &ClaimStyle) -> Option<Self> {
-        let template = template(&spec["templates"]["volumeClaimTemplates"], name)?;
-        let policy = serde_json::from_value(template["reclaimPolicy"].clone());
-        let modes: Option<Vec<AccessMode>> =
-            serde_json::from_value(template["spec"]["accessModes"].clone()).ok();
-        Some(Self {
-            size: text(&template["spec"]["resources"]["requests"]["storage"]),
-            storage_class: text(&template["spec"]["storageClassName"]).filter(|class| !class.is_empty()),
-            access_modes: modes.filter(|modes| *modes != [AccessMode::ReadWriteOnce]),
-            reclaim_policy: Some(policy.unwrap_or(style.policy)),
-        })
-    }
-
-    /// What is left out filled in.
-    pub(super) fn complete(mut self, size: &str, reclaim: ReclaimPolicy) -> Self {
-        self.size.get_or_insert_with(|| size.to_owned());
-        self.reclaim_policy.get_or_insert(reclaim);
-        self
-    }
-
-    /// The volume whose template `spec` uses for `purpose`, where it does.
-    pub(super) fn claimed(spec: &Value, purpose: &str) -> Option<Self> {
-        let template =
-            named(&spec["templates"]["volumeClaimTemplates"], spec["defaults"]["templates"].get(purpose)?);
-        let policy =
-            template.get("reclaimPolicy").unwrap_or(&spec["defaults"]["storageManagement"]["reclaimPolicy"]);
-        let modes = serde_json::from_value(template["spec"]["accessModes"].clone()).ok();
-        Some(Self {
-            size: text(&template["spec"]["resources"]["requests"]["storage"]),
-            storage_class: text(&template["spec"]["storageClassName"]),
-            access_modes: modes.filter(|modes| *modes != vec![AccessMode::ReadWriteOnce]),
-            reclaim_policy: serde_json::from_value(policy.clone()).ok(),
-        })
-    }
-}
-
-impl ClaimTemplate {
-    /// Checks the volume whose inputs stand at `path`.
-    pub(super) fn check(path: &str, given: Volume, check: &mut Checker<'_>) -> Self {
-        let Volume { size, storage_class, access_modes, reclaim_policy } = given;
-        check.bytes(&format!("{path}.size"), size.as_ref());
-        check.dns_name(&format!("{path}.storageClass"), storage_class.as_deref());
-        if access_modes.as_ref().is_some_and(Vec::is_empty) {
-            check.fail(
-                &format!("{path}.accessModes"),
-                "must name at least one mode: leave it out for `ReadWriteOnce`",
-            );
-        }
-        Self {
-            size,
-            storage_class,
-            access_modes: access_modes.unwrap_or_else(|| vec![AccessMode::ReadWriteOnce]),
-            reclaim_policy: reclaim_policy.unwrap_or(ReclaimPolicy::Retain),
-        }
-    }
-}
-
-impl InstallationDraft {
-    /// Who makes the volume claims, and what becomes of them, where their templates say nothing.
-    pub(super) fn manage_storage(&mut self, provisioner: Provisioner, reclaim_policy: ReclaimPolicy) {
-        self.storage_management.insert("provisioner".to_owned(), json!(provisioner));
-        self.storage_management.insert("reclaimPolicy".to_owned(), json!(reclaim_policy));
-    }
-
-    /// Adds the template `name`, which is used for `purpose`.
-    pub(super) fn claim(
-        &mut self,
-        purpose: &str,
-        name: &str,
-        claim: &ClaimTemplate,
-        provisioner: Provisioner,
-    ) {
-        let ClaimTemplate { size, storage_class, access_modes, reclaim_policy } = claim;
-        let mut spec = json!({"accessModes": access_modes,
-            "resources": {"requests": {"storage": size.as_deref().unwrap_or_default()}}});
-        if let Some(class) = storage_class {
-            spec["storageClassName"] = json!(class);
-        }
-        self.references.insert(purpose.to_owned(), json!(name));
-        // The policy stands beside the claim's own spec: inside it the operator would not see it and delete
-        // the volume.
-        self.claims.push(
-            json!({"name": name, "provisioner": provisioner, "reclaimPolicy": reclaim_policy, "spec": spec}),
-        );
-    }
-
-    /// Says of a template that somebody else has written what inputs say; where there is none, adds `name`
-    /// for `purpose`.
-    fn adopted_claim(
-        &mut self,
-        purpose: &str,
-        name: &str,
-        claim: &ClaimTemplate,
-        provisioner: Provisioner,
-        style: &ClaimStyle,
-    ) {
-        let ClaimTemplate { size, storage_class, access_modes, reclaim_policy } = claim;
-        let Some(name) = style.template.name() else { return self.claim(purpose, name, claim, provisioner) };
-        let mut template = json!({"name": name});
-        if let Some(size) = size {
-            template["spec"]["resources"]["requests"]["storage"] = json!(size);
-        }
-        if let Some(class) = storage_class {
-            template["spec"]["storageClassName"] = json!(class);
-        }
-        let states = |field: &str| style.stated.contains(field);
-        if *access_modes != [AccessMode::ReadWriteOnce] || states("accessModes") {
-            template["spec"]["accessModes"] = json!(access_modes);
-        }
-        if *reclaim_policy != style.policy || states("reclaimPolicy") {
-            template["reclaimPolicy"] = json!(reclaim_policy);
-        }
-        if provisioner != style.provisioner || states("provisioner") {
-            template["provisioner"] = json!(provisioner);
-        }
-        self.claims.push(template);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kubernetes::cluster::tests::built;
-
-    #[test]
-    fn an_ephemeral_cluster_claims_no_volume() {
-        let spec = built(json!({"storage": {"ephemeral": true}})).installation.unwrap()["spec"].clone();
-        assert!(
-            spec["templates"].get("volumeClaimTemplates").is_none()
-                && spec["defaults"]["templates"].get("dataVolumeClaimTemplate").is_none()
-        );
-        assert_eq!(
-            spec["templates"]["podTemplates"][0]["spec"]["volumes"],
-            json!([{"name": "data", "emptyDir": {}}])
-        );
     }
 }
