@@ -7,7 +7,9 @@ use super::aspects::{COORDINATION_PORT, IngressType, Naming, PASSWORD_KEY, Valid
 use super::manifest::{Login, USERNAME_KEY};
 use super::objects::{Part, Uids};
 use super::shape::{self, Holds, Installation, Shape};
-use super::state::{ClusterState, CredentialsSecret, External, Host, KeeperState, KubernetesCluster};
+use super::state::{
+    ClusterState, CredentialsSecret, Endpoints, External, Host, KeeperState, KubernetesCluster,
+};
 use super::{address, names};
 use crate::kubernetes::meta;
 use crate::property::path::PropertyPath;
@@ -78,7 +80,7 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, facts: &ServerF
             username_key: USERNAME_KEY.to_owned(),
             password_key: PASSWORD_KEY.to_owned(),
         }),
-        endpoints: Some(endpoints),
+        endpoints: Some(or_secure(endpoints)),
         connection,
         external: external(cluster, facts),
         hosts: clickhouse.hosts.iter().map(|host| self::host(&clickhouse, host)).collect(),
@@ -115,6 +117,13 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, facts: &ServerF
         incarnation: facts.incarnation.clone(),
         uids: facts.uids.clone(),
     }
+}
+
+/// The addresses, each protocol by that over TLS where it is not to be had without.
+fn or_secure(mut endpoints: Endpoints) -> Endpoints {
+    endpoints.http = endpoints.http.or_else(|| endpoints.https.clone());
+    endpoints.native = endpoints.native.or_else(|| endpoints.native_secure.clone());
+    endpoints
 }
 
 /// How many there are of what is counted from 0.

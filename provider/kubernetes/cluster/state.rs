@@ -126,11 +126,14 @@ pub struct CredentialsSecret {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterEndpoints")]
 pub struct Endpoints {
-    /// The HTTP interface.
+    /// The HTTP interface; over TLS where it is not to be had without.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("alwaysPresent" = true))]
     pub http: Option<Endpoint>,
-    /// The native protocol, for clickhouse-client and most drivers.
+    /// The native protocol, for clickhouse-client and most drivers; over TLS where it is not to be had
+    /// without.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("alwaysPresent" = true))]
     pub native: Option<Endpoint>,
     /// The HTTP interface over TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
