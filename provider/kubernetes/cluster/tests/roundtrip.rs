@@ -100,7 +100,7 @@ const VALUES: [(&str, &str); 65] = [
     (
         "files",
         r#"[{"config.d/a.xml": "<clickhouse/>", "b.txt": "x"},
-            {"users.d/c": {"secret": {"name": "s", "key": "k"}}}]"#,
+            {"c.pem": {"secret": {"name": "s", "key": "k"}}}]"#,
     ),
     (
         "profiles",
