@@ -41,9 +41,9 @@ fn by_settings(from: &Shape, to: &Shape) -> bool {
 }
 
 /// Whether hosts restart for one part of the configuration: for what ClickHouse reads only once, or since
-/// they get new pods for values from Secrets, by way of their environment.
+/// they get new pods for what comes from Secrets.
 pub(super) fn by_part(from: &Shape, to: &Shape, part: &str) -> bool {
-    by_read_once(from, to, part) || by_environment(from, to, part)
+    by_read_once(from, to, part) || by_secret(from, to, part)
 }
 
 /// Whether a part of the configuration differs in what ClickHouse reads only once.
@@ -61,14 +61,11 @@ fn by_read_once(from: &Shape, to: &Shape, part: &str) -> bool {
 }
 
 /// Whether the hosts get new pods because a value of a part of the configuration comes from a Secret, by way
-/// of their environment.
-fn by_environment(from: &Shape, to: &Shape, part: &str) -> bool {
+/// of their environment, or a file by way of a volume.
+fn by_secret(from: &Shape, to: &Shape, part: &str) -> bool {
     let from_secret = |value: Option<&Value>| value.is_some_and(|value| value["valueFrom"].is_object());
     let mut changes = from.clickhouse.configuration.changes(&to.clickhouse.configuration);
-    let is_environment = part != "files";
-    changes.any(|change| {
-        is_environment && change.part == part && (from_secret(change.old) || from_secret(change.new))
-    })
+    changes.any(|change| change.part == part && (from_secret(change.old) || from_secret(change.new)))
 }
 
 /// Whether a Keeper's members restart although their pods stay as they are: it reloads nothing but its
@@ -140,6 +137,6 @@ mod tests {
             json!({"users": {"a/password": {"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}}}),
         );
         let empty = shape(json!({}));
-        assert!(by_environment(&from_secret, &empty, "users") && !by_environment(&same, &empty, "settings"));
+        assert!(by_secret(&from_secret, &empty, "users") && !by_secret(&same, &empty, "settings"));
     }
 }

@@ -162,18 +162,30 @@ impl<'a> Checker<'a> {
         given: &SecretKey,
         default_key: &str,
     ) -> (String, String) {
+        self.secret_key_at(&path.into(), given, default_key)
+    }
+
+    /// The same of an entry that stands below names of the user's own.
+    pub(super) fn secret_key_at(
+        &mut self,
+        path: &PropertyPath,
+        given: &SecretKey,
+        default_key: &str,
+    ) -> (String, String) {
         let name = given.name.clone().unwrap_or_default();
-        self.dns_name(&format!("{path}.name"), Some(&name));
+        if let Some(problem) = dns_problem(&name) {
+            self.fail_at(path.key("name"), problem);
+        }
         let key = given.key.clone().unwrap_or_else(|| default_key.to_owned());
-        self.key_of_secret(&format!("{path}.key"), &key);
+        self.key_of_secret(&path.key("key"), &key);
         (name, key)
     }
 
     /// A key of a Secret.
-    pub(super) fn key_of_secret(&mut self, path: &str, key: &str) {
+    pub(super) fn key_of_secret(&mut self, path: &PropertyPath, key: &str) {
         if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-            self.fail(
-                path,
+            self.fail_at(
+                path.clone(),
                 format!("`{key}` is not a valid key of a Secret: use letters, digits, `-`, `_` and `.`"),
             );
         }

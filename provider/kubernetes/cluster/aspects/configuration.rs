@@ -31,6 +31,7 @@ pub struct ConfigurationArgs {
     ///
     /// A value is a string, a number or a boolean; a list of these repeats the element; `{secret: {name,
     /// key}}` takes it from a Secret in the cluster's namespace. Numbers from 2^53 on are written in quotes.
+    /// A value from a Secret is read when a host starts: after a change of the Secret set `restartToken`.
     ///
     /// A change is a rolling restart, except of settings that ClickHouse reloads, like
     /// `max_server_memory_usage`, `max_concurrent_queries` and `max_table_size_to_drop`.
@@ -39,9 +40,12 @@ pub struct ConfigurationArgs {
     /// Files of ClickHouse's configuration, by their names: `config.d/…` for the server, `users.d/…` for
     /// users, `conf.d/…` for hosts; a name alone stands in `config.d`.
     ///
-    /// A file is its text, or `{secret: {name, key}}`: a key of a Secret in the cluster's namespace, which
-    /// the hosts see when it changes. A changed text of the server's XML is a rolling restart, of `users.d`
-    /// none.
+    /// A file is its text, or `{secret: {name, key}}`: a key of a Secret in the cluster's namespace, for
+    /// certificates and the like. Such a file is not part of the configuration, which can name it:
+    /// `/etc/clickhouse-server/secrets.d/FILE/SECRET/KEY`. The hosts see when it changes.
+    ///
+    /// A changed text of the server's XML is a rolling restart, of `users.d` none; a file from a Secret that
+    /// comes or goes is one.
     pub files: Option<FreeForm>,
 }
 
@@ -154,7 +158,7 @@ impl FromSecret {
 
     /// The operator's reference to it.
     fn reference(self, check: &mut Checker<'_>, path: &PropertyPath, default_key: &str) -> Value {
-        let (name, key) = check.secret_key(&path.key("secret").to_string(), &self.secret, default_key);
+        let (name, key) = check.secret_key_at(&path.key("secret"), &self.secret, default_key);
         json!({"valueFrom": {"secretKeyRef": {"name": name, "key": key}}})
     }
 }
@@ -202,6 +206,12 @@ fn setting(check: &mut Checker<'_>, key: &str, value: &Value) -> Option<Value> {
 fn file(check: &mut Checker<'_>, name: &str, value: &Value) -> Option<Value> {
     let path = PropertyPath::from("files").key(name);
     if let Some(from_secret) = FromSecret::of(value) {
+        let is_xml = std::path::Path::new(name).extension().is_some_and(|kind| kind == "xml");
+        if name.contains('/') || is_xml {
+            let reason = "comes from a Secret, where ClickHouse looks for no configuration: give the text of \
+                an XML file, and any other one a name without a folder";
+            check.fail_newly(path.clone(), reason);
+        }
         return Some(from_secret.reference(check, &path, name.rsplit('/').next().unwrap_or(name)));
     }
     match value.as_str() {
@@ -280,7 +290,7 @@ mod tests {
             "settings": {"max_connections": 500, "merge_tree/ratio": 0.5, "listen_host": ["0.0.0.0", "::"],
                 "kafka/sasl_password": {"secret": {"name": "kafka", "key": "pw"}},
                 "big": "18446744073709551615"},
-            "files": {"a.xml": "<clickhouse/>", "users.d/ca.pem": {"secret": {"name": "ca"}}},
+            "files": {"a.xml": "<clickhouse/>", "ca.pem": {"secret": {"name": "ca"}}},
         });
         let configuration = built(program).installation.unwrap()["spec"]["configuration"].take();
         assert_eq!(
@@ -292,7 +302,7 @@ mod tests {
         assert_eq!(
             configuration["files"],
             json!({"a.xml": "<clickhouse/>",
-                "users.d/ca.pem": {"valueFrom": {"secretKeyRef": {"name": "ca", "key": "ca.pem"}}}})
+                "ca.pem": {"valueFrom": {"secretKeyRef": {"name": "ca", "key": "ca.pem"}}}})
         );
     }
 
@@ -320,6 +330,11 @@ mod tests {
             ),
             (json!({"files": {"config.d/a/b.xml": "x"}}), "the operator would ignore `config.d/a/b.xml`"),
             (json!({"files": {"a.xml": " "}}), "is empty"),
+            (json!({"files": {"a.xml": {"secret": {"name": "s"}}}}), "comes from a Secret, where ClickHouse"),
+            (
+                json!({"files": {"users.d/a": {"secret": {"name": "s"}}}}),
+                "comes from a Secret, where ClickHouse",
+            ),
             (json!({"files": {"a.xml": 7}}), "must be the file's text"),
             (json!({"files": {"a.xml": "x", "config.d/a.xml": "x"}}), "is the same file as `a.xml`"),
             (json!({"files": {"users.d/chop-generated-users.xml": "x"}}), "choose another name"),

@@ -54,7 +54,11 @@ fn restarts_are_told_with_their_reasons() {
                 {"default": {"settings": {"background_pool_size": 9}}}}),
             "settings, files, profiles",
         ),
-        (json!({"settings": {"kafka/x": {"secret": {"name": "s"}}}}), "settings"),
+        (
+            json!({"settings": {"kafka/x": {"secret": {"name": "s"}}}, "files":
+                {"a": {"secret": {"name": "s"}}}}),
+            "settings, files",
+        ),
         (
             json!({"chiOverrides": {"configuration": {"users": {"a/password": {"valueFrom": {"secretKeyRef":
                 {"name": "s", "key": "k"}}}}}}}),

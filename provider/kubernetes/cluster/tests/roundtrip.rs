@@ -206,7 +206,7 @@ const VALUES: &[(&str, &str)] = &[
     (
         "files",
         r#"[{"config.d/a.xml": "<clickhouse/>", "b.txt": "x"},
-            {"users.d/c": {"secret": {"name": "s", "key": "k"}}}]"#,
+            {"c.pem": {"secret": {"name": "s", "key": "k"}}}]"#,
     ),
     (
         "profiles",

@@ -210,7 +210,7 @@ impl Target {
                 ("S3_SECRET_KEY", "secretAccessKeyKey", secret_access_key_key, SECRET_ACCESS_KEY),
             ] {
                 let key = key.clone().unwrap_or_else(|| default.to_owned());
-                check.key_of_secret(&format!("{place}.{field}"), &key);
+                check.key_of_secret(&format!("{place}.{field}").as_str().into(), &key);
                 target.secret.push((variable, name.clone(), key));
             }
         }
@@ -284,7 +284,7 @@ impl BackupSecretKey {
         let Self { name, key } = given?.clone();
         let (name, key) = (name.unwrap_or_default(), key.unwrap_or_else(|| default.to_owned()));
         check.dns_name(&format!("{path}.name"), Some(&name));
-        check.key_of_secret(&format!("{path}.key"), &key);
+        check.key_of_secret(&format!("{path}.key").as_str().into(), &key);
         Some((name, key))
     }
 

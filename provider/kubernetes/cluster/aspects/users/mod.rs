@@ -291,8 +291,7 @@ impl UserArgs {
             return Credential::Hash(hash.clone());
         }
         if let Some(secret) = password_secret {
-            let path = path.key("passwordSecret").to_string();
-            let (secret, key) = check.secret_key(&path, secret, PASSWORD_KEY);
+            let (secret, key) = check.secret_key_at(&path.key("passwordSecret"), secret, PASSWORD_KEY);
             return Credential::Secret { secret, key };
         }
         let Some(names) = certificates else { return Credential::None };
