@@ -50,6 +50,8 @@ pub enum Kind {
     CustomResourceDefinition,
     /// A `Certificate` of cert-manager.
     Certificate,
+    /// A `NetworkPolicy`.
+    NetworkPolicy,
 }
 
 /// What identifies a kind on the API.
@@ -73,7 +75,7 @@ const fn resource(
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Namespace,
         Self::Secret,
         Self::Service,
@@ -88,6 +90,7 @@ impl Kind {
         Self::StorageClass,
         Self::CustomResourceDefinition,
         Self::Certificate,
+        Self::NetworkPolicy,
     ];
 
     const fn resource(self) -> ApiResource {
@@ -126,6 +129,9 @@ impl Kind {
                 false,
             ),
             Self::Certificate => resource("cert-manager.io", "v1", "Certificate", "certificates", true),
+            Self::NetworkPolicy => {
+                resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true)
+            }
         }
     }
 

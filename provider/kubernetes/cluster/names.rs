@@ -62,6 +62,11 @@ pub(super) fn certificate(name: &str) -> String {
     format!("{name}-tls")
 }
 
+/// The NetworkPolicy of the Keeper.
+pub(super) fn keeper_policy(name: &str) -> String {
+    format!("{name}-keeper")
+}
+
 /// A Keeper's StatefulSet and Service.
 pub(super) fn keeper_host(name: &str, cluster: &str, replica: u32) -> String {
     format!("chk-{name}-{cluster}-0-{replica}")

@@ -14,7 +14,7 @@ use crate::kubernetes::cluster::objects::Objects;
 use crate::property::path::{PropertyPath, Segment};
 
 /// Every input with some values. A program takes some of them, as far as Check lets them stand together.
-const VALUES: [(&str, &str); 74] = [
+const VALUES: [(&str, &str); 77] = [
     ("name", r#"["db", "a-1"]"#),
     ("namespace", r#"["apps", "n-2"]"#),
     ("createNamespace", "[true]"),
@@ -103,6 +103,9 @@ const VALUES: [(&str, &str); 74] = [
     ("tls.insecurePorts", "[true, false]"),
     ("tls.interserver", "[true, false]"),
     ("tls.minVersion", r#"["1.2", "1.3"]"#),
+    ("networkPolicy.from", r#"[[{"podSelector": {}}], [{"ipBlock": {"cidr": "10.0.0.0/8"}}]]"#),
+    ("podDisruptionBudget.managed", "[true]"),
+    ("podDisruptionBudget.maxUnavailable", "[0, 2]"),
     ("logging.rotation.size", r#"["50M", "900"]"#),
     ("logging.rotation.count", "[1, 9]"),
     ("logging.systemTables.retentionDays", "[7, 400]"),
@@ -111,7 +114,7 @@ const VALUES: [(&str, &str); 74] = [
 
 /// What no object tells that is read: how a run is made, what is only asked for once, where a password or a
 /// certificate comes from. A Service has node ports and a type whoever asked for them.
-const UNTOLD: [&str; 13] = [
+const UNTOLD: [&str; 14] = [
     "__defaults",
     "createNamespace",
     "allowDataLoss",
@@ -123,6 +126,7 @@ const UNTOLD: [&str; 13] = [
     "ingress.type",
     "ingress.nodePorts",
     "tls.issuerRef",
+    "networkPolicy",
     "coordination.type",
     "interserverSecret",
 ];
