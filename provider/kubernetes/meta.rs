@@ -52,6 +52,8 @@ pub enum Kind {
     CustomResourceDefinition,
     /// A `Certificate` of cert-manager.
     Certificate,
+    /// A `NetworkPolicy`.
+    NetworkPolicy,
 }
 
 /// What identifies a kind on the API.
@@ -91,6 +93,7 @@ impl Kind {
         Self::StorageClass,
         Self::CustomResourceDefinition,
         Self::Certificate,
+        Self::NetworkPolicy,
     ];
 
     const fn resource(self) -> ApiResource {
@@ -130,6 +133,9 @@ impl Kind {
                 false,
             ),
             Self::Certificate => resource("cert-manager.io", "v1", "Certificate", "certificates", true),
+            Self::NetworkPolicy => {
+                resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true)
+            }
         }
     }
 

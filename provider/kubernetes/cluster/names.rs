@@ -67,6 +67,11 @@ pub(super) fn backup(name: &str) -> String {
     format!("{name}-backup")
 }
 
+/// The NetworkPolicy of the Keeper.
+pub(super) fn keeper_policy(name: &str) -> String {
+    format!("{name}-keeper")
+}
+
 /// A Keeper's StatefulSet and Service.
 pub(super) fn keeper_host(name: &str, cluster: &str, replica: u32) -> String {
     format!("chk-{name}-{cluster}-0-{replica}")

@@ -11,7 +11,9 @@ mod check;
 mod configuration;
 mod coordination;
 mod credentials;
+mod disruption;
 mod draft;
+mod firewall;
 mod image;
 mod kept;
 mod kubernetes;
@@ -56,7 +58,11 @@ pub use self::coordination::CoordinationArgs;
 pub use self::coordination::CoordinationType;
 pub(super) use self::coordination::{COORDINATION_PORT, Coordination, KEEPER_REMEDIES, Keeper};
 pub(super) use self::credentials::credentials;
+pub(super) use self::disruption::Disruption;
+pub use self::disruption::DisruptionArgs;
 pub(super) use self::draft::{Drafts, Hashes, InstallationDraft, ServiceDraft};
+pub(super) use self::firewall::Firewall;
+pub use self::firewall::NetworkPolicyArgs;
 pub use self::image::ImageArgs;
 pub(super) use self::image::ServerImage;
 pub(super) use self::kept::Kept;
@@ -298,6 +304,15 @@ aspects! {
         /// on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper
         /// is not encrypted.
         tls: TlsArgs => Tls,
+
+        /// Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no
+        /// policy. The cluster's own pods and the operator always may. A change takes effect without a
+        /// restart.
+        network_policy: NetworkPolicyArgs => Firewall,
+
+        /// How many hosts may be evicted at once, for example when nodes are drained. Default: one. A change
+        /// takes effect without a restart.
+        pod_disruption_budget: DisruptionArgs => Disruption,
 
         /// The logging of ClickHouse.
         logging: LoggingArgs => Logging,

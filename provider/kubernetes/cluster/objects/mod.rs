@@ -247,6 +247,34 @@ objects! {
         output: None,
         trace: Some(has_certificate),
     }
+    /// Of the NetworkPolicy of the hosts.
+    HostPolicy as host_policy {
+        kind: Kind::NetworkPolicy,
+        name: |_, name| name.to_owned(),
+        wanted: |cluster| cluster.network_policy.peers().is_some(),
+        render: manifest::host_policy,
+        stage: Stage::BeforeHosts,
+        whose: Whose::Marked,
+        awaited: Await::Nothing,
+        leaves: Leaves::AfterHosts,
+        vital: &["/spec"],
+        output: None,
+        trace: Some(|_| false),
+    }
+    /// Of the NetworkPolicy of the Keeper.
+    KeeperPolicy as keeper_policy {
+        kind: Kind::NetworkPolicy,
+        name: |_, name| names::keeper_policy(name),
+        wanted: |cluster| cluster.network_policy.peers().is_some() && cluster.keeper().is_some(),
+        render: manifest::keeper_policy,
+        stage: Stage::BeforeHosts,
+        whose: Whose::Marked,
+        awaited: Await::Nothing,
+        leaves: Leaves::AfterHosts,
+        vital: &["/spec"],
+        output: None,
+        trace: Some(|_| false),
+    }
     /// Of the ClickHouseKeeperInstallation.
     Keeper as keeper {
         kind: Kind::KeeperInstallation,

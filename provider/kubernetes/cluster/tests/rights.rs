@@ -53,7 +53,9 @@ fn role() -> String {
         let kind: Kind = row.object("apps", "db").kind;
         if kind.namespaced() {
             let (resources, has_any) = groups.entry(kind.group()).or_default();
-            resources.push(kind.plural());
+            if !resources.contains(&kind.plural()) {
+                resources.push(kind.plural());
+            }
             *has_any |= row.is_wanted(&plain);
         }
     }

@@ -1,0 +1,68 @@
+//! The NetworkPolicies of the hosts and of the Keeper's members: what is not let in by them stays outside.
+
+use serde_json::{Value, json};
+
+use super::super::aspects::COORDINATION_PORT;
+use super::super::names;
+use super::{Source, metadata};
+use crate::kubernetes::meta::Kind;
+
+/// By which labels the operator's pods are known: of its manifests, and of its chart.
+const OPERATORS: [(&str, &str); 2] =
+    [("app", "clickhouse-operator"), ("app.kubernetes.io/name", "altinity-clickhouse-operator")];
+
+pub(in crate::kubernetes::cluster) fn host_policy(source: &mut Source<'_>) -> Value {
+    let cluster = source.cluster;
+    let clients = ports(cluster.tls.ports().each().map(|(_, port)| port));
+    let own = hosts(source);
+    let ingress = vec![
+        json!({"from": cluster.network_policy.peers(), "ports": clients}),
+        json!({"from": [{"podSelector": own}]}),
+        json!({"from": operators(), "ports": clients}),
+    ];
+    policy(source, &cluster.naming.name, &own, &ingress)
+}
+
+pub(in crate::kubernetes::cluster) fn keeper_policy(source: &mut Source<'_>) -> Value {
+    let name = &source.cluster.naming.name;
+    let own = json!({"matchLabels": {
+        "clickhouse-keeper.altinity.com/app": "chop",
+        "clickhouse-keeper.altinity.com/chk": name,
+    }});
+    let clients = ports([COORDINATION_PORT]);
+    let ingress = [
+        json!({"from": [{"podSelector": hosts(source)}], "ports": clients}),
+        json!({"from": [{"podSelector": own}]}),
+        json!({"from": operators(), "ports": clients}),
+    ];
+    policy(source, &names::keeper_policy(name), &own, &ingress)
+}
+
+fn policy(source: &Source<'_>, name: &str, pods: &Value, ingress: &[Value]) -> Value {
+    json!({
+        "apiVersion": Kind::NetworkPolicy.api_version(),
+        "kind": Kind::NetworkPolicy.name(),
+        "metadata": metadata(source.cluster, name, Some(source.urn)),
+        "spec": {"podSelector": pods, "policyTypes": ["Ingress"], "ingress": ingress},
+    })
+}
+
+/// The hosts' pods.
+fn hosts(source: &Source<'_>) -> Value {
+    json!({"matchLabels": {
+        "clickhouse.altinity.com/app": "chop",
+        "clickhouse.altinity.com/chi": source.cluster.naming.name,
+    }})
+}
+
+/// The operator's pods, wherever they are.
+fn operators() -> Value {
+    let each = OPERATORS.iter().map(
+        |(label, value)| json!({"namespaceSelector": {}, "podSelector": {"matchLabels": {*label: value}}}),
+    );
+    each.collect()
+}
+
+fn ports(numbers: impl IntoIterator<Item = u16>) -> Value {
+    numbers.into_iter().map(|port| json!({"protocol": "TCP", "port": port})).collect()
+}
