@@ -14,7 +14,7 @@ use crate::kubernetes::cluster::objects::Objects;
 use crate::property::path::{PropertyPath, Segment};
 
 /// Every input with some values. A program takes some of them, as far as Check lets them stand together.
-const VALUES: [(&str, &str); 87] = [
+const VALUES: [(&str, &str); 88] = [
     ("name", r#"["db", "a-1"]"#),
     ("namespace", r#"["apps", "n-2"]"#),
     ("createNamespace", "[true]"),
@@ -30,6 +30,13 @@ const VALUES: [(&str, &str); 87] = [
     ("image.pullSecrets", r#"[["one"], ["one", "two"]]"#),
     ("shards", "[2, 5]"),
     ("replicas", "[2, 3]"),
+    (
+        "layout",
+        r#"[{"shards": [{"name": "a", "weight": 2, "replicas": 2},
+                {"name": "b", "internalReplication": false, "replicas": 1}]},
+            {"shards": [{"replicas": 1, "settings": {"max_connections": "9"}, "files": {"conf.d/a.xml": "<a/>"}},
+                {"hosts": [{"name": "x", "settings": {"x/y": "8"}}, {"files": {"b.xml": "<b/>"}}]}]}]"#,
+    ),
     ("perShardServices", "[true, false]"),
     ("admin.username", r#"["boss", "a.b-c"]"#),
     ("admin.password", r#"["hush"]"#),
