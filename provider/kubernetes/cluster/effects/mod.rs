@@ -66,13 +66,13 @@ impl Reason {
         match self {
             Self::Image => ("image", &["version", "image"]),
             Self::Resources => ("resources", &["resources"]),
-            Self::Coordination => ("coordination", &["coordination", "replicas"]),
+            Self::Coordination => ("coordination", &["coordination", "replicas", "layout"]),
             Self::Labels => ("labels", &["labels"]),
             Self::Annotations => ("annotations", &["annotations"]),
             Self::RestartToken => ("restartToken", &["restartToken"]),
             Self::Troubleshoot => ("troubleshoot", &["troubleshoot"]),
             Self::InterserverSecret => ("interserverSecret", &["interserverSecret"]),
-            Self::AntiAffinity => ("affinity", &["replicas", "pod"]),
+            Self::AntiAffinity => ("affinity", &["replicas", "layout", "pod"]),
             Self::Pod => ("pod", &["pod", "chiOverrides"]),
             Self::Volumes => ("volumes", &["storage"]),
             Self::Provisioner => ("storage.provisioner", &["storage.provisioner"]),
@@ -146,10 +146,10 @@ fn effects_for<T>(from: &Shape, to: &Shape, new: &Known<T>, restarting: &[Proper
     {
         told.push("restarts the Keeper's members, one after the other".to_owned());
     }
-    if !is_unknown(&["shards"]) {
+    if !is_unknown(&["shards", "layout"]) {
         told.extend(growth(old, now));
     }
-    if !is_unknown(&["shards", "replicas"]) {
+    if !is_unknown(&["shards", "replicas", "layout"]) {
         told.extend(left_behind(from, to));
     }
     told.extend(access_modes(old, now));

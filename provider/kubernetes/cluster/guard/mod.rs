@@ -110,9 +110,16 @@ fn at_their_paths(
     to: &Shape,
     new: &Known<ClusterArgs>,
 ) -> Vec<CheckFailure> {
-    let found = find(from, to);
+    let mut found = find(from, to);
     if found.is_empty() {
         return Vec::new();
+    }
+    let said = |input| match input {
+        Some("shards" | "replicas") if new.value.layout.layout.is_some() => Some("layout"),
+        input => input,
+    };
+    for finding in &mut found {
+        finding.input = said(finding.input);
     }
     let overrides = [
         ("chiOverrides", &new.value.overrides.chi_overrides),
@@ -131,7 +138,7 @@ fn at_their_paths(
         first.is_some_and(|value| keys.try_fold(value, |value, key| value.get(key)).is_some())
     };
     let place = |finding: &Finding| {
-        let same = |other: &Finding| (other.input, &other.about) == (finding.input, &finding.about);
+        let same = |other: &Finding| (said(other.input), &other.about) == (finding.input, &finding.about);
         let said_by_input = by_inputs.as_ref().is_none_or(|found| found.iter().any(same));
         let by_override =
             || finding.overrides.iter().copied().find(is_given).or(finding.overrides.first().copied());

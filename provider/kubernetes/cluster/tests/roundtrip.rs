@@ -31,6 +31,13 @@ const VALUES: &[(&str, &str)] = &[
     ("image.pullSecrets", r#"[["one"], ["one", "two"]]"#),
     ("shards", "[2, 5]"),
     ("replicas", "[2, 3]"),
+    (
+        "layout",
+        r#"[{"shards": [{"name": "a", "weight": 2, "replicas": 2},
+                {"name": "b", "internalReplication": false, "replicas": 1}]},
+            {"shards": [{"replicas": 1, "settings": {"max_connections": "9"}, "files": {"conf.d/a.xml": "<a/>"}},
+                {"hosts": [{"name": "x", "settings": {"x/y": "8"}}, {"files": {"b.xml": "<b/>"}}]}]}]"#,
+    ),
     ("perShardServices", "[true, false]"),
     ("admin.username", r#"["boss", "a.b-c"]"#),
     ("admin.password", r#"["hush"]"#),

@@ -76,7 +76,7 @@ impl Aspect for Coordination {
         let defaults = args.made_with().coordination;
         let reclaim =
             args.storage.as_ref().and_then(|storage| storage.reclaim_policy).unwrap_or(ReclaimPolicy::Retain);
-        let needs_keeper = args.adopted().is_none() && (args.layout.replicas.unwrap_or(1) > 1 || had_keeper);
+        let needs_keeper = args.adopted().is_none() && (args.layout.most_replicas() > 1 || had_keeper);
         let given = args.coordination.get_or_insert_default();
         let kind = match (&given.keeper, &given.external) {
             (_, Some(_)) => CoordinationType::External,
@@ -108,17 +108,18 @@ impl Aspect for Coordination {
         let external = external.map(|external| External::check(external, check));
         match kind {
             CoordinationType::None => {
-                let replicas = check.args().layout.replicas.unwrap_or(1);
+                let (replicas, said_by) =
+                    (check.args().layout.most_replicas(), check.args().layout.of_replicas());
                 if replicas > 1
                     && check.adopted().is_none()
-                    && !check.is_unknown("replicas")
+                    && !check.is_unknown(said_by)
                     && !check.is_unknown("coordination")
                 {
                     let reason = format!(
                         "{replicas} replicas can't agree without coordination: remove `coordination.type: \
                             None`, or name an `external` Keeper or ZooKeeper"
                     );
-                    check.fail("replicas", reason);
+                    check.fail(said_by, reason);
                 }
                 Self::None
             }

@@ -21,7 +21,7 @@ impl ClusterArgs {
         let name = live.name().to_owned();
         let mut is_restricted = false;
         if let Some(installation) = installation {
-            let peers = Peers::hosts(&name, self.layout.replicas.unwrap_or(1));
+            let peers = Peers::hosts(&name, self.layout.most_replicas());
             let found = Pods::of(&live.installation, installation, "clickhouse").read(&peers);
             is_restricted = found.restricted.unwrap_or_default();
             self.pod = (found != PodArgs::default()).then(|| Box::new(found));

@@ -1,9 +1,12 @@
-//! The number of hosts.
+//! The hosts: how many, or one by one.
+
+mod shards;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use self::shards::WrittenLayout;
 use super::super::shape::{Host, MOST_HOSTS};
 use super::read::number;
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
@@ -28,16 +31,23 @@ pub struct LayoutArgs {
     #[schemars(range(min = 1))]
     pub replicas: Option<u32>,
 
+    /// The hosts shard by shard, where the shards are not all the same; instead of `shards` and `replicas`.
+    /// To go from these to an equal layout, or back, changes no host.
+    pub layout: Option<WrittenLayout>,
+
     /// Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than
     /// one shard.
     pub per_shard_services: Option<bool>,
 }
 
-/// The number of hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Layout {
-    pub(in super::super) shards: u32,
-    pub(in super::super) replicas: u32,
+    shards: u32,
+    /// The most replicas that a shard has.
+    pub(super) replicas: u32,
+    /// Where the shards are written out.
+    written: Option<WrittenLayout>,
     /// Whether each shard has a Service of its own.
     pub(in super::super) per_shard_services: bool,
 }
@@ -49,16 +59,23 @@ impl Aspect for Layout {
     const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[
         ("shards", &["shards", "hosts", "shardServices"]),
         ("replicas", &["replicas", "hosts", "keeper"]),
+        ("layout", &["hosts", "shardServices", "keeper", "shards", "replicas"]),
         ("perShardServices", &["shardServices"]),
     ];
 
     fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
+        if let Some(layout) = &mut args.layout.layout {
+            return layout.complete();
+        }
         args.layout.shards.get_or_insert(1);
         args.layout.replicas.get_or_insert(1);
     }
 
     fn check(check: &mut Checker<'_>) -> Self {
-        let LayoutArgs { shards, replicas, per_shard_services } = check.args().layout.clone();
+        let LayoutArgs { shards, replicas, layout, per_shard_services } = check.args().layout.clone();
+        if let Some(layout) = layout {
+            return Self::written(layout, [shards, replicas], per_shard_services, check);
+        }
         let (mut shards, replicas) = (count(check, "shards", shards), count(check, "replicas", replicas));
         let hosts = u64::from(shards) * u64::from(replicas);
         if hosts > MOST_HOSTS {
@@ -83,11 +100,12 @@ impl Aspect for Layout {
             }
         }
         let by_default = check.adopted().is_none() && shards > 1;
-        Self { shards, replicas, per_shard_services: per_shard_services.unwrap_or(by_default) }
+        let per_shard_services = per_shard_services.unwrap_or(by_default);
+        Self { shards, replicas, written: None, per_shard_services }
     }
 
     fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
-        let Self { shards, replicas, per_shard_services } = self;
+        let Self { shards, replicas, written, per_shard_services } = self;
         let draft = &mut drafts.installation;
         let adopted = cluster.adopted.as_ref();
         let written_out = adopted.map(|adopted| (adopted.shards, adopted.replicas)).unwrap_or_default();
@@ -97,7 +115,10 @@ impl Aspect for Layout {
             adopted.is_none_or(|adopted| written_out.is_none() && (count != 1 || adopted.states(field)))
         };
         let counts = counts.filter(|(field, count, written_out)| is_written(field, *count, *written_out));
-        let layout: Map<_, _> = counts.map(|(field, count, _)| (field.to_owned(), json!(count))).collect();
+        let layout: Map<_, _> = match written {
+            Some(written) => Map::from_iter([("shards".to_owned(), written.render())]),
+            None => counts.map(|(field, count, _)| (field.to_owned(), json!(count))).collect(),
+        };
         if !layout.is_empty() {
             draft.cluster.insert("layout".to_owned(), Value::Object(layout));
         }
@@ -118,10 +139,62 @@ impl Aspect for Layout {
             // Its Services have their own names.
             let (shards, replicas) =
                 (adopted.shards.or(shards).unwrap_or(1), adopted.replicas.or(replicas).unwrap_or(1));
-            return LayoutArgs { shards: Some(shards), replicas: Some(replicas), per_shard_services: None };
+            return LayoutArgs { shards: Some(shards), replicas: Some(replicas), ..LayoutArgs::default() };
         }
         let services = live.spec()["defaults"]["templates"].get("shardServiceTemplate");
-        LayoutArgs { shards, replicas, per_shard_services: services.map(|_| true) }
+        let layout = layout["shards"].as_array().map(|shards| WrittenLayout::read(shards));
+        LayoutArgs { shards, replicas, layout, per_shard_services: services.map(|_| true) }
+    }
+}
+
+impl Layout {
+    /// The hosts of a `layout`; beside it, no `counts` are taken. One that only says what counts can say is
+    /// rendered as these.
+    fn written(
+        layout: WrittenLayout,
+        counts: [Option<u32>; 2],
+        per_shard_services: Option<bool>,
+        check: &mut Checker<'_>,
+    ) -> Self {
+        for (path, _) in ["shards", "replicas"].into_iter().zip(counts).filter(|(_, count)| count.is_some()) {
+            check
+                .fail(path, "has no effect beside `layout`, which says it of each shard: remove one of them");
+        }
+        if check.adopted().is_some() {
+            let reason = "the hosts of this installation are written out by somebody else: change them in \
+                `chiOverrides.configuration.clusters`";
+            check.fail("layout", reason);
+        }
+        let args = &check.args().naming;
+        let taken = [&args.name, &args.cluster_name].into_iter().flatten().map(String::len).sum();
+        layout.check(taken, check);
+        let shards = u32::try_from(layout.shards.len()).unwrap_or(u32::MAX).max(1);
+        let hosts: u64 = u64::from(shards) * u64::from(layout.most_replicas());
+        let per_shard_services = per_shard_services.unwrap_or(shards > 1);
+        match layout.plain() {
+            Some(replicas) if hosts <= MOST_HOSTS => {
+                Self { shards, replicas, written: None, per_shard_services }
+            }
+            _ => {
+                let replicas = layout.most_replicas();
+                Self { shards, replicas, written: Some(layout), per_shard_services }
+            }
+        }
+    }
+}
+
+impl LayoutArgs {
+    /// The most replicas that a shard has.
+    pub(super) fn most_replicas(&self) -> u32 {
+        match &self.layout {
+            Some(layout) => layout.most_replicas(),
+            None => self.replicas.unwrap_or(1),
+        }
+    }
+
+    /// The input that says how many replicas there are.
+    pub(super) fn of_replicas(&self) -> &'static str {
+        if self.layout.is_some() { "layout" } else { "replicas" }
     }
 }
 
