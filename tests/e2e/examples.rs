@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret, Service};
-use kube::api::{Api, DynamicObject, ListParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
 use serde_json::json;
 use testbed::programs::{Language, Output, Program};
 use testbed::{Namespace, Testbed, operator};
@@ -16,14 +16,74 @@ struct Example {
     shards: u32,
     replicas: u32,
     keepers: u32,
+    /// How many volumes each host has.
+    volumes: u32,
+    /// How many resources its stack has, the stack itself among them.
+    resources: u32,
+    /// What it has to be told.
+    config: &'static [(&'static str, &'static str)],
     /// Holds its outputs against the cluster's name and namespace.
     outputs: fn(&BTreeMap<String, Output>, name: &str, namespace: &str) -> Result<()>,
 }
 
-const QUICKSTART: Example =
-    Example { name: "quickstart", shards: 1, replicas: 1, keepers: 0, outputs: quickstart_outputs };
-const PRODUCTION: Example =
-    Example { name: "production", shards: 3, replicas: 2, keepers: 3, outputs: production_outputs };
+const QUICKSTART: Example = Example {
+    name: "quickstart",
+    shards: 1,
+    replicas: 1,
+    keepers: 0,
+    volumes: 1,
+    resources: 2,
+    config: &[],
+    outputs: quickstart_outputs,
+};
+const PRODUCTION: Example = Example {
+    name: "production",
+    shards: 3,
+    replicas: 2,
+    keepers: 3,
+    outputs: production_outputs,
+    ..QUICKSTART
+};
+/// The SHA-256 of a password.
+const HASH: &str = "65e84be33532fb784c48129675f9eff3a682b27168c0ea744b2cf58ee02337c5";
+const ANALYTICS: Example = Example {
+    name: "analytics",
+    shards: 3,
+    replicas: 2,
+    keepers: 3,
+    config: &[("dashboardsPassword", HASH), ("loaderPassword", HASH)],
+    outputs: secure_outputs,
+    ..QUICKSTART
+};
+const BACKUP: Example = Example { name: "backup", shards: 2, outputs: plain_outputs, ..QUICKSTART };
+const EXTERNAL_ZOOKEEPER: Example =
+    Example { name: "external-zookeeper", replicas: 2, outputs: plain_outputs, ..QUICKSTART };
+const TIERED_STORAGE: Example =
+    Example { name: "tiered-storage", volumes: 3, outputs: tiered_outputs, ..QUICKSTART };
+const APPLICATION: Example =
+    Example { name: "application", resources: 3, outputs: application_outputs, ..QUICKSTART };
+
+fn plain_outputs(outputs: &BTreeMap<String, Output>, name: &str, namespace: &str) -> Result<()> {
+    assert_eq!(outputs["url"].value, format!("http://{name}.{namespace}.svc.cluster.local:8123"));
+    Ok(())
+}
+
+fn secure_outputs(outputs: &BTreeMap<String, Output>, name: &str, namespace: &str) -> Result<()> {
+    assert_eq!(outputs["url"].value, format!("https://{name}.{namespace}.svc.cluster.local:8443"));
+    assert_eq!(outputs["hosts"].value.as_array().map(Vec::len), Some(6), "{:?}", outputs["hosts"]);
+    assert!(outputs["password"].secret);
+    Ok(())
+}
+
+fn tiered_outputs(outputs: &BTreeMap<String, Output>, name: &str, namespace: &str) -> Result<()> {
+    assert_eq!(outputs["storageSize"].value, "50Gi");
+    plain_outputs(outputs, name, namespace)
+}
+
+fn application_outputs(outputs: &BTreeMap<String, Output>, name: &str, namespace: &str) -> Result<()> {
+    assert_eq!(outputs["credentialsSecret"].value, format!("{name}-credentials"));
+    plain_outputs(outputs, name, namespace)
+}
 
 fn quickstart_outputs(outputs: &BTreeMap<String, Output>, name: &str, namespace: &str) -> Result<()> {
     let hostname = format!("{name}.{namespace}.svc.cluster.local");
@@ -51,7 +111,7 @@ fn production_outputs(outputs: &BTreeMap<String, Output>, name: &str, namespace:
     let hostname = format!("{name}.{namespace}.svc.cluster.local");
     assert_eq!(outputs["hostname"].value, hostname);
     let address = outputs["address"].value.as_str().context("the load balancer has an address")?;
-    assert_eq!(outputs["url"].value, format!("http://{address}:8123"));
+    assert_eq!(outputs["url"].value, format!("https://{address}:8443"));
     assert_eq!(
         outputs["shardServices"].value.as_array().map(Vec::len),
         Some(3),
@@ -65,7 +125,7 @@ fn production_outputs(outputs: &BTreeMap<String, Output>, name: &str, namespace:
     );
     let url = outputs["jdbcUrl"].value.as_str().context("the JDBC URL is a text")?;
     assert!(
-        url.starts_with(&format!("jdbc:clickhouse://{hostname}:8123/?user=default&password=")),
+        url.starts_with(&format!("jdbc:clickhouse://{hostname}:8443/?user=default&password=")),
         "the URL of another host"
     );
     let secrets: Vec<&String> =
@@ -82,9 +142,9 @@ async fn live(example: &Example, language: Language) -> Result<()> {
     let installations: Api<DynamicObject> =
         Api::namespaced_with(testbed.client()?, namespace.name(), &operator::installations());
     let mut program = Program::new(testbed, example.name, language).await?;
-    program.set_config("clickhouse:namespace", namespace.name()).await?;
+    prepare(testbed, &namespace, example, &mut program).await?;
 
-    assert_eq!(program.preview().await?, json!({"create": 2}), "the stack and its cluster");
+    assert_eq!(program.preview().await?, json!({"create": example.resources}), "the stack and its resources");
     assert_eq!(installations.list(&ListParams::default()).await?.items, [], "a preview made something");
 
     program.up().await?;
@@ -104,13 +164,21 @@ async fn live(example: &Example, language: Language) -> Result<()> {
 
     let shards = example.shards + 1;
     program.set_config("shards", &shards.to_string()).await?;
-    assert_eq!(program.preview().await?, json!({"same": 1, "update": 1}), "a shard more");
+    let same = example.resources - 1;
+    assert_eq!(program.preview().await?, json!({"same": same, "update": 1}), "a shard more");
     program.up().await?;
     let layout = &installations.get(&name).await?.data["spec"]["configuration"]["clusters"][0]["layout"];
     assert_eq!(layout["shardsCount"], shards, "{layout}");
     assert_eq!(ready_hosts(&namespace, &name).await?, shards * example.replicas);
 
+    if example.name == PRODUCTION.name {
+        let refused = program.destroy().await.map_or_else(|error| format!("{error:#}"), |()| String::new());
+        assert!(refused.contains("protect"), "{refused}");
+        program.set_config("protect", "false").await?;
+        program.up().await?;
+    }
     program.destroy().await?;
+    namespace.api::<Secret>().delete_collection(&DeleteParams::default(), &given()).await?;
     assert_eq!(
         installations.list(&ListParams::default()).await?.items,
         [],
@@ -128,10 +196,39 @@ async fn live(example: &Example, language: Language) -> Result<()> {
     let volumes = namespace.api::<PersistentVolumeClaim>().list(&ListParams::default()).await?.items.len();
     assert_eq!(
         volumes,
-        (shards * example.replicas + example.keepers) as usize,
+        (shards * example.replicas * example.volumes + example.keepers) as usize,
         "each host's volume is kept, and nothing else"
     );
     namespace.delete().await
+}
+
+/// What tells the objects of the test from those of the example.
+fn given() -> ListParams {
+    ListParams::default().labels("given=yes")
+}
+
+/// Makes what the example takes for given, and tells it what it has to be told.
+async fn prepare(
+    testbed: &Testbed,
+    namespace: &Namespace,
+    example: &Example,
+    program: &mut Program,
+) -> Result<()> {
+    program.set_config("clickhouse:namespace", namespace.name()).await?;
+    for (key, value) in example.config {
+        program.set_config(key, value).await?;
+    }
+    if example.name == PRODUCTION.name {
+        let secret = serde_json::from_value(json!({"metadata": {"name": "app-credentials", "labels":
+            {"given": "yes"}}, "stringData": {"password": "correct horse"}}))?;
+        namespace.api::<Secret>().create(&PostParams::default(), &secret).await?;
+    }
+    if example.name == APPLICATION.name {
+        let kubeconfig = std::fs::read_to_string(testbed.kubeconfig())?;
+        program.set_secret("kubeconfig", &kubeconfig).await?;
+        program.set_config("namespace", namespace.name()).await?;
+    }
+    Ok(())
 }
 
 /// How many of the cluster's StatefulSets have their pod ready.
@@ -180,4 +277,54 @@ async fn production_in_python() -> Result<()> {
 #[tokio::test]
 async fn production_in_go() -> Result<()> {
     live(&PRODUCTION, Language::Go).await
+}
+
+#[tokio::test]
+async fn analytics_in_yaml() -> Result<()> {
+    live(&ANALYTICS, Language::Yaml).await
+}
+
+#[tokio::test]
+async fn analytics_in_typescript() -> Result<()> {
+    live(&ANALYTICS, Language::TypeScript).await
+}
+
+#[tokio::test]
+async fn backup_in_yaml() -> Result<()> {
+    live(&BACKUP, Language::Yaml).await
+}
+
+#[tokio::test]
+async fn backup_in_typescript() -> Result<()> {
+    live(&BACKUP, Language::TypeScript).await
+}
+
+#[tokio::test]
+async fn external_zookeeper_in_yaml() -> Result<()> {
+    live(&EXTERNAL_ZOOKEEPER, Language::Yaml).await
+}
+
+#[tokio::test]
+async fn external_zookeeper_in_typescript() -> Result<()> {
+    live(&EXTERNAL_ZOOKEEPER, Language::TypeScript).await
+}
+
+#[tokio::test]
+async fn tiered_storage_in_yaml() -> Result<()> {
+    live(&TIERED_STORAGE, Language::Yaml).await
+}
+
+#[tokio::test]
+async fn tiered_storage_in_typescript() -> Result<()> {
+    live(&TIERED_STORAGE, Language::TypeScript).await
+}
+
+#[tokio::test]
+async fn application_in_yaml() -> Result<()> {
+    live(&APPLICATION, Language::Yaml).await
+}
+
+#[tokio::test]
+async fn application_in_typescript() -> Result<()> {
+    live(&APPLICATION, Language::TypeScript).await
 }

@@ -9,7 +9,7 @@ const db = new clickhouse.kubernetes.Cluster("db", {
     replicas: 2,
     pod: {
         // The zones of the Kubernetes cluster's nodes.
-        zones: config.getObject<string[]>("zones") ?? ["zone-a", "zone-b", "zone-c"],
+        zones: ["zone-a", "zone-b", "zone-c"],
         restricted: true,
     },
     tls: {

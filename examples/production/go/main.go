@@ -24,9 +24,53 @@ func program(ctx *pulumi.Context) error {
 		storageClass = "standard"
 	}
 
+	certificate := config.Get(ctx, "certificate")
+	if certificate == "" {
+		certificate = "clickhouse-tls"
+	}
+	bucket := config.Get(ctx, "bucket")
+	if bucket == "" {
+		bucket = "clickhouse-backups"
+	}
+	credentials := config.Get(ctx, "bucketCredentials")
+	if credentials == "" {
+		credentials = "backup-credentials"
+	}
+
 	db, err := kubernetes.NewCluster(ctx, "db", &kubernetes.ClusterArgs{
+		Version:  pulumi.String("26.3.33.24"),
 		Shards:   pulumi.Int(shards),
 		Replicas: pulumi.Int(2),
+		Pod: &kubernetes.ClusterPodArgs{
+			// The zones of the Kubernetes cluster's nodes.
+			Zones:      pulumi.ToStringArray([]string{"zone-a", "zone-b", "zone-c"}),
+			Restricted: pulumi.Bool(true),
+		},
+		Tls: &kubernetes.ClusterTlsArgs{
+			// A Secret of type kubernetes.io/tls in the namespace.
+			SecretName:    pulumi.String(certificate),
+			InsecurePorts: pulumi.Bool(false),
+		},
+		Users: kubernetes.ClusterUserMap{
+			// The password is in a Secret of the namespace.
+			"app": &kubernetes.ClusterUserArgs{
+				PasswordSecret: &kubernetes.ClusterSecretKeyArgs{
+					Name: pulumi.String("app-credentials"),
+					Key:  pulumi.String("password"),
+				},
+				Grants: pulumi.ToStringArray([]string{"GRANT SELECT, INSERT ON app.*"}),
+			},
+		},
+		Backup: &kubernetes.ClusterBackupArgs{
+			Schedule:  pulumi.String("0 2 * * *"),
+			Retention: &kubernetes.ClusterBackupRetentionArgs{Remote: pulumi.Int(14)},
+			S3: &kubernetes.ClusterBackupS3Args{
+				Bucket: pulumi.String(bucket),
+				Region: pulumi.String("eu-central-1"),
+				// A Secret in the namespace with access-key-id and secret-access-key.
+				Credentials: &kubernetes.ClusterBackupS3CredentialsArgs{SecretName: pulumi.String(credentials)},
+			},
+		},
 		Resources: &kubernetes.ClusterResourcesArgs{
 			Requests: &kubernetes.ClusterResourceAmountsArgs{Cpu: pulumi.String("2"), Memory: pulumi.String("8Gi")},
 			Limits:   &kubernetes.ClusterResourceAmountsArgs{Cpu: pulumi.String("4"), Memory: pulumi.String("16Gi")},
@@ -51,13 +95,14 @@ func program(ctx *pulumi.Context) error {
 		},
 		Logging: &kubernetes.ClusterLoggingArgs{Level: kubernetes.ClusterLogLevelWarning},
 		Labels:  pulumi.ToStringMap(map[string]string{"environment": "production"}),
-	})
+		// Pulumi refuses to delete the cluster.
+	}, pulumi.Protect(config.Get(ctx, "protect") != "false"))
 	if err != nil {
 		return err
 	}
 
 	ctx.Export("address", db.External.Address())
-	ctx.Export("url", db.External.Endpoints().Http().Url())
+	ctx.Export("url", db.External.Endpoints().Https().Url())
 	ctx.Export("hostname", db.InternalHostname)
 	ctx.Export("shardServices", db.ShardServices)
 	ctx.Export("keeper", db.Keeper.Endpoints())

@@ -6,8 +6,30 @@ storage_class = config.get("storageClass") or "standard"
 
 db = clickhouse.kubernetes.Cluster(
     "db",
+    version="26.3.33.24",
     shards=config.get_int("shards") or 3,
     replicas=2,
+    # The zones of the Kubernetes cluster's nodes.
+    pod={"zones": ["zone-a", "zone-b", "zone-c"], "restricted": True},
+    # A Secret of type kubernetes.io/tls in the namespace.
+    tls={"secret_name": config.get("certificate") or "clickhouse-tls", "insecure_ports": False},
+    users={
+        # The password is in a Secret of the namespace.
+        "app": {
+            "password_secret": {"name": "app-credentials", "key": "password"},
+            "grants": ["GRANT SELECT, INSERT ON app.*"],
+        },
+    },
+    backup={
+        "schedule": "0 2 * * *",
+        "retention": {"remote": 14},
+        "s3": {
+            "bucket": config.get("bucket") or "clickhouse-backups",
+            "region": "eu-central-1",
+            # A Secret in the namespace with access-key-id and secret-access-key.
+            "credentials": {"secret_name": config.get("bucketCredentials") or "backup-credentials"},
+        },
+    },
     resources={
         "requests": {"cpu": "2", "memory": "8Gi"},
         "limits": {"cpu": "4", "memory": "16Gi"},
@@ -15,24 +37,26 @@ db = clickhouse.kubernetes.Cluster(
     storage={
         "size": config.get("storageSize") or "100Gi",
         "storage_class": storage_class,
-        "reclaim_policy": clickhouse.kubernetes.ClusterReclaimPolicy.RETAIN,
+        "reclaim_policy": "Retain",
     },
     coordination={
         "keeper": {"replicas": 3, "storage": {"size": "20Gi", "storage_class": storage_class}},
     },
     ingress={
-        "type": clickhouse.kubernetes.ClusterIngressType.LOAD_BALANCER,
+        "type": "LoadBalancer",
         "source_ranges": ["203.0.113.0/24"],
     },
-    logging={"level": clickhouse.kubernetes.ClusterLogLevel.WARNING},
+    logging={"level": "warning"},
     labels={"environment": "production"},
+    # Pulumi refuses to delete the cluster.
+    opts=pulumi.ResourceOptions(protect=config.get_bool("protect") is not False),
 )
 
 pulumi.export("address", db.external.apply(lambda external: external.address if external else None))
 pulumi.export(
     "url",
     db.external.apply(
-        lambda external: external.endpoints.http.url if external and external.endpoints and external.endpoints.http else None
+        lambda external: external.endpoints.https.url if external and external.endpoints and external.endpoints.https else None
     ),
 )
 pulumi.export("hostname", db.internal_hostname)

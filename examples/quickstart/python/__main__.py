@@ -9,7 +9,7 @@ db = clickhouse.kubernetes.Cluster(
 )
 
 pulumi.export("hostname", db.internal_hostname)
-pulumi.export("url", db.endpoints.apply(lambda endpoints: endpoints.http.url if endpoints.http else None))
+pulumi.export("url", db.endpoints.http.url)
 pulumi.export("username", db.username)
 pulumi.export("password", db.password)
 pulumi.export("connect", db.port_forward_command)

@@ -8,7 +8,7 @@ const db = new clickhouse.kubernetes.Cluster("db", {
 });
 
 export const hostname = db.internalHostname;
-export const url = db.endpoints.apply(endpoints => endpoints.http?.url);
+export const url = db.endpoints.http.url;
 export const username = db.username;
 export const password = db.password;
 export const connect = db.portForwardCommand;

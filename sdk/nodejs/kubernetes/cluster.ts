@@ -92,6 +92,10 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly annotations: pulumi.Output<{[key: string]: string} | undefined>;
     /**
+     * Backups to S3, Google Cloud Storage or Azure by clickhouse-backup: a container in each host's pod, and a CronJob that has the first host of each shard make one. Default: none. Adding or removing it is a rolling restart. Backups stay in the storage when the cluster is deleted.
+     */
+    declare public readonly backup: pulumi.Output<outputs.kubernetes.ClusterBackup | undefined>;
+    /**
      * The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of `tls`. Absent without one.
      */
     declare public /*out*/ readonly caCertificate: pulumi.Output<string | undefined>;
@@ -135,6 +139,14 @@ export class Cluster extends pulumi.CustomResource {
      * How the cluster is reached from outside; only with an `ingress`.
      */
     declare public /*out*/ readonly external: pulumi.Output<outputs.kubernetes.ClusterExternal | undefined>;
+    /**
+     * Files of ClickHouse's configuration, by their names: `config.d/…` for the server, `users.d/…` for users, `conf.d/…` for hosts; a name alone stands in `config.d`.
+     *
+     * A file is its text, or `{secret: {name, key}}`: a key of a Secret in the cluster's namespace, for certificates and the like. Such a file is not part of the configuration, which can name it: `/etc/clickhouse-server/secrets.d/FILE/SECRET/KEY`. The hosts see when it changes.
+     *
+     * A changed text of the server's XML is a rolling restart, of `users.d` none; a file from a Secret that comes or goes is one.
+     */
+    declare public readonly files: pulumi.Output<{[key: string]: any} | undefined>;
     /**
      * Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
      */
@@ -180,6 +192,10 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly labels: pulumi.Output<{[key: string]: string} | undefined>;
     /**
+     * The hosts shard by shard, where the shards are not all the same; instead of `shards` and `replicas`. To go from these to an equal layout, or back, changes no host.
+     */
+    declare public readonly layout: pulumi.Output<outputs.kubernetes.ClusterLayout | undefined>;
+    /**
      * The logging of ClickHouse.
      */
     declare public readonly logging: pulumi.Output<outputs.kubernetes.ClusterLogging | undefined>;
@@ -192,6 +208,10 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly namespace: pulumi.Output<string>;
     /**
+     * Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no policy. The cluster's own pods and the operator always may. A change takes effect without a restart.
+     */
+    declare public readonly networkPolicy: pulumi.Output<outputs.kubernetes.ClusterNetworkPolicy | undefined>;
+    /**
      * The administrator's password. Absent for an adopted cluster whose password is not known.
      */
     declare public /*out*/ readonly password: pulumi.Output<string>;
@@ -200,9 +220,25 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly perShardServices: pulumi.Output<boolean | undefined>;
     /**
+     * The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
+     */
+    declare public readonly pod: pulumi.Output<outputs.kubernetes.ClusterPod | undefined>;
+    /**
+     * How many hosts may be evicted at once, for example when nodes are drained. Default: one. A change takes effect without a restart.
+     */
+    declare public readonly podDisruptionBudget: pulumi.Output<outputs.kubernetes.ClusterPodDisruptionBudget | undefined>;
+    /**
      * A command that forwards the cluster's ports to your machine.
      */
     declare public /*out*/ readonly portForwardCommand: pulumi.Output<string>;
+    /**
+     * Settings profiles, by name; users have them by `profile`. `default` holds for all users. A change takes effect without a restart, except of background pools and limits of the server in `default`.
+     */
+    declare public readonly profiles: pulumi.Output<{[key: string]: outputs.kubernetes.ClusterProfile} | undefined>;
+    /**
+     * Quotas, by name: what users who have them by `quota` may use in a time. A change takes effect without a restart.
+     */
+    declare public readonly quotas: pulumi.Output<{[key: string]: outputs.kubernetes.ClusterQuota} | undefined>;
     /**
      * How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
      */
@@ -220,9 +256,21 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly restartToken: pulumi.Output<string | undefined>;
     /**
+     * Roles, by name: privileges that users have by `roles`. A change takes effect without a restart.
+     */
+    declare public readonly roles: pulumi.Output<{[key: string]: outputs.kubernetes.ClusterRole} | undefined>;
+    /**
      * Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
      */
     declare public readonly schemaPolicy: pulumi.Output<outputs.kubernetes.ClusterSchemaPolicy | undefined>;
+    /**
+     * Settings of the server, by their paths, for example `max_connections: 500` or `merge_tree/max_suspicious_broken_parts: 5`.
+     *
+     * A value is a string, a number or a boolean; a list of these repeats the element; `{secret: {name, key}}` takes it from a Secret in the cluster's namespace. Numbers from 2^53 on are written in quotes. A value from a Secret is read when a host starts: after a change of the Secret set `restartToken`.
+     *
+     * A change is a rolling restart, except of settings that ClickHouse reloads, like `max_server_memory_usage`, `max_concurrent_queries` and `max_table_size_to_drop`.
+     */
+    declare public readonly settings: pulumi.Output<{[key: string]: any} | undefined>;
     /**
      * The names of the per-shard Services, if there are any.
      */
@@ -268,6 +316,10 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public /*out*/ readonly username: pulumi.Output<string>;
     /**
+     * Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are stored in the installation. A change takes effect without a restart.
+     */
+    declare public readonly users: pulumi.Output<{[key: string]: outputs.kubernetes.ClusterUser} | undefined>;
+    /**
      * The ClickHouse version: the input, or else the version that the cluster was created with.
      */
     declare public readonly version: pulumi.Output<string | undefined>;
@@ -286,27 +338,37 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["admin"] = args?.admin;
             resourceInputs["allowDataLoss"] = args?.allowDataLoss;
             resourceInputs["annotations"] = args?.annotations;
+            resourceInputs["backup"] = args?.backup;
             resourceInputs["chiOverrides"] = args?.chiOverrides;
             resourceInputs["chkOverrides"] = args?.chkOverrides;
             resourceInputs["clusterDomain"] = args?.clusterDomain;
             resourceInputs["clusterName"] = args?.clusterName;
             resourceInputs["coordination"] = args?.coordination;
             resourceInputs["createNamespace"] = args?.createNamespace;
+            resourceInputs["files"] = args?.files;
             resourceInputs["forceConflicts"] = args?.forceConflicts;
             resourceInputs["hooks"] = args?.hooks;
             resourceInputs["image"] = args?.image;
             resourceInputs["ingress"] = args?.ingress;
             resourceInputs["interserverSecret"] = args?.interserverSecret;
             resourceInputs["labels"] = args?.labels;
+            resourceInputs["layout"] = args?.layout;
             resourceInputs["logging"] = args?.logging;
             resourceInputs["name"] = args?.name;
             resourceInputs["namespace"] = args?.namespace;
+            resourceInputs["networkPolicy"] = args?.networkPolicy;
             resourceInputs["perShardServices"] = args?.perShardServices;
+            resourceInputs["pod"] = args?.pod;
+            resourceInputs["podDisruptionBudget"] = args?.podDisruptionBudget;
+            resourceInputs["profiles"] = args?.profiles;
+            resourceInputs["quotas"] = args?.quotas;
             resourceInputs["reconcile"] = args?.reconcile;
             resourceInputs["replicas"] = args?.replicas;
             resourceInputs["resources"] = args?.resources;
             resourceInputs["restartToken"] = args?.restartToken;
+            resourceInputs["roles"] = args?.roles;
             resourceInputs["schemaPolicy"] = args?.schemaPolicy;
+            resourceInputs["settings"] = args?.settings;
             resourceInputs["shards"] = args?.shards;
             resourceInputs["skipAwait"] = args?.skipAwait;
             resourceInputs["stopped"] = args?.stopped;
@@ -314,6 +376,7 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["suspended"] = args?.suspended;
             resourceInputs["tls"] = args?.tls;
             resourceInputs["troubleshoot"] = args?.troubleshoot;
+            resourceInputs["users"] = args?.users;
             resourceInputs["version"] = args?.version;
             resourceInputs["caCertificate"] = undefined /*out*/;
             resourceInputs["connection"] = undefined /*out*/;
@@ -335,6 +398,7 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["admin"] = undefined /*out*/;
             resourceInputs["allowDataLoss"] = undefined /*out*/;
             resourceInputs["annotations"] = undefined /*out*/;
+            resourceInputs["backup"] = undefined /*out*/;
             resourceInputs["caCertificate"] = undefined /*out*/;
             resourceInputs["chiOverrides"] = undefined /*out*/;
             resourceInputs["chkOverrides"] = undefined /*out*/;
@@ -346,6 +410,7 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["credentialsSecret"] = undefined /*out*/;
             resourceInputs["endpoints"] = undefined /*out*/;
             resourceInputs["external"] = undefined /*out*/;
+            resourceInputs["files"] = undefined /*out*/;
             resourceInputs["forceConflicts"] = undefined /*out*/;
             resourceInputs["hooks"] = undefined /*out*/;
             resourceInputs["hosts"] = undefined /*out*/;
@@ -357,17 +422,25 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["keeper"] = undefined /*out*/;
             resourceInputs["kubernetes"] = undefined /*out*/;
             resourceInputs["labels"] = undefined /*out*/;
+            resourceInputs["layout"] = undefined /*out*/;
             resourceInputs["logging"] = undefined /*out*/;
             resourceInputs["name"] = undefined /*out*/;
             resourceInputs["namespace"] = undefined /*out*/;
+            resourceInputs["networkPolicy"] = undefined /*out*/;
             resourceInputs["password"] = undefined /*out*/;
             resourceInputs["perShardServices"] = undefined /*out*/;
+            resourceInputs["pod"] = undefined /*out*/;
+            resourceInputs["podDisruptionBudget"] = undefined /*out*/;
             resourceInputs["portForwardCommand"] = undefined /*out*/;
+            resourceInputs["profiles"] = undefined /*out*/;
+            resourceInputs["quotas"] = undefined /*out*/;
             resourceInputs["reconcile"] = undefined /*out*/;
             resourceInputs["replicas"] = undefined /*out*/;
             resourceInputs["resources"] = undefined /*out*/;
             resourceInputs["restartToken"] = undefined /*out*/;
+            resourceInputs["roles"] = undefined /*out*/;
             resourceInputs["schemaPolicy"] = undefined /*out*/;
+            resourceInputs["settings"] = undefined /*out*/;
             resourceInputs["shardServices"] = undefined /*out*/;
             resourceInputs["shards"] = undefined /*out*/;
             resourceInputs["skipAwait"] = undefined /*out*/;
@@ -379,6 +452,7 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["troubleshoot"] = undefined /*out*/;
             resourceInputs["uids"] = undefined /*out*/;
             resourceInputs["username"] = undefined /*out*/;
+            resourceInputs["users"] = undefined /*out*/;
             resourceInputs["version"] = undefined /*out*/;
         }
         opts = pulumi.mergeOptions(utilities.resourceOptsDefaults(), opts);
@@ -405,6 +479,10 @@ export interface ClusterArgs {
      */
     annotations?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
     /**
+     * Backups to S3, Google Cloud Storage or Azure by clickhouse-backup: a container in each host's pod, and a CronJob that has the first host of each shard make one. Default: none. Adding or removing it is a rolling restart. Backups stay in the storage when the cluster is deleted.
+     */
+    backup?: pulumi.Input<inputs.kubernetes.ClusterBackupArgs | undefined>;
+    /**
      * Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
      */
     chiOverrides?: pulumi.Input<{[key: string]: any} | undefined>;
@@ -428,6 +506,14 @@ export interface ClusterArgs {
      * Whether to create the namespace if it does not exist. It is deleted with the cluster only if the cluster created it and nothing else is in it. Default: false.
      */
     createNamespace?: pulumi.Input<boolean | undefined>;
+    /**
+     * Files of ClickHouse's configuration, by their names: `config.d/…` for the server, `users.d/…` for users, `conf.d/…` for hosts; a name alone stands in `config.d`.
+     *
+     * A file is its text, or `{secret: {name, key}}`: a key of a Secret in the cluster's namespace, for certificates and the like. Such a file is not part of the configuration, which can name it: `/etc/clickhouse-server/secrets.d/FILE/SECRET/KEY`. The hosts see when it changes.
+     *
+     * A changed text of the server's XML is a rolling restart, of `users.d` none; a file from a Secret that comes or goes is one.
+     */
+    files?: pulumi.Input<{[key: string]: any} | undefined>;
     /**
      * Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
      */
@@ -453,6 +539,10 @@ export interface ClusterArgs {
      */
     labels?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
     /**
+     * The hosts shard by shard, where the shards are not all the same; instead of `shards` and `replicas`. To go from these to an equal layout, or back, changes no host.
+     */
+    layout?: pulumi.Input<inputs.kubernetes.ClusterLayoutArgs | undefined>;
+    /**
      * The logging of ClickHouse.
      */
     logging?: pulumi.Input<inputs.kubernetes.ClusterLoggingArgs | undefined>;
@@ -465,9 +555,29 @@ export interface ClusterArgs {
      */
     namespace?: pulumi.Input<string | undefined>;
     /**
+     * Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no policy. The cluster's own pods and the operator always may. A change takes effect without a restart.
+     */
+    networkPolicy?: pulumi.Input<inputs.kubernetes.ClusterNetworkPolicyArgs | undefined>;
+    /**
      * Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
      */
     perShardServices?: pulumi.Input<boolean | undefined>;
+    /**
+     * The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
+     */
+    pod?: pulumi.Input<inputs.kubernetes.ClusterPodArgs | undefined>;
+    /**
+     * How many hosts may be evicted at once, for example when nodes are drained. Default: one. A change takes effect without a restart.
+     */
+    podDisruptionBudget?: pulumi.Input<inputs.kubernetes.ClusterPodDisruptionBudgetArgs | undefined>;
+    /**
+     * Settings profiles, by name; users have them by `profile`. `default` holds for all users. A change takes effect without a restart, except of background pools and limits of the server in `default`.
+     */
+    profiles?: pulumi.Input<{[key: string]: pulumi.Input<inputs.kubernetes.ClusterProfileArgs>} | undefined>;
+    /**
+     * Quotas, by name: what users who have them by `quota` may use in a time. A change takes effect without a restart.
+     */
+    quotas?: pulumi.Input<{[key: string]: pulumi.Input<inputs.kubernetes.ClusterQuotaArgs>} | undefined>;
     /**
      * How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
      */
@@ -485,9 +595,21 @@ export interface ClusterArgs {
      */
     restartToken?: pulumi.Input<string | undefined>;
     /**
+     * Roles, by name: privileges that users have by `roles`. A change takes effect without a restart.
+     */
+    roles?: pulumi.Input<{[key: string]: pulumi.Input<inputs.kubernetes.ClusterRoleArgs>} | undefined>;
+    /**
      * Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
      */
     schemaPolicy?: pulumi.Input<inputs.kubernetes.ClusterSchemaPolicyArgs | undefined>;
+    /**
+     * Settings of the server, by their paths, for example `max_connections: 500` or `merge_tree/max_suspicious_broken_parts: 5`.
+     *
+     * A value is a string, a number or a boolean; a list of these repeats the element; `{secret: {name, key}}` takes it from a Secret in the cluster's namespace. Numbers from 2^53 on are written in quotes. A value from a Secret is read when a host starts: after a change of the Secret set `restartToken`.
+     *
+     * A change is a rolling restart, except of settings that ClickHouse reloads, like `max_server_memory_usage`, `max_concurrent_queries` and `max_table_size_to_drop`.
+     */
+    settings?: pulumi.Input<{[key: string]: any} | undefined>;
     /**
      * The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
      */
@@ -516,6 +638,10 @@ export interface ClusterArgs {
      * Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
      */
     troubleshoot?: pulumi.Input<boolean | undefined>;
+    /**
+     * Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are stored in the installation. A change takes effect without a restart.
+     */
+    users?: pulumi.Input<{[key: string]: pulumi.Input<inputs.kubernetes.ClusterUserArgs>} | undefined>;
     /**
      * The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
      */

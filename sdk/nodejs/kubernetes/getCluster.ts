@@ -34,6 +34,10 @@ export interface GetClusterArgs {
  */
 export interface GetClusterResult {
     /**
+     * How the backups fare; only with a `backup`.
+     */
+    readonly backup?: outputs.kubernetes.ClusterBackupStatus;
+    /**
      * The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of `tls`. Absent without one.
      */
     readonly caCertificate?: string;

@@ -12,11 +12,13 @@ export namespace kubernetes {
      */
     export interface ClusterAdminArgs {
         /**
-         * An existing Secret with the password, in the cluster's namespace.
+         * An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
          */
         existingSecret?: pulumi.Input<inputs.kubernetes.ClusterSecretKeyArgs | undefined>;
         /**
-         * The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+         * The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8` or `2001:db8::/32`, names of hosts, or expressions for such names that end with `$`.
+         *
+         * Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't. Where pods have public addresses, as with IPv6 on AWS, their range has to be given. A change takes effect without a restart.
          */
         networks?: pulumi.Input<pulumi.Input<string>[] | undefined>;
         /**
@@ -31,6 +33,194 @@ export namespace kubernetes {
          * The user's name. Default: `default`.
          */
         username?: pulumi.Input<string | undefined>;
+    }
+
+    /**
+     * Backups of the cluster by clickhouse-backup.
+     */
+    export interface ClusterBackupArgs {
+        /**
+         * Keeps backups in a container of Azure Blob Storage. A change is a rolling restart, and existing backups stay where they are.
+         */
+        azure?: pulumi.Input<inputs.kubernetes.ClusterBackupAzureArgs | undefined>;
+        /**
+         * Keeps backups in a bucket of Google Cloud Storage. A change is a rolling restart, and existing backups stay where they are.
+         */
+        gcs?: pulumi.Input<inputs.kubernetes.ClusterBackupGcsArgs | undefined>;
+        /**
+         * The image of clickhouse-backup, pulled with the Secrets of `image.pullSecrets`. Default: the official one. A change is a rolling restart.
+         */
+        image?: pulumi.Input<inputs.kubernetes.ClusterBackupImageArgs | undefined>;
+        /**
+         * CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
+         */
+        resources?: pulumi.Input<inputs.kubernetes.ClusterResourcesArgs | undefined>;
+        /**
+         * How many backups are kept. A change is a rolling restart.
+         */
+        retention?: pulumi.Input<inputs.kubernetes.ClusterBackupRetentionArgs | undefined>;
+        /**
+         * Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
+         */
+        s3?: pulumi.Input<inputs.kubernetes.ClusterBackupS3Args | undefined>;
+        /**
+         * When backups are made: a line of cron like `0 2 * * *`, or `@daily` and the like. Default: each day at 02:00. A change takes effect without a restart.
+         */
+        schedule?: pulumi.Input<string | undefined>;
+        /**
+         * Whether no backups are made for the time being. Default: false; a stopped cluster makes none either. A change takes effect without a restart.
+         */
+        suspended?: pulumi.Input<boolean | undefined>;
+        /**
+         * The time zone of the schedule, for example `Europe/Berlin`. Default: that of Kubernetes, mostly UTC. A change takes effect without a restart.
+         */
+        timeZone?: pulumi.Input<string | undefined>;
+    }
+
+    /**
+     * A container of Azure Blob Storage.
+     */
+    export interface ClusterBackupAzureArgs {
+        /**
+         * The storage account.
+         */
+        accountName?: pulumi.Input<string | undefined>;
+        /**
+         * The container. It has to exist.
+         */
+        container?: pulumi.Input<string | undefined>;
+        /**
+         * The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
+         */
+        credentials?: pulumi.Input<inputs.kubernetes.ClusterBackupSecretKeyArgs | undefined>;
+        /**
+         * The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+         */
+        path?: pulumi.Input<string | undefined>;
+    }
+
+    /**
+     * A bucket of Google Cloud Storage.
+     */
+    export interface ClusterBackupGcsArgs {
+        /**
+         * The bucket. It has to exist.
+         */
+        bucket?: pulumi.Input<string | undefined>;
+        /**
+         * The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
+         */
+        credentials?: pulumi.Input<inputs.kubernetes.ClusterBackupSecretKeyArgs | undefined>;
+        /**
+         * The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+         */
+        path?: pulumi.Input<string | undefined>;
+    }
+
+    /**
+     * The image of clickhouse-backup.
+     */
+    export interface ClusterBackupImageArgs {
+        /**
+         * The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
+         */
+        digest?: pulumi.Input<string | undefined>;
+        /**
+         * The image pull policy. Default: that of Kubernetes.
+         */
+        pullPolicy?: pulumi.Input<string | enums.kubernetes.ClusterImagePullPolicy | undefined>;
+        /**
+         * The repository. Default: `altinity/clickhouse-backup`.
+         */
+        repository?: pulumi.Input<string | undefined>;
+        /**
+         * The tag. Default: a pinned release for a new cluster; an existing one keeps its own.
+         */
+        tag?: pulumi.Input<string | undefined>;
+    }
+
+    /**
+     * How many backups are kept.
+     */
+    export interface ClusterBackupRetentionArgs {
+        /**
+         * On each host's own volume, once they are stored. Default: 0. They take room as data is merged.
+         */
+        local?: pulumi.Input<number | undefined>;
+        /**
+         * In the storage; older ones are deleted after each backup. 0 keeps all. Default: 7.
+         */
+        remote?: pulumi.Input<number | undefined>;
+    }
+
+    /**
+     * An S3 bucket, of AWS or of another provider of the protocol.
+     */
+    export interface ClusterBackupS3Args {
+        /**
+         * The bucket. It has to exist.
+         */
+        bucket?: pulumi.Input<string | undefined>;
+        /**
+         * The keys to the bucket. Default: the identity of the hosts' service account.
+         */
+        credentials?: pulumi.Input<inputs.kubernetes.ClusterBackupS3CredentialsArgs | undefined>;
+        /**
+         * The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
+         */
+        endpoint?: pulumi.Input<string | undefined>;
+        /**
+         * Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
+         */
+        forcePathStyle?: pulumi.Input<boolean | undefined>;
+        /**
+         * The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+         */
+        path?: pulumi.Input<string | undefined>;
+        /**
+         * The region. Default: `us-east-1`.
+         */
+        region?: pulumi.Input<string | undefined>;
+        /**
+         * The encryption by the service: `AES256` or `aws:kms`. Default: that of the bucket.
+         */
+        serverSideEncryption?: pulumi.Input<string | undefined>;
+        /**
+         * The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
+         */
+        storageClass?: pulumi.Input<string | undefined>;
+    }
+
+    /**
+     * A Secret in the cluster's namespace with keys to S3.
+     */
+    export interface ClusterBackupS3CredentialsArgs {
+        /**
+         * The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+         */
+        accessKeyIdKey?: pulumi.Input<string | undefined>;
+        /**
+         * The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+         */
+        secretAccessKeyKey?: pulumi.Input<string | undefined>;
+        /**
+         * The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+         */
+        secretName?: pulumi.Input<string | undefined>;
+    }
+
+    /**
+     * A key of a Secret in the cluster's namespace that opens the storage of backups.
+     */
+    export interface ClusterBackupSecretKeyArgs {
+        /**
+         * The key in it.
+         */
+        key?: pulumi.Input<string | undefined>;
+        /**
+         * The Secret's name. Another value in the same Secret is read once the hosts have restarted.
+         */
+        name?: pulumi.Input<string | undefined>;
     }
 
     /**
@@ -49,6 +239,50 @@ export namespace kubernetes {
          * The kind. Default: `Keeper` if `keeper` is given or `replicas` is more than 1, `External` if `external` is given, else `None`.
          */
         type?: pulumi.Input<string | enums.kubernetes.ClusterCoordinationType | undefined>;
+    }
+
+    /**
+     * A further disk of each host.
+     */
+    export interface ClusterDiskArgs {
+        /**
+         * The access modes. Default: `ReadWriteOnce`.
+         */
+        accessModes?: pulumi.Input<pulumi.Input<string | enums.kubernetes.ClusterAccessMode>[] | undefined>;
+        /**
+         * The name of the disk in ClickHouse, and of its volumes. It is mounted at `/var/lib/clickhouse-<name>`. Another name is another, empty disk.
+         */
+        name: pulumi.Input<string>;
+        /**
+         * The reclaim policy of the volume. Default: that of the data volume.
+         */
+        reclaimPolicy?: pulumi.Input<string | enums.kubernetes.ClusterReclaimPolicy | undefined>;
+        /**
+         * The size, for example `500Gi`. It can be increased, not reduced.
+         */
+        size: pulumi.Input<string>;
+        /**
+         * The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
+         */
+        storageClass?: pulumi.Input<string | undefined>;
+    }
+
+    /**
+     * An environment variable.
+     */
+    export interface ClusterEnvVarArgs {
+        /**
+         * The name.
+         */
+        name: pulumi.Input<string>;
+        /**
+         * The value. It stands in clear text in the pod: take `valueFrom` for a secret.
+         */
+        value?: pulumi.Input<string | undefined>;
+        /**
+         * Where the value comes from: Kubernetes' `EnvVarSource`, for example `{secretKeyRef: {name: bucket, key: token}}`.
+         */
+        valueFrom?: pulumi.Input<{[key: string]: any} | undefined>;
     }
 
     /**
@@ -162,6 +396,20 @@ export namespace kubernetes {
     }
 
     /**
+     * Names of an address.
+     */
+    export interface ClusterHostAliasArgs {
+        /**
+         * Its names.
+         */
+        hostnames: pulumi.Input<pulumi.Input<string>[]>;
+        /**
+         * The address.
+         */
+        ip: pulumi.Input<string>;
+    }
+
+    /**
      * An HTTP request.
      */
     export interface ClusterHttpHookArgs {
@@ -218,7 +466,7 @@ export namespace kubernetes {
          */
         hostname?: pulumi.Input<string | undefined>;
         /**
-         * Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
+         * Whether the load balancer is internal to the cloud's private network, by the annotations of Alibaba, AWS, Azure, Google, IBM, OpenStack and Oracle. Default: false. A change gives it another address.
          */
         internal?: pulumi.Input<boolean | undefined>;
         /**
@@ -230,11 +478,19 @@ export namespace kubernetes {
          */
         loadBalancerClass?: pulumi.Input<string | undefined>;
         /**
+         * The ports of the nodes. Default: Kubernetes allocates them, and they stay the same.
+         */
+        nodePorts?: pulumi.Input<inputs.kubernetes.ClusterNodePortsArgs | undefined>;
+        /**
+         * Whether each shard's own Service is of the same type, with the same annotations. Default: false. Needs `perShardServices`. The hostname is the cluster's alone.
+         */
+        perShard?: pulumi.Input<boolean | undefined>;
+        /**
          * The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
          */
         sourceRanges?: pulumi.Input<pulumi.Input<string>[] | undefined>;
         /**
-         * A load balancer or node ports. Default: `LoadBalancer`.
+         * The type of the cluster's Service. Default: `LoadBalancer`. Without a load balancer its address is given back to the cloud.
          */
         type?: pulumi.Input<string | enums.kubernetes.ClusterIngressType | undefined>;
     }
@@ -254,6 +510,20 @@ export namespace kubernetes {
     }
 
     /**
+     * A range of addresses.
+     */
+    export interface ClusterIpBlockArgs {
+        /**
+         * The range, like `203.0.113.0/24`.
+         */
+        cidr?: pulumi.Input<string | undefined>;
+        /**
+         * Ranges within it that are left out.
+         */
+        except?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+    }
+
+    /**
      * The cluster's own Keeper.
      */
     export interface ClusterKeeperArgs {
@@ -261,6 +531,10 @@ export namespace kubernetes {
          * The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
          */
         image?: pulumi.Input<inputs.kubernetes.ClusterImageArgs | undefined>;
+        /**
+         * The pods of the Keeper: where they run, as whom, and what else is in them. A change restarts them one by one.
+         */
+        pod?: pulumi.Input<inputs.kubernetes.ClusterPodArgs | undefined>;
         /**
          * The number of Keeper members: 1, 3 or 5. Default: 3.
          */
@@ -276,6 +550,62 @@ export namespace kubernetes {
     }
 
     /**
+     * A requirement of a label.
+     */
+    export interface ClusterLabelRequirementArgs {
+        /**
+         * The label.
+         */
+        key?: pulumi.Input<string | undefined>;
+        /**
+         * How it is compared.
+         */
+        operator?: pulumi.Input<string | enums.kubernetes.ClusterLabelOperator | undefined>;
+        /**
+         * The values, for `In` and `NotIn`.
+         */
+        values?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+    }
+
+    /**
+     * A label selector of Kubernetes.
+     */
+    export interface ClusterLabelSelectorArgs {
+        /**
+         * Requirements of labels.
+         */
+        matchExpressions?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterLabelRequirementArgs>[] | undefined>;
+        /**
+         * Labels that have these values.
+         */
+        matchLabels?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
+    }
+
+    /**
+     * The layout of the cluster, shard by shard.
+     */
+    export interface ClusterLayoutArgs {
+        /**
+         * The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
+         */
+        shards: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterShardArgs>[]>;
+    }
+
+    /**
+     * The rotation of the log files. There are two logs, of all messages and of errors, and each is rotated.
+     */
+    export interface ClusterLogRotationArgs {
+        /**
+         * How many old files are kept. Default: 3.
+         */
+        count?: pulumi.Input<number | undefined>;
+        /**
+         * The size at which a new file is begun, in `K` or `M`, like `100M`. Default: `100M`.
+         */
+        size?: pulumi.Input<string | undefined>;
+    }
+
+    /**
      * The logging of ClickHouse.
      */
     export interface ClusterLoggingArgs {
@@ -283,6 +613,284 @@ export namespace kubernetes {
          * The lowest log level. Default: `information`. A change takes effect without a restart.
          */
         level?: pulumi.Input<string | enums.kubernetes.ClusterLogLevel | undefined>;
+        /**
+         * The rotation of the log files. Default: 3 files of `100M` each where they are in the container's own filesystem, which is a cluster without `storage.logs`; else what the operator says. A cluster that earlier releases made keeps the operator's. A change takes effect without a restart.
+         */
+        rotation?: pulumi.Input<inputs.kubernetes.ClusterLogRotationArgs | undefined>;
+        /**
+         * The system tables that ClickHouse keeps logs in.
+         */
+        systemTables?: pulumi.Input<inputs.kubernetes.ClusterSystemTablesArgs | undefined>;
+    }
+
+    /**
+     * Who may connect to the pods.
+     */
+    export interface ClusterNetworkPolicyArgs {
+        /**
+         * The peers that may use the client ports, as in a NetworkPolicy of Kubernetes. Default: all pods of the cluster's namespace; with an `ingress` it has to be given.
+         */
+        from?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterNetworkPolicyPeerArgs>[] | undefined>;
+    }
+
+    /**
+     * A peer as in a NetworkPolicy of Kubernetes: pods, by their labels and those of their namespaces, or addresses.
+     */
+    export interface ClusterNetworkPolicyPeerArgs {
+        /**
+         * Addresses outside of Kubernetes.
+         */
+        ipBlock?: pulumi.Input<inputs.kubernetes.ClusterIpBlockArgs | undefined>;
+        /**
+         * Namespaces with these labels; `{}` are all.
+         */
+        namespaceSelector?: pulumi.Input<inputs.kubernetes.ClusterLabelSelectorArgs | undefined>;
+        /**
+         * Pods with these labels; `{}` are all. Without `namespaceSelector` those of the cluster's namespace.
+         */
+        podSelector?: pulumi.Input<inputs.kubernetes.ClusterLabelSelectorArgs | undefined>;
+    }
+
+    /**
+     * The ports of the nodes, in the range that Kubernetes has for them, by default 30000 to 32767.
+     */
+    export interface ClusterNodePortsArgs {
+        /**
+         * Of the HTTP interface.
+         */
+        http?: pulumi.Input<number | undefined>;
+        /**
+         * Of the HTTP interface over TLS.
+         */
+        https?: pulumi.Input<number | undefined>;
+        /**
+         * Of the native protocol.
+         */
+        native?: pulumi.Input<number | undefined>;
+        /**
+         * Of the native protocol over TLS.
+         */
+        nativeSecure?: pulumi.Input<number | undefined>;
+    }
+
+    /**
+     * Pods of the cluster. What is not an object of Kubernetes as it is says so.
+     */
+    export interface ClusterPodArgs {
+        /**
+         * The affinity: Kubernetes' `Affinity`. `antiAffinity` and `zones` add to it.
+         */
+        affinity?: pulumi.Input<{[key: string]: any} | undefined>;
+        /**
+         * Annotations of the pods.
+         */
+        annotations?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
+        /**
+         * Whether the replicas of a shard, or the members of the Keeper, run on different nodes. Default: `Preferred` with more than one replica, unless `affinity` has a `podAntiAffinity`; else `None`.
+         */
+        antiAffinity?: pulumi.Input<string | enums.kubernetes.ClusterAntiAffinity | undefined>;
+        /**
+         * The security context of the ClickHouse or Keeper container: Kubernetes' `SecurityContext`.
+         */
+        containerSecurityContext?: pulumi.Input<{[key: string]: any} | undefined>;
+        /**
+         * Environment variables of the ClickHouse or Keeper container.
+         */
+        env?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterEnvVarArgs>[] | undefined>;
+        /**
+         * Containers beside it: Kubernetes' `Container`.
+         */
+        extraContainers?: pulumi.Input<pulumi.Input<{[key: string]: any}>[] | undefined>;
+        /**
+         * Names for addresses, in addition to those of the DNS.
+         */
+        hostAliases?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterHostAliasArgs>[] | undefined>;
+        /**
+         * Containers that run before it: Kubernetes' `Container`.
+         */
+        initContainers?: pulumi.Input<pulumi.Input<{[key: string]: any}>[] | undefined>;
+        /**
+         * Labels of the pods.
+         */
+        labels?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
+        /**
+         * When the container is restarted: Kubernetes' `Probe`. Default: the operator's.
+         */
+        livenessProbe?: pulumi.Input<{[key: string]: any} | undefined>;
+        /**
+         * The labels that a node must have.
+         */
+        nodeSelector?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
+        /**
+         * The priority class. It must exist.
+         */
+        priorityClassName?: pulumi.Input<string | undefined>;
+        /**
+         * When the container is taken for ready: Kubernetes' `Probe`. Default: the operator's.
+         */
+        readinessProbe?: pulumi.Input<{[key: string]: any} | undefined>;
+        /**
+         * Whether the pods fit into a namespace with the Pod Security level `restricted`: user and group 101, no privileges, the runtime's seccomp profile, for every container. What the security contexts and the containers say themselves holds. Default: false; of the Keeper: as the hosts' pods.
+         */
+        restricted?: pulumi.Input<boolean | undefined>;
+        /**
+         * The runtime class. It must exist.
+         */
+        runtimeClassName?: pulumi.Input<string | undefined>;
+        /**
+         * The security context of the pod: Kubernetes' `PodSecurityContext`.
+         */
+        securityContext?: pulumi.Input<{[key: string]: any} | undefined>;
+        /**
+         * The service account. It must exist. Default: that of the namespace.
+         */
+        serviceAccountName?: pulumi.Input<string | undefined>;
+        /**
+         * When the container is taken for started: Kubernetes' `Probe`. Default: none.
+         */
+        startupProbe?: pulumi.Input<{[key: string]: any} | undefined>;
+        /**
+         * How many seconds ClickHouse has to stop. Default: 30.
+         */
+        terminationGracePeriodSeconds?: pulumi.Input<number | undefined>;
+        /**
+         * The taints of nodes that the pods tolerate.
+         */
+        tolerations?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterTolerationArgs>[] | undefined>;
+        /**
+         * Further rules how the pods are spread: Kubernetes' `TopologySpreadConstraint`.
+         */
+        topologySpread?: pulumi.Input<pulumi.Input<{[key: string]: any}>[] | undefined>;
+        /**
+         * Where the ClickHouse or Keeper container mounts `volumes`: Kubernetes' `VolumeMount`.
+         */
+        volumeMounts?: pulumi.Input<pulumi.Input<{[key: string]: any}>[] | undefined>;
+        /**
+         * Volumes of the pod, for example of a ConfigMap: Kubernetes' `Volume`. For disks of ClickHouse's there is `storage.disks`.
+         */
+        volumes?: pulumi.Input<pulumi.Input<{[key: string]: any}>[] | undefined>;
+        /**
+         * The zones in which the pods run (`topology.kubernetes.io/zone` of their nodes). Those that belong together are spread evenly over them where that is possible. A host whose volume is in a zone that is taken away does not start any more.
+         */
+        zones?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+    }
+
+    /**
+     * The PodDisruptionBudget of the hosts, which the operator makes.
+     */
+    export interface ClusterPodDisruptionBudgetArgs {
+        /**
+         * Whether the operator makes and updates it. Default: true. With false one that is there stays as it is. Needs operator 0.25.3.
+         */
+        managed?: pulumi.Input<boolean | undefined>;
+        /**
+         * How many hosts may be evicted at once; 0 forbids it. Default: 1.
+         */
+        maxUnavailable?: pulumi.Input<number | undefined>;
+    }
+
+    /**
+     * A volume of a storage policy: one or more disks.
+     */
+    export interface ClusterPolicyVolumeArgs {
+        /**
+         * The names of its disks, of `storage.disks` or `storage.s3Disks`, or `default` for the data volume. Parts go to them by turns.
+         */
+        disks: pulumi.Input<pulumi.Input<string>[]>;
+        /**
+         * The largest part that the volume takes, for example `10Gi`. Default: any.
+         */
+        maxDataPartSize?: pulumi.Input<string | undefined>;
+        /**
+         * The name, which `ALTER TABLE … MOVE … TO VOLUME` and TTLs use.
+         */
+        name: pulumi.Input<string>;
+        /**
+         * Whether the parts on it are left unmerged, as on slow disks. Default: false.
+         */
+        preferNotToMerge?: pulumi.Input<boolean | undefined>;
+    }
+
+    /**
+     * A settings profile: the settings of the users who have it.
+     */
+    export interface ClusterProfileArgs {
+        /**
+         * What users may make of a setting, by its name.
+         */
+        constraints?: pulumi.Input<{[key: string]: pulumi.Input<inputs.kubernetes.ClusterSettingConstraintArgs>} | undefined>;
+        /**
+         * The profile whose settings and constraints hold as well: one of `profiles`, `default` or `readonly`.
+         */
+        inherits?: pulumi.Input<string | undefined>;
+        /**
+         * Settings by their names, for example `max_memory_usage: 10000000000`. Each is a string, a number or a boolean. Numbers from 2^53 on are written in quotes.
+         */
+        settings?: pulumi.Input<{[key: string]: any} | undefined>;
+    }
+
+    /**
+     * A quota: what the users who have it may use in a time.
+     */
+    export interface ClusterQuotaArgs {
+        /**
+         * What may be used in an interval of time: several of different lengths hold at once.
+         */
+        intervals?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterQuotaIntervalArgs>[] | undefined>;
+        /**
+         * For whom usage is counted separately. Default: `User`.
+         */
+        keyedBy?: pulumi.Input<string | enums.kubernetes.ClusterQuotaKey | undefined>;
+    }
+
+    /**
+     * What may be used in an interval of time. What is left out is only counted.
+     */
+    export interface ClusterQuotaIntervalArgs {
+        /**
+         * Queries that failed.
+         */
+        errors?: pulumi.Input<number | undefined>;
+        /**
+         * Seconds that queries run; fractions count.
+         */
+        executionTime?: pulumi.Input<number | undefined>;
+        /**
+         * Queries.
+         */
+        queries?: pulumi.Input<number | undefined>;
+        /**
+         * Queries that insert.
+         */
+        queryInserts?: pulumi.Input<number | undefined>;
+        /**
+         * Queries that read.
+         */
+        querySelects?: pulumi.Input<number | undefined>;
+        /**
+         * Bytes that are read from tables, on all hosts.
+         */
+        readBytes?: pulumi.Input<number | undefined>;
+        /**
+         * Rows that are read from tables, on all hosts.
+         */
+        readRows?: pulumi.Input<number | undefined>;
+        /**
+         * Bytes in results.
+         */
+        resultBytes?: pulumi.Input<number | undefined>;
+        /**
+         * Rows in results.
+         */
+        resultRows?: pulumi.Input<number | undefined>;
+        /**
+         * The interval's length in seconds, for example `3600`. Required.
+         */
+        seconds?: pulumi.Input<number | undefined>;
+        /**
+         * Bytes that are written.
+         */
+        writtenBytes?: pulumi.Input<number | undefined>;
     }
 
     /**
@@ -336,6 +944,60 @@ export namespace kubernetes {
     }
 
     /**
+     * A role: privileges that users share.
+     */
+    export interface ClusterRoleArgs {
+        /**
+         * The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`.
+         */
+        grants?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+    }
+
+    /**
+     * The Secret that holds an access key. A changed key is taken at the next restart of a host.
+     */
+    export interface ClusterS3CredentialsArgs {
+        /**
+         * Under which key the Secret has the access key's id. Default: `access-key-id`.
+         */
+        accessKeyIdKey?: pulumi.Input<string | undefined>;
+        /**
+         * Under which key the Secret has the secret access key. Default: `secret-access-key`.
+         */
+        secretAccessKeyKey?: pulumi.Input<string | undefined>;
+        /**
+         * The name of the Secret, in the cluster's namespace.
+         */
+        secretName: pulumi.Input<string>;
+    }
+
+    /**
+     * A bucket of S3, or of a store that speaks its protocol, as a disk of each host.
+     */
+    export interface ClusterS3DiskArgs {
+        /**
+         * How much of the bucket's data is cached on the data volume, for example `20Gi`. Default: nothing.
+         */
+        cacheSize?: pulumi.Input<string | undefined>;
+        /**
+         * The access key, from a Secret. Default: what the pod's environment has, as for the workload identity of `pod.serviceAccountName`.
+         */
+        credentials?: pulumi.Input<inputs.kubernetes.ClusterS3CredentialsArgs | undefined>;
+        /**
+         * The bucket and a folder in it, for example `https://data.s3.eu-central-1.amazonaws.com/clickhouse/`. `{shard}` and `{replica}` stand for the host's. Another endpoint must lead to the same files.
+         */
+        endpoint: pulumi.Input<string>;
+        /**
+         * The name of the disk in ClickHouse. Tables that are on the disk need it.
+         */
+        name: pulumi.Input<string>;
+        /**
+         * The region. Default: that of the endpoint.
+         */
+        region?: pulumi.Input<string | undefined>;
+    }
+
+    /**
      * Which tables are created on hosts that are added.
      */
     export interface ClusterSchemaPolicyArgs {
@@ -364,6 +1026,80 @@ export namespace kubernetes {
     }
 
     /**
+     * What users may make of a setting.
+     */
+    export interface ClusterSettingConstraintArgs {
+        /**
+         * Whether the setting may be changed where `readonly` is 1. Default: false. Needs `access_control_improvements/settings_constraints_replace_previous`, which is on by default.
+         */
+        changeableInReadonly?: pulumi.Input<boolean | undefined>;
+        /**
+         * The greatest value.
+         */
+        max?: any | undefined;
+        /**
+         * The least value.
+         */
+        min?: any | undefined;
+        /**
+         * Whether nobody may change the setting. Default: false.
+         */
+        readonly?: pulumi.Input<boolean | undefined>;
+    }
+
+    /**
+     * A shard.
+     */
+    export interface ClusterShardArgs {
+        /**
+         * Configuration files of the shard's hosts, by their names. A change restarts these hosts.
+         */
+        files?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
+        /**
+         * The replicas one by one, where they differ; instead of `replicas`.
+         */
+        hosts?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterShardHostArgs>[] | undefined>;
+        /**
+         * Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
+         */
+        internalReplication?: pulumi.Input<boolean | undefined>;
+        /**
+         * The name, which is part of the names of its hosts. Default: its number, from 0.
+         */
+        name?: pulumi.Input<string | undefined>;
+        /**
+         * The number of replicas. Default: 1.
+         */
+        replicas?: pulumi.Input<number | undefined>;
+        /**
+         * Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
+         */
+        settings?: pulumi.Input<{[key: string]: any} | undefined>;
+        /**
+         * How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
+         */
+        weight?: pulumi.Input<number | undefined>;
+    }
+
+    /**
+     * A replica of a shard.
+     */
+    export interface ClusterShardHostArgs {
+        /**
+         * Configuration files of the host, by their names. A change restarts it.
+         */
+        files?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
+        /**
+         * The name, instead of those of the shard and its number. Another name is another, empty host.
+         */
+        name?: pulumi.Input<string | undefined>;
+        /**
+         * Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
+         */
+        settings?: pulumi.Input<{[key: string]: any} | undefined>;
+    }
+
+    /**
      * A command in a container of the host's pod.
      */
     export interface ClusterShellHookArgs {
@@ -386,13 +1122,21 @@ export namespace kubernetes {
          */
         accessModes?: pulumi.Input<pulumi.Input<string | enums.kubernetes.ClusterAccessMode>[] | undefined>;
         /**
+         * Further disks of each host. A new one is a rolling restart, and begins to be used by the tables whose policy has it; one that goes loses the data on it, which needs `allowDataLoss`.
+         */
+        disks?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterDiskArgs>[] | undefined>;
+        /**
          * Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
          */
         ephemeral?: pulumi.Input<boolean | undefined>;
         /**
-         * A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+         * A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and to its own filesystem, see `logging.rotation`. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
          */
         logs?: pulumi.Input<inputs.kubernetes.ClusterVolumeArgs | undefined>;
+        /**
+         * The storage policies, by their names: a table gets one by `SETTINGS storage_policy = '<name>'`, and else the one called `default`. Default: with `disks` the policy `jbod`, which takes all volumes of a host by turns; with `s3Disks` the policy `tiered`, which moves parts from the volumes to the buckets when these are nearly full.
+         */
+        policies?: pulumi.Input<{[key: string]: pulumi.Input<inputs.kubernetes.ClusterStoragePolicyArgs>} | undefined>;
         /**
          * The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
          */
@@ -402,6 +1146,10 @@ export namespace kubernetes {
          */
         reclaimPolicy?: pulumi.Input<string | enums.kubernetes.ClusterReclaimPolicy | undefined>;
         /**
+         * Buckets of S3, or of stores that speak its protocol, as disks of each host. A change is a rolling restart.
+         */
+        s3Disks?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterS3DiskArgs>[] | undefined>;
+        /**
          * The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
          */
         size?: pulumi.Input<string | undefined>;
@@ -409,6 +1157,30 @@ export namespace kubernetes {
          * The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
          */
         storageClass?: pulumi.Input<string | undefined>;
+    }
+
+    /**
+     * A storage policy: to which volumes the parts of a table go.
+     */
+    export interface ClusterStoragePolicyArgs {
+        /**
+         * Parts move to the next volume as soon as less than this share of a volume is free. Default: 0.1.
+         */
+        moveFactor?: pulumi.Input<number | undefined>;
+        /**
+         * The volumes in their order: new parts go to the first one with room for them. ClickHouse before 24.2 takes them in the order of their names.
+         */
+        volumes: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterPolicyVolumeArgs>[]>;
+    }
+
+    /**
+     * The system tables with logs, like `system.query_log`.
+     */
+    export interface ClusterSystemTablesArgs {
+        /**
+         * After how many days their rows are deleted. Default: 30 for queries, parts and traces, by the operator; for the others as ClickHouse has it, mostly never. A change is a rolling restart; ClickHouse renames the tables that are there, like `system.query_log_0`, and they stay.
+         */
+        retentionDays?: pulumi.Input<number | undefined>;
     }
 
     /**
@@ -453,6 +1225,86 @@ export namespace kubernetes {
          * Its name.
          */
         name?: pulumi.Input<string | undefined>;
+    }
+
+    /**
+     * A taint of nodes that pods tolerate.
+     */
+    export interface ClusterTolerationArgs {
+        /**
+         * The effect of the taint. Default: any.
+         */
+        effect?: pulumi.Input<string | enums.kubernetes.ClusterTaintEffect | undefined>;
+        /**
+         * The key of the taint. Default: any.
+         */
+        key?: pulumi.Input<string | undefined>;
+        /**
+         * Whether the taint must have the value `value`. Default: `Equal`.
+         */
+        operator?: pulumi.Input<string | enums.kubernetes.ClusterTolerationOperator | undefined>;
+        /**
+         * How long a taint `NoExecute` is tolerated. Default: forever.
+         */
+        tolerationSeconds?: pulumi.Input<number | undefined>;
+        /**
+         * The value of the taint.
+         */
+        value?: pulumi.Input<string | undefined>;
+    }
+
+    /**
+     * A user besides the administrator. Exactly one credential is given: `password`, `passwordSha256`, `passwordSecret` or `certificates`.
+     */
+    export interface ClusterUserArgs {
+        /**
+         * Whether the user may manage users, roles and the like by SQL. Default: false. Not beside `roles` or `grants`.
+         */
+        accessManagement?: pulumi.Input<boolean | undefined>;
+        /**
+         * The common names of the client certificates by which the user logs in, over TLS.
+         */
+        certificates?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+        /**
+         * The only databases that the user may use, besides `system`. Default: all. Not beside `roles` or `grants`.
+         */
+        databases?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+        /**
+         * The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`. Default: all, if there are no `roles` either.
+         */
+        grants?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+        /**
+         * The networks that the user may log in from, as in `admin.networks`. Default: the same as the administrator's.
+         */
+        networks?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+        /**
+         * The password. Only its hash is stored in the installation.
+         */
+        password?: pulumi.Input<string | undefined>;
+        /**
+         * An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
+         */
+        passwordSecret?: pulumi.Input<inputs.kubernetes.ClusterSecretKeyArgs | undefined>;
+        /**
+         * The SHA-256 of the password, 64 hex digits.
+         */
+        passwordSha256?: pulumi.Input<string | undefined>;
+        /**
+         * The settings profile: one of `profiles`, `default` or `readonly`. Default: `default`.
+         */
+        profile?: pulumi.Input<string | undefined>;
+        /**
+         * The quota: one of `quotas`, or `default`. Default: `default`, which only counts.
+         */
+        quota?: pulumi.Input<string | undefined>;
+        /**
+         * The roles, of `roles`. With roles or grants the user has no other privileges.
+         */
+        roles?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+        /**
+         * Settings of this user alone, by their names, on top of the profile's.
+         */
+        settings?: pulumi.Input<{[key: string]: any} | undefined>;
     }
 
     /**

@@ -12,11 +12,13 @@ export namespace kubernetes {
      */
     export interface ClusterAdmin {
         /**
-         * An existing Secret with the password, in the cluster's namespace.
+         * An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
          */
         existingSecret?: outputs.kubernetes.ClusterSecretKey;
         /**
-         * The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+         * The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8` or `2001:db8::/32`, names of hosts, or expressions for such names that end with `$`.
+         *
+         * Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't. Where pods have public addresses, as with IPv6 on AWS, their range has to be given. A change takes effect without a restart.
          */
         networks?: string[];
         /**
@@ -31,6 +33,212 @@ export namespace kubernetes {
          * The user's name. Default: `default`.
          */
         username?: string;
+    }
+
+    /**
+     * Backups of the cluster by clickhouse-backup.
+     */
+    export interface ClusterBackup {
+        /**
+         * Keeps backups in a container of Azure Blob Storage. A change is a rolling restart, and existing backups stay where they are.
+         */
+        azure?: outputs.kubernetes.ClusterBackupAzure;
+        /**
+         * Keeps backups in a bucket of Google Cloud Storage. A change is a rolling restart, and existing backups stay where they are.
+         */
+        gcs?: outputs.kubernetes.ClusterBackupGcs;
+        /**
+         * The image of clickhouse-backup, pulled with the Secrets of `image.pullSecrets`. Default: the official one. A change is a rolling restart.
+         */
+        image?: outputs.kubernetes.ClusterBackupImage;
+        /**
+         * CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
+         */
+        resources?: outputs.kubernetes.ClusterResources;
+        /**
+         * How many backups are kept. A change is a rolling restart.
+         */
+        retention?: outputs.kubernetes.ClusterBackupRetention;
+        /**
+         * Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
+         */
+        s3?: outputs.kubernetes.ClusterBackupS3;
+        /**
+         * When backups are made: a line of cron like `0 2 * * *`, or `@daily` and the like. Default: each day at 02:00. A change takes effect without a restart.
+         */
+        schedule?: string;
+        /**
+         * Whether no backups are made for the time being. Default: false; a stopped cluster makes none either. A change takes effect without a restart.
+         */
+        suspended?: boolean;
+        /**
+         * The time zone of the schedule, for example `Europe/Berlin`. Default: that of Kubernetes, mostly UTC. A change takes effect without a restart.
+         */
+        timeZone?: string;
+    }
+
+    /**
+     * A container of Azure Blob Storage.
+     */
+    export interface ClusterBackupAzure {
+        /**
+         * The storage account.
+         */
+        accountName?: string;
+        /**
+         * The container. It has to exist.
+         */
+        container?: string;
+        /**
+         * The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
+         */
+        credentials?: outputs.kubernetes.ClusterBackupSecretKey;
+        /**
+         * The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+         */
+        path?: string;
+    }
+
+    /**
+     * A bucket of Google Cloud Storage.
+     */
+    export interface ClusterBackupGcs {
+        /**
+         * The bucket. It has to exist.
+         */
+        bucket?: string;
+        /**
+         * The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
+         */
+        credentials?: outputs.kubernetes.ClusterBackupSecretKey;
+        /**
+         * The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+         */
+        path?: string;
+    }
+
+    /**
+     * The image of clickhouse-backup.
+     */
+    export interface ClusterBackupImage {
+        /**
+         * The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
+         */
+        digest?: string;
+        /**
+         * The image pull policy. Default: that of Kubernetes.
+         */
+        pullPolicy?: string | enums.kubernetes.ClusterImagePullPolicy;
+        /**
+         * The repository. Default: `altinity/clickhouse-backup`.
+         */
+        repository?: string;
+        /**
+         * The tag. Default: a pinned release for a new cluster; an existing one keeps its own.
+         */
+        tag?: string;
+    }
+
+    /**
+     * How many backups are kept.
+     */
+    export interface ClusterBackupRetention {
+        /**
+         * On each host's own volume, once they are stored. Default: 0. They take room as data is merged.
+         */
+        local?: number;
+        /**
+         * In the storage; older ones are deleted after each backup. 0 keeps all. Default: 7.
+         */
+        remote?: number;
+    }
+
+    /**
+     * An S3 bucket, of AWS or of another provider of the protocol.
+     */
+    export interface ClusterBackupS3 {
+        /**
+         * The bucket. It has to exist.
+         */
+        bucket?: string;
+        /**
+         * The keys to the bucket. Default: the identity of the hosts' service account.
+         */
+        credentials?: outputs.kubernetes.ClusterBackupS3Credentials;
+        /**
+         * The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
+         */
+        endpoint?: string;
+        /**
+         * Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
+         */
+        forcePathStyle?: boolean;
+        /**
+         * The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+         */
+        path?: string;
+        /**
+         * The region. Default: `us-east-1`.
+         */
+        region?: string;
+        /**
+         * The encryption by the service: `AES256` or `aws:kms`. Default: that of the bucket.
+         */
+        serverSideEncryption?: string;
+        /**
+         * The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
+         */
+        storageClass?: string;
+    }
+
+    /**
+     * A Secret in the cluster's namespace with keys to S3.
+     */
+    export interface ClusterBackupS3Credentials {
+        /**
+         * The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+         */
+        accessKeyIdKey?: string;
+        /**
+         * The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+         */
+        secretAccessKeyKey?: string;
+        /**
+         * The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+         */
+        secretName?: string;
+    }
+
+    /**
+     * A key of a Secret in the cluster's namespace that opens the storage of backups.
+     */
+    export interface ClusterBackupSecretKey {
+        /**
+         * The key in it.
+         */
+        key?: string;
+        /**
+         * The Secret's name. Another value in the same Secret is read once the hosts have restarted.
+         */
+        name?: string;
+    }
+
+    /**
+     * How the backups of a cluster fare, by Kubernetes' own record of its CronJob.
+     */
+    export interface ClusterBackupStatus {
+        /**
+         * How many seconds ago that was.
+         */
+        ageSeconds?: number;
+        /**
+         * When the last run began, if it has failed.
+         */
+        lastFailure?: string;
+        /**
+         * When the newest backup was stored, as `2026-11-26T02:00:41Z`. Absent before the first.
+         */
+        lastSuccess?: string;
     }
 
     /**
@@ -88,6 +296,32 @@ export namespace kubernetes {
     }
 
     /**
+     * A further disk of each host.
+     */
+    export interface ClusterDisk {
+        /**
+         * The access modes. Default: `ReadWriteOnce`.
+         */
+        accessModes?: (string | enums.kubernetes.ClusterAccessMode)[];
+        /**
+         * The name of the disk in ClickHouse, and of its volumes. It is mounted at `/var/lib/clickhouse-<name>`. Another name is another, empty disk.
+         */
+        name: string;
+        /**
+         * The reclaim policy of the volume. Default: that of the data volume.
+         */
+        reclaimPolicy?: string | enums.kubernetes.ClusterReclaimPolicy;
+        /**
+         * The size, for example `500Gi`. It can be increased, not reduced.
+         */
+        size: string;
+        /**
+         * The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
+         */
+        storageClass?: string;
+    }
+
+    /**
      * One address.
      */
     export interface ClusterEndpoint {
@@ -110,21 +344,39 @@ export namespace kubernetes {
      */
     export interface ClusterEndpoints {
         /**
-         * The HTTP interface.
+         * The HTTP interface; over TLS where it is not to be had without.
          */
-        http?: outputs.kubernetes.ClusterEndpoint;
+        http: outputs.kubernetes.ClusterEndpoint;
         /**
          * The HTTP interface over TLS.
          */
         https?: outputs.kubernetes.ClusterEndpoint;
         /**
-         * The native protocol, for clickhouse-client and most drivers.
+         * The native protocol, for clickhouse-client and most drivers; over TLS where it is not to be had without.
          */
-        native?: outputs.kubernetes.ClusterEndpoint;
+        native: outputs.kubernetes.ClusterEndpoint;
         /**
          * The native protocol over TLS.
          */
         nativeSecure?: outputs.kubernetes.ClusterEndpoint;
+    }
+
+    /**
+     * An environment variable.
+     */
+    export interface ClusterEnvVar {
+        /**
+         * The name.
+         */
+        name: string;
+        /**
+         * The value. It stands in clear text in the pod: take `valueFrom` for a secret.
+         */
+        value?: string;
+        /**
+         * Where the value comes from: Kubernetes' `EnvVarSource`, for example `{secretKeyRef: {name: bucket, key: token}}`.
+         */
+        valueFrom?: {[key: string]: any};
     }
 
     /**
@@ -282,6 +534,20 @@ export namespace kubernetes {
     }
 
     /**
+     * Names of an address.
+     */
+    export interface ClusterHostAlias {
+        /**
+         * Its names.
+         */
+        hostnames: string[];
+        /**
+         * The address.
+         */
+        ip: string;
+    }
+
+    /**
      * An HTTP request.
      */
     export interface ClusterHttpHook {
@@ -338,7 +604,7 @@ export namespace kubernetes {
          */
         hostname?: string;
         /**
-         * Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
+         * Whether the load balancer is internal to the cloud's private network, by the annotations of Alibaba, AWS, Azure, Google, IBM, OpenStack and Oracle. Default: false. A change gives it another address.
          */
         internal?: boolean;
         /**
@@ -350,11 +616,19 @@ export namespace kubernetes {
          */
         loadBalancerClass?: string;
         /**
+         * The ports of the nodes. Default: Kubernetes allocates them, and they stay the same.
+         */
+        nodePorts?: outputs.kubernetes.ClusterNodePorts;
+        /**
+         * Whether each shard's own Service is of the same type, with the same annotations. Default: false. Needs `perShardServices`. The hostname is the cluster's alone.
+         */
+        perShard?: boolean;
+        /**
          * The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
          */
         sourceRanges?: string[];
         /**
-         * A load balancer or node ports. Default: `LoadBalancer`.
+         * The type of the cluster's Service. Default: `LoadBalancer`. Without a load balancer its address is given back to the cloud.
          */
         type?: string | enums.kubernetes.ClusterIngressType;
     }
@@ -374,6 +648,20 @@ export namespace kubernetes {
     }
 
     /**
+     * A range of addresses.
+     */
+    export interface ClusterIpBlock {
+        /**
+         * The range, like `203.0.113.0/24`.
+         */
+        cidr?: string;
+        /**
+         * Ranges within it that are left out.
+         */
+        except?: string[];
+    }
+
+    /**
      * The cluster's own Keeper.
      */
     export interface ClusterKeeper {
@@ -381,6 +669,10 @@ export namespace kubernetes {
          * The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
          */
         image?: outputs.kubernetes.ClusterImage;
+        /**
+         * The pods of the Keeper: where they run, as whom, and what else is in them. A change restarts them one by one.
+         */
+        pod?: outputs.kubernetes.ClusterPod;
         /**
          * The number of Keeper members: 1, 3 or 5. Default: 3.
          */
@@ -432,6 +724,62 @@ export namespace kubernetes {
     }
 
     /**
+     * A requirement of a label.
+     */
+    export interface ClusterLabelRequirement {
+        /**
+         * The label.
+         */
+        key?: string;
+        /**
+         * How it is compared.
+         */
+        operator?: string | enums.kubernetes.ClusterLabelOperator;
+        /**
+         * The values, for `In` and `NotIn`.
+         */
+        values?: string[];
+    }
+
+    /**
+     * A label selector of Kubernetes.
+     */
+    export interface ClusterLabelSelector {
+        /**
+         * Requirements of labels.
+         */
+        matchExpressions?: outputs.kubernetes.ClusterLabelRequirement[];
+        /**
+         * Labels that have these values.
+         */
+        matchLabels?: {[key: string]: string};
+    }
+
+    /**
+     * The layout of the cluster, shard by shard.
+     */
+    export interface ClusterLayout {
+        /**
+         * The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
+         */
+        shards: outputs.kubernetes.ClusterShard[];
+    }
+
+    /**
+     * The rotation of the log files. There are two logs, of all messages and of errors, and each is rotated.
+     */
+    export interface ClusterLogRotation {
+        /**
+         * How many old files are kept. Default: 3.
+         */
+        count?: number;
+        /**
+         * The size at which a new file is begun, in `K` or `M`, like `100M`. Default: `100M`.
+         */
+        size?: string;
+    }
+
+    /**
      * The logging of ClickHouse.
      */
     export interface ClusterLogging {
@@ -439,6 +787,284 @@ export namespace kubernetes {
          * The lowest log level. Default: `information`. A change takes effect without a restart.
          */
         level?: string | enums.kubernetes.ClusterLogLevel;
+        /**
+         * The rotation of the log files. Default: 3 files of `100M` each where they are in the container's own filesystem, which is a cluster without `storage.logs`; else what the operator says. A cluster that earlier releases made keeps the operator's. A change takes effect without a restart.
+         */
+        rotation?: outputs.kubernetes.ClusterLogRotation;
+        /**
+         * The system tables that ClickHouse keeps logs in.
+         */
+        systemTables?: outputs.kubernetes.ClusterSystemTables;
+    }
+
+    /**
+     * Who may connect to the pods.
+     */
+    export interface ClusterNetworkPolicy {
+        /**
+         * The peers that may use the client ports, as in a NetworkPolicy of Kubernetes. Default: all pods of the cluster's namespace; with an `ingress` it has to be given.
+         */
+        from?: outputs.kubernetes.ClusterNetworkPolicyPeer[];
+    }
+
+    /**
+     * A peer as in a NetworkPolicy of Kubernetes: pods, by their labels and those of their namespaces, or addresses.
+     */
+    export interface ClusterNetworkPolicyPeer {
+        /**
+         * Addresses outside of Kubernetes.
+         */
+        ipBlock?: outputs.kubernetes.ClusterIpBlock;
+        /**
+         * Namespaces with these labels; `{}` are all.
+         */
+        namespaceSelector?: outputs.kubernetes.ClusterLabelSelector;
+        /**
+         * Pods with these labels; `{}` are all. Without `namespaceSelector` those of the cluster's namespace.
+         */
+        podSelector?: outputs.kubernetes.ClusterLabelSelector;
+    }
+
+    /**
+     * The ports of the nodes, in the range that Kubernetes has for them, by default 30000 to 32767.
+     */
+    export interface ClusterNodePorts {
+        /**
+         * Of the HTTP interface.
+         */
+        http?: number;
+        /**
+         * Of the HTTP interface over TLS.
+         */
+        https?: number;
+        /**
+         * Of the native protocol.
+         */
+        native?: number;
+        /**
+         * Of the native protocol over TLS.
+         */
+        nativeSecure?: number;
+    }
+
+    /**
+     * Pods of the cluster. What is not an object of Kubernetes as it is says so.
+     */
+    export interface ClusterPod {
+        /**
+         * The affinity: Kubernetes' `Affinity`. `antiAffinity` and `zones` add to it.
+         */
+        affinity?: {[key: string]: any};
+        /**
+         * Annotations of the pods.
+         */
+        annotations?: {[key: string]: string};
+        /**
+         * Whether the replicas of a shard, or the members of the Keeper, run on different nodes. Default: `Preferred` with more than one replica, unless `affinity` has a `podAntiAffinity`; else `None`.
+         */
+        antiAffinity?: string | enums.kubernetes.ClusterAntiAffinity;
+        /**
+         * The security context of the ClickHouse or Keeper container: Kubernetes' `SecurityContext`.
+         */
+        containerSecurityContext?: {[key: string]: any};
+        /**
+         * Environment variables of the ClickHouse or Keeper container.
+         */
+        env?: outputs.kubernetes.ClusterEnvVar[];
+        /**
+         * Containers beside it: Kubernetes' `Container`.
+         */
+        extraContainers?: {[key: string]: any}[];
+        /**
+         * Names for addresses, in addition to those of the DNS.
+         */
+        hostAliases?: outputs.kubernetes.ClusterHostAlias[];
+        /**
+         * Containers that run before it: Kubernetes' `Container`.
+         */
+        initContainers?: {[key: string]: any}[];
+        /**
+         * Labels of the pods.
+         */
+        labels?: {[key: string]: string};
+        /**
+         * When the container is restarted: Kubernetes' `Probe`. Default: the operator's.
+         */
+        livenessProbe?: {[key: string]: any};
+        /**
+         * The labels that a node must have.
+         */
+        nodeSelector?: {[key: string]: string};
+        /**
+         * The priority class. It must exist.
+         */
+        priorityClassName?: string;
+        /**
+         * When the container is taken for ready: Kubernetes' `Probe`. Default: the operator's.
+         */
+        readinessProbe?: {[key: string]: any};
+        /**
+         * Whether the pods fit into a namespace with the Pod Security level `restricted`: user and group 101, no privileges, the runtime's seccomp profile, for every container. What the security contexts and the containers say themselves holds. Default: false; of the Keeper: as the hosts' pods.
+         */
+        restricted?: boolean;
+        /**
+         * The runtime class. It must exist.
+         */
+        runtimeClassName?: string;
+        /**
+         * The security context of the pod: Kubernetes' `PodSecurityContext`.
+         */
+        securityContext?: {[key: string]: any};
+        /**
+         * The service account. It must exist. Default: that of the namespace.
+         */
+        serviceAccountName?: string;
+        /**
+         * When the container is taken for started: Kubernetes' `Probe`. Default: none.
+         */
+        startupProbe?: {[key: string]: any};
+        /**
+         * How many seconds ClickHouse has to stop. Default: 30.
+         */
+        terminationGracePeriodSeconds?: number;
+        /**
+         * The taints of nodes that the pods tolerate.
+         */
+        tolerations?: outputs.kubernetes.ClusterToleration[];
+        /**
+         * Further rules how the pods are spread: Kubernetes' `TopologySpreadConstraint`.
+         */
+        topologySpread?: {[key: string]: any}[];
+        /**
+         * Where the ClickHouse or Keeper container mounts `volumes`: Kubernetes' `VolumeMount`.
+         */
+        volumeMounts?: {[key: string]: any}[];
+        /**
+         * Volumes of the pod, for example of a ConfigMap: Kubernetes' `Volume`. For disks of ClickHouse's there is `storage.disks`.
+         */
+        volumes?: {[key: string]: any}[];
+        /**
+         * The zones in which the pods run (`topology.kubernetes.io/zone` of their nodes). Those that belong together are spread evenly over them where that is possible. A host whose volume is in a zone that is taken away does not start any more.
+         */
+        zones?: string[];
+    }
+
+    /**
+     * The PodDisruptionBudget of the hosts, which the operator makes.
+     */
+    export interface ClusterPodDisruptionBudget {
+        /**
+         * Whether the operator makes and updates it. Default: true. With false one that is there stays as it is. Needs operator 0.25.3.
+         */
+        managed?: boolean;
+        /**
+         * How many hosts may be evicted at once; 0 forbids it. Default: 1.
+         */
+        maxUnavailable?: number;
+    }
+
+    /**
+     * A volume of a storage policy: one or more disks.
+     */
+    export interface ClusterPolicyVolume {
+        /**
+         * The names of its disks, of `storage.disks` or `storage.s3Disks`, or `default` for the data volume. Parts go to them by turns.
+         */
+        disks: string[];
+        /**
+         * The largest part that the volume takes, for example `10Gi`. Default: any.
+         */
+        maxDataPartSize?: string;
+        /**
+         * The name, which `ALTER TABLE … MOVE … TO VOLUME` and TTLs use.
+         */
+        name: string;
+        /**
+         * Whether the parts on it are left unmerged, as on slow disks. Default: false.
+         */
+        preferNotToMerge?: boolean;
+    }
+
+    /**
+     * A settings profile: the settings of the users who have it.
+     */
+    export interface ClusterProfile {
+        /**
+         * What users may make of a setting, by its name.
+         */
+        constraints?: {[key: string]: outputs.kubernetes.ClusterSettingConstraint};
+        /**
+         * The profile whose settings and constraints hold as well: one of `profiles`, `default` or `readonly`.
+         */
+        inherits?: string;
+        /**
+         * Settings by their names, for example `max_memory_usage: 10000000000`. Each is a string, a number or a boolean. Numbers from 2^53 on are written in quotes.
+         */
+        settings?: {[key: string]: any};
+    }
+
+    /**
+     * A quota: what the users who have it may use in a time.
+     */
+    export interface ClusterQuota {
+        /**
+         * What may be used in an interval of time: several of different lengths hold at once.
+         */
+        intervals?: outputs.kubernetes.ClusterQuotaInterval[];
+        /**
+         * For whom usage is counted separately. Default: `User`.
+         */
+        keyedBy?: string | enums.kubernetes.ClusterQuotaKey;
+    }
+
+    /**
+     * What may be used in an interval of time. What is left out is only counted.
+     */
+    export interface ClusterQuotaInterval {
+        /**
+         * Queries that failed.
+         */
+        errors?: number;
+        /**
+         * Seconds that queries run; fractions count.
+         */
+        executionTime?: number;
+        /**
+         * Queries.
+         */
+        queries?: number;
+        /**
+         * Queries that insert.
+         */
+        queryInserts?: number;
+        /**
+         * Queries that read.
+         */
+        querySelects?: number;
+        /**
+         * Bytes that are read from tables, on all hosts.
+         */
+        readBytes?: number;
+        /**
+         * Rows that are read from tables, on all hosts.
+         */
+        readRows?: number;
+        /**
+         * Bytes in results.
+         */
+        resultBytes?: number;
+        /**
+         * Rows in results.
+         */
+        resultRows?: number;
+        /**
+         * The interval's length in seconds, for example `3600`. Required.
+         */
+        seconds?: number;
+        /**
+         * Bytes that are written.
+         */
+        writtenBytes?: number;
     }
 
     /**
@@ -492,6 +1118,60 @@ export namespace kubernetes {
     }
 
     /**
+     * A role: privileges that users share.
+     */
+    export interface ClusterRole {
+        /**
+         * The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`.
+         */
+        grants?: string[];
+    }
+
+    /**
+     * The Secret that holds an access key. A changed key is taken at the next restart of a host.
+     */
+    export interface ClusterS3Credentials {
+        /**
+         * Under which key the Secret has the access key's id. Default: `access-key-id`.
+         */
+        accessKeyIdKey?: string;
+        /**
+         * Under which key the Secret has the secret access key. Default: `secret-access-key`.
+         */
+        secretAccessKeyKey?: string;
+        /**
+         * The name of the Secret, in the cluster's namespace.
+         */
+        secretName: string;
+    }
+
+    /**
+     * A bucket of S3, or of a store that speaks its protocol, as a disk of each host.
+     */
+    export interface ClusterS3Disk {
+        /**
+         * How much of the bucket's data is cached on the data volume, for example `20Gi`. Default: nothing.
+         */
+        cacheSize?: string;
+        /**
+         * The access key, from a Secret. Default: what the pod's environment has, as for the workload identity of `pod.serviceAccountName`.
+         */
+        credentials?: outputs.kubernetes.ClusterS3Credentials;
+        /**
+         * The bucket and a folder in it, for example `https://data.s3.eu-central-1.amazonaws.com/clickhouse/`. `{shard}` and `{replica}` stand for the host's. Another endpoint must lead to the same files.
+         */
+        endpoint: string;
+        /**
+         * The name of the disk in ClickHouse. Tables that are on the disk need it.
+         */
+        name: string;
+        /**
+         * The region. Default: that of the endpoint.
+         */
+        region?: string;
+    }
+
+    /**
      * Which tables are created on hosts that are added.
      */
     export interface ClusterSchemaPolicy {
@@ -520,6 +1200,80 @@ export namespace kubernetes {
     }
 
     /**
+     * What users may make of a setting.
+     */
+    export interface ClusterSettingConstraint {
+        /**
+         * Whether the setting may be changed where `readonly` is 1. Default: false. Needs `access_control_improvements/settings_constraints_replace_previous`, which is on by default.
+         */
+        changeableInReadonly?: boolean;
+        /**
+         * The greatest value.
+         */
+        max?: any;
+        /**
+         * The least value.
+         */
+        min?: any;
+        /**
+         * Whether nobody may change the setting. Default: false.
+         */
+        readonly?: boolean;
+    }
+
+    /**
+     * A shard.
+     */
+    export interface ClusterShard {
+        /**
+         * Configuration files of the shard's hosts, by their names. A change restarts these hosts.
+         */
+        files?: {[key: string]: string};
+        /**
+         * The replicas one by one, where they differ; instead of `replicas`.
+         */
+        hosts?: outputs.kubernetes.ClusterShardHost[];
+        /**
+         * Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
+         */
+        internalReplication?: boolean;
+        /**
+         * The name, which is part of the names of its hosts. Default: its number, from 0.
+         */
+        name?: string;
+        /**
+         * The number of replicas. Default: 1.
+         */
+        replicas?: number;
+        /**
+         * Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
+         */
+        settings?: {[key: string]: any};
+        /**
+         * How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
+         */
+        weight?: number;
+    }
+
+    /**
+     * A replica of a shard.
+     */
+    export interface ClusterShardHost {
+        /**
+         * Configuration files of the host, by their names. A change restarts it.
+         */
+        files?: {[key: string]: string};
+        /**
+         * The name, instead of those of the shard and its number. Another name is another, empty host.
+         */
+        name?: string;
+        /**
+         * Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
+         */
+        settings?: {[key: string]: any};
+    }
+
+    /**
      * A command in a container of the host's pod.
      */
     export interface ClusterShellHook {
@@ -542,13 +1296,21 @@ export namespace kubernetes {
          */
         accessModes?: (string | enums.kubernetes.ClusterAccessMode)[];
         /**
+         * Further disks of each host. A new one is a rolling restart, and begins to be used by the tables whose policy has it; one that goes loses the data on it, which needs `allowDataLoss`.
+         */
+        disks?: outputs.kubernetes.ClusterDisk[];
+        /**
          * Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
          */
         ephemeral?: boolean;
         /**
-         * A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+         * A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and to its own filesystem, see `logging.rotation`. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
          */
         logs?: outputs.kubernetes.ClusterVolume;
+        /**
+         * The storage policies, by their names: a table gets one by `SETTINGS storage_policy = '<name>'`, and else the one called `default`. Default: with `disks` the policy `jbod`, which takes all volumes of a host by turns; with `s3Disks` the policy `tiered`, which moves parts from the volumes to the buckets when these are nearly full.
+         */
+        policies?: {[key: string]: outputs.kubernetes.ClusterStoragePolicy};
         /**
          * The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
          */
@@ -558,6 +1320,10 @@ export namespace kubernetes {
          */
         reclaimPolicy?: string | enums.kubernetes.ClusterReclaimPolicy;
         /**
+         * Buckets of S3, or of stores that speak its protocol, as disks of each host. A change is a rolling restart.
+         */
+        s3Disks?: outputs.kubernetes.ClusterS3Disk[];
+        /**
          * The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
          */
         size?: string;
@@ -565,6 +1331,30 @@ export namespace kubernetes {
          * The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
          */
         storageClass?: string;
+    }
+
+    /**
+     * A storage policy: to which volumes the parts of a table go.
+     */
+    export interface ClusterStoragePolicy {
+        /**
+         * Parts move to the next volume as soon as less than this share of a volume is free. Default: 0.1.
+         */
+        moveFactor?: number;
+        /**
+         * The volumes in their order: new parts go to the first one with room for them. ClickHouse before 24.2 takes them in the order of their names.
+         */
+        volumes: outputs.kubernetes.ClusterPolicyVolume[];
+    }
+
+    /**
+     * The system tables with logs, like `system.query_log`.
+     */
+    export interface ClusterSystemTables {
+        /**
+         * After how many days their rows are deleted. Default: 30 for queries, parts and traces, by the operator; for the others as ClickHouse has it, mostly never. A change is a rolling restart; ClickHouse renames the tables that are there, like `system.query_log_0`, and they stay.
+         */
+        retentionDays?: number;
     }
 
     /**
@@ -612,13 +1402,47 @@ export namespace kubernetes {
     }
 
     /**
+     * A taint of nodes that pods tolerate.
+     */
+    export interface ClusterToleration {
+        /**
+         * The effect of the taint. Default: any.
+         */
+        effect?: string | enums.kubernetes.ClusterTaintEffect;
+        /**
+         * The key of the taint. Default: any.
+         */
+        key?: string;
+        /**
+         * Whether the taint must have the value `value`. Default: `Equal`.
+         */
+        operator?: string | enums.kubernetes.ClusterTolerationOperator;
+        /**
+         * How long a taint `NoExecute` is tolerated. Default: forever.
+         */
+        tolerationSeconds?: number;
+        /**
+         * The value of the taint.
+         */
+        value?: string;
+    }
+
+    /**
      * The uids of the cluster's objects, as far as they exist.
      */
     export interface ClusterUids {
         /**
+         * Of the CronJob that makes backups.
+         */
+        backup?: string;
+        /**
          * Of the Certificate of cert-manager.
          */
         certificate?: string;
+        /**
+         * Of the NetworkPolicy of the hosts.
+         */
+        hostPolicy?: string;
         /**
          * Of the ClickHouseInstallation.
          */
@@ -627,6 +1451,10 @@ export namespace kubernetes {
          * Of the ClickHouseKeeperInstallation.
          */
         keeper?: string;
+        /**
+         * Of the NetworkPolicy of the Keeper.
+         */
+        keeperPolicy?: string;
         /**
          * Of the namespace, if this cluster created it.
          */
@@ -639,6 +1467,60 @@ export namespace kubernetes {
          * Of the Service.
          */
         service?: string;
+    }
+
+    /**
+     * A user besides the administrator. Exactly one credential is given: `password`, `passwordSha256`, `passwordSecret` or `certificates`.
+     */
+    export interface ClusterUser {
+        /**
+         * Whether the user may manage users, roles and the like by SQL. Default: false. Not beside `roles` or `grants`.
+         */
+        accessManagement?: boolean;
+        /**
+         * The common names of the client certificates by which the user logs in, over TLS.
+         */
+        certificates?: string[];
+        /**
+         * The only databases that the user may use, besides `system`. Default: all. Not beside `roles` or `grants`.
+         */
+        databases?: string[];
+        /**
+         * The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`. Default: all, if there are no `roles` either.
+         */
+        grants?: string[];
+        /**
+         * The networks that the user may log in from, as in `admin.networks`. Default: the same as the administrator's.
+         */
+        networks?: string[];
+        /**
+         * The password. Only its hash is stored in the installation.
+         */
+        password?: string;
+        /**
+         * An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
+         */
+        passwordSecret?: outputs.kubernetes.ClusterSecretKey;
+        /**
+         * The SHA-256 of the password, 64 hex digits.
+         */
+        passwordSha256?: string;
+        /**
+         * The settings profile: one of `profiles`, `default` or `readonly`. Default: `default`.
+         */
+        profile?: string;
+        /**
+         * The quota: one of `quotas`, or `default`. Default: `default`, which only counts.
+         */
+        quota?: string;
+        /**
+         * The roles, of `roles`. With roles or grants the user has no other privileges.
+         */
+        roles?: string[];
+        /**
+         * Settings of this user alone, by their names, on top of the profile's.
+         */
+        settings?: {[key: string]: any};
     }
 
     /**

@@ -17,7 +17,7 @@ pub fn node(name: &str, zone: &str) -> serde_json::Value {
                 "kubernetes.io/os": "linux",
                 "kubernetes.io/arch": "amd64",
                 "topology.kubernetes.io/region": "testbed",
-                "topology.kubernetes.io/zone": format!("testbed-{zone}"),
+                "topology.kubernetes.io/zone": format!("zone-{zone}"),
             },
         },
         "status": {"allocatable": room, "capacity": room},

@@ -138,6 +138,17 @@ impl Program {
         }
     }
 
+    /// `pulumi config set --secret`.
+    pub async fn set_secret(&mut self, key: &str, value: &str) -> Result<()> {
+        match self {
+            Self::Yaml(stack) => stack.set_config(key, value, true).await,
+            Self::Driven(driver) => {
+                let request = json!({"command": "config", "key": key, "value": value, "secret": true});
+                driver.ask(request).await.map(drop)
+            }
+        }
+    }
+
     /// The stack's outputs.
     pub async fn outputs(&mut self) -> Result<BTreeMap<String, Output>> {
         match self {

@@ -96,6 +96,8 @@ type Cluster struct {
 	AllowDataLoss pulumi.BoolPtrOutput `pulumi:"allowDataLoss"`
 	// Annotations for every object that the provider creates; the operator copies them to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations pulumi.StringMapOutput `pulumi:"annotations"`
+	// Backups to S3, Google Cloud Storage or Azure by clickhouse-backup: a container in each host's pod, and a CronJob that has the first host of each shard make one. Default: none. Adding or removing it is a rolling restart. Backups stay in the storage when the cluster is deleted.
+	Backup ClusterBackupPtrOutput `pulumi:"backup"`
 	// The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of `tls`. Absent without one.
 	CaCertificate pulumi.StringPtrOutput `pulumi:"caCertificate"`
 	// Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
@@ -118,6 +120,12 @@ type Cluster struct {
 	Endpoints ClusterEndpointsOutput `pulumi:"endpoints"`
 	// How the cluster is reached from outside; only with an `ingress`.
 	External ClusterExternalPtrOutput `pulumi:"external"`
+	// Files of ClickHouse's configuration, by their names: `config.d/…` for the server, `users.d/…` for users, `conf.d/…` for hosts; a name alone stands in `config.d`.
+	//
+	// A file is its text, or `{secret: {name, key}}`: a key of a Secret in the cluster's namespace, for certificates and the like. Such a file is not part of the configuration, which can name it: `/etc/clickhouse-server/secrets.d/FILE/SECRET/KEY`. The hosts see when it changes.
+	//
+	// A changed text of the server's XML is a rolling restart, of `users.d` none; a file from a Secret that comes or goes is one.
+	Files pulumi.MapOutput `pulumi:"files"`
 	// Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
 	ForceConflicts pulumi.BoolPtrOutput `pulumi:"forceConflicts"`
 	// SQL, commands and HTTP requests that the operator runs before and after its work on a host or on the whole cluster. Needs operator 0.27.1 or newer. A change takes effect with the next event, without a restart.
@@ -140,18 +148,30 @@ type Cluster struct {
 	Kubernetes ClusterKubernetesPtrOutput `pulumi:"kubernetes"`
 	// Labels for every object that the provider creates; the operator copies them to its own. A change is a rolling restart, since the pods have them too.
 	Labels pulumi.StringMapOutput `pulumi:"labels"`
+	// The hosts shard by shard, where the shards are not all the same; instead of `shards` and `replicas`. To go from these to an equal layout, or back, changes no host.
+	Layout ClusterLayoutPtrOutput `pulumi:"layout"`
 	// The logging of ClickHouse.
 	Logging ClusterLoggingPtrOutput `pulumi:"logging"`
 	// The cluster's name: of the ClickHouseInstallation and of its Service.
 	Name pulumi.StringOutput `pulumi:"name"`
 	// The Kubernetes namespace.
 	Namespace pulumi.StringOutput `pulumi:"namespace"`
+	// Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no policy. The cluster's own pods and the operator always may. A change takes effect without a restart.
+	NetworkPolicy ClusterNetworkPolicyPtrOutput `pulumi:"networkPolicy"`
 	// The administrator's password. Absent for an adopted cluster whose password is not known.
 	Password pulumi.StringOutput `pulumi:"password"`
 	// Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
 	PerShardServices pulumi.BoolPtrOutput `pulumi:"perShardServices"`
+	// The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
+	Pod ClusterPodPtrOutput `pulumi:"pod"`
+	// How many hosts may be evicted at once, for example when nodes are drained. Default: one. A change takes effect without a restart.
+	PodDisruptionBudget ClusterPodDisruptionBudgetPtrOutput `pulumi:"podDisruptionBudget"`
 	// A command that forwards the cluster's ports to your machine.
 	PortForwardCommand pulumi.StringOutput `pulumi:"portForwardCommand"`
+	// Settings profiles, by name; users have them by `profile`. `default` holds for all users. A change takes effect without a restart, except of background pools and limits of the server in `default`.
+	Profiles ClusterProfileMapOutput `pulumi:"profiles"`
+	// Quotas, by name: what users who have them by `quota` may use in a time. A change takes effect without a restart.
+	Quotas ClusterQuotaMapOutput `pulumi:"quotas"`
 	// How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
 	Reconcile ClusterReconcilePtrOutput `pulumi:"reconcile"`
 	// The number of replicas of a shard; where shards have different numbers, the largest.
@@ -160,8 +180,16 @@ type Cluster struct {
 	Resources ClusterResourcesPtrOutput `pulumi:"resources"`
 	// An arbitrary string; changing it triggers one rolling restart.
 	RestartToken pulumi.StringPtrOutput `pulumi:"restartToken"`
+	// Roles, by name: privileges that users have by `roles`. A change takes effect without a restart.
+	Roles ClusterRoleMapOutput `pulumi:"roles"`
 	// Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
 	SchemaPolicy ClusterSchemaPolicyPtrOutput `pulumi:"schemaPolicy"`
+	// Settings of the server, by their paths, for example `max_connections: 500` or `merge_tree/max_suspicious_broken_parts: 5`.
+	//
+	// A value is a string, a number or a boolean; a list of these repeats the element; `{secret: {name, key}}` takes it from a Secret in the cluster's namespace. Numbers from 2^53 on are written in quotes. A value from a Secret is read when a host starts: after a change of the Secret set `restartToken`.
+	//
+	// A change is a rolling restart, except of settings that ClickHouse reloads, like `max_server_memory_usage`, `max_concurrent_queries` and `max_table_size_to_drop`.
+	Settings pulumi.MapOutput `pulumi:"settings"`
 	// The names of the per-shard Services, if there are any.
 	ShardServices pulumi.StringArrayOutput `pulumi:"shardServices"`
 	// The number of shards.
@@ -184,6 +212,8 @@ type Cluster struct {
 	Uids ClusterUidsOutput `pulumi:"uids"`
 	// The administrator's name.
 	Username pulumi.StringOutput `pulumi:"username"`
+	// Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are stored in the installation. A change takes effect without a restart.
+	Users ClusterUserMapOutput `pulumi:"users"`
 	// The ClickHouse version: the input, or else the version that the cluster was created with.
 	Version pulumi.StringPtrOutput `pulumi:"version"`
 }
@@ -239,6 +269,8 @@ type clusterArgs struct {
 	AllowDataLoss *bool `pulumi:"allowDataLoss"`
 	// Annotations for every object that the provider creates; the operator copies them to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations map[string]string `pulumi:"annotations"`
+	// Backups to S3, Google Cloud Storage or Azure by clickhouse-backup: a container in each host's pod, and a CronJob that has the first host of each shard make one. Default: none. Adding or removing it is a rolling restart. Backups stay in the storage when the cluster is deleted.
+	Backup *ClusterBackup `pulumi:"backup"`
 	// Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
 	ChiOverrides map[string]interface{} `pulumi:"chiOverrides"`
 	// Fields of the ClickHouseKeeperInstallation's `spec`, merged over the rendered manifest as `chiOverrides` are.
@@ -251,6 +283,12 @@ type clusterArgs struct {
 	Coordination *ClusterCoordination `pulumi:"coordination"`
 	// Whether to create the namespace if it does not exist. It is deleted with the cluster only if the cluster created it and nothing else is in it. Default: false.
 	CreateNamespace *bool `pulumi:"createNamespace"`
+	// Files of ClickHouse's configuration, by their names: `config.d/…` for the server, `users.d/…` for users, `conf.d/…` for hosts; a name alone stands in `config.d`.
+	//
+	// A file is its text, or `{secret: {name, key}}`: a key of a Secret in the cluster's namespace, for certificates and the like. Such a file is not part of the configuration, which can name it: `/etc/clickhouse-server/secrets.d/FILE/SECRET/KEY`. The hosts see when it changes.
+	//
+	// A changed text of the server's XML is a rolling restart, of `users.d` none; a file from a Secret that comes or goes is one.
+	Files map[string]interface{} `pulumi:"files"`
 	// Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
 	ForceConflicts *bool `pulumi:"forceConflicts"`
 	// SQL, commands and HTTP requests that the operator runs before and after its work on a host or on the whole cluster. Needs operator 0.27.1 or newer. A change takes effect with the next event, without a restart.
@@ -263,14 +301,26 @@ type clusterArgs struct {
 	InterserverSecret *ClusterInterserverSecret `pulumi:"interserverSecret"`
 	// Labels for every object that the provider creates; the operator copies them to its own. A change is a rolling restart, since the pods have them too.
 	Labels map[string]string `pulumi:"labels"`
+	// The hosts shard by shard, where the shards are not all the same; instead of `shards` and `replicas`. To go from these to an equal layout, or back, changes no host.
+	Layout *ClusterLayout `pulumi:"layout"`
 	// The logging of ClickHouse.
 	Logging *ClusterLogging `pulumi:"logging"`
 	// The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
 	Name *string `pulumi:"name"`
 	// The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`. A change replaces the cluster.
 	Namespace *string `pulumi:"namespace"`
+	// Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no policy. The cluster's own pods and the operator always may. A change takes effect without a restart.
+	NetworkPolicy *ClusterNetworkPolicy `pulumi:"networkPolicy"`
 	// Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
 	PerShardServices *bool `pulumi:"perShardServices"`
+	// The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
+	Pod *ClusterPod `pulumi:"pod"`
+	// How many hosts may be evicted at once, for example when nodes are drained. Default: one. A change takes effect without a restart.
+	PodDisruptionBudget *ClusterPodDisruptionBudget `pulumi:"podDisruptionBudget"`
+	// Settings profiles, by name; users have them by `profile`. `default` holds for all users. A change takes effect without a restart, except of background pools and limits of the server in `default`.
+	Profiles map[string]ClusterProfile `pulumi:"profiles"`
+	// Quotas, by name: what users who have them by `quota` may use in a time. A change takes effect without a restart.
+	Quotas map[string]ClusterQuota `pulumi:"quotas"`
 	// How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
 	Reconcile *ClusterReconcile `pulumi:"reconcile"`
 	// The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
@@ -279,8 +329,16 @@ type clusterArgs struct {
 	Resources *ClusterResources `pulumi:"resources"`
 	// An arbitrary string; changing it triggers one rolling restart.
 	RestartToken *string `pulumi:"restartToken"`
+	// Roles, by name: privileges that users have by `roles`. A change takes effect without a restart.
+	Roles map[string]ClusterRole `pulumi:"roles"`
 	// Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
 	SchemaPolicy *ClusterSchemaPolicy `pulumi:"schemaPolicy"`
+	// Settings of the server, by their paths, for example `max_connections: 500` or `merge_tree/max_suspicious_broken_parts: 5`.
+	//
+	// A value is a string, a number or a boolean; a list of these repeats the element; `{secret: {name, key}}` takes it from a Secret in the cluster's namespace. Numbers from 2^53 on are written in quotes. A value from a Secret is read when a host starts: after a change of the Secret set `restartToken`.
+	//
+	// A change is a rolling restart, except of settings that ClickHouse reloads, like `max_server_memory_usage`, `max_concurrent_queries` and `max_table_size_to_drop`.
+	Settings map[string]interface{} `pulumi:"settings"`
 	// The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
 	Shards *int `pulumi:"shards"`
 	// Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
@@ -295,6 +353,8 @@ type clusterArgs struct {
 	Tls *ClusterTls `pulumi:"tls"`
 	// Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
 	Troubleshoot *bool `pulumi:"troubleshoot"`
+	// Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are stored in the installation. A change takes effect without a restart.
+	Users map[string]ClusterUser `pulumi:"users"`
 	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
 	Version *string `pulumi:"version"`
 }
@@ -307,6 +367,8 @@ type ClusterArgs struct {
 	AllowDataLoss pulumi.BoolPtrInput
 	// Annotations for every object that the provider creates; the operator copies them to its own. A change restarts the hosts, as one of `labels` does.
 	Annotations pulumi.StringMapInput
+	// Backups to S3, Google Cloud Storage or Azure by clickhouse-backup: a container in each host's pod, and a CronJob that has the first host of each shard make one. Default: none. Adding or removing it is a rolling restart. Backups stay in the storage when the cluster is deleted.
+	Backup ClusterBackupPtrInput
 	// Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
 	ChiOverrides pulumi.MapInput
 	// Fields of the ClickHouseKeeperInstallation's `spec`, merged over the rendered manifest as `chiOverrides` are.
@@ -319,6 +381,12 @@ type ClusterArgs struct {
 	Coordination ClusterCoordinationPtrInput
 	// Whether to create the namespace if it does not exist. It is deleted with the cluster only if the cluster created it and nothing else is in it. Default: false.
 	CreateNamespace pulumi.BoolPtrInput
+	// Files of ClickHouse's configuration, by their names: `config.d/…` for the server, `users.d/…` for users, `conf.d/…` for hosts; a name alone stands in `config.d`.
+	//
+	// A file is its text, or `{secret: {name, key}}`: a key of a Secret in the cluster's namespace, for certificates and the like. Such a file is not part of the configuration, which can name it: `/etc/clickhouse-server/secrets.d/FILE/SECRET/KEY`. The hosts see when it changes.
+	//
+	// A changed text of the server's XML is a rolling restart, of `users.d` none; a file from a Secret that comes or goes is one.
+	Files pulumi.MapInput
 	// Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
 	ForceConflicts pulumi.BoolPtrInput
 	// SQL, commands and HTTP requests that the operator runs before and after its work on a host or on the whole cluster. Needs operator 0.27.1 or newer. A change takes effect with the next event, without a restart.
@@ -331,14 +399,26 @@ type ClusterArgs struct {
 	InterserverSecret ClusterInterserverSecretPtrInput
 	// Labels for every object that the provider creates; the operator copies them to its own. A change is a rolling restart, since the pods have them too.
 	Labels pulumi.StringMapInput
+	// The hosts shard by shard, where the shards are not all the same; instead of `shards` and `replicas`. To go from these to an equal layout, or back, changes no host.
+	Layout ClusterLayoutPtrInput
 	// The logging of ClickHouse.
 	Logging ClusterLoggingPtrInput
 	// The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
 	Name pulumi.StringPtrInput
 	// The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`. A change replaces the cluster.
 	Namespace pulumi.StringPtrInput
+	// Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no policy. The cluster's own pods and the operator always may. A change takes effect without a restart.
+	NetworkPolicy ClusterNetworkPolicyPtrInput
 	// Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
 	PerShardServices pulumi.BoolPtrInput
+	// The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
+	Pod ClusterPodPtrInput
+	// How many hosts may be evicted at once, for example when nodes are drained. Default: one. A change takes effect without a restart.
+	PodDisruptionBudget ClusterPodDisruptionBudgetPtrInput
+	// Settings profiles, by name; users have them by `profile`. `default` holds for all users. A change takes effect without a restart, except of background pools and limits of the server in `default`.
+	Profiles ClusterProfileMapInput
+	// Quotas, by name: what users who have them by `quota` may use in a time. A change takes effect without a restart.
+	Quotas ClusterQuotaMapInput
 	// How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
 	Reconcile ClusterReconcilePtrInput
 	// The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
@@ -347,8 +427,16 @@ type ClusterArgs struct {
 	Resources ClusterResourcesPtrInput
 	// An arbitrary string; changing it triggers one rolling restart.
 	RestartToken pulumi.StringPtrInput
+	// Roles, by name: privileges that users have by `roles`. A change takes effect without a restart.
+	Roles ClusterRoleMapInput
 	// Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
 	SchemaPolicy ClusterSchemaPolicyPtrInput
+	// Settings of the server, by their paths, for example `max_connections: 500` or `merge_tree/max_suspicious_broken_parts: 5`.
+	//
+	// A value is a string, a number or a boolean; a list of these repeats the element; `{secret: {name, key}}` takes it from a Secret in the cluster's namespace. Numbers from 2^53 on are written in quotes. A value from a Secret is read when a host starts: after a change of the Secret set `restartToken`.
+	//
+	// A change is a rolling restart, except of settings that ClickHouse reloads, like `max_server_memory_usage`, `max_concurrent_queries` and `max_table_size_to_drop`.
+	Settings pulumi.MapInput
 	// The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
 	Shards pulumi.IntPtrInput
 	// Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
@@ -363,6 +451,8 @@ type ClusterArgs struct {
 	Tls ClusterTlsPtrInput
 	// Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
 	Troubleshoot pulumi.BoolPtrInput
+	// Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are stored in the installation. A change takes effect without a restart.
+	Users ClusterUserMapInput
 	// The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
 	Version pulumi.StringPtrInput
 }
@@ -469,6 +559,11 @@ func (o ClusterOutput) Annotations() pulumi.StringMapOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringMapOutput { return v.Annotations }).(pulumi.StringMapOutput)
 }
 
+// Backups to S3, Google Cloud Storage or Azure by clickhouse-backup: a container in each host's pod, and a CronJob that has the first host of each shard make one. Default: none. Adding or removing it is a rolling restart. Backups stay in the storage when the cluster is deleted.
+func (o ClusterOutput) Backup() ClusterBackupPtrOutput {
+	return o.ApplyT(func(v *Cluster) ClusterBackupPtrOutput { return v.Backup }).(ClusterBackupPtrOutput)
+}
+
 // The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of `tls`. Absent without one.
 func (o ClusterOutput) CaCertificate() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringPtrOutput { return v.CaCertificate }).(pulumi.StringPtrOutput)
@@ -522,6 +617,15 @@ func (o ClusterOutput) Endpoints() ClusterEndpointsOutput {
 // How the cluster is reached from outside; only with an `ingress`.
 func (o ClusterOutput) External() ClusterExternalPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterExternalPtrOutput { return v.External }).(ClusterExternalPtrOutput)
+}
+
+// Files of ClickHouse's configuration, by their names: `config.d/…` for the server, `users.d/…` for users, `conf.d/…` for hosts; a name alone stands in `config.d`.
+//
+// A file is its text, or `{secret: {name, key}}`: a key of a Secret in the cluster's namespace, for certificates and the like. Such a file is not part of the configuration, which can name it: `/etc/clickhouse-server/secrets.d/FILE/SECRET/KEY`. The hosts see when it changes.
+//
+// A changed text of the server's XML is a rolling restart, of `users.d` none; a file from a Secret that comes or goes is one.
+func (o ClusterOutput) Files() pulumi.MapOutput {
+	return o.ApplyT(func(v *Cluster) pulumi.MapOutput { return v.Files }).(pulumi.MapOutput)
 }
 
 // Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
@@ -579,6 +683,11 @@ func (o ClusterOutput) Labels() pulumi.StringMapOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringMapOutput { return v.Labels }).(pulumi.StringMapOutput)
 }
 
+// The hosts shard by shard, where the shards are not all the same; instead of `shards` and `replicas`. To go from these to an equal layout, or back, changes no host.
+func (o ClusterOutput) Layout() ClusterLayoutPtrOutput {
+	return o.ApplyT(func(v *Cluster) ClusterLayoutPtrOutput { return v.Layout }).(ClusterLayoutPtrOutput)
+}
+
 // The logging of ClickHouse.
 func (o ClusterOutput) Logging() ClusterLoggingPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterLoggingPtrOutput { return v.Logging }).(ClusterLoggingPtrOutput)
@@ -594,6 +703,11 @@ func (o ClusterOutput) Namespace() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.Namespace }).(pulumi.StringOutput)
 }
 
+// Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no policy. The cluster's own pods and the operator always may. A change takes effect without a restart.
+func (o ClusterOutput) NetworkPolicy() ClusterNetworkPolicyPtrOutput {
+	return o.ApplyT(func(v *Cluster) ClusterNetworkPolicyPtrOutput { return v.NetworkPolicy }).(ClusterNetworkPolicyPtrOutput)
+}
+
 // The administrator's password. Absent for an adopted cluster whose password is not known.
 func (o ClusterOutput) Password() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.Password }).(pulumi.StringOutput)
@@ -604,9 +718,29 @@ func (o ClusterOutput) PerShardServices() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.PerShardServices }).(pulumi.BoolPtrOutput)
 }
 
+// The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
+func (o ClusterOutput) Pod() ClusterPodPtrOutput {
+	return o.ApplyT(func(v *Cluster) ClusterPodPtrOutput { return v.Pod }).(ClusterPodPtrOutput)
+}
+
+// How many hosts may be evicted at once, for example when nodes are drained. Default: one. A change takes effect without a restart.
+func (o ClusterOutput) PodDisruptionBudget() ClusterPodDisruptionBudgetPtrOutput {
+	return o.ApplyT(func(v *Cluster) ClusterPodDisruptionBudgetPtrOutput { return v.PodDisruptionBudget }).(ClusterPodDisruptionBudgetPtrOutput)
+}
+
 // A command that forwards the cluster's ports to your machine.
 func (o ClusterOutput) PortForwardCommand() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.PortForwardCommand }).(pulumi.StringOutput)
+}
+
+// Settings profiles, by name; users have them by `profile`. `default` holds for all users. A change takes effect without a restart, except of background pools and limits of the server in `default`.
+func (o ClusterOutput) Profiles() ClusterProfileMapOutput {
+	return o.ApplyT(func(v *Cluster) ClusterProfileMapOutput { return v.Profiles }).(ClusterProfileMapOutput)
+}
+
+// Quotas, by name: what users who have them by `quota` may use in a time. A change takes effect without a restart.
+func (o ClusterOutput) Quotas() ClusterQuotaMapOutput {
+	return o.ApplyT(func(v *Cluster) ClusterQuotaMapOutput { return v.Quotas }).(ClusterQuotaMapOutput)
 }
 
 // How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
@@ -629,9 +763,23 @@ func (o ClusterOutput) RestartToken() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringPtrOutput { return v.RestartToken }).(pulumi.StringPtrOutput)
 }
 
+// Roles, by name: privileges that users have by `roles`. A change takes effect without a restart.
+func (o ClusterOutput) Roles() ClusterRoleMapOutput {
+	return o.ApplyT(func(v *Cluster) ClusterRoleMapOutput { return v.Roles }).(ClusterRoleMapOutput)
+}
+
 // Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
 func (o ClusterOutput) SchemaPolicy() ClusterSchemaPolicyPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterSchemaPolicyPtrOutput { return v.SchemaPolicy }).(ClusterSchemaPolicyPtrOutput)
+}
+
+// Settings of the server, by their paths, for example `max_connections: 500` or `merge_tree/max_suspicious_broken_parts: 5`.
+//
+// A value is a string, a number or a boolean; a list of these repeats the element; `{secret: {name, key}}` takes it from a Secret in the cluster's namespace. Numbers from 2^53 on are written in quotes. A value from a Secret is read when a host starts: after a change of the Secret set `restartToken`.
+//
+// A change is a rolling restart, except of settings that ClickHouse reloads, like `max_server_memory_usage`, `max_concurrent_queries` and `max_table_size_to_drop`.
+func (o ClusterOutput) Settings() pulumi.MapOutput {
+	return o.ApplyT(func(v *Cluster) pulumi.MapOutput { return v.Settings }).(pulumi.MapOutput)
 }
 
 // The names of the per-shard Services, if there are any.
@@ -687,6 +835,11 @@ func (o ClusterOutput) Uids() ClusterUidsOutput {
 // The administrator's name.
 func (o ClusterOutput) Username() pulumi.StringOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.StringOutput { return v.Username }).(pulumi.StringOutput)
+}
+
+// Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are stored in the installation. A change takes effect without a restart.
+func (o ClusterOutput) Users() ClusterUserMapOutput {
+	return o.ApplyT(func(v *Cluster) ClusterUserMapOutput { return v.Users }).(ClusterUserMapOutput)
 }
 
 // The ClickHouse version: the input, or else the version that the cluster was created with.

@@ -31,6 +31,8 @@ type LookupClusterArgs struct {
 
 // An existing cluster: the outputs of the resource, and its current status as the operator reports it.
 type LookupClusterResult struct {
+	// How the backups fare; only with a `backup`.
+	Backup *ClusterBackupStatus `pulumi:"backup"`
 	// The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of `tls`. Absent without one.
 	CaCertificate *string `pulumi:"caCertificate"`
 	// The name of the cluster inside ClickHouse, for `ON CLUSTER` and `Distributed`.
@@ -124,6 +126,11 @@ func (o LookupClusterResultOutput) ToLookupClusterResultOutput() LookupClusterRe
 
 func (o LookupClusterResultOutput) ToLookupClusterResultOutputWithContext(ctx context.Context) LookupClusterResultOutput {
 	return o
+}
+
+// How the backups fare; only with a `backup`.
+func (o LookupClusterResultOutput) Backup() ClusterBackupStatusPtrOutput {
+	return o.ApplyT(func(v LookupClusterResult) *ClusterBackupStatus { return v.Backup }).(ClusterBackupStatusPtrOutput)
 }
 
 // The certificate of the authority that has signed the hosts' own, in PEM: `ca.crt` of the Secret of `tls`. Absent without one.

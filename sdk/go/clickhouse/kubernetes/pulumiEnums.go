@@ -181,6 +181,177 @@ func (in *clusterAccessModePtr) ToClusterAccessModePtrOutputWithContext(ctx cont
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterAccessModePtrOutput)
 }
 
+// Whether pods that belong together run on different nodes.
+type ClusterAntiAffinity string
+
+const (
+	// Wherever there is room.
+	ClusterAntiAffinityNone = ClusterAntiAffinity("None")
+	// On different nodes if there are enough.
+	ClusterAntiAffinityPreferred = ClusterAntiAffinity("Preferred")
+	// On different nodes only: a pod without a node of its own stays pending.
+	ClusterAntiAffinityRequired = ClusterAntiAffinity("Required")
+)
+
+func (ClusterAntiAffinity) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterAntiAffinity)(nil)).Elem()
+}
+
+func (e ClusterAntiAffinity) ToClusterAntiAffinityOutput() ClusterAntiAffinityOutput {
+	return pulumi.ToOutput(e).(ClusterAntiAffinityOutput)
+}
+
+func (e ClusterAntiAffinity) ToClusterAntiAffinityOutputWithContext(ctx context.Context) ClusterAntiAffinityOutput {
+	return pulumi.ToOutputWithContext(ctx, e).(ClusterAntiAffinityOutput)
+}
+
+func (e ClusterAntiAffinity) ToClusterAntiAffinityPtrOutput() ClusterAntiAffinityPtrOutput {
+	return e.ToClusterAntiAffinityPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterAntiAffinity) ToClusterAntiAffinityPtrOutputWithContext(ctx context.Context) ClusterAntiAffinityPtrOutput {
+	return ClusterAntiAffinity(e).ToClusterAntiAffinityOutputWithContext(ctx).ToClusterAntiAffinityPtrOutputWithContext(ctx)
+}
+
+func (e ClusterAntiAffinity) ToStringOutput() pulumi.StringOutput {
+	return pulumi.ToOutput(pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterAntiAffinity) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return pulumi.ToOutputWithContext(ctx, pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterAntiAffinity) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterAntiAffinity) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringOutputWithContext(ctx).ToStringPtrOutputWithContext(ctx)
+}
+
+type ClusterAntiAffinityOutput struct{ *pulumi.OutputState }
+
+func (ClusterAntiAffinityOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterAntiAffinity)(nil)).Elem()
+}
+
+func (o ClusterAntiAffinityOutput) ToClusterAntiAffinityOutput() ClusterAntiAffinityOutput {
+	return o
+}
+
+func (o ClusterAntiAffinityOutput) ToClusterAntiAffinityOutputWithContext(ctx context.Context) ClusterAntiAffinityOutput {
+	return o
+}
+
+func (o ClusterAntiAffinityOutput) ToClusterAntiAffinityPtrOutput() ClusterAntiAffinityPtrOutput {
+	return o.ToClusterAntiAffinityPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterAntiAffinityOutput) ToClusterAntiAffinityPtrOutputWithContext(ctx context.Context) ClusterAntiAffinityPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterAntiAffinity) *ClusterAntiAffinity {
+		return &v
+	}).(ClusterAntiAffinityPtrOutput)
+}
+
+func (o ClusterAntiAffinityOutput) ToStringOutput() pulumi.StringOutput {
+	return o.ToStringOutputWithContext(context.Background())
+}
+
+func (o ClusterAntiAffinityOutput) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterAntiAffinity) string {
+		return string(e)
+	}).(pulumi.StringOutput)
+}
+
+func (o ClusterAntiAffinityOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterAntiAffinityOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterAntiAffinity) *string {
+		v := string(e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+type ClusterAntiAffinityPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterAntiAffinityPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterAntiAffinity)(nil)).Elem()
+}
+
+func (o ClusterAntiAffinityPtrOutput) ToClusterAntiAffinityPtrOutput() ClusterAntiAffinityPtrOutput {
+	return o
+}
+
+func (o ClusterAntiAffinityPtrOutput) ToClusterAntiAffinityPtrOutputWithContext(ctx context.Context) ClusterAntiAffinityPtrOutput {
+	return o
+}
+
+func (o ClusterAntiAffinityPtrOutput) Elem() ClusterAntiAffinityOutput {
+	return o.ApplyT(func(v *ClusterAntiAffinity) ClusterAntiAffinity {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterAntiAffinity
+		return ret
+	}).(ClusterAntiAffinityOutput)
+}
+
+func (o ClusterAntiAffinityPtrOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterAntiAffinityPtrOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e *ClusterAntiAffinity) *string {
+		if e == nil {
+			return nil
+		}
+		v := string(*e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+// ClusterAntiAffinityInput is an input type that accepts values of the ClusterAntiAffinity enum
+// A concrete instance of `ClusterAntiAffinityInput` can be one of the following:
+//
+//	ClusterAntiAffinityNone
+//	ClusterAntiAffinityPreferred
+//	ClusterAntiAffinityRequired
+type ClusterAntiAffinityInput interface {
+	pulumi.Input
+
+	ToClusterAntiAffinityOutput() ClusterAntiAffinityOutput
+	ToClusterAntiAffinityOutputWithContext(context.Context) ClusterAntiAffinityOutput
+}
+
+var clusterAntiAffinityPtrType = reflect.TypeOf((**ClusterAntiAffinity)(nil)).Elem()
+
+type ClusterAntiAffinityPtrInput interface {
+	pulumi.Input
+
+	ToClusterAntiAffinityPtrOutput() ClusterAntiAffinityPtrOutput
+	ToClusterAntiAffinityPtrOutputWithContext(context.Context) ClusterAntiAffinityPtrOutput
+}
+
+type clusterAntiAffinityPtr string
+
+func ClusterAntiAffinityPtr(v string) ClusterAntiAffinityPtrInput {
+	return (*clusterAntiAffinityPtr)(&v)
+}
+
+func (*clusterAntiAffinityPtr) ElementType() reflect.Type {
+	return clusterAntiAffinityPtrType
+}
+
+func (in *clusterAntiAffinityPtr) ToClusterAntiAffinityPtrOutput() ClusterAntiAffinityPtrOutput {
+	return pulumi.ToOutput(in).(ClusterAntiAffinityPtrOutput)
+}
+
+func (in *clusterAntiAffinityPtr) ToClusterAntiAffinityPtrOutputWithContext(ctx context.Context) ClusterAntiAffinityPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, in).(ClusterAntiAffinityPtrOutput)
+}
+
 // The kinds of coordination.
 type ClusterCoordinationType string
 
@@ -1038,6 +1209,8 @@ const (
 	ClusterIngressTypeLoadBalancer = ClusterIngressType("LoadBalancer")
 	// A port of every node.
 	ClusterIngressTypeNodePort = ClusterIngressType("NodePort")
+	// An address inside Kubernetes only, as without `ingress`: for annotations and labels of the Service.
+	ClusterIngressTypeClusterIP = ClusterIngressType("ClusterIP")
 )
 
 func (ClusterIngressType) ElementType() reflect.Type {
@@ -1164,6 +1337,7 @@ func (o ClusterIngressTypePtrOutput) ToStringPtrOutputWithContext(ctx context.Co
 //
 //	ClusterIngressTypeLoadBalancer
 //	ClusterIngressTypeNodePort
+//	ClusterIngressTypeClusterIP
 type ClusterIngressTypeInput interface {
 	pulumi.Input
 
@@ -1196,6 +1370,180 @@ func (in *clusterIngressTypePtr) ToClusterIngressTypePtrOutput() ClusterIngressT
 
 func (in *clusterIngressTypePtr) ToClusterIngressTypePtrOutputWithContext(ctx context.Context) ClusterIngressTypePtrOutput {
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterIngressTypePtrOutput)
+}
+
+// How a label is compared.
+type ClusterLabelOperator string
+
+const (
+	// It has one of the values.
+	ClusterLabelOperatorIn = ClusterLabelOperator("In")
+	// It has none of the values.
+	ClusterLabelOperatorNotIn = ClusterLabelOperator("NotIn")
+	// It is there.
+	ClusterLabelOperatorExists = ClusterLabelOperator("Exists")
+	// It is not there.
+	ClusterLabelOperatorDoesNotExist = ClusterLabelOperator("DoesNotExist")
+)
+
+func (ClusterLabelOperator) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterLabelOperator)(nil)).Elem()
+}
+
+func (e ClusterLabelOperator) ToClusterLabelOperatorOutput() ClusterLabelOperatorOutput {
+	return pulumi.ToOutput(e).(ClusterLabelOperatorOutput)
+}
+
+func (e ClusterLabelOperator) ToClusterLabelOperatorOutputWithContext(ctx context.Context) ClusterLabelOperatorOutput {
+	return pulumi.ToOutputWithContext(ctx, e).(ClusterLabelOperatorOutput)
+}
+
+func (e ClusterLabelOperator) ToClusterLabelOperatorPtrOutput() ClusterLabelOperatorPtrOutput {
+	return e.ToClusterLabelOperatorPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterLabelOperator) ToClusterLabelOperatorPtrOutputWithContext(ctx context.Context) ClusterLabelOperatorPtrOutput {
+	return ClusterLabelOperator(e).ToClusterLabelOperatorOutputWithContext(ctx).ToClusterLabelOperatorPtrOutputWithContext(ctx)
+}
+
+func (e ClusterLabelOperator) ToStringOutput() pulumi.StringOutput {
+	return pulumi.ToOutput(pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterLabelOperator) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return pulumi.ToOutputWithContext(ctx, pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterLabelOperator) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterLabelOperator) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringOutputWithContext(ctx).ToStringPtrOutputWithContext(ctx)
+}
+
+type ClusterLabelOperatorOutput struct{ *pulumi.OutputState }
+
+func (ClusterLabelOperatorOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterLabelOperator)(nil)).Elem()
+}
+
+func (o ClusterLabelOperatorOutput) ToClusterLabelOperatorOutput() ClusterLabelOperatorOutput {
+	return o
+}
+
+func (o ClusterLabelOperatorOutput) ToClusterLabelOperatorOutputWithContext(ctx context.Context) ClusterLabelOperatorOutput {
+	return o
+}
+
+func (o ClusterLabelOperatorOutput) ToClusterLabelOperatorPtrOutput() ClusterLabelOperatorPtrOutput {
+	return o.ToClusterLabelOperatorPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterLabelOperatorOutput) ToClusterLabelOperatorPtrOutputWithContext(ctx context.Context) ClusterLabelOperatorPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterLabelOperator) *ClusterLabelOperator {
+		return &v
+	}).(ClusterLabelOperatorPtrOutput)
+}
+
+func (o ClusterLabelOperatorOutput) ToStringOutput() pulumi.StringOutput {
+	return o.ToStringOutputWithContext(context.Background())
+}
+
+func (o ClusterLabelOperatorOutput) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterLabelOperator) string {
+		return string(e)
+	}).(pulumi.StringOutput)
+}
+
+func (o ClusterLabelOperatorOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterLabelOperatorOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterLabelOperator) *string {
+		v := string(e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+type ClusterLabelOperatorPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterLabelOperatorPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterLabelOperator)(nil)).Elem()
+}
+
+func (o ClusterLabelOperatorPtrOutput) ToClusterLabelOperatorPtrOutput() ClusterLabelOperatorPtrOutput {
+	return o
+}
+
+func (o ClusterLabelOperatorPtrOutput) ToClusterLabelOperatorPtrOutputWithContext(ctx context.Context) ClusterLabelOperatorPtrOutput {
+	return o
+}
+
+func (o ClusterLabelOperatorPtrOutput) Elem() ClusterLabelOperatorOutput {
+	return o.ApplyT(func(v *ClusterLabelOperator) ClusterLabelOperator {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterLabelOperator
+		return ret
+	}).(ClusterLabelOperatorOutput)
+}
+
+func (o ClusterLabelOperatorPtrOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterLabelOperatorPtrOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e *ClusterLabelOperator) *string {
+		if e == nil {
+			return nil
+		}
+		v := string(*e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+// ClusterLabelOperatorInput is an input type that accepts values of the ClusterLabelOperator enum
+// A concrete instance of `ClusterLabelOperatorInput` can be one of the following:
+//
+//	ClusterLabelOperatorIn
+//	ClusterLabelOperatorNotIn
+//	ClusterLabelOperatorExists
+//	ClusterLabelOperatorDoesNotExist
+type ClusterLabelOperatorInput interface {
+	pulumi.Input
+
+	ToClusterLabelOperatorOutput() ClusterLabelOperatorOutput
+	ToClusterLabelOperatorOutputWithContext(context.Context) ClusterLabelOperatorOutput
+}
+
+var clusterLabelOperatorPtrType = reflect.TypeOf((**ClusterLabelOperator)(nil)).Elem()
+
+type ClusterLabelOperatorPtrInput interface {
+	pulumi.Input
+
+	ToClusterLabelOperatorPtrOutput() ClusterLabelOperatorPtrOutput
+	ToClusterLabelOperatorPtrOutputWithContext(context.Context) ClusterLabelOperatorPtrOutput
+}
+
+type clusterLabelOperatorPtr string
+
+func ClusterLabelOperatorPtr(v string) ClusterLabelOperatorPtrInput {
+	return (*clusterLabelOperatorPtr)(&v)
+}
+
+func (*clusterLabelOperatorPtr) ElementType() reflect.Type {
+	return clusterLabelOperatorPtrType
+}
+
+func (in *clusterLabelOperatorPtr) ToClusterLabelOperatorPtrOutput() ClusterLabelOperatorPtrOutput {
+	return pulumi.ToOutput(in).(ClusterLabelOperatorPtrOutput)
+}
+
+func (in *clusterLabelOperatorPtr) ToClusterLabelOperatorPtrOutputWithContext(ctx context.Context) ClusterLabelOperatorPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, in).(ClusterLabelOperatorPtrOutput)
 }
 
 // A log level of ClickHouse, from none to the most verbose.
@@ -1556,6 +1904,180 @@ func (in *clusterProvisionerPtr) ToClusterProvisionerPtrOutput() ClusterProvisio
 
 func (in *clusterProvisionerPtr) ToClusterProvisionerPtrOutputWithContext(ctx context.Context) ClusterProvisionerPtrOutput {
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterProvisionerPtrOutput)
+}
+
+// For whom a quota counts separately.
+type ClusterQuotaKey string
+
+const (
+	// For each user.
+	ClusterQuotaKeyUser = ClusterQuotaKey("User")
+	// For each `quota_key` that a client sends, else for each user.
+	ClusterQuotaKeyClientKey = ClusterQuotaKey("ClientKey")
+	// For each address that clients come from.
+	ClusterQuotaKeyIpAddress = ClusterQuotaKey("IpAddress")
+	// For each address that a proxy reports in `X-Forwarded-For`.
+	ClusterQuotaKeyForwardedIpAddress = ClusterQuotaKey("ForwardedIpAddress")
+)
+
+func (ClusterQuotaKey) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterQuotaKey)(nil)).Elem()
+}
+
+func (e ClusterQuotaKey) ToClusterQuotaKeyOutput() ClusterQuotaKeyOutput {
+	return pulumi.ToOutput(e).(ClusterQuotaKeyOutput)
+}
+
+func (e ClusterQuotaKey) ToClusterQuotaKeyOutputWithContext(ctx context.Context) ClusterQuotaKeyOutput {
+	return pulumi.ToOutputWithContext(ctx, e).(ClusterQuotaKeyOutput)
+}
+
+func (e ClusterQuotaKey) ToClusterQuotaKeyPtrOutput() ClusterQuotaKeyPtrOutput {
+	return e.ToClusterQuotaKeyPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterQuotaKey) ToClusterQuotaKeyPtrOutputWithContext(ctx context.Context) ClusterQuotaKeyPtrOutput {
+	return ClusterQuotaKey(e).ToClusterQuotaKeyOutputWithContext(ctx).ToClusterQuotaKeyPtrOutputWithContext(ctx)
+}
+
+func (e ClusterQuotaKey) ToStringOutput() pulumi.StringOutput {
+	return pulumi.ToOutput(pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterQuotaKey) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return pulumi.ToOutputWithContext(ctx, pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterQuotaKey) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterQuotaKey) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringOutputWithContext(ctx).ToStringPtrOutputWithContext(ctx)
+}
+
+type ClusterQuotaKeyOutput struct{ *pulumi.OutputState }
+
+func (ClusterQuotaKeyOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterQuotaKey)(nil)).Elem()
+}
+
+func (o ClusterQuotaKeyOutput) ToClusterQuotaKeyOutput() ClusterQuotaKeyOutput {
+	return o
+}
+
+func (o ClusterQuotaKeyOutput) ToClusterQuotaKeyOutputWithContext(ctx context.Context) ClusterQuotaKeyOutput {
+	return o
+}
+
+func (o ClusterQuotaKeyOutput) ToClusterQuotaKeyPtrOutput() ClusterQuotaKeyPtrOutput {
+	return o.ToClusterQuotaKeyPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterQuotaKeyOutput) ToClusterQuotaKeyPtrOutputWithContext(ctx context.Context) ClusterQuotaKeyPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterQuotaKey) *ClusterQuotaKey {
+		return &v
+	}).(ClusterQuotaKeyPtrOutput)
+}
+
+func (o ClusterQuotaKeyOutput) ToStringOutput() pulumi.StringOutput {
+	return o.ToStringOutputWithContext(context.Background())
+}
+
+func (o ClusterQuotaKeyOutput) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterQuotaKey) string {
+		return string(e)
+	}).(pulumi.StringOutput)
+}
+
+func (o ClusterQuotaKeyOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterQuotaKeyOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterQuotaKey) *string {
+		v := string(e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+type ClusterQuotaKeyPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterQuotaKeyPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterQuotaKey)(nil)).Elem()
+}
+
+func (o ClusterQuotaKeyPtrOutput) ToClusterQuotaKeyPtrOutput() ClusterQuotaKeyPtrOutput {
+	return o
+}
+
+func (o ClusterQuotaKeyPtrOutput) ToClusterQuotaKeyPtrOutputWithContext(ctx context.Context) ClusterQuotaKeyPtrOutput {
+	return o
+}
+
+func (o ClusterQuotaKeyPtrOutput) Elem() ClusterQuotaKeyOutput {
+	return o.ApplyT(func(v *ClusterQuotaKey) ClusterQuotaKey {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterQuotaKey
+		return ret
+	}).(ClusterQuotaKeyOutput)
+}
+
+func (o ClusterQuotaKeyPtrOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterQuotaKeyPtrOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e *ClusterQuotaKey) *string {
+		if e == nil {
+			return nil
+		}
+		v := string(*e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+// ClusterQuotaKeyInput is an input type that accepts values of the ClusterQuotaKey enum
+// A concrete instance of `ClusterQuotaKeyInput` can be one of the following:
+//
+//	ClusterQuotaKeyUser
+//	ClusterQuotaKeyClientKey
+//	ClusterQuotaKeyIpAddress
+//	ClusterQuotaKeyForwardedIpAddress
+type ClusterQuotaKeyInput interface {
+	pulumi.Input
+
+	ToClusterQuotaKeyOutput() ClusterQuotaKeyOutput
+	ToClusterQuotaKeyOutputWithContext(context.Context) ClusterQuotaKeyOutput
+}
+
+var clusterQuotaKeyPtrType = reflect.TypeOf((**ClusterQuotaKey)(nil)).Elem()
+
+type ClusterQuotaKeyPtrInput interface {
+	pulumi.Input
+
+	ToClusterQuotaKeyPtrOutput() ClusterQuotaKeyPtrOutput
+	ToClusterQuotaKeyPtrOutputWithContext(context.Context) ClusterQuotaKeyPtrOutput
+}
+
+type clusterQuotaKeyPtr string
+
+func ClusterQuotaKeyPtr(v string) ClusterQuotaKeyPtrInput {
+	return (*clusterQuotaKeyPtr)(&v)
+}
+
+func (*clusterQuotaKeyPtr) ElementType() reflect.Type {
+	return clusterQuotaKeyPtrType
+}
+
+func (in *clusterQuotaKeyPtr) ToClusterQuotaKeyPtrOutput() ClusterQuotaKeyPtrOutput {
+	return pulumi.ToOutput(in).(ClusterQuotaKeyPtrOutput)
+}
+
+func (in *clusterQuotaKeyPtr) ToClusterQuotaKeyPtrOutputWithContext(ctx context.Context) ClusterQuotaKeyPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, in).(ClusterQuotaKeyPtrOutput)
 }
 
 // The reclaim policy of a volume.
@@ -2233,6 +2755,177 @@ func (in *clusterShardSchemaPtr) ToClusterShardSchemaPtrOutputWithContext(ctx co
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterShardSchemaPtrOutput)
 }
 
+// What a taint does to pods that do not tolerate it.
+type ClusterTaintEffect string
+
+const (
+	// They don't start there.
+	ClusterTaintEffectNoSchedule = ClusterTaintEffect("NoSchedule")
+	// They rather start elsewhere.
+	ClusterTaintEffectPreferNoSchedule = ClusterTaintEffect("PreferNoSchedule")
+	// They are evicted.
+	ClusterTaintEffectNoExecute = ClusterTaintEffect("NoExecute")
+)
+
+func (ClusterTaintEffect) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterTaintEffect)(nil)).Elem()
+}
+
+func (e ClusterTaintEffect) ToClusterTaintEffectOutput() ClusterTaintEffectOutput {
+	return pulumi.ToOutput(e).(ClusterTaintEffectOutput)
+}
+
+func (e ClusterTaintEffect) ToClusterTaintEffectOutputWithContext(ctx context.Context) ClusterTaintEffectOutput {
+	return pulumi.ToOutputWithContext(ctx, e).(ClusterTaintEffectOutput)
+}
+
+func (e ClusterTaintEffect) ToClusterTaintEffectPtrOutput() ClusterTaintEffectPtrOutput {
+	return e.ToClusterTaintEffectPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterTaintEffect) ToClusterTaintEffectPtrOutputWithContext(ctx context.Context) ClusterTaintEffectPtrOutput {
+	return ClusterTaintEffect(e).ToClusterTaintEffectOutputWithContext(ctx).ToClusterTaintEffectPtrOutputWithContext(ctx)
+}
+
+func (e ClusterTaintEffect) ToStringOutput() pulumi.StringOutput {
+	return pulumi.ToOutput(pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterTaintEffect) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return pulumi.ToOutputWithContext(ctx, pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterTaintEffect) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterTaintEffect) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringOutputWithContext(ctx).ToStringPtrOutputWithContext(ctx)
+}
+
+type ClusterTaintEffectOutput struct{ *pulumi.OutputState }
+
+func (ClusterTaintEffectOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterTaintEffect)(nil)).Elem()
+}
+
+func (o ClusterTaintEffectOutput) ToClusterTaintEffectOutput() ClusterTaintEffectOutput {
+	return o
+}
+
+func (o ClusterTaintEffectOutput) ToClusterTaintEffectOutputWithContext(ctx context.Context) ClusterTaintEffectOutput {
+	return o
+}
+
+func (o ClusterTaintEffectOutput) ToClusterTaintEffectPtrOutput() ClusterTaintEffectPtrOutput {
+	return o.ToClusterTaintEffectPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterTaintEffectOutput) ToClusterTaintEffectPtrOutputWithContext(ctx context.Context) ClusterTaintEffectPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterTaintEffect) *ClusterTaintEffect {
+		return &v
+	}).(ClusterTaintEffectPtrOutput)
+}
+
+func (o ClusterTaintEffectOutput) ToStringOutput() pulumi.StringOutput {
+	return o.ToStringOutputWithContext(context.Background())
+}
+
+func (o ClusterTaintEffectOutput) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterTaintEffect) string {
+		return string(e)
+	}).(pulumi.StringOutput)
+}
+
+func (o ClusterTaintEffectOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterTaintEffectOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterTaintEffect) *string {
+		v := string(e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+type ClusterTaintEffectPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterTaintEffectPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterTaintEffect)(nil)).Elem()
+}
+
+func (o ClusterTaintEffectPtrOutput) ToClusterTaintEffectPtrOutput() ClusterTaintEffectPtrOutput {
+	return o
+}
+
+func (o ClusterTaintEffectPtrOutput) ToClusterTaintEffectPtrOutputWithContext(ctx context.Context) ClusterTaintEffectPtrOutput {
+	return o
+}
+
+func (o ClusterTaintEffectPtrOutput) Elem() ClusterTaintEffectOutput {
+	return o.ApplyT(func(v *ClusterTaintEffect) ClusterTaintEffect {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterTaintEffect
+		return ret
+	}).(ClusterTaintEffectOutput)
+}
+
+func (o ClusterTaintEffectPtrOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterTaintEffectPtrOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e *ClusterTaintEffect) *string {
+		if e == nil {
+			return nil
+		}
+		v := string(*e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+// ClusterTaintEffectInput is an input type that accepts values of the ClusterTaintEffect enum
+// A concrete instance of `ClusterTaintEffectInput` can be one of the following:
+//
+//	ClusterTaintEffectNoSchedule
+//	ClusterTaintEffectPreferNoSchedule
+//	ClusterTaintEffectNoExecute
+type ClusterTaintEffectInput interface {
+	pulumi.Input
+
+	ToClusterTaintEffectOutput() ClusterTaintEffectOutput
+	ToClusterTaintEffectOutputWithContext(context.Context) ClusterTaintEffectOutput
+}
+
+var clusterTaintEffectPtrType = reflect.TypeOf((**ClusterTaintEffect)(nil)).Elem()
+
+type ClusterTaintEffectPtrInput interface {
+	pulumi.Input
+
+	ToClusterTaintEffectPtrOutput() ClusterTaintEffectPtrOutput
+	ToClusterTaintEffectPtrOutputWithContext(context.Context) ClusterTaintEffectPtrOutput
+}
+
+type clusterTaintEffectPtr string
+
+func ClusterTaintEffectPtr(v string) ClusterTaintEffectPtrInput {
+	return (*clusterTaintEffectPtr)(&v)
+}
+
+func (*clusterTaintEffectPtr) ElementType() reflect.Type {
+	return clusterTaintEffectPtrType
+}
+
+func (in *clusterTaintEffectPtr) ToClusterTaintEffectPtrOutput() ClusterTaintEffectPtrOutput {
+	return pulumi.ToOutput(in).(ClusterTaintEffectPtrOutput)
+}
+
+func (in *clusterTaintEffectPtr) ToClusterTaintEffectPtrOutputWithContext(ctx context.Context) ClusterTaintEffectPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, in).(ClusterTaintEffectPtrOutput)
+}
+
 // A version of TLS.
 type ClusterTlsVersion string
 
@@ -2401,9 +3094,179 @@ func (in *clusterTlsVersionPtr) ToClusterTlsVersionPtrOutputWithContext(ctx cont
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterTlsVersionPtrOutput)
 }
 
+// How a toleration compares the value of a taint.
+type ClusterTolerationOperator string
+
+const (
+	// The taint has this value.
+	ClusterTolerationOperatorEqual = ClusterTolerationOperator("Equal")
+	// The taint has any value.
+	ClusterTolerationOperatorExists = ClusterTolerationOperator("Exists")
+)
+
+func (ClusterTolerationOperator) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterTolerationOperator)(nil)).Elem()
+}
+
+func (e ClusterTolerationOperator) ToClusterTolerationOperatorOutput() ClusterTolerationOperatorOutput {
+	return pulumi.ToOutput(e).(ClusterTolerationOperatorOutput)
+}
+
+func (e ClusterTolerationOperator) ToClusterTolerationOperatorOutputWithContext(ctx context.Context) ClusterTolerationOperatorOutput {
+	return pulumi.ToOutputWithContext(ctx, e).(ClusterTolerationOperatorOutput)
+}
+
+func (e ClusterTolerationOperator) ToClusterTolerationOperatorPtrOutput() ClusterTolerationOperatorPtrOutput {
+	return e.ToClusterTolerationOperatorPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterTolerationOperator) ToClusterTolerationOperatorPtrOutputWithContext(ctx context.Context) ClusterTolerationOperatorPtrOutput {
+	return ClusterTolerationOperator(e).ToClusterTolerationOperatorOutputWithContext(ctx).ToClusterTolerationOperatorPtrOutputWithContext(ctx)
+}
+
+func (e ClusterTolerationOperator) ToStringOutput() pulumi.StringOutput {
+	return pulumi.ToOutput(pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterTolerationOperator) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return pulumi.ToOutputWithContext(ctx, pulumi.String(e)).(pulumi.StringOutput)
+}
+
+func (e ClusterTolerationOperator) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringPtrOutputWithContext(context.Background())
+}
+
+func (e ClusterTolerationOperator) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return pulumi.String(e).ToStringOutputWithContext(ctx).ToStringPtrOutputWithContext(ctx)
+}
+
+type ClusterTolerationOperatorOutput struct{ *pulumi.OutputState }
+
+func (ClusterTolerationOperatorOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterTolerationOperator)(nil)).Elem()
+}
+
+func (o ClusterTolerationOperatorOutput) ToClusterTolerationOperatorOutput() ClusterTolerationOperatorOutput {
+	return o
+}
+
+func (o ClusterTolerationOperatorOutput) ToClusterTolerationOperatorOutputWithContext(ctx context.Context) ClusterTolerationOperatorOutput {
+	return o
+}
+
+func (o ClusterTolerationOperatorOutput) ToClusterTolerationOperatorPtrOutput() ClusterTolerationOperatorPtrOutput {
+	return o.ToClusterTolerationOperatorPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterTolerationOperatorOutput) ToClusterTolerationOperatorPtrOutputWithContext(ctx context.Context) ClusterTolerationOperatorPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterTolerationOperator) *ClusterTolerationOperator {
+		return &v
+	}).(ClusterTolerationOperatorPtrOutput)
+}
+
+func (o ClusterTolerationOperatorOutput) ToStringOutput() pulumi.StringOutput {
+	return o.ToStringOutputWithContext(context.Background())
+}
+
+func (o ClusterTolerationOperatorOutput) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterTolerationOperator) string {
+		return string(e)
+	}).(pulumi.StringOutput)
+}
+
+func (o ClusterTolerationOperatorOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterTolerationOperatorOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterTolerationOperator) *string {
+		v := string(e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+type ClusterTolerationOperatorPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterTolerationOperatorPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterTolerationOperator)(nil)).Elem()
+}
+
+func (o ClusterTolerationOperatorPtrOutput) ToClusterTolerationOperatorPtrOutput() ClusterTolerationOperatorPtrOutput {
+	return o
+}
+
+func (o ClusterTolerationOperatorPtrOutput) ToClusterTolerationOperatorPtrOutputWithContext(ctx context.Context) ClusterTolerationOperatorPtrOutput {
+	return o
+}
+
+func (o ClusterTolerationOperatorPtrOutput) Elem() ClusterTolerationOperatorOutput {
+	return o.ApplyT(func(v *ClusterTolerationOperator) ClusterTolerationOperator {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterTolerationOperator
+		return ret
+	}).(ClusterTolerationOperatorOutput)
+}
+
+func (o ClusterTolerationOperatorPtrOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
+	return o.ToStringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterTolerationOperatorPtrOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, e *ClusterTolerationOperator) *string {
+		if e == nil {
+			return nil
+		}
+		v := string(*e)
+		return &v
+	}).(pulumi.StringPtrOutput)
+}
+
+// ClusterTolerationOperatorInput is an input type that accepts values of the ClusterTolerationOperator enum
+// A concrete instance of `ClusterTolerationOperatorInput` can be one of the following:
+//
+//	ClusterTolerationOperatorEqual
+//	ClusterTolerationOperatorExists
+type ClusterTolerationOperatorInput interface {
+	pulumi.Input
+
+	ToClusterTolerationOperatorOutput() ClusterTolerationOperatorOutput
+	ToClusterTolerationOperatorOutputWithContext(context.Context) ClusterTolerationOperatorOutput
+}
+
+var clusterTolerationOperatorPtrType = reflect.TypeOf((**ClusterTolerationOperator)(nil)).Elem()
+
+type ClusterTolerationOperatorPtrInput interface {
+	pulumi.Input
+
+	ToClusterTolerationOperatorPtrOutput() ClusterTolerationOperatorPtrOutput
+	ToClusterTolerationOperatorPtrOutputWithContext(context.Context) ClusterTolerationOperatorPtrOutput
+}
+
+type clusterTolerationOperatorPtr string
+
+func ClusterTolerationOperatorPtr(v string) ClusterTolerationOperatorPtrInput {
+	return (*clusterTolerationOperatorPtr)(&v)
+}
+
+func (*clusterTolerationOperatorPtr) ElementType() reflect.Type {
+	return clusterTolerationOperatorPtrType
+}
+
+func (in *clusterTolerationOperatorPtr) ToClusterTolerationOperatorPtrOutput() ClusterTolerationOperatorPtrOutput {
+	return pulumi.ToOutput(in).(ClusterTolerationOperatorPtrOutput)
+}
+
+func (in *clusterTolerationOperatorPtr) ToClusterTolerationOperatorPtrOutputWithContext(ctx context.Context) ClusterTolerationOperatorPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, in).(ClusterTolerationOperatorPtrOutput)
+}
+
 func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterAccessModeInput)(nil)).Elem(), ClusterAccessMode("ReadWriteOnce"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterAccessModePtrInput)(nil)).Elem(), ClusterAccessMode("ReadWriteOnce"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterAntiAffinityInput)(nil)).Elem(), ClusterAntiAffinity("None"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterAntiAffinityPtrInput)(nil)).Elem(), ClusterAntiAffinity("None"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterCoordinationTypeInput)(nil)).Elem(), ClusterCoordinationType("Keeper"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterCoordinationTypePtrInput)(nil)).Elem(), ClusterCoordinationType("Keeper"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterExternalTrafficPolicyInput)(nil)).Elem(), ClusterExternalTrafficPolicy("Cluster"))
@@ -2416,10 +3279,14 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterImagePullPolicyPtrInput)(nil)).Elem(), ClusterImagePullPolicy("Always"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterIngressTypeInput)(nil)).Elem(), ClusterIngressType("LoadBalancer"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterIngressTypePtrInput)(nil)).Elem(), ClusterIngressType("LoadBalancer"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLabelOperatorInput)(nil)).Elem(), ClusterLabelOperator("In"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLabelOperatorPtrInput)(nil)).Elem(), ClusterLabelOperator("In"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLogLevelInput)(nil)).Elem(), ClusterLogLevel("none"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLogLevelPtrInput)(nil)).Elem(), ClusterLogLevel("none"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterProvisionerInput)(nil)).Elem(), ClusterProvisioner("Operator"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterProvisionerPtrInput)(nil)).Elem(), ClusterProvisioner("Operator"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterQuotaKeyInput)(nil)).Elem(), ClusterQuotaKey("User"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterQuotaKeyPtrInput)(nil)).Elem(), ClusterQuotaKey("User"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReclaimPolicyInput)(nil)).Elem(), ClusterReclaimPolicy("Retain"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReclaimPolicyPtrInput)(nil)).Elem(), ClusterReclaimPolicy("Retain"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReconcilePolicyInput)(nil)).Elem(), ClusterReconcilePolicy("Wait"))
@@ -2428,10 +3295,16 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReplicaSchemaPtrInput)(nil)).Elem(), ClusterReplicaSchema("All"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterShardSchemaInput)(nil)).Elem(), ClusterShardSchema("All"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterShardSchemaPtrInput)(nil)).Elem(), ClusterShardSchema("All"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTaintEffectInput)(nil)).Elem(), ClusterTaintEffect("NoSchedule"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTaintEffectPtrInput)(nil)).Elem(), ClusterTaintEffect("NoSchedule"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTlsVersionInput)(nil)).Elem(), ClusterTlsVersion("1.2"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTlsVersionPtrInput)(nil)).Elem(), ClusterTlsVersion("1.2"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTolerationOperatorInput)(nil)).Elem(), ClusterTolerationOperator("Equal"))
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTolerationOperatorPtrInput)(nil)).Elem(), ClusterTolerationOperator("Equal"))
 	pulumi.RegisterOutputType(ClusterAccessModeOutput{})
 	pulumi.RegisterOutputType(ClusterAccessModePtrOutput{})
+	pulumi.RegisterOutputType(ClusterAntiAffinityOutput{})
+	pulumi.RegisterOutputType(ClusterAntiAffinityPtrOutput{})
 	pulumi.RegisterOutputType(ClusterCoordinationTypeOutput{})
 	pulumi.RegisterOutputType(ClusterCoordinationTypePtrOutput{})
 	pulumi.RegisterOutputType(ClusterExternalTrafficPolicyOutput{})
@@ -2444,10 +3317,14 @@ func init() {
 	pulumi.RegisterOutputType(ClusterImagePullPolicyPtrOutput{})
 	pulumi.RegisterOutputType(ClusterIngressTypeOutput{})
 	pulumi.RegisterOutputType(ClusterIngressTypePtrOutput{})
+	pulumi.RegisterOutputType(ClusterLabelOperatorOutput{})
+	pulumi.RegisterOutputType(ClusterLabelOperatorPtrOutput{})
 	pulumi.RegisterOutputType(ClusterLogLevelOutput{})
 	pulumi.RegisterOutputType(ClusterLogLevelPtrOutput{})
 	pulumi.RegisterOutputType(ClusterProvisionerOutput{})
 	pulumi.RegisterOutputType(ClusterProvisionerPtrOutput{})
+	pulumi.RegisterOutputType(ClusterQuotaKeyOutput{})
+	pulumi.RegisterOutputType(ClusterQuotaKeyPtrOutput{})
 	pulumi.RegisterOutputType(ClusterReclaimPolicyOutput{})
 	pulumi.RegisterOutputType(ClusterReclaimPolicyPtrOutput{})
 	pulumi.RegisterOutputType(ClusterReconcilePolicyOutput{})
@@ -2456,6 +3333,10 @@ func init() {
 	pulumi.RegisterOutputType(ClusterReplicaSchemaPtrOutput{})
 	pulumi.RegisterOutputType(ClusterShardSchemaOutput{})
 	pulumi.RegisterOutputType(ClusterShardSchemaPtrOutput{})
+	pulumi.RegisterOutputType(ClusterTaintEffectOutput{})
+	pulumi.RegisterOutputType(ClusterTaintEffectPtrOutput{})
 	pulumi.RegisterOutputType(ClusterTlsVersionOutput{})
 	pulumi.RegisterOutputType(ClusterTlsVersionPtrOutput{})
+	pulumi.RegisterOutputType(ClusterTolerationOperatorOutput{})
+	pulumi.RegisterOutputType(ClusterTolerationOperatorPtrOutput{})
 }

@@ -15,9 +15,11 @@ var _ = internal.GetEnvOrDefault
 
 // The administrator's login.
 type ClusterAdmin struct {
-	// An existing Secret with the password, in the cluster's namespace.
+	// An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
 	ExistingSecret *ClusterSecretKey `pulumi:"existingSecret"`
-	// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+	// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8` or `2001:db8::/32`, names of hosts, or expressions for such names that end with `$`.
+	//
+	// Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't. Where pods have public addresses, as with IPv6 on AWS, their range has to be given. A change takes effect without a restart.
 	Networks []string `pulumi:"networks"`
 	// The password. Default: 32 random letters and digits, generated when the cluster is created.
 	Password *string `pulumi:"password"`
@@ -40,9 +42,11 @@ type ClusterAdminInput interface {
 
 // The administrator's login.
 type ClusterAdminArgs struct {
-	// An existing Secret with the password, in the cluster's namespace.
+	// An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
 	ExistingSecret ClusterSecretKeyPtrInput `pulumi:"existingSecret"`
-	// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+	// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8` or `2001:db8::/32`, names of hosts, or expressions for such names that end with `$`.
+	//
+	// Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't. Where pods have public addresses, as with IPv6 on AWS, their range has to be given. A change takes effect without a restart.
 	Networks pulumi.StringArrayInput `pulumi:"networks"`
 	// The password. Default: 32 random letters and digits, generated when the cluster is created.
 	Password pulumi.StringPtrInput `pulumi:"password"`
@@ -130,12 +134,14 @@ func (o ClusterAdminOutput) ToClusterAdminPtrOutputWithContext(ctx context.Conte
 	}).(ClusterAdminPtrOutput)
 }
 
-// An existing Secret with the password, in the cluster's namespace.
+// An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
 func (o ClusterAdminOutput) ExistingSecret() ClusterSecretKeyPtrOutput {
 	return o.ApplyT(func(v ClusterAdmin) *ClusterSecretKey { return v.ExistingSecret }).(ClusterSecretKeyPtrOutput)
 }
 
-// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8` or `2001:db8::/32`, names of hosts, or expressions for such names that end with `$`.
+//
+// Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't. Where pods have public addresses, as with IPv6 on AWS, their range has to be given. A change takes effect without a restart.
 func (o ClusterAdminOutput) Networks() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v ClusterAdmin) []string { return v.Networks }).(pulumi.StringArrayOutput)
 }
@@ -179,7 +185,7 @@ func (o ClusterAdminPtrOutput) Elem() ClusterAdminOutput {
 	}).(ClusterAdminOutput)
 }
 
-// An existing Secret with the password, in the cluster's namespace.
+// An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
 func (o ClusterAdminPtrOutput) ExistingSecret() ClusterSecretKeyPtrOutput {
 	return o.ApplyT(func(v *ClusterAdmin) *ClusterSecretKey {
 		if v == nil {
@@ -189,7 +195,9 @@ func (o ClusterAdminPtrOutput) ExistingSecret() ClusterSecretKeyPtrOutput {
 	}).(ClusterSecretKeyPtrOutput)
 }
 
-// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+// The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8` or `2001:db8::/32`, names of hosts, or expressions for such names that end with `$`.
+//
+// Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't. Where pods have public addresses, as with IPv6 on AWS, their range has to be given. A change takes effect without a restart.
 func (o ClusterAdminPtrOutput) Networks() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *ClusterAdmin) []string {
 		if v == nil {
@@ -226,6 +234,1733 @@ func (o ClusterAdminPtrOutput) Username() pulumi.StringPtrOutput {
 			return nil
 		}
 		return v.Username
+	}).(pulumi.StringPtrOutput)
+}
+
+// Backups of the cluster by clickhouse-backup.
+type ClusterBackup struct {
+	// Keeps backups in a container of Azure Blob Storage. A change is a rolling restart, and existing backups stay where they are.
+	Azure *ClusterBackupAzure `pulumi:"azure"`
+	// Keeps backups in a bucket of Google Cloud Storage. A change is a rolling restart, and existing backups stay where they are.
+	Gcs *ClusterBackupGcs `pulumi:"gcs"`
+	// The image of clickhouse-backup, pulled with the Secrets of `image.pullSecrets`. Default: the official one. A change is a rolling restart.
+	Image *ClusterBackupImage `pulumi:"image"`
+	// CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
+	Resources *ClusterResources `pulumi:"resources"`
+	// How many backups are kept. A change is a rolling restart.
+	Retention *ClusterBackupRetention `pulumi:"retention"`
+	// Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
+	S3 *ClusterBackupS3 `pulumi:"s3"`
+	// When backups are made: a line of cron like `0 2 * * *`, or `@daily` and the like. Default: each day at 02:00. A change takes effect without a restart.
+	Schedule *string `pulumi:"schedule"`
+	// Whether no backups are made for the time being. Default: false; a stopped cluster makes none either. A change takes effect without a restart.
+	Suspended *bool `pulumi:"suspended"`
+	// The time zone of the schedule, for example `Europe/Berlin`. Default: that of Kubernetes, mostly UTC. A change takes effect without a restart.
+	TimeZone *string `pulumi:"timeZone"`
+}
+
+// ClusterBackupInput is an input type that accepts ClusterBackupArgs and ClusterBackupOutput values.
+// You can construct a concrete instance of `ClusterBackupInput` via:
+//
+//	ClusterBackupArgs{...}
+type ClusterBackupInput interface {
+	pulumi.Input
+
+	ToClusterBackupOutput() ClusterBackupOutput
+	ToClusterBackupOutputWithContext(context.Context) ClusterBackupOutput
+}
+
+// Backups of the cluster by clickhouse-backup.
+type ClusterBackupArgs struct {
+	// Keeps backups in a container of Azure Blob Storage. A change is a rolling restart, and existing backups stay where they are.
+	Azure ClusterBackupAzurePtrInput `pulumi:"azure"`
+	// Keeps backups in a bucket of Google Cloud Storage. A change is a rolling restart, and existing backups stay where they are.
+	Gcs ClusterBackupGcsPtrInput `pulumi:"gcs"`
+	// The image of clickhouse-backup, pulled with the Secrets of `image.pullSecrets`. Default: the official one. A change is a rolling restart.
+	Image ClusterBackupImagePtrInput `pulumi:"image"`
+	// CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
+	Resources ClusterResourcesPtrInput `pulumi:"resources"`
+	// How many backups are kept. A change is a rolling restart.
+	Retention ClusterBackupRetentionPtrInput `pulumi:"retention"`
+	// Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
+	S3 ClusterBackupS3PtrInput `pulumi:"s3"`
+	// When backups are made: a line of cron like `0 2 * * *`, or `@daily` and the like. Default: each day at 02:00. A change takes effect without a restart.
+	Schedule pulumi.StringPtrInput `pulumi:"schedule"`
+	// Whether no backups are made for the time being. Default: false; a stopped cluster makes none either. A change takes effect without a restart.
+	Suspended pulumi.BoolPtrInput `pulumi:"suspended"`
+	// The time zone of the schedule, for example `Europe/Berlin`. Default: that of Kubernetes, mostly UTC. A change takes effect without a restart.
+	TimeZone pulumi.StringPtrInput `pulumi:"timeZone"`
+}
+
+func (ClusterBackupArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackup)(nil)).Elem()
+}
+
+func (i ClusterBackupArgs) ToClusterBackupOutput() ClusterBackupOutput {
+	return i.ToClusterBackupOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupArgs) ToClusterBackupOutputWithContext(ctx context.Context) ClusterBackupOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupOutput)
+}
+
+func (i ClusterBackupArgs) ToClusterBackupPtrOutput() ClusterBackupPtrOutput {
+	return i.ToClusterBackupPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupArgs) ToClusterBackupPtrOutputWithContext(ctx context.Context) ClusterBackupPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupOutput).ToClusterBackupPtrOutputWithContext(ctx)
+}
+
+// ClusterBackupPtrInput is an input type that accepts ClusterBackupArgs, ClusterBackupPtr and ClusterBackupPtrOutput values.
+// You can construct a concrete instance of `ClusterBackupPtrInput` via:
+//
+//	        ClusterBackupArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterBackupPtrInput interface {
+	pulumi.Input
+
+	ToClusterBackupPtrOutput() ClusterBackupPtrOutput
+	ToClusterBackupPtrOutputWithContext(context.Context) ClusterBackupPtrOutput
+}
+
+type clusterBackupPtrType ClusterBackupArgs
+
+func ClusterBackupPtr(v *ClusterBackupArgs) ClusterBackupPtrInput {
+	return (*clusterBackupPtrType)(v)
+}
+
+func (*clusterBackupPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackup)(nil)).Elem()
+}
+
+func (i *clusterBackupPtrType) ToClusterBackupPtrOutput() ClusterBackupPtrOutput {
+	return i.ToClusterBackupPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterBackupPtrType) ToClusterBackupPtrOutputWithContext(ctx context.Context) ClusterBackupPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupPtrOutput)
+}
+
+// Backups of the cluster by clickhouse-backup.
+type ClusterBackupOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackup)(nil)).Elem()
+}
+
+func (o ClusterBackupOutput) ToClusterBackupOutput() ClusterBackupOutput {
+	return o
+}
+
+func (o ClusterBackupOutput) ToClusterBackupOutputWithContext(ctx context.Context) ClusterBackupOutput {
+	return o
+}
+
+func (o ClusterBackupOutput) ToClusterBackupPtrOutput() ClusterBackupPtrOutput {
+	return o.ToClusterBackupPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterBackupOutput) ToClusterBackupPtrOutputWithContext(ctx context.Context) ClusterBackupPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterBackup) *ClusterBackup {
+		return &v
+	}).(ClusterBackupPtrOutput)
+}
+
+// Keeps backups in a container of Azure Blob Storage. A change is a rolling restart, and existing backups stay where they are.
+func (o ClusterBackupOutput) Azure() ClusterBackupAzurePtrOutput {
+	return o.ApplyT(func(v ClusterBackup) *ClusterBackupAzure { return v.Azure }).(ClusterBackupAzurePtrOutput)
+}
+
+// Keeps backups in a bucket of Google Cloud Storage. A change is a rolling restart, and existing backups stay where they are.
+func (o ClusterBackupOutput) Gcs() ClusterBackupGcsPtrOutput {
+	return o.ApplyT(func(v ClusterBackup) *ClusterBackupGcs { return v.Gcs }).(ClusterBackupGcsPtrOutput)
+}
+
+// The image of clickhouse-backup, pulled with the Secrets of `image.pullSecrets`. Default: the official one. A change is a rolling restart.
+func (o ClusterBackupOutput) Image() ClusterBackupImagePtrOutput {
+	return o.ApplyT(func(v ClusterBackup) *ClusterBackupImage { return v.Image }).(ClusterBackupImagePtrOutput)
+}
+
+// CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
+func (o ClusterBackupOutput) Resources() ClusterResourcesPtrOutput {
+	return o.ApplyT(func(v ClusterBackup) *ClusterResources { return v.Resources }).(ClusterResourcesPtrOutput)
+}
+
+// How many backups are kept. A change is a rolling restart.
+func (o ClusterBackupOutput) Retention() ClusterBackupRetentionPtrOutput {
+	return o.ApplyT(func(v ClusterBackup) *ClusterBackupRetention { return v.Retention }).(ClusterBackupRetentionPtrOutput)
+}
+
+// Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
+func (o ClusterBackupOutput) S3() ClusterBackupS3PtrOutput {
+	return o.ApplyT(func(v ClusterBackup) *ClusterBackupS3 { return v.S3 }).(ClusterBackupS3PtrOutput)
+}
+
+// When backups are made: a line of cron like `0 2 * * *`, or `@daily` and the like. Default: each day at 02:00. A change takes effect without a restart.
+func (o ClusterBackupOutput) Schedule() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackup) *string { return v.Schedule }).(pulumi.StringPtrOutput)
+}
+
+// Whether no backups are made for the time being. Default: false; a stopped cluster makes none either. A change takes effect without a restart.
+func (o ClusterBackupOutput) Suspended() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v ClusterBackup) *bool { return v.Suspended }).(pulumi.BoolPtrOutput)
+}
+
+// The time zone of the schedule, for example `Europe/Berlin`. Default: that of Kubernetes, mostly UTC. A change takes effect without a restart.
+func (o ClusterBackupOutput) TimeZone() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackup) *string { return v.TimeZone }).(pulumi.StringPtrOutput)
+}
+
+type ClusterBackupPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackup)(nil)).Elem()
+}
+
+func (o ClusterBackupPtrOutput) ToClusterBackupPtrOutput() ClusterBackupPtrOutput {
+	return o
+}
+
+func (o ClusterBackupPtrOutput) ToClusterBackupPtrOutputWithContext(ctx context.Context) ClusterBackupPtrOutput {
+	return o
+}
+
+func (o ClusterBackupPtrOutput) Elem() ClusterBackupOutput {
+	return o.ApplyT(func(v *ClusterBackup) ClusterBackup {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterBackup
+		return ret
+	}).(ClusterBackupOutput)
+}
+
+// Keeps backups in a container of Azure Blob Storage. A change is a rolling restart, and existing backups stay where they are.
+func (o ClusterBackupPtrOutput) Azure() ClusterBackupAzurePtrOutput {
+	return o.ApplyT(func(v *ClusterBackup) *ClusterBackupAzure {
+		if v == nil {
+			return nil
+		}
+		return v.Azure
+	}).(ClusterBackupAzurePtrOutput)
+}
+
+// Keeps backups in a bucket of Google Cloud Storage. A change is a rolling restart, and existing backups stay where they are.
+func (o ClusterBackupPtrOutput) Gcs() ClusterBackupGcsPtrOutput {
+	return o.ApplyT(func(v *ClusterBackup) *ClusterBackupGcs {
+		if v == nil {
+			return nil
+		}
+		return v.Gcs
+	}).(ClusterBackupGcsPtrOutput)
+}
+
+// The image of clickhouse-backup, pulled with the Secrets of `image.pullSecrets`. Default: the official one. A change is a rolling restart.
+func (o ClusterBackupPtrOutput) Image() ClusterBackupImagePtrOutput {
+	return o.ApplyT(func(v *ClusterBackup) *ClusterBackupImage {
+		if v == nil {
+			return nil
+		}
+		return v.Image
+	}).(ClusterBackupImagePtrOutput)
+}
+
+// CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
+func (o ClusterBackupPtrOutput) Resources() ClusterResourcesPtrOutput {
+	return o.ApplyT(func(v *ClusterBackup) *ClusterResources {
+		if v == nil {
+			return nil
+		}
+		return v.Resources
+	}).(ClusterResourcesPtrOutput)
+}
+
+// How many backups are kept. A change is a rolling restart.
+func (o ClusterBackupPtrOutput) Retention() ClusterBackupRetentionPtrOutput {
+	return o.ApplyT(func(v *ClusterBackup) *ClusterBackupRetention {
+		if v == nil {
+			return nil
+		}
+		return v.Retention
+	}).(ClusterBackupRetentionPtrOutput)
+}
+
+// Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
+func (o ClusterBackupPtrOutput) S3() ClusterBackupS3PtrOutput {
+	return o.ApplyT(func(v *ClusterBackup) *ClusterBackupS3 {
+		if v == nil {
+			return nil
+		}
+		return v.S3
+	}).(ClusterBackupS3PtrOutput)
+}
+
+// When backups are made: a line of cron like `0 2 * * *`, or `@daily` and the like. Default: each day at 02:00. A change takes effect without a restart.
+func (o ClusterBackupPtrOutput) Schedule() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackup) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Schedule
+	}).(pulumi.StringPtrOutput)
+}
+
+// Whether no backups are made for the time being. Default: false; a stopped cluster makes none either. A change takes effect without a restart.
+func (o ClusterBackupPtrOutput) Suspended() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v *ClusterBackup) *bool {
+		if v == nil {
+			return nil
+		}
+		return v.Suspended
+	}).(pulumi.BoolPtrOutput)
+}
+
+// The time zone of the schedule, for example `Europe/Berlin`. Default: that of Kubernetes, mostly UTC. A change takes effect without a restart.
+func (o ClusterBackupPtrOutput) TimeZone() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackup) *string {
+		if v == nil {
+			return nil
+		}
+		return v.TimeZone
+	}).(pulumi.StringPtrOutput)
+}
+
+// A container of Azure Blob Storage.
+type ClusterBackupAzure struct {
+	// The storage account.
+	AccountName *string `pulumi:"accountName"`
+	// The container. It has to exist.
+	Container *string `pulumi:"container"`
+	// The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
+	Credentials *ClusterBackupSecretKey `pulumi:"credentials"`
+	// The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+	Path *string `pulumi:"path"`
+}
+
+// ClusterBackupAzureInput is an input type that accepts ClusterBackupAzureArgs and ClusterBackupAzureOutput values.
+// You can construct a concrete instance of `ClusterBackupAzureInput` via:
+//
+//	ClusterBackupAzureArgs{...}
+type ClusterBackupAzureInput interface {
+	pulumi.Input
+
+	ToClusterBackupAzureOutput() ClusterBackupAzureOutput
+	ToClusterBackupAzureOutputWithContext(context.Context) ClusterBackupAzureOutput
+}
+
+// A container of Azure Blob Storage.
+type ClusterBackupAzureArgs struct {
+	// The storage account.
+	AccountName pulumi.StringPtrInput `pulumi:"accountName"`
+	// The container. It has to exist.
+	Container pulumi.StringPtrInput `pulumi:"container"`
+	// The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
+	Credentials ClusterBackupSecretKeyPtrInput `pulumi:"credentials"`
+	// The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+	Path pulumi.StringPtrInput `pulumi:"path"`
+}
+
+func (ClusterBackupAzureArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupAzure)(nil)).Elem()
+}
+
+func (i ClusterBackupAzureArgs) ToClusterBackupAzureOutput() ClusterBackupAzureOutput {
+	return i.ToClusterBackupAzureOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupAzureArgs) ToClusterBackupAzureOutputWithContext(ctx context.Context) ClusterBackupAzureOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupAzureOutput)
+}
+
+func (i ClusterBackupAzureArgs) ToClusterBackupAzurePtrOutput() ClusterBackupAzurePtrOutput {
+	return i.ToClusterBackupAzurePtrOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupAzureArgs) ToClusterBackupAzurePtrOutputWithContext(ctx context.Context) ClusterBackupAzurePtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupAzureOutput).ToClusterBackupAzurePtrOutputWithContext(ctx)
+}
+
+// ClusterBackupAzurePtrInput is an input type that accepts ClusterBackupAzureArgs, ClusterBackupAzurePtr and ClusterBackupAzurePtrOutput values.
+// You can construct a concrete instance of `ClusterBackupAzurePtrInput` via:
+//
+//	        ClusterBackupAzureArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterBackupAzurePtrInput interface {
+	pulumi.Input
+
+	ToClusterBackupAzurePtrOutput() ClusterBackupAzurePtrOutput
+	ToClusterBackupAzurePtrOutputWithContext(context.Context) ClusterBackupAzurePtrOutput
+}
+
+type clusterBackupAzurePtrType ClusterBackupAzureArgs
+
+func ClusterBackupAzurePtr(v *ClusterBackupAzureArgs) ClusterBackupAzurePtrInput {
+	return (*clusterBackupAzurePtrType)(v)
+}
+
+func (*clusterBackupAzurePtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupAzure)(nil)).Elem()
+}
+
+func (i *clusterBackupAzurePtrType) ToClusterBackupAzurePtrOutput() ClusterBackupAzurePtrOutput {
+	return i.ToClusterBackupAzurePtrOutputWithContext(context.Background())
+}
+
+func (i *clusterBackupAzurePtrType) ToClusterBackupAzurePtrOutputWithContext(ctx context.Context) ClusterBackupAzurePtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupAzurePtrOutput)
+}
+
+// A container of Azure Blob Storage.
+type ClusterBackupAzureOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupAzureOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupAzure)(nil)).Elem()
+}
+
+func (o ClusterBackupAzureOutput) ToClusterBackupAzureOutput() ClusterBackupAzureOutput {
+	return o
+}
+
+func (o ClusterBackupAzureOutput) ToClusterBackupAzureOutputWithContext(ctx context.Context) ClusterBackupAzureOutput {
+	return o
+}
+
+func (o ClusterBackupAzureOutput) ToClusterBackupAzurePtrOutput() ClusterBackupAzurePtrOutput {
+	return o.ToClusterBackupAzurePtrOutputWithContext(context.Background())
+}
+
+func (o ClusterBackupAzureOutput) ToClusterBackupAzurePtrOutputWithContext(ctx context.Context) ClusterBackupAzurePtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterBackupAzure) *ClusterBackupAzure {
+		return &v
+	}).(ClusterBackupAzurePtrOutput)
+}
+
+// The storage account.
+func (o ClusterBackupAzureOutput) AccountName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupAzure) *string { return v.AccountName }).(pulumi.StringPtrOutput)
+}
+
+// The container. It has to exist.
+func (o ClusterBackupAzureOutput) Container() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupAzure) *string { return v.Container }).(pulumi.StringPtrOutput)
+}
+
+// The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
+func (o ClusterBackupAzureOutput) Credentials() ClusterBackupSecretKeyPtrOutput {
+	return o.ApplyT(func(v ClusterBackupAzure) *ClusterBackupSecretKey { return v.Credentials }).(ClusterBackupSecretKeyPtrOutput)
+}
+
+// The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+func (o ClusterBackupAzureOutput) Path() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupAzure) *string { return v.Path }).(pulumi.StringPtrOutput)
+}
+
+type ClusterBackupAzurePtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupAzurePtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupAzure)(nil)).Elem()
+}
+
+func (o ClusterBackupAzurePtrOutput) ToClusterBackupAzurePtrOutput() ClusterBackupAzurePtrOutput {
+	return o
+}
+
+func (o ClusterBackupAzurePtrOutput) ToClusterBackupAzurePtrOutputWithContext(ctx context.Context) ClusterBackupAzurePtrOutput {
+	return o
+}
+
+func (o ClusterBackupAzurePtrOutput) Elem() ClusterBackupAzureOutput {
+	return o.ApplyT(func(v *ClusterBackupAzure) ClusterBackupAzure {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterBackupAzure
+		return ret
+	}).(ClusterBackupAzureOutput)
+}
+
+// The storage account.
+func (o ClusterBackupAzurePtrOutput) AccountName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupAzure) *string {
+		if v == nil {
+			return nil
+		}
+		return v.AccountName
+	}).(pulumi.StringPtrOutput)
+}
+
+// The container. It has to exist.
+func (o ClusterBackupAzurePtrOutput) Container() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupAzure) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Container
+	}).(pulumi.StringPtrOutput)
+}
+
+// The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
+func (o ClusterBackupAzurePtrOutput) Credentials() ClusterBackupSecretKeyPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupAzure) *ClusterBackupSecretKey {
+		if v == nil {
+			return nil
+		}
+		return v.Credentials
+	}).(ClusterBackupSecretKeyPtrOutput)
+}
+
+// The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+func (o ClusterBackupAzurePtrOutput) Path() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupAzure) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Path
+	}).(pulumi.StringPtrOutput)
+}
+
+// A bucket of Google Cloud Storage.
+type ClusterBackupGcs struct {
+	// The bucket. It has to exist.
+	Bucket *string `pulumi:"bucket"`
+	// The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
+	Credentials *ClusterBackupSecretKey `pulumi:"credentials"`
+	// The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+	Path *string `pulumi:"path"`
+}
+
+// ClusterBackupGcsInput is an input type that accepts ClusterBackupGcsArgs and ClusterBackupGcsOutput values.
+// You can construct a concrete instance of `ClusterBackupGcsInput` via:
+//
+//	ClusterBackupGcsArgs{...}
+type ClusterBackupGcsInput interface {
+	pulumi.Input
+
+	ToClusterBackupGcsOutput() ClusterBackupGcsOutput
+	ToClusterBackupGcsOutputWithContext(context.Context) ClusterBackupGcsOutput
+}
+
+// A bucket of Google Cloud Storage.
+type ClusterBackupGcsArgs struct {
+	// The bucket. It has to exist.
+	Bucket pulumi.StringPtrInput `pulumi:"bucket"`
+	// The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
+	Credentials ClusterBackupSecretKeyPtrInput `pulumi:"credentials"`
+	// The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+	Path pulumi.StringPtrInput `pulumi:"path"`
+}
+
+func (ClusterBackupGcsArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupGcs)(nil)).Elem()
+}
+
+func (i ClusterBackupGcsArgs) ToClusterBackupGcsOutput() ClusterBackupGcsOutput {
+	return i.ToClusterBackupGcsOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupGcsArgs) ToClusterBackupGcsOutputWithContext(ctx context.Context) ClusterBackupGcsOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupGcsOutput)
+}
+
+func (i ClusterBackupGcsArgs) ToClusterBackupGcsPtrOutput() ClusterBackupGcsPtrOutput {
+	return i.ToClusterBackupGcsPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupGcsArgs) ToClusterBackupGcsPtrOutputWithContext(ctx context.Context) ClusterBackupGcsPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupGcsOutput).ToClusterBackupGcsPtrOutputWithContext(ctx)
+}
+
+// ClusterBackupGcsPtrInput is an input type that accepts ClusterBackupGcsArgs, ClusterBackupGcsPtr and ClusterBackupGcsPtrOutput values.
+// You can construct a concrete instance of `ClusterBackupGcsPtrInput` via:
+//
+//	        ClusterBackupGcsArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterBackupGcsPtrInput interface {
+	pulumi.Input
+
+	ToClusterBackupGcsPtrOutput() ClusterBackupGcsPtrOutput
+	ToClusterBackupGcsPtrOutputWithContext(context.Context) ClusterBackupGcsPtrOutput
+}
+
+type clusterBackupGcsPtrType ClusterBackupGcsArgs
+
+func ClusterBackupGcsPtr(v *ClusterBackupGcsArgs) ClusterBackupGcsPtrInput {
+	return (*clusterBackupGcsPtrType)(v)
+}
+
+func (*clusterBackupGcsPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupGcs)(nil)).Elem()
+}
+
+func (i *clusterBackupGcsPtrType) ToClusterBackupGcsPtrOutput() ClusterBackupGcsPtrOutput {
+	return i.ToClusterBackupGcsPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterBackupGcsPtrType) ToClusterBackupGcsPtrOutputWithContext(ctx context.Context) ClusterBackupGcsPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupGcsPtrOutput)
+}
+
+// A bucket of Google Cloud Storage.
+type ClusterBackupGcsOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupGcsOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupGcs)(nil)).Elem()
+}
+
+func (o ClusterBackupGcsOutput) ToClusterBackupGcsOutput() ClusterBackupGcsOutput {
+	return o
+}
+
+func (o ClusterBackupGcsOutput) ToClusterBackupGcsOutputWithContext(ctx context.Context) ClusterBackupGcsOutput {
+	return o
+}
+
+func (o ClusterBackupGcsOutput) ToClusterBackupGcsPtrOutput() ClusterBackupGcsPtrOutput {
+	return o.ToClusterBackupGcsPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterBackupGcsOutput) ToClusterBackupGcsPtrOutputWithContext(ctx context.Context) ClusterBackupGcsPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterBackupGcs) *ClusterBackupGcs {
+		return &v
+	}).(ClusterBackupGcsPtrOutput)
+}
+
+// The bucket. It has to exist.
+func (o ClusterBackupGcsOutput) Bucket() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupGcs) *string { return v.Bucket }).(pulumi.StringPtrOutput)
+}
+
+// The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
+func (o ClusterBackupGcsOutput) Credentials() ClusterBackupSecretKeyPtrOutput {
+	return o.ApplyT(func(v ClusterBackupGcs) *ClusterBackupSecretKey { return v.Credentials }).(ClusterBackupSecretKeyPtrOutput)
+}
+
+// The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+func (o ClusterBackupGcsOutput) Path() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupGcs) *string { return v.Path }).(pulumi.StringPtrOutput)
+}
+
+type ClusterBackupGcsPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupGcsPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupGcs)(nil)).Elem()
+}
+
+func (o ClusterBackupGcsPtrOutput) ToClusterBackupGcsPtrOutput() ClusterBackupGcsPtrOutput {
+	return o
+}
+
+func (o ClusterBackupGcsPtrOutput) ToClusterBackupGcsPtrOutputWithContext(ctx context.Context) ClusterBackupGcsPtrOutput {
+	return o
+}
+
+func (o ClusterBackupGcsPtrOutput) Elem() ClusterBackupGcsOutput {
+	return o.ApplyT(func(v *ClusterBackupGcs) ClusterBackupGcs {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterBackupGcs
+		return ret
+	}).(ClusterBackupGcsOutput)
+}
+
+// The bucket. It has to exist.
+func (o ClusterBackupGcsPtrOutput) Bucket() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupGcs) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Bucket
+	}).(pulumi.StringPtrOutput)
+}
+
+// The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
+func (o ClusterBackupGcsPtrOutput) Credentials() ClusterBackupSecretKeyPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupGcs) *ClusterBackupSecretKey {
+		if v == nil {
+			return nil
+		}
+		return v.Credentials
+	}).(ClusterBackupSecretKeyPtrOutput)
+}
+
+// The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+func (o ClusterBackupGcsPtrOutput) Path() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupGcs) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Path
+	}).(pulumi.StringPtrOutput)
+}
+
+// The image of clickhouse-backup.
+type ClusterBackupImage struct {
+	// The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
+	Digest *string `pulumi:"digest"`
+	// The image pull policy. Default: that of Kubernetes.
+	PullPolicy *string `pulumi:"pullPolicy"`
+	// The repository. Default: `altinity/clickhouse-backup`.
+	Repository *string `pulumi:"repository"`
+	// The tag. Default: a pinned release for a new cluster; an existing one keeps its own.
+	Tag *string `pulumi:"tag"`
+}
+
+// ClusterBackupImageInput is an input type that accepts ClusterBackupImageArgs and ClusterBackupImageOutput values.
+// You can construct a concrete instance of `ClusterBackupImageInput` via:
+//
+//	ClusterBackupImageArgs{...}
+type ClusterBackupImageInput interface {
+	pulumi.Input
+
+	ToClusterBackupImageOutput() ClusterBackupImageOutput
+	ToClusterBackupImageOutputWithContext(context.Context) ClusterBackupImageOutput
+}
+
+// The image of clickhouse-backup.
+type ClusterBackupImageArgs struct {
+	// The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
+	Digest pulumi.StringPtrInput `pulumi:"digest"`
+	// The image pull policy. Default: that of Kubernetes.
+	PullPolicy pulumi.StringPtrInput `pulumi:"pullPolicy"`
+	// The repository. Default: `altinity/clickhouse-backup`.
+	Repository pulumi.StringPtrInput `pulumi:"repository"`
+	// The tag. Default: a pinned release for a new cluster; an existing one keeps its own.
+	Tag pulumi.StringPtrInput `pulumi:"tag"`
+}
+
+func (ClusterBackupImageArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupImage)(nil)).Elem()
+}
+
+func (i ClusterBackupImageArgs) ToClusterBackupImageOutput() ClusterBackupImageOutput {
+	return i.ToClusterBackupImageOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupImageArgs) ToClusterBackupImageOutputWithContext(ctx context.Context) ClusterBackupImageOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupImageOutput)
+}
+
+func (i ClusterBackupImageArgs) ToClusterBackupImagePtrOutput() ClusterBackupImagePtrOutput {
+	return i.ToClusterBackupImagePtrOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupImageArgs) ToClusterBackupImagePtrOutputWithContext(ctx context.Context) ClusterBackupImagePtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupImageOutput).ToClusterBackupImagePtrOutputWithContext(ctx)
+}
+
+// ClusterBackupImagePtrInput is an input type that accepts ClusterBackupImageArgs, ClusterBackupImagePtr and ClusterBackupImagePtrOutput values.
+// You can construct a concrete instance of `ClusterBackupImagePtrInput` via:
+//
+//	        ClusterBackupImageArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterBackupImagePtrInput interface {
+	pulumi.Input
+
+	ToClusterBackupImagePtrOutput() ClusterBackupImagePtrOutput
+	ToClusterBackupImagePtrOutputWithContext(context.Context) ClusterBackupImagePtrOutput
+}
+
+type clusterBackupImagePtrType ClusterBackupImageArgs
+
+func ClusterBackupImagePtr(v *ClusterBackupImageArgs) ClusterBackupImagePtrInput {
+	return (*clusterBackupImagePtrType)(v)
+}
+
+func (*clusterBackupImagePtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupImage)(nil)).Elem()
+}
+
+func (i *clusterBackupImagePtrType) ToClusterBackupImagePtrOutput() ClusterBackupImagePtrOutput {
+	return i.ToClusterBackupImagePtrOutputWithContext(context.Background())
+}
+
+func (i *clusterBackupImagePtrType) ToClusterBackupImagePtrOutputWithContext(ctx context.Context) ClusterBackupImagePtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupImagePtrOutput)
+}
+
+// The image of clickhouse-backup.
+type ClusterBackupImageOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupImageOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupImage)(nil)).Elem()
+}
+
+func (o ClusterBackupImageOutput) ToClusterBackupImageOutput() ClusterBackupImageOutput {
+	return o
+}
+
+func (o ClusterBackupImageOutput) ToClusterBackupImageOutputWithContext(ctx context.Context) ClusterBackupImageOutput {
+	return o
+}
+
+func (o ClusterBackupImageOutput) ToClusterBackupImagePtrOutput() ClusterBackupImagePtrOutput {
+	return o.ToClusterBackupImagePtrOutputWithContext(context.Background())
+}
+
+func (o ClusterBackupImageOutput) ToClusterBackupImagePtrOutputWithContext(ctx context.Context) ClusterBackupImagePtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterBackupImage) *ClusterBackupImage {
+		return &v
+	}).(ClusterBackupImagePtrOutput)
+}
+
+// The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
+func (o ClusterBackupImageOutput) Digest() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupImage) *string { return v.Digest }).(pulumi.StringPtrOutput)
+}
+
+// The image pull policy. Default: that of Kubernetes.
+func (o ClusterBackupImageOutput) PullPolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupImage) *string { return v.PullPolicy }).(pulumi.StringPtrOutput)
+}
+
+// The repository. Default: `altinity/clickhouse-backup`.
+func (o ClusterBackupImageOutput) Repository() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupImage) *string { return v.Repository }).(pulumi.StringPtrOutput)
+}
+
+// The tag. Default: a pinned release for a new cluster; an existing one keeps its own.
+func (o ClusterBackupImageOutput) Tag() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupImage) *string { return v.Tag }).(pulumi.StringPtrOutput)
+}
+
+type ClusterBackupImagePtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupImagePtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupImage)(nil)).Elem()
+}
+
+func (o ClusterBackupImagePtrOutput) ToClusterBackupImagePtrOutput() ClusterBackupImagePtrOutput {
+	return o
+}
+
+func (o ClusterBackupImagePtrOutput) ToClusterBackupImagePtrOutputWithContext(ctx context.Context) ClusterBackupImagePtrOutput {
+	return o
+}
+
+func (o ClusterBackupImagePtrOutput) Elem() ClusterBackupImageOutput {
+	return o.ApplyT(func(v *ClusterBackupImage) ClusterBackupImage {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterBackupImage
+		return ret
+	}).(ClusterBackupImageOutput)
+}
+
+// The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
+func (o ClusterBackupImagePtrOutput) Digest() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupImage) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Digest
+	}).(pulumi.StringPtrOutput)
+}
+
+// The image pull policy. Default: that of Kubernetes.
+func (o ClusterBackupImagePtrOutput) PullPolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupImage) *string {
+		if v == nil {
+			return nil
+		}
+		return v.PullPolicy
+	}).(pulumi.StringPtrOutput)
+}
+
+// The repository. Default: `altinity/clickhouse-backup`.
+func (o ClusterBackupImagePtrOutput) Repository() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupImage) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Repository
+	}).(pulumi.StringPtrOutput)
+}
+
+// The tag. Default: a pinned release for a new cluster; an existing one keeps its own.
+func (o ClusterBackupImagePtrOutput) Tag() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupImage) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Tag
+	}).(pulumi.StringPtrOutput)
+}
+
+// How many backups are kept.
+type ClusterBackupRetention struct {
+	// On each host's own volume, once they are stored. Default: 0. They take room as data is merged.
+	Local *int `pulumi:"local"`
+	// In the storage; older ones are deleted after each backup. 0 keeps all. Default: 7.
+	Remote *int `pulumi:"remote"`
+}
+
+// ClusterBackupRetentionInput is an input type that accepts ClusterBackupRetentionArgs and ClusterBackupRetentionOutput values.
+// You can construct a concrete instance of `ClusterBackupRetentionInput` via:
+//
+//	ClusterBackupRetentionArgs{...}
+type ClusterBackupRetentionInput interface {
+	pulumi.Input
+
+	ToClusterBackupRetentionOutput() ClusterBackupRetentionOutput
+	ToClusterBackupRetentionOutputWithContext(context.Context) ClusterBackupRetentionOutput
+}
+
+// How many backups are kept.
+type ClusterBackupRetentionArgs struct {
+	// On each host's own volume, once they are stored. Default: 0. They take room as data is merged.
+	Local pulumi.IntPtrInput `pulumi:"local"`
+	// In the storage; older ones are deleted after each backup. 0 keeps all. Default: 7.
+	Remote pulumi.IntPtrInput `pulumi:"remote"`
+}
+
+func (ClusterBackupRetentionArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupRetention)(nil)).Elem()
+}
+
+func (i ClusterBackupRetentionArgs) ToClusterBackupRetentionOutput() ClusterBackupRetentionOutput {
+	return i.ToClusterBackupRetentionOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupRetentionArgs) ToClusterBackupRetentionOutputWithContext(ctx context.Context) ClusterBackupRetentionOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupRetentionOutput)
+}
+
+func (i ClusterBackupRetentionArgs) ToClusterBackupRetentionPtrOutput() ClusterBackupRetentionPtrOutput {
+	return i.ToClusterBackupRetentionPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupRetentionArgs) ToClusterBackupRetentionPtrOutputWithContext(ctx context.Context) ClusterBackupRetentionPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupRetentionOutput).ToClusterBackupRetentionPtrOutputWithContext(ctx)
+}
+
+// ClusterBackupRetentionPtrInput is an input type that accepts ClusterBackupRetentionArgs, ClusterBackupRetentionPtr and ClusterBackupRetentionPtrOutput values.
+// You can construct a concrete instance of `ClusterBackupRetentionPtrInput` via:
+//
+//	        ClusterBackupRetentionArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterBackupRetentionPtrInput interface {
+	pulumi.Input
+
+	ToClusterBackupRetentionPtrOutput() ClusterBackupRetentionPtrOutput
+	ToClusterBackupRetentionPtrOutputWithContext(context.Context) ClusterBackupRetentionPtrOutput
+}
+
+type clusterBackupRetentionPtrType ClusterBackupRetentionArgs
+
+func ClusterBackupRetentionPtr(v *ClusterBackupRetentionArgs) ClusterBackupRetentionPtrInput {
+	return (*clusterBackupRetentionPtrType)(v)
+}
+
+func (*clusterBackupRetentionPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupRetention)(nil)).Elem()
+}
+
+func (i *clusterBackupRetentionPtrType) ToClusterBackupRetentionPtrOutput() ClusterBackupRetentionPtrOutput {
+	return i.ToClusterBackupRetentionPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterBackupRetentionPtrType) ToClusterBackupRetentionPtrOutputWithContext(ctx context.Context) ClusterBackupRetentionPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupRetentionPtrOutput)
+}
+
+// How many backups are kept.
+type ClusterBackupRetentionOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupRetentionOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupRetention)(nil)).Elem()
+}
+
+func (o ClusterBackupRetentionOutput) ToClusterBackupRetentionOutput() ClusterBackupRetentionOutput {
+	return o
+}
+
+func (o ClusterBackupRetentionOutput) ToClusterBackupRetentionOutputWithContext(ctx context.Context) ClusterBackupRetentionOutput {
+	return o
+}
+
+func (o ClusterBackupRetentionOutput) ToClusterBackupRetentionPtrOutput() ClusterBackupRetentionPtrOutput {
+	return o.ToClusterBackupRetentionPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterBackupRetentionOutput) ToClusterBackupRetentionPtrOutputWithContext(ctx context.Context) ClusterBackupRetentionPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterBackupRetention) *ClusterBackupRetention {
+		return &v
+	}).(ClusterBackupRetentionPtrOutput)
+}
+
+// On each host's own volume, once they are stored. Default: 0. They take room as data is merged.
+func (o ClusterBackupRetentionOutput) Local() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterBackupRetention) *int { return v.Local }).(pulumi.IntPtrOutput)
+}
+
+// In the storage; older ones are deleted after each backup. 0 keeps all. Default: 7.
+func (o ClusterBackupRetentionOutput) Remote() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterBackupRetention) *int { return v.Remote }).(pulumi.IntPtrOutput)
+}
+
+type ClusterBackupRetentionPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupRetentionPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupRetention)(nil)).Elem()
+}
+
+func (o ClusterBackupRetentionPtrOutput) ToClusterBackupRetentionPtrOutput() ClusterBackupRetentionPtrOutput {
+	return o
+}
+
+func (o ClusterBackupRetentionPtrOutput) ToClusterBackupRetentionPtrOutputWithContext(ctx context.Context) ClusterBackupRetentionPtrOutput {
+	return o
+}
+
+func (o ClusterBackupRetentionPtrOutput) Elem() ClusterBackupRetentionOutput {
+	return o.ApplyT(func(v *ClusterBackupRetention) ClusterBackupRetention {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterBackupRetention
+		return ret
+	}).(ClusterBackupRetentionOutput)
+}
+
+// On each host's own volume, once they are stored. Default: 0. They take room as data is merged.
+func (o ClusterBackupRetentionPtrOutput) Local() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupRetention) *int {
+		if v == nil {
+			return nil
+		}
+		return v.Local
+	}).(pulumi.IntPtrOutput)
+}
+
+// In the storage; older ones are deleted after each backup. 0 keeps all. Default: 7.
+func (o ClusterBackupRetentionPtrOutput) Remote() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupRetention) *int {
+		if v == nil {
+			return nil
+		}
+		return v.Remote
+	}).(pulumi.IntPtrOutput)
+}
+
+// An S3 bucket, of AWS or of another provider of the protocol.
+type ClusterBackupS3 struct {
+	// The bucket. It has to exist.
+	Bucket *string `pulumi:"bucket"`
+	// The keys to the bucket. Default: the identity of the hosts' service account.
+	Credentials *ClusterBackupS3Credentials `pulumi:"credentials"`
+	// The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
+	Endpoint *string `pulumi:"endpoint"`
+	// Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
+	ForcePathStyle *bool `pulumi:"forcePathStyle"`
+	// The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+	Path *string `pulumi:"path"`
+	// The region. Default: `us-east-1`.
+	Region *string `pulumi:"region"`
+	// The encryption by the service: `AES256` or `aws:kms`. Default: that of the bucket.
+	ServerSideEncryption *string `pulumi:"serverSideEncryption"`
+	// The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
+	StorageClass *string `pulumi:"storageClass"`
+}
+
+// ClusterBackupS3Input is an input type that accepts ClusterBackupS3Args and ClusterBackupS3Output values.
+// You can construct a concrete instance of `ClusterBackupS3Input` via:
+//
+//	ClusterBackupS3Args{...}
+type ClusterBackupS3Input interface {
+	pulumi.Input
+
+	ToClusterBackupS3Output() ClusterBackupS3Output
+	ToClusterBackupS3OutputWithContext(context.Context) ClusterBackupS3Output
+}
+
+// An S3 bucket, of AWS or of another provider of the protocol.
+type ClusterBackupS3Args struct {
+	// The bucket. It has to exist.
+	Bucket pulumi.StringPtrInput `pulumi:"bucket"`
+	// The keys to the bucket. Default: the identity of the hosts' service account.
+	Credentials ClusterBackupS3CredentialsPtrInput `pulumi:"credentials"`
+	// The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
+	Endpoint pulumi.StringPtrInput `pulumi:"endpoint"`
+	// Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
+	ForcePathStyle pulumi.BoolPtrInput `pulumi:"forcePathStyle"`
+	// The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+	Path pulumi.StringPtrInput `pulumi:"path"`
+	// The region. Default: `us-east-1`.
+	Region pulumi.StringPtrInput `pulumi:"region"`
+	// The encryption by the service: `AES256` or `aws:kms`. Default: that of the bucket.
+	ServerSideEncryption pulumi.StringPtrInput `pulumi:"serverSideEncryption"`
+	// The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
+	StorageClass pulumi.StringPtrInput `pulumi:"storageClass"`
+}
+
+func (ClusterBackupS3Args) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupS3)(nil)).Elem()
+}
+
+func (i ClusterBackupS3Args) ToClusterBackupS3Output() ClusterBackupS3Output {
+	return i.ToClusterBackupS3OutputWithContext(context.Background())
+}
+
+func (i ClusterBackupS3Args) ToClusterBackupS3OutputWithContext(ctx context.Context) ClusterBackupS3Output {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupS3Output)
+}
+
+func (i ClusterBackupS3Args) ToClusterBackupS3PtrOutput() ClusterBackupS3PtrOutput {
+	return i.ToClusterBackupS3PtrOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupS3Args) ToClusterBackupS3PtrOutputWithContext(ctx context.Context) ClusterBackupS3PtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupS3Output).ToClusterBackupS3PtrOutputWithContext(ctx)
+}
+
+// ClusterBackupS3PtrInput is an input type that accepts ClusterBackupS3Args, ClusterBackupS3Ptr and ClusterBackupS3PtrOutput values.
+// You can construct a concrete instance of `ClusterBackupS3PtrInput` via:
+//
+//	        ClusterBackupS3Args{...}
+//
+//	or:
+//
+//	        nil
+type ClusterBackupS3PtrInput interface {
+	pulumi.Input
+
+	ToClusterBackupS3PtrOutput() ClusterBackupS3PtrOutput
+	ToClusterBackupS3PtrOutputWithContext(context.Context) ClusterBackupS3PtrOutput
+}
+
+type clusterBackupS3PtrType ClusterBackupS3Args
+
+func ClusterBackupS3Ptr(v *ClusterBackupS3Args) ClusterBackupS3PtrInput {
+	return (*clusterBackupS3PtrType)(v)
+}
+
+func (*clusterBackupS3PtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupS3)(nil)).Elem()
+}
+
+func (i *clusterBackupS3PtrType) ToClusterBackupS3PtrOutput() ClusterBackupS3PtrOutput {
+	return i.ToClusterBackupS3PtrOutputWithContext(context.Background())
+}
+
+func (i *clusterBackupS3PtrType) ToClusterBackupS3PtrOutputWithContext(ctx context.Context) ClusterBackupS3PtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupS3PtrOutput)
+}
+
+// An S3 bucket, of AWS or of another provider of the protocol.
+type ClusterBackupS3Output struct{ *pulumi.OutputState }
+
+func (ClusterBackupS3Output) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupS3)(nil)).Elem()
+}
+
+func (o ClusterBackupS3Output) ToClusterBackupS3Output() ClusterBackupS3Output {
+	return o
+}
+
+func (o ClusterBackupS3Output) ToClusterBackupS3OutputWithContext(ctx context.Context) ClusterBackupS3Output {
+	return o
+}
+
+func (o ClusterBackupS3Output) ToClusterBackupS3PtrOutput() ClusterBackupS3PtrOutput {
+	return o.ToClusterBackupS3PtrOutputWithContext(context.Background())
+}
+
+func (o ClusterBackupS3Output) ToClusterBackupS3PtrOutputWithContext(ctx context.Context) ClusterBackupS3PtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterBackupS3) *ClusterBackupS3 {
+		return &v
+	}).(ClusterBackupS3PtrOutput)
+}
+
+// The bucket. It has to exist.
+func (o ClusterBackupS3Output) Bucket() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupS3) *string { return v.Bucket }).(pulumi.StringPtrOutput)
+}
+
+// The keys to the bucket. Default: the identity of the hosts' service account.
+func (o ClusterBackupS3Output) Credentials() ClusterBackupS3CredentialsPtrOutput {
+	return o.ApplyT(func(v ClusterBackupS3) *ClusterBackupS3Credentials { return v.Credentials }).(ClusterBackupS3CredentialsPtrOutput)
+}
+
+// The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
+func (o ClusterBackupS3Output) Endpoint() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupS3) *string { return v.Endpoint }).(pulumi.StringPtrOutput)
+}
+
+// Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
+func (o ClusterBackupS3Output) ForcePathStyle() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v ClusterBackupS3) *bool { return v.ForcePathStyle }).(pulumi.BoolPtrOutput)
+}
+
+// The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+func (o ClusterBackupS3Output) Path() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupS3) *string { return v.Path }).(pulumi.StringPtrOutput)
+}
+
+// The region. Default: `us-east-1`.
+func (o ClusterBackupS3Output) Region() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupS3) *string { return v.Region }).(pulumi.StringPtrOutput)
+}
+
+// The encryption by the service: `AES256` or `aws:kms`. Default: that of the bucket.
+func (o ClusterBackupS3Output) ServerSideEncryption() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupS3) *string { return v.ServerSideEncryption }).(pulumi.StringPtrOutput)
+}
+
+// The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
+func (o ClusterBackupS3Output) StorageClass() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupS3) *string { return v.StorageClass }).(pulumi.StringPtrOutput)
+}
+
+type ClusterBackupS3PtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupS3PtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupS3)(nil)).Elem()
+}
+
+func (o ClusterBackupS3PtrOutput) ToClusterBackupS3PtrOutput() ClusterBackupS3PtrOutput {
+	return o
+}
+
+func (o ClusterBackupS3PtrOutput) ToClusterBackupS3PtrOutputWithContext(ctx context.Context) ClusterBackupS3PtrOutput {
+	return o
+}
+
+func (o ClusterBackupS3PtrOutput) Elem() ClusterBackupS3Output {
+	return o.ApplyT(func(v *ClusterBackupS3) ClusterBackupS3 {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterBackupS3
+		return ret
+	}).(ClusterBackupS3Output)
+}
+
+// The bucket. It has to exist.
+func (o ClusterBackupS3PtrOutput) Bucket() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupS3) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Bucket
+	}).(pulumi.StringPtrOutput)
+}
+
+// The keys to the bucket. Default: the identity of the hosts' service account.
+func (o ClusterBackupS3PtrOutput) Credentials() ClusterBackupS3CredentialsPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupS3) *ClusterBackupS3Credentials {
+		if v == nil {
+			return nil
+		}
+		return v.Credentials
+	}).(ClusterBackupS3CredentialsPtrOutput)
+}
+
+// The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
+func (o ClusterBackupS3PtrOutput) Endpoint() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupS3) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Endpoint
+	}).(pulumi.StringPtrOutput)
+}
+
+// Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
+func (o ClusterBackupS3PtrOutput) ForcePathStyle() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupS3) *bool {
+		if v == nil {
+			return nil
+		}
+		return v.ForcePathStyle
+	}).(pulumi.BoolPtrOutput)
+}
+
+// The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+func (o ClusterBackupS3PtrOutput) Path() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupS3) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Path
+	}).(pulumi.StringPtrOutput)
+}
+
+// The region. Default: `us-east-1`.
+func (o ClusterBackupS3PtrOutput) Region() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupS3) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Region
+	}).(pulumi.StringPtrOutput)
+}
+
+// The encryption by the service: `AES256` or `aws:kms`. Default: that of the bucket.
+func (o ClusterBackupS3PtrOutput) ServerSideEncryption() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupS3) *string {
+		if v == nil {
+			return nil
+		}
+		return v.ServerSideEncryption
+	}).(pulumi.StringPtrOutput)
+}
+
+// The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
+func (o ClusterBackupS3PtrOutput) StorageClass() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupS3) *string {
+		if v == nil {
+			return nil
+		}
+		return v.StorageClass
+	}).(pulumi.StringPtrOutput)
+}
+
+// A Secret in the cluster's namespace with keys to S3.
+type ClusterBackupS3Credentials struct {
+	// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+	AccessKeyIdKey *string `pulumi:"accessKeyIdKey"`
+	// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+	SecretAccessKeyKey *string `pulumi:"secretAccessKeyKey"`
+	// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+	SecretName *string `pulumi:"secretName"`
+}
+
+// ClusterBackupS3CredentialsInput is an input type that accepts ClusterBackupS3CredentialsArgs and ClusterBackupS3CredentialsOutput values.
+// You can construct a concrete instance of `ClusterBackupS3CredentialsInput` via:
+//
+//	ClusterBackupS3CredentialsArgs{...}
+type ClusterBackupS3CredentialsInput interface {
+	pulumi.Input
+
+	ToClusterBackupS3CredentialsOutput() ClusterBackupS3CredentialsOutput
+	ToClusterBackupS3CredentialsOutputWithContext(context.Context) ClusterBackupS3CredentialsOutput
+}
+
+// A Secret in the cluster's namespace with keys to S3.
+type ClusterBackupS3CredentialsArgs struct {
+	// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+	AccessKeyIdKey pulumi.StringPtrInput `pulumi:"accessKeyIdKey"`
+	// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+	SecretAccessKeyKey pulumi.StringPtrInput `pulumi:"secretAccessKeyKey"`
+	// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+	SecretName pulumi.StringPtrInput `pulumi:"secretName"`
+}
+
+func (ClusterBackupS3CredentialsArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupS3Credentials)(nil)).Elem()
+}
+
+func (i ClusterBackupS3CredentialsArgs) ToClusterBackupS3CredentialsOutput() ClusterBackupS3CredentialsOutput {
+	return i.ToClusterBackupS3CredentialsOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupS3CredentialsArgs) ToClusterBackupS3CredentialsOutputWithContext(ctx context.Context) ClusterBackupS3CredentialsOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupS3CredentialsOutput)
+}
+
+func (i ClusterBackupS3CredentialsArgs) ToClusterBackupS3CredentialsPtrOutput() ClusterBackupS3CredentialsPtrOutput {
+	return i.ToClusterBackupS3CredentialsPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupS3CredentialsArgs) ToClusterBackupS3CredentialsPtrOutputWithContext(ctx context.Context) ClusterBackupS3CredentialsPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupS3CredentialsOutput).ToClusterBackupS3CredentialsPtrOutputWithContext(ctx)
+}
+
+// ClusterBackupS3CredentialsPtrInput is an input type that accepts ClusterBackupS3CredentialsArgs, ClusterBackupS3CredentialsPtr and ClusterBackupS3CredentialsPtrOutput values.
+// You can construct a concrete instance of `ClusterBackupS3CredentialsPtrInput` via:
+//
+//	        ClusterBackupS3CredentialsArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterBackupS3CredentialsPtrInput interface {
+	pulumi.Input
+
+	ToClusterBackupS3CredentialsPtrOutput() ClusterBackupS3CredentialsPtrOutput
+	ToClusterBackupS3CredentialsPtrOutputWithContext(context.Context) ClusterBackupS3CredentialsPtrOutput
+}
+
+type clusterBackupS3CredentialsPtrType ClusterBackupS3CredentialsArgs
+
+func ClusterBackupS3CredentialsPtr(v *ClusterBackupS3CredentialsArgs) ClusterBackupS3CredentialsPtrInput {
+	return (*clusterBackupS3CredentialsPtrType)(v)
+}
+
+func (*clusterBackupS3CredentialsPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupS3Credentials)(nil)).Elem()
+}
+
+func (i *clusterBackupS3CredentialsPtrType) ToClusterBackupS3CredentialsPtrOutput() ClusterBackupS3CredentialsPtrOutput {
+	return i.ToClusterBackupS3CredentialsPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterBackupS3CredentialsPtrType) ToClusterBackupS3CredentialsPtrOutputWithContext(ctx context.Context) ClusterBackupS3CredentialsPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupS3CredentialsPtrOutput)
+}
+
+// A Secret in the cluster's namespace with keys to S3.
+type ClusterBackupS3CredentialsOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupS3CredentialsOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupS3Credentials)(nil)).Elem()
+}
+
+func (o ClusterBackupS3CredentialsOutput) ToClusterBackupS3CredentialsOutput() ClusterBackupS3CredentialsOutput {
+	return o
+}
+
+func (o ClusterBackupS3CredentialsOutput) ToClusterBackupS3CredentialsOutputWithContext(ctx context.Context) ClusterBackupS3CredentialsOutput {
+	return o
+}
+
+func (o ClusterBackupS3CredentialsOutput) ToClusterBackupS3CredentialsPtrOutput() ClusterBackupS3CredentialsPtrOutput {
+	return o.ToClusterBackupS3CredentialsPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterBackupS3CredentialsOutput) ToClusterBackupS3CredentialsPtrOutputWithContext(ctx context.Context) ClusterBackupS3CredentialsPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterBackupS3Credentials) *ClusterBackupS3Credentials {
+		return &v
+	}).(ClusterBackupS3CredentialsPtrOutput)
+}
+
+// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+func (o ClusterBackupS3CredentialsOutput) AccessKeyIdKey() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupS3Credentials) *string { return v.AccessKeyIdKey }).(pulumi.StringPtrOutput)
+}
+
+// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+func (o ClusterBackupS3CredentialsOutput) SecretAccessKeyKey() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupS3Credentials) *string { return v.SecretAccessKeyKey }).(pulumi.StringPtrOutput)
+}
+
+// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+func (o ClusterBackupS3CredentialsOutput) SecretName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupS3Credentials) *string { return v.SecretName }).(pulumi.StringPtrOutput)
+}
+
+type ClusterBackupS3CredentialsPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupS3CredentialsPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupS3Credentials)(nil)).Elem()
+}
+
+func (o ClusterBackupS3CredentialsPtrOutput) ToClusterBackupS3CredentialsPtrOutput() ClusterBackupS3CredentialsPtrOutput {
+	return o
+}
+
+func (o ClusterBackupS3CredentialsPtrOutput) ToClusterBackupS3CredentialsPtrOutputWithContext(ctx context.Context) ClusterBackupS3CredentialsPtrOutput {
+	return o
+}
+
+func (o ClusterBackupS3CredentialsPtrOutput) Elem() ClusterBackupS3CredentialsOutput {
+	return o.ApplyT(func(v *ClusterBackupS3Credentials) ClusterBackupS3Credentials {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterBackupS3Credentials
+		return ret
+	}).(ClusterBackupS3CredentialsOutput)
+}
+
+// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+func (o ClusterBackupS3CredentialsPtrOutput) AccessKeyIdKey() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupS3Credentials) *string {
+		if v == nil {
+			return nil
+		}
+		return v.AccessKeyIdKey
+	}).(pulumi.StringPtrOutput)
+}
+
+// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+func (o ClusterBackupS3CredentialsPtrOutput) SecretAccessKeyKey() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupS3Credentials) *string {
+		if v == nil {
+			return nil
+		}
+		return v.SecretAccessKeyKey
+	}).(pulumi.StringPtrOutput)
+}
+
+// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+func (o ClusterBackupS3CredentialsPtrOutput) SecretName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupS3Credentials) *string {
+		if v == nil {
+			return nil
+		}
+		return v.SecretName
+	}).(pulumi.StringPtrOutput)
+}
+
+// A key of a Secret in the cluster's namespace that opens the storage of backups.
+type ClusterBackupSecretKey struct {
+	// The key in it.
+	Key *string `pulumi:"key"`
+	// The Secret's name. Another value in the same Secret is read once the hosts have restarted.
+	Name *string `pulumi:"name"`
+}
+
+// ClusterBackupSecretKeyInput is an input type that accepts ClusterBackupSecretKeyArgs and ClusterBackupSecretKeyOutput values.
+// You can construct a concrete instance of `ClusterBackupSecretKeyInput` via:
+//
+//	ClusterBackupSecretKeyArgs{...}
+type ClusterBackupSecretKeyInput interface {
+	pulumi.Input
+
+	ToClusterBackupSecretKeyOutput() ClusterBackupSecretKeyOutput
+	ToClusterBackupSecretKeyOutputWithContext(context.Context) ClusterBackupSecretKeyOutput
+}
+
+// A key of a Secret in the cluster's namespace that opens the storage of backups.
+type ClusterBackupSecretKeyArgs struct {
+	// The key in it.
+	Key pulumi.StringPtrInput `pulumi:"key"`
+	// The Secret's name. Another value in the same Secret is read once the hosts have restarted.
+	Name pulumi.StringPtrInput `pulumi:"name"`
+}
+
+func (ClusterBackupSecretKeyArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupSecretKey)(nil)).Elem()
+}
+
+func (i ClusterBackupSecretKeyArgs) ToClusterBackupSecretKeyOutput() ClusterBackupSecretKeyOutput {
+	return i.ToClusterBackupSecretKeyOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupSecretKeyArgs) ToClusterBackupSecretKeyOutputWithContext(ctx context.Context) ClusterBackupSecretKeyOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupSecretKeyOutput)
+}
+
+func (i ClusterBackupSecretKeyArgs) ToClusterBackupSecretKeyPtrOutput() ClusterBackupSecretKeyPtrOutput {
+	return i.ToClusterBackupSecretKeyPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterBackupSecretKeyArgs) ToClusterBackupSecretKeyPtrOutputWithContext(ctx context.Context) ClusterBackupSecretKeyPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupSecretKeyOutput).ToClusterBackupSecretKeyPtrOutputWithContext(ctx)
+}
+
+// ClusterBackupSecretKeyPtrInput is an input type that accepts ClusterBackupSecretKeyArgs, ClusterBackupSecretKeyPtr and ClusterBackupSecretKeyPtrOutput values.
+// You can construct a concrete instance of `ClusterBackupSecretKeyPtrInput` via:
+//
+//	        ClusterBackupSecretKeyArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterBackupSecretKeyPtrInput interface {
+	pulumi.Input
+
+	ToClusterBackupSecretKeyPtrOutput() ClusterBackupSecretKeyPtrOutput
+	ToClusterBackupSecretKeyPtrOutputWithContext(context.Context) ClusterBackupSecretKeyPtrOutput
+}
+
+type clusterBackupSecretKeyPtrType ClusterBackupSecretKeyArgs
+
+func ClusterBackupSecretKeyPtr(v *ClusterBackupSecretKeyArgs) ClusterBackupSecretKeyPtrInput {
+	return (*clusterBackupSecretKeyPtrType)(v)
+}
+
+func (*clusterBackupSecretKeyPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupSecretKey)(nil)).Elem()
+}
+
+func (i *clusterBackupSecretKeyPtrType) ToClusterBackupSecretKeyPtrOutput() ClusterBackupSecretKeyPtrOutput {
+	return i.ToClusterBackupSecretKeyPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterBackupSecretKeyPtrType) ToClusterBackupSecretKeyPtrOutputWithContext(ctx context.Context) ClusterBackupSecretKeyPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupSecretKeyPtrOutput)
+}
+
+// A key of a Secret in the cluster's namespace that opens the storage of backups.
+type ClusterBackupSecretKeyOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupSecretKeyOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupSecretKey)(nil)).Elem()
+}
+
+func (o ClusterBackupSecretKeyOutput) ToClusterBackupSecretKeyOutput() ClusterBackupSecretKeyOutput {
+	return o
+}
+
+func (o ClusterBackupSecretKeyOutput) ToClusterBackupSecretKeyOutputWithContext(ctx context.Context) ClusterBackupSecretKeyOutput {
+	return o
+}
+
+func (o ClusterBackupSecretKeyOutput) ToClusterBackupSecretKeyPtrOutput() ClusterBackupSecretKeyPtrOutput {
+	return o.ToClusterBackupSecretKeyPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterBackupSecretKeyOutput) ToClusterBackupSecretKeyPtrOutputWithContext(ctx context.Context) ClusterBackupSecretKeyPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterBackupSecretKey) *ClusterBackupSecretKey {
+		return &v
+	}).(ClusterBackupSecretKeyPtrOutput)
+}
+
+// The key in it.
+func (o ClusterBackupSecretKeyOutput) Key() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupSecretKey) *string { return v.Key }).(pulumi.StringPtrOutput)
+}
+
+// The Secret's name. Another value in the same Secret is read once the hosts have restarted.
+func (o ClusterBackupSecretKeyOutput) Name() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupSecretKey) *string { return v.Name }).(pulumi.StringPtrOutput)
+}
+
+type ClusterBackupSecretKeyPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupSecretKeyPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupSecretKey)(nil)).Elem()
+}
+
+func (o ClusterBackupSecretKeyPtrOutput) ToClusterBackupSecretKeyPtrOutput() ClusterBackupSecretKeyPtrOutput {
+	return o
+}
+
+func (o ClusterBackupSecretKeyPtrOutput) ToClusterBackupSecretKeyPtrOutputWithContext(ctx context.Context) ClusterBackupSecretKeyPtrOutput {
+	return o
+}
+
+func (o ClusterBackupSecretKeyPtrOutput) Elem() ClusterBackupSecretKeyOutput {
+	return o.ApplyT(func(v *ClusterBackupSecretKey) ClusterBackupSecretKey {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterBackupSecretKey
+		return ret
+	}).(ClusterBackupSecretKeyOutput)
+}
+
+// The key in it.
+func (o ClusterBackupSecretKeyPtrOutput) Key() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupSecretKey) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Key
+	}).(pulumi.StringPtrOutput)
+}
+
+// The Secret's name. Another value in the same Secret is read once the hosts have restarted.
+func (o ClusterBackupSecretKeyPtrOutput) Name() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupSecretKey) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Name
+	}).(pulumi.StringPtrOutput)
+}
+
+// How the backups of a cluster fare, by Kubernetes' own record of its CronJob.
+type ClusterBackupStatus struct {
+	// How many seconds ago that was.
+	AgeSeconds *int `pulumi:"ageSeconds"`
+	// When the last run began, if it has failed.
+	LastFailure *string `pulumi:"lastFailure"`
+	// When the newest backup was stored, as `2026-11-26T02:00:41Z`. Absent before the first.
+	LastSuccess *string `pulumi:"lastSuccess"`
+}
+
+// How the backups of a cluster fare, by Kubernetes' own record of its CronJob.
+type ClusterBackupStatusOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupStatusOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterBackupStatus)(nil)).Elem()
+}
+
+func (o ClusterBackupStatusOutput) ToClusterBackupStatusOutput() ClusterBackupStatusOutput {
+	return o
+}
+
+func (o ClusterBackupStatusOutput) ToClusterBackupStatusOutputWithContext(ctx context.Context) ClusterBackupStatusOutput {
+	return o
+}
+
+// How many seconds ago that was.
+func (o ClusterBackupStatusOutput) AgeSeconds() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterBackupStatus) *int { return v.AgeSeconds }).(pulumi.IntPtrOutput)
+}
+
+// When the last run began, if it has failed.
+func (o ClusterBackupStatusOutput) LastFailure() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupStatus) *string { return v.LastFailure }).(pulumi.StringPtrOutput)
+}
+
+// When the newest backup was stored, as `2026-11-26T02:00:41Z`. Absent before the first.
+func (o ClusterBackupStatusOutput) LastSuccess() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackupStatus) *string { return v.LastSuccess }).(pulumi.StringPtrOutput)
+}
+
+type ClusterBackupStatusPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterBackupStatusPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterBackupStatus)(nil)).Elem()
+}
+
+func (o ClusterBackupStatusPtrOutput) ToClusterBackupStatusPtrOutput() ClusterBackupStatusPtrOutput {
+	return o
+}
+
+func (o ClusterBackupStatusPtrOutput) ToClusterBackupStatusPtrOutputWithContext(ctx context.Context) ClusterBackupStatusPtrOutput {
+	return o
+}
+
+func (o ClusterBackupStatusPtrOutput) Elem() ClusterBackupStatusOutput {
+	return o.ApplyT(func(v *ClusterBackupStatus) ClusterBackupStatus {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterBackupStatus
+		return ret
+	}).(ClusterBackupStatusOutput)
+}
+
+// How many seconds ago that was.
+func (o ClusterBackupStatusPtrOutput) AgeSeconds() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupStatus) *int {
+		if v == nil {
+			return nil
+		}
+		return v.AgeSeconds
+	}).(pulumi.IntPtrOutput)
+}
+
+// When the last run began, if it has failed.
+func (o ClusterBackupStatusPtrOutput) LastFailure() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupStatus) *string {
+		if v == nil {
+			return nil
+		}
+		return v.LastFailure
+	}).(pulumi.StringPtrOutput)
+}
+
+// When the newest backup was stored, as `2026-11-26T02:00:41Z`. Absent before the first.
+func (o ClusterBackupStatusPtrOutput) LastSuccess() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupStatus) *string {
+		if v == nil {
+			return nil
+		}
+		return v.LastSuccess
 	}).(pulumi.StringPtrOutput)
 }
 
@@ -487,6 +2222,142 @@ func (o ClusterCredentialsSecretOutput) UsernameKey() pulumi.StringOutput {
 	return o.ApplyT(func(v ClusterCredentialsSecret) string { return v.UsernameKey }).(pulumi.StringOutput)
 }
 
+// A further disk of each host.
+type ClusterDisk struct {
+	// The access modes. Default: `ReadWriteOnce`.
+	AccessModes []string `pulumi:"accessModes"`
+	// The name of the disk in ClickHouse, and of its volumes. It is mounted at `/var/lib/clickhouse-<name>`. Another name is another, empty disk.
+	Name string `pulumi:"name"`
+	// The reclaim policy of the volume. Default: that of the data volume.
+	ReclaimPolicy *string `pulumi:"reclaimPolicy"`
+	// The size, for example `500Gi`. It can be increased, not reduced.
+	Size string `pulumi:"size"`
+	// The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
+	StorageClass *string `pulumi:"storageClass"`
+}
+
+// ClusterDiskInput is an input type that accepts ClusterDiskArgs and ClusterDiskOutput values.
+// You can construct a concrete instance of `ClusterDiskInput` via:
+//
+//	ClusterDiskArgs{...}
+type ClusterDiskInput interface {
+	pulumi.Input
+
+	ToClusterDiskOutput() ClusterDiskOutput
+	ToClusterDiskOutputWithContext(context.Context) ClusterDiskOutput
+}
+
+// A further disk of each host.
+type ClusterDiskArgs struct {
+	// The access modes. Default: `ReadWriteOnce`.
+	AccessModes pulumi.StringArrayInput `pulumi:"accessModes"`
+	// The name of the disk in ClickHouse, and of its volumes. It is mounted at `/var/lib/clickhouse-<name>`. Another name is another, empty disk.
+	Name pulumi.StringInput `pulumi:"name"`
+	// The reclaim policy of the volume. Default: that of the data volume.
+	ReclaimPolicy pulumi.StringPtrInput `pulumi:"reclaimPolicy"`
+	// The size, for example `500Gi`. It can be increased, not reduced.
+	Size pulumi.StringInput `pulumi:"size"`
+	// The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
+	StorageClass pulumi.StringPtrInput `pulumi:"storageClass"`
+}
+
+func (ClusterDiskArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterDisk)(nil)).Elem()
+}
+
+func (i ClusterDiskArgs) ToClusterDiskOutput() ClusterDiskOutput {
+	return i.ToClusterDiskOutputWithContext(context.Background())
+}
+
+func (i ClusterDiskArgs) ToClusterDiskOutputWithContext(ctx context.Context) ClusterDiskOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterDiskOutput)
+}
+
+// ClusterDiskArrayInput is an input type that accepts ClusterDiskArray and ClusterDiskArrayOutput values.
+// You can construct a concrete instance of `ClusterDiskArrayInput` via:
+//
+//	ClusterDiskArray{ ClusterDiskArgs{...} }
+type ClusterDiskArrayInput interface {
+	pulumi.Input
+
+	ToClusterDiskArrayOutput() ClusterDiskArrayOutput
+	ToClusterDiskArrayOutputWithContext(context.Context) ClusterDiskArrayOutput
+}
+
+type ClusterDiskArray []ClusterDiskInput
+
+func (ClusterDiskArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterDisk)(nil)).Elem()
+}
+
+func (i ClusterDiskArray) ToClusterDiskArrayOutput() ClusterDiskArrayOutput {
+	return i.ToClusterDiskArrayOutputWithContext(context.Background())
+}
+
+func (i ClusterDiskArray) ToClusterDiskArrayOutputWithContext(ctx context.Context) ClusterDiskArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterDiskArrayOutput)
+}
+
+// A further disk of each host.
+type ClusterDiskOutput struct{ *pulumi.OutputState }
+
+func (ClusterDiskOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterDisk)(nil)).Elem()
+}
+
+func (o ClusterDiskOutput) ToClusterDiskOutput() ClusterDiskOutput {
+	return o
+}
+
+func (o ClusterDiskOutput) ToClusterDiskOutputWithContext(ctx context.Context) ClusterDiskOutput {
+	return o
+}
+
+// The access modes. Default: `ReadWriteOnce`.
+func (o ClusterDiskOutput) AccessModes() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterDisk) []string { return v.AccessModes }).(pulumi.StringArrayOutput)
+}
+
+// The name of the disk in ClickHouse, and of its volumes. It is mounted at `/var/lib/clickhouse-<name>`. Another name is another, empty disk.
+func (o ClusterDiskOutput) Name() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterDisk) string { return v.Name }).(pulumi.StringOutput)
+}
+
+// The reclaim policy of the volume. Default: that of the data volume.
+func (o ClusterDiskOutput) ReclaimPolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterDisk) *string { return v.ReclaimPolicy }).(pulumi.StringPtrOutput)
+}
+
+// The size, for example `500Gi`. It can be increased, not reduced.
+func (o ClusterDiskOutput) Size() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterDisk) string { return v.Size }).(pulumi.StringOutput)
+}
+
+// The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
+func (o ClusterDiskOutput) StorageClass() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterDisk) *string { return v.StorageClass }).(pulumi.StringPtrOutput)
+}
+
+type ClusterDiskArrayOutput struct{ *pulumi.OutputState }
+
+func (ClusterDiskArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterDisk)(nil)).Elem()
+}
+
+func (o ClusterDiskArrayOutput) ToClusterDiskArrayOutput() ClusterDiskArrayOutput {
+	return o
+}
+
+func (o ClusterDiskArrayOutput) ToClusterDiskArrayOutputWithContext(ctx context.Context) ClusterDiskArrayOutput {
+	return o
+}
+
+func (o ClusterDiskArrayOutput) Index(i pulumi.IntInput) ClusterDiskOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterDisk {
+		return vs[0].([]ClusterDisk)[vs[1].(int)]
+	}).(ClusterDiskOutput)
+}
+
 // One address.
 type ClusterEndpoint struct {
 	// The host's name or address.
@@ -583,12 +2454,12 @@ func (o ClusterEndpointPtrOutput) Url() pulumi.StringPtrOutput {
 
 // The addresses of a cluster, by protocol.
 type ClusterEndpoints struct {
-	// The HTTP interface.
-	Http *ClusterEndpoint `pulumi:"http"`
+	// The HTTP interface; over TLS where it is not to be had without.
+	Http ClusterEndpoint `pulumi:"http"`
 	// The HTTP interface over TLS.
 	Https *ClusterEndpoint `pulumi:"https"`
-	// The native protocol, for clickhouse-client and most drivers.
-	Native *ClusterEndpoint `pulumi:"native"`
+	// The native protocol, for clickhouse-client and most drivers; over TLS where it is not to be had without.
+	Native ClusterEndpoint `pulumi:"native"`
 	// The native protocol over TLS.
 	NativeSecure *ClusterEndpoint `pulumi:"nativeSecure"`
 }
@@ -608,9 +2479,9 @@ func (o ClusterEndpointsOutput) ToClusterEndpointsOutputWithContext(ctx context.
 	return o
 }
 
-// The HTTP interface.
-func (o ClusterEndpointsOutput) Http() ClusterEndpointPtrOutput {
-	return o.ApplyT(func(v ClusterEndpoints) *ClusterEndpoint { return v.Http }).(ClusterEndpointPtrOutput)
+// The HTTP interface; over TLS where it is not to be had without.
+func (o ClusterEndpointsOutput) Http() ClusterEndpointOutput {
+	return o.ApplyT(func(v ClusterEndpoints) ClusterEndpoint { return v.Http }).(ClusterEndpointOutput)
 }
 
 // The HTTP interface over TLS.
@@ -618,9 +2489,9 @@ func (o ClusterEndpointsOutput) Https() ClusterEndpointPtrOutput {
 	return o.ApplyT(func(v ClusterEndpoints) *ClusterEndpoint { return v.Https }).(ClusterEndpointPtrOutput)
 }
 
-// The native protocol, for clickhouse-client and most drivers.
-func (o ClusterEndpointsOutput) Native() ClusterEndpointPtrOutput {
-	return o.ApplyT(func(v ClusterEndpoints) *ClusterEndpoint { return v.Native }).(ClusterEndpointPtrOutput)
+// The native protocol, for clickhouse-client and most drivers; over TLS where it is not to be had without.
+func (o ClusterEndpointsOutput) Native() ClusterEndpointOutput {
+	return o.ApplyT(func(v ClusterEndpoints) ClusterEndpoint { return v.Native }).(ClusterEndpointOutput)
 }
 
 // The native protocol over TLS.
@@ -652,13 +2523,13 @@ func (o ClusterEndpointsPtrOutput) Elem() ClusterEndpointsOutput {
 	}).(ClusterEndpointsOutput)
 }
 
-// The HTTP interface.
+// The HTTP interface; over TLS where it is not to be had without.
 func (o ClusterEndpointsPtrOutput) Http() ClusterEndpointPtrOutput {
 	return o.ApplyT(func(v *ClusterEndpoints) *ClusterEndpoint {
 		if v == nil {
 			return nil
 		}
-		return v.Http
+		return &v.Http
 	}).(ClusterEndpointPtrOutput)
 }
 
@@ -672,13 +2543,13 @@ func (o ClusterEndpointsPtrOutput) Https() ClusterEndpointPtrOutput {
 	}).(ClusterEndpointPtrOutput)
 }
 
-// The native protocol, for clickhouse-client and most drivers.
+// The native protocol, for clickhouse-client and most drivers; over TLS where it is not to be had without.
 func (o ClusterEndpointsPtrOutput) Native() ClusterEndpointPtrOutput {
 	return o.ApplyT(func(v *ClusterEndpoints) *ClusterEndpoint {
 		if v == nil {
 			return nil
 		}
-		return v.Native
+		return &v.Native
 	}).(ClusterEndpointPtrOutput)
 }
 
@@ -690,6 +2561,124 @@ func (o ClusterEndpointsPtrOutput) NativeSecure() ClusterEndpointPtrOutput {
 		}
 		return v.NativeSecure
 	}).(ClusterEndpointPtrOutput)
+}
+
+// An environment variable.
+type ClusterEnvVar struct {
+	// The name.
+	Name string `pulumi:"name"`
+	// The value. It stands in clear text in the pod: take `valueFrom` for a secret.
+	Value *string `pulumi:"value"`
+	// Where the value comes from: Kubernetes' `EnvVarSource`, for example `{secretKeyRef: {name: bucket, key: token}}`.
+	ValueFrom map[string]interface{} `pulumi:"valueFrom"`
+}
+
+// ClusterEnvVarInput is an input type that accepts ClusterEnvVarArgs and ClusterEnvVarOutput values.
+// You can construct a concrete instance of `ClusterEnvVarInput` via:
+//
+//	ClusterEnvVarArgs{...}
+type ClusterEnvVarInput interface {
+	pulumi.Input
+
+	ToClusterEnvVarOutput() ClusterEnvVarOutput
+	ToClusterEnvVarOutputWithContext(context.Context) ClusterEnvVarOutput
+}
+
+// An environment variable.
+type ClusterEnvVarArgs struct {
+	// The name.
+	Name pulumi.StringInput `pulumi:"name"`
+	// The value. It stands in clear text in the pod: take `valueFrom` for a secret.
+	Value pulumi.StringPtrInput `pulumi:"value"`
+	// Where the value comes from: Kubernetes' `EnvVarSource`, for example `{secretKeyRef: {name: bucket, key: token}}`.
+	ValueFrom pulumi.MapInput `pulumi:"valueFrom"`
+}
+
+func (ClusterEnvVarArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterEnvVar)(nil)).Elem()
+}
+
+func (i ClusterEnvVarArgs) ToClusterEnvVarOutput() ClusterEnvVarOutput {
+	return i.ToClusterEnvVarOutputWithContext(context.Background())
+}
+
+func (i ClusterEnvVarArgs) ToClusterEnvVarOutputWithContext(ctx context.Context) ClusterEnvVarOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterEnvVarOutput)
+}
+
+// ClusterEnvVarArrayInput is an input type that accepts ClusterEnvVarArray and ClusterEnvVarArrayOutput values.
+// You can construct a concrete instance of `ClusterEnvVarArrayInput` via:
+//
+//	ClusterEnvVarArray{ ClusterEnvVarArgs{...} }
+type ClusterEnvVarArrayInput interface {
+	pulumi.Input
+
+	ToClusterEnvVarArrayOutput() ClusterEnvVarArrayOutput
+	ToClusterEnvVarArrayOutputWithContext(context.Context) ClusterEnvVarArrayOutput
+}
+
+type ClusterEnvVarArray []ClusterEnvVarInput
+
+func (ClusterEnvVarArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterEnvVar)(nil)).Elem()
+}
+
+func (i ClusterEnvVarArray) ToClusterEnvVarArrayOutput() ClusterEnvVarArrayOutput {
+	return i.ToClusterEnvVarArrayOutputWithContext(context.Background())
+}
+
+func (i ClusterEnvVarArray) ToClusterEnvVarArrayOutputWithContext(ctx context.Context) ClusterEnvVarArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterEnvVarArrayOutput)
+}
+
+// An environment variable.
+type ClusterEnvVarOutput struct{ *pulumi.OutputState }
+
+func (ClusterEnvVarOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterEnvVar)(nil)).Elem()
+}
+
+func (o ClusterEnvVarOutput) ToClusterEnvVarOutput() ClusterEnvVarOutput {
+	return o
+}
+
+func (o ClusterEnvVarOutput) ToClusterEnvVarOutputWithContext(ctx context.Context) ClusterEnvVarOutput {
+	return o
+}
+
+// The name.
+func (o ClusterEnvVarOutput) Name() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterEnvVar) string { return v.Name }).(pulumi.StringOutput)
+}
+
+// The value. It stands in clear text in the pod: take `valueFrom` for a secret.
+func (o ClusterEnvVarOutput) Value() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterEnvVar) *string { return v.Value }).(pulumi.StringPtrOutput)
+}
+
+// Where the value comes from: Kubernetes' `EnvVarSource`, for example `{secretKeyRef: {name: bucket, key: token}}`.
+func (o ClusterEnvVarOutput) ValueFrom() pulumi.MapOutput {
+	return o.ApplyT(func(v ClusterEnvVar) map[string]interface{} { return v.ValueFrom }).(pulumi.MapOutput)
+}
+
+type ClusterEnvVarArrayOutput struct{ *pulumi.OutputState }
+
+func (ClusterEnvVarArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterEnvVar)(nil)).Elem()
+}
+
+func (o ClusterEnvVarArrayOutput) ToClusterEnvVarArrayOutput() ClusterEnvVarArrayOutput {
+	return o
+}
+
+func (o ClusterEnvVarArrayOutput) ToClusterEnvVarArrayOutputWithContext(ctx context.Context) ClusterEnvVarArrayOutput {
+	return o
+}
+
+func (o ClusterEnvVarArrayOutput) Index(i pulumi.IntInput) ClusterEnvVarOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterEnvVar {
+		return vs[0].([]ClusterEnvVar)[vs[1].(int)]
+	}).(ClusterEnvVarOutput)
 }
 
 // How a cluster is reached from outside Kubernetes.
@@ -1685,6 +3674,115 @@ func (o ClusterHostArrayOutput) Index(i pulumi.IntInput) ClusterHostOutput {
 	}).(ClusterHostOutput)
 }
 
+// Names of an address.
+type ClusterHostAlias struct {
+	// Its names.
+	Hostnames []string `pulumi:"hostnames"`
+	// The address.
+	Ip string `pulumi:"ip"`
+}
+
+// ClusterHostAliasInput is an input type that accepts ClusterHostAliasArgs and ClusterHostAliasOutput values.
+// You can construct a concrete instance of `ClusterHostAliasInput` via:
+//
+//	ClusterHostAliasArgs{...}
+type ClusterHostAliasInput interface {
+	pulumi.Input
+
+	ToClusterHostAliasOutput() ClusterHostAliasOutput
+	ToClusterHostAliasOutputWithContext(context.Context) ClusterHostAliasOutput
+}
+
+// Names of an address.
+type ClusterHostAliasArgs struct {
+	// Its names.
+	Hostnames pulumi.StringArrayInput `pulumi:"hostnames"`
+	// The address.
+	Ip pulumi.StringInput `pulumi:"ip"`
+}
+
+func (ClusterHostAliasArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterHostAlias)(nil)).Elem()
+}
+
+func (i ClusterHostAliasArgs) ToClusterHostAliasOutput() ClusterHostAliasOutput {
+	return i.ToClusterHostAliasOutputWithContext(context.Background())
+}
+
+func (i ClusterHostAliasArgs) ToClusterHostAliasOutputWithContext(ctx context.Context) ClusterHostAliasOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterHostAliasOutput)
+}
+
+// ClusterHostAliasArrayInput is an input type that accepts ClusterHostAliasArray and ClusterHostAliasArrayOutput values.
+// You can construct a concrete instance of `ClusterHostAliasArrayInput` via:
+//
+//	ClusterHostAliasArray{ ClusterHostAliasArgs{...} }
+type ClusterHostAliasArrayInput interface {
+	pulumi.Input
+
+	ToClusterHostAliasArrayOutput() ClusterHostAliasArrayOutput
+	ToClusterHostAliasArrayOutputWithContext(context.Context) ClusterHostAliasArrayOutput
+}
+
+type ClusterHostAliasArray []ClusterHostAliasInput
+
+func (ClusterHostAliasArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterHostAlias)(nil)).Elem()
+}
+
+func (i ClusterHostAliasArray) ToClusterHostAliasArrayOutput() ClusterHostAliasArrayOutput {
+	return i.ToClusterHostAliasArrayOutputWithContext(context.Background())
+}
+
+func (i ClusterHostAliasArray) ToClusterHostAliasArrayOutputWithContext(ctx context.Context) ClusterHostAliasArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterHostAliasArrayOutput)
+}
+
+// Names of an address.
+type ClusterHostAliasOutput struct{ *pulumi.OutputState }
+
+func (ClusterHostAliasOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterHostAlias)(nil)).Elem()
+}
+
+func (o ClusterHostAliasOutput) ToClusterHostAliasOutput() ClusterHostAliasOutput {
+	return o
+}
+
+func (o ClusterHostAliasOutput) ToClusterHostAliasOutputWithContext(ctx context.Context) ClusterHostAliasOutput {
+	return o
+}
+
+// Its names.
+func (o ClusterHostAliasOutput) Hostnames() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterHostAlias) []string { return v.Hostnames }).(pulumi.StringArrayOutput)
+}
+
+// The address.
+func (o ClusterHostAliasOutput) Ip() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterHostAlias) string { return v.Ip }).(pulumi.StringOutput)
+}
+
+type ClusterHostAliasArrayOutput struct{ *pulumi.OutputState }
+
+func (ClusterHostAliasArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterHostAlias)(nil)).Elem()
+}
+
+func (o ClusterHostAliasArrayOutput) ToClusterHostAliasArrayOutput() ClusterHostAliasArrayOutput {
+	return o
+}
+
+func (o ClusterHostAliasArrayOutput) ToClusterHostAliasArrayOutputWithContext(ctx context.Context) ClusterHostAliasArrayOutput {
+	return o
+}
+
+func (o ClusterHostAliasArrayOutput) Index(i pulumi.IntInput) ClusterHostAliasOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterHostAlias {
+		return vs[0].([]ClusterHostAlias)[vs[1].(int)]
+	}).(ClusterHostAliasOutput)
+}
+
 // An HTTP request.
 type ClusterHttpHook struct {
 	// The method. Default: the operator's.
@@ -2068,15 +4166,19 @@ type ClusterIngress struct {
 	ExternalTrafficPolicy *string `pulumi:"externalTrafficPolicy"`
 	// The DNS name that external-dns assigns to the load balancer.
 	Hostname *string `pulumi:"hostname"`
-	// Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
+	// Whether the load balancer is internal to the cloud's private network, by the annotations of Alibaba, AWS, Azure, Google, IBM, OpenStack and Oracle. Default: false. A change gives it another address.
 	Internal *bool `pulumi:"internal"`
 	// Labels of the Service.
 	Labels map[string]string `pulumi:"labels"`
 	// The load balancer class, if the Kubernetes cluster has several.
 	LoadBalancerClass *string `pulumi:"loadBalancerClass"`
+	// The ports of the nodes. Default: Kubernetes allocates them, and they stay the same.
+	NodePorts *ClusterNodePorts `pulumi:"nodePorts"`
+	// Whether each shard's own Service is of the same type, with the same annotations. Default: false. Needs `perShardServices`. The hostname is the cluster's alone.
+	PerShard *bool `pulumi:"perShard"`
 	// The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
 	SourceRanges []string `pulumi:"sourceRanges"`
-	// A load balancer or node ports. Default: `LoadBalancer`.
+	// The type of the cluster's Service. Default: `LoadBalancer`. Without a load balancer its address is given back to the cloud.
 	Type *string `pulumi:"type"`
 }
 
@@ -2099,15 +4201,19 @@ type ClusterIngressArgs struct {
 	ExternalTrafficPolicy pulumi.StringPtrInput `pulumi:"externalTrafficPolicy"`
 	// The DNS name that external-dns assigns to the load balancer.
 	Hostname pulumi.StringPtrInput `pulumi:"hostname"`
-	// Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
+	// Whether the load balancer is internal to the cloud's private network, by the annotations of Alibaba, AWS, Azure, Google, IBM, OpenStack and Oracle. Default: false. A change gives it another address.
 	Internal pulumi.BoolPtrInput `pulumi:"internal"`
 	// Labels of the Service.
 	Labels pulumi.StringMapInput `pulumi:"labels"`
 	// The load balancer class, if the Kubernetes cluster has several.
 	LoadBalancerClass pulumi.StringPtrInput `pulumi:"loadBalancerClass"`
+	// The ports of the nodes. Default: Kubernetes allocates them, and they stay the same.
+	NodePorts ClusterNodePortsPtrInput `pulumi:"nodePorts"`
+	// Whether each shard's own Service is of the same type, with the same annotations. Default: false. Needs `perShardServices`. The hostname is the cluster's alone.
+	PerShard pulumi.BoolPtrInput `pulumi:"perShard"`
 	// The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
 	SourceRanges pulumi.StringArrayInput `pulumi:"sourceRanges"`
-	// A load balancer or node ports. Default: `LoadBalancer`.
+	// The type of the cluster's Service. Default: `LoadBalancer`. Without a load balancer its address is given back to the cloud.
 	Type pulumi.StringPtrInput `pulumi:"type"`
 }
 
@@ -2204,7 +4310,7 @@ func (o ClusterIngressOutput) Hostname() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterIngress) *string { return v.Hostname }).(pulumi.StringPtrOutput)
 }
 
-// Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
+// Whether the load balancer is internal to the cloud's private network, by the annotations of Alibaba, AWS, Azure, Google, IBM, OpenStack and Oracle. Default: false. A change gives it another address.
 func (o ClusterIngressOutput) Internal() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v ClusterIngress) *bool { return v.Internal }).(pulumi.BoolPtrOutput)
 }
@@ -2219,12 +4325,22 @@ func (o ClusterIngressOutput) LoadBalancerClass() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterIngress) *string { return v.LoadBalancerClass }).(pulumi.StringPtrOutput)
 }
 
+// The ports of the nodes. Default: Kubernetes allocates them, and they stay the same.
+func (o ClusterIngressOutput) NodePorts() ClusterNodePortsPtrOutput {
+	return o.ApplyT(func(v ClusterIngress) *ClusterNodePorts { return v.NodePorts }).(ClusterNodePortsPtrOutput)
+}
+
+// Whether each shard's own Service is of the same type, with the same annotations. Default: false. Needs `perShardServices`. The hostname is the cluster's alone.
+func (o ClusterIngressOutput) PerShard() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v ClusterIngress) *bool { return v.PerShard }).(pulumi.BoolPtrOutput)
+}
+
 // The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
 func (o ClusterIngressOutput) SourceRanges() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v ClusterIngress) []string { return v.SourceRanges }).(pulumi.StringArrayOutput)
 }
 
-// A load balancer or node ports. Default: `LoadBalancer`.
+// The type of the cluster's Service. Default: `LoadBalancer`. Without a load balancer its address is given back to the cloud.
 func (o ClusterIngressOutput) Type() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterIngress) *string { return v.Type }).(pulumi.StringPtrOutput)
 }
@@ -2283,7 +4399,7 @@ func (o ClusterIngressPtrOutput) Hostname() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
+// Whether the load balancer is internal to the cloud's private network, by the annotations of Alibaba, AWS, Azure, Google, IBM, OpenStack and Oracle. Default: false. A change gives it another address.
 func (o ClusterIngressPtrOutput) Internal() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *ClusterIngress) *bool {
 		if v == nil {
@@ -2313,6 +4429,26 @@ func (o ClusterIngressPtrOutput) LoadBalancerClass() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
+// The ports of the nodes. Default: Kubernetes allocates them, and they stay the same.
+func (o ClusterIngressPtrOutput) NodePorts() ClusterNodePortsPtrOutput {
+	return o.ApplyT(func(v *ClusterIngress) *ClusterNodePorts {
+		if v == nil {
+			return nil
+		}
+		return v.NodePorts
+	}).(ClusterNodePortsPtrOutput)
+}
+
+// Whether each shard's own Service is of the same type, with the same annotations. Default: false. Needs `perShardServices`. The hostname is the cluster's alone.
+func (o ClusterIngressPtrOutput) PerShard() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v *ClusterIngress) *bool {
+		if v == nil {
+			return nil
+		}
+		return v.PerShard
+	}).(pulumi.BoolPtrOutput)
+}
+
 // The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
 func (o ClusterIngressPtrOutput) SourceRanges() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *ClusterIngress) []string {
@@ -2323,7 +4459,7 @@ func (o ClusterIngressPtrOutput) SourceRanges() pulumi.StringArrayOutput {
 	}).(pulumi.StringArrayOutput)
 }
 
-// A load balancer or node ports. Default: `LoadBalancer`.
+// The type of the cluster's Service. Default: `LoadBalancer`. Without a load balancer its address is given back to the cloud.
 func (o ClusterIngressPtrOutput) Type() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterIngress) *string {
 		if v == nil {
@@ -2492,10 +4628,171 @@ func (o ClusterInterserverSecretPtrOutput) ExistingSecret() ClusterSecretKeyPtrO
 	}).(ClusterSecretKeyPtrOutput)
 }
 
+// A range of addresses.
+type ClusterIpBlock struct {
+	// The range, like `203.0.113.0/24`.
+	Cidr *string `pulumi:"cidr"`
+	// Ranges within it that are left out.
+	Except []string `pulumi:"except"`
+}
+
+// ClusterIpBlockInput is an input type that accepts ClusterIpBlockArgs and ClusterIpBlockOutput values.
+// You can construct a concrete instance of `ClusterIpBlockInput` via:
+//
+//	ClusterIpBlockArgs{...}
+type ClusterIpBlockInput interface {
+	pulumi.Input
+
+	ToClusterIpBlockOutput() ClusterIpBlockOutput
+	ToClusterIpBlockOutputWithContext(context.Context) ClusterIpBlockOutput
+}
+
+// A range of addresses.
+type ClusterIpBlockArgs struct {
+	// The range, like `203.0.113.0/24`.
+	Cidr pulumi.StringPtrInput `pulumi:"cidr"`
+	// Ranges within it that are left out.
+	Except pulumi.StringArrayInput `pulumi:"except"`
+}
+
+func (ClusterIpBlockArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterIpBlock)(nil)).Elem()
+}
+
+func (i ClusterIpBlockArgs) ToClusterIpBlockOutput() ClusterIpBlockOutput {
+	return i.ToClusterIpBlockOutputWithContext(context.Background())
+}
+
+func (i ClusterIpBlockArgs) ToClusterIpBlockOutputWithContext(ctx context.Context) ClusterIpBlockOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterIpBlockOutput)
+}
+
+func (i ClusterIpBlockArgs) ToClusterIpBlockPtrOutput() ClusterIpBlockPtrOutput {
+	return i.ToClusterIpBlockPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterIpBlockArgs) ToClusterIpBlockPtrOutputWithContext(ctx context.Context) ClusterIpBlockPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterIpBlockOutput).ToClusterIpBlockPtrOutputWithContext(ctx)
+}
+
+// ClusterIpBlockPtrInput is an input type that accepts ClusterIpBlockArgs, ClusterIpBlockPtr and ClusterIpBlockPtrOutput values.
+// You can construct a concrete instance of `ClusterIpBlockPtrInput` via:
+//
+//	        ClusterIpBlockArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterIpBlockPtrInput interface {
+	pulumi.Input
+
+	ToClusterIpBlockPtrOutput() ClusterIpBlockPtrOutput
+	ToClusterIpBlockPtrOutputWithContext(context.Context) ClusterIpBlockPtrOutput
+}
+
+type clusterIpBlockPtrType ClusterIpBlockArgs
+
+func ClusterIpBlockPtr(v *ClusterIpBlockArgs) ClusterIpBlockPtrInput {
+	return (*clusterIpBlockPtrType)(v)
+}
+
+func (*clusterIpBlockPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterIpBlock)(nil)).Elem()
+}
+
+func (i *clusterIpBlockPtrType) ToClusterIpBlockPtrOutput() ClusterIpBlockPtrOutput {
+	return i.ToClusterIpBlockPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterIpBlockPtrType) ToClusterIpBlockPtrOutputWithContext(ctx context.Context) ClusterIpBlockPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterIpBlockPtrOutput)
+}
+
+// A range of addresses.
+type ClusterIpBlockOutput struct{ *pulumi.OutputState }
+
+func (ClusterIpBlockOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterIpBlock)(nil)).Elem()
+}
+
+func (o ClusterIpBlockOutput) ToClusterIpBlockOutput() ClusterIpBlockOutput {
+	return o
+}
+
+func (o ClusterIpBlockOutput) ToClusterIpBlockOutputWithContext(ctx context.Context) ClusterIpBlockOutput {
+	return o
+}
+
+func (o ClusterIpBlockOutput) ToClusterIpBlockPtrOutput() ClusterIpBlockPtrOutput {
+	return o.ToClusterIpBlockPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterIpBlockOutput) ToClusterIpBlockPtrOutputWithContext(ctx context.Context) ClusterIpBlockPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterIpBlock) *ClusterIpBlock {
+		return &v
+	}).(ClusterIpBlockPtrOutput)
+}
+
+// The range, like `203.0.113.0/24`.
+func (o ClusterIpBlockOutput) Cidr() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterIpBlock) *string { return v.Cidr }).(pulumi.StringPtrOutput)
+}
+
+// Ranges within it that are left out.
+func (o ClusterIpBlockOutput) Except() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterIpBlock) []string { return v.Except }).(pulumi.StringArrayOutput)
+}
+
+type ClusterIpBlockPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterIpBlockPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterIpBlock)(nil)).Elem()
+}
+
+func (o ClusterIpBlockPtrOutput) ToClusterIpBlockPtrOutput() ClusterIpBlockPtrOutput {
+	return o
+}
+
+func (o ClusterIpBlockPtrOutput) ToClusterIpBlockPtrOutputWithContext(ctx context.Context) ClusterIpBlockPtrOutput {
+	return o
+}
+
+func (o ClusterIpBlockPtrOutput) Elem() ClusterIpBlockOutput {
+	return o.ApplyT(func(v *ClusterIpBlock) ClusterIpBlock {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterIpBlock
+		return ret
+	}).(ClusterIpBlockOutput)
+}
+
+// The range, like `203.0.113.0/24`.
+func (o ClusterIpBlockPtrOutput) Cidr() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterIpBlock) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Cidr
+	}).(pulumi.StringPtrOutput)
+}
+
+// Ranges within it that are left out.
+func (o ClusterIpBlockPtrOutput) Except() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v *ClusterIpBlock) []string {
+		if v == nil {
+			return nil
+		}
+		return v.Except
+	}).(pulumi.StringArrayOutput)
+}
+
 // The cluster's own Keeper.
 type ClusterKeeper struct {
 	// The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
 	Image *ClusterImage `pulumi:"image"`
+	// The pods of the Keeper: where they run, as whom, and what else is in them. A change restarts them one by one.
+	Pod *ClusterPod `pulumi:"pod"`
 	// The number of Keeper members: 1, 3 or 5. Default: 3.
 	Replicas *int `pulumi:"replicas"`
 	// CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
@@ -2519,6 +4816,8 @@ type ClusterKeeperInput interface {
 type ClusterKeeperArgs struct {
 	// The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
 	Image ClusterImagePtrInput `pulumi:"image"`
+	// The pods of the Keeper: where they run, as whom, and what else is in them. A change restarts them one by one.
+	Pod ClusterPodPtrInput `pulumi:"pod"`
 	// The number of Keeper members: 1, 3 or 5. Default: 3.
 	Replicas pulumi.IntPtrInput `pulumi:"replicas"`
 	// CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
@@ -2610,6 +4909,11 @@ func (o ClusterKeeperOutput) Image() ClusterImagePtrOutput {
 	return o.ApplyT(func(v ClusterKeeper) *ClusterImage { return v.Image }).(ClusterImagePtrOutput)
 }
 
+// The pods of the Keeper: where they run, as whom, and what else is in them. A change restarts them one by one.
+func (o ClusterKeeperOutput) Pod() ClusterPodPtrOutput {
+	return o.ApplyT(func(v ClusterKeeper) *ClusterPod { return v.Pod }).(ClusterPodPtrOutput)
+}
+
 // The number of Keeper members: 1, 3 or 5. Default: 3.
 func (o ClusterKeeperOutput) Replicas() pulumi.IntPtrOutput {
 	return o.ApplyT(func(v ClusterKeeper) *int { return v.Replicas }).(pulumi.IntPtrOutput)
@@ -2657,6 +4961,16 @@ func (o ClusterKeeperPtrOutput) Image() ClusterImagePtrOutput {
 		}
 		return v.Image
 	}).(ClusterImagePtrOutput)
+}
+
+// The pods of the Keeper: where they run, as whom, and what else is in them. A change restarts them one by one.
+func (o ClusterKeeperPtrOutput) Pod() ClusterPodPtrOutput {
+	return o.ApplyT(func(v *ClusterKeeper) *ClusterPod {
+		if v == nil {
+			return nil
+		}
+		return v.Pod
+	}).(ClusterPodPtrOutput)
 }
 
 // The number of Keeper members: 1, 3 or 5. Default: 3.
@@ -2877,10 +5191,590 @@ func (o ClusterKubernetesPtrOutput) Uid() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
+// A requirement of a label.
+type ClusterLabelRequirement struct {
+	// The label.
+	Key *string `pulumi:"key"`
+	// How it is compared.
+	Operator *string `pulumi:"operator"`
+	// The values, for `In` and `NotIn`.
+	Values []string `pulumi:"values"`
+}
+
+// ClusterLabelRequirementInput is an input type that accepts ClusterLabelRequirementArgs and ClusterLabelRequirementOutput values.
+// You can construct a concrete instance of `ClusterLabelRequirementInput` via:
+//
+//	ClusterLabelRequirementArgs{...}
+type ClusterLabelRequirementInput interface {
+	pulumi.Input
+
+	ToClusterLabelRequirementOutput() ClusterLabelRequirementOutput
+	ToClusterLabelRequirementOutputWithContext(context.Context) ClusterLabelRequirementOutput
+}
+
+// A requirement of a label.
+type ClusterLabelRequirementArgs struct {
+	// The label.
+	Key pulumi.StringPtrInput `pulumi:"key"`
+	// How it is compared.
+	Operator pulumi.StringPtrInput `pulumi:"operator"`
+	// The values, for `In` and `NotIn`.
+	Values pulumi.StringArrayInput `pulumi:"values"`
+}
+
+func (ClusterLabelRequirementArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterLabelRequirement)(nil)).Elem()
+}
+
+func (i ClusterLabelRequirementArgs) ToClusterLabelRequirementOutput() ClusterLabelRequirementOutput {
+	return i.ToClusterLabelRequirementOutputWithContext(context.Background())
+}
+
+func (i ClusterLabelRequirementArgs) ToClusterLabelRequirementOutputWithContext(ctx context.Context) ClusterLabelRequirementOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterLabelRequirementOutput)
+}
+
+// ClusterLabelRequirementArrayInput is an input type that accepts ClusterLabelRequirementArray and ClusterLabelRequirementArrayOutput values.
+// You can construct a concrete instance of `ClusterLabelRequirementArrayInput` via:
+//
+//	ClusterLabelRequirementArray{ ClusterLabelRequirementArgs{...} }
+type ClusterLabelRequirementArrayInput interface {
+	pulumi.Input
+
+	ToClusterLabelRequirementArrayOutput() ClusterLabelRequirementArrayOutput
+	ToClusterLabelRequirementArrayOutputWithContext(context.Context) ClusterLabelRequirementArrayOutput
+}
+
+type ClusterLabelRequirementArray []ClusterLabelRequirementInput
+
+func (ClusterLabelRequirementArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterLabelRequirement)(nil)).Elem()
+}
+
+func (i ClusterLabelRequirementArray) ToClusterLabelRequirementArrayOutput() ClusterLabelRequirementArrayOutput {
+	return i.ToClusterLabelRequirementArrayOutputWithContext(context.Background())
+}
+
+func (i ClusterLabelRequirementArray) ToClusterLabelRequirementArrayOutputWithContext(ctx context.Context) ClusterLabelRequirementArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterLabelRequirementArrayOutput)
+}
+
+// A requirement of a label.
+type ClusterLabelRequirementOutput struct{ *pulumi.OutputState }
+
+func (ClusterLabelRequirementOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterLabelRequirement)(nil)).Elem()
+}
+
+func (o ClusterLabelRequirementOutput) ToClusterLabelRequirementOutput() ClusterLabelRequirementOutput {
+	return o
+}
+
+func (o ClusterLabelRequirementOutput) ToClusterLabelRequirementOutputWithContext(ctx context.Context) ClusterLabelRequirementOutput {
+	return o
+}
+
+// The label.
+func (o ClusterLabelRequirementOutput) Key() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterLabelRequirement) *string { return v.Key }).(pulumi.StringPtrOutput)
+}
+
+// How it is compared.
+func (o ClusterLabelRequirementOutput) Operator() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterLabelRequirement) *string { return v.Operator }).(pulumi.StringPtrOutput)
+}
+
+// The values, for `In` and `NotIn`.
+func (o ClusterLabelRequirementOutput) Values() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterLabelRequirement) []string { return v.Values }).(pulumi.StringArrayOutput)
+}
+
+type ClusterLabelRequirementArrayOutput struct{ *pulumi.OutputState }
+
+func (ClusterLabelRequirementArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterLabelRequirement)(nil)).Elem()
+}
+
+func (o ClusterLabelRequirementArrayOutput) ToClusterLabelRequirementArrayOutput() ClusterLabelRequirementArrayOutput {
+	return o
+}
+
+func (o ClusterLabelRequirementArrayOutput) ToClusterLabelRequirementArrayOutputWithContext(ctx context.Context) ClusterLabelRequirementArrayOutput {
+	return o
+}
+
+func (o ClusterLabelRequirementArrayOutput) Index(i pulumi.IntInput) ClusterLabelRequirementOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterLabelRequirement {
+		return vs[0].([]ClusterLabelRequirement)[vs[1].(int)]
+	}).(ClusterLabelRequirementOutput)
+}
+
+// A label selector of Kubernetes.
+type ClusterLabelSelector struct {
+	// Requirements of labels.
+	MatchExpressions []ClusterLabelRequirement `pulumi:"matchExpressions"`
+	// Labels that have these values.
+	MatchLabels map[string]string `pulumi:"matchLabels"`
+}
+
+// ClusterLabelSelectorInput is an input type that accepts ClusterLabelSelectorArgs and ClusterLabelSelectorOutput values.
+// You can construct a concrete instance of `ClusterLabelSelectorInput` via:
+//
+//	ClusterLabelSelectorArgs{...}
+type ClusterLabelSelectorInput interface {
+	pulumi.Input
+
+	ToClusterLabelSelectorOutput() ClusterLabelSelectorOutput
+	ToClusterLabelSelectorOutputWithContext(context.Context) ClusterLabelSelectorOutput
+}
+
+// A label selector of Kubernetes.
+type ClusterLabelSelectorArgs struct {
+	// Requirements of labels.
+	MatchExpressions ClusterLabelRequirementArrayInput `pulumi:"matchExpressions"`
+	// Labels that have these values.
+	MatchLabels pulumi.StringMapInput `pulumi:"matchLabels"`
+}
+
+func (ClusterLabelSelectorArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterLabelSelector)(nil)).Elem()
+}
+
+func (i ClusterLabelSelectorArgs) ToClusterLabelSelectorOutput() ClusterLabelSelectorOutput {
+	return i.ToClusterLabelSelectorOutputWithContext(context.Background())
+}
+
+func (i ClusterLabelSelectorArgs) ToClusterLabelSelectorOutputWithContext(ctx context.Context) ClusterLabelSelectorOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterLabelSelectorOutput)
+}
+
+func (i ClusterLabelSelectorArgs) ToClusterLabelSelectorPtrOutput() ClusterLabelSelectorPtrOutput {
+	return i.ToClusterLabelSelectorPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterLabelSelectorArgs) ToClusterLabelSelectorPtrOutputWithContext(ctx context.Context) ClusterLabelSelectorPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterLabelSelectorOutput).ToClusterLabelSelectorPtrOutputWithContext(ctx)
+}
+
+// ClusterLabelSelectorPtrInput is an input type that accepts ClusterLabelSelectorArgs, ClusterLabelSelectorPtr and ClusterLabelSelectorPtrOutput values.
+// You can construct a concrete instance of `ClusterLabelSelectorPtrInput` via:
+//
+//	        ClusterLabelSelectorArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterLabelSelectorPtrInput interface {
+	pulumi.Input
+
+	ToClusterLabelSelectorPtrOutput() ClusterLabelSelectorPtrOutput
+	ToClusterLabelSelectorPtrOutputWithContext(context.Context) ClusterLabelSelectorPtrOutput
+}
+
+type clusterLabelSelectorPtrType ClusterLabelSelectorArgs
+
+func ClusterLabelSelectorPtr(v *ClusterLabelSelectorArgs) ClusterLabelSelectorPtrInput {
+	return (*clusterLabelSelectorPtrType)(v)
+}
+
+func (*clusterLabelSelectorPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterLabelSelector)(nil)).Elem()
+}
+
+func (i *clusterLabelSelectorPtrType) ToClusterLabelSelectorPtrOutput() ClusterLabelSelectorPtrOutput {
+	return i.ToClusterLabelSelectorPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterLabelSelectorPtrType) ToClusterLabelSelectorPtrOutputWithContext(ctx context.Context) ClusterLabelSelectorPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterLabelSelectorPtrOutput)
+}
+
+// A label selector of Kubernetes.
+type ClusterLabelSelectorOutput struct{ *pulumi.OutputState }
+
+func (ClusterLabelSelectorOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterLabelSelector)(nil)).Elem()
+}
+
+func (o ClusterLabelSelectorOutput) ToClusterLabelSelectorOutput() ClusterLabelSelectorOutput {
+	return o
+}
+
+func (o ClusterLabelSelectorOutput) ToClusterLabelSelectorOutputWithContext(ctx context.Context) ClusterLabelSelectorOutput {
+	return o
+}
+
+func (o ClusterLabelSelectorOutput) ToClusterLabelSelectorPtrOutput() ClusterLabelSelectorPtrOutput {
+	return o.ToClusterLabelSelectorPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterLabelSelectorOutput) ToClusterLabelSelectorPtrOutputWithContext(ctx context.Context) ClusterLabelSelectorPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterLabelSelector) *ClusterLabelSelector {
+		return &v
+	}).(ClusterLabelSelectorPtrOutput)
+}
+
+// Requirements of labels.
+func (o ClusterLabelSelectorOutput) MatchExpressions() ClusterLabelRequirementArrayOutput {
+	return o.ApplyT(func(v ClusterLabelSelector) []ClusterLabelRequirement { return v.MatchExpressions }).(ClusterLabelRequirementArrayOutput)
+}
+
+// Labels that have these values.
+func (o ClusterLabelSelectorOutput) MatchLabels() pulumi.StringMapOutput {
+	return o.ApplyT(func(v ClusterLabelSelector) map[string]string { return v.MatchLabels }).(pulumi.StringMapOutput)
+}
+
+type ClusterLabelSelectorPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterLabelSelectorPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterLabelSelector)(nil)).Elem()
+}
+
+func (o ClusterLabelSelectorPtrOutput) ToClusterLabelSelectorPtrOutput() ClusterLabelSelectorPtrOutput {
+	return o
+}
+
+func (o ClusterLabelSelectorPtrOutput) ToClusterLabelSelectorPtrOutputWithContext(ctx context.Context) ClusterLabelSelectorPtrOutput {
+	return o
+}
+
+func (o ClusterLabelSelectorPtrOutput) Elem() ClusterLabelSelectorOutput {
+	return o.ApplyT(func(v *ClusterLabelSelector) ClusterLabelSelector {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterLabelSelector
+		return ret
+	}).(ClusterLabelSelectorOutput)
+}
+
+// Requirements of labels.
+func (o ClusterLabelSelectorPtrOutput) MatchExpressions() ClusterLabelRequirementArrayOutput {
+	return o.ApplyT(func(v *ClusterLabelSelector) []ClusterLabelRequirement {
+		if v == nil {
+			return nil
+		}
+		return v.MatchExpressions
+	}).(ClusterLabelRequirementArrayOutput)
+}
+
+// Labels that have these values.
+func (o ClusterLabelSelectorPtrOutput) MatchLabels() pulumi.StringMapOutput {
+	return o.ApplyT(func(v *ClusterLabelSelector) map[string]string {
+		if v == nil {
+			return nil
+		}
+		return v.MatchLabels
+	}).(pulumi.StringMapOutput)
+}
+
+// The layout of the cluster, shard by shard.
+type ClusterLayout struct {
+	// The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
+	Shards []ClusterShard `pulumi:"shards"`
+}
+
+// ClusterLayoutInput is an input type that accepts ClusterLayoutArgs and ClusterLayoutOutput values.
+// You can construct a concrete instance of `ClusterLayoutInput` via:
+//
+//	ClusterLayoutArgs{...}
+type ClusterLayoutInput interface {
+	pulumi.Input
+
+	ToClusterLayoutOutput() ClusterLayoutOutput
+	ToClusterLayoutOutputWithContext(context.Context) ClusterLayoutOutput
+}
+
+// The layout of the cluster, shard by shard.
+type ClusterLayoutArgs struct {
+	// The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
+	Shards ClusterShardArrayInput `pulumi:"shards"`
+}
+
+func (ClusterLayoutArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterLayout)(nil)).Elem()
+}
+
+func (i ClusterLayoutArgs) ToClusterLayoutOutput() ClusterLayoutOutput {
+	return i.ToClusterLayoutOutputWithContext(context.Background())
+}
+
+func (i ClusterLayoutArgs) ToClusterLayoutOutputWithContext(ctx context.Context) ClusterLayoutOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterLayoutOutput)
+}
+
+func (i ClusterLayoutArgs) ToClusterLayoutPtrOutput() ClusterLayoutPtrOutput {
+	return i.ToClusterLayoutPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterLayoutArgs) ToClusterLayoutPtrOutputWithContext(ctx context.Context) ClusterLayoutPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterLayoutOutput).ToClusterLayoutPtrOutputWithContext(ctx)
+}
+
+// ClusterLayoutPtrInput is an input type that accepts ClusterLayoutArgs, ClusterLayoutPtr and ClusterLayoutPtrOutput values.
+// You can construct a concrete instance of `ClusterLayoutPtrInput` via:
+//
+//	        ClusterLayoutArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterLayoutPtrInput interface {
+	pulumi.Input
+
+	ToClusterLayoutPtrOutput() ClusterLayoutPtrOutput
+	ToClusterLayoutPtrOutputWithContext(context.Context) ClusterLayoutPtrOutput
+}
+
+type clusterLayoutPtrType ClusterLayoutArgs
+
+func ClusterLayoutPtr(v *ClusterLayoutArgs) ClusterLayoutPtrInput {
+	return (*clusterLayoutPtrType)(v)
+}
+
+func (*clusterLayoutPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterLayout)(nil)).Elem()
+}
+
+func (i *clusterLayoutPtrType) ToClusterLayoutPtrOutput() ClusterLayoutPtrOutput {
+	return i.ToClusterLayoutPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterLayoutPtrType) ToClusterLayoutPtrOutputWithContext(ctx context.Context) ClusterLayoutPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterLayoutPtrOutput)
+}
+
+// The layout of the cluster, shard by shard.
+type ClusterLayoutOutput struct{ *pulumi.OutputState }
+
+func (ClusterLayoutOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterLayout)(nil)).Elem()
+}
+
+func (o ClusterLayoutOutput) ToClusterLayoutOutput() ClusterLayoutOutput {
+	return o
+}
+
+func (o ClusterLayoutOutput) ToClusterLayoutOutputWithContext(ctx context.Context) ClusterLayoutOutput {
+	return o
+}
+
+func (o ClusterLayoutOutput) ToClusterLayoutPtrOutput() ClusterLayoutPtrOutput {
+	return o.ToClusterLayoutPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterLayoutOutput) ToClusterLayoutPtrOutputWithContext(ctx context.Context) ClusterLayoutPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterLayout) *ClusterLayout {
+		return &v
+	}).(ClusterLayoutPtrOutput)
+}
+
+// The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
+func (o ClusterLayoutOutput) Shards() ClusterShardArrayOutput {
+	return o.ApplyT(func(v ClusterLayout) []ClusterShard { return v.Shards }).(ClusterShardArrayOutput)
+}
+
+type ClusterLayoutPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterLayoutPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterLayout)(nil)).Elem()
+}
+
+func (o ClusterLayoutPtrOutput) ToClusterLayoutPtrOutput() ClusterLayoutPtrOutput {
+	return o
+}
+
+func (o ClusterLayoutPtrOutput) ToClusterLayoutPtrOutputWithContext(ctx context.Context) ClusterLayoutPtrOutput {
+	return o
+}
+
+func (o ClusterLayoutPtrOutput) Elem() ClusterLayoutOutput {
+	return o.ApplyT(func(v *ClusterLayout) ClusterLayout {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterLayout
+		return ret
+	}).(ClusterLayoutOutput)
+}
+
+// The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
+func (o ClusterLayoutPtrOutput) Shards() ClusterShardArrayOutput {
+	return o.ApplyT(func(v *ClusterLayout) []ClusterShard {
+		if v == nil {
+			return nil
+		}
+		return v.Shards
+	}).(ClusterShardArrayOutput)
+}
+
+// The rotation of the log files. There are two logs, of all messages and of errors, and each is rotated.
+type ClusterLogRotation struct {
+	// How many old files are kept. Default: 3.
+	Count *int `pulumi:"count"`
+	// The size at which a new file is begun, in `K` or `M`, like `100M`. Default: `100M`.
+	Size *string `pulumi:"size"`
+}
+
+// ClusterLogRotationInput is an input type that accepts ClusterLogRotationArgs and ClusterLogRotationOutput values.
+// You can construct a concrete instance of `ClusterLogRotationInput` via:
+//
+//	ClusterLogRotationArgs{...}
+type ClusterLogRotationInput interface {
+	pulumi.Input
+
+	ToClusterLogRotationOutput() ClusterLogRotationOutput
+	ToClusterLogRotationOutputWithContext(context.Context) ClusterLogRotationOutput
+}
+
+// The rotation of the log files. There are two logs, of all messages and of errors, and each is rotated.
+type ClusterLogRotationArgs struct {
+	// How many old files are kept. Default: 3.
+	Count pulumi.IntPtrInput `pulumi:"count"`
+	// The size at which a new file is begun, in `K` or `M`, like `100M`. Default: `100M`.
+	Size pulumi.StringPtrInput `pulumi:"size"`
+}
+
+func (ClusterLogRotationArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterLogRotation)(nil)).Elem()
+}
+
+func (i ClusterLogRotationArgs) ToClusterLogRotationOutput() ClusterLogRotationOutput {
+	return i.ToClusterLogRotationOutputWithContext(context.Background())
+}
+
+func (i ClusterLogRotationArgs) ToClusterLogRotationOutputWithContext(ctx context.Context) ClusterLogRotationOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterLogRotationOutput)
+}
+
+func (i ClusterLogRotationArgs) ToClusterLogRotationPtrOutput() ClusterLogRotationPtrOutput {
+	return i.ToClusterLogRotationPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterLogRotationArgs) ToClusterLogRotationPtrOutputWithContext(ctx context.Context) ClusterLogRotationPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterLogRotationOutput).ToClusterLogRotationPtrOutputWithContext(ctx)
+}
+
+// ClusterLogRotationPtrInput is an input type that accepts ClusterLogRotationArgs, ClusterLogRotationPtr and ClusterLogRotationPtrOutput values.
+// You can construct a concrete instance of `ClusterLogRotationPtrInput` via:
+//
+//	        ClusterLogRotationArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterLogRotationPtrInput interface {
+	pulumi.Input
+
+	ToClusterLogRotationPtrOutput() ClusterLogRotationPtrOutput
+	ToClusterLogRotationPtrOutputWithContext(context.Context) ClusterLogRotationPtrOutput
+}
+
+type clusterLogRotationPtrType ClusterLogRotationArgs
+
+func ClusterLogRotationPtr(v *ClusterLogRotationArgs) ClusterLogRotationPtrInput {
+	return (*clusterLogRotationPtrType)(v)
+}
+
+func (*clusterLogRotationPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterLogRotation)(nil)).Elem()
+}
+
+func (i *clusterLogRotationPtrType) ToClusterLogRotationPtrOutput() ClusterLogRotationPtrOutput {
+	return i.ToClusterLogRotationPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterLogRotationPtrType) ToClusterLogRotationPtrOutputWithContext(ctx context.Context) ClusterLogRotationPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterLogRotationPtrOutput)
+}
+
+// The rotation of the log files. There are two logs, of all messages and of errors, and each is rotated.
+type ClusterLogRotationOutput struct{ *pulumi.OutputState }
+
+func (ClusterLogRotationOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterLogRotation)(nil)).Elem()
+}
+
+func (o ClusterLogRotationOutput) ToClusterLogRotationOutput() ClusterLogRotationOutput {
+	return o
+}
+
+func (o ClusterLogRotationOutput) ToClusterLogRotationOutputWithContext(ctx context.Context) ClusterLogRotationOutput {
+	return o
+}
+
+func (o ClusterLogRotationOutput) ToClusterLogRotationPtrOutput() ClusterLogRotationPtrOutput {
+	return o.ToClusterLogRotationPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterLogRotationOutput) ToClusterLogRotationPtrOutputWithContext(ctx context.Context) ClusterLogRotationPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterLogRotation) *ClusterLogRotation {
+		return &v
+	}).(ClusterLogRotationPtrOutput)
+}
+
+// How many old files are kept. Default: 3.
+func (o ClusterLogRotationOutput) Count() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterLogRotation) *int { return v.Count }).(pulumi.IntPtrOutput)
+}
+
+// The size at which a new file is begun, in `K` or `M`, like `100M`. Default: `100M`.
+func (o ClusterLogRotationOutput) Size() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterLogRotation) *string { return v.Size }).(pulumi.StringPtrOutput)
+}
+
+type ClusterLogRotationPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterLogRotationPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterLogRotation)(nil)).Elem()
+}
+
+func (o ClusterLogRotationPtrOutput) ToClusterLogRotationPtrOutput() ClusterLogRotationPtrOutput {
+	return o
+}
+
+func (o ClusterLogRotationPtrOutput) ToClusterLogRotationPtrOutputWithContext(ctx context.Context) ClusterLogRotationPtrOutput {
+	return o
+}
+
+func (o ClusterLogRotationPtrOutput) Elem() ClusterLogRotationOutput {
+	return o.ApplyT(func(v *ClusterLogRotation) ClusterLogRotation {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterLogRotation
+		return ret
+	}).(ClusterLogRotationOutput)
+}
+
+// How many old files are kept. Default: 3.
+func (o ClusterLogRotationPtrOutput) Count() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterLogRotation) *int {
+		if v == nil {
+			return nil
+		}
+		return v.Count
+	}).(pulumi.IntPtrOutput)
+}
+
+// The size at which a new file is begun, in `K` or `M`, like `100M`. Default: `100M`.
+func (o ClusterLogRotationPtrOutput) Size() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterLogRotation) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Size
+	}).(pulumi.StringPtrOutput)
+}
+
 // The logging of ClickHouse.
 type ClusterLogging struct {
 	// The lowest log level. Default: `information`. A change takes effect without a restart.
 	Level *string `pulumi:"level"`
+	// The rotation of the log files. Default: 3 files of `100M` each where they are in the container's own filesystem, which is a cluster without `storage.logs`; else what the operator says. A cluster that earlier releases made keeps the operator's. A change takes effect without a restart.
+	Rotation *ClusterLogRotation `pulumi:"rotation"`
+	// The system tables that ClickHouse keeps logs in.
+	SystemTables *ClusterSystemTables `pulumi:"systemTables"`
 }
 
 // ClusterLoggingInput is an input type that accepts ClusterLoggingArgs and ClusterLoggingOutput values.
@@ -2898,6 +5792,10 @@ type ClusterLoggingInput interface {
 type ClusterLoggingArgs struct {
 	// The lowest log level. Default: `information`. A change takes effect without a restart.
 	Level pulumi.StringPtrInput `pulumi:"level"`
+	// The rotation of the log files. Default: 3 files of `100M` each where they are in the container's own filesystem, which is a cluster without `storage.logs`; else what the operator says. A cluster that earlier releases made keeps the operator's. A change takes effect without a restart.
+	Rotation ClusterLogRotationPtrInput `pulumi:"rotation"`
+	// The system tables that ClickHouse keeps logs in.
+	SystemTables ClusterSystemTablesPtrInput `pulumi:"systemTables"`
 }
 
 func (ClusterLoggingArgs) ElementType() reflect.Type {
@@ -2983,6 +5881,16 @@ func (o ClusterLoggingOutput) Level() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterLogging) *string { return v.Level }).(pulumi.StringPtrOutput)
 }
 
+// The rotation of the log files. Default: 3 files of `100M` each where they are in the container's own filesystem, which is a cluster without `storage.logs`; else what the operator says. A cluster that earlier releases made keeps the operator's. A change takes effect without a restart.
+func (o ClusterLoggingOutput) Rotation() ClusterLogRotationPtrOutput {
+	return o.ApplyT(func(v ClusterLogging) *ClusterLogRotation { return v.Rotation }).(ClusterLogRotationPtrOutput)
+}
+
+// The system tables that ClickHouse keeps logs in.
+func (o ClusterLoggingOutput) SystemTables() ClusterSystemTablesPtrOutput {
+	return o.ApplyT(func(v ClusterLogging) *ClusterSystemTables { return v.SystemTables }).(ClusterSystemTablesPtrOutput)
+}
+
 type ClusterLoggingPtrOutput struct{ *pulumi.OutputState }
 
 func (ClusterLoggingPtrOutput) ElementType() reflect.Type {
@@ -3015,6 +5923,1761 @@ func (o ClusterLoggingPtrOutput) Level() pulumi.StringPtrOutput {
 		}
 		return v.Level
 	}).(pulumi.StringPtrOutput)
+}
+
+// The rotation of the log files. Default: 3 files of `100M` each where they are in the container's own filesystem, which is a cluster without `storage.logs`; else what the operator says. A cluster that earlier releases made keeps the operator's. A change takes effect without a restart.
+func (o ClusterLoggingPtrOutput) Rotation() ClusterLogRotationPtrOutput {
+	return o.ApplyT(func(v *ClusterLogging) *ClusterLogRotation {
+		if v == nil {
+			return nil
+		}
+		return v.Rotation
+	}).(ClusterLogRotationPtrOutput)
+}
+
+// The system tables that ClickHouse keeps logs in.
+func (o ClusterLoggingPtrOutput) SystemTables() ClusterSystemTablesPtrOutput {
+	return o.ApplyT(func(v *ClusterLogging) *ClusterSystemTables {
+		if v == nil {
+			return nil
+		}
+		return v.SystemTables
+	}).(ClusterSystemTablesPtrOutput)
+}
+
+// Who may connect to the pods.
+type ClusterNetworkPolicy struct {
+	// The peers that may use the client ports, as in a NetworkPolicy of Kubernetes. Default: all pods of the cluster's namespace; with an `ingress` it has to be given.
+	From []ClusterNetworkPolicyPeer `pulumi:"from"`
+}
+
+// ClusterNetworkPolicyInput is an input type that accepts ClusterNetworkPolicyArgs and ClusterNetworkPolicyOutput values.
+// You can construct a concrete instance of `ClusterNetworkPolicyInput` via:
+//
+//	ClusterNetworkPolicyArgs{...}
+type ClusterNetworkPolicyInput interface {
+	pulumi.Input
+
+	ToClusterNetworkPolicyOutput() ClusterNetworkPolicyOutput
+	ToClusterNetworkPolicyOutputWithContext(context.Context) ClusterNetworkPolicyOutput
+}
+
+// Who may connect to the pods.
+type ClusterNetworkPolicyArgs struct {
+	// The peers that may use the client ports, as in a NetworkPolicy of Kubernetes. Default: all pods of the cluster's namespace; with an `ingress` it has to be given.
+	From ClusterNetworkPolicyPeerArrayInput `pulumi:"from"`
+}
+
+func (ClusterNetworkPolicyArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterNetworkPolicy)(nil)).Elem()
+}
+
+func (i ClusterNetworkPolicyArgs) ToClusterNetworkPolicyOutput() ClusterNetworkPolicyOutput {
+	return i.ToClusterNetworkPolicyOutputWithContext(context.Background())
+}
+
+func (i ClusterNetworkPolicyArgs) ToClusterNetworkPolicyOutputWithContext(ctx context.Context) ClusterNetworkPolicyOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterNetworkPolicyOutput)
+}
+
+func (i ClusterNetworkPolicyArgs) ToClusterNetworkPolicyPtrOutput() ClusterNetworkPolicyPtrOutput {
+	return i.ToClusterNetworkPolicyPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterNetworkPolicyArgs) ToClusterNetworkPolicyPtrOutputWithContext(ctx context.Context) ClusterNetworkPolicyPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterNetworkPolicyOutput).ToClusterNetworkPolicyPtrOutputWithContext(ctx)
+}
+
+// ClusterNetworkPolicyPtrInput is an input type that accepts ClusterNetworkPolicyArgs, ClusterNetworkPolicyPtr and ClusterNetworkPolicyPtrOutput values.
+// You can construct a concrete instance of `ClusterNetworkPolicyPtrInput` via:
+//
+//	        ClusterNetworkPolicyArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterNetworkPolicyPtrInput interface {
+	pulumi.Input
+
+	ToClusterNetworkPolicyPtrOutput() ClusterNetworkPolicyPtrOutput
+	ToClusterNetworkPolicyPtrOutputWithContext(context.Context) ClusterNetworkPolicyPtrOutput
+}
+
+type clusterNetworkPolicyPtrType ClusterNetworkPolicyArgs
+
+func ClusterNetworkPolicyPtr(v *ClusterNetworkPolicyArgs) ClusterNetworkPolicyPtrInput {
+	return (*clusterNetworkPolicyPtrType)(v)
+}
+
+func (*clusterNetworkPolicyPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterNetworkPolicy)(nil)).Elem()
+}
+
+func (i *clusterNetworkPolicyPtrType) ToClusterNetworkPolicyPtrOutput() ClusterNetworkPolicyPtrOutput {
+	return i.ToClusterNetworkPolicyPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterNetworkPolicyPtrType) ToClusterNetworkPolicyPtrOutputWithContext(ctx context.Context) ClusterNetworkPolicyPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterNetworkPolicyPtrOutput)
+}
+
+// Who may connect to the pods.
+type ClusterNetworkPolicyOutput struct{ *pulumi.OutputState }
+
+func (ClusterNetworkPolicyOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterNetworkPolicy)(nil)).Elem()
+}
+
+func (o ClusterNetworkPolicyOutput) ToClusterNetworkPolicyOutput() ClusterNetworkPolicyOutput {
+	return o
+}
+
+func (o ClusterNetworkPolicyOutput) ToClusterNetworkPolicyOutputWithContext(ctx context.Context) ClusterNetworkPolicyOutput {
+	return o
+}
+
+func (o ClusterNetworkPolicyOutput) ToClusterNetworkPolicyPtrOutput() ClusterNetworkPolicyPtrOutput {
+	return o.ToClusterNetworkPolicyPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterNetworkPolicyOutput) ToClusterNetworkPolicyPtrOutputWithContext(ctx context.Context) ClusterNetworkPolicyPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterNetworkPolicy) *ClusterNetworkPolicy {
+		return &v
+	}).(ClusterNetworkPolicyPtrOutput)
+}
+
+// The peers that may use the client ports, as in a NetworkPolicy of Kubernetes. Default: all pods of the cluster's namespace; with an `ingress` it has to be given.
+func (o ClusterNetworkPolicyOutput) From() ClusterNetworkPolicyPeerArrayOutput {
+	return o.ApplyT(func(v ClusterNetworkPolicy) []ClusterNetworkPolicyPeer { return v.From }).(ClusterNetworkPolicyPeerArrayOutput)
+}
+
+type ClusterNetworkPolicyPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterNetworkPolicyPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterNetworkPolicy)(nil)).Elem()
+}
+
+func (o ClusterNetworkPolicyPtrOutput) ToClusterNetworkPolicyPtrOutput() ClusterNetworkPolicyPtrOutput {
+	return o
+}
+
+func (o ClusterNetworkPolicyPtrOutput) ToClusterNetworkPolicyPtrOutputWithContext(ctx context.Context) ClusterNetworkPolicyPtrOutput {
+	return o
+}
+
+func (o ClusterNetworkPolicyPtrOutput) Elem() ClusterNetworkPolicyOutput {
+	return o.ApplyT(func(v *ClusterNetworkPolicy) ClusterNetworkPolicy {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterNetworkPolicy
+		return ret
+	}).(ClusterNetworkPolicyOutput)
+}
+
+// The peers that may use the client ports, as in a NetworkPolicy of Kubernetes. Default: all pods of the cluster's namespace; with an `ingress` it has to be given.
+func (o ClusterNetworkPolicyPtrOutput) From() ClusterNetworkPolicyPeerArrayOutput {
+	return o.ApplyT(func(v *ClusterNetworkPolicy) []ClusterNetworkPolicyPeer {
+		if v == nil {
+			return nil
+		}
+		return v.From
+	}).(ClusterNetworkPolicyPeerArrayOutput)
+}
+
+// A peer as in a NetworkPolicy of Kubernetes: pods, by their labels and those of their namespaces, or addresses.
+type ClusterNetworkPolicyPeer struct {
+	// Addresses outside of Kubernetes.
+	IpBlock *ClusterIpBlock `pulumi:"ipBlock"`
+	// Namespaces with these labels; `{}` are all.
+	NamespaceSelector *ClusterLabelSelector `pulumi:"namespaceSelector"`
+	// Pods with these labels; `{}` are all. Without `namespaceSelector` those of the cluster's namespace.
+	PodSelector *ClusterLabelSelector `pulumi:"podSelector"`
+}
+
+// ClusterNetworkPolicyPeerInput is an input type that accepts ClusterNetworkPolicyPeerArgs and ClusterNetworkPolicyPeerOutput values.
+// You can construct a concrete instance of `ClusterNetworkPolicyPeerInput` via:
+//
+//	ClusterNetworkPolicyPeerArgs{...}
+type ClusterNetworkPolicyPeerInput interface {
+	pulumi.Input
+
+	ToClusterNetworkPolicyPeerOutput() ClusterNetworkPolicyPeerOutput
+	ToClusterNetworkPolicyPeerOutputWithContext(context.Context) ClusterNetworkPolicyPeerOutput
+}
+
+// A peer as in a NetworkPolicy of Kubernetes: pods, by their labels and those of their namespaces, or addresses.
+type ClusterNetworkPolicyPeerArgs struct {
+	// Addresses outside of Kubernetes.
+	IpBlock ClusterIpBlockPtrInput `pulumi:"ipBlock"`
+	// Namespaces with these labels; `{}` are all.
+	NamespaceSelector ClusterLabelSelectorPtrInput `pulumi:"namespaceSelector"`
+	// Pods with these labels; `{}` are all. Without `namespaceSelector` those of the cluster's namespace.
+	PodSelector ClusterLabelSelectorPtrInput `pulumi:"podSelector"`
+}
+
+func (ClusterNetworkPolicyPeerArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterNetworkPolicyPeer)(nil)).Elem()
+}
+
+func (i ClusterNetworkPolicyPeerArgs) ToClusterNetworkPolicyPeerOutput() ClusterNetworkPolicyPeerOutput {
+	return i.ToClusterNetworkPolicyPeerOutputWithContext(context.Background())
+}
+
+func (i ClusterNetworkPolicyPeerArgs) ToClusterNetworkPolicyPeerOutputWithContext(ctx context.Context) ClusterNetworkPolicyPeerOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterNetworkPolicyPeerOutput)
+}
+
+// ClusterNetworkPolicyPeerArrayInput is an input type that accepts ClusterNetworkPolicyPeerArray and ClusterNetworkPolicyPeerArrayOutput values.
+// You can construct a concrete instance of `ClusterNetworkPolicyPeerArrayInput` via:
+//
+//	ClusterNetworkPolicyPeerArray{ ClusterNetworkPolicyPeerArgs{...} }
+type ClusterNetworkPolicyPeerArrayInput interface {
+	pulumi.Input
+
+	ToClusterNetworkPolicyPeerArrayOutput() ClusterNetworkPolicyPeerArrayOutput
+	ToClusterNetworkPolicyPeerArrayOutputWithContext(context.Context) ClusterNetworkPolicyPeerArrayOutput
+}
+
+type ClusterNetworkPolicyPeerArray []ClusterNetworkPolicyPeerInput
+
+func (ClusterNetworkPolicyPeerArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterNetworkPolicyPeer)(nil)).Elem()
+}
+
+func (i ClusterNetworkPolicyPeerArray) ToClusterNetworkPolicyPeerArrayOutput() ClusterNetworkPolicyPeerArrayOutput {
+	return i.ToClusterNetworkPolicyPeerArrayOutputWithContext(context.Background())
+}
+
+func (i ClusterNetworkPolicyPeerArray) ToClusterNetworkPolicyPeerArrayOutputWithContext(ctx context.Context) ClusterNetworkPolicyPeerArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterNetworkPolicyPeerArrayOutput)
+}
+
+// A peer as in a NetworkPolicy of Kubernetes: pods, by their labels and those of their namespaces, or addresses.
+type ClusterNetworkPolicyPeerOutput struct{ *pulumi.OutputState }
+
+func (ClusterNetworkPolicyPeerOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterNetworkPolicyPeer)(nil)).Elem()
+}
+
+func (o ClusterNetworkPolicyPeerOutput) ToClusterNetworkPolicyPeerOutput() ClusterNetworkPolicyPeerOutput {
+	return o
+}
+
+func (o ClusterNetworkPolicyPeerOutput) ToClusterNetworkPolicyPeerOutputWithContext(ctx context.Context) ClusterNetworkPolicyPeerOutput {
+	return o
+}
+
+// Addresses outside of Kubernetes.
+func (o ClusterNetworkPolicyPeerOutput) IpBlock() ClusterIpBlockPtrOutput {
+	return o.ApplyT(func(v ClusterNetworkPolicyPeer) *ClusterIpBlock { return v.IpBlock }).(ClusterIpBlockPtrOutput)
+}
+
+// Namespaces with these labels; `{}` are all.
+func (o ClusterNetworkPolicyPeerOutput) NamespaceSelector() ClusterLabelSelectorPtrOutput {
+	return o.ApplyT(func(v ClusterNetworkPolicyPeer) *ClusterLabelSelector { return v.NamespaceSelector }).(ClusterLabelSelectorPtrOutput)
+}
+
+// Pods with these labels; `{}` are all. Without `namespaceSelector` those of the cluster's namespace.
+func (o ClusterNetworkPolicyPeerOutput) PodSelector() ClusterLabelSelectorPtrOutput {
+	return o.ApplyT(func(v ClusterNetworkPolicyPeer) *ClusterLabelSelector { return v.PodSelector }).(ClusterLabelSelectorPtrOutput)
+}
+
+type ClusterNetworkPolicyPeerArrayOutput struct{ *pulumi.OutputState }
+
+func (ClusterNetworkPolicyPeerArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterNetworkPolicyPeer)(nil)).Elem()
+}
+
+func (o ClusterNetworkPolicyPeerArrayOutput) ToClusterNetworkPolicyPeerArrayOutput() ClusterNetworkPolicyPeerArrayOutput {
+	return o
+}
+
+func (o ClusterNetworkPolicyPeerArrayOutput) ToClusterNetworkPolicyPeerArrayOutputWithContext(ctx context.Context) ClusterNetworkPolicyPeerArrayOutput {
+	return o
+}
+
+func (o ClusterNetworkPolicyPeerArrayOutput) Index(i pulumi.IntInput) ClusterNetworkPolicyPeerOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterNetworkPolicyPeer {
+		return vs[0].([]ClusterNetworkPolicyPeer)[vs[1].(int)]
+	}).(ClusterNetworkPolicyPeerOutput)
+}
+
+// The ports of the nodes, in the range that Kubernetes has for them, by default 30000 to 32767.
+type ClusterNodePorts struct {
+	// Of the HTTP interface.
+	Http *int `pulumi:"http"`
+	// Of the HTTP interface over TLS.
+	Https *int `pulumi:"https"`
+	// Of the native protocol.
+	Native *int `pulumi:"native"`
+	// Of the native protocol over TLS.
+	NativeSecure *int `pulumi:"nativeSecure"`
+}
+
+// ClusterNodePortsInput is an input type that accepts ClusterNodePortsArgs and ClusterNodePortsOutput values.
+// You can construct a concrete instance of `ClusterNodePortsInput` via:
+//
+//	ClusterNodePortsArgs{...}
+type ClusterNodePortsInput interface {
+	pulumi.Input
+
+	ToClusterNodePortsOutput() ClusterNodePortsOutput
+	ToClusterNodePortsOutputWithContext(context.Context) ClusterNodePortsOutput
+}
+
+// The ports of the nodes, in the range that Kubernetes has for them, by default 30000 to 32767.
+type ClusterNodePortsArgs struct {
+	// Of the HTTP interface.
+	Http pulumi.IntPtrInput `pulumi:"http"`
+	// Of the HTTP interface over TLS.
+	Https pulumi.IntPtrInput `pulumi:"https"`
+	// Of the native protocol.
+	Native pulumi.IntPtrInput `pulumi:"native"`
+	// Of the native protocol over TLS.
+	NativeSecure pulumi.IntPtrInput `pulumi:"nativeSecure"`
+}
+
+func (ClusterNodePortsArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterNodePorts)(nil)).Elem()
+}
+
+func (i ClusterNodePortsArgs) ToClusterNodePortsOutput() ClusterNodePortsOutput {
+	return i.ToClusterNodePortsOutputWithContext(context.Background())
+}
+
+func (i ClusterNodePortsArgs) ToClusterNodePortsOutputWithContext(ctx context.Context) ClusterNodePortsOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterNodePortsOutput)
+}
+
+func (i ClusterNodePortsArgs) ToClusterNodePortsPtrOutput() ClusterNodePortsPtrOutput {
+	return i.ToClusterNodePortsPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterNodePortsArgs) ToClusterNodePortsPtrOutputWithContext(ctx context.Context) ClusterNodePortsPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterNodePortsOutput).ToClusterNodePortsPtrOutputWithContext(ctx)
+}
+
+// ClusterNodePortsPtrInput is an input type that accepts ClusterNodePortsArgs, ClusterNodePortsPtr and ClusterNodePortsPtrOutput values.
+// You can construct a concrete instance of `ClusterNodePortsPtrInput` via:
+//
+//	        ClusterNodePortsArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterNodePortsPtrInput interface {
+	pulumi.Input
+
+	ToClusterNodePortsPtrOutput() ClusterNodePortsPtrOutput
+	ToClusterNodePortsPtrOutputWithContext(context.Context) ClusterNodePortsPtrOutput
+}
+
+type clusterNodePortsPtrType ClusterNodePortsArgs
+
+func ClusterNodePortsPtr(v *ClusterNodePortsArgs) ClusterNodePortsPtrInput {
+	return (*clusterNodePortsPtrType)(v)
+}
+
+func (*clusterNodePortsPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterNodePorts)(nil)).Elem()
+}
+
+func (i *clusterNodePortsPtrType) ToClusterNodePortsPtrOutput() ClusterNodePortsPtrOutput {
+	return i.ToClusterNodePortsPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterNodePortsPtrType) ToClusterNodePortsPtrOutputWithContext(ctx context.Context) ClusterNodePortsPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterNodePortsPtrOutput)
+}
+
+// The ports of the nodes, in the range that Kubernetes has for them, by default 30000 to 32767.
+type ClusterNodePortsOutput struct{ *pulumi.OutputState }
+
+func (ClusterNodePortsOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterNodePorts)(nil)).Elem()
+}
+
+func (o ClusterNodePortsOutput) ToClusterNodePortsOutput() ClusterNodePortsOutput {
+	return o
+}
+
+func (o ClusterNodePortsOutput) ToClusterNodePortsOutputWithContext(ctx context.Context) ClusterNodePortsOutput {
+	return o
+}
+
+func (o ClusterNodePortsOutput) ToClusterNodePortsPtrOutput() ClusterNodePortsPtrOutput {
+	return o.ToClusterNodePortsPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterNodePortsOutput) ToClusterNodePortsPtrOutputWithContext(ctx context.Context) ClusterNodePortsPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterNodePorts) *ClusterNodePorts {
+		return &v
+	}).(ClusterNodePortsPtrOutput)
+}
+
+// Of the HTTP interface.
+func (o ClusterNodePortsOutput) Http() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterNodePorts) *int { return v.Http }).(pulumi.IntPtrOutput)
+}
+
+// Of the HTTP interface over TLS.
+func (o ClusterNodePortsOutput) Https() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterNodePorts) *int { return v.Https }).(pulumi.IntPtrOutput)
+}
+
+// Of the native protocol.
+func (o ClusterNodePortsOutput) Native() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterNodePorts) *int { return v.Native }).(pulumi.IntPtrOutput)
+}
+
+// Of the native protocol over TLS.
+func (o ClusterNodePortsOutput) NativeSecure() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterNodePorts) *int { return v.NativeSecure }).(pulumi.IntPtrOutput)
+}
+
+type ClusterNodePortsPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterNodePortsPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterNodePorts)(nil)).Elem()
+}
+
+func (o ClusterNodePortsPtrOutput) ToClusterNodePortsPtrOutput() ClusterNodePortsPtrOutput {
+	return o
+}
+
+func (o ClusterNodePortsPtrOutput) ToClusterNodePortsPtrOutputWithContext(ctx context.Context) ClusterNodePortsPtrOutput {
+	return o
+}
+
+func (o ClusterNodePortsPtrOutput) Elem() ClusterNodePortsOutput {
+	return o.ApplyT(func(v *ClusterNodePorts) ClusterNodePorts {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterNodePorts
+		return ret
+	}).(ClusterNodePortsOutput)
+}
+
+// Of the HTTP interface.
+func (o ClusterNodePortsPtrOutput) Http() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterNodePorts) *int {
+		if v == nil {
+			return nil
+		}
+		return v.Http
+	}).(pulumi.IntPtrOutput)
+}
+
+// Of the HTTP interface over TLS.
+func (o ClusterNodePortsPtrOutput) Https() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterNodePorts) *int {
+		if v == nil {
+			return nil
+		}
+		return v.Https
+	}).(pulumi.IntPtrOutput)
+}
+
+// Of the native protocol.
+func (o ClusterNodePortsPtrOutput) Native() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterNodePorts) *int {
+		if v == nil {
+			return nil
+		}
+		return v.Native
+	}).(pulumi.IntPtrOutput)
+}
+
+// Of the native protocol over TLS.
+func (o ClusterNodePortsPtrOutput) NativeSecure() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterNodePorts) *int {
+		if v == nil {
+			return nil
+		}
+		return v.NativeSecure
+	}).(pulumi.IntPtrOutput)
+}
+
+// Pods of the cluster. What is not an object of Kubernetes as it is says so.
+type ClusterPod struct {
+	// The affinity: Kubernetes' `Affinity`. `antiAffinity` and `zones` add to it.
+	Affinity map[string]interface{} `pulumi:"affinity"`
+	// Annotations of the pods.
+	Annotations map[string]string `pulumi:"annotations"`
+	// Whether the replicas of a shard, or the members of the Keeper, run on different nodes. Default: `Preferred` with more than one replica, unless `affinity` has a `podAntiAffinity`; else `None`.
+	AntiAffinity *string `pulumi:"antiAffinity"`
+	// The security context of the ClickHouse or Keeper container: Kubernetes' `SecurityContext`.
+	ContainerSecurityContext map[string]interface{} `pulumi:"containerSecurityContext"`
+	// Environment variables of the ClickHouse or Keeper container.
+	Env []ClusterEnvVar `pulumi:"env"`
+	// Containers beside it: Kubernetes' `Container`.
+	ExtraContainers []map[string]interface{} `pulumi:"extraContainers"`
+	// Names for addresses, in addition to those of the DNS.
+	HostAliases []ClusterHostAlias `pulumi:"hostAliases"`
+	// Containers that run before it: Kubernetes' `Container`.
+	InitContainers []map[string]interface{} `pulumi:"initContainers"`
+	// Labels of the pods.
+	Labels map[string]string `pulumi:"labels"`
+	// When the container is restarted: Kubernetes' `Probe`. Default: the operator's.
+	LivenessProbe map[string]interface{} `pulumi:"livenessProbe"`
+	// The labels that a node must have.
+	NodeSelector map[string]string `pulumi:"nodeSelector"`
+	// The priority class. It must exist.
+	PriorityClassName *string `pulumi:"priorityClassName"`
+	// When the container is taken for ready: Kubernetes' `Probe`. Default: the operator's.
+	ReadinessProbe map[string]interface{} `pulumi:"readinessProbe"`
+	// Whether the pods fit into a namespace with the Pod Security level `restricted`: user and group 101, no privileges, the runtime's seccomp profile, for every container. What the security contexts and the containers say themselves holds. Default: false; of the Keeper: as the hosts' pods.
+	Restricted *bool `pulumi:"restricted"`
+	// The runtime class. It must exist.
+	RuntimeClassName *string `pulumi:"runtimeClassName"`
+	// The security context of the pod: Kubernetes' `PodSecurityContext`.
+	SecurityContext map[string]interface{} `pulumi:"securityContext"`
+	// The service account. It must exist. Default: that of the namespace.
+	ServiceAccountName *string `pulumi:"serviceAccountName"`
+	// When the container is taken for started: Kubernetes' `Probe`. Default: none.
+	StartupProbe map[string]interface{} `pulumi:"startupProbe"`
+	// How many seconds ClickHouse has to stop. Default: 30.
+	TerminationGracePeriodSeconds *int `pulumi:"terminationGracePeriodSeconds"`
+	// The taints of nodes that the pods tolerate.
+	Tolerations []ClusterToleration `pulumi:"tolerations"`
+	// Further rules how the pods are spread: Kubernetes' `TopologySpreadConstraint`.
+	TopologySpread []map[string]interface{} `pulumi:"topologySpread"`
+	// Where the ClickHouse or Keeper container mounts `volumes`: Kubernetes' `VolumeMount`.
+	VolumeMounts []map[string]interface{} `pulumi:"volumeMounts"`
+	// Volumes of the pod, for example of a ConfigMap: Kubernetes' `Volume`. For disks of ClickHouse's there is `storage.disks`.
+	Volumes []map[string]interface{} `pulumi:"volumes"`
+	// The zones in which the pods run (`topology.kubernetes.io/zone` of their nodes). Those that belong together are spread evenly over them where that is possible. A host whose volume is in a zone that is taken away does not start any more.
+	Zones []string `pulumi:"zones"`
+}
+
+// ClusterPodInput is an input type that accepts ClusterPodArgs and ClusterPodOutput values.
+// You can construct a concrete instance of `ClusterPodInput` via:
+//
+//	ClusterPodArgs{...}
+type ClusterPodInput interface {
+	pulumi.Input
+
+	ToClusterPodOutput() ClusterPodOutput
+	ToClusterPodOutputWithContext(context.Context) ClusterPodOutput
+}
+
+// Pods of the cluster. What is not an object of Kubernetes as it is says so.
+type ClusterPodArgs struct {
+	// The affinity: Kubernetes' `Affinity`. `antiAffinity` and `zones` add to it.
+	Affinity pulumi.MapInput `pulumi:"affinity"`
+	// Annotations of the pods.
+	Annotations pulumi.StringMapInput `pulumi:"annotations"`
+	// Whether the replicas of a shard, or the members of the Keeper, run on different nodes. Default: `Preferred` with more than one replica, unless `affinity` has a `podAntiAffinity`; else `None`.
+	AntiAffinity pulumi.StringPtrInput `pulumi:"antiAffinity"`
+	// The security context of the ClickHouse or Keeper container: Kubernetes' `SecurityContext`.
+	ContainerSecurityContext pulumi.MapInput `pulumi:"containerSecurityContext"`
+	// Environment variables of the ClickHouse or Keeper container.
+	Env ClusterEnvVarArrayInput `pulumi:"env"`
+	// Containers beside it: Kubernetes' `Container`.
+	ExtraContainers pulumi.MapArrayInput `pulumi:"extraContainers"`
+	// Names for addresses, in addition to those of the DNS.
+	HostAliases ClusterHostAliasArrayInput `pulumi:"hostAliases"`
+	// Containers that run before it: Kubernetes' `Container`.
+	InitContainers pulumi.MapArrayInput `pulumi:"initContainers"`
+	// Labels of the pods.
+	Labels pulumi.StringMapInput `pulumi:"labels"`
+	// When the container is restarted: Kubernetes' `Probe`. Default: the operator's.
+	LivenessProbe pulumi.MapInput `pulumi:"livenessProbe"`
+	// The labels that a node must have.
+	NodeSelector pulumi.StringMapInput `pulumi:"nodeSelector"`
+	// The priority class. It must exist.
+	PriorityClassName pulumi.StringPtrInput `pulumi:"priorityClassName"`
+	// When the container is taken for ready: Kubernetes' `Probe`. Default: the operator's.
+	ReadinessProbe pulumi.MapInput `pulumi:"readinessProbe"`
+	// Whether the pods fit into a namespace with the Pod Security level `restricted`: user and group 101, no privileges, the runtime's seccomp profile, for every container. What the security contexts and the containers say themselves holds. Default: false; of the Keeper: as the hosts' pods.
+	Restricted pulumi.BoolPtrInput `pulumi:"restricted"`
+	// The runtime class. It must exist.
+	RuntimeClassName pulumi.StringPtrInput `pulumi:"runtimeClassName"`
+	// The security context of the pod: Kubernetes' `PodSecurityContext`.
+	SecurityContext pulumi.MapInput `pulumi:"securityContext"`
+	// The service account. It must exist. Default: that of the namespace.
+	ServiceAccountName pulumi.StringPtrInput `pulumi:"serviceAccountName"`
+	// When the container is taken for started: Kubernetes' `Probe`. Default: none.
+	StartupProbe pulumi.MapInput `pulumi:"startupProbe"`
+	// How many seconds ClickHouse has to stop. Default: 30.
+	TerminationGracePeriodSeconds pulumi.IntPtrInput `pulumi:"terminationGracePeriodSeconds"`
+	// The taints of nodes that the pods tolerate.
+	Tolerations ClusterTolerationArrayInput `pulumi:"tolerations"`
+	// Further rules how the pods are spread: Kubernetes' `TopologySpreadConstraint`.
+	TopologySpread pulumi.MapArrayInput `pulumi:"topologySpread"`
+	// Where the ClickHouse or Keeper container mounts `volumes`: Kubernetes' `VolumeMount`.
+	VolumeMounts pulumi.MapArrayInput `pulumi:"volumeMounts"`
+	// Volumes of the pod, for example of a ConfigMap: Kubernetes' `Volume`. For disks of ClickHouse's there is `storage.disks`.
+	Volumes pulumi.MapArrayInput `pulumi:"volumes"`
+	// The zones in which the pods run (`topology.kubernetes.io/zone` of their nodes). Those that belong together are spread evenly over them where that is possible. A host whose volume is in a zone that is taken away does not start any more.
+	Zones pulumi.StringArrayInput `pulumi:"zones"`
+}
+
+func (ClusterPodArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterPod)(nil)).Elem()
+}
+
+func (i ClusterPodArgs) ToClusterPodOutput() ClusterPodOutput {
+	return i.ToClusterPodOutputWithContext(context.Background())
+}
+
+func (i ClusterPodArgs) ToClusterPodOutputWithContext(ctx context.Context) ClusterPodOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPodOutput)
+}
+
+func (i ClusterPodArgs) ToClusterPodPtrOutput() ClusterPodPtrOutput {
+	return i.ToClusterPodPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterPodArgs) ToClusterPodPtrOutputWithContext(ctx context.Context) ClusterPodPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPodOutput).ToClusterPodPtrOutputWithContext(ctx)
+}
+
+// ClusterPodPtrInput is an input type that accepts ClusterPodArgs, ClusterPodPtr and ClusterPodPtrOutput values.
+// You can construct a concrete instance of `ClusterPodPtrInput` via:
+//
+//	        ClusterPodArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterPodPtrInput interface {
+	pulumi.Input
+
+	ToClusterPodPtrOutput() ClusterPodPtrOutput
+	ToClusterPodPtrOutputWithContext(context.Context) ClusterPodPtrOutput
+}
+
+type clusterPodPtrType ClusterPodArgs
+
+func ClusterPodPtr(v *ClusterPodArgs) ClusterPodPtrInput {
+	return (*clusterPodPtrType)(v)
+}
+
+func (*clusterPodPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterPod)(nil)).Elem()
+}
+
+func (i *clusterPodPtrType) ToClusterPodPtrOutput() ClusterPodPtrOutput {
+	return i.ToClusterPodPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterPodPtrType) ToClusterPodPtrOutputWithContext(ctx context.Context) ClusterPodPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPodPtrOutput)
+}
+
+// Pods of the cluster. What is not an object of Kubernetes as it is says so.
+type ClusterPodOutput struct{ *pulumi.OutputState }
+
+func (ClusterPodOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterPod)(nil)).Elem()
+}
+
+func (o ClusterPodOutput) ToClusterPodOutput() ClusterPodOutput {
+	return o
+}
+
+func (o ClusterPodOutput) ToClusterPodOutputWithContext(ctx context.Context) ClusterPodOutput {
+	return o
+}
+
+func (o ClusterPodOutput) ToClusterPodPtrOutput() ClusterPodPtrOutput {
+	return o.ToClusterPodPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterPodOutput) ToClusterPodPtrOutputWithContext(ctx context.Context) ClusterPodPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterPod) *ClusterPod {
+		return &v
+	}).(ClusterPodPtrOutput)
+}
+
+// The affinity: Kubernetes' `Affinity`. `antiAffinity` and `zones` add to it.
+func (o ClusterPodOutput) Affinity() pulumi.MapOutput {
+	return o.ApplyT(func(v ClusterPod) map[string]interface{} { return v.Affinity }).(pulumi.MapOutput)
+}
+
+// Annotations of the pods.
+func (o ClusterPodOutput) Annotations() pulumi.StringMapOutput {
+	return o.ApplyT(func(v ClusterPod) map[string]string { return v.Annotations }).(pulumi.StringMapOutput)
+}
+
+// Whether the replicas of a shard, or the members of the Keeper, run on different nodes. Default: `Preferred` with more than one replica, unless `affinity` has a `podAntiAffinity`; else `None`.
+func (o ClusterPodOutput) AntiAffinity() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterPod) *string { return v.AntiAffinity }).(pulumi.StringPtrOutput)
+}
+
+// The security context of the ClickHouse or Keeper container: Kubernetes' `SecurityContext`.
+func (o ClusterPodOutput) ContainerSecurityContext() pulumi.MapOutput {
+	return o.ApplyT(func(v ClusterPod) map[string]interface{} { return v.ContainerSecurityContext }).(pulumi.MapOutput)
+}
+
+// Environment variables of the ClickHouse or Keeper container.
+func (o ClusterPodOutput) Env() ClusterEnvVarArrayOutput {
+	return o.ApplyT(func(v ClusterPod) []ClusterEnvVar { return v.Env }).(ClusterEnvVarArrayOutput)
+}
+
+// Containers beside it: Kubernetes' `Container`.
+func (o ClusterPodOutput) ExtraContainers() pulumi.MapArrayOutput {
+	return o.ApplyT(func(v ClusterPod) []map[string]interface{} { return v.ExtraContainers }).(pulumi.MapArrayOutput)
+}
+
+// Names for addresses, in addition to those of the DNS.
+func (o ClusterPodOutput) HostAliases() ClusterHostAliasArrayOutput {
+	return o.ApplyT(func(v ClusterPod) []ClusterHostAlias { return v.HostAliases }).(ClusterHostAliasArrayOutput)
+}
+
+// Containers that run before it: Kubernetes' `Container`.
+func (o ClusterPodOutput) InitContainers() pulumi.MapArrayOutput {
+	return o.ApplyT(func(v ClusterPod) []map[string]interface{} { return v.InitContainers }).(pulumi.MapArrayOutput)
+}
+
+// Labels of the pods.
+func (o ClusterPodOutput) Labels() pulumi.StringMapOutput {
+	return o.ApplyT(func(v ClusterPod) map[string]string { return v.Labels }).(pulumi.StringMapOutput)
+}
+
+// When the container is restarted: Kubernetes' `Probe`. Default: the operator's.
+func (o ClusterPodOutput) LivenessProbe() pulumi.MapOutput {
+	return o.ApplyT(func(v ClusterPod) map[string]interface{} { return v.LivenessProbe }).(pulumi.MapOutput)
+}
+
+// The labels that a node must have.
+func (o ClusterPodOutput) NodeSelector() pulumi.StringMapOutput {
+	return o.ApplyT(func(v ClusterPod) map[string]string { return v.NodeSelector }).(pulumi.StringMapOutput)
+}
+
+// The priority class. It must exist.
+func (o ClusterPodOutput) PriorityClassName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterPod) *string { return v.PriorityClassName }).(pulumi.StringPtrOutput)
+}
+
+// When the container is taken for ready: Kubernetes' `Probe`. Default: the operator's.
+func (o ClusterPodOutput) ReadinessProbe() pulumi.MapOutput {
+	return o.ApplyT(func(v ClusterPod) map[string]interface{} { return v.ReadinessProbe }).(pulumi.MapOutput)
+}
+
+// Whether the pods fit into a namespace with the Pod Security level `restricted`: user and group 101, no privileges, the runtime's seccomp profile, for every container. What the security contexts and the containers say themselves holds. Default: false; of the Keeper: as the hosts' pods.
+func (o ClusterPodOutput) Restricted() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v ClusterPod) *bool { return v.Restricted }).(pulumi.BoolPtrOutput)
+}
+
+// The runtime class. It must exist.
+func (o ClusterPodOutput) RuntimeClassName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterPod) *string { return v.RuntimeClassName }).(pulumi.StringPtrOutput)
+}
+
+// The security context of the pod: Kubernetes' `PodSecurityContext`.
+func (o ClusterPodOutput) SecurityContext() pulumi.MapOutput {
+	return o.ApplyT(func(v ClusterPod) map[string]interface{} { return v.SecurityContext }).(pulumi.MapOutput)
+}
+
+// The service account. It must exist. Default: that of the namespace.
+func (o ClusterPodOutput) ServiceAccountName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterPod) *string { return v.ServiceAccountName }).(pulumi.StringPtrOutput)
+}
+
+// When the container is taken for started: Kubernetes' `Probe`. Default: none.
+func (o ClusterPodOutput) StartupProbe() pulumi.MapOutput {
+	return o.ApplyT(func(v ClusterPod) map[string]interface{} { return v.StartupProbe }).(pulumi.MapOutput)
+}
+
+// How many seconds ClickHouse has to stop. Default: 30.
+func (o ClusterPodOutput) TerminationGracePeriodSeconds() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterPod) *int { return v.TerminationGracePeriodSeconds }).(pulumi.IntPtrOutput)
+}
+
+// The taints of nodes that the pods tolerate.
+func (o ClusterPodOutput) Tolerations() ClusterTolerationArrayOutput {
+	return o.ApplyT(func(v ClusterPod) []ClusterToleration { return v.Tolerations }).(ClusterTolerationArrayOutput)
+}
+
+// Further rules how the pods are spread: Kubernetes' `TopologySpreadConstraint`.
+func (o ClusterPodOutput) TopologySpread() pulumi.MapArrayOutput {
+	return o.ApplyT(func(v ClusterPod) []map[string]interface{} { return v.TopologySpread }).(pulumi.MapArrayOutput)
+}
+
+// Where the ClickHouse or Keeper container mounts `volumes`: Kubernetes' `VolumeMount`.
+func (o ClusterPodOutput) VolumeMounts() pulumi.MapArrayOutput {
+	return o.ApplyT(func(v ClusterPod) []map[string]interface{} { return v.VolumeMounts }).(pulumi.MapArrayOutput)
+}
+
+// Volumes of the pod, for example of a ConfigMap: Kubernetes' `Volume`. For disks of ClickHouse's there is `storage.disks`.
+func (o ClusterPodOutput) Volumes() pulumi.MapArrayOutput {
+	return o.ApplyT(func(v ClusterPod) []map[string]interface{} { return v.Volumes }).(pulumi.MapArrayOutput)
+}
+
+// The zones in which the pods run (`topology.kubernetes.io/zone` of their nodes). Those that belong together are spread evenly over them where that is possible. A host whose volume is in a zone that is taken away does not start any more.
+func (o ClusterPodOutput) Zones() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterPod) []string { return v.Zones }).(pulumi.StringArrayOutput)
+}
+
+type ClusterPodPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterPodPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterPod)(nil)).Elem()
+}
+
+func (o ClusterPodPtrOutput) ToClusterPodPtrOutput() ClusterPodPtrOutput {
+	return o
+}
+
+func (o ClusterPodPtrOutput) ToClusterPodPtrOutputWithContext(ctx context.Context) ClusterPodPtrOutput {
+	return o
+}
+
+func (o ClusterPodPtrOutput) Elem() ClusterPodOutput {
+	return o.ApplyT(func(v *ClusterPod) ClusterPod {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterPod
+		return ret
+	}).(ClusterPodOutput)
+}
+
+// The affinity: Kubernetes' `Affinity`. `antiAffinity` and `zones` add to it.
+func (o ClusterPodPtrOutput) Affinity() pulumi.MapOutput {
+	return o.ApplyT(func(v *ClusterPod) map[string]interface{} {
+		if v == nil {
+			return nil
+		}
+		return v.Affinity
+	}).(pulumi.MapOutput)
+}
+
+// Annotations of the pods.
+func (o ClusterPodPtrOutput) Annotations() pulumi.StringMapOutput {
+	return o.ApplyT(func(v *ClusterPod) map[string]string {
+		if v == nil {
+			return nil
+		}
+		return v.Annotations
+	}).(pulumi.StringMapOutput)
+}
+
+// Whether the replicas of a shard, or the members of the Keeper, run on different nodes. Default: `Preferred` with more than one replica, unless `affinity` has a `podAntiAffinity`; else `None`.
+func (o ClusterPodPtrOutput) AntiAffinity() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterPod) *string {
+		if v == nil {
+			return nil
+		}
+		return v.AntiAffinity
+	}).(pulumi.StringPtrOutput)
+}
+
+// The security context of the ClickHouse or Keeper container: Kubernetes' `SecurityContext`.
+func (o ClusterPodPtrOutput) ContainerSecurityContext() pulumi.MapOutput {
+	return o.ApplyT(func(v *ClusterPod) map[string]interface{} {
+		if v == nil {
+			return nil
+		}
+		return v.ContainerSecurityContext
+	}).(pulumi.MapOutput)
+}
+
+// Environment variables of the ClickHouse or Keeper container.
+func (o ClusterPodPtrOutput) Env() ClusterEnvVarArrayOutput {
+	return o.ApplyT(func(v *ClusterPod) []ClusterEnvVar {
+		if v == nil {
+			return nil
+		}
+		return v.Env
+	}).(ClusterEnvVarArrayOutput)
+}
+
+// Containers beside it: Kubernetes' `Container`.
+func (o ClusterPodPtrOutput) ExtraContainers() pulumi.MapArrayOutput {
+	return o.ApplyT(func(v *ClusterPod) []map[string]interface{} {
+		if v == nil {
+			return nil
+		}
+		return v.ExtraContainers
+	}).(pulumi.MapArrayOutput)
+}
+
+// Names for addresses, in addition to those of the DNS.
+func (o ClusterPodPtrOutput) HostAliases() ClusterHostAliasArrayOutput {
+	return o.ApplyT(func(v *ClusterPod) []ClusterHostAlias {
+		if v == nil {
+			return nil
+		}
+		return v.HostAliases
+	}).(ClusterHostAliasArrayOutput)
+}
+
+// Containers that run before it: Kubernetes' `Container`.
+func (o ClusterPodPtrOutput) InitContainers() pulumi.MapArrayOutput {
+	return o.ApplyT(func(v *ClusterPod) []map[string]interface{} {
+		if v == nil {
+			return nil
+		}
+		return v.InitContainers
+	}).(pulumi.MapArrayOutput)
+}
+
+// Labels of the pods.
+func (o ClusterPodPtrOutput) Labels() pulumi.StringMapOutput {
+	return o.ApplyT(func(v *ClusterPod) map[string]string {
+		if v == nil {
+			return nil
+		}
+		return v.Labels
+	}).(pulumi.StringMapOutput)
+}
+
+// When the container is restarted: Kubernetes' `Probe`. Default: the operator's.
+func (o ClusterPodPtrOutput) LivenessProbe() pulumi.MapOutput {
+	return o.ApplyT(func(v *ClusterPod) map[string]interface{} {
+		if v == nil {
+			return nil
+		}
+		return v.LivenessProbe
+	}).(pulumi.MapOutput)
+}
+
+// The labels that a node must have.
+func (o ClusterPodPtrOutput) NodeSelector() pulumi.StringMapOutput {
+	return o.ApplyT(func(v *ClusterPod) map[string]string {
+		if v == nil {
+			return nil
+		}
+		return v.NodeSelector
+	}).(pulumi.StringMapOutput)
+}
+
+// The priority class. It must exist.
+func (o ClusterPodPtrOutput) PriorityClassName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterPod) *string {
+		if v == nil {
+			return nil
+		}
+		return v.PriorityClassName
+	}).(pulumi.StringPtrOutput)
+}
+
+// When the container is taken for ready: Kubernetes' `Probe`. Default: the operator's.
+func (o ClusterPodPtrOutput) ReadinessProbe() pulumi.MapOutput {
+	return o.ApplyT(func(v *ClusterPod) map[string]interface{} {
+		if v == nil {
+			return nil
+		}
+		return v.ReadinessProbe
+	}).(pulumi.MapOutput)
+}
+
+// Whether the pods fit into a namespace with the Pod Security level `restricted`: user and group 101, no privileges, the runtime's seccomp profile, for every container. What the security contexts and the containers say themselves holds. Default: false; of the Keeper: as the hosts' pods.
+func (o ClusterPodPtrOutput) Restricted() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v *ClusterPod) *bool {
+		if v == nil {
+			return nil
+		}
+		return v.Restricted
+	}).(pulumi.BoolPtrOutput)
+}
+
+// The runtime class. It must exist.
+func (o ClusterPodPtrOutput) RuntimeClassName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterPod) *string {
+		if v == nil {
+			return nil
+		}
+		return v.RuntimeClassName
+	}).(pulumi.StringPtrOutput)
+}
+
+// The security context of the pod: Kubernetes' `PodSecurityContext`.
+func (o ClusterPodPtrOutput) SecurityContext() pulumi.MapOutput {
+	return o.ApplyT(func(v *ClusterPod) map[string]interface{} {
+		if v == nil {
+			return nil
+		}
+		return v.SecurityContext
+	}).(pulumi.MapOutput)
+}
+
+// The service account. It must exist. Default: that of the namespace.
+func (o ClusterPodPtrOutput) ServiceAccountName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterPod) *string {
+		if v == nil {
+			return nil
+		}
+		return v.ServiceAccountName
+	}).(pulumi.StringPtrOutput)
+}
+
+// When the container is taken for started: Kubernetes' `Probe`. Default: none.
+func (o ClusterPodPtrOutput) StartupProbe() pulumi.MapOutput {
+	return o.ApplyT(func(v *ClusterPod) map[string]interface{} {
+		if v == nil {
+			return nil
+		}
+		return v.StartupProbe
+	}).(pulumi.MapOutput)
+}
+
+// How many seconds ClickHouse has to stop. Default: 30.
+func (o ClusterPodPtrOutput) TerminationGracePeriodSeconds() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterPod) *int {
+		if v == nil {
+			return nil
+		}
+		return v.TerminationGracePeriodSeconds
+	}).(pulumi.IntPtrOutput)
+}
+
+// The taints of nodes that the pods tolerate.
+func (o ClusterPodPtrOutput) Tolerations() ClusterTolerationArrayOutput {
+	return o.ApplyT(func(v *ClusterPod) []ClusterToleration {
+		if v == nil {
+			return nil
+		}
+		return v.Tolerations
+	}).(ClusterTolerationArrayOutput)
+}
+
+// Further rules how the pods are spread: Kubernetes' `TopologySpreadConstraint`.
+func (o ClusterPodPtrOutput) TopologySpread() pulumi.MapArrayOutput {
+	return o.ApplyT(func(v *ClusterPod) []map[string]interface{} {
+		if v == nil {
+			return nil
+		}
+		return v.TopologySpread
+	}).(pulumi.MapArrayOutput)
+}
+
+// Where the ClickHouse or Keeper container mounts `volumes`: Kubernetes' `VolumeMount`.
+func (o ClusterPodPtrOutput) VolumeMounts() pulumi.MapArrayOutput {
+	return o.ApplyT(func(v *ClusterPod) []map[string]interface{} {
+		if v == nil {
+			return nil
+		}
+		return v.VolumeMounts
+	}).(pulumi.MapArrayOutput)
+}
+
+// Volumes of the pod, for example of a ConfigMap: Kubernetes' `Volume`. For disks of ClickHouse's there is `storage.disks`.
+func (o ClusterPodPtrOutput) Volumes() pulumi.MapArrayOutput {
+	return o.ApplyT(func(v *ClusterPod) []map[string]interface{} {
+		if v == nil {
+			return nil
+		}
+		return v.Volumes
+	}).(pulumi.MapArrayOutput)
+}
+
+// The zones in which the pods run (`topology.kubernetes.io/zone` of their nodes). Those that belong together are spread evenly over them where that is possible. A host whose volume is in a zone that is taken away does not start any more.
+func (o ClusterPodPtrOutput) Zones() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v *ClusterPod) []string {
+		if v == nil {
+			return nil
+		}
+		return v.Zones
+	}).(pulumi.StringArrayOutput)
+}
+
+// The PodDisruptionBudget of the hosts, which the operator makes.
+type ClusterPodDisruptionBudget struct {
+	// Whether the operator makes and updates it. Default: true. With false one that is there stays as it is. Needs operator 0.25.3.
+	Managed *bool `pulumi:"managed"`
+	// How many hosts may be evicted at once; 0 forbids it. Default: 1.
+	MaxUnavailable *int `pulumi:"maxUnavailable"`
+}
+
+// ClusterPodDisruptionBudgetInput is an input type that accepts ClusterPodDisruptionBudgetArgs and ClusterPodDisruptionBudgetOutput values.
+// You can construct a concrete instance of `ClusterPodDisruptionBudgetInput` via:
+//
+//	ClusterPodDisruptionBudgetArgs{...}
+type ClusterPodDisruptionBudgetInput interface {
+	pulumi.Input
+
+	ToClusterPodDisruptionBudgetOutput() ClusterPodDisruptionBudgetOutput
+	ToClusterPodDisruptionBudgetOutputWithContext(context.Context) ClusterPodDisruptionBudgetOutput
+}
+
+// The PodDisruptionBudget of the hosts, which the operator makes.
+type ClusterPodDisruptionBudgetArgs struct {
+	// Whether the operator makes and updates it. Default: true. With false one that is there stays as it is. Needs operator 0.25.3.
+	Managed pulumi.BoolPtrInput `pulumi:"managed"`
+	// How many hosts may be evicted at once; 0 forbids it. Default: 1.
+	MaxUnavailable pulumi.IntPtrInput `pulumi:"maxUnavailable"`
+}
+
+func (ClusterPodDisruptionBudgetArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterPodDisruptionBudget)(nil)).Elem()
+}
+
+func (i ClusterPodDisruptionBudgetArgs) ToClusterPodDisruptionBudgetOutput() ClusterPodDisruptionBudgetOutput {
+	return i.ToClusterPodDisruptionBudgetOutputWithContext(context.Background())
+}
+
+func (i ClusterPodDisruptionBudgetArgs) ToClusterPodDisruptionBudgetOutputWithContext(ctx context.Context) ClusterPodDisruptionBudgetOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPodDisruptionBudgetOutput)
+}
+
+func (i ClusterPodDisruptionBudgetArgs) ToClusterPodDisruptionBudgetPtrOutput() ClusterPodDisruptionBudgetPtrOutput {
+	return i.ToClusterPodDisruptionBudgetPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterPodDisruptionBudgetArgs) ToClusterPodDisruptionBudgetPtrOutputWithContext(ctx context.Context) ClusterPodDisruptionBudgetPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPodDisruptionBudgetOutput).ToClusterPodDisruptionBudgetPtrOutputWithContext(ctx)
+}
+
+// ClusterPodDisruptionBudgetPtrInput is an input type that accepts ClusterPodDisruptionBudgetArgs, ClusterPodDisruptionBudgetPtr and ClusterPodDisruptionBudgetPtrOutput values.
+// You can construct a concrete instance of `ClusterPodDisruptionBudgetPtrInput` via:
+//
+//	        ClusterPodDisruptionBudgetArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterPodDisruptionBudgetPtrInput interface {
+	pulumi.Input
+
+	ToClusterPodDisruptionBudgetPtrOutput() ClusterPodDisruptionBudgetPtrOutput
+	ToClusterPodDisruptionBudgetPtrOutputWithContext(context.Context) ClusterPodDisruptionBudgetPtrOutput
+}
+
+type clusterPodDisruptionBudgetPtrType ClusterPodDisruptionBudgetArgs
+
+func ClusterPodDisruptionBudgetPtr(v *ClusterPodDisruptionBudgetArgs) ClusterPodDisruptionBudgetPtrInput {
+	return (*clusterPodDisruptionBudgetPtrType)(v)
+}
+
+func (*clusterPodDisruptionBudgetPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterPodDisruptionBudget)(nil)).Elem()
+}
+
+func (i *clusterPodDisruptionBudgetPtrType) ToClusterPodDisruptionBudgetPtrOutput() ClusterPodDisruptionBudgetPtrOutput {
+	return i.ToClusterPodDisruptionBudgetPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterPodDisruptionBudgetPtrType) ToClusterPodDisruptionBudgetPtrOutputWithContext(ctx context.Context) ClusterPodDisruptionBudgetPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPodDisruptionBudgetPtrOutput)
+}
+
+// The PodDisruptionBudget of the hosts, which the operator makes.
+type ClusterPodDisruptionBudgetOutput struct{ *pulumi.OutputState }
+
+func (ClusterPodDisruptionBudgetOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterPodDisruptionBudget)(nil)).Elem()
+}
+
+func (o ClusterPodDisruptionBudgetOutput) ToClusterPodDisruptionBudgetOutput() ClusterPodDisruptionBudgetOutput {
+	return o
+}
+
+func (o ClusterPodDisruptionBudgetOutput) ToClusterPodDisruptionBudgetOutputWithContext(ctx context.Context) ClusterPodDisruptionBudgetOutput {
+	return o
+}
+
+func (o ClusterPodDisruptionBudgetOutput) ToClusterPodDisruptionBudgetPtrOutput() ClusterPodDisruptionBudgetPtrOutput {
+	return o.ToClusterPodDisruptionBudgetPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterPodDisruptionBudgetOutput) ToClusterPodDisruptionBudgetPtrOutputWithContext(ctx context.Context) ClusterPodDisruptionBudgetPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterPodDisruptionBudget) *ClusterPodDisruptionBudget {
+		return &v
+	}).(ClusterPodDisruptionBudgetPtrOutput)
+}
+
+// Whether the operator makes and updates it. Default: true. With false one that is there stays as it is. Needs operator 0.25.3.
+func (o ClusterPodDisruptionBudgetOutput) Managed() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v ClusterPodDisruptionBudget) *bool { return v.Managed }).(pulumi.BoolPtrOutput)
+}
+
+// How many hosts may be evicted at once; 0 forbids it. Default: 1.
+func (o ClusterPodDisruptionBudgetOutput) MaxUnavailable() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterPodDisruptionBudget) *int { return v.MaxUnavailable }).(pulumi.IntPtrOutput)
+}
+
+type ClusterPodDisruptionBudgetPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterPodDisruptionBudgetPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterPodDisruptionBudget)(nil)).Elem()
+}
+
+func (o ClusterPodDisruptionBudgetPtrOutput) ToClusterPodDisruptionBudgetPtrOutput() ClusterPodDisruptionBudgetPtrOutput {
+	return o
+}
+
+func (o ClusterPodDisruptionBudgetPtrOutput) ToClusterPodDisruptionBudgetPtrOutputWithContext(ctx context.Context) ClusterPodDisruptionBudgetPtrOutput {
+	return o
+}
+
+func (o ClusterPodDisruptionBudgetPtrOutput) Elem() ClusterPodDisruptionBudgetOutput {
+	return o.ApplyT(func(v *ClusterPodDisruptionBudget) ClusterPodDisruptionBudget {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterPodDisruptionBudget
+		return ret
+	}).(ClusterPodDisruptionBudgetOutput)
+}
+
+// Whether the operator makes and updates it. Default: true. With false one that is there stays as it is. Needs operator 0.25.3.
+func (o ClusterPodDisruptionBudgetPtrOutput) Managed() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v *ClusterPodDisruptionBudget) *bool {
+		if v == nil {
+			return nil
+		}
+		return v.Managed
+	}).(pulumi.BoolPtrOutput)
+}
+
+// How many hosts may be evicted at once; 0 forbids it. Default: 1.
+func (o ClusterPodDisruptionBudgetPtrOutput) MaxUnavailable() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterPodDisruptionBudget) *int {
+		if v == nil {
+			return nil
+		}
+		return v.MaxUnavailable
+	}).(pulumi.IntPtrOutput)
+}
+
+// A volume of a storage policy: one or more disks.
+type ClusterPolicyVolume struct {
+	// The names of its disks, of `storage.disks` or `storage.s3Disks`, or `default` for the data volume. Parts go to them by turns.
+	Disks []string `pulumi:"disks"`
+	// The largest part that the volume takes, for example `10Gi`. Default: any.
+	MaxDataPartSize *string `pulumi:"maxDataPartSize"`
+	// The name, which `ALTER TABLE … MOVE … TO VOLUME` and TTLs use.
+	Name string `pulumi:"name"`
+	// Whether the parts on it are left unmerged, as on slow disks. Default: false.
+	PreferNotToMerge *bool `pulumi:"preferNotToMerge"`
+}
+
+// ClusterPolicyVolumeInput is an input type that accepts ClusterPolicyVolumeArgs and ClusterPolicyVolumeOutput values.
+// You can construct a concrete instance of `ClusterPolicyVolumeInput` via:
+//
+//	ClusterPolicyVolumeArgs{...}
+type ClusterPolicyVolumeInput interface {
+	pulumi.Input
+
+	ToClusterPolicyVolumeOutput() ClusterPolicyVolumeOutput
+	ToClusterPolicyVolumeOutputWithContext(context.Context) ClusterPolicyVolumeOutput
+}
+
+// A volume of a storage policy: one or more disks.
+type ClusterPolicyVolumeArgs struct {
+	// The names of its disks, of `storage.disks` or `storage.s3Disks`, or `default` for the data volume. Parts go to them by turns.
+	Disks pulumi.StringArrayInput `pulumi:"disks"`
+	// The largest part that the volume takes, for example `10Gi`. Default: any.
+	MaxDataPartSize pulumi.StringPtrInput `pulumi:"maxDataPartSize"`
+	// The name, which `ALTER TABLE … MOVE … TO VOLUME` and TTLs use.
+	Name pulumi.StringInput `pulumi:"name"`
+	// Whether the parts on it are left unmerged, as on slow disks. Default: false.
+	PreferNotToMerge pulumi.BoolPtrInput `pulumi:"preferNotToMerge"`
+}
+
+func (ClusterPolicyVolumeArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterPolicyVolume)(nil)).Elem()
+}
+
+func (i ClusterPolicyVolumeArgs) ToClusterPolicyVolumeOutput() ClusterPolicyVolumeOutput {
+	return i.ToClusterPolicyVolumeOutputWithContext(context.Background())
+}
+
+func (i ClusterPolicyVolumeArgs) ToClusterPolicyVolumeOutputWithContext(ctx context.Context) ClusterPolicyVolumeOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPolicyVolumeOutput)
+}
+
+// ClusterPolicyVolumeArrayInput is an input type that accepts ClusterPolicyVolumeArray and ClusterPolicyVolumeArrayOutput values.
+// You can construct a concrete instance of `ClusterPolicyVolumeArrayInput` via:
+//
+//	ClusterPolicyVolumeArray{ ClusterPolicyVolumeArgs{...} }
+type ClusterPolicyVolumeArrayInput interface {
+	pulumi.Input
+
+	ToClusterPolicyVolumeArrayOutput() ClusterPolicyVolumeArrayOutput
+	ToClusterPolicyVolumeArrayOutputWithContext(context.Context) ClusterPolicyVolumeArrayOutput
+}
+
+type ClusterPolicyVolumeArray []ClusterPolicyVolumeInput
+
+func (ClusterPolicyVolumeArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterPolicyVolume)(nil)).Elem()
+}
+
+func (i ClusterPolicyVolumeArray) ToClusterPolicyVolumeArrayOutput() ClusterPolicyVolumeArrayOutput {
+	return i.ToClusterPolicyVolumeArrayOutputWithContext(context.Background())
+}
+
+func (i ClusterPolicyVolumeArray) ToClusterPolicyVolumeArrayOutputWithContext(ctx context.Context) ClusterPolicyVolumeArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPolicyVolumeArrayOutput)
+}
+
+// A volume of a storage policy: one or more disks.
+type ClusterPolicyVolumeOutput struct{ *pulumi.OutputState }
+
+func (ClusterPolicyVolumeOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterPolicyVolume)(nil)).Elem()
+}
+
+func (o ClusterPolicyVolumeOutput) ToClusterPolicyVolumeOutput() ClusterPolicyVolumeOutput {
+	return o
+}
+
+func (o ClusterPolicyVolumeOutput) ToClusterPolicyVolumeOutputWithContext(ctx context.Context) ClusterPolicyVolumeOutput {
+	return o
+}
+
+// The names of its disks, of `storage.disks` or `storage.s3Disks`, or `default` for the data volume. Parts go to them by turns.
+func (o ClusterPolicyVolumeOutput) Disks() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterPolicyVolume) []string { return v.Disks }).(pulumi.StringArrayOutput)
+}
+
+// The largest part that the volume takes, for example `10Gi`. Default: any.
+func (o ClusterPolicyVolumeOutput) MaxDataPartSize() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterPolicyVolume) *string { return v.MaxDataPartSize }).(pulumi.StringPtrOutput)
+}
+
+// The name, which `ALTER TABLE … MOVE … TO VOLUME` and TTLs use.
+func (o ClusterPolicyVolumeOutput) Name() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterPolicyVolume) string { return v.Name }).(pulumi.StringOutput)
+}
+
+// Whether the parts on it are left unmerged, as on slow disks. Default: false.
+func (o ClusterPolicyVolumeOutput) PreferNotToMerge() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v ClusterPolicyVolume) *bool { return v.PreferNotToMerge }).(pulumi.BoolPtrOutput)
+}
+
+type ClusterPolicyVolumeArrayOutput struct{ *pulumi.OutputState }
+
+func (ClusterPolicyVolumeArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterPolicyVolume)(nil)).Elem()
+}
+
+func (o ClusterPolicyVolumeArrayOutput) ToClusterPolicyVolumeArrayOutput() ClusterPolicyVolumeArrayOutput {
+	return o
+}
+
+func (o ClusterPolicyVolumeArrayOutput) ToClusterPolicyVolumeArrayOutputWithContext(ctx context.Context) ClusterPolicyVolumeArrayOutput {
+	return o
+}
+
+func (o ClusterPolicyVolumeArrayOutput) Index(i pulumi.IntInput) ClusterPolicyVolumeOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterPolicyVolume {
+		return vs[0].([]ClusterPolicyVolume)[vs[1].(int)]
+	}).(ClusterPolicyVolumeOutput)
+}
+
+// A settings profile: the settings of the users who have it.
+type ClusterProfile struct {
+	// What users may make of a setting, by its name.
+	Constraints map[string]ClusterSettingConstraint `pulumi:"constraints"`
+	// The profile whose settings and constraints hold as well: one of `profiles`, `default` or `readonly`.
+	Inherits *string `pulumi:"inherits"`
+	// Settings by their names, for example `max_memory_usage: 10000000000`. Each is a string, a number or a boolean. Numbers from 2^53 on are written in quotes.
+	Settings map[string]interface{} `pulumi:"settings"`
+}
+
+// ClusterProfileInput is an input type that accepts ClusterProfileArgs and ClusterProfileOutput values.
+// You can construct a concrete instance of `ClusterProfileInput` via:
+//
+//	ClusterProfileArgs{...}
+type ClusterProfileInput interface {
+	pulumi.Input
+
+	ToClusterProfileOutput() ClusterProfileOutput
+	ToClusterProfileOutputWithContext(context.Context) ClusterProfileOutput
+}
+
+// A settings profile: the settings of the users who have it.
+type ClusterProfileArgs struct {
+	// What users may make of a setting, by its name.
+	Constraints ClusterSettingConstraintMapInput `pulumi:"constraints"`
+	// The profile whose settings and constraints hold as well: one of `profiles`, `default` or `readonly`.
+	Inherits pulumi.StringPtrInput `pulumi:"inherits"`
+	// Settings by their names, for example `max_memory_usage: 10000000000`. Each is a string, a number or a boolean. Numbers from 2^53 on are written in quotes.
+	Settings pulumi.MapInput `pulumi:"settings"`
+}
+
+func (ClusterProfileArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterProfile)(nil)).Elem()
+}
+
+func (i ClusterProfileArgs) ToClusterProfileOutput() ClusterProfileOutput {
+	return i.ToClusterProfileOutputWithContext(context.Background())
+}
+
+func (i ClusterProfileArgs) ToClusterProfileOutputWithContext(ctx context.Context) ClusterProfileOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterProfileOutput)
+}
+
+// ClusterProfileMapInput is an input type that accepts ClusterProfileMap and ClusterProfileMapOutput values.
+// You can construct a concrete instance of `ClusterProfileMapInput` via:
+//
+//	ClusterProfileMap{ "key": ClusterProfileArgs{...} }
+type ClusterProfileMapInput interface {
+	pulumi.Input
+
+	ToClusterProfileMapOutput() ClusterProfileMapOutput
+	ToClusterProfileMapOutputWithContext(context.Context) ClusterProfileMapOutput
+}
+
+type ClusterProfileMap map[string]ClusterProfileInput
+
+func (ClusterProfileMap) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]ClusterProfile)(nil)).Elem()
+}
+
+func (i ClusterProfileMap) ToClusterProfileMapOutput() ClusterProfileMapOutput {
+	return i.ToClusterProfileMapOutputWithContext(context.Background())
+}
+
+func (i ClusterProfileMap) ToClusterProfileMapOutputWithContext(ctx context.Context) ClusterProfileMapOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterProfileMapOutput)
+}
+
+// A settings profile: the settings of the users who have it.
+type ClusterProfileOutput struct{ *pulumi.OutputState }
+
+func (ClusterProfileOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterProfile)(nil)).Elem()
+}
+
+func (o ClusterProfileOutput) ToClusterProfileOutput() ClusterProfileOutput {
+	return o
+}
+
+func (o ClusterProfileOutput) ToClusterProfileOutputWithContext(ctx context.Context) ClusterProfileOutput {
+	return o
+}
+
+// What users may make of a setting, by its name.
+func (o ClusterProfileOutput) Constraints() ClusterSettingConstraintMapOutput {
+	return o.ApplyT(func(v ClusterProfile) map[string]ClusterSettingConstraint { return v.Constraints }).(ClusterSettingConstraintMapOutput)
+}
+
+// The profile whose settings and constraints hold as well: one of `profiles`, `default` or `readonly`.
+func (o ClusterProfileOutput) Inherits() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterProfile) *string { return v.Inherits }).(pulumi.StringPtrOutput)
+}
+
+// Settings by their names, for example `max_memory_usage: 10000000000`. Each is a string, a number or a boolean. Numbers from 2^53 on are written in quotes.
+func (o ClusterProfileOutput) Settings() pulumi.MapOutput {
+	return o.ApplyT(func(v ClusterProfile) map[string]interface{} { return v.Settings }).(pulumi.MapOutput)
+}
+
+type ClusterProfileMapOutput struct{ *pulumi.OutputState }
+
+func (ClusterProfileMapOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]ClusterProfile)(nil)).Elem()
+}
+
+func (o ClusterProfileMapOutput) ToClusterProfileMapOutput() ClusterProfileMapOutput {
+	return o
+}
+
+func (o ClusterProfileMapOutput) ToClusterProfileMapOutputWithContext(ctx context.Context) ClusterProfileMapOutput {
+	return o
+}
+
+func (o ClusterProfileMapOutput) MapIndex(k pulumi.StringInput) ClusterProfileOutput {
+	return pulumi.All(o, k).ApplyT(func(vs []interface{}) ClusterProfile {
+		return vs[0].(map[string]ClusterProfile)[vs[1].(string)]
+	}).(ClusterProfileOutput)
+}
+
+// A quota: what the users who have it may use in a time.
+type ClusterQuota struct {
+	// What may be used in an interval of time: several of different lengths hold at once.
+	Intervals []ClusterQuotaInterval `pulumi:"intervals"`
+	// For whom usage is counted separately. Default: `User`.
+	KeyedBy *string `pulumi:"keyedBy"`
+}
+
+// ClusterQuotaInput is an input type that accepts ClusterQuotaArgs and ClusterQuotaOutput values.
+// You can construct a concrete instance of `ClusterQuotaInput` via:
+//
+//	ClusterQuotaArgs{...}
+type ClusterQuotaInput interface {
+	pulumi.Input
+
+	ToClusterQuotaOutput() ClusterQuotaOutput
+	ToClusterQuotaOutputWithContext(context.Context) ClusterQuotaOutput
+}
+
+// A quota: what the users who have it may use in a time.
+type ClusterQuotaArgs struct {
+	// What may be used in an interval of time: several of different lengths hold at once.
+	Intervals ClusterQuotaIntervalArrayInput `pulumi:"intervals"`
+	// For whom usage is counted separately. Default: `User`.
+	KeyedBy pulumi.StringPtrInput `pulumi:"keyedBy"`
+}
+
+func (ClusterQuotaArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterQuota)(nil)).Elem()
+}
+
+func (i ClusterQuotaArgs) ToClusterQuotaOutput() ClusterQuotaOutput {
+	return i.ToClusterQuotaOutputWithContext(context.Background())
+}
+
+func (i ClusterQuotaArgs) ToClusterQuotaOutputWithContext(ctx context.Context) ClusterQuotaOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterQuotaOutput)
+}
+
+// ClusterQuotaMapInput is an input type that accepts ClusterQuotaMap and ClusterQuotaMapOutput values.
+// You can construct a concrete instance of `ClusterQuotaMapInput` via:
+//
+//	ClusterQuotaMap{ "key": ClusterQuotaArgs{...} }
+type ClusterQuotaMapInput interface {
+	pulumi.Input
+
+	ToClusterQuotaMapOutput() ClusterQuotaMapOutput
+	ToClusterQuotaMapOutputWithContext(context.Context) ClusterQuotaMapOutput
+}
+
+type ClusterQuotaMap map[string]ClusterQuotaInput
+
+func (ClusterQuotaMap) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]ClusterQuota)(nil)).Elem()
+}
+
+func (i ClusterQuotaMap) ToClusterQuotaMapOutput() ClusterQuotaMapOutput {
+	return i.ToClusterQuotaMapOutputWithContext(context.Background())
+}
+
+func (i ClusterQuotaMap) ToClusterQuotaMapOutputWithContext(ctx context.Context) ClusterQuotaMapOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterQuotaMapOutput)
+}
+
+// A quota: what the users who have it may use in a time.
+type ClusterQuotaOutput struct{ *pulumi.OutputState }
+
+func (ClusterQuotaOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterQuota)(nil)).Elem()
+}
+
+func (o ClusterQuotaOutput) ToClusterQuotaOutput() ClusterQuotaOutput {
+	return o
+}
+
+func (o ClusterQuotaOutput) ToClusterQuotaOutputWithContext(ctx context.Context) ClusterQuotaOutput {
+	return o
+}
+
+// What may be used in an interval of time: several of different lengths hold at once.
+func (o ClusterQuotaOutput) Intervals() ClusterQuotaIntervalArrayOutput {
+	return o.ApplyT(func(v ClusterQuota) []ClusterQuotaInterval { return v.Intervals }).(ClusterQuotaIntervalArrayOutput)
+}
+
+// For whom usage is counted separately. Default: `User`.
+func (o ClusterQuotaOutput) KeyedBy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterQuota) *string { return v.KeyedBy }).(pulumi.StringPtrOutput)
+}
+
+type ClusterQuotaMapOutput struct{ *pulumi.OutputState }
+
+func (ClusterQuotaMapOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]ClusterQuota)(nil)).Elem()
+}
+
+func (o ClusterQuotaMapOutput) ToClusterQuotaMapOutput() ClusterQuotaMapOutput {
+	return o
+}
+
+func (o ClusterQuotaMapOutput) ToClusterQuotaMapOutputWithContext(ctx context.Context) ClusterQuotaMapOutput {
+	return o
+}
+
+func (o ClusterQuotaMapOutput) MapIndex(k pulumi.StringInput) ClusterQuotaOutput {
+	return pulumi.All(o, k).ApplyT(func(vs []interface{}) ClusterQuota {
+		return vs[0].(map[string]ClusterQuota)[vs[1].(string)]
+	}).(ClusterQuotaOutput)
+}
+
+// What may be used in an interval of time. What is left out is only counted.
+type ClusterQuotaInterval struct {
+	// Queries that failed.
+	Errors *float64 `pulumi:"errors"`
+	// Seconds that queries run; fractions count.
+	ExecutionTime *float64 `pulumi:"executionTime"`
+	// Queries.
+	Queries *float64 `pulumi:"queries"`
+	// Queries that insert.
+	QueryInserts *float64 `pulumi:"queryInserts"`
+	// Queries that read.
+	QuerySelects *float64 `pulumi:"querySelects"`
+	// Bytes that are read from tables, on all hosts.
+	ReadBytes *float64 `pulumi:"readBytes"`
+	// Rows that are read from tables, on all hosts.
+	ReadRows *float64 `pulumi:"readRows"`
+	// Bytes in results.
+	ResultBytes *float64 `pulumi:"resultBytes"`
+	// Rows in results.
+	ResultRows *float64 `pulumi:"resultRows"`
+	// The interval's length in seconds, for example `3600`. Required.
+	Seconds *float64 `pulumi:"seconds"`
+	// Bytes that are written.
+	WrittenBytes *float64 `pulumi:"writtenBytes"`
+}
+
+// ClusterQuotaIntervalInput is an input type that accepts ClusterQuotaIntervalArgs and ClusterQuotaIntervalOutput values.
+// You can construct a concrete instance of `ClusterQuotaIntervalInput` via:
+//
+//	ClusterQuotaIntervalArgs{...}
+type ClusterQuotaIntervalInput interface {
+	pulumi.Input
+
+	ToClusterQuotaIntervalOutput() ClusterQuotaIntervalOutput
+	ToClusterQuotaIntervalOutputWithContext(context.Context) ClusterQuotaIntervalOutput
+}
+
+// What may be used in an interval of time. What is left out is only counted.
+type ClusterQuotaIntervalArgs struct {
+	// Queries that failed.
+	Errors pulumi.Float64PtrInput `pulumi:"errors"`
+	// Seconds that queries run; fractions count.
+	ExecutionTime pulumi.Float64PtrInput `pulumi:"executionTime"`
+	// Queries.
+	Queries pulumi.Float64PtrInput `pulumi:"queries"`
+	// Queries that insert.
+	QueryInserts pulumi.Float64PtrInput `pulumi:"queryInserts"`
+	// Queries that read.
+	QuerySelects pulumi.Float64PtrInput `pulumi:"querySelects"`
+	// Bytes that are read from tables, on all hosts.
+	ReadBytes pulumi.Float64PtrInput `pulumi:"readBytes"`
+	// Rows that are read from tables, on all hosts.
+	ReadRows pulumi.Float64PtrInput `pulumi:"readRows"`
+	// Bytes in results.
+	ResultBytes pulumi.Float64PtrInput `pulumi:"resultBytes"`
+	// Rows in results.
+	ResultRows pulumi.Float64PtrInput `pulumi:"resultRows"`
+	// The interval's length in seconds, for example `3600`. Required.
+	Seconds pulumi.Float64PtrInput `pulumi:"seconds"`
+	// Bytes that are written.
+	WrittenBytes pulumi.Float64PtrInput `pulumi:"writtenBytes"`
+}
+
+func (ClusterQuotaIntervalArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterQuotaInterval)(nil)).Elem()
+}
+
+func (i ClusterQuotaIntervalArgs) ToClusterQuotaIntervalOutput() ClusterQuotaIntervalOutput {
+	return i.ToClusterQuotaIntervalOutputWithContext(context.Background())
+}
+
+func (i ClusterQuotaIntervalArgs) ToClusterQuotaIntervalOutputWithContext(ctx context.Context) ClusterQuotaIntervalOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterQuotaIntervalOutput)
+}
+
+// ClusterQuotaIntervalArrayInput is an input type that accepts ClusterQuotaIntervalArray and ClusterQuotaIntervalArrayOutput values.
+// You can construct a concrete instance of `ClusterQuotaIntervalArrayInput` via:
+//
+//	ClusterQuotaIntervalArray{ ClusterQuotaIntervalArgs{...} }
+type ClusterQuotaIntervalArrayInput interface {
+	pulumi.Input
+
+	ToClusterQuotaIntervalArrayOutput() ClusterQuotaIntervalArrayOutput
+	ToClusterQuotaIntervalArrayOutputWithContext(context.Context) ClusterQuotaIntervalArrayOutput
+}
+
+type ClusterQuotaIntervalArray []ClusterQuotaIntervalInput
+
+func (ClusterQuotaIntervalArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterQuotaInterval)(nil)).Elem()
+}
+
+func (i ClusterQuotaIntervalArray) ToClusterQuotaIntervalArrayOutput() ClusterQuotaIntervalArrayOutput {
+	return i.ToClusterQuotaIntervalArrayOutputWithContext(context.Background())
+}
+
+func (i ClusterQuotaIntervalArray) ToClusterQuotaIntervalArrayOutputWithContext(ctx context.Context) ClusterQuotaIntervalArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterQuotaIntervalArrayOutput)
+}
+
+// What may be used in an interval of time. What is left out is only counted.
+type ClusterQuotaIntervalOutput struct{ *pulumi.OutputState }
+
+func (ClusterQuotaIntervalOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterQuotaInterval)(nil)).Elem()
+}
+
+func (o ClusterQuotaIntervalOutput) ToClusterQuotaIntervalOutput() ClusterQuotaIntervalOutput {
+	return o
+}
+
+func (o ClusterQuotaIntervalOutput) ToClusterQuotaIntervalOutputWithContext(ctx context.Context) ClusterQuotaIntervalOutput {
+	return o
+}
+
+// Queries that failed.
+func (o ClusterQuotaIntervalOutput) Errors() pulumi.Float64PtrOutput {
+	return o.ApplyT(func(v ClusterQuotaInterval) *float64 { return v.Errors }).(pulumi.Float64PtrOutput)
+}
+
+// Seconds that queries run; fractions count.
+func (o ClusterQuotaIntervalOutput) ExecutionTime() pulumi.Float64PtrOutput {
+	return o.ApplyT(func(v ClusterQuotaInterval) *float64 { return v.ExecutionTime }).(pulumi.Float64PtrOutput)
+}
+
+// Queries.
+func (o ClusterQuotaIntervalOutput) Queries() pulumi.Float64PtrOutput {
+	return o.ApplyT(func(v ClusterQuotaInterval) *float64 { return v.Queries }).(pulumi.Float64PtrOutput)
+}
+
+// Queries that insert.
+func (o ClusterQuotaIntervalOutput) QueryInserts() pulumi.Float64PtrOutput {
+	return o.ApplyT(func(v ClusterQuotaInterval) *float64 { return v.QueryInserts }).(pulumi.Float64PtrOutput)
+}
+
+// Queries that read.
+func (o ClusterQuotaIntervalOutput) QuerySelects() pulumi.Float64PtrOutput {
+	return o.ApplyT(func(v ClusterQuotaInterval) *float64 { return v.QuerySelects }).(pulumi.Float64PtrOutput)
+}
+
+// Bytes that are read from tables, on all hosts.
+func (o ClusterQuotaIntervalOutput) ReadBytes() pulumi.Float64PtrOutput {
+	return o.ApplyT(func(v ClusterQuotaInterval) *float64 { return v.ReadBytes }).(pulumi.Float64PtrOutput)
+}
+
+// Rows that are read from tables, on all hosts.
+func (o ClusterQuotaIntervalOutput) ReadRows() pulumi.Float64PtrOutput {
+	return o.ApplyT(func(v ClusterQuotaInterval) *float64 { return v.ReadRows }).(pulumi.Float64PtrOutput)
+}
+
+// Bytes in results.
+func (o ClusterQuotaIntervalOutput) ResultBytes() pulumi.Float64PtrOutput {
+	return o.ApplyT(func(v ClusterQuotaInterval) *float64 { return v.ResultBytes }).(pulumi.Float64PtrOutput)
+}
+
+// Rows in results.
+func (o ClusterQuotaIntervalOutput) ResultRows() pulumi.Float64PtrOutput {
+	return o.ApplyT(func(v ClusterQuotaInterval) *float64 { return v.ResultRows }).(pulumi.Float64PtrOutput)
+}
+
+// The interval's length in seconds, for example `3600`. Required.
+func (o ClusterQuotaIntervalOutput) Seconds() pulumi.Float64PtrOutput {
+	return o.ApplyT(func(v ClusterQuotaInterval) *float64 { return v.Seconds }).(pulumi.Float64PtrOutput)
+}
+
+// Bytes that are written.
+func (o ClusterQuotaIntervalOutput) WrittenBytes() pulumi.Float64PtrOutput {
+	return o.ApplyT(func(v ClusterQuotaInterval) *float64 { return v.WrittenBytes }).(pulumi.Float64PtrOutput)
+}
+
+type ClusterQuotaIntervalArrayOutput struct{ *pulumi.OutputState }
+
+func (ClusterQuotaIntervalArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterQuotaInterval)(nil)).Elem()
+}
+
+func (o ClusterQuotaIntervalArrayOutput) ToClusterQuotaIntervalArrayOutput() ClusterQuotaIntervalArrayOutput {
+	return o
+}
+
+func (o ClusterQuotaIntervalArrayOutput) ToClusterQuotaIntervalArrayOutputWithContext(ctx context.Context) ClusterQuotaIntervalArrayOutput {
+	return o
+}
+
+func (o ClusterQuotaIntervalArrayOutput) Index(i pulumi.IntInput) ClusterQuotaIntervalOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterQuotaInterval {
+		return vs[0].([]ClusterQuotaInterval)[vs[1].(int)]
+	}).(ClusterQuotaIntervalOutput)
 }
 
 // How the operator carries a change out.
@@ -3532,6 +8195,420 @@ func (o ClusterResourcesPtrOutput) Requests() ClusterResourceAmountsPtrOutput {
 	}).(ClusterResourceAmountsPtrOutput)
 }
 
+// A role: privileges that users share.
+type ClusterRole struct {
+	// The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`.
+	Grants []string `pulumi:"grants"`
+}
+
+// ClusterRoleInput is an input type that accepts ClusterRoleArgs and ClusterRoleOutput values.
+// You can construct a concrete instance of `ClusterRoleInput` via:
+//
+//	ClusterRoleArgs{...}
+type ClusterRoleInput interface {
+	pulumi.Input
+
+	ToClusterRoleOutput() ClusterRoleOutput
+	ToClusterRoleOutputWithContext(context.Context) ClusterRoleOutput
+}
+
+// A role: privileges that users share.
+type ClusterRoleArgs struct {
+	// The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`.
+	Grants pulumi.StringArrayInput `pulumi:"grants"`
+}
+
+func (ClusterRoleArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterRole)(nil)).Elem()
+}
+
+func (i ClusterRoleArgs) ToClusterRoleOutput() ClusterRoleOutput {
+	return i.ToClusterRoleOutputWithContext(context.Background())
+}
+
+func (i ClusterRoleArgs) ToClusterRoleOutputWithContext(ctx context.Context) ClusterRoleOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterRoleOutput)
+}
+
+// ClusterRoleMapInput is an input type that accepts ClusterRoleMap and ClusterRoleMapOutput values.
+// You can construct a concrete instance of `ClusterRoleMapInput` via:
+//
+//	ClusterRoleMap{ "key": ClusterRoleArgs{...} }
+type ClusterRoleMapInput interface {
+	pulumi.Input
+
+	ToClusterRoleMapOutput() ClusterRoleMapOutput
+	ToClusterRoleMapOutputWithContext(context.Context) ClusterRoleMapOutput
+}
+
+type ClusterRoleMap map[string]ClusterRoleInput
+
+func (ClusterRoleMap) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]ClusterRole)(nil)).Elem()
+}
+
+func (i ClusterRoleMap) ToClusterRoleMapOutput() ClusterRoleMapOutput {
+	return i.ToClusterRoleMapOutputWithContext(context.Background())
+}
+
+func (i ClusterRoleMap) ToClusterRoleMapOutputWithContext(ctx context.Context) ClusterRoleMapOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterRoleMapOutput)
+}
+
+// A role: privileges that users share.
+type ClusterRoleOutput struct{ *pulumi.OutputState }
+
+func (ClusterRoleOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterRole)(nil)).Elem()
+}
+
+func (o ClusterRoleOutput) ToClusterRoleOutput() ClusterRoleOutput {
+	return o
+}
+
+func (o ClusterRoleOutput) ToClusterRoleOutputWithContext(ctx context.Context) ClusterRoleOutput {
+	return o
+}
+
+// The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`.
+func (o ClusterRoleOutput) Grants() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterRole) []string { return v.Grants }).(pulumi.StringArrayOutput)
+}
+
+type ClusterRoleMapOutput struct{ *pulumi.OutputState }
+
+func (ClusterRoleMapOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]ClusterRole)(nil)).Elem()
+}
+
+func (o ClusterRoleMapOutput) ToClusterRoleMapOutput() ClusterRoleMapOutput {
+	return o
+}
+
+func (o ClusterRoleMapOutput) ToClusterRoleMapOutputWithContext(ctx context.Context) ClusterRoleMapOutput {
+	return o
+}
+
+func (o ClusterRoleMapOutput) MapIndex(k pulumi.StringInput) ClusterRoleOutput {
+	return pulumi.All(o, k).ApplyT(func(vs []interface{}) ClusterRole {
+		return vs[0].(map[string]ClusterRole)[vs[1].(string)]
+	}).(ClusterRoleOutput)
+}
+
+// The Secret that holds an access key. A changed key is taken at the next restart of a host.
+type ClusterS3Credentials struct {
+	// Under which key the Secret has the access key's id. Default: `access-key-id`.
+	AccessKeyIdKey *string `pulumi:"accessKeyIdKey"`
+	// Under which key the Secret has the secret access key. Default: `secret-access-key`.
+	SecretAccessKeyKey *string `pulumi:"secretAccessKeyKey"`
+	// The name of the Secret, in the cluster's namespace.
+	SecretName string `pulumi:"secretName"`
+}
+
+// ClusterS3CredentialsInput is an input type that accepts ClusterS3CredentialsArgs and ClusterS3CredentialsOutput values.
+// You can construct a concrete instance of `ClusterS3CredentialsInput` via:
+//
+//	ClusterS3CredentialsArgs{...}
+type ClusterS3CredentialsInput interface {
+	pulumi.Input
+
+	ToClusterS3CredentialsOutput() ClusterS3CredentialsOutput
+	ToClusterS3CredentialsOutputWithContext(context.Context) ClusterS3CredentialsOutput
+}
+
+// The Secret that holds an access key. A changed key is taken at the next restart of a host.
+type ClusterS3CredentialsArgs struct {
+	// Under which key the Secret has the access key's id. Default: `access-key-id`.
+	AccessKeyIdKey pulumi.StringPtrInput `pulumi:"accessKeyIdKey"`
+	// Under which key the Secret has the secret access key. Default: `secret-access-key`.
+	SecretAccessKeyKey pulumi.StringPtrInput `pulumi:"secretAccessKeyKey"`
+	// The name of the Secret, in the cluster's namespace.
+	SecretName pulumi.StringInput `pulumi:"secretName"`
+}
+
+func (ClusterS3CredentialsArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterS3Credentials)(nil)).Elem()
+}
+
+func (i ClusterS3CredentialsArgs) ToClusterS3CredentialsOutput() ClusterS3CredentialsOutput {
+	return i.ToClusterS3CredentialsOutputWithContext(context.Background())
+}
+
+func (i ClusterS3CredentialsArgs) ToClusterS3CredentialsOutputWithContext(ctx context.Context) ClusterS3CredentialsOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterS3CredentialsOutput)
+}
+
+func (i ClusterS3CredentialsArgs) ToClusterS3CredentialsPtrOutput() ClusterS3CredentialsPtrOutput {
+	return i.ToClusterS3CredentialsPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterS3CredentialsArgs) ToClusterS3CredentialsPtrOutputWithContext(ctx context.Context) ClusterS3CredentialsPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterS3CredentialsOutput).ToClusterS3CredentialsPtrOutputWithContext(ctx)
+}
+
+// ClusterS3CredentialsPtrInput is an input type that accepts ClusterS3CredentialsArgs, ClusterS3CredentialsPtr and ClusterS3CredentialsPtrOutput values.
+// You can construct a concrete instance of `ClusterS3CredentialsPtrInput` via:
+//
+//	        ClusterS3CredentialsArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterS3CredentialsPtrInput interface {
+	pulumi.Input
+
+	ToClusterS3CredentialsPtrOutput() ClusterS3CredentialsPtrOutput
+	ToClusterS3CredentialsPtrOutputWithContext(context.Context) ClusterS3CredentialsPtrOutput
+}
+
+type clusterS3CredentialsPtrType ClusterS3CredentialsArgs
+
+func ClusterS3CredentialsPtr(v *ClusterS3CredentialsArgs) ClusterS3CredentialsPtrInput {
+	return (*clusterS3CredentialsPtrType)(v)
+}
+
+func (*clusterS3CredentialsPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterS3Credentials)(nil)).Elem()
+}
+
+func (i *clusterS3CredentialsPtrType) ToClusterS3CredentialsPtrOutput() ClusterS3CredentialsPtrOutput {
+	return i.ToClusterS3CredentialsPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterS3CredentialsPtrType) ToClusterS3CredentialsPtrOutputWithContext(ctx context.Context) ClusterS3CredentialsPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterS3CredentialsPtrOutput)
+}
+
+// The Secret that holds an access key. A changed key is taken at the next restart of a host.
+type ClusterS3CredentialsOutput struct{ *pulumi.OutputState }
+
+func (ClusterS3CredentialsOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterS3Credentials)(nil)).Elem()
+}
+
+func (o ClusterS3CredentialsOutput) ToClusterS3CredentialsOutput() ClusterS3CredentialsOutput {
+	return o
+}
+
+func (o ClusterS3CredentialsOutput) ToClusterS3CredentialsOutputWithContext(ctx context.Context) ClusterS3CredentialsOutput {
+	return o
+}
+
+func (o ClusterS3CredentialsOutput) ToClusterS3CredentialsPtrOutput() ClusterS3CredentialsPtrOutput {
+	return o.ToClusterS3CredentialsPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterS3CredentialsOutput) ToClusterS3CredentialsPtrOutputWithContext(ctx context.Context) ClusterS3CredentialsPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterS3Credentials) *ClusterS3Credentials {
+		return &v
+	}).(ClusterS3CredentialsPtrOutput)
+}
+
+// Under which key the Secret has the access key's id. Default: `access-key-id`.
+func (o ClusterS3CredentialsOutput) AccessKeyIdKey() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterS3Credentials) *string { return v.AccessKeyIdKey }).(pulumi.StringPtrOutput)
+}
+
+// Under which key the Secret has the secret access key. Default: `secret-access-key`.
+func (o ClusterS3CredentialsOutput) SecretAccessKeyKey() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterS3Credentials) *string { return v.SecretAccessKeyKey }).(pulumi.StringPtrOutput)
+}
+
+// The name of the Secret, in the cluster's namespace.
+func (o ClusterS3CredentialsOutput) SecretName() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterS3Credentials) string { return v.SecretName }).(pulumi.StringOutput)
+}
+
+type ClusterS3CredentialsPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterS3CredentialsPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterS3Credentials)(nil)).Elem()
+}
+
+func (o ClusterS3CredentialsPtrOutput) ToClusterS3CredentialsPtrOutput() ClusterS3CredentialsPtrOutput {
+	return o
+}
+
+func (o ClusterS3CredentialsPtrOutput) ToClusterS3CredentialsPtrOutputWithContext(ctx context.Context) ClusterS3CredentialsPtrOutput {
+	return o
+}
+
+func (o ClusterS3CredentialsPtrOutput) Elem() ClusterS3CredentialsOutput {
+	return o.ApplyT(func(v *ClusterS3Credentials) ClusterS3Credentials {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterS3Credentials
+		return ret
+	}).(ClusterS3CredentialsOutput)
+}
+
+// Under which key the Secret has the access key's id. Default: `access-key-id`.
+func (o ClusterS3CredentialsPtrOutput) AccessKeyIdKey() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterS3Credentials) *string {
+		if v == nil {
+			return nil
+		}
+		return v.AccessKeyIdKey
+	}).(pulumi.StringPtrOutput)
+}
+
+// Under which key the Secret has the secret access key. Default: `secret-access-key`.
+func (o ClusterS3CredentialsPtrOutput) SecretAccessKeyKey() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterS3Credentials) *string {
+		if v == nil {
+			return nil
+		}
+		return v.SecretAccessKeyKey
+	}).(pulumi.StringPtrOutput)
+}
+
+// The name of the Secret, in the cluster's namespace.
+func (o ClusterS3CredentialsPtrOutput) SecretName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterS3Credentials) *string {
+		if v == nil {
+			return nil
+		}
+		return &v.SecretName
+	}).(pulumi.StringPtrOutput)
+}
+
+// A bucket of S3, or of a store that speaks its protocol, as a disk of each host.
+type ClusterS3Disk struct {
+	// How much of the bucket's data is cached on the data volume, for example `20Gi`. Default: nothing.
+	CacheSize *string `pulumi:"cacheSize"`
+	// The access key, from a Secret. Default: what the pod's environment has, as for the workload identity of `pod.serviceAccountName`.
+	Credentials *ClusterS3Credentials `pulumi:"credentials"`
+	// The bucket and a folder in it, for example `https://data.s3.eu-central-1.amazonaws.com/clickhouse/`. `{shard}` and `{replica}` stand for the host's. Another endpoint must lead to the same files.
+	Endpoint string `pulumi:"endpoint"`
+	// The name of the disk in ClickHouse. Tables that are on the disk need it.
+	Name string `pulumi:"name"`
+	// The region. Default: that of the endpoint.
+	Region *string `pulumi:"region"`
+}
+
+// ClusterS3DiskInput is an input type that accepts ClusterS3DiskArgs and ClusterS3DiskOutput values.
+// You can construct a concrete instance of `ClusterS3DiskInput` via:
+//
+//	ClusterS3DiskArgs{...}
+type ClusterS3DiskInput interface {
+	pulumi.Input
+
+	ToClusterS3DiskOutput() ClusterS3DiskOutput
+	ToClusterS3DiskOutputWithContext(context.Context) ClusterS3DiskOutput
+}
+
+// A bucket of S3, or of a store that speaks its protocol, as a disk of each host.
+type ClusterS3DiskArgs struct {
+	// How much of the bucket's data is cached on the data volume, for example `20Gi`. Default: nothing.
+	CacheSize pulumi.StringPtrInput `pulumi:"cacheSize"`
+	// The access key, from a Secret. Default: what the pod's environment has, as for the workload identity of `pod.serviceAccountName`.
+	Credentials ClusterS3CredentialsPtrInput `pulumi:"credentials"`
+	// The bucket and a folder in it, for example `https://data.s3.eu-central-1.amazonaws.com/clickhouse/`. `{shard}` and `{replica}` stand for the host's. Another endpoint must lead to the same files.
+	Endpoint pulumi.StringInput `pulumi:"endpoint"`
+	// The name of the disk in ClickHouse. Tables that are on the disk need it.
+	Name pulumi.StringInput `pulumi:"name"`
+	// The region. Default: that of the endpoint.
+	Region pulumi.StringPtrInput `pulumi:"region"`
+}
+
+func (ClusterS3DiskArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterS3Disk)(nil)).Elem()
+}
+
+func (i ClusterS3DiskArgs) ToClusterS3DiskOutput() ClusterS3DiskOutput {
+	return i.ToClusterS3DiskOutputWithContext(context.Background())
+}
+
+func (i ClusterS3DiskArgs) ToClusterS3DiskOutputWithContext(ctx context.Context) ClusterS3DiskOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterS3DiskOutput)
+}
+
+// ClusterS3DiskArrayInput is an input type that accepts ClusterS3DiskArray and ClusterS3DiskArrayOutput values.
+// You can construct a concrete instance of `ClusterS3DiskArrayInput` via:
+//
+//	ClusterS3DiskArray{ ClusterS3DiskArgs{...} }
+type ClusterS3DiskArrayInput interface {
+	pulumi.Input
+
+	ToClusterS3DiskArrayOutput() ClusterS3DiskArrayOutput
+	ToClusterS3DiskArrayOutputWithContext(context.Context) ClusterS3DiskArrayOutput
+}
+
+type ClusterS3DiskArray []ClusterS3DiskInput
+
+func (ClusterS3DiskArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterS3Disk)(nil)).Elem()
+}
+
+func (i ClusterS3DiskArray) ToClusterS3DiskArrayOutput() ClusterS3DiskArrayOutput {
+	return i.ToClusterS3DiskArrayOutputWithContext(context.Background())
+}
+
+func (i ClusterS3DiskArray) ToClusterS3DiskArrayOutputWithContext(ctx context.Context) ClusterS3DiskArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterS3DiskArrayOutput)
+}
+
+// A bucket of S3, or of a store that speaks its protocol, as a disk of each host.
+type ClusterS3DiskOutput struct{ *pulumi.OutputState }
+
+func (ClusterS3DiskOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterS3Disk)(nil)).Elem()
+}
+
+func (o ClusterS3DiskOutput) ToClusterS3DiskOutput() ClusterS3DiskOutput {
+	return o
+}
+
+func (o ClusterS3DiskOutput) ToClusterS3DiskOutputWithContext(ctx context.Context) ClusterS3DiskOutput {
+	return o
+}
+
+// How much of the bucket's data is cached on the data volume, for example `20Gi`. Default: nothing.
+func (o ClusterS3DiskOutput) CacheSize() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterS3Disk) *string { return v.CacheSize }).(pulumi.StringPtrOutput)
+}
+
+// The access key, from a Secret. Default: what the pod's environment has, as for the workload identity of `pod.serviceAccountName`.
+func (o ClusterS3DiskOutput) Credentials() ClusterS3CredentialsPtrOutput {
+	return o.ApplyT(func(v ClusterS3Disk) *ClusterS3Credentials { return v.Credentials }).(ClusterS3CredentialsPtrOutput)
+}
+
+// The bucket and a folder in it, for example `https://data.s3.eu-central-1.amazonaws.com/clickhouse/`. `{shard}` and `{replica}` stand for the host's. Another endpoint must lead to the same files.
+func (o ClusterS3DiskOutput) Endpoint() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterS3Disk) string { return v.Endpoint }).(pulumi.StringOutput)
+}
+
+// The name of the disk in ClickHouse. Tables that are on the disk need it.
+func (o ClusterS3DiskOutput) Name() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterS3Disk) string { return v.Name }).(pulumi.StringOutput)
+}
+
+// The region. Default: that of the endpoint.
+func (o ClusterS3DiskOutput) Region() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterS3Disk) *string { return v.Region }).(pulumi.StringPtrOutput)
+}
+
+type ClusterS3DiskArrayOutput struct{ *pulumi.OutputState }
+
+func (ClusterS3DiskArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterS3Disk)(nil)).Elem()
+}
+
+func (o ClusterS3DiskArrayOutput) ToClusterS3DiskArrayOutput() ClusterS3DiskArrayOutput {
+	return o
+}
+
+func (o ClusterS3DiskArrayOutput) ToClusterS3DiskArrayOutputWithContext(ctx context.Context) ClusterS3DiskArrayOutput {
+	return o
+}
+
+func (o ClusterS3DiskArrayOutput) Index(i pulumi.IntInput) ClusterS3DiskOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterS3Disk {
+		return vs[0].([]ClusterS3Disk)[vs[1].(int)]
+	}).(ClusterS3DiskOutput)
+}
+
 // Which tables are created on hosts that are added.
 type ClusterSchemaPolicy struct {
 	// What a new replica gets from the other replicas of its shard. Default: `All`.
@@ -3850,6 +8927,405 @@ func (o ClusterSecretKeyPtrOutput) Name() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
+// What users may make of a setting.
+type ClusterSettingConstraint struct {
+	// Whether the setting may be changed where `readonly` is 1. Default: false. Needs `access_control_improvements/settings_constraints_replace_previous`, which is on by default.
+	ChangeableInReadonly *bool `pulumi:"changeableInReadonly"`
+	// The greatest value.
+	Max interface{} `pulumi:"max"`
+	// The least value.
+	Min interface{} `pulumi:"min"`
+	// Whether nobody may change the setting. Default: false.
+	Readonly *bool `pulumi:"readonly"`
+}
+
+// ClusterSettingConstraintInput is an input type that accepts ClusterSettingConstraintArgs and ClusterSettingConstraintOutput values.
+// You can construct a concrete instance of `ClusterSettingConstraintInput` via:
+//
+//	ClusterSettingConstraintArgs{...}
+type ClusterSettingConstraintInput interface {
+	pulumi.Input
+
+	ToClusterSettingConstraintOutput() ClusterSettingConstraintOutput
+	ToClusterSettingConstraintOutputWithContext(context.Context) ClusterSettingConstraintOutput
+}
+
+// What users may make of a setting.
+type ClusterSettingConstraintArgs struct {
+	// Whether the setting may be changed where `readonly` is 1. Default: false. Needs `access_control_improvements/settings_constraints_replace_previous`, which is on by default.
+	ChangeableInReadonly pulumi.BoolPtrInput `pulumi:"changeableInReadonly"`
+	// The greatest value.
+	Max pulumi.Input `pulumi:"max"`
+	// The least value.
+	Min pulumi.Input `pulumi:"min"`
+	// Whether nobody may change the setting. Default: false.
+	Readonly pulumi.BoolPtrInput `pulumi:"readonly"`
+}
+
+func (ClusterSettingConstraintArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterSettingConstraint)(nil)).Elem()
+}
+
+func (i ClusterSettingConstraintArgs) ToClusterSettingConstraintOutput() ClusterSettingConstraintOutput {
+	return i.ToClusterSettingConstraintOutputWithContext(context.Background())
+}
+
+func (i ClusterSettingConstraintArgs) ToClusterSettingConstraintOutputWithContext(ctx context.Context) ClusterSettingConstraintOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterSettingConstraintOutput)
+}
+
+// ClusterSettingConstraintMapInput is an input type that accepts ClusterSettingConstraintMap and ClusterSettingConstraintMapOutput values.
+// You can construct a concrete instance of `ClusterSettingConstraintMapInput` via:
+//
+//	ClusterSettingConstraintMap{ "key": ClusterSettingConstraintArgs{...} }
+type ClusterSettingConstraintMapInput interface {
+	pulumi.Input
+
+	ToClusterSettingConstraintMapOutput() ClusterSettingConstraintMapOutput
+	ToClusterSettingConstraintMapOutputWithContext(context.Context) ClusterSettingConstraintMapOutput
+}
+
+type ClusterSettingConstraintMap map[string]ClusterSettingConstraintInput
+
+func (ClusterSettingConstraintMap) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]ClusterSettingConstraint)(nil)).Elem()
+}
+
+func (i ClusterSettingConstraintMap) ToClusterSettingConstraintMapOutput() ClusterSettingConstraintMapOutput {
+	return i.ToClusterSettingConstraintMapOutputWithContext(context.Background())
+}
+
+func (i ClusterSettingConstraintMap) ToClusterSettingConstraintMapOutputWithContext(ctx context.Context) ClusterSettingConstraintMapOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterSettingConstraintMapOutput)
+}
+
+// What users may make of a setting.
+type ClusterSettingConstraintOutput struct{ *pulumi.OutputState }
+
+func (ClusterSettingConstraintOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterSettingConstraint)(nil)).Elem()
+}
+
+func (o ClusterSettingConstraintOutput) ToClusterSettingConstraintOutput() ClusterSettingConstraintOutput {
+	return o
+}
+
+func (o ClusterSettingConstraintOutput) ToClusterSettingConstraintOutputWithContext(ctx context.Context) ClusterSettingConstraintOutput {
+	return o
+}
+
+// Whether the setting may be changed where `readonly` is 1. Default: false. Needs `access_control_improvements/settings_constraints_replace_previous`, which is on by default.
+func (o ClusterSettingConstraintOutput) ChangeableInReadonly() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v ClusterSettingConstraint) *bool { return v.ChangeableInReadonly }).(pulumi.BoolPtrOutput)
+}
+
+// The greatest value.
+func (o ClusterSettingConstraintOutput) Max() pulumi.AnyOutput {
+	return o.ApplyT(func(v ClusterSettingConstraint) interface{} { return v.Max }).(pulumi.AnyOutput)
+}
+
+// The least value.
+func (o ClusterSettingConstraintOutput) Min() pulumi.AnyOutput {
+	return o.ApplyT(func(v ClusterSettingConstraint) interface{} { return v.Min }).(pulumi.AnyOutput)
+}
+
+// Whether nobody may change the setting. Default: false.
+func (o ClusterSettingConstraintOutput) Readonly() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v ClusterSettingConstraint) *bool { return v.Readonly }).(pulumi.BoolPtrOutput)
+}
+
+type ClusterSettingConstraintMapOutput struct{ *pulumi.OutputState }
+
+func (ClusterSettingConstraintMapOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]ClusterSettingConstraint)(nil)).Elem()
+}
+
+func (o ClusterSettingConstraintMapOutput) ToClusterSettingConstraintMapOutput() ClusterSettingConstraintMapOutput {
+	return o
+}
+
+func (o ClusterSettingConstraintMapOutput) ToClusterSettingConstraintMapOutputWithContext(ctx context.Context) ClusterSettingConstraintMapOutput {
+	return o
+}
+
+func (o ClusterSettingConstraintMapOutput) MapIndex(k pulumi.StringInput) ClusterSettingConstraintOutput {
+	return pulumi.All(o, k).ApplyT(func(vs []interface{}) ClusterSettingConstraint {
+		return vs[0].(map[string]ClusterSettingConstraint)[vs[1].(string)]
+	}).(ClusterSettingConstraintOutput)
+}
+
+// A shard.
+type ClusterShard struct {
+	// Configuration files of the shard's hosts, by their names. A change restarts these hosts.
+	Files map[string]string `pulumi:"files"`
+	// The replicas one by one, where they differ; instead of `replicas`.
+	Hosts []ClusterShardHost `pulumi:"hosts"`
+	// Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
+	InternalReplication *bool `pulumi:"internalReplication"`
+	// The name, which is part of the names of its hosts. Default: its number, from 0.
+	Name *string `pulumi:"name"`
+	// The number of replicas. Default: 1.
+	Replicas *int `pulumi:"replicas"`
+	// Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
+	Settings map[string]interface{} `pulumi:"settings"`
+	// How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
+	Weight *int `pulumi:"weight"`
+}
+
+// ClusterShardInput is an input type that accepts ClusterShardArgs and ClusterShardOutput values.
+// You can construct a concrete instance of `ClusterShardInput` via:
+//
+//	ClusterShardArgs{...}
+type ClusterShardInput interface {
+	pulumi.Input
+
+	ToClusterShardOutput() ClusterShardOutput
+	ToClusterShardOutputWithContext(context.Context) ClusterShardOutput
+}
+
+// A shard.
+type ClusterShardArgs struct {
+	// Configuration files of the shard's hosts, by their names. A change restarts these hosts.
+	Files pulumi.StringMapInput `pulumi:"files"`
+	// The replicas one by one, where they differ; instead of `replicas`.
+	Hosts ClusterShardHostArrayInput `pulumi:"hosts"`
+	// Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
+	InternalReplication pulumi.BoolPtrInput `pulumi:"internalReplication"`
+	// The name, which is part of the names of its hosts. Default: its number, from 0.
+	Name pulumi.StringPtrInput `pulumi:"name"`
+	// The number of replicas. Default: 1.
+	Replicas pulumi.IntPtrInput `pulumi:"replicas"`
+	// Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
+	Settings pulumi.MapInput `pulumi:"settings"`
+	// How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
+	Weight pulumi.IntPtrInput `pulumi:"weight"`
+}
+
+func (ClusterShardArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterShard)(nil)).Elem()
+}
+
+func (i ClusterShardArgs) ToClusterShardOutput() ClusterShardOutput {
+	return i.ToClusterShardOutputWithContext(context.Background())
+}
+
+func (i ClusterShardArgs) ToClusterShardOutputWithContext(ctx context.Context) ClusterShardOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterShardOutput)
+}
+
+// ClusterShardArrayInput is an input type that accepts ClusterShardArray and ClusterShardArrayOutput values.
+// You can construct a concrete instance of `ClusterShardArrayInput` via:
+//
+//	ClusterShardArray{ ClusterShardArgs{...} }
+type ClusterShardArrayInput interface {
+	pulumi.Input
+
+	ToClusterShardArrayOutput() ClusterShardArrayOutput
+	ToClusterShardArrayOutputWithContext(context.Context) ClusterShardArrayOutput
+}
+
+type ClusterShardArray []ClusterShardInput
+
+func (ClusterShardArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterShard)(nil)).Elem()
+}
+
+func (i ClusterShardArray) ToClusterShardArrayOutput() ClusterShardArrayOutput {
+	return i.ToClusterShardArrayOutputWithContext(context.Background())
+}
+
+func (i ClusterShardArray) ToClusterShardArrayOutputWithContext(ctx context.Context) ClusterShardArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterShardArrayOutput)
+}
+
+// A shard.
+type ClusterShardOutput struct{ *pulumi.OutputState }
+
+func (ClusterShardOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterShard)(nil)).Elem()
+}
+
+func (o ClusterShardOutput) ToClusterShardOutput() ClusterShardOutput {
+	return o
+}
+
+func (o ClusterShardOutput) ToClusterShardOutputWithContext(ctx context.Context) ClusterShardOutput {
+	return o
+}
+
+// Configuration files of the shard's hosts, by their names. A change restarts these hosts.
+func (o ClusterShardOutput) Files() pulumi.StringMapOutput {
+	return o.ApplyT(func(v ClusterShard) map[string]string { return v.Files }).(pulumi.StringMapOutput)
+}
+
+// The replicas one by one, where they differ; instead of `replicas`.
+func (o ClusterShardOutput) Hosts() ClusterShardHostArrayOutput {
+	return o.ApplyT(func(v ClusterShard) []ClusterShardHost { return v.Hosts }).(ClusterShardHostArrayOutput)
+}
+
+// Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
+func (o ClusterShardOutput) InternalReplication() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v ClusterShard) *bool { return v.InternalReplication }).(pulumi.BoolPtrOutput)
+}
+
+// The name, which is part of the names of its hosts. Default: its number, from 0.
+func (o ClusterShardOutput) Name() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterShard) *string { return v.Name }).(pulumi.StringPtrOutput)
+}
+
+// The number of replicas. Default: 1.
+func (o ClusterShardOutput) Replicas() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterShard) *int { return v.Replicas }).(pulumi.IntPtrOutput)
+}
+
+// Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
+func (o ClusterShardOutput) Settings() pulumi.MapOutput {
+	return o.ApplyT(func(v ClusterShard) map[string]interface{} { return v.Settings }).(pulumi.MapOutput)
+}
+
+// How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
+func (o ClusterShardOutput) Weight() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterShard) *int { return v.Weight }).(pulumi.IntPtrOutput)
+}
+
+type ClusterShardArrayOutput struct{ *pulumi.OutputState }
+
+func (ClusterShardArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterShard)(nil)).Elem()
+}
+
+func (o ClusterShardArrayOutput) ToClusterShardArrayOutput() ClusterShardArrayOutput {
+	return o
+}
+
+func (o ClusterShardArrayOutput) ToClusterShardArrayOutputWithContext(ctx context.Context) ClusterShardArrayOutput {
+	return o
+}
+
+func (o ClusterShardArrayOutput) Index(i pulumi.IntInput) ClusterShardOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterShard {
+		return vs[0].([]ClusterShard)[vs[1].(int)]
+	}).(ClusterShardOutput)
+}
+
+// A replica of a shard.
+type ClusterShardHost struct {
+	// Configuration files of the host, by their names. A change restarts it.
+	Files map[string]string `pulumi:"files"`
+	// The name, instead of those of the shard and its number. Another name is another, empty host.
+	Name *string `pulumi:"name"`
+	// Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
+	Settings map[string]interface{} `pulumi:"settings"`
+}
+
+// ClusterShardHostInput is an input type that accepts ClusterShardHostArgs and ClusterShardHostOutput values.
+// You can construct a concrete instance of `ClusterShardHostInput` via:
+//
+//	ClusterShardHostArgs{...}
+type ClusterShardHostInput interface {
+	pulumi.Input
+
+	ToClusterShardHostOutput() ClusterShardHostOutput
+	ToClusterShardHostOutputWithContext(context.Context) ClusterShardHostOutput
+}
+
+// A replica of a shard.
+type ClusterShardHostArgs struct {
+	// Configuration files of the host, by their names. A change restarts it.
+	Files pulumi.StringMapInput `pulumi:"files"`
+	// The name, instead of those of the shard and its number. Another name is another, empty host.
+	Name pulumi.StringPtrInput `pulumi:"name"`
+	// Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
+	Settings pulumi.MapInput `pulumi:"settings"`
+}
+
+func (ClusterShardHostArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterShardHost)(nil)).Elem()
+}
+
+func (i ClusterShardHostArgs) ToClusterShardHostOutput() ClusterShardHostOutput {
+	return i.ToClusterShardHostOutputWithContext(context.Background())
+}
+
+func (i ClusterShardHostArgs) ToClusterShardHostOutputWithContext(ctx context.Context) ClusterShardHostOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterShardHostOutput)
+}
+
+// ClusterShardHostArrayInput is an input type that accepts ClusterShardHostArray and ClusterShardHostArrayOutput values.
+// You can construct a concrete instance of `ClusterShardHostArrayInput` via:
+//
+//	ClusterShardHostArray{ ClusterShardHostArgs{...} }
+type ClusterShardHostArrayInput interface {
+	pulumi.Input
+
+	ToClusterShardHostArrayOutput() ClusterShardHostArrayOutput
+	ToClusterShardHostArrayOutputWithContext(context.Context) ClusterShardHostArrayOutput
+}
+
+type ClusterShardHostArray []ClusterShardHostInput
+
+func (ClusterShardHostArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterShardHost)(nil)).Elem()
+}
+
+func (i ClusterShardHostArray) ToClusterShardHostArrayOutput() ClusterShardHostArrayOutput {
+	return i.ToClusterShardHostArrayOutputWithContext(context.Background())
+}
+
+func (i ClusterShardHostArray) ToClusterShardHostArrayOutputWithContext(ctx context.Context) ClusterShardHostArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterShardHostArrayOutput)
+}
+
+// A replica of a shard.
+type ClusterShardHostOutput struct{ *pulumi.OutputState }
+
+func (ClusterShardHostOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterShardHost)(nil)).Elem()
+}
+
+func (o ClusterShardHostOutput) ToClusterShardHostOutput() ClusterShardHostOutput {
+	return o
+}
+
+func (o ClusterShardHostOutput) ToClusterShardHostOutputWithContext(ctx context.Context) ClusterShardHostOutput {
+	return o
+}
+
+// Configuration files of the host, by their names. A change restarts it.
+func (o ClusterShardHostOutput) Files() pulumi.StringMapOutput {
+	return o.ApplyT(func(v ClusterShardHost) map[string]string { return v.Files }).(pulumi.StringMapOutput)
+}
+
+// The name, instead of those of the shard and its number. Another name is another, empty host.
+func (o ClusterShardHostOutput) Name() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterShardHost) *string { return v.Name }).(pulumi.StringPtrOutput)
+}
+
+// Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
+func (o ClusterShardHostOutput) Settings() pulumi.MapOutput {
+	return o.ApplyT(func(v ClusterShardHost) map[string]interface{} { return v.Settings }).(pulumi.MapOutput)
+}
+
+type ClusterShardHostArrayOutput struct{ *pulumi.OutputState }
+
+func (ClusterShardHostArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterShardHost)(nil)).Elem()
+}
+
+func (o ClusterShardHostArrayOutput) ToClusterShardHostArrayOutput() ClusterShardHostArrayOutput {
+	return o
+}
+
+func (o ClusterShardHostArrayOutput) ToClusterShardHostArrayOutputWithContext(ctx context.Context) ClusterShardHostArrayOutput {
+	return o
+}
+
+func (o ClusterShardHostArrayOutput) Index(i pulumi.IntInput) ClusterShardHostOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterShardHost {
+		return vs[0].([]ClusterShardHost)[vs[1].(int)]
+	}).(ClusterShardHostOutput)
+}
+
 // A command in a container of the host's pod.
 type ClusterShellHook struct {
 	// The command and its arguments.
@@ -4013,14 +9489,20 @@ func (o ClusterShellHookPtrOutput) Container() pulumi.StringPtrOutput {
 type ClusterStorage struct {
 	// The access modes. Default: `ReadWriteOnce`.
 	AccessModes []string `pulumi:"accessModes"`
+	// Further disks of each host. A new one is a rolling restart, and begins to be used by the tables whose policy has it; one that goes loses the data on it, which needs `allowDataLoss`.
+	Disks []ClusterDisk `pulumi:"disks"`
 	// Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
 	Ephemeral *bool `pulumi:"ephemeral"`
-	// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+	// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and to its own filesystem, see `logging.rotation`. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
 	Logs *ClusterVolume `pulumi:"logs"`
+	// The storage policies, by their names: a table gets one by `SETTINGS storage_policy = '<name>'`, and else the one called `default`. Default: with `disks` the policy `jbod`, which takes all volumes of a host by turns; with `s3Disks` the policy `tiered`, which moves parts from the volumes to the buckets when these are nearly full.
+	Policies map[string]ClusterStoragePolicy `pulumi:"policies"`
 	// The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
 	Provisioner *string `pulumi:"provisioner"`
 	// The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
 	ReclaimPolicy *string `pulumi:"reclaimPolicy"`
+	// Buckets of S3, or of stores that speak its protocol, as disks of each host. A change is a rolling restart.
+	S3Disks []ClusterS3Disk `pulumi:"s3Disks"`
 	// The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
 	Size *string `pulumi:"size"`
 	// The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
@@ -4042,14 +9524,20 @@ type ClusterStorageInput interface {
 type ClusterStorageArgs struct {
 	// The access modes. Default: `ReadWriteOnce`.
 	AccessModes pulumi.StringArrayInput `pulumi:"accessModes"`
+	// Further disks of each host. A new one is a rolling restart, and begins to be used by the tables whose policy has it; one that goes loses the data on it, which needs `allowDataLoss`.
+	Disks ClusterDiskArrayInput `pulumi:"disks"`
 	// Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
 	Ephemeral pulumi.BoolPtrInput `pulumi:"ephemeral"`
-	// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+	// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and to its own filesystem, see `logging.rotation`. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
 	Logs ClusterVolumePtrInput `pulumi:"logs"`
+	// The storage policies, by their names: a table gets one by `SETTINGS storage_policy = '<name>'`, and else the one called `default`. Default: with `disks` the policy `jbod`, which takes all volumes of a host by turns; with `s3Disks` the policy `tiered`, which moves parts from the volumes to the buckets when these are nearly full.
+	Policies ClusterStoragePolicyMapInput `pulumi:"policies"`
 	// The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
 	Provisioner pulumi.StringPtrInput `pulumi:"provisioner"`
 	// The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
 	ReclaimPolicy pulumi.StringPtrInput `pulumi:"reclaimPolicy"`
+	// Buckets of S3, or of stores that speak its protocol, as disks of each host. A change is a rolling restart.
+	S3Disks ClusterS3DiskArrayInput `pulumi:"s3Disks"`
 	// The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
 	Size pulumi.StringPtrInput `pulumi:"size"`
 	// The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
@@ -4139,14 +9627,24 @@ func (o ClusterStorageOutput) AccessModes() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v ClusterStorage) []string { return v.AccessModes }).(pulumi.StringArrayOutput)
 }
 
+// Further disks of each host. A new one is a rolling restart, and begins to be used by the tables whose policy has it; one that goes loses the data on it, which needs `allowDataLoss`.
+func (o ClusterStorageOutput) Disks() ClusterDiskArrayOutput {
+	return o.ApplyT(func(v ClusterStorage) []ClusterDisk { return v.Disks }).(ClusterDiskArrayOutput)
+}
+
 // Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
 func (o ClusterStorageOutput) Ephemeral() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v ClusterStorage) *bool { return v.Ephemeral }).(pulumi.BoolPtrOutput)
 }
 
-// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and to its own filesystem, see `logging.rotation`. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
 func (o ClusterStorageOutput) Logs() ClusterVolumePtrOutput {
 	return o.ApplyT(func(v ClusterStorage) *ClusterVolume { return v.Logs }).(ClusterVolumePtrOutput)
+}
+
+// The storage policies, by their names: a table gets one by `SETTINGS storage_policy = '<name>'`, and else the one called `default`. Default: with `disks` the policy `jbod`, which takes all volumes of a host by turns; with `s3Disks` the policy `tiered`, which moves parts from the volumes to the buckets when these are nearly full.
+func (o ClusterStorageOutput) Policies() ClusterStoragePolicyMapOutput {
+	return o.ApplyT(func(v ClusterStorage) map[string]ClusterStoragePolicy { return v.Policies }).(ClusterStoragePolicyMapOutput)
 }
 
 // The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
@@ -4157,6 +9655,11 @@ func (o ClusterStorageOutput) Provisioner() pulumi.StringPtrOutput {
 // The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
 func (o ClusterStorageOutput) ReclaimPolicy() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterStorage) *string { return v.ReclaimPolicy }).(pulumi.StringPtrOutput)
+}
+
+// Buckets of S3, or of stores that speak its protocol, as disks of each host. A change is a rolling restart.
+func (o ClusterStorageOutput) S3Disks() ClusterS3DiskArrayOutput {
+	return o.ApplyT(func(v ClusterStorage) []ClusterS3Disk { return v.S3Disks }).(ClusterS3DiskArrayOutput)
 }
 
 // The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
@@ -4203,6 +9706,16 @@ func (o ClusterStoragePtrOutput) AccessModes() pulumi.StringArrayOutput {
 	}).(pulumi.StringArrayOutput)
 }
 
+// Further disks of each host. A new one is a rolling restart, and begins to be used by the tables whose policy has it; one that goes loses the data on it, which needs `allowDataLoss`.
+func (o ClusterStoragePtrOutput) Disks() ClusterDiskArrayOutput {
+	return o.ApplyT(func(v *ClusterStorage) []ClusterDisk {
+		if v == nil {
+			return nil
+		}
+		return v.Disks
+	}).(ClusterDiskArrayOutput)
+}
+
 // Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
 func (o ClusterStoragePtrOutput) Ephemeral() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *ClusterStorage) *bool {
@@ -4213,7 +9726,7 @@ func (o ClusterStoragePtrOutput) Ephemeral() pulumi.BoolPtrOutput {
 	}).(pulumi.BoolPtrOutput)
 }
 
-// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+// A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and to its own filesystem, see `logging.rotation`. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
 func (o ClusterStoragePtrOutput) Logs() ClusterVolumePtrOutput {
 	return o.ApplyT(func(v *ClusterStorage) *ClusterVolume {
 		if v == nil {
@@ -4221,6 +9734,16 @@ func (o ClusterStoragePtrOutput) Logs() ClusterVolumePtrOutput {
 		}
 		return v.Logs
 	}).(ClusterVolumePtrOutput)
+}
+
+// The storage policies, by their names: a table gets one by `SETTINGS storage_policy = '<name>'`, and else the one called `default`. Default: with `disks` the policy `jbod`, which takes all volumes of a host by turns; with `s3Disks` the policy `tiered`, which moves parts from the volumes to the buckets when these are nearly full.
+func (o ClusterStoragePtrOutput) Policies() ClusterStoragePolicyMapOutput {
+	return o.ApplyT(func(v *ClusterStorage) map[string]ClusterStoragePolicy {
+		if v == nil {
+			return nil
+		}
+		return v.Policies
+	}).(ClusterStoragePolicyMapOutput)
 }
 
 // The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
@@ -4243,6 +9766,16 @@ func (o ClusterStoragePtrOutput) ReclaimPolicy() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
+// Buckets of S3, or of stores that speak its protocol, as disks of each host. A change is a rolling restart.
+func (o ClusterStoragePtrOutput) S3Disks() ClusterS3DiskArrayOutput {
+	return o.ApplyT(func(v *ClusterStorage) []ClusterS3Disk {
+		if v == nil {
+			return nil
+		}
+		return v.S3Disks
+	}).(ClusterS3DiskArrayOutput)
+}
+
 // The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
 func (o ClusterStoragePtrOutput) Size() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterStorage) *string {
@@ -4261,6 +9794,255 @@ func (o ClusterStoragePtrOutput) StorageClass() pulumi.StringPtrOutput {
 		}
 		return v.StorageClass
 	}).(pulumi.StringPtrOutput)
+}
+
+// A storage policy: to which volumes the parts of a table go.
+type ClusterStoragePolicy struct {
+	// Parts move to the next volume as soon as less than this share of a volume is free. Default: 0.1.
+	MoveFactor *float64 `pulumi:"moveFactor"`
+	// The volumes in their order: new parts go to the first one with room for them. ClickHouse before 24.2 takes them in the order of their names.
+	Volumes []ClusterPolicyVolume `pulumi:"volumes"`
+}
+
+// ClusterStoragePolicyInput is an input type that accepts ClusterStoragePolicyArgs and ClusterStoragePolicyOutput values.
+// You can construct a concrete instance of `ClusterStoragePolicyInput` via:
+//
+//	ClusterStoragePolicyArgs{...}
+type ClusterStoragePolicyInput interface {
+	pulumi.Input
+
+	ToClusterStoragePolicyOutput() ClusterStoragePolicyOutput
+	ToClusterStoragePolicyOutputWithContext(context.Context) ClusterStoragePolicyOutput
+}
+
+// A storage policy: to which volumes the parts of a table go.
+type ClusterStoragePolicyArgs struct {
+	// Parts move to the next volume as soon as less than this share of a volume is free. Default: 0.1.
+	MoveFactor pulumi.Float64PtrInput `pulumi:"moveFactor"`
+	// The volumes in their order: new parts go to the first one with room for them. ClickHouse before 24.2 takes them in the order of their names.
+	Volumes ClusterPolicyVolumeArrayInput `pulumi:"volumes"`
+}
+
+func (ClusterStoragePolicyArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterStoragePolicy)(nil)).Elem()
+}
+
+func (i ClusterStoragePolicyArgs) ToClusterStoragePolicyOutput() ClusterStoragePolicyOutput {
+	return i.ToClusterStoragePolicyOutputWithContext(context.Background())
+}
+
+func (i ClusterStoragePolicyArgs) ToClusterStoragePolicyOutputWithContext(ctx context.Context) ClusterStoragePolicyOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterStoragePolicyOutput)
+}
+
+// ClusterStoragePolicyMapInput is an input type that accepts ClusterStoragePolicyMap and ClusterStoragePolicyMapOutput values.
+// You can construct a concrete instance of `ClusterStoragePolicyMapInput` via:
+//
+//	ClusterStoragePolicyMap{ "key": ClusterStoragePolicyArgs{...} }
+type ClusterStoragePolicyMapInput interface {
+	pulumi.Input
+
+	ToClusterStoragePolicyMapOutput() ClusterStoragePolicyMapOutput
+	ToClusterStoragePolicyMapOutputWithContext(context.Context) ClusterStoragePolicyMapOutput
+}
+
+type ClusterStoragePolicyMap map[string]ClusterStoragePolicyInput
+
+func (ClusterStoragePolicyMap) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]ClusterStoragePolicy)(nil)).Elem()
+}
+
+func (i ClusterStoragePolicyMap) ToClusterStoragePolicyMapOutput() ClusterStoragePolicyMapOutput {
+	return i.ToClusterStoragePolicyMapOutputWithContext(context.Background())
+}
+
+func (i ClusterStoragePolicyMap) ToClusterStoragePolicyMapOutputWithContext(ctx context.Context) ClusterStoragePolicyMapOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterStoragePolicyMapOutput)
+}
+
+// A storage policy: to which volumes the parts of a table go.
+type ClusterStoragePolicyOutput struct{ *pulumi.OutputState }
+
+func (ClusterStoragePolicyOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterStoragePolicy)(nil)).Elem()
+}
+
+func (o ClusterStoragePolicyOutput) ToClusterStoragePolicyOutput() ClusterStoragePolicyOutput {
+	return o
+}
+
+func (o ClusterStoragePolicyOutput) ToClusterStoragePolicyOutputWithContext(ctx context.Context) ClusterStoragePolicyOutput {
+	return o
+}
+
+// Parts move to the next volume as soon as less than this share of a volume is free. Default: 0.1.
+func (o ClusterStoragePolicyOutput) MoveFactor() pulumi.Float64PtrOutput {
+	return o.ApplyT(func(v ClusterStoragePolicy) *float64 { return v.MoveFactor }).(pulumi.Float64PtrOutput)
+}
+
+// The volumes in their order: new parts go to the first one with room for them. ClickHouse before 24.2 takes them in the order of their names.
+func (o ClusterStoragePolicyOutput) Volumes() ClusterPolicyVolumeArrayOutput {
+	return o.ApplyT(func(v ClusterStoragePolicy) []ClusterPolicyVolume { return v.Volumes }).(ClusterPolicyVolumeArrayOutput)
+}
+
+type ClusterStoragePolicyMapOutput struct{ *pulumi.OutputState }
+
+func (ClusterStoragePolicyMapOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]ClusterStoragePolicy)(nil)).Elem()
+}
+
+func (o ClusterStoragePolicyMapOutput) ToClusterStoragePolicyMapOutput() ClusterStoragePolicyMapOutput {
+	return o
+}
+
+func (o ClusterStoragePolicyMapOutput) ToClusterStoragePolicyMapOutputWithContext(ctx context.Context) ClusterStoragePolicyMapOutput {
+	return o
+}
+
+func (o ClusterStoragePolicyMapOutput) MapIndex(k pulumi.StringInput) ClusterStoragePolicyOutput {
+	return pulumi.All(o, k).ApplyT(func(vs []interface{}) ClusterStoragePolicy {
+		return vs[0].(map[string]ClusterStoragePolicy)[vs[1].(string)]
+	}).(ClusterStoragePolicyOutput)
+}
+
+// The system tables with logs, like `system.query_log`.
+type ClusterSystemTables struct {
+	// After how many days their rows are deleted. Default: 30 for queries, parts and traces, by the operator; for the others as ClickHouse has it, mostly never. A change is a rolling restart; ClickHouse renames the tables that are there, like `system.query_log_0`, and they stay.
+	RetentionDays *int `pulumi:"retentionDays"`
+}
+
+// ClusterSystemTablesInput is an input type that accepts ClusterSystemTablesArgs and ClusterSystemTablesOutput values.
+// You can construct a concrete instance of `ClusterSystemTablesInput` via:
+//
+//	ClusterSystemTablesArgs{...}
+type ClusterSystemTablesInput interface {
+	pulumi.Input
+
+	ToClusterSystemTablesOutput() ClusterSystemTablesOutput
+	ToClusterSystemTablesOutputWithContext(context.Context) ClusterSystemTablesOutput
+}
+
+// The system tables with logs, like `system.query_log`.
+type ClusterSystemTablesArgs struct {
+	// After how many days their rows are deleted. Default: 30 for queries, parts and traces, by the operator; for the others as ClickHouse has it, mostly never. A change is a rolling restart; ClickHouse renames the tables that are there, like `system.query_log_0`, and they stay.
+	RetentionDays pulumi.IntPtrInput `pulumi:"retentionDays"`
+}
+
+func (ClusterSystemTablesArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterSystemTables)(nil)).Elem()
+}
+
+func (i ClusterSystemTablesArgs) ToClusterSystemTablesOutput() ClusterSystemTablesOutput {
+	return i.ToClusterSystemTablesOutputWithContext(context.Background())
+}
+
+func (i ClusterSystemTablesArgs) ToClusterSystemTablesOutputWithContext(ctx context.Context) ClusterSystemTablesOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterSystemTablesOutput)
+}
+
+func (i ClusterSystemTablesArgs) ToClusterSystemTablesPtrOutput() ClusterSystemTablesPtrOutput {
+	return i.ToClusterSystemTablesPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterSystemTablesArgs) ToClusterSystemTablesPtrOutputWithContext(ctx context.Context) ClusterSystemTablesPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterSystemTablesOutput).ToClusterSystemTablesPtrOutputWithContext(ctx)
+}
+
+// ClusterSystemTablesPtrInput is an input type that accepts ClusterSystemTablesArgs, ClusterSystemTablesPtr and ClusterSystemTablesPtrOutput values.
+// You can construct a concrete instance of `ClusterSystemTablesPtrInput` via:
+//
+//	        ClusterSystemTablesArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterSystemTablesPtrInput interface {
+	pulumi.Input
+
+	ToClusterSystemTablesPtrOutput() ClusterSystemTablesPtrOutput
+	ToClusterSystemTablesPtrOutputWithContext(context.Context) ClusterSystemTablesPtrOutput
+}
+
+type clusterSystemTablesPtrType ClusterSystemTablesArgs
+
+func ClusterSystemTablesPtr(v *ClusterSystemTablesArgs) ClusterSystemTablesPtrInput {
+	return (*clusterSystemTablesPtrType)(v)
+}
+
+func (*clusterSystemTablesPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterSystemTables)(nil)).Elem()
+}
+
+func (i *clusterSystemTablesPtrType) ToClusterSystemTablesPtrOutput() ClusterSystemTablesPtrOutput {
+	return i.ToClusterSystemTablesPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterSystemTablesPtrType) ToClusterSystemTablesPtrOutputWithContext(ctx context.Context) ClusterSystemTablesPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterSystemTablesPtrOutput)
+}
+
+// The system tables with logs, like `system.query_log`.
+type ClusterSystemTablesOutput struct{ *pulumi.OutputState }
+
+func (ClusterSystemTablesOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterSystemTables)(nil)).Elem()
+}
+
+func (o ClusterSystemTablesOutput) ToClusterSystemTablesOutput() ClusterSystemTablesOutput {
+	return o
+}
+
+func (o ClusterSystemTablesOutput) ToClusterSystemTablesOutputWithContext(ctx context.Context) ClusterSystemTablesOutput {
+	return o
+}
+
+func (o ClusterSystemTablesOutput) ToClusterSystemTablesPtrOutput() ClusterSystemTablesPtrOutput {
+	return o.ToClusterSystemTablesPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterSystemTablesOutput) ToClusterSystemTablesPtrOutputWithContext(ctx context.Context) ClusterSystemTablesPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterSystemTables) *ClusterSystemTables {
+		return &v
+	}).(ClusterSystemTablesPtrOutput)
+}
+
+// After how many days their rows are deleted. Default: 30 for queries, parts and traces, by the operator; for the others as ClickHouse has it, mostly never. A change is a rolling restart; ClickHouse renames the tables that are there, like `system.query_log_0`, and they stay.
+func (o ClusterSystemTablesOutput) RetentionDays() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterSystemTables) *int { return v.RetentionDays }).(pulumi.IntPtrOutput)
+}
+
+type ClusterSystemTablesPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterSystemTablesPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterSystemTables)(nil)).Elem()
+}
+
+func (o ClusterSystemTablesPtrOutput) ToClusterSystemTablesPtrOutput() ClusterSystemTablesPtrOutput {
+	return o
+}
+
+func (o ClusterSystemTablesPtrOutput) ToClusterSystemTablesPtrOutputWithContext(ctx context.Context) ClusterSystemTablesPtrOutput {
+	return o
+}
+
+func (o ClusterSystemTablesPtrOutput) Elem() ClusterSystemTablesOutput {
+	return o.ApplyT(func(v *ClusterSystemTables) ClusterSystemTables {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterSystemTables
+		return ret
+	}).(ClusterSystemTablesOutput)
+}
+
+// After how many days their rows are deleted. Default: 30 for queries, parts and traces, by the operator; for the others as ClickHouse has it, mostly never. A change is a rolling restart; ClickHouse renames the tables that are there, like `system.query_log_0`, and they stay.
+func (o ClusterSystemTablesPtrOutput) RetentionDays() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterSystemTables) *int {
+		if v == nil {
+			return nil
+		}
+		return v.RetentionDays
+	}).(pulumi.IntPtrOutput)
 }
 
 // TLS for clients and between hosts.
@@ -4657,14 +10439,156 @@ func (o ClusterTlsIssuerPtrOutput) Name() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
+// A taint of nodes that pods tolerate.
+type ClusterToleration struct {
+	// The effect of the taint. Default: any.
+	Effect *string `pulumi:"effect"`
+	// The key of the taint. Default: any.
+	Key *string `pulumi:"key"`
+	// Whether the taint must have the value `value`. Default: `Equal`.
+	Operator *string `pulumi:"operator"`
+	// How long a taint `NoExecute` is tolerated. Default: forever.
+	TolerationSeconds *int `pulumi:"tolerationSeconds"`
+	// The value of the taint.
+	Value *string `pulumi:"value"`
+}
+
+// ClusterTolerationInput is an input type that accepts ClusterTolerationArgs and ClusterTolerationOutput values.
+// You can construct a concrete instance of `ClusterTolerationInput` via:
+//
+//	ClusterTolerationArgs{...}
+type ClusterTolerationInput interface {
+	pulumi.Input
+
+	ToClusterTolerationOutput() ClusterTolerationOutput
+	ToClusterTolerationOutputWithContext(context.Context) ClusterTolerationOutput
+}
+
+// A taint of nodes that pods tolerate.
+type ClusterTolerationArgs struct {
+	// The effect of the taint. Default: any.
+	Effect pulumi.StringPtrInput `pulumi:"effect"`
+	// The key of the taint. Default: any.
+	Key pulumi.StringPtrInput `pulumi:"key"`
+	// Whether the taint must have the value `value`. Default: `Equal`.
+	Operator pulumi.StringPtrInput `pulumi:"operator"`
+	// How long a taint `NoExecute` is tolerated. Default: forever.
+	TolerationSeconds pulumi.IntPtrInput `pulumi:"tolerationSeconds"`
+	// The value of the taint.
+	Value pulumi.StringPtrInput `pulumi:"value"`
+}
+
+func (ClusterTolerationArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterToleration)(nil)).Elem()
+}
+
+func (i ClusterTolerationArgs) ToClusterTolerationOutput() ClusterTolerationOutput {
+	return i.ToClusterTolerationOutputWithContext(context.Background())
+}
+
+func (i ClusterTolerationArgs) ToClusterTolerationOutputWithContext(ctx context.Context) ClusterTolerationOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterTolerationOutput)
+}
+
+// ClusterTolerationArrayInput is an input type that accepts ClusterTolerationArray and ClusterTolerationArrayOutput values.
+// You can construct a concrete instance of `ClusterTolerationArrayInput` via:
+//
+//	ClusterTolerationArray{ ClusterTolerationArgs{...} }
+type ClusterTolerationArrayInput interface {
+	pulumi.Input
+
+	ToClusterTolerationArrayOutput() ClusterTolerationArrayOutput
+	ToClusterTolerationArrayOutputWithContext(context.Context) ClusterTolerationArrayOutput
+}
+
+type ClusterTolerationArray []ClusterTolerationInput
+
+func (ClusterTolerationArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterToleration)(nil)).Elem()
+}
+
+func (i ClusterTolerationArray) ToClusterTolerationArrayOutput() ClusterTolerationArrayOutput {
+	return i.ToClusterTolerationArrayOutputWithContext(context.Background())
+}
+
+func (i ClusterTolerationArray) ToClusterTolerationArrayOutputWithContext(ctx context.Context) ClusterTolerationArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterTolerationArrayOutput)
+}
+
+// A taint of nodes that pods tolerate.
+type ClusterTolerationOutput struct{ *pulumi.OutputState }
+
+func (ClusterTolerationOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterToleration)(nil)).Elem()
+}
+
+func (o ClusterTolerationOutput) ToClusterTolerationOutput() ClusterTolerationOutput {
+	return o
+}
+
+func (o ClusterTolerationOutput) ToClusterTolerationOutputWithContext(ctx context.Context) ClusterTolerationOutput {
+	return o
+}
+
+// The effect of the taint. Default: any.
+func (o ClusterTolerationOutput) Effect() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterToleration) *string { return v.Effect }).(pulumi.StringPtrOutput)
+}
+
+// The key of the taint. Default: any.
+func (o ClusterTolerationOutput) Key() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterToleration) *string { return v.Key }).(pulumi.StringPtrOutput)
+}
+
+// Whether the taint must have the value `value`. Default: `Equal`.
+func (o ClusterTolerationOutput) Operator() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterToleration) *string { return v.Operator }).(pulumi.StringPtrOutput)
+}
+
+// How long a taint `NoExecute` is tolerated. Default: forever.
+func (o ClusterTolerationOutput) TolerationSeconds() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterToleration) *int { return v.TolerationSeconds }).(pulumi.IntPtrOutput)
+}
+
+// The value of the taint.
+func (o ClusterTolerationOutput) Value() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterToleration) *string { return v.Value }).(pulumi.StringPtrOutput)
+}
+
+type ClusterTolerationArrayOutput struct{ *pulumi.OutputState }
+
+func (ClusterTolerationArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]ClusterToleration)(nil)).Elem()
+}
+
+func (o ClusterTolerationArrayOutput) ToClusterTolerationArrayOutput() ClusterTolerationArrayOutput {
+	return o
+}
+
+func (o ClusterTolerationArrayOutput) ToClusterTolerationArrayOutputWithContext(ctx context.Context) ClusterTolerationArrayOutput {
+	return o
+}
+
+func (o ClusterTolerationArrayOutput) Index(i pulumi.IntInput) ClusterTolerationOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterToleration {
+		return vs[0].([]ClusterToleration)[vs[1].(int)]
+	}).(ClusterTolerationOutput)
+}
+
 // The uids of the cluster's objects, as far as they exist.
 type ClusterUids struct {
+	// Of the CronJob that makes backups.
+	Backup *string `pulumi:"backup"`
 	// Of the Certificate of cert-manager.
 	Certificate *string `pulumi:"certificate"`
+	// Of the NetworkPolicy of the hosts.
+	HostPolicy *string `pulumi:"hostPolicy"`
 	// Of the ClickHouseInstallation.
 	Installation *string `pulumi:"installation"`
 	// Of the ClickHouseKeeperInstallation.
 	Keeper *string `pulumi:"keeper"`
+	// Of the NetworkPolicy of the Keeper.
+	KeeperPolicy *string `pulumi:"keeperPolicy"`
 	// Of the namespace, if this cluster created it.
 	Namespace *string `pulumi:"namespace"`
 	// Of the Secret.
@@ -4688,9 +10612,19 @@ func (o ClusterUidsOutput) ToClusterUidsOutputWithContext(ctx context.Context) C
 	return o
 }
 
+// Of the CronJob that makes backups.
+func (o ClusterUidsOutput) Backup() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.Backup }).(pulumi.StringPtrOutput)
+}
+
 // Of the Certificate of cert-manager.
 func (o ClusterUidsOutput) Certificate() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterUids) *string { return v.Certificate }).(pulumi.StringPtrOutput)
+}
+
+// Of the NetworkPolicy of the hosts.
+func (o ClusterUidsOutput) HostPolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.HostPolicy }).(pulumi.StringPtrOutput)
 }
 
 // Of the ClickHouseInstallation.
@@ -4701,6 +10635,11 @@ func (o ClusterUidsOutput) Installation() pulumi.StringPtrOutput {
 // Of the ClickHouseKeeperInstallation.
 func (o ClusterUidsOutput) Keeper() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterUids) *string { return v.Keeper }).(pulumi.StringPtrOutput)
+}
+
+// Of the NetworkPolicy of the Keeper.
+func (o ClusterUidsOutput) KeeperPolicy() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.KeeperPolicy }).(pulumi.StringPtrOutput)
 }
 
 // Of the namespace, if this cluster created it.
@@ -4716,6 +10655,205 @@ func (o ClusterUidsOutput) Secret() pulumi.StringPtrOutput {
 // Of the Service.
 func (o ClusterUidsOutput) Service() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterUids) *string { return v.Service }).(pulumi.StringPtrOutput)
+}
+
+// A user besides the administrator. Exactly one credential is given: `password`, `passwordSha256`, `passwordSecret` or `certificates`.
+type ClusterUser struct {
+	// Whether the user may manage users, roles and the like by SQL. Default: false. Not beside `roles` or `grants`.
+	AccessManagement *bool `pulumi:"accessManagement"`
+	// The common names of the client certificates by which the user logs in, over TLS.
+	Certificates []string `pulumi:"certificates"`
+	// The only databases that the user may use, besides `system`. Default: all. Not beside `roles` or `grants`.
+	Databases []string `pulumi:"databases"`
+	// The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`. Default: all, if there are no `roles` either.
+	Grants []string `pulumi:"grants"`
+	// The networks that the user may log in from, as in `admin.networks`. Default: the same as the administrator's.
+	Networks []string `pulumi:"networks"`
+	// The password. Only its hash is stored in the installation.
+	Password *string `pulumi:"password"`
+	// An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
+	PasswordSecret *ClusterSecretKey `pulumi:"passwordSecret"`
+	// The SHA-256 of the password, 64 hex digits.
+	PasswordSha256 *string `pulumi:"passwordSha256"`
+	// The settings profile: one of `profiles`, `default` or `readonly`. Default: `default`.
+	Profile *string `pulumi:"profile"`
+	// The quota: one of `quotas`, or `default`. Default: `default`, which only counts.
+	Quota *string `pulumi:"quota"`
+	// The roles, of `roles`. With roles or grants the user has no other privileges.
+	Roles []string `pulumi:"roles"`
+	// Settings of this user alone, by their names, on top of the profile's.
+	Settings map[string]interface{} `pulumi:"settings"`
+}
+
+// ClusterUserInput is an input type that accepts ClusterUserArgs and ClusterUserOutput values.
+// You can construct a concrete instance of `ClusterUserInput` via:
+//
+//	ClusterUserArgs{...}
+type ClusterUserInput interface {
+	pulumi.Input
+
+	ToClusterUserOutput() ClusterUserOutput
+	ToClusterUserOutputWithContext(context.Context) ClusterUserOutput
+}
+
+// A user besides the administrator. Exactly one credential is given: `password`, `passwordSha256`, `passwordSecret` or `certificates`.
+type ClusterUserArgs struct {
+	// Whether the user may manage users, roles and the like by SQL. Default: false. Not beside `roles` or `grants`.
+	AccessManagement pulumi.BoolPtrInput `pulumi:"accessManagement"`
+	// The common names of the client certificates by which the user logs in, over TLS.
+	Certificates pulumi.StringArrayInput `pulumi:"certificates"`
+	// The only databases that the user may use, besides `system`. Default: all. Not beside `roles` or `grants`.
+	Databases pulumi.StringArrayInput `pulumi:"databases"`
+	// The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`. Default: all, if there are no `roles` either.
+	Grants pulumi.StringArrayInput `pulumi:"grants"`
+	// The networks that the user may log in from, as in `admin.networks`. Default: the same as the administrator's.
+	Networks pulumi.StringArrayInput `pulumi:"networks"`
+	// The password. Only its hash is stored in the installation.
+	Password pulumi.StringPtrInput `pulumi:"password"`
+	// An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
+	PasswordSecret ClusterSecretKeyPtrInput `pulumi:"passwordSecret"`
+	// The SHA-256 of the password, 64 hex digits.
+	PasswordSha256 pulumi.StringPtrInput `pulumi:"passwordSha256"`
+	// The settings profile: one of `profiles`, `default` or `readonly`. Default: `default`.
+	Profile pulumi.StringPtrInput `pulumi:"profile"`
+	// The quota: one of `quotas`, or `default`. Default: `default`, which only counts.
+	Quota pulumi.StringPtrInput `pulumi:"quota"`
+	// The roles, of `roles`. With roles or grants the user has no other privileges.
+	Roles pulumi.StringArrayInput `pulumi:"roles"`
+	// Settings of this user alone, by their names, on top of the profile's.
+	Settings pulumi.MapInput `pulumi:"settings"`
+}
+
+func (ClusterUserArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterUser)(nil)).Elem()
+}
+
+func (i ClusterUserArgs) ToClusterUserOutput() ClusterUserOutput {
+	return i.ToClusterUserOutputWithContext(context.Background())
+}
+
+func (i ClusterUserArgs) ToClusterUserOutputWithContext(ctx context.Context) ClusterUserOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterUserOutput)
+}
+
+// ClusterUserMapInput is an input type that accepts ClusterUserMap and ClusterUserMapOutput values.
+// You can construct a concrete instance of `ClusterUserMapInput` via:
+//
+//	ClusterUserMap{ "key": ClusterUserArgs{...} }
+type ClusterUserMapInput interface {
+	pulumi.Input
+
+	ToClusterUserMapOutput() ClusterUserMapOutput
+	ToClusterUserMapOutputWithContext(context.Context) ClusterUserMapOutput
+}
+
+type ClusterUserMap map[string]ClusterUserInput
+
+func (ClusterUserMap) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]ClusterUser)(nil)).Elem()
+}
+
+func (i ClusterUserMap) ToClusterUserMapOutput() ClusterUserMapOutput {
+	return i.ToClusterUserMapOutputWithContext(context.Background())
+}
+
+func (i ClusterUserMap) ToClusterUserMapOutputWithContext(ctx context.Context) ClusterUserMapOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterUserMapOutput)
+}
+
+// A user besides the administrator. Exactly one credential is given: `password`, `passwordSha256`, `passwordSecret` or `certificates`.
+type ClusterUserOutput struct{ *pulumi.OutputState }
+
+func (ClusterUserOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterUser)(nil)).Elem()
+}
+
+func (o ClusterUserOutput) ToClusterUserOutput() ClusterUserOutput {
+	return o
+}
+
+func (o ClusterUserOutput) ToClusterUserOutputWithContext(ctx context.Context) ClusterUserOutput {
+	return o
+}
+
+// Whether the user may manage users, roles and the like by SQL. Default: false. Not beside `roles` or `grants`.
+func (o ClusterUserOutput) AccessManagement() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v ClusterUser) *bool { return v.AccessManagement }).(pulumi.BoolPtrOutput)
+}
+
+// The common names of the client certificates by which the user logs in, over TLS.
+func (o ClusterUserOutput) Certificates() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterUser) []string { return v.Certificates }).(pulumi.StringArrayOutput)
+}
+
+// The only databases that the user may use, besides `system`. Default: all. Not beside `roles` or `grants`.
+func (o ClusterUserOutput) Databases() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterUser) []string { return v.Databases }).(pulumi.StringArrayOutput)
+}
+
+// The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`. Default: all, if there are no `roles` either.
+func (o ClusterUserOutput) Grants() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterUser) []string { return v.Grants }).(pulumi.StringArrayOutput)
+}
+
+// The networks that the user may log in from, as in `admin.networks`. Default: the same as the administrator's.
+func (o ClusterUserOutput) Networks() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterUser) []string { return v.Networks }).(pulumi.StringArrayOutput)
+}
+
+// The password. Only its hash is stored in the installation.
+func (o ClusterUserOutput) Password() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUser) *string { return v.Password }).(pulumi.StringPtrOutput)
+}
+
+// An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
+func (o ClusterUserOutput) PasswordSecret() ClusterSecretKeyPtrOutput {
+	return o.ApplyT(func(v ClusterUser) *ClusterSecretKey { return v.PasswordSecret }).(ClusterSecretKeyPtrOutput)
+}
+
+// The SHA-256 of the password, 64 hex digits.
+func (o ClusterUserOutput) PasswordSha256() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUser) *string { return v.PasswordSha256 }).(pulumi.StringPtrOutput)
+}
+
+// The settings profile: one of `profiles`, `default` or `readonly`. Default: `default`.
+func (o ClusterUserOutput) Profile() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUser) *string { return v.Profile }).(pulumi.StringPtrOutput)
+}
+
+// The quota: one of `quotas`, or `default`. Default: `default`, which only counts.
+func (o ClusterUserOutput) Quota() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUser) *string { return v.Quota }).(pulumi.StringPtrOutput)
+}
+
+// The roles, of `roles`. With roles or grants the user has no other privileges.
+func (o ClusterUserOutput) Roles() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v ClusterUser) []string { return v.Roles }).(pulumi.StringArrayOutput)
+}
+
+// Settings of this user alone, by their names, on top of the profile's.
+func (o ClusterUserOutput) Settings() pulumi.MapOutput {
+	return o.ApplyT(func(v ClusterUser) map[string]interface{} { return v.Settings }).(pulumi.MapOutput)
+}
+
+type ClusterUserMapOutput struct{ *pulumi.OutputState }
+
+func (ClusterUserMapOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]ClusterUser)(nil)).Elem()
+}
+
+func (o ClusterUserMapOutput) ToClusterUserMapOutput() ClusterUserMapOutput {
+	return o
+}
+
+func (o ClusterUserMapOutput) ToClusterUserMapOutputWithContext(ctx context.Context) ClusterUserMapOutput {
+	return o
+}
+
+func (o ClusterUserMapOutput) MapIndex(k pulumi.StringInput) ClusterUserOutput {
+	return pulumi.All(o, k).ApplyT(func(vs []interface{}) ClusterUser {
+		return vs[0].(map[string]ClusterUser)[vs[1].(string)]
+	}).(ClusterUserOutput)
 }
 
 // A volume.
@@ -4918,8 +11056,28 @@ func (o ClusterVolumePtrOutput) StorageClass() pulumi.StringPtrOutput {
 func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterAdminInput)(nil)).Elem(), ClusterAdminArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterAdminPtrInput)(nil)).Elem(), ClusterAdminArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupInput)(nil)).Elem(), ClusterBackupArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupPtrInput)(nil)).Elem(), ClusterBackupArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupAzureInput)(nil)).Elem(), ClusterBackupAzureArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupAzurePtrInput)(nil)).Elem(), ClusterBackupAzureArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupGcsInput)(nil)).Elem(), ClusterBackupGcsArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupGcsPtrInput)(nil)).Elem(), ClusterBackupGcsArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupImageInput)(nil)).Elem(), ClusterBackupImageArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupImagePtrInput)(nil)).Elem(), ClusterBackupImageArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupRetentionInput)(nil)).Elem(), ClusterBackupRetentionArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupRetentionPtrInput)(nil)).Elem(), ClusterBackupRetentionArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupS3Input)(nil)).Elem(), ClusterBackupS3Args{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupS3PtrInput)(nil)).Elem(), ClusterBackupS3Args{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupS3CredentialsInput)(nil)).Elem(), ClusterBackupS3CredentialsArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupS3CredentialsPtrInput)(nil)).Elem(), ClusterBackupS3CredentialsArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupSecretKeyInput)(nil)).Elem(), ClusterBackupSecretKeyArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupSecretKeyPtrInput)(nil)).Elem(), ClusterBackupSecretKeyArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterCoordinationInput)(nil)).Elem(), ClusterCoordinationArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterCoordinationPtrInput)(nil)).Elem(), ClusterCoordinationArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterDiskInput)(nil)).Elem(), ClusterDiskArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterDiskArrayInput)(nil)).Elem(), ClusterDiskArray{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterEnvVarInput)(nil)).Elem(), ClusterEnvVarArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterEnvVarArrayInput)(nil)).Elem(), ClusterEnvVarArray{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterExternalCoordinationInput)(nil)).Elem(), ClusterExternalCoordinationArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterExternalCoordinationPtrInput)(nil)).Elem(), ClusterExternalCoordinationArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterExternalNodeInput)(nil)).Elem(), ClusterExternalNodeArgs{})
@@ -4930,6 +11088,8 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHookArrayInput)(nil)).Elem(), ClusterHookArray{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHooksInput)(nil)).Elem(), ClusterHooksArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHooksPtrInput)(nil)).Elem(), ClusterHooksArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHostAliasInput)(nil)).Elem(), ClusterHostAliasArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHostAliasArrayInput)(nil)).Elem(), ClusterHostAliasArray{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHttpHookInput)(nil)).Elem(), ClusterHttpHookArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterHttpHookPtrInput)(nil)).Elem(), ClusterHttpHookArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterImageInput)(nil)).Elem(), ClusterImageArgs{})
@@ -4938,40 +11098,110 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterIngressPtrInput)(nil)).Elem(), ClusterIngressArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterInterserverSecretInput)(nil)).Elem(), ClusterInterserverSecretArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterInterserverSecretPtrInput)(nil)).Elem(), ClusterInterserverSecretArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterIpBlockInput)(nil)).Elem(), ClusterIpBlockArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterIpBlockPtrInput)(nil)).Elem(), ClusterIpBlockArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterKeeperInput)(nil)).Elem(), ClusterKeeperArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterKeeperPtrInput)(nil)).Elem(), ClusterKeeperArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLabelRequirementInput)(nil)).Elem(), ClusterLabelRequirementArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLabelRequirementArrayInput)(nil)).Elem(), ClusterLabelRequirementArray{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLabelSelectorInput)(nil)).Elem(), ClusterLabelSelectorArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLabelSelectorPtrInput)(nil)).Elem(), ClusterLabelSelectorArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLayoutInput)(nil)).Elem(), ClusterLayoutArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLayoutPtrInput)(nil)).Elem(), ClusterLayoutArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLogRotationInput)(nil)).Elem(), ClusterLogRotationArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLogRotationPtrInput)(nil)).Elem(), ClusterLogRotationArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLoggingInput)(nil)).Elem(), ClusterLoggingArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLoggingPtrInput)(nil)).Elem(), ClusterLoggingArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterNetworkPolicyInput)(nil)).Elem(), ClusterNetworkPolicyArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterNetworkPolicyPtrInput)(nil)).Elem(), ClusterNetworkPolicyArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterNetworkPolicyPeerInput)(nil)).Elem(), ClusterNetworkPolicyPeerArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterNetworkPolicyPeerArrayInput)(nil)).Elem(), ClusterNetworkPolicyPeerArray{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterNodePortsInput)(nil)).Elem(), ClusterNodePortsArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterNodePortsPtrInput)(nil)).Elem(), ClusterNodePortsArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPodInput)(nil)).Elem(), ClusterPodArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPodPtrInput)(nil)).Elem(), ClusterPodArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPodDisruptionBudgetInput)(nil)).Elem(), ClusterPodDisruptionBudgetArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPodDisruptionBudgetPtrInput)(nil)).Elem(), ClusterPodDisruptionBudgetArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPolicyVolumeInput)(nil)).Elem(), ClusterPolicyVolumeArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPolicyVolumeArrayInput)(nil)).Elem(), ClusterPolicyVolumeArray{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterProfileInput)(nil)).Elem(), ClusterProfileArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterProfileMapInput)(nil)).Elem(), ClusterProfileMap{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterQuotaInput)(nil)).Elem(), ClusterQuotaArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterQuotaMapInput)(nil)).Elem(), ClusterQuotaMap{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterQuotaIntervalInput)(nil)).Elem(), ClusterQuotaIntervalArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterQuotaIntervalArrayInput)(nil)).Elem(), ClusterQuotaIntervalArray{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReconcileInput)(nil)).Elem(), ClusterReconcileArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterReconcilePtrInput)(nil)).Elem(), ClusterReconcileArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterResourceAmountsInput)(nil)).Elem(), ClusterResourceAmountsArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterResourceAmountsPtrInput)(nil)).Elem(), ClusterResourceAmountsArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterResourcesInput)(nil)).Elem(), ClusterResourcesArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterResourcesPtrInput)(nil)).Elem(), ClusterResourcesArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterRoleInput)(nil)).Elem(), ClusterRoleArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterRoleMapInput)(nil)).Elem(), ClusterRoleMap{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterS3CredentialsInput)(nil)).Elem(), ClusterS3CredentialsArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterS3CredentialsPtrInput)(nil)).Elem(), ClusterS3CredentialsArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterS3DiskInput)(nil)).Elem(), ClusterS3DiskArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterS3DiskArrayInput)(nil)).Elem(), ClusterS3DiskArray{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSchemaPolicyInput)(nil)).Elem(), ClusterSchemaPolicyArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSchemaPolicyPtrInput)(nil)).Elem(), ClusterSchemaPolicyArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSecretKeyInput)(nil)).Elem(), ClusterSecretKeyArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSecretKeyPtrInput)(nil)).Elem(), ClusterSecretKeyArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSettingConstraintInput)(nil)).Elem(), ClusterSettingConstraintArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSettingConstraintMapInput)(nil)).Elem(), ClusterSettingConstraintMap{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterShardInput)(nil)).Elem(), ClusterShardArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterShardArrayInput)(nil)).Elem(), ClusterShardArray{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterShardHostInput)(nil)).Elem(), ClusterShardHostArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterShardHostArrayInput)(nil)).Elem(), ClusterShardHostArray{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterShellHookInput)(nil)).Elem(), ClusterShellHookArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterShellHookPtrInput)(nil)).Elem(), ClusterShellHookArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterStorageInput)(nil)).Elem(), ClusterStorageArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterStoragePtrInput)(nil)).Elem(), ClusterStorageArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterStoragePolicyInput)(nil)).Elem(), ClusterStoragePolicyArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterStoragePolicyMapInput)(nil)).Elem(), ClusterStoragePolicyMap{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSystemTablesInput)(nil)).Elem(), ClusterSystemTablesArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSystemTablesPtrInput)(nil)).Elem(), ClusterSystemTablesArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTlsInput)(nil)).Elem(), ClusterTlsArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTlsPtrInput)(nil)).Elem(), ClusterTlsArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTlsIssuerInput)(nil)).Elem(), ClusterTlsIssuerArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTlsIssuerPtrInput)(nil)).Elem(), ClusterTlsIssuerArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTolerationInput)(nil)).Elem(), ClusterTolerationArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterTolerationArrayInput)(nil)).Elem(), ClusterTolerationArray{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterUserInput)(nil)).Elem(), ClusterUserArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterUserMapInput)(nil)).Elem(), ClusterUserMap{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterVolumeInput)(nil)).Elem(), ClusterVolumeArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterVolumePtrInput)(nil)).Elem(), ClusterVolumeArgs{})
 	pulumi.RegisterOutputType(ClusterAdminOutput{})
 	pulumi.RegisterOutputType(ClusterAdminPtrOutput{})
+	pulumi.RegisterOutputType(ClusterBackupOutput{})
+	pulumi.RegisterOutputType(ClusterBackupPtrOutput{})
+	pulumi.RegisterOutputType(ClusterBackupAzureOutput{})
+	pulumi.RegisterOutputType(ClusterBackupAzurePtrOutput{})
+	pulumi.RegisterOutputType(ClusterBackupGcsOutput{})
+	pulumi.RegisterOutputType(ClusterBackupGcsPtrOutput{})
+	pulumi.RegisterOutputType(ClusterBackupImageOutput{})
+	pulumi.RegisterOutputType(ClusterBackupImagePtrOutput{})
+	pulumi.RegisterOutputType(ClusterBackupRetentionOutput{})
+	pulumi.RegisterOutputType(ClusterBackupRetentionPtrOutput{})
+	pulumi.RegisterOutputType(ClusterBackupS3Output{})
+	pulumi.RegisterOutputType(ClusterBackupS3PtrOutput{})
+	pulumi.RegisterOutputType(ClusterBackupS3CredentialsOutput{})
+	pulumi.RegisterOutputType(ClusterBackupS3CredentialsPtrOutput{})
+	pulumi.RegisterOutputType(ClusterBackupSecretKeyOutput{})
+	pulumi.RegisterOutputType(ClusterBackupSecretKeyPtrOutput{})
+	pulumi.RegisterOutputType(ClusterBackupStatusOutput{})
+	pulumi.RegisterOutputType(ClusterBackupStatusPtrOutput{})
 	pulumi.RegisterOutputType(ClusterConnectionOutput{})
 	pulumi.RegisterOutputType(ClusterCoordinationOutput{})
 	pulumi.RegisterOutputType(ClusterCoordinationPtrOutput{})
 	pulumi.RegisterOutputType(ClusterCredentialsSecretOutput{})
+	pulumi.RegisterOutputType(ClusterDiskOutput{})
+	pulumi.RegisterOutputType(ClusterDiskArrayOutput{})
 	pulumi.RegisterOutputType(ClusterEndpointOutput{})
 	pulumi.RegisterOutputType(ClusterEndpointPtrOutput{})
 	pulumi.RegisterOutputType(ClusterEndpointsOutput{})
 	pulumi.RegisterOutputType(ClusterEndpointsPtrOutput{})
+	pulumi.RegisterOutputType(ClusterEnvVarOutput{})
+	pulumi.RegisterOutputType(ClusterEnvVarArrayOutput{})
 	pulumi.RegisterOutputType(ClusterExternalOutput{})
 	pulumi.RegisterOutputType(ClusterExternalPtrOutput{})
 	pulumi.RegisterOutputType(ClusterExternalCoordinationOutput{})
@@ -4986,6 +11216,8 @@ func init() {
 	pulumi.RegisterOutputType(ClusterHooksPtrOutput{})
 	pulumi.RegisterOutputType(ClusterHostOutput{})
 	pulumi.RegisterOutputType(ClusterHostArrayOutput{})
+	pulumi.RegisterOutputType(ClusterHostAliasOutput{})
+	pulumi.RegisterOutputType(ClusterHostAliasArrayOutput{})
 	pulumi.RegisterOutputType(ClusterHttpHookOutput{})
 	pulumi.RegisterOutputType(ClusterHttpHookPtrOutput{})
 	pulumi.RegisterOutputType(ClusterImageOutput{})
@@ -4994,33 +11226,81 @@ func init() {
 	pulumi.RegisterOutputType(ClusterIngressPtrOutput{})
 	pulumi.RegisterOutputType(ClusterInterserverSecretOutput{})
 	pulumi.RegisterOutputType(ClusterInterserverSecretPtrOutput{})
+	pulumi.RegisterOutputType(ClusterIpBlockOutput{})
+	pulumi.RegisterOutputType(ClusterIpBlockPtrOutput{})
 	pulumi.RegisterOutputType(ClusterKeeperOutput{})
 	pulumi.RegisterOutputType(ClusterKeeperPtrOutput{})
 	pulumi.RegisterOutputType(ClusterKeeperStateOutput{})
 	pulumi.RegisterOutputType(ClusterKeeperStatePtrOutput{})
 	pulumi.RegisterOutputType(ClusterKubernetesOutput{})
 	pulumi.RegisterOutputType(ClusterKubernetesPtrOutput{})
+	pulumi.RegisterOutputType(ClusterLabelRequirementOutput{})
+	pulumi.RegisterOutputType(ClusterLabelRequirementArrayOutput{})
+	pulumi.RegisterOutputType(ClusterLabelSelectorOutput{})
+	pulumi.RegisterOutputType(ClusterLabelSelectorPtrOutput{})
+	pulumi.RegisterOutputType(ClusterLayoutOutput{})
+	pulumi.RegisterOutputType(ClusterLayoutPtrOutput{})
+	pulumi.RegisterOutputType(ClusterLogRotationOutput{})
+	pulumi.RegisterOutputType(ClusterLogRotationPtrOutput{})
 	pulumi.RegisterOutputType(ClusterLoggingOutput{})
 	pulumi.RegisterOutputType(ClusterLoggingPtrOutput{})
+	pulumi.RegisterOutputType(ClusterNetworkPolicyOutput{})
+	pulumi.RegisterOutputType(ClusterNetworkPolicyPtrOutput{})
+	pulumi.RegisterOutputType(ClusterNetworkPolicyPeerOutput{})
+	pulumi.RegisterOutputType(ClusterNetworkPolicyPeerArrayOutput{})
+	pulumi.RegisterOutputType(ClusterNodePortsOutput{})
+	pulumi.RegisterOutputType(ClusterNodePortsPtrOutput{})
+	pulumi.RegisterOutputType(ClusterPodOutput{})
+	pulumi.RegisterOutputType(ClusterPodPtrOutput{})
+	pulumi.RegisterOutputType(ClusterPodDisruptionBudgetOutput{})
+	pulumi.RegisterOutputType(ClusterPodDisruptionBudgetPtrOutput{})
+	pulumi.RegisterOutputType(ClusterPolicyVolumeOutput{})
+	pulumi.RegisterOutputType(ClusterPolicyVolumeArrayOutput{})
+	pulumi.RegisterOutputType(ClusterProfileOutput{})
+	pulumi.RegisterOutputType(ClusterProfileMapOutput{})
+	pulumi.RegisterOutputType(ClusterQuotaOutput{})
+	pulumi.RegisterOutputType(ClusterQuotaMapOutput{})
+	pulumi.RegisterOutputType(ClusterQuotaIntervalOutput{})
+	pulumi.RegisterOutputType(ClusterQuotaIntervalArrayOutput{})
 	pulumi.RegisterOutputType(ClusterReconcileOutput{})
 	pulumi.RegisterOutputType(ClusterReconcilePtrOutput{})
 	pulumi.RegisterOutputType(ClusterResourceAmountsOutput{})
 	pulumi.RegisterOutputType(ClusterResourceAmountsPtrOutput{})
 	pulumi.RegisterOutputType(ClusterResourcesOutput{})
 	pulumi.RegisterOutputType(ClusterResourcesPtrOutput{})
+	pulumi.RegisterOutputType(ClusterRoleOutput{})
+	pulumi.RegisterOutputType(ClusterRoleMapOutput{})
+	pulumi.RegisterOutputType(ClusterS3CredentialsOutput{})
+	pulumi.RegisterOutputType(ClusterS3CredentialsPtrOutput{})
+	pulumi.RegisterOutputType(ClusterS3DiskOutput{})
+	pulumi.RegisterOutputType(ClusterS3DiskArrayOutput{})
 	pulumi.RegisterOutputType(ClusterSchemaPolicyOutput{})
 	pulumi.RegisterOutputType(ClusterSchemaPolicyPtrOutput{})
 	pulumi.RegisterOutputType(ClusterSecretKeyOutput{})
 	pulumi.RegisterOutputType(ClusterSecretKeyPtrOutput{})
+	pulumi.RegisterOutputType(ClusterSettingConstraintOutput{})
+	pulumi.RegisterOutputType(ClusterSettingConstraintMapOutput{})
+	pulumi.RegisterOutputType(ClusterShardOutput{})
+	pulumi.RegisterOutputType(ClusterShardArrayOutput{})
+	pulumi.RegisterOutputType(ClusterShardHostOutput{})
+	pulumi.RegisterOutputType(ClusterShardHostArrayOutput{})
 	pulumi.RegisterOutputType(ClusterShellHookOutput{})
 	pulumi.RegisterOutputType(ClusterShellHookPtrOutput{})
 	pulumi.RegisterOutputType(ClusterStorageOutput{})
 	pulumi.RegisterOutputType(ClusterStoragePtrOutput{})
+	pulumi.RegisterOutputType(ClusterStoragePolicyOutput{})
+	pulumi.RegisterOutputType(ClusterStoragePolicyMapOutput{})
+	pulumi.RegisterOutputType(ClusterSystemTablesOutput{})
+	pulumi.RegisterOutputType(ClusterSystemTablesPtrOutput{})
 	pulumi.RegisterOutputType(ClusterTlsOutput{})
 	pulumi.RegisterOutputType(ClusterTlsPtrOutput{})
 	pulumi.RegisterOutputType(ClusterTlsIssuerOutput{})
 	pulumi.RegisterOutputType(ClusterTlsIssuerPtrOutput{})
+	pulumi.RegisterOutputType(ClusterTolerationOutput{})
+	pulumi.RegisterOutputType(ClusterTolerationArrayOutput{})
 	pulumi.RegisterOutputType(ClusterUidsOutput{})
+	pulumi.RegisterOutputType(ClusterUserOutput{})
+	pulumi.RegisterOutputType(ClusterUserMapOutput{})
 	pulumi.RegisterOutputType(ClusterVolumeOutput{})
 	pulumi.RegisterOutputType(ClusterVolumePtrOutput{})
 }

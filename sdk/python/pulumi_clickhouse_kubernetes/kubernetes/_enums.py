@@ -8,19 +8,24 @@ from enum import Enum
 
 __all__ = [
     'ClusterAccessMode',
+    'ClusterAntiAffinity',
     'ClusterCoordinationType',
     'ClusterExternalTrafficPolicy',
     'ClusterHookFailurePolicy',
     'ClusterHookTarget',
     'ClusterImagePullPolicy',
     'ClusterIngressType',
+    'ClusterLabelOperator',
     'ClusterLogLevel',
     'ClusterProvisioner',
+    'ClusterQuotaKey',
     'ClusterReclaimPolicy',
     'ClusterReconcilePolicy',
     'ClusterReplicaSchema',
     'ClusterShardSchema',
+    'ClusterTaintEffect',
     'ClusterTlsVersion',
+    'ClusterTolerationOperator',
 ]
 
 
@@ -40,6 +45,25 @@ class ClusterAccessMode(_builtins.str, Enum):
     READ_WRITE_MANY = "ReadWriteMany"
     """
     Read and write by many nodes.
+    """
+
+
+@pulumi.type_token("clickhouse:kubernetes:ClusterAntiAffinity")
+class ClusterAntiAffinity(_builtins.str, Enum):
+    """
+    Whether pods that belong together run on different nodes.
+    """
+    NONE = "None"
+    """
+    Wherever there is room.
+    """
+    PREFERRED = "Preferred"
+    """
+    On different nodes if there are enough.
+    """
+    REQUIRED = "Required"
+    """
+    On different nodes only: a pod without a node of its own stays pending.
     """
 
 
@@ -143,6 +167,33 @@ class ClusterIngressType(_builtins.str, Enum):
     """
     A port of every node.
     """
+    CLUSTER_IP = "ClusterIP"
+    """
+    An address inside Kubernetes only, as without `ingress`: for annotations and labels of the Service.
+    """
+
+
+@pulumi.type_token("clickhouse:kubernetes:ClusterLabelOperator")
+class ClusterLabelOperator(_builtins.str, Enum):
+    """
+    How a label is compared.
+    """
+    IN_ = "In"
+    """
+    It has one of the values.
+    """
+    NOT_IN = "NotIn"
+    """
+    It has none of the values.
+    """
+    EXISTS = "Exists"
+    """
+    It is there.
+    """
+    DOES_NOT_EXIST = "DoesNotExist"
+    """
+    It is not there.
+    """
 
 
 @pulumi.type_token("clickhouse:kubernetes:ClusterLogLevel")
@@ -204,6 +255,29 @@ class ClusterProvisioner(_builtins.str, Enum):
     STATEFUL_SET = "StatefulSet"
     """
     Kubernetes, from the StatefulSet's template: resizing a volume restarts its host.
+    """
+
+
+@pulumi.type_token("clickhouse:kubernetes:ClusterQuotaKey")
+class ClusterQuotaKey(_builtins.str, Enum):
+    """
+    For whom a quota counts separately.
+    """
+    USER = "User"
+    """
+    For each user.
+    """
+    CLIENT_KEY = "ClientKey"
+    """
+    For each `quota_key` that a client sends, else for each user.
+    """
+    IP_ADDRESS = "IpAddress"
+    """
+    For each address that clients come from.
+    """
+    FORWARDED_IP_ADDRESS = "ForwardedIpAddress"
+    """
+    For each address that a proxy reports in `X-Forwarded-For`.
     """
 
 
@@ -271,6 +345,25 @@ class ClusterShardSchema(_builtins.str, Enum):
     """
 
 
+@pulumi.type_token("clickhouse:kubernetes:ClusterTaintEffect")
+class ClusterTaintEffect(_builtins.str, Enum):
+    """
+    What a taint does to pods that do not tolerate it.
+    """
+    NO_SCHEDULE = "NoSchedule"
+    """
+    They don't start there.
+    """
+    PREFER_NO_SCHEDULE = "PreferNoSchedule"
+    """
+    They rather start elsewhere.
+    """
+    NO_EXECUTE = "NoExecute"
+    """
+    They are evicted.
+    """
+
+
 @pulumi.type_token("clickhouse:kubernetes:ClusterTlsVersion")
 class ClusterTlsVersion(_builtins.str, Enum):
     """
@@ -283,4 +376,19 @@ class ClusterTlsVersion(_builtins.str, Enum):
     CLUSTER_TLS_VERSION_1_3 = "1.3"
     """
     TLS 1.3.
+    """
+
+
+@pulumi.type_token("clickhouse:kubernetes:ClusterTolerationOperator")
+class ClusterTolerationOperator(_builtins.str, Enum):
+    """
+    How a toleration compares the value of a taint.
+    """
+    EQUAL = "Equal"
+    """
+    The taint has this value.
+    """
+    EXISTS = "Exists"
+    """
+    The taint has any value.
     """

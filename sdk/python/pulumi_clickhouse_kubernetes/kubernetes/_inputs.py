@@ -18,8 +18,28 @@ from ._enums import *
 __all__ = [
     'ClusterAdminArgs',
     'ClusterAdminArgsDict',
+    'ClusterBackupArgs',
+    'ClusterBackupArgsDict',
+    'ClusterBackupAzureArgs',
+    'ClusterBackupAzureArgsDict',
+    'ClusterBackupGcsArgs',
+    'ClusterBackupGcsArgsDict',
+    'ClusterBackupImageArgs',
+    'ClusterBackupImageArgsDict',
+    'ClusterBackupRetentionArgs',
+    'ClusterBackupRetentionArgsDict',
+    'ClusterBackupS3Args',
+    'ClusterBackupS3ArgsDict',
+    'ClusterBackupS3CredentialsArgs',
+    'ClusterBackupS3CredentialsArgsDict',
+    'ClusterBackupSecretKeyArgs',
+    'ClusterBackupSecretKeyArgsDict',
     'ClusterCoordinationArgs',
     'ClusterCoordinationArgsDict',
+    'ClusterDiskArgs',
+    'ClusterDiskArgsDict',
+    'ClusterEnvVarArgs',
+    'ClusterEnvVarArgsDict',
     'ClusterExternalCoordinationArgs',
     'ClusterExternalCoordinationArgsDict',
     'ClusterExternalNodeArgs',
@@ -30,6 +50,8 @@ __all__ = [
     'ClusterHookArgsDict',
     'ClusterHooksArgs',
     'ClusterHooksArgsDict',
+    'ClusterHostAliasArgs',
+    'ClusterHostAliasArgsDict',
     'ClusterHttpHookArgs',
     'ClusterHttpHookArgsDict',
     'ClusterImageArgs',
@@ -38,28 +60,76 @@ __all__ = [
     'ClusterIngressArgsDict',
     'ClusterInterserverSecretArgs',
     'ClusterInterserverSecretArgsDict',
+    'ClusterIpBlockArgs',
+    'ClusterIpBlockArgsDict',
     'ClusterKeeperArgs',
     'ClusterKeeperArgsDict',
+    'ClusterLabelRequirementArgs',
+    'ClusterLabelRequirementArgsDict',
+    'ClusterLabelSelectorArgs',
+    'ClusterLabelSelectorArgsDict',
+    'ClusterLayoutArgs',
+    'ClusterLayoutArgsDict',
+    'ClusterLogRotationArgs',
+    'ClusterLogRotationArgsDict',
     'ClusterLoggingArgs',
     'ClusterLoggingArgsDict',
+    'ClusterNetworkPolicyArgs',
+    'ClusterNetworkPolicyArgsDict',
+    'ClusterNetworkPolicyPeerArgs',
+    'ClusterNetworkPolicyPeerArgsDict',
+    'ClusterNodePortsArgs',
+    'ClusterNodePortsArgsDict',
+    'ClusterPodArgs',
+    'ClusterPodArgsDict',
+    'ClusterPodDisruptionBudgetArgs',
+    'ClusterPodDisruptionBudgetArgsDict',
+    'ClusterPolicyVolumeArgs',
+    'ClusterPolicyVolumeArgsDict',
+    'ClusterProfileArgs',
+    'ClusterProfileArgsDict',
+    'ClusterQuotaArgs',
+    'ClusterQuotaArgsDict',
+    'ClusterQuotaIntervalArgs',
+    'ClusterQuotaIntervalArgsDict',
     'ClusterReconcileArgs',
     'ClusterReconcileArgsDict',
     'ClusterResourceAmountsArgs',
     'ClusterResourceAmountsArgsDict',
     'ClusterResourcesArgs',
     'ClusterResourcesArgsDict',
+    'ClusterRoleArgs',
+    'ClusterRoleArgsDict',
+    'ClusterS3CredentialsArgs',
+    'ClusterS3CredentialsArgsDict',
+    'ClusterS3DiskArgs',
+    'ClusterS3DiskArgsDict',
     'ClusterSchemaPolicyArgs',
     'ClusterSchemaPolicyArgsDict',
     'ClusterSecretKeyArgs',
     'ClusterSecretKeyArgsDict',
+    'ClusterSettingConstraintArgs',
+    'ClusterSettingConstraintArgsDict',
+    'ClusterShardArgs',
+    'ClusterShardArgsDict',
+    'ClusterShardHostArgs',
+    'ClusterShardHostArgsDict',
     'ClusterShellHookArgs',
     'ClusterShellHookArgsDict',
     'ClusterStorageArgs',
     'ClusterStorageArgsDict',
+    'ClusterStoragePolicyArgs',
+    'ClusterStoragePolicyArgsDict',
+    'ClusterSystemTablesArgs',
+    'ClusterSystemTablesArgsDict',
     'ClusterTlsArgs',
     'ClusterTlsArgsDict',
     'ClusterTlsIssuerArgs',
     'ClusterTlsIssuerArgsDict',
+    'ClusterTolerationArgs',
+    'ClusterTolerationArgsDict',
+    'ClusterUserArgs',
+    'ClusterUserArgsDict',
     'ClusterVolumeArgs',
     'ClusterVolumeArgsDict',
 ]
@@ -70,11 +140,13 @@ class ClusterAdminArgsDict(TypedDict):
     """
     existing_secret: NotRequired[pulumi.Input[Optional['ClusterSecretKeyArgsDict']]]
     """
-    An existing Secret with the password, in the cluster's namespace.
+    An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
     """
     networks: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
     """
-    The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+    The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8` or `2001:db8::/32`, names of hosts, or expressions for such names that end with `$`.
+
+    Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't. Where pods have public addresses, as with IPv6 on AWS, their range has to be given. A change takes effect without a restart.
     """
     password: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
@@ -100,8 +172,10 @@ class ClusterAdminArgs:
         """
         The administrator's login.
 
-        :param pulumi.Input['ClusterSecretKeyArgs'] existing_secret: An existing Secret with the password, in the cluster's namespace.
-        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] networks: The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+        :param pulumi.Input['ClusterSecretKeyArgs'] existing_secret: An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] networks: The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8` or `2001:db8::/32`, names of hosts, or expressions for such names that end with `$`.
+               
+               Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't. Where pods have public addresses, as with IPv6 on AWS, their range has to be given. A change takes effect without a restart.
         :param pulumi.Input[_builtins.str] password: The password. Default: 32 random letters and digits, generated when the cluster is created.
         :param pulumi.Input[_builtins.str] password_version: An arbitrary string; changing it generates a new password. Only for a generated password.
         :param pulumi.Input[_builtins.str] username: The user's name. Default: `default`.
@@ -121,7 +195,7 @@ class ClusterAdminArgs:
     @pulumi.getter(name="existingSecret")
     def existing_secret(self) -> pulumi.Input[Optional['ClusterSecretKeyArgs']]:
         """
-        An existing Secret with the password, in the cluster's namespace.
+        An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
         """
         return pulumi.get(self, "existing_secret")
 
@@ -133,7 +207,9 @@ class ClusterAdminArgs:
     @pulumi.getter
     def networks(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
         """
-        The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+        The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8` or `2001:db8::/32`, names of hosts, or expressions for such names that end with `$`.
+
+        Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't. Where pods have public addresses, as with IPv6 on AWS, their range has to be given. A change takes effect without a restart.
         """
         return pulumi.get(self, "networks")
 
@@ -176,6 +252,818 @@ class ClusterAdminArgs:
     @username.setter
     def username(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "username", value)
+
+
+class ClusterBackupArgsDict(TypedDict):
+    """
+    Backups of the cluster by clickhouse-backup.
+    """
+    azure: NotRequired[pulumi.Input[Optional['ClusterBackupAzureArgsDict']]]
+    """
+    Keeps backups in a container of Azure Blob Storage. A change is a rolling restart, and existing backups stay where they are.
+    """
+    gcs: NotRequired[pulumi.Input[Optional['ClusterBackupGcsArgsDict']]]
+    """
+    Keeps backups in a bucket of Google Cloud Storage. A change is a rolling restart, and existing backups stay where they are.
+    """
+    image: NotRequired[pulumi.Input[Optional['ClusterBackupImageArgsDict']]]
+    """
+    The image of clickhouse-backup, pulled with the Secrets of `image.pullSecrets`. Default: the official one. A change is a rolling restart.
+    """
+    resources: NotRequired[pulumi.Input[Optional['ClusterResourcesArgsDict']]]
+    """
+    CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
+    """
+    retention: NotRequired[pulumi.Input[Optional['ClusterBackupRetentionArgsDict']]]
+    """
+    How many backups are kept. A change is a rolling restart.
+    """
+    s3: NotRequired[pulumi.Input[Optional['ClusterBackupS3ArgsDict']]]
+    """
+    Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
+    """
+    schedule: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    When backups are made: a line of cron like `0 2 * * *`, or `@daily` and the like. Default: each day at 02:00. A change takes effect without a restart.
+    """
+    suspended: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
+    """
+    Whether no backups are made for the time being. Default: false; a stopped cluster makes none either. A change takes effect without a restart.
+    """
+    time_zone: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The time zone of the schedule, for example `Europe/Berlin`. Default: that of Kubernetes, mostly UTC. A change takes effect without a restart.
+    """
+
+@pulumi.input_type
+class ClusterBackupArgs:
+    def __init__(__self__, *,
+                 azure: pulumi.Input[Optional['ClusterBackupAzureArgs']] = None,
+                 gcs: pulumi.Input[Optional['ClusterBackupGcsArgs']] = None,
+                 image: pulumi.Input[Optional['ClusterBackupImageArgs']] = None,
+                 resources: pulumi.Input[Optional['ClusterResourcesArgs']] = None,
+                 retention: pulumi.Input[Optional['ClusterBackupRetentionArgs']] = None,
+                 s3: pulumi.Input[Optional['ClusterBackupS3Args']] = None,
+                 schedule: pulumi.Input[Optional[_builtins.str]] = None,
+                 suspended: pulumi.Input[Optional[_builtins.bool]] = None,
+                 time_zone: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        Backups of the cluster by clickhouse-backup.
+
+        :param pulumi.Input['ClusterBackupAzureArgs'] azure: Keeps backups in a container of Azure Blob Storage. A change is a rolling restart, and existing backups stay where they are.
+        :param pulumi.Input['ClusterBackupGcsArgs'] gcs: Keeps backups in a bucket of Google Cloud Storage. A change is a rolling restart, and existing backups stay where they are.
+        :param pulumi.Input['ClusterBackupImageArgs'] image: The image of clickhouse-backup, pulled with the Secrets of `image.pullSecrets`. Default: the official one. A change is a rolling restart.
+        :param pulumi.Input['ClusterResourcesArgs'] resources: CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
+        :param pulumi.Input['ClusterBackupRetentionArgs'] retention: How many backups are kept. A change is a rolling restart.
+        :param pulumi.Input['ClusterBackupS3Args'] s3: Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
+        :param pulumi.Input[_builtins.str] schedule: When backups are made: a line of cron like `0 2 * * *`, or `@daily` and the like. Default: each day at 02:00. A change takes effect without a restart.
+        :param pulumi.Input[_builtins.bool] suspended: Whether no backups are made for the time being. Default: false; a stopped cluster makes none either. A change takes effect without a restart.
+        :param pulumi.Input[_builtins.str] time_zone: The time zone of the schedule, for example `Europe/Berlin`. Default: that of Kubernetes, mostly UTC. A change takes effect without a restart.
+        """
+        if azure is not None:
+            pulumi.set(__self__, "azure", azure)
+        if gcs is not None:
+            pulumi.set(__self__, "gcs", gcs)
+        if image is not None:
+            pulumi.set(__self__, "image", image)
+        if resources is not None:
+            pulumi.set(__self__, "resources", resources)
+        if retention is not None:
+            pulumi.set(__self__, "retention", retention)
+        if s3 is not None:
+            pulumi.set(__self__, "s3", s3)
+        if schedule is not None:
+            pulumi.set(__self__, "schedule", schedule)
+        if suspended is not None:
+            pulumi.set(__self__, "suspended", suspended)
+        if time_zone is not None:
+            pulumi.set(__self__, "time_zone", time_zone)
+
+    @_builtins.property
+    @pulumi.getter
+    def azure(self) -> pulumi.Input[Optional['ClusterBackupAzureArgs']]:
+        """
+        Keeps backups in a container of Azure Blob Storage. A change is a rolling restart, and existing backups stay where they are.
+        """
+        return pulumi.get(self, "azure")
+
+    @azure.setter
+    def azure(self, value: pulumi.Input[Optional['ClusterBackupAzureArgs']]):
+        pulumi.set(self, "azure", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def gcs(self) -> pulumi.Input[Optional['ClusterBackupGcsArgs']]:
+        """
+        Keeps backups in a bucket of Google Cloud Storage. A change is a rolling restart, and existing backups stay where they are.
+        """
+        return pulumi.get(self, "gcs")
+
+    @gcs.setter
+    def gcs(self, value: pulumi.Input[Optional['ClusterBackupGcsArgs']]):
+        pulumi.set(self, "gcs", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def image(self) -> pulumi.Input[Optional['ClusterBackupImageArgs']]:
+        """
+        The image of clickhouse-backup, pulled with the Secrets of `image.pullSecrets`. Default: the official one. A change is a rolling restart.
+        """
+        return pulumi.get(self, "image")
+
+    @image.setter
+    def image(self, value: pulumi.Input[Optional['ClusterBackupImageArgs']]):
+        pulumi.set(self, "image", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def resources(self) -> pulumi.Input[Optional['ClusterResourcesArgs']]:
+        """
+        CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
+        """
+        return pulumi.get(self, "resources")
+
+    @resources.setter
+    def resources(self, value: pulumi.Input[Optional['ClusterResourcesArgs']]):
+        pulumi.set(self, "resources", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def retention(self) -> pulumi.Input[Optional['ClusterBackupRetentionArgs']]:
+        """
+        How many backups are kept. A change is a rolling restart.
+        """
+        return pulumi.get(self, "retention")
+
+    @retention.setter
+    def retention(self, value: pulumi.Input[Optional['ClusterBackupRetentionArgs']]):
+        pulumi.set(self, "retention", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def s3(self) -> pulumi.Input[Optional['ClusterBackupS3Args']]:
+        """
+        Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
+        """
+        return pulumi.get(self, "s3")
+
+    @s3.setter
+    def s3(self, value: pulumi.Input[Optional['ClusterBackupS3Args']]):
+        pulumi.set(self, "s3", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def schedule(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        When backups are made: a line of cron like `0 2 * * *`, or `@daily` and the like. Default: each day at 02:00. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "schedule")
+
+    @schedule.setter
+    def schedule(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "schedule", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def suspended(self) -> pulumi.Input[Optional[_builtins.bool]]:
+        """
+        Whether no backups are made for the time being. Default: false; a stopped cluster makes none either. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "suspended")
+
+    @suspended.setter
+    def suspended(self, value: pulumi.Input[Optional[_builtins.bool]]):
+        pulumi.set(self, "suspended", value)
+
+    @_builtins.property
+    @pulumi.getter(name="timeZone")
+    def time_zone(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The time zone of the schedule, for example `Europe/Berlin`. Default: that of Kubernetes, mostly UTC. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "time_zone")
+
+    @time_zone.setter
+    def time_zone(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "time_zone", value)
+
+
+class ClusterBackupAzureArgsDict(TypedDict):
+    """
+    A container of Azure Blob Storage.
+    """
+    account_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The storage account.
+    """
+    container: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The container. It has to exist.
+    """
+    credentials: NotRequired[pulumi.Input[Optional['ClusterBackupSecretKeyArgsDict']]]
+    """
+    The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
+    """
+    path: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+    """
+
+@pulumi.input_type
+class ClusterBackupAzureArgs:
+    def __init__(__self__, *,
+                 account_name: pulumi.Input[Optional[_builtins.str]] = None,
+                 container: pulumi.Input[Optional[_builtins.str]] = None,
+                 credentials: pulumi.Input[Optional['ClusterBackupSecretKeyArgs']] = None,
+                 path: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        A container of Azure Blob Storage.
+
+        :param pulumi.Input[_builtins.str] account_name: The storage account.
+        :param pulumi.Input[_builtins.str] container: The container. It has to exist.
+        :param pulumi.Input['ClusterBackupSecretKeyArgs'] credentials: The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
+        :param pulumi.Input[_builtins.str] path: The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+        """
+        if account_name is not None:
+            pulumi.set(__self__, "account_name", account_name)
+        if container is not None:
+            pulumi.set(__self__, "container", container)
+        if credentials is not None:
+            pulumi.set(__self__, "credentials", credentials)
+        if path is not None:
+            pulumi.set(__self__, "path", path)
+
+    @_builtins.property
+    @pulumi.getter(name="accountName")
+    def account_name(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The storage account.
+        """
+        return pulumi.get(self, "account_name")
+
+    @account_name.setter
+    def account_name(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "account_name", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def container(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The container. It has to exist.
+        """
+        return pulumi.get(self, "container")
+
+    @container.setter
+    def container(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "container", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def credentials(self) -> pulumi.Input[Optional['ClusterBackupSecretKeyArgs']]:
+        """
+        The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
+        """
+        return pulumi.get(self, "credentials")
+
+    @credentials.setter
+    def credentials(self, value: pulumi.Input[Optional['ClusterBackupSecretKeyArgs']]):
+        pulumi.set(self, "credentials", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def path(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+        """
+        return pulumi.get(self, "path")
+
+    @path.setter
+    def path(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "path", value)
+
+
+class ClusterBackupGcsArgsDict(TypedDict):
+    """
+    A bucket of Google Cloud Storage.
+    """
+    bucket: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The bucket. It has to exist.
+    """
+    credentials: NotRequired[pulumi.Input[Optional['ClusterBackupSecretKeyArgsDict']]]
+    """
+    The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
+    """
+    path: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+    """
+
+@pulumi.input_type
+class ClusterBackupGcsArgs:
+    def __init__(__self__, *,
+                 bucket: pulumi.Input[Optional[_builtins.str]] = None,
+                 credentials: pulumi.Input[Optional['ClusterBackupSecretKeyArgs']] = None,
+                 path: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        A bucket of Google Cloud Storage.
+
+        :param pulumi.Input[_builtins.str] bucket: The bucket. It has to exist.
+        :param pulumi.Input['ClusterBackupSecretKeyArgs'] credentials: The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
+        :param pulumi.Input[_builtins.str] path: The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+        """
+        if bucket is not None:
+            pulumi.set(__self__, "bucket", bucket)
+        if credentials is not None:
+            pulumi.set(__self__, "credentials", credentials)
+        if path is not None:
+            pulumi.set(__self__, "path", path)
+
+    @_builtins.property
+    @pulumi.getter
+    def bucket(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The bucket. It has to exist.
+        """
+        return pulumi.get(self, "bucket")
+
+    @bucket.setter
+    def bucket(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "bucket", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def credentials(self) -> pulumi.Input[Optional['ClusterBackupSecretKeyArgs']]:
+        """
+        The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
+        """
+        return pulumi.get(self, "credentials")
+
+    @credentials.setter
+    def credentials(self, value: pulumi.Input[Optional['ClusterBackupSecretKeyArgs']]):
+        pulumi.set(self, "credentials", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def path(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+        """
+        return pulumi.get(self, "path")
+
+    @path.setter
+    def path(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "path", value)
+
+
+class ClusterBackupImageArgsDict(TypedDict):
+    """
+    The image of clickhouse-backup.
+    """
+    digest: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
+    """
+    pull_policy: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterImagePullPolicy']]]]
+    """
+    The image pull policy. Default: that of Kubernetes.
+    """
+    repository: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The repository. Default: `altinity/clickhouse-backup`.
+    """
+    tag: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The tag. Default: a pinned release for a new cluster; an existing one keeps its own.
+    """
+
+@pulumi.input_type
+class ClusterBackupImageArgs:
+    def __init__(__self__, *,
+                 digest: pulumi.Input[Optional[_builtins.str]] = None,
+                 pull_policy: pulumi.Input[Optional[Union[_builtins.str, 'ClusterImagePullPolicy']]] = None,
+                 repository: pulumi.Input[Optional[_builtins.str]] = None,
+                 tag: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        The image of clickhouse-backup.
+
+        :param pulumi.Input[_builtins.str] digest: The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterImagePullPolicy']] pull_policy: The image pull policy. Default: that of Kubernetes.
+        :param pulumi.Input[_builtins.str] repository: The repository. Default: `altinity/clickhouse-backup`.
+        :param pulumi.Input[_builtins.str] tag: The tag. Default: a pinned release for a new cluster; an existing one keeps its own.
+        """
+        if digest is not None:
+            pulumi.set(__self__, "digest", digest)
+        if pull_policy is not None:
+            pulumi.set(__self__, "pull_policy", pull_policy)
+        if repository is not None:
+            pulumi.set(__self__, "repository", repository)
+        if tag is not None:
+            pulumi.set(__self__, "tag", tag)
+
+    @_builtins.property
+    @pulumi.getter
+    def digest(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
+        """
+        return pulumi.get(self, "digest")
+
+    @digest.setter
+    def digest(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "digest", value)
+
+    @_builtins.property
+    @pulumi.getter(name="pullPolicy")
+    def pull_policy(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterImagePullPolicy']]]:
+        """
+        The image pull policy. Default: that of Kubernetes.
+        """
+        return pulumi.get(self, "pull_policy")
+
+    @pull_policy.setter
+    def pull_policy(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterImagePullPolicy']]]):
+        pulumi.set(self, "pull_policy", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def repository(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The repository. Default: `altinity/clickhouse-backup`.
+        """
+        return pulumi.get(self, "repository")
+
+    @repository.setter
+    def repository(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "repository", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def tag(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The tag. Default: a pinned release for a new cluster; an existing one keeps its own.
+        """
+        return pulumi.get(self, "tag")
+
+    @tag.setter
+    def tag(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "tag", value)
+
+
+class ClusterBackupRetentionArgsDict(TypedDict):
+    """
+    How many backups are kept.
+    """
+    local: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    On each host's own volume, once they are stored. Default: 0. They take room as data is merged.
+    """
+    remote: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    In the storage; older ones are deleted after each backup. 0 keeps all. Default: 7.
+    """
+
+@pulumi.input_type
+class ClusterBackupRetentionArgs:
+    def __init__(__self__, *,
+                 local: pulumi.Input[Optional[_builtins.int]] = None,
+                 remote: pulumi.Input[Optional[_builtins.int]] = None):
+        """
+        How many backups are kept.
+
+        :param pulumi.Input[_builtins.int] local: On each host's own volume, once they are stored. Default: 0. They take room as data is merged.
+        :param pulumi.Input[_builtins.int] remote: In the storage; older ones are deleted after each backup. 0 keeps all. Default: 7.
+        """
+        if local is not None:
+            pulumi.set(__self__, "local", local)
+        if remote is not None:
+            pulumi.set(__self__, "remote", remote)
+
+    @_builtins.property
+    @pulumi.getter
+    def local(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        On each host's own volume, once they are stored. Default: 0. They take room as data is merged.
+        """
+        return pulumi.get(self, "local")
+
+    @local.setter
+    def local(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "local", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def remote(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        In the storage; older ones are deleted after each backup. 0 keeps all. Default: 7.
+        """
+        return pulumi.get(self, "remote")
+
+    @remote.setter
+    def remote(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "remote", value)
+
+
+class ClusterBackupS3ArgsDict(TypedDict):
+    """
+    An S3 bucket, of AWS or of another provider of the protocol.
+    """
+    bucket: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The bucket. It has to exist.
+    """
+    credentials: NotRequired[pulumi.Input[Optional['ClusterBackupS3CredentialsArgsDict']]]
+    """
+    The keys to the bucket. Default: the identity of the hosts' service account.
+    """
+    endpoint: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
+    """
+    force_path_style: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
+    """
+    Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
+    """
+    path: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+    """
+    region: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The region. Default: `us-east-1`.
+    """
+    server_side_encryption: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The encryption by the service: `AES256` or `aws:kms`. Default: that of the bucket.
+    """
+    storage_class: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
+    """
+
+@pulumi.input_type
+class ClusterBackupS3Args:
+    def __init__(__self__, *,
+                 bucket: pulumi.Input[Optional[_builtins.str]] = None,
+                 credentials: pulumi.Input[Optional['ClusterBackupS3CredentialsArgs']] = None,
+                 endpoint: pulumi.Input[Optional[_builtins.str]] = None,
+                 force_path_style: pulumi.Input[Optional[_builtins.bool]] = None,
+                 path: pulumi.Input[Optional[_builtins.str]] = None,
+                 region: pulumi.Input[Optional[_builtins.str]] = None,
+                 server_side_encryption: pulumi.Input[Optional[_builtins.str]] = None,
+                 storage_class: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        An S3 bucket, of AWS or of another provider of the protocol.
+
+        :param pulumi.Input[_builtins.str] bucket: The bucket. It has to exist.
+        :param pulumi.Input['ClusterBackupS3CredentialsArgs'] credentials: The keys to the bucket. Default: the identity of the hosts' service account.
+        :param pulumi.Input[_builtins.str] endpoint: The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
+        :param pulumi.Input[_builtins.bool] force_path_style: Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
+        :param pulumi.Input[_builtins.str] path: The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+        :param pulumi.Input[_builtins.str] region: The region. Default: `us-east-1`.
+        :param pulumi.Input[_builtins.str] server_side_encryption: The encryption by the service: `AES256` or `aws:kms`. Default: that of the bucket.
+        :param pulumi.Input[_builtins.str] storage_class: The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
+        """
+        if bucket is not None:
+            pulumi.set(__self__, "bucket", bucket)
+        if credentials is not None:
+            pulumi.set(__self__, "credentials", credentials)
+        if endpoint is not None:
+            pulumi.set(__self__, "endpoint", endpoint)
+        if force_path_style is not None:
+            pulumi.set(__self__, "force_path_style", force_path_style)
+        if path is not None:
+            pulumi.set(__self__, "path", path)
+        if region is not None:
+            pulumi.set(__self__, "region", region)
+        if server_side_encryption is not None:
+            pulumi.set(__self__, "server_side_encryption", server_side_encryption)
+        if storage_class is not None:
+            pulumi.set(__self__, "storage_class", storage_class)
+
+    @_builtins.property
+    @pulumi.getter
+    def bucket(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The bucket. It has to exist.
+        """
+        return pulumi.get(self, "bucket")
+
+    @bucket.setter
+    def bucket(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "bucket", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def credentials(self) -> pulumi.Input[Optional['ClusterBackupS3CredentialsArgs']]:
+        """
+        The keys to the bucket. Default: the identity of the hosts' service account.
+        """
+        return pulumi.get(self, "credentials")
+
+    @credentials.setter
+    def credentials(self, value: pulumi.Input[Optional['ClusterBackupS3CredentialsArgs']]):
+        pulumi.set(self, "credentials", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def endpoint(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
+        """
+        return pulumi.get(self, "endpoint")
+
+    @endpoint.setter
+    def endpoint(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "endpoint", value)
+
+    @_builtins.property
+    @pulumi.getter(name="forcePathStyle")
+    def force_path_style(self) -> pulumi.Input[Optional[_builtins.bool]]:
+        """
+        Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
+        """
+        return pulumi.get(self, "force_path_style")
+
+    @force_path_style.setter
+    def force_path_style(self, value: pulumi.Input[Optional[_builtins.bool]]):
+        pulumi.set(self, "force_path_style", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def path(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+        """
+        return pulumi.get(self, "path")
+
+    @path.setter
+    def path(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "path", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def region(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The region. Default: `us-east-1`.
+        """
+        return pulumi.get(self, "region")
+
+    @region.setter
+    def region(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "region", value)
+
+    @_builtins.property
+    @pulumi.getter(name="serverSideEncryption")
+    def server_side_encryption(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The encryption by the service: `AES256` or `aws:kms`. Default: that of the bucket.
+        """
+        return pulumi.get(self, "server_side_encryption")
+
+    @server_side_encryption.setter
+    def server_side_encryption(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "server_side_encryption", value)
+
+    @_builtins.property
+    @pulumi.getter(name="storageClass")
+    def storage_class(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
+        """
+        return pulumi.get(self, "storage_class")
+
+    @storage_class.setter
+    def storage_class(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "storage_class", value)
+
+
+class ClusterBackupS3CredentialsArgsDict(TypedDict):
+    """
+    A Secret in the cluster's namespace with keys to S3.
+    """
+    access_key_id_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+    """
+    secret_access_key_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+    """
+    secret_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+    """
+
+@pulumi.input_type
+class ClusterBackupS3CredentialsArgs:
+    def __init__(__self__, *,
+                 access_key_id_key: pulumi.Input[Optional[_builtins.str]] = None,
+                 secret_access_key_key: pulumi.Input[Optional[_builtins.str]] = None,
+                 secret_name: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        A Secret in the cluster's namespace with keys to S3.
+
+        :param pulumi.Input[_builtins.str] access_key_id_key: The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+        :param pulumi.Input[_builtins.str] secret_access_key_key: The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+        :param pulumi.Input[_builtins.str] secret_name: The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+        """
+        if access_key_id_key is not None:
+            pulumi.set(__self__, "access_key_id_key", access_key_id_key)
+        if secret_access_key_key is not None:
+            pulumi.set(__self__, "secret_access_key_key", secret_access_key_key)
+        if secret_name is not None:
+            pulumi.set(__self__, "secret_name", secret_name)
+
+    @_builtins.property
+    @pulumi.getter(name="accessKeyIdKey")
+    def access_key_id_key(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+        """
+        return pulumi.get(self, "access_key_id_key")
+
+    @access_key_id_key.setter
+    def access_key_id_key(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "access_key_id_key", value)
+
+    @_builtins.property
+    @pulumi.getter(name="secretAccessKeyKey")
+    def secret_access_key_key(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+        """
+        return pulumi.get(self, "secret_access_key_key")
+
+    @secret_access_key_key.setter
+    def secret_access_key_key(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "secret_access_key_key", value)
+
+    @_builtins.property
+    @pulumi.getter(name="secretName")
+    def secret_name(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+        """
+        return pulumi.get(self, "secret_name")
+
+    @secret_name.setter
+    def secret_name(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "secret_name", value)
+
+
+class ClusterBackupSecretKeyArgsDict(TypedDict):
+    """
+    A key of a Secret in the cluster's namespace that opens the storage of backups.
+    """
+    key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The key in it.
+    """
+    name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The Secret's name. Another value in the same Secret is read once the hosts have restarted.
+    """
+
+@pulumi.input_type
+class ClusterBackupSecretKeyArgs:
+    def __init__(__self__, *,
+                 key: pulumi.Input[Optional[_builtins.str]] = None,
+                 name: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        A key of a Secret in the cluster's namespace that opens the storage of backups.
+
+        :param pulumi.Input[_builtins.str] key: The key in it.
+        :param pulumi.Input[_builtins.str] name: The Secret's name. Another value in the same Secret is read once the hosts have restarted.
+        """
+        if key is not None:
+            pulumi.set(__self__, "key", key)
+        if name is not None:
+            pulumi.set(__self__, "name", name)
+
+    @_builtins.property
+    @pulumi.getter
+    def key(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The key in it.
+        """
+        return pulumi.get(self, "key")
+
+    @key.setter
+    def key(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "key", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The Secret's name. Another value in the same Secret is read once the hosts have restarted.
+        """
+        return pulumi.get(self, "name")
+
+    @name.setter
+    def name(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "name", value)
 
 
 class ClusterCoordinationArgsDict(TypedDict):
@@ -250,6 +1138,191 @@ class ClusterCoordinationArgs:
     @type.setter
     def type(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterCoordinationType']]]):
         pulumi.set(self, "type", value)
+
+
+class ClusterDiskArgsDict(TypedDict):
+    """
+    A further disk of each host.
+    """
+    name: pulumi.Input[_builtins.str]
+    """
+    The name of the disk in ClickHouse, and of its volumes. It is mounted at `/var/lib/clickhouse-<name>`. Another name is another, empty disk.
+    """
+    size: pulumi.Input[_builtins.str]
+    """
+    The size, for example `500Gi`. It can be increased, not reduced.
+    """
+    access_modes: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]]]]
+    """
+    The access modes. Default: `ReadWriteOnce`.
+    """
+    reclaim_policy: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]]]
+    """
+    The reclaim policy of the volume. Default: that of the data volume.
+    """
+    storage_class: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
+    """
+
+@pulumi.input_type
+class ClusterDiskArgs:
+    def __init__(__self__, *,
+                 name: pulumi.Input[_builtins.str],
+                 size: pulumi.Input[_builtins.str],
+                 access_modes: pulumi.Input[Optional[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]]] = None,
+                 reclaim_policy: pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]] = None,
+                 storage_class: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        A further disk of each host.
+
+        :param pulumi.Input[_builtins.str] name: The name of the disk in ClickHouse, and of its volumes. It is mounted at `/var/lib/clickhouse-<name>`. Another name is another, empty disk.
+        :param pulumi.Input[_builtins.str] size: The size, for example `500Gi`. It can be increased, not reduced.
+        :param pulumi.Input[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]] access_modes: The access modes. Default: `ReadWriteOnce`.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterReclaimPolicy']] reclaim_policy: The reclaim policy of the volume. Default: that of the data volume.
+        :param pulumi.Input[_builtins.str] storage_class: The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
+        """
+        pulumi.set(__self__, "name", name)
+        pulumi.set(__self__, "size", size)
+        if access_modes is not None:
+            pulumi.set(__self__, "access_modes", access_modes)
+        if reclaim_policy is not None:
+            pulumi.set(__self__, "reclaim_policy", reclaim_policy)
+        if storage_class is not None:
+            pulumi.set(__self__, "storage_class", storage_class)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> pulumi.Input[_builtins.str]:
+        """
+        The name of the disk in ClickHouse, and of its volumes. It is mounted at `/var/lib/clickhouse-<name>`. Another name is another, empty disk.
+        """
+        return pulumi.get(self, "name")
+
+    @name.setter
+    def name(self, value: pulumi.Input[_builtins.str]):
+        pulumi.set(self, "name", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def size(self) -> pulumi.Input[_builtins.str]:
+        """
+        The size, for example `500Gi`. It can be increased, not reduced.
+        """
+        return pulumi.get(self, "size")
+
+    @size.setter
+    def size(self, value: pulumi.Input[_builtins.str]):
+        pulumi.set(self, "size", value)
+
+    @_builtins.property
+    @pulumi.getter(name="accessModes")
+    def access_modes(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]]]:
+        """
+        The access modes. Default: `ReadWriteOnce`.
+        """
+        return pulumi.get(self, "access_modes")
+
+    @access_modes.setter
+    def access_modes(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]]]):
+        pulumi.set(self, "access_modes", value)
+
+    @_builtins.property
+    @pulumi.getter(name="reclaimPolicy")
+    def reclaim_policy(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]]:
+        """
+        The reclaim policy of the volume. Default: that of the data volume.
+        """
+        return pulumi.get(self, "reclaim_policy")
+
+    @reclaim_policy.setter
+    def reclaim_policy(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]]):
+        pulumi.set(self, "reclaim_policy", value)
+
+    @_builtins.property
+    @pulumi.getter(name="storageClass")
+    def storage_class(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
+        """
+        return pulumi.get(self, "storage_class")
+
+    @storage_class.setter
+    def storage_class(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "storage_class", value)
+
+
+class ClusterEnvVarArgsDict(TypedDict):
+    """
+    An environment variable.
+    """
+    name: pulumi.Input[_builtins.str]
+    """
+    The name.
+    """
+    value: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The value. It stands in clear text in the pod: take `valueFrom` for a secret.
+    """
+    value_from: NotRequired[pulumi.Input[Optional[Mapping[str, Any]]]]
+    """
+    Where the value comes from: Kubernetes' `EnvVarSource`, for example `{secretKeyRef: {name: bucket, key: token}}`.
+    """
+
+@pulumi.input_type
+class ClusterEnvVarArgs:
+    def __init__(__self__, *,
+                 name: pulumi.Input[_builtins.str],
+                 value: pulumi.Input[Optional[_builtins.str]] = None,
+                 value_from: pulumi.Input[Optional[Mapping[str, Any]]] = None):
+        """
+        An environment variable.
+
+        :param pulumi.Input[_builtins.str] name: The name.
+        :param pulumi.Input[_builtins.str] value: The value. It stands in clear text in the pod: take `valueFrom` for a secret.
+        :param pulumi.Input[Mapping[str, Any]] value_from: Where the value comes from: Kubernetes' `EnvVarSource`, for example `{secretKeyRef: {name: bucket, key: token}}`.
+        """
+        pulumi.set(__self__, "name", name)
+        if value is not None:
+            pulumi.set(__self__, "value", value)
+        if value_from is not None:
+            pulumi.set(__self__, "value_from", value_from)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> pulumi.Input[_builtins.str]:
+        """
+        The name.
+        """
+        return pulumi.get(self, "name")
+
+    @name.setter
+    def name(self, value: pulumi.Input[_builtins.str]):
+        pulumi.set(self, "name", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def value(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The value. It stands in clear text in the pod: take `valueFrom` for a secret.
+        """
+        return pulumi.get(self, "value")
+
+    @value.setter
+    def value(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "value", value)
+
+    @_builtins.property
+    @pulumi.getter(name="valueFrom")
+    def value_from(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
+        """
+        Where the value comes from: Kubernetes' `EnvVarSource`, for example `{secretKeyRef: {name: bucket, key: token}}`.
+        """
+        return pulumi.get(self, "value_from")
+
+    @value_from.setter
+    def value_from(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
+        pulumi.set(self, "value_from", value)
 
 
 class ClusterExternalCoordinationArgsDict(TypedDict):
@@ -722,6 +1795,58 @@ class ClusterHooksArgs:
         pulumi.set(self, "before_host", value)
 
 
+class ClusterHostAliasArgsDict(TypedDict):
+    """
+    Names of an address.
+    """
+    hostnames: pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]
+    """
+    Its names.
+    """
+    ip: pulumi.Input[_builtins.str]
+    """
+    The address.
+    """
+
+@pulumi.input_type
+class ClusterHostAliasArgs:
+    def __init__(__self__, *,
+                 hostnames: pulumi.Input[Sequence[pulumi.Input[_builtins.str]]],
+                 ip: pulumi.Input[_builtins.str]):
+        """
+        Names of an address.
+
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] hostnames: Its names.
+        :param pulumi.Input[_builtins.str] ip: The address.
+        """
+        pulumi.set(__self__, "hostnames", hostnames)
+        pulumi.set(__self__, "ip", ip)
+
+    @_builtins.property
+    @pulumi.getter
+    def hostnames(self) -> pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]:
+        """
+        Its names.
+        """
+        return pulumi.get(self, "hostnames")
+
+    @hostnames.setter
+    def hostnames(self, value: pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]):
+        pulumi.set(self, "hostnames", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def ip(self) -> pulumi.Input[_builtins.str]:
+        """
+        The address.
+        """
+        return pulumi.get(self, "ip")
+
+    @ip.setter
+    def ip(self, value: pulumi.Input[_builtins.str]):
+        pulumi.set(self, "ip", value)
+
+
 class ClusterHttpHookArgsDict(TypedDict):
     """
     An HTTP request.
@@ -908,7 +2033,7 @@ class ClusterIngressArgsDict(TypedDict):
     """
     internal: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
     """
-    Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
+    Whether the load balancer is internal to the cloud's private network, by the annotations of Alibaba, AWS, Azure, Google, IBM, OpenStack and Oracle. Default: false. A change gives it another address.
     """
     labels: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]]
     """
@@ -918,13 +2043,21 @@ class ClusterIngressArgsDict(TypedDict):
     """
     The load balancer class, if the Kubernetes cluster has several.
     """
+    node_ports: NotRequired[pulumi.Input[Optional['ClusterNodePortsArgsDict']]]
+    """
+    The ports of the nodes. Default: Kubernetes allocates them, and they stay the same.
+    """
+    per_shard: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
+    """
+    Whether each shard's own Service is of the same type, with the same annotations. Default: false. Needs `perShardServices`. The hostname is the cluster's alone.
+    """
     source_ranges: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
     """
     The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
     """
     type: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterIngressType']]]]
     """
-    A load balancer or node ports. Default: `LoadBalancer`.
+    The type of the cluster's Service. Default: `LoadBalancer`. Without a load balancer its address is given back to the cloud.
     """
 
 @pulumi.input_type
@@ -936,6 +2069,8 @@ class ClusterIngressArgs:
                  internal: pulumi.Input[Optional[_builtins.bool]] = None,
                  labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
                  load_balancer_class: pulumi.Input[Optional[_builtins.str]] = None,
+                 node_ports: pulumi.Input[Optional['ClusterNodePortsArgs']] = None,
+                 per_shard: pulumi.Input[Optional[_builtins.bool]] = None,
                  source_ranges: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
                  type: pulumi.Input[Optional[Union[_builtins.str, 'ClusterIngressType']]] = None):
         """
@@ -944,11 +2079,13 @@ class ClusterIngressArgs:
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations of the Service, for example for the cloud's load balancer.
         :param pulumi.Input[Union[_builtins.str, 'ClusterExternalTrafficPolicy']] external_traffic_policy: Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
         :param pulumi.Input[_builtins.str] hostname: The DNS name that external-dns assigns to the load balancer.
-        :param pulumi.Input[_builtins.bool] internal: Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
+        :param pulumi.Input[_builtins.bool] internal: Whether the load balancer is internal to the cloud's private network, by the annotations of Alibaba, AWS, Azure, Google, IBM, OpenStack and Oracle. Default: false. A change gives it another address.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] labels: Labels of the Service.
         :param pulumi.Input[_builtins.str] load_balancer_class: The load balancer class, if the Kubernetes cluster has several.
+        :param pulumi.Input['ClusterNodePortsArgs'] node_ports: The ports of the nodes. Default: Kubernetes allocates them, and they stay the same.
+        :param pulumi.Input[_builtins.bool] per_shard: Whether each shard's own Service is of the same type, with the same annotations. Default: false. Needs `perShardServices`. The hostname is the cluster's alone.
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] source_ranges: The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
-        :param pulumi.Input[Union[_builtins.str, 'ClusterIngressType']] type: A load balancer or node ports. Default: `LoadBalancer`.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterIngressType']] type: The type of the cluster's Service. Default: `LoadBalancer`. Without a load balancer its address is given back to the cloud.
         """
         if annotations is not None:
             pulumi.set(__self__, "annotations", annotations)
@@ -962,6 +2099,10 @@ class ClusterIngressArgs:
             pulumi.set(__self__, "labels", labels)
         if load_balancer_class is not None:
             pulumi.set(__self__, "load_balancer_class", load_balancer_class)
+        if node_ports is not None:
+            pulumi.set(__self__, "node_ports", node_ports)
+        if per_shard is not None:
+            pulumi.set(__self__, "per_shard", per_shard)
         if source_ranges is not None:
             pulumi.set(__self__, "source_ranges", source_ranges)
         if type is not None:
@@ -1007,7 +2148,7 @@ class ClusterIngressArgs:
     @pulumi.getter
     def internal(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
-        Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
+        Whether the load balancer is internal to the cloud's private network, by the annotations of Alibaba, AWS, Azure, Google, IBM, OpenStack and Oracle. Default: false. A change gives it another address.
         """
         return pulumi.get(self, "internal")
 
@@ -1040,6 +2181,30 @@ class ClusterIngressArgs:
         pulumi.set(self, "load_balancer_class", value)
 
     @_builtins.property
+    @pulumi.getter(name="nodePorts")
+    def node_ports(self) -> pulumi.Input[Optional['ClusterNodePortsArgs']]:
+        """
+        The ports of the nodes. Default: Kubernetes allocates them, and they stay the same.
+        """
+        return pulumi.get(self, "node_ports")
+
+    @node_ports.setter
+    def node_ports(self, value: pulumi.Input[Optional['ClusterNodePortsArgs']]):
+        pulumi.set(self, "node_ports", value)
+
+    @_builtins.property
+    @pulumi.getter(name="perShard")
+    def per_shard(self) -> pulumi.Input[Optional[_builtins.bool]]:
+        """
+        Whether each shard's own Service is of the same type, with the same annotations. Default: false. Needs `perShardServices`. The hostname is the cluster's alone.
+        """
+        return pulumi.get(self, "per_shard")
+
+    @per_shard.setter
+    def per_shard(self, value: pulumi.Input[Optional[_builtins.bool]]):
+        pulumi.set(self, "per_shard", value)
+
+    @_builtins.property
     @pulumi.getter(name="sourceRanges")
     def source_ranges(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
         """
@@ -1055,7 +2220,7 @@ class ClusterIngressArgs:
     @pulumi.getter
     def type(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterIngressType']]]:
         """
-        A load balancer or node ports. Default: `LoadBalancer`.
+        The type of the cluster's Service. Default: `LoadBalancer`. Without a load balancer its address is given back to the cloud.
         """
         return pulumi.get(self, "type")
 
@@ -1118,6 +2283,60 @@ class ClusterInterserverSecretArgs:
         pulumi.set(self, "existing_secret", value)
 
 
+class ClusterIpBlockArgsDict(TypedDict):
+    """
+    A range of addresses.
+    """
+    cidr: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The range, like `203.0.113.0/24`.
+    """
+    except_: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    """
+    Ranges within it that are left out.
+    """
+
+@pulumi.input_type
+class ClusterIpBlockArgs:
+    def __init__(__self__, *,
+                 cidr: pulumi.Input[Optional[_builtins.str]] = None,
+                 except_: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None):
+        """
+        A range of addresses.
+
+        :param pulumi.Input[_builtins.str] cidr: The range, like `203.0.113.0/24`.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] except_: Ranges within it that are left out.
+        """
+        if cidr is not None:
+            pulumi.set(__self__, "cidr", cidr)
+        if except_ is not None:
+            pulumi.set(__self__, "except_", except_)
+
+    @_builtins.property
+    @pulumi.getter
+    def cidr(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The range, like `203.0.113.0/24`.
+        """
+        return pulumi.get(self, "cidr")
+
+    @cidr.setter
+    def cidr(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "cidr", value)
+
+    @_builtins.property
+    @pulumi.getter(name="except")
+    def except_(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+        """
+        Ranges within it that are left out.
+        """
+        return pulumi.get(self, "except_")
+
+    @except_.setter
+    def except_(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "except_", value)
+
+
 class ClusterKeeperArgsDict(TypedDict):
     """
     The cluster's own Keeper.
@@ -1125,6 +2344,10 @@ class ClusterKeeperArgsDict(TypedDict):
     image: NotRequired[pulumi.Input[Optional['ClusterImageArgsDict']]]
     """
     The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
+    """
+    pod: NotRequired[pulumi.Input[Optional['ClusterPodArgsDict']]]
+    """
+    The pods of the Keeper: where they run, as whom, and what else is in them. A change restarts them one by one.
     """
     replicas: NotRequired[pulumi.Input[Optional[_builtins.int]]]
     """
@@ -1143,6 +2366,7 @@ class ClusterKeeperArgsDict(TypedDict):
 class ClusterKeeperArgs:
     def __init__(__self__, *,
                  image: pulumi.Input[Optional['ClusterImageArgs']] = None,
+                 pod: pulumi.Input[Optional['ClusterPodArgs']] = None,
                  replicas: pulumi.Input[Optional[_builtins.int]] = None,
                  resources: pulumi.Input[Optional['ClusterResourcesArgs']] = None,
                  storage: pulumi.Input[Optional['ClusterVolumeArgs']] = None):
@@ -1150,12 +2374,15 @@ class ClusterKeeperArgs:
         The cluster's own Keeper.
 
         :param pulumi.Input['ClusterImageArgs'] image: The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
+        :param pulumi.Input['ClusterPodArgs'] pod: The pods of the Keeper: where they run, as whom, and what else is in them. A change restarts them one by one.
         :param pulumi.Input[_builtins.int] replicas: The number of Keeper members: 1, 3 or 5. Default: 3.
         :param pulumi.Input['ClusterResourcesArgs'] resources: CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
         :param pulumi.Input['ClusterVolumeArgs'] storage: The volume of each Keeper member. Default: 10Gi of the default storage class.
         """
         if image is not None:
             pulumi.set(__self__, "image", image)
+        if pod is not None:
+            pulumi.set(__self__, "pod", pod)
         if replicas is not None:
             pulumi.set(__self__, "replicas", replicas)
         if resources is not None:
@@ -1174,6 +2401,18 @@ class ClusterKeeperArgs:
     @image.setter
     def image(self, value: pulumi.Input[Optional['ClusterImageArgs']]):
         pulumi.set(self, "image", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def pod(self) -> pulumi.Input[Optional['ClusterPodArgs']]:
+        """
+        The pods of the Keeper: where they run, as whom, and what else is in them. A change restarts them one by one.
+        """
+        return pulumi.get(self, "pod")
+
+    @pod.setter
+    def pod(self, value: pulumi.Input[Optional['ClusterPodArgs']]):
+        pulumi.set(self, "pod", value)
 
     @_builtins.property
     @pulumi.getter
@@ -1212,6 +2451,221 @@ class ClusterKeeperArgs:
         pulumi.set(self, "storage", value)
 
 
+class ClusterLabelRequirementArgsDict(TypedDict):
+    """
+    A requirement of a label.
+    """
+    key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The label.
+    """
+    operator: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterLabelOperator']]]]
+    """
+    How it is compared.
+    """
+    values: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    """
+    The values, for `In` and `NotIn`.
+    """
+
+@pulumi.input_type
+class ClusterLabelRequirementArgs:
+    def __init__(__self__, *,
+                 key: pulumi.Input[Optional[_builtins.str]] = None,
+                 operator: pulumi.Input[Optional[Union[_builtins.str, 'ClusterLabelOperator']]] = None,
+                 values: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None):
+        """
+        A requirement of a label.
+
+        :param pulumi.Input[_builtins.str] key: The label.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterLabelOperator']] operator: How it is compared.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] values: The values, for `In` and `NotIn`.
+        """
+        if key is not None:
+            pulumi.set(__self__, "key", key)
+        if operator is not None:
+            pulumi.set(__self__, "operator", operator)
+        if values is not None:
+            pulumi.set(__self__, "values", values)
+
+    @_builtins.property
+    @pulumi.getter
+    def key(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The label.
+        """
+        return pulumi.get(self, "key")
+
+    @key.setter
+    def key(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "key", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def operator(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterLabelOperator']]]:
+        """
+        How it is compared.
+        """
+        return pulumi.get(self, "operator")
+
+    @operator.setter
+    def operator(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterLabelOperator']]]):
+        pulumi.set(self, "operator", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def values(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+        """
+        The values, for `In` and `NotIn`.
+        """
+        return pulumi.get(self, "values")
+
+    @values.setter
+    def values(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "values", value)
+
+
+class ClusterLabelSelectorArgsDict(TypedDict):
+    """
+    A label selector of Kubernetes.
+    """
+    match_expressions: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterLabelRequirementArgsDict']]]]]
+    """
+    Requirements of labels.
+    """
+    match_labels: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]]
+    """
+    Labels that have these values.
+    """
+
+@pulumi.input_type
+class ClusterLabelSelectorArgs:
+    def __init__(__self__, *,
+                 match_expressions: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterLabelRequirementArgs']]]] = None,
+                 match_labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None):
+        """
+        A label selector of Kubernetes.
+
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterLabelRequirementArgs']]] match_expressions: Requirements of labels.
+        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] match_labels: Labels that have these values.
+        """
+        if match_expressions is not None:
+            pulumi.set(__self__, "match_expressions", match_expressions)
+        if match_labels is not None:
+            pulumi.set(__self__, "match_labels", match_labels)
+
+    @_builtins.property
+    @pulumi.getter(name="matchExpressions")
+    def match_expressions(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterLabelRequirementArgs']]]]:
+        """
+        Requirements of labels.
+        """
+        return pulumi.get(self, "match_expressions")
+
+    @match_expressions.setter
+    def match_expressions(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterLabelRequirementArgs']]]]):
+        pulumi.set(self, "match_expressions", value)
+
+    @_builtins.property
+    @pulumi.getter(name="matchLabels")
+    def match_labels(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]:
+        """
+        Labels that have these values.
+        """
+        return pulumi.get(self, "match_labels")
+
+    @match_labels.setter
+    def match_labels(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "match_labels", value)
+
+
+class ClusterLayoutArgsDict(TypedDict):
+    """
+    The layout of the cluster, shard by shard.
+    """
+    shards: pulumi.Input[Sequence[pulumi.Input['ClusterShardArgsDict']]]
+    """
+    The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
+    """
+
+@pulumi.input_type
+class ClusterLayoutArgs:
+    def __init__(__self__, *,
+                 shards: pulumi.Input[Sequence[pulumi.Input['ClusterShardArgs']]]):
+        """
+        The layout of the cluster, shard by shard.
+
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterShardArgs']]] shards: The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
+        """
+        pulumi.set(__self__, "shards", shards)
+
+    @_builtins.property
+    @pulumi.getter
+    def shards(self) -> pulumi.Input[Sequence[pulumi.Input['ClusterShardArgs']]]:
+        """
+        The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
+        """
+        return pulumi.get(self, "shards")
+
+    @shards.setter
+    def shards(self, value: pulumi.Input[Sequence[pulumi.Input['ClusterShardArgs']]]):
+        pulumi.set(self, "shards", value)
+
+
+class ClusterLogRotationArgsDict(TypedDict):
+    """
+    The rotation of the log files. There are two logs, of all messages and of errors, and each is rotated.
+    """
+    count: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    How many old files are kept. Default: 3.
+    """
+    size: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The size at which a new file is begun, in `K` or `M`, like `100M`. Default: `100M`.
+    """
+
+@pulumi.input_type
+class ClusterLogRotationArgs:
+    def __init__(__self__, *,
+                 count: pulumi.Input[Optional[_builtins.int]] = None,
+                 size: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        The rotation of the log files. There are two logs, of all messages and of errors, and each is rotated.
+
+        :param pulumi.Input[_builtins.int] count: How many old files are kept. Default: 3.
+        :param pulumi.Input[_builtins.str] size: The size at which a new file is begun, in `K` or `M`, like `100M`. Default: `100M`.
+        """
+        if count is not None:
+            pulumi.set(__self__, "count", count)
+        if size is not None:
+            pulumi.set(__self__, "size", size)
+
+    @_builtins.property
+    @pulumi.getter
+    def count(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        How many old files are kept. Default: 3.
+        """
+        return pulumi.get(self, "count")
+
+    @count.setter
+    def count(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "count", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def size(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The size at which a new file is begun, in `K` or `M`, like `100M`. Default: `100M`.
+        """
+        return pulumi.get(self, "size")
+
+    @size.setter
+    def size(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "size", value)
+
+
 class ClusterLoggingArgsDict(TypedDict):
     """
     The logging of ClickHouse.
@@ -1220,18 +2674,34 @@ class ClusterLoggingArgsDict(TypedDict):
     """
     The lowest log level. Default: `information`. A change takes effect without a restart.
     """
+    rotation: NotRequired[pulumi.Input[Optional['ClusterLogRotationArgsDict']]]
+    """
+    The rotation of the log files. Default: 3 files of `100M` each where they are in the container's own filesystem, which is a cluster without `storage.logs`; else what the operator says. A cluster that earlier releases made keeps the operator's. A change takes effect without a restart.
+    """
+    system_tables: NotRequired[pulumi.Input[Optional['ClusterSystemTablesArgsDict']]]
+    """
+    The system tables that ClickHouse keeps logs in.
+    """
 
 @pulumi.input_type
 class ClusterLoggingArgs:
     def __init__(__self__, *,
-                 level: pulumi.Input[Optional[Union[_builtins.str, 'ClusterLogLevel']]] = None):
+                 level: pulumi.Input[Optional[Union[_builtins.str, 'ClusterLogLevel']]] = None,
+                 rotation: pulumi.Input[Optional['ClusterLogRotationArgs']] = None,
+                 system_tables: pulumi.Input[Optional['ClusterSystemTablesArgs']] = None):
         """
         The logging of ClickHouse.
 
         :param pulumi.Input[Union[_builtins.str, 'ClusterLogLevel']] level: The lowest log level. Default: `information`. A change takes effect without a restart.
+        :param pulumi.Input['ClusterLogRotationArgs'] rotation: The rotation of the log files. Default: 3 files of `100M` each where they are in the container's own filesystem, which is a cluster without `storage.logs`; else what the operator says. A cluster that earlier releases made keeps the operator's. A change takes effect without a restart.
+        :param pulumi.Input['ClusterSystemTablesArgs'] system_tables: The system tables that ClickHouse keeps logs in.
         """
         if level is not None:
             pulumi.set(__self__, "level", level)
+        if rotation is not None:
+            pulumi.set(__self__, "rotation", rotation)
+        if system_tables is not None:
+            pulumi.set(__self__, "system_tables", system_tables)
 
     @_builtins.property
     @pulumi.getter
@@ -1244,6 +2714,1234 @@ class ClusterLoggingArgs:
     @level.setter
     def level(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterLogLevel']]]):
         pulumi.set(self, "level", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def rotation(self) -> pulumi.Input[Optional['ClusterLogRotationArgs']]:
+        """
+        The rotation of the log files. Default: 3 files of `100M` each where they are in the container's own filesystem, which is a cluster without `storage.logs`; else what the operator says. A cluster that earlier releases made keeps the operator's. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "rotation")
+
+    @rotation.setter
+    def rotation(self, value: pulumi.Input[Optional['ClusterLogRotationArgs']]):
+        pulumi.set(self, "rotation", value)
+
+    @_builtins.property
+    @pulumi.getter(name="systemTables")
+    def system_tables(self) -> pulumi.Input[Optional['ClusterSystemTablesArgs']]:
+        """
+        The system tables that ClickHouse keeps logs in.
+        """
+        return pulumi.get(self, "system_tables")
+
+    @system_tables.setter
+    def system_tables(self, value: pulumi.Input[Optional['ClusterSystemTablesArgs']]):
+        pulumi.set(self, "system_tables", value)
+
+
+class ClusterNetworkPolicyArgsDict(TypedDict):
+    """
+    Who may connect to the pods.
+    """
+    from_: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterNetworkPolicyPeerArgsDict']]]]]
+    """
+    The peers that may use the client ports, as in a NetworkPolicy of Kubernetes. Default: all pods of the cluster's namespace; with an `ingress` it has to be given.
+    """
+
+@pulumi.input_type
+class ClusterNetworkPolicyArgs:
+    def __init__(__self__, *,
+                 from_: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterNetworkPolicyPeerArgs']]]] = None):
+        """
+        Who may connect to the pods.
+
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterNetworkPolicyPeerArgs']]] from_: The peers that may use the client ports, as in a NetworkPolicy of Kubernetes. Default: all pods of the cluster's namespace; with an `ingress` it has to be given.
+        """
+        if from_ is not None:
+            pulumi.set(__self__, "from_", from_)
+
+    @_builtins.property
+    @pulumi.getter(name="from")
+    def from_(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterNetworkPolicyPeerArgs']]]]:
+        """
+        The peers that may use the client ports, as in a NetworkPolicy of Kubernetes. Default: all pods of the cluster's namespace; with an `ingress` it has to be given.
+        """
+        return pulumi.get(self, "from_")
+
+    @from_.setter
+    def from_(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterNetworkPolicyPeerArgs']]]]):
+        pulumi.set(self, "from_", value)
+
+
+class ClusterNetworkPolicyPeerArgsDict(TypedDict):
+    """
+    A peer as in a NetworkPolicy of Kubernetes: pods, by their labels and those of their namespaces, or addresses.
+    """
+    ip_block: NotRequired[pulumi.Input[Optional['ClusterIpBlockArgsDict']]]
+    """
+    Addresses outside of Kubernetes.
+    """
+    namespace_selector: NotRequired[pulumi.Input[Optional['ClusterLabelSelectorArgsDict']]]
+    """
+    Namespaces with these labels; `{}` are all.
+    """
+    pod_selector: NotRequired[pulumi.Input[Optional['ClusterLabelSelectorArgsDict']]]
+    """
+    Pods with these labels; `{}` are all. Without `namespaceSelector` those of the cluster's namespace.
+    """
+
+@pulumi.input_type
+class ClusterNetworkPolicyPeerArgs:
+    def __init__(__self__, *,
+                 ip_block: pulumi.Input[Optional['ClusterIpBlockArgs']] = None,
+                 namespace_selector: pulumi.Input[Optional['ClusterLabelSelectorArgs']] = None,
+                 pod_selector: pulumi.Input[Optional['ClusterLabelSelectorArgs']] = None):
+        """
+        A peer as in a NetworkPolicy of Kubernetes: pods, by their labels and those of their namespaces, or addresses.
+
+        :param pulumi.Input['ClusterIpBlockArgs'] ip_block: Addresses outside of Kubernetes.
+        :param pulumi.Input['ClusterLabelSelectorArgs'] namespace_selector: Namespaces with these labels; `{}` are all.
+        :param pulumi.Input['ClusterLabelSelectorArgs'] pod_selector: Pods with these labels; `{}` are all. Without `namespaceSelector` those of the cluster's namespace.
+        """
+        if ip_block is not None:
+            pulumi.set(__self__, "ip_block", ip_block)
+        if namespace_selector is not None:
+            pulumi.set(__self__, "namespace_selector", namespace_selector)
+        if pod_selector is not None:
+            pulumi.set(__self__, "pod_selector", pod_selector)
+
+    @_builtins.property
+    @pulumi.getter(name="ipBlock")
+    def ip_block(self) -> pulumi.Input[Optional['ClusterIpBlockArgs']]:
+        """
+        Addresses outside of Kubernetes.
+        """
+        return pulumi.get(self, "ip_block")
+
+    @ip_block.setter
+    def ip_block(self, value: pulumi.Input[Optional['ClusterIpBlockArgs']]):
+        pulumi.set(self, "ip_block", value)
+
+    @_builtins.property
+    @pulumi.getter(name="namespaceSelector")
+    def namespace_selector(self) -> pulumi.Input[Optional['ClusterLabelSelectorArgs']]:
+        """
+        Namespaces with these labels; `{}` are all.
+        """
+        return pulumi.get(self, "namespace_selector")
+
+    @namespace_selector.setter
+    def namespace_selector(self, value: pulumi.Input[Optional['ClusterLabelSelectorArgs']]):
+        pulumi.set(self, "namespace_selector", value)
+
+    @_builtins.property
+    @pulumi.getter(name="podSelector")
+    def pod_selector(self) -> pulumi.Input[Optional['ClusterLabelSelectorArgs']]:
+        """
+        Pods with these labels; `{}` are all. Without `namespaceSelector` those of the cluster's namespace.
+        """
+        return pulumi.get(self, "pod_selector")
+
+    @pod_selector.setter
+    def pod_selector(self, value: pulumi.Input[Optional['ClusterLabelSelectorArgs']]):
+        pulumi.set(self, "pod_selector", value)
+
+
+class ClusterNodePortsArgsDict(TypedDict):
+    """
+    The ports of the nodes, in the range that Kubernetes has for them, by default 30000 to 32767.
+    """
+    http: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    Of the HTTP interface.
+    """
+    https: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    Of the HTTP interface over TLS.
+    """
+    native: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    Of the native protocol.
+    """
+    native_secure: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    Of the native protocol over TLS.
+    """
+
+@pulumi.input_type
+class ClusterNodePortsArgs:
+    def __init__(__self__, *,
+                 http: pulumi.Input[Optional[_builtins.int]] = None,
+                 https: pulumi.Input[Optional[_builtins.int]] = None,
+                 native: pulumi.Input[Optional[_builtins.int]] = None,
+                 native_secure: pulumi.Input[Optional[_builtins.int]] = None):
+        """
+        The ports of the nodes, in the range that Kubernetes has for them, by default 30000 to 32767.
+
+        :param pulumi.Input[_builtins.int] http: Of the HTTP interface.
+        :param pulumi.Input[_builtins.int] https: Of the HTTP interface over TLS.
+        :param pulumi.Input[_builtins.int] native: Of the native protocol.
+        :param pulumi.Input[_builtins.int] native_secure: Of the native protocol over TLS.
+        """
+        if http is not None:
+            pulumi.set(__self__, "http", http)
+        if https is not None:
+            pulumi.set(__self__, "https", https)
+        if native is not None:
+            pulumi.set(__self__, "native", native)
+        if native_secure is not None:
+            pulumi.set(__self__, "native_secure", native_secure)
+
+    @_builtins.property
+    @pulumi.getter
+    def http(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        Of the HTTP interface.
+        """
+        return pulumi.get(self, "http")
+
+    @http.setter
+    def http(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "http", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def https(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        Of the HTTP interface over TLS.
+        """
+        return pulumi.get(self, "https")
+
+    @https.setter
+    def https(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "https", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def native(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        Of the native protocol.
+        """
+        return pulumi.get(self, "native")
+
+    @native.setter
+    def native(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "native", value)
+
+    @_builtins.property
+    @pulumi.getter(name="nativeSecure")
+    def native_secure(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        Of the native protocol over TLS.
+        """
+        return pulumi.get(self, "native_secure")
+
+    @native_secure.setter
+    def native_secure(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "native_secure", value)
+
+
+class ClusterPodArgsDict(TypedDict):
+    """
+    Pods of the cluster. What is not an object of Kubernetes as it is says so.
+    """
+    affinity: NotRequired[pulumi.Input[Optional[Mapping[str, Any]]]]
+    """
+    The affinity: Kubernetes' `Affinity`. `antiAffinity` and `zones` add to it.
+    """
+    annotations: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]]
+    """
+    Annotations of the pods.
+    """
+    anti_affinity: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterAntiAffinity']]]]
+    """
+    Whether the replicas of a shard, or the members of the Keeper, run on different nodes. Default: `Preferred` with more than one replica, unless `affinity` has a `podAntiAffinity`; else `None`.
+    """
+    container_security_context: NotRequired[pulumi.Input[Optional[Mapping[str, Any]]]]
+    """
+    The security context of the ClickHouse or Keeper container: Kubernetes' `SecurityContext`.
+    """
+    env: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterEnvVarArgsDict']]]]]
+    """
+    Environment variables of the ClickHouse or Keeper container.
+    """
+    extra_containers: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]]
+    """
+    Containers beside it: Kubernetes' `Container`.
+    """
+    host_aliases: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHostAliasArgsDict']]]]]
+    """
+    Names for addresses, in addition to those of the DNS.
+    """
+    init_containers: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]]
+    """
+    Containers that run before it: Kubernetes' `Container`.
+    """
+    labels: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]]
+    """
+    Labels of the pods.
+    """
+    liveness_probe: NotRequired[pulumi.Input[Optional[Mapping[str, Any]]]]
+    """
+    When the container is restarted: Kubernetes' `Probe`. Default: the operator's.
+    """
+    node_selector: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]]
+    """
+    The labels that a node must have.
+    """
+    priority_class_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The priority class. It must exist.
+    """
+    readiness_probe: NotRequired[pulumi.Input[Optional[Mapping[str, Any]]]]
+    """
+    When the container is taken for ready: Kubernetes' `Probe`. Default: the operator's.
+    """
+    restricted: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
+    """
+    Whether the pods fit into a namespace with the Pod Security level `restricted`: user and group 101, no privileges, the runtime's seccomp profile, for every container. What the security contexts and the containers say themselves holds. Default: false; of the Keeper: as the hosts' pods.
+    """
+    runtime_class_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The runtime class. It must exist.
+    """
+    security_context: NotRequired[pulumi.Input[Optional[Mapping[str, Any]]]]
+    """
+    The security context of the pod: Kubernetes' `PodSecurityContext`.
+    """
+    service_account_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The service account. It must exist. Default: that of the namespace.
+    """
+    startup_probe: NotRequired[pulumi.Input[Optional[Mapping[str, Any]]]]
+    """
+    When the container is taken for started: Kubernetes' `Probe`. Default: none.
+    """
+    termination_grace_period_seconds: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    How many seconds ClickHouse has to stop. Default: 30.
+    """
+    tolerations: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterTolerationArgsDict']]]]]
+    """
+    The taints of nodes that the pods tolerate.
+    """
+    topology_spread: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]]
+    """
+    Further rules how the pods are spread: Kubernetes' `TopologySpreadConstraint`.
+    """
+    volume_mounts: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]]
+    """
+    Where the ClickHouse or Keeper container mounts `volumes`: Kubernetes' `VolumeMount`.
+    """
+    volumes: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]]
+    """
+    Volumes of the pod, for example of a ConfigMap: Kubernetes' `Volume`. For disks of ClickHouse's there is `storage.disks`.
+    """
+    zones: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    """
+    The zones in which the pods run (`topology.kubernetes.io/zone` of their nodes). Those that belong together are spread evenly over them where that is possible. A host whose volume is in a zone that is taken away does not start any more.
+    """
+
+@pulumi.input_type
+class ClusterPodArgs:
+    def __init__(__self__, *,
+                 affinity: pulumi.Input[Optional[Mapping[str, Any]]] = None,
+                 annotations: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
+                 anti_affinity: pulumi.Input[Optional[Union[_builtins.str, 'ClusterAntiAffinity']]] = None,
+                 container_security_context: pulumi.Input[Optional[Mapping[str, Any]]] = None,
+                 env: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterEnvVarArgs']]]] = None,
+                 extra_containers: pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]] = None,
+                 host_aliases: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHostAliasArgs']]]] = None,
+                 init_containers: pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]] = None,
+                 labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
+                 liveness_probe: pulumi.Input[Optional[Mapping[str, Any]]] = None,
+                 node_selector: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
+                 priority_class_name: pulumi.Input[Optional[_builtins.str]] = None,
+                 readiness_probe: pulumi.Input[Optional[Mapping[str, Any]]] = None,
+                 restricted: pulumi.Input[Optional[_builtins.bool]] = None,
+                 runtime_class_name: pulumi.Input[Optional[_builtins.str]] = None,
+                 security_context: pulumi.Input[Optional[Mapping[str, Any]]] = None,
+                 service_account_name: pulumi.Input[Optional[_builtins.str]] = None,
+                 startup_probe: pulumi.Input[Optional[Mapping[str, Any]]] = None,
+                 termination_grace_period_seconds: pulumi.Input[Optional[_builtins.int]] = None,
+                 tolerations: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterTolerationArgs']]]] = None,
+                 topology_spread: pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]] = None,
+                 volume_mounts: pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]] = None,
+                 volumes: pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]] = None,
+                 zones: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None):
+        """
+        Pods of the cluster. What is not an object of Kubernetes as it is says so.
+
+        :param pulumi.Input[Mapping[str, Any]] affinity: The affinity: Kubernetes' `Affinity`. `antiAffinity` and `zones` add to it.
+        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations of the pods.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterAntiAffinity']] anti_affinity: Whether the replicas of a shard, or the members of the Keeper, run on different nodes. Default: `Preferred` with more than one replica, unless `affinity` has a `podAntiAffinity`; else `None`.
+        :param pulumi.Input[Mapping[str, Any]] container_security_context: The security context of the ClickHouse or Keeper container: Kubernetes' `SecurityContext`.
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterEnvVarArgs']]] env: Environment variables of the ClickHouse or Keeper container.
+        :param pulumi.Input[Sequence[pulumi.Input[Mapping[str, Any]]]] extra_containers: Containers beside it: Kubernetes' `Container`.
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterHostAliasArgs']]] host_aliases: Names for addresses, in addition to those of the DNS.
+        :param pulumi.Input[Sequence[pulumi.Input[Mapping[str, Any]]]] init_containers: Containers that run before it: Kubernetes' `Container`.
+        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] labels: Labels of the pods.
+        :param pulumi.Input[Mapping[str, Any]] liveness_probe: When the container is restarted: Kubernetes' `Probe`. Default: the operator's.
+        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] node_selector: The labels that a node must have.
+        :param pulumi.Input[_builtins.str] priority_class_name: The priority class. It must exist.
+        :param pulumi.Input[Mapping[str, Any]] readiness_probe: When the container is taken for ready: Kubernetes' `Probe`. Default: the operator's.
+        :param pulumi.Input[_builtins.bool] restricted: Whether the pods fit into a namespace with the Pod Security level `restricted`: user and group 101, no privileges, the runtime's seccomp profile, for every container. What the security contexts and the containers say themselves holds. Default: false; of the Keeper: as the hosts' pods.
+        :param pulumi.Input[_builtins.str] runtime_class_name: The runtime class. It must exist.
+        :param pulumi.Input[Mapping[str, Any]] security_context: The security context of the pod: Kubernetes' `PodSecurityContext`.
+        :param pulumi.Input[_builtins.str] service_account_name: The service account. It must exist. Default: that of the namespace.
+        :param pulumi.Input[Mapping[str, Any]] startup_probe: When the container is taken for started: Kubernetes' `Probe`. Default: none.
+        :param pulumi.Input[_builtins.int] termination_grace_period_seconds: How many seconds ClickHouse has to stop. Default: 30.
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterTolerationArgs']]] tolerations: The taints of nodes that the pods tolerate.
+        :param pulumi.Input[Sequence[pulumi.Input[Mapping[str, Any]]]] topology_spread: Further rules how the pods are spread: Kubernetes' `TopologySpreadConstraint`.
+        :param pulumi.Input[Sequence[pulumi.Input[Mapping[str, Any]]]] volume_mounts: Where the ClickHouse or Keeper container mounts `volumes`: Kubernetes' `VolumeMount`.
+        :param pulumi.Input[Sequence[pulumi.Input[Mapping[str, Any]]]] volumes: Volumes of the pod, for example of a ConfigMap: Kubernetes' `Volume`. For disks of ClickHouse's there is `storage.disks`.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] zones: The zones in which the pods run (`topology.kubernetes.io/zone` of their nodes). Those that belong together are spread evenly over them where that is possible. A host whose volume is in a zone that is taken away does not start any more.
+        """
+        if affinity is not None:
+            pulumi.set(__self__, "affinity", affinity)
+        if annotations is not None:
+            pulumi.set(__self__, "annotations", annotations)
+        if anti_affinity is not None:
+            pulumi.set(__self__, "anti_affinity", anti_affinity)
+        if container_security_context is not None:
+            pulumi.set(__self__, "container_security_context", container_security_context)
+        if env is not None:
+            pulumi.set(__self__, "env", env)
+        if extra_containers is not None:
+            pulumi.set(__self__, "extra_containers", extra_containers)
+        if host_aliases is not None:
+            pulumi.set(__self__, "host_aliases", host_aliases)
+        if init_containers is not None:
+            pulumi.set(__self__, "init_containers", init_containers)
+        if labels is not None:
+            pulumi.set(__self__, "labels", labels)
+        if liveness_probe is not None:
+            pulumi.set(__self__, "liveness_probe", liveness_probe)
+        if node_selector is not None:
+            pulumi.set(__self__, "node_selector", node_selector)
+        if priority_class_name is not None:
+            pulumi.set(__self__, "priority_class_name", priority_class_name)
+        if readiness_probe is not None:
+            pulumi.set(__self__, "readiness_probe", readiness_probe)
+        if restricted is not None:
+            pulumi.set(__self__, "restricted", restricted)
+        if runtime_class_name is not None:
+            pulumi.set(__self__, "runtime_class_name", runtime_class_name)
+        if security_context is not None:
+            pulumi.set(__self__, "security_context", security_context)
+        if service_account_name is not None:
+            pulumi.set(__self__, "service_account_name", service_account_name)
+        if startup_probe is not None:
+            pulumi.set(__self__, "startup_probe", startup_probe)
+        if termination_grace_period_seconds is not None:
+            pulumi.set(__self__, "termination_grace_period_seconds", termination_grace_period_seconds)
+        if tolerations is not None:
+            pulumi.set(__self__, "tolerations", tolerations)
+        if topology_spread is not None:
+            pulumi.set(__self__, "topology_spread", topology_spread)
+        if volume_mounts is not None:
+            pulumi.set(__self__, "volume_mounts", volume_mounts)
+        if volumes is not None:
+            pulumi.set(__self__, "volumes", volumes)
+        if zones is not None:
+            pulumi.set(__self__, "zones", zones)
+
+    @_builtins.property
+    @pulumi.getter
+    def affinity(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
+        """
+        The affinity: Kubernetes' `Affinity`. `antiAffinity` and `zones` add to it.
+        """
+        return pulumi.get(self, "affinity")
+
+    @affinity.setter
+    def affinity(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
+        pulumi.set(self, "affinity", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def annotations(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]:
+        """
+        Annotations of the pods.
+        """
+        return pulumi.get(self, "annotations")
+
+    @annotations.setter
+    def annotations(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "annotations", value)
+
+    @_builtins.property
+    @pulumi.getter(name="antiAffinity")
+    def anti_affinity(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterAntiAffinity']]]:
+        """
+        Whether the replicas of a shard, or the members of the Keeper, run on different nodes. Default: `Preferred` with more than one replica, unless `affinity` has a `podAntiAffinity`; else `None`.
+        """
+        return pulumi.get(self, "anti_affinity")
+
+    @anti_affinity.setter
+    def anti_affinity(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterAntiAffinity']]]):
+        pulumi.set(self, "anti_affinity", value)
+
+    @_builtins.property
+    @pulumi.getter(name="containerSecurityContext")
+    def container_security_context(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
+        """
+        The security context of the ClickHouse or Keeper container: Kubernetes' `SecurityContext`.
+        """
+        return pulumi.get(self, "container_security_context")
+
+    @container_security_context.setter
+    def container_security_context(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
+        pulumi.set(self, "container_security_context", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def env(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterEnvVarArgs']]]]:
+        """
+        Environment variables of the ClickHouse or Keeper container.
+        """
+        return pulumi.get(self, "env")
+
+    @env.setter
+    def env(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterEnvVarArgs']]]]):
+        pulumi.set(self, "env", value)
+
+    @_builtins.property
+    @pulumi.getter(name="extraContainers")
+    def extra_containers(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]:
+        """
+        Containers beside it: Kubernetes' `Container`.
+        """
+        return pulumi.get(self, "extra_containers")
+
+    @extra_containers.setter
+    def extra_containers(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]):
+        pulumi.set(self, "extra_containers", value)
+
+    @_builtins.property
+    @pulumi.getter(name="hostAliases")
+    def host_aliases(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHostAliasArgs']]]]:
+        """
+        Names for addresses, in addition to those of the DNS.
+        """
+        return pulumi.get(self, "host_aliases")
+
+    @host_aliases.setter
+    def host_aliases(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterHostAliasArgs']]]]):
+        pulumi.set(self, "host_aliases", value)
+
+    @_builtins.property
+    @pulumi.getter(name="initContainers")
+    def init_containers(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]:
+        """
+        Containers that run before it: Kubernetes' `Container`.
+        """
+        return pulumi.get(self, "init_containers")
+
+    @init_containers.setter
+    def init_containers(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]):
+        pulumi.set(self, "init_containers", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def labels(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]:
+        """
+        Labels of the pods.
+        """
+        return pulumi.get(self, "labels")
+
+    @labels.setter
+    def labels(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "labels", value)
+
+    @_builtins.property
+    @pulumi.getter(name="livenessProbe")
+    def liveness_probe(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
+        """
+        When the container is restarted: Kubernetes' `Probe`. Default: the operator's.
+        """
+        return pulumi.get(self, "liveness_probe")
+
+    @liveness_probe.setter
+    def liveness_probe(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
+        pulumi.set(self, "liveness_probe", value)
+
+    @_builtins.property
+    @pulumi.getter(name="nodeSelector")
+    def node_selector(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]:
+        """
+        The labels that a node must have.
+        """
+        return pulumi.get(self, "node_selector")
+
+    @node_selector.setter
+    def node_selector(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "node_selector", value)
+
+    @_builtins.property
+    @pulumi.getter(name="priorityClassName")
+    def priority_class_name(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The priority class. It must exist.
+        """
+        return pulumi.get(self, "priority_class_name")
+
+    @priority_class_name.setter
+    def priority_class_name(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "priority_class_name", value)
+
+    @_builtins.property
+    @pulumi.getter(name="readinessProbe")
+    def readiness_probe(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
+        """
+        When the container is taken for ready: Kubernetes' `Probe`. Default: the operator's.
+        """
+        return pulumi.get(self, "readiness_probe")
+
+    @readiness_probe.setter
+    def readiness_probe(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
+        pulumi.set(self, "readiness_probe", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def restricted(self) -> pulumi.Input[Optional[_builtins.bool]]:
+        """
+        Whether the pods fit into a namespace with the Pod Security level `restricted`: user and group 101, no privileges, the runtime's seccomp profile, for every container. What the security contexts and the containers say themselves holds. Default: false; of the Keeper: as the hosts' pods.
+        """
+        return pulumi.get(self, "restricted")
+
+    @restricted.setter
+    def restricted(self, value: pulumi.Input[Optional[_builtins.bool]]):
+        pulumi.set(self, "restricted", value)
+
+    @_builtins.property
+    @pulumi.getter(name="runtimeClassName")
+    def runtime_class_name(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The runtime class. It must exist.
+        """
+        return pulumi.get(self, "runtime_class_name")
+
+    @runtime_class_name.setter
+    def runtime_class_name(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "runtime_class_name", value)
+
+    @_builtins.property
+    @pulumi.getter(name="securityContext")
+    def security_context(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
+        """
+        The security context of the pod: Kubernetes' `PodSecurityContext`.
+        """
+        return pulumi.get(self, "security_context")
+
+    @security_context.setter
+    def security_context(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
+        pulumi.set(self, "security_context", value)
+
+    @_builtins.property
+    @pulumi.getter(name="serviceAccountName")
+    def service_account_name(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The service account. It must exist. Default: that of the namespace.
+        """
+        return pulumi.get(self, "service_account_name")
+
+    @service_account_name.setter
+    def service_account_name(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "service_account_name", value)
+
+    @_builtins.property
+    @pulumi.getter(name="startupProbe")
+    def startup_probe(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
+        """
+        When the container is taken for started: Kubernetes' `Probe`. Default: none.
+        """
+        return pulumi.get(self, "startup_probe")
+
+    @startup_probe.setter
+    def startup_probe(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
+        pulumi.set(self, "startup_probe", value)
+
+    @_builtins.property
+    @pulumi.getter(name="terminationGracePeriodSeconds")
+    def termination_grace_period_seconds(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        How many seconds ClickHouse has to stop. Default: 30.
+        """
+        return pulumi.get(self, "termination_grace_period_seconds")
+
+    @termination_grace_period_seconds.setter
+    def termination_grace_period_seconds(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "termination_grace_period_seconds", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def tolerations(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterTolerationArgs']]]]:
+        """
+        The taints of nodes that the pods tolerate.
+        """
+        return pulumi.get(self, "tolerations")
+
+    @tolerations.setter
+    def tolerations(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterTolerationArgs']]]]):
+        pulumi.set(self, "tolerations", value)
+
+    @_builtins.property
+    @pulumi.getter(name="topologySpread")
+    def topology_spread(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]:
+        """
+        Further rules how the pods are spread: Kubernetes' `TopologySpreadConstraint`.
+        """
+        return pulumi.get(self, "topology_spread")
+
+    @topology_spread.setter
+    def topology_spread(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]):
+        pulumi.set(self, "topology_spread", value)
+
+    @_builtins.property
+    @pulumi.getter(name="volumeMounts")
+    def volume_mounts(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]:
+        """
+        Where the ClickHouse or Keeper container mounts `volumes`: Kubernetes' `VolumeMount`.
+        """
+        return pulumi.get(self, "volume_mounts")
+
+    @volume_mounts.setter
+    def volume_mounts(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]):
+        pulumi.set(self, "volume_mounts", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def volumes(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]:
+        """
+        Volumes of the pod, for example of a ConfigMap: Kubernetes' `Volume`. For disks of ClickHouse's there is `storage.disks`.
+        """
+        return pulumi.get(self, "volumes")
+
+    @volumes.setter
+    def volumes(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]):
+        pulumi.set(self, "volumes", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def zones(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+        """
+        The zones in which the pods run (`topology.kubernetes.io/zone` of their nodes). Those that belong together are spread evenly over them where that is possible. A host whose volume is in a zone that is taken away does not start any more.
+        """
+        return pulumi.get(self, "zones")
+
+    @zones.setter
+    def zones(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "zones", value)
+
+
+class ClusterPodDisruptionBudgetArgsDict(TypedDict):
+    """
+    The PodDisruptionBudget of the hosts, which the operator makes.
+    """
+    managed: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
+    """
+    Whether the operator makes and updates it. Default: true. With false one that is there stays as it is. Needs operator 0.25.3.
+    """
+    max_unavailable: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    How many hosts may be evicted at once; 0 forbids it. Default: 1.
+    """
+
+@pulumi.input_type
+class ClusterPodDisruptionBudgetArgs:
+    def __init__(__self__, *,
+                 managed: pulumi.Input[Optional[_builtins.bool]] = None,
+                 max_unavailable: pulumi.Input[Optional[_builtins.int]] = None):
+        """
+        The PodDisruptionBudget of the hosts, which the operator makes.
+
+        :param pulumi.Input[_builtins.bool] managed: Whether the operator makes and updates it. Default: true. With false one that is there stays as it is. Needs operator 0.25.3.
+        :param pulumi.Input[_builtins.int] max_unavailable: How many hosts may be evicted at once; 0 forbids it. Default: 1.
+        """
+        if managed is not None:
+            pulumi.set(__self__, "managed", managed)
+        if max_unavailable is not None:
+            pulumi.set(__self__, "max_unavailable", max_unavailable)
+
+    @_builtins.property
+    @pulumi.getter
+    def managed(self) -> pulumi.Input[Optional[_builtins.bool]]:
+        """
+        Whether the operator makes and updates it. Default: true. With false one that is there stays as it is. Needs operator 0.25.3.
+        """
+        return pulumi.get(self, "managed")
+
+    @managed.setter
+    def managed(self, value: pulumi.Input[Optional[_builtins.bool]]):
+        pulumi.set(self, "managed", value)
+
+    @_builtins.property
+    @pulumi.getter(name="maxUnavailable")
+    def max_unavailable(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        How many hosts may be evicted at once; 0 forbids it. Default: 1.
+        """
+        return pulumi.get(self, "max_unavailable")
+
+    @max_unavailable.setter
+    def max_unavailable(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "max_unavailable", value)
+
+
+class ClusterPolicyVolumeArgsDict(TypedDict):
+    """
+    A volume of a storage policy: one or more disks.
+    """
+    disks: pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]
+    """
+    The names of its disks, of `storage.disks` or `storage.s3Disks`, or `default` for the data volume. Parts go to them by turns.
+    """
+    name: pulumi.Input[_builtins.str]
+    """
+    The name, which `ALTER TABLE … MOVE … TO VOLUME` and TTLs use.
+    """
+    max_data_part_size: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The largest part that the volume takes, for example `10Gi`. Default: any.
+    """
+    prefer_not_to_merge: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
+    """
+    Whether the parts on it are left unmerged, as on slow disks. Default: false.
+    """
+
+@pulumi.input_type
+class ClusterPolicyVolumeArgs:
+    def __init__(__self__, *,
+                 disks: pulumi.Input[Sequence[pulumi.Input[_builtins.str]]],
+                 name: pulumi.Input[_builtins.str],
+                 max_data_part_size: pulumi.Input[Optional[_builtins.str]] = None,
+                 prefer_not_to_merge: pulumi.Input[Optional[_builtins.bool]] = None):
+        """
+        A volume of a storage policy: one or more disks.
+
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] disks: The names of its disks, of `storage.disks` or `storage.s3Disks`, or `default` for the data volume. Parts go to them by turns.
+        :param pulumi.Input[_builtins.str] name: The name, which `ALTER TABLE … MOVE … TO VOLUME` and TTLs use.
+        :param pulumi.Input[_builtins.str] max_data_part_size: The largest part that the volume takes, for example `10Gi`. Default: any.
+        :param pulumi.Input[_builtins.bool] prefer_not_to_merge: Whether the parts on it are left unmerged, as on slow disks. Default: false.
+        """
+        pulumi.set(__self__, "disks", disks)
+        pulumi.set(__self__, "name", name)
+        if max_data_part_size is not None:
+            pulumi.set(__self__, "max_data_part_size", max_data_part_size)
+        if prefer_not_to_merge is not None:
+            pulumi.set(__self__, "prefer_not_to_merge", prefer_not_to_merge)
+
+    @_builtins.property
+    @pulumi.getter
+    def disks(self) -> pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]:
+        """
+        The names of its disks, of `storage.disks` or `storage.s3Disks`, or `default` for the data volume. Parts go to them by turns.
+        """
+        return pulumi.get(self, "disks")
+
+    @disks.setter
+    def disks(self, value: pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]):
+        pulumi.set(self, "disks", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> pulumi.Input[_builtins.str]:
+        """
+        The name, which `ALTER TABLE … MOVE … TO VOLUME` and TTLs use.
+        """
+        return pulumi.get(self, "name")
+
+    @name.setter
+    def name(self, value: pulumi.Input[_builtins.str]):
+        pulumi.set(self, "name", value)
+
+    @_builtins.property
+    @pulumi.getter(name="maxDataPartSize")
+    def max_data_part_size(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The largest part that the volume takes, for example `10Gi`. Default: any.
+        """
+        return pulumi.get(self, "max_data_part_size")
+
+    @max_data_part_size.setter
+    def max_data_part_size(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "max_data_part_size", value)
+
+    @_builtins.property
+    @pulumi.getter(name="preferNotToMerge")
+    def prefer_not_to_merge(self) -> pulumi.Input[Optional[_builtins.bool]]:
+        """
+        Whether the parts on it are left unmerged, as on slow disks. Default: false.
+        """
+        return pulumi.get(self, "prefer_not_to_merge")
+
+    @prefer_not_to_merge.setter
+    def prefer_not_to_merge(self, value: pulumi.Input[Optional[_builtins.bool]]):
+        pulumi.set(self, "prefer_not_to_merge", value)
+
+
+class ClusterProfileArgsDict(TypedDict):
+    """
+    A settings profile: the settings of the users who have it.
+    """
+    constraints: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterSettingConstraintArgsDict']]]]]
+    """
+    What users may make of a setting, by its name.
+    """
+    inherits: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The profile whose settings and constraints hold as well: one of `profiles`, `default` or `readonly`.
+    """
+    settings: NotRequired[pulumi.Input[Optional[Mapping[str, Any]]]]
+    """
+    Settings by their names, for example `max_memory_usage: 10000000000`. Each is a string, a number or a boolean. Numbers from 2^53 on are written in quotes.
+    """
+
+@pulumi.input_type
+class ClusterProfileArgs:
+    def __init__(__self__, *,
+                 constraints: pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterSettingConstraintArgs']]]] = None,
+                 inherits: pulumi.Input[Optional[_builtins.str]] = None,
+                 settings: pulumi.Input[Optional[Mapping[str, Any]]] = None):
+        """
+        A settings profile: the settings of the users who have it.
+
+        :param pulumi.Input[Mapping[str, pulumi.Input['ClusterSettingConstraintArgs']]] constraints: What users may make of a setting, by its name.
+        :param pulumi.Input[_builtins.str] inherits: The profile whose settings and constraints hold as well: one of `profiles`, `default` or `readonly`.
+        :param pulumi.Input[Mapping[str, Any]] settings: Settings by their names, for example `max_memory_usage: 10000000000`. Each is a string, a number or a boolean. Numbers from 2^53 on are written in quotes.
+        """
+        if constraints is not None:
+            pulumi.set(__self__, "constraints", constraints)
+        if inherits is not None:
+            pulumi.set(__self__, "inherits", inherits)
+        if settings is not None:
+            pulumi.set(__self__, "settings", settings)
+
+    @_builtins.property
+    @pulumi.getter
+    def constraints(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterSettingConstraintArgs']]]]:
+        """
+        What users may make of a setting, by its name.
+        """
+        return pulumi.get(self, "constraints")
+
+    @constraints.setter
+    def constraints(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterSettingConstraintArgs']]]]):
+        pulumi.set(self, "constraints", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def inherits(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The profile whose settings and constraints hold as well: one of `profiles`, `default` or `readonly`.
+        """
+        return pulumi.get(self, "inherits")
+
+    @inherits.setter
+    def inherits(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "inherits", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def settings(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
+        """
+        Settings by their names, for example `max_memory_usage: 10000000000`. Each is a string, a number or a boolean. Numbers from 2^53 on are written in quotes.
+        """
+        return pulumi.get(self, "settings")
+
+    @settings.setter
+    def settings(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
+        pulumi.set(self, "settings", value)
+
+
+class ClusterQuotaArgsDict(TypedDict):
+    """
+    A quota: what the users who have it may use in a time.
+    """
+    intervals: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterQuotaIntervalArgsDict']]]]]
+    """
+    What may be used in an interval of time: several of different lengths hold at once.
+    """
+    keyed_by: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterQuotaKey']]]]
+    """
+    For whom usage is counted separately. Default: `User`.
+    """
+
+@pulumi.input_type
+class ClusterQuotaArgs:
+    def __init__(__self__, *,
+                 intervals: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterQuotaIntervalArgs']]]] = None,
+                 keyed_by: pulumi.Input[Optional[Union[_builtins.str, 'ClusterQuotaKey']]] = None):
+        """
+        A quota: what the users who have it may use in a time.
+
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterQuotaIntervalArgs']]] intervals: What may be used in an interval of time: several of different lengths hold at once.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterQuotaKey']] keyed_by: For whom usage is counted separately. Default: `User`.
+        """
+        if intervals is not None:
+            pulumi.set(__self__, "intervals", intervals)
+        if keyed_by is not None:
+            pulumi.set(__self__, "keyed_by", keyed_by)
+
+    @_builtins.property
+    @pulumi.getter
+    def intervals(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterQuotaIntervalArgs']]]]:
+        """
+        What may be used in an interval of time: several of different lengths hold at once.
+        """
+        return pulumi.get(self, "intervals")
+
+    @intervals.setter
+    def intervals(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterQuotaIntervalArgs']]]]):
+        pulumi.set(self, "intervals", value)
+
+    @_builtins.property
+    @pulumi.getter(name="keyedBy")
+    def keyed_by(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterQuotaKey']]]:
+        """
+        For whom usage is counted separately. Default: `User`.
+        """
+        return pulumi.get(self, "keyed_by")
+
+    @keyed_by.setter
+    def keyed_by(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterQuotaKey']]]):
+        pulumi.set(self, "keyed_by", value)
+
+
+class ClusterQuotaIntervalArgsDict(TypedDict):
+    """
+    What may be used in an interval of time. What is left out is only counted.
+    """
+    errors: NotRequired[pulumi.Input[Optional[_builtins.float]]]
+    """
+    Queries that failed.
+    """
+    execution_time: NotRequired[pulumi.Input[Optional[_builtins.float]]]
+    """
+    Seconds that queries run; fractions count.
+    """
+    queries: NotRequired[pulumi.Input[Optional[_builtins.float]]]
+    """
+    Queries.
+    """
+    query_inserts: NotRequired[pulumi.Input[Optional[_builtins.float]]]
+    """
+    Queries that insert.
+    """
+    query_selects: NotRequired[pulumi.Input[Optional[_builtins.float]]]
+    """
+    Queries that read.
+    """
+    read_bytes: NotRequired[pulumi.Input[Optional[_builtins.float]]]
+    """
+    Bytes that are read from tables, on all hosts.
+    """
+    read_rows: NotRequired[pulumi.Input[Optional[_builtins.float]]]
+    """
+    Rows that are read from tables, on all hosts.
+    """
+    result_bytes: NotRequired[pulumi.Input[Optional[_builtins.float]]]
+    """
+    Bytes in results.
+    """
+    result_rows: NotRequired[pulumi.Input[Optional[_builtins.float]]]
+    """
+    Rows in results.
+    """
+    seconds: NotRequired[pulumi.Input[Optional[_builtins.float]]]
+    """
+    The interval's length in seconds, for example `3600`. Required.
+    """
+    written_bytes: NotRequired[pulumi.Input[Optional[_builtins.float]]]
+    """
+    Bytes that are written.
+    """
+
+@pulumi.input_type
+class ClusterQuotaIntervalArgs:
+    def __init__(__self__, *,
+                 errors: pulumi.Input[Optional[_builtins.float]] = None,
+                 execution_time: pulumi.Input[Optional[_builtins.float]] = None,
+                 queries: pulumi.Input[Optional[_builtins.float]] = None,
+                 query_inserts: pulumi.Input[Optional[_builtins.float]] = None,
+                 query_selects: pulumi.Input[Optional[_builtins.float]] = None,
+                 read_bytes: pulumi.Input[Optional[_builtins.float]] = None,
+                 read_rows: pulumi.Input[Optional[_builtins.float]] = None,
+                 result_bytes: pulumi.Input[Optional[_builtins.float]] = None,
+                 result_rows: pulumi.Input[Optional[_builtins.float]] = None,
+                 seconds: pulumi.Input[Optional[_builtins.float]] = None,
+                 written_bytes: pulumi.Input[Optional[_builtins.float]] = None):
+        """
+        What may be used in an interval of time. What is left out is only counted.
+
+        :param pulumi.Input[_builtins.float] errors: Queries that failed.
+        :param pulumi.Input[_builtins.float] execution_time: Seconds that queries run; fractions count.
+        :param pulumi.Input[_builtins.float] queries: Queries.
+        :param pulumi.Input[_builtins.float] query_inserts: Queries that insert.
+        :param pulumi.Input[_builtins.float] query_selects: Queries that read.
+        :param pulumi.Input[_builtins.float] read_bytes: Bytes that are read from tables, on all hosts.
+        :param pulumi.Input[_builtins.float] read_rows: Rows that are read from tables, on all hosts.
+        :param pulumi.Input[_builtins.float] result_bytes: Bytes in results.
+        :param pulumi.Input[_builtins.float] result_rows: Rows in results.
+        :param pulumi.Input[_builtins.float] seconds: The interval's length in seconds, for example `3600`. Required.
+        :param pulumi.Input[_builtins.float] written_bytes: Bytes that are written.
+        """
+        if errors is not None:
+            pulumi.set(__self__, "errors", errors)
+        if execution_time is not None:
+            pulumi.set(__self__, "execution_time", execution_time)
+        if queries is not None:
+            pulumi.set(__self__, "queries", queries)
+        if query_inserts is not None:
+            pulumi.set(__self__, "query_inserts", query_inserts)
+        if query_selects is not None:
+            pulumi.set(__self__, "query_selects", query_selects)
+        if read_bytes is not None:
+            pulumi.set(__self__, "read_bytes", read_bytes)
+        if read_rows is not None:
+            pulumi.set(__self__, "read_rows", read_rows)
+        if result_bytes is not None:
+            pulumi.set(__self__, "result_bytes", result_bytes)
+        if result_rows is not None:
+            pulumi.set(__self__, "result_rows", result_rows)
+        if seconds is not None:
+            pulumi.set(__self__, "seconds", seconds)
+        if written_bytes is not None:
+            pulumi.set(__self__, "written_bytes", written_bytes)
+
+    @_builtins.property
+    @pulumi.getter
+    def errors(self) -> pulumi.Input[Optional[_builtins.float]]:
+        """
+        Queries that failed.
+        """
+        return pulumi.get(self, "errors")
+
+    @errors.setter
+    def errors(self, value: pulumi.Input[Optional[_builtins.float]]):
+        pulumi.set(self, "errors", value)
+
+    @_builtins.property
+    @pulumi.getter(name="executionTime")
+    def execution_time(self) -> pulumi.Input[Optional[_builtins.float]]:
+        """
+        Seconds that queries run; fractions count.
+        """
+        return pulumi.get(self, "execution_time")
+
+    @execution_time.setter
+    def execution_time(self, value: pulumi.Input[Optional[_builtins.float]]):
+        pulumi.set(self, "execution_time", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def queries(self) -> pulumi.Input[Optional[_builtins.float]]:
+        """
+        Queries.
+        """
+        return pulumi.get(self, "queries")
+
+    @queries.setter
+    def queries(self, value: pulumi.Input[Optional[_builtins.float]]):
+        pulumi.set(self, "queries", value)
+
+    @_builtins.property
+    @pulumi.getter(name="queryInserts")
+    def query_inserts(self) -> pulumi.Input[Optional[_builtins.float]]:
+        """
+        Queries that insert.
+        """
+        return pulumi.get(self, "query_inserts")
+
+    @query_inserts.setter
+    def query_inserts(self, value: pulumi.Input[Optional[_builtins.float]]):
+        pulumi.set(self, "query_inserts", value)
+
+    @_builtins.property
+    @pulumi.getter(name="querySelects")
+    def query_selects(self) -> pulumi.Input[Optional[_builtins.float]]:
+        """
+        Queries that read.
+        """
+        return pulumi.get(self, "query_selects")
+
+    @query_selects.setter
+    def query_selects(self, value: pulumi.Input[Optional[_builtins.float]]):
+        pulumi.set(self, "query_selects", value)
+
+    @_builtins.property
+    @pulumi.getter(name="readBytes")
+    def read_bytes(self) -> pulumi.Input[Optional[_builtins.float]]:
+        """
+        Bytes that are read from tables, on all hosts.
+        """
+        return pulumi.get(self, "read_bytes")
+
+    @read_bytes.setter
+    def read_bytes(self, value: pulumi.Input[Optional[_builtins.float]]):
+        pulumi.set(self, "read_bytes", value)
+
+    @_builtins.property
+    @pulumi.getter(name="readRows")
+    def read_rows(self) -> pulumi.Input[Optional[_builtins.float]]:
+        """
+        Rows that are read from tables, on all hosts.
+        """
+        return pulumi.get(self, "read_rows")
+
+    @read_rows.setter
+    def read_rows(self, value: pulumi.Input[Optional[_builtins.float]]):
+        pulumi.set(self, "read_rows", value)
+
+    @_builtins.property
+    @pulumi.getter(name="resultBytes")
+    def result_bytes(self) -> pulumi.Input[Optional[_builtins.float]]:
+        """
+        Bytes in results.
+        """
+        return pulumi.get(self, "result_bytes")
+
+    @result_bytes.setter
+    def result_bytes(self, value: pulumi.Input[Optional[_builtins.float]]):
+        pulumi.set(self, "result_bytes", value)
+
+    @_builtins.property
+    @pulumi.getter(name="resultRows")
+    def result_rows(self) -> pulumi.Input[Optional[_builtins.float]]:
+        """
+        Rows in results.
+        """
+        return pulumi.get(self, "result_rows")
+
+    @result_rows.setter
+    def result_rows(self, value: pulumi.Input[Optional[_builtins.float]]):
+        pulumi.set(self, "result_rows", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def seconds(self) -> pulumi.Input[Optional[_builtins.float]]:
+        """
+        The interval's length in seconds, for example `3600`. Required.
+        """
+        return pulumi.get(self, "seconds")
+
+    @seconds.setter
+    def seconds(self, value: pulumi.Input[Optional[_builtins.float]]):
+        pulumi.set(self, "seconds", value)
+
+    @_builtins.property
+    @pulumi.getter(name="writtenBytes")
+    def written_bytes(self) -> pulumi.Input[Optional[_builtins.float]]:
+        """
+        Bytes that are written.
+        """
+        return pulumi.get(self, "written_bytes")
+
+    @written_bytes.setter
+    def written_bytes(self, value: pulumi.Input[Optional[_builtins.float]]):
+        pulumi.set(self, "written_bytes", value)
 
 
 class ClusterReconcileArgsDict(TypedDict):
@@ -1448,6 +4146,225 @@ class ClusterResourcesArgs:
         pulumi.set(self, "requests", value)
 
 
+class ClusterRoleArgsDict(TypedDict):
+    """
+    A role: privileges that users share.
+    """
+    grants: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    """
+    The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`.
+    """
+
+@pulumi.input_type
+class ClusterRoleArgs:
+    def __init__(__self__, *,
+                 grants: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None):
+        """
+        A role: privileges that users share.
+
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] grants: The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`.
+        """
+        if grants is not None:
+            pulumi.set(__self__, "grants", grants)
+
+    @_builtins.property
+    @pulumi.getter
+    def grants(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+        """
+        The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`.
+        """
+        return pulumi.get(self, "grants")
+
+    @grants.setter
+    def grants(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "grants", value)
+
+
+class ClusterS3CredentialsArgsDict(TypedDict):
+    """
+    The Secret that holds an access key. A changed key is taken at the next restart of a host.
+    """
+    secret_name: pulumi.Input[_builtins.str]
+    """
+    The name of the Secret, in the cluster's namespace.
+    """
+    access_key_id_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    Under which key the Secret has the access key's id. Default: `access-key-id`.
+    """
+    secret_access_key_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    Under which key the Secret has the secret access key. Default: `secret-access-key`.
+    """
+
+@pulumi.input_type
+class ClusterS3CredentialsArgs:
+    def __init__(__self__, *,
+                 secret_name: pulumi.Input[_builtins.str],
+                 access_key_id_key: pulumi.Input[Optional[_builtins.str]] = None,
+                 secret_access_key_key: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        The Secret that holds an access key. A changed key is taken at the next restart of a host.
+
+        :param pulumi.Input[_builtins.str] secret_name: The name of the Secret, in the cluster's namespace.
+        :param pulumi.Input[_builtins.str] access_key_id_key: Under which key the Secret has the access key's id. Default: `access-key-id`.
+        :param pulumi.Input[_builtins.str] secret_access_key_key: Under which key the Secret has the secret access key. Default: `secret-access-key`.
+        """
+        pulumi.set(__self__, "secret_name", secret_name)
+        if access_key_id_key is not None:
+            pulumi.set(__self__, "access_key_id_key", access_key_id_key)
+        if secret_access_key_key is not None:
+            pulumi.set(__self__, "secret_access_key_key", secret_access_key_key)
+
+    @_builtins.property
+    @pulumi.getter(name="secretName")
+    def secret_name(self) -> pulumi.Input[_builtins.str]:
+        """
+        The name of the Secret, in the cluster's namespace.
+        """
+        return pulumi.get(self, "secret_name")
+
+    @secret_name.setter
+    def secret_name(self, value: pulumi.Input[_builtins.str]):
+        pulumi.set(self, "secret_name", value)
+
+    @_builtins.property
+    @pulumi.getter(name="accessKeyIdKey")
+    def access_key_id_key(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        Under which key the Secret has the access key's id. Default: `access-key-id`.
+        """
+        return pulumi.get(self, "access_key_id_key")
+
+    @access_key_id_key.setter
+    def access_key_id_key(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "access_key_id_key", value)
+
+    @_builtins.property
+    @pulumi.getter(name="secretAccessKeyKey")
+    def secret_access_key_key(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        Under which key the Secret has the secret access key. Default: `secret-access-key`.
+        """
+        return pulumi.get(self, "secret_access_key_key")
+
+    @secret_access_key_key.setter
+    def secret_access_key_key(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "secret_access_key_key", value)
+
+
+class ClusterS3DiskArgsDict(TypedDict):
+    """
+    A bucket of S3, or of a store that speaks its protocol, as a disk of each host.
+    """
+    endpoint: pulumi.Input[_builtins.str]
+    """
+    The bucket and a folder in it, for example `https://data.s3.eu-central-1.amazonaws.com/clickhouse/`. `{shard}` and `{replica}` stand for the host's. Another endpoint must lead to the same files.
+    """
+    name: pulumi.Input[_builtins.str]
+    """
+    The name of the disk in ClickHouse. Tables that are on the disk need it.
+    """
+    cache_size: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    How much of the bucket's data is cached on the data volume, for example `20Gi`. Default: nothing.
+    """
+    credentials: NotRequired[pulumi.Input[Optional['ClusterS3CredentialsArgsDict']]]
+    """
+    The access key, from a Secret. Default: what the pod's environment has, as for the workload identity of `pod.serviceAccountName`.
+    """
+    region: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The region. Default: that of the endpoint.
+    """
+
+@pulumi.input_type
+class ClusterS3DiskArgs:
+    def __init__(__self__, *,
+                 endpoint: pulumi.Input[_builtins.str],
+                 name: pulumi.Input[_builtins.str],
+                 cache_size: pulumi.Input[Optional[_builtins.str]] = None,
+                 credentials: pulumi.Input[Optional['ClusterS3CredentialsArgs']] = None,
+                 region: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        A bucket of S3, or of a store that speaks its protocol, as a disk of each host.
+
+        :param pulumi.Input[_builtins.str] endpoint: The bucket and a folder in it, for example `https://data.s3.eu-central-1.amazonaws.com/clickhouse/`. `{shard}` and `{replica}` stand for the host's. Another endpoint must lead to the same files.
+        :param pulumi.Input[_builtins.str] name: The name of the disk in ClickHouse. Tables that are on the disk need it.
+        :param pulumi.Input[_builtins.str] cache_size: How much of the bucket's data is cached on the data volume, for example `20Gi`. Default: nothing.
+        :param pulumi.Input['ClusterS3CredentialsArgs'] credentials: The access key, from a Secret. Default: what the pod's environment has, as for the workload identity of `pod.serviceAccountName`.
+        :param pulumi.Input[_builtins.str] region: The region. Default: that of the endpoint.
+        """
+        pulumi.set(__self__, "endpoint", endpoint)
+        pulumi.set(__self__, "name", name)
+        if cache_size is not None:
+            pulumi.set(__self__, "cache_size", cache_size)
+        if credentials is not None:
+            pulumi.set(__self__, "credentials", credentials)
+        if region is not None:
+            pulumi.set(__self__, "region", region)
+
+    @_builtins.property
+    @pulumi.getter
+    def endpoint(self) -> pulumi.Input[_builtins.str]:
+        """
+        The bucket and a folder in it, for example `https://data.s3.eu-central-1.amazonaws.com/clickhouse/`. `{shard}` and `{replica}` stand for the host's. Another endpoint must lead to the same files.
+        """
+        return pulumi.get(self, "endpoint")
+
+    @endpoint.setter
+    def endpoint(self, value: pulumi.Input[_builtins.str]):
+        pulumi.set(self, "endpoint", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> pulumi.Input[_builtins.str]:
+        """
+        The name of the disk in ClickHouse. Tables that are on the disk need it.
+        """
+        return pulumi.get(self, "name")
+
+    @name.setter
+    def name(self, value: pulumi.Input[_builtins.str]):
+        pulumi.set(self, "name", value)
+
+    @_builtins.property
+    @pulumi.getter(name="cacheSize")
+    def cache_size(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        How much of the bucket's data is cached on the data volume, for example `20Gi`. Default: nothing.
+        """
+        return pulumi.get(self, "cache_size")
+
+    @cache_size.setter
+    def cache_size(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "cache_size", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def credentials(self) -> pulumi.Input[Optional['ClusterS3CredentialsArgs']]:
+        """
+        The access key, from a Secret. Default: what the pod's environment has, as for the workload identity of `pod.serviceAccountName`.
+        """
+        return pulumi.get(self, "credentials")
+
+    @credentials.setter
+    def credentials(self, value: pulumi.Input[Optional['ClusterS3CredentialsArgs']]):
+        pulumi.set(self, "credentials", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def region(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The region. Default: that of the endpoint.
+        """
+        return pulumi.get(self, "region")
+
+    @region.setter
+    def region(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "region", value)
+
+
 class ClusterSchemaPolicyArgsDict(TypedDict):
     """
     Which tables are created on hosts that are added.
@@ -1556,6 +4473,328 @@ class ClusterSecretKeyArgs:
         pulumi.set(self, "name", value)
 
 
+class ClusterSettingConstraintArgsDict(TypedDict):
+    """
+    What users may make of a setting.
+    """
+    changeable_in_readonly: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
+    """
+    Whether the setting may be changed where `readonly` is 1. Default: false. Needs `access_control_improvements/settings_constraints_replace_previous`, which is on by default.
+    """
+    max: NotRequired[Any]
+    """
+    The greatest value.
+    """
+    min: NotRequired[Any]
+    """
+    The least value.
+    """
+    readonly: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
+    """
+    Whether nobody may change the setting. Default: false.
+    """
+
+@pulumi.input_type
+class ClusterSettingConstraintArgs:
+    def __init__(__self__, *,
+                 changeable_in_readonly: pulumi.Input[Optional[_builtins.bool]] = None,
+                 max: Optional[Any] = None,
+                 min: Optional[Any] = None,
+                 readonly: pulumi.Input[Optional[_builtins.bool]] = None):
+        """
+        What users may make of a setting.
+
+        :param pulumi.Input[_builtins.bool] changeable_in_readonly: Whether the setting may be changed where `readonly` is 1. Default: false. Needs `access_control_improvements/settings_constraints_replace_previous`, which is on by default.
+        :param Any max: The greatest value.
+        :param Any min: The least value.
+        :param pulumi.Input[_builtins.bool] readonly: Whether nobody may change the setting. Default: false.
+        """
+        if changeable_in_readonly is not None:
+            pulumi.set(__self__, "changeable_in_readonly", changeable_in_readonly)
+        if max is not None:
+            pulumi.set(__self__, "max", max)
+        if min is not None:
+            pulumi.set(__self__, "min", min)
+        if readonly is not None:
+            pulumi.set(__self__, "readonly", readonly)
+
+    @_builtins.property
+    @pulumi.getter(name="changeableInReadonly")
+    def changeable_in_readonly(self) -> pulumi.Input[Optional[_builtins.bool]]:
+        """
+        Whether the setting may be changed where `readonly` is 1. Default: false. Needs `access_control_improvements/settings_constraints_replace_previous`, which is on by default.
+        """
+        return pulumi.get(self, "changeable_in_readonly")
+
+    @changeable_in_readonly.setter
+    def changeable_in_readonly(self, value: pulumi.Input[Optional[_builtins.bool]]):
+        pulumi.set(self, "changeable_in_readonly", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def max(self) -> Optional[Any]:
+        """
+        The greatest value.
+        """
+        return pulumi.get(self, "max")
+
+    @max.setter
+    def max(self, value: Optional[Any]):
+        pulumi.set(self, "max", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def min(self) -> Optional[Any]:
+        """
+        The least value.
+        """
+        return pulumi.get(self, "min")
+
+    @min.setter
+    def min(self, value: Optional[Any]):
+        pulumi.set(self, "min", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def readonly(self) -> pulumi.Input[Optional[_builtins.bool]]:
+        """
+        Whether nobody may change the setting. Default: false.
+        """
+        return pulumi.get(self, "readonly")
+
+    @readonly.setter
+    def readonly(self, value: pulumi.Input[Optional[_builtins.bool]]):
+        pulumi.set(self, "readonly", value)
+
+
+class ClusterShardArgsDict(TypedDict):
+    """
+    A shard.
+    """
+    files: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]]
+    """
+    Configuration files of the shard's hosts, by their names. A change restarts these hosts.
+    """
+    hosts: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterShardHostArgsDict']]]]]
+    """
+    The replicas one by one, where they differ; instead of `replicas`.
+    """
+    internal_replication: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
+    """
+    Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
+    """
+    name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The name, which is part of the names of its hosts. Default: its number, from 0.
+    """
+    replicas: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    The number of replicas. Default: 1.
+    """
+    settings: NotRequired[pulumi.Input[Optional[Mapping[str, Any]]]]
+    """
+    Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
+    """
+    weight: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
+    """
+
+@pulumi.input_type
+class ClusterShardArgs:
+    def __init__(__self__, *,
+                 files: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
+                 hosts: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterShardHostArgs']]]] = None,
+                 internal_replication: pulumi.Input[Optional[_builtins.bool]] = None,
+                 name: pulumi.Input[Optional[_builtins.str]] = None,
+                 replicas: pulumi.Input[Optional[_builtins.int]] = None,
+                 settings: pulumi.Input[Optional[Mapping[str, Any]]] = None,
+                 weight: pulumi.Input[Optional[_builtins.int]] = None):
+        """
+        A shard.
+
+        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] files: Configuration files of the shard's hosts, by their names. A change restarts these hosts.
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterShardHostArgs']]] hosts: The replicas one by one, where they differ; instead of `replicas`.
+        :param pulumi.Input[_builtins.bool] internal_replication: Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
+        :param pulumi.Input[_builtins.str] name: The name, which is part of the names of its hosts. Default: its number, from 0.
+        :param pulumi.Input[_builtins.int] replicas: The number of replicas. Default: 1.
+        :param pulumi.Input[Mapping[str, Any]] settings: Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
+        :param pulumi.Input[_builtins.int] weight: How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
+        """
+        if files is not None:
+            pulumi.set(__self__, "files", files)
+        if hosts is not None:
+            pulumi.set(__self__, "hosts", hosts)
+        if internal_replication is not None:
+            pulumi.set(__self__, "internal_replication", internal_replication)
+        if name is not None:
+            pulumi.set(__self__, "name", name)
+        if replicas is not None:
+            pulumi.set(__self__, "replicas", replicas)
+        if settings is not None:
+            pulumi.set(__self__, "settings", settings)
+        if weight is not None:
+            pulumi.set(__self__, "weight", weight)
+
+    @_builtins.property
+    @pulumi.getter
+    def files(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]:
+        """
+        Configuration files of the shard's hosts, by their names. A change restarts these hosts.
+        """
+        return pulumi.get(self, "files")
+
+    @files.setter
+    def files(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "files", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def hosts(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterShardHostArgs']]]]:
+        """
+        The replicas one by one, where they differ; instead of `replicas`.
+        """
+        return pulumi.get(self, "hosts")
+
+    @hosts.setter
+    def hosts(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterShardHostArgs']]]]):
+        pulumi.set(self, "hosts", value)
+
+    @_builtins.property
+    @pulumi.getter(name="internalReplication")
+    def internal_replication(self) -> pulumi.Input[Optional[_builtins.bool]]:
+        """
+        Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "internal_replication")
+
+    @internal_replication.setter
+    def internal_replication(self, value: pulumi.Input[Optional[_builtins.bool]]):
+        pulumi.set(self, "internal_replication", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The name, which is part of the names of its hosts. Default: its number, from 0.
+        """
+        return pulumi.get(self, "name")
+
+    @name.setter
+    def name(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "name", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def replicas(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        The number of replicas. Default: 1.
+        """
+        return pulumi.get(self, "replicas")
+
+    @replicas.setter
+    def replicas(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "replicas", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def settings(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
+        """
+        Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
+        """
+        return pulumi.get(self, "settings")
+
+    @settings.setter
+    def settings(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
+        pulumi.set(self, "settings", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def weight(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "weight")
+
+    @weight.setter
+    def weight(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "weight", value)
+
+
+class ClusterShardHostArgsDict(TypedDict):
+    """
+    A replica of a shard.
+    """
+    files: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]]
+    """
+    Configuration files of the host, by their names. A change restarts it.
+    """
+    name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The name, instead of those of the shard and its number. Another name is another, empty host.
+    """
+    settings: NotRequired[pulumi.Input[Optional[Mapping[str, Any]]]]
+    """
+    Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
+    """
+
+@pulumi.input_type
+class ClusterShardHostArgs:
+    def __init__(__self__, *,
+                 files: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
+                 name: pulumi.Input[Optional[_builtins.str]] = None,
+                 settings: pulumi.Input[Optional[Mapping[str, Any]]] = None):
+        """
+        A replica of a shard.
+
+        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] files: Configuration files of the host, by their names. A change restarts it.
+        :param pulumi.Input[_builtins.str] name: The name, instead of those of the shard and its number. Another name is another, empty host.
+        :param pulumi.Input[Mapping[str, Any]] settings: Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
+        """
+        if files is not None:
+            pulumi.set(__self__, "files", files)
+        if name is not None:
+            pulumi.set(__self__, "name", name)
+        if settings is not None:
+            pulumi.set(__self__, "settings", settings)
+
+    @_builtins.property
+    @pulumi.getter
+    def files(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]:
+        """
+        Configuration files of the host, by their names. A change restarts it.
+        """
+        return pulumi.get(self, "files")
+
+    @files.setter
+    def files(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "files", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The name, instead of those of the shard and its number. Another name is another, empty host.
+        """
+        return pulumi.get(self, "name")
+
+    @name.setter
+    def name(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "name", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def settings(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
+        """
+        Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
+        """
+        return pulumi.get(self, "settings")
+
+    @settings.setter
+    def settings(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
+        pulumi.set(self, "settings", value)
+
+
 class ClusterShellHookArgsDict(TypedDict):
     """
     A command in a container of the host's pod.
@@ -1618,13 +4857,21 @@ class ClusterStorageArgsDict(TypedDict):
     """
     The access modes. Default: `ReadWriteOnce`.
     """
+    disks: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterDiskArgsDict']]]]]
+    """
+    Further disks of each host. A new one is a rolling restart, and begins to be used by the tables whose policy has it; one that goes loses the data on it, which needs `allowDataLoss`.
+    """
     ephemeral: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
     """
     Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
     """
     logs: NotRequired[pulumi.Input[Optional['ClusterVolumeArgsDict']]]
     """
-    A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+    A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and to its own filesystem, see `logging.rotation`. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+    """
+    policies: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterStoragePolicyArgsDict']]]]]
+    """
+    The storage policies, by their names: a table gets one by `SETTINGS storage_policy = '<name>'`, and else the one called `default`. Default: with `disks` the policy `jbod`, which takes all volumes of a host by turns; with `s3Disks` the policy `tiered`, which moves parts from the volumes to the buckets when these are nearly full.
     """
     provisioner: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterProvisioner']]]]
     """
@@ -1633,6 +4880,10 @@ class ClusterStorageArgsDict(TypedDict):
     reclaim_policy: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]]]
     """
     The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
+    """
+    s3_disks: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterS3DiskArgsDict']]]]]
+    """
+    Buckets of S3, or of stores that speak its protocol, as disks of each host. A change is a rolling restart.
     """
     size: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
@@ -1647,33 +4898,45 @@ class ClusterStorageArgsDict(TypedDict):
 class ClusterStorageArgs:
     def __init__(__self__, *,
                  access_modes: pulumi.Input[Optional[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]]] = None,
+                 disks: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterDiskArgs']]]] = None,
                  ephemeral: pulumi.Input[Optional[_builtins.bool]] = None,
                  logs: pulumi.Input[Optional['ClusterVolumeArgs']] = None,
+                 policies: pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterStoragePolicyArgs']]]] = None,
                  provisioner: pulumi.Input[Optional[Union[_builtins.str, 'ClusterProvisioner']]] = None,
                  reclaim_policy: pulumi.Input[Optional[Union[_builtins.str, 'ClusterReclaimPolicy']]] = None,
+                 s3_disks: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterS3DiskArgs']]]] = None,
                  size: pulumi.Input[Optional[_builtins.str]] = None,
                  storage_class: pulumi.Input[Optional[_builtins.str]] = None):
         """
         The data volume of each host.
 
         :param pulumi.Input[Sequence[pulumi.Input[Union[_builtins.str, 'ClusterAccessMode']]]] access_modes: The access modes. Default: `ReadWriteOnce`.
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterDiskArgs']]] disks: Further disks of each host. A new one is a rolling restart, and begins to be used by the tables whose policy has it; one that goes loses the data on it, which needs `allowDataLoss`.
         :param pulumi.Input[_builtins.bool] ephemeral: Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
-        :param pulumi.Input['ClusterVolumeArgs'] logs: A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+        :param pulumi.Input['ClusterVolumeArgs'] logs: A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and to its own filesystem, see `logging.rotation`. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+        :param pulumi.Input[Mapping[str, pulumi.Input['ClusterStoragePolicyArgs']]] policies: The storage policies, by their names: a table gets one by `SETTINGS storage_policy = '<name>'`, and else the one called `default`. Default: with `disks` the policy `jbod`, which takes all volumes of a host by turns; with `s3Disks` the policy `tiered`, which moves parts from the volumes to the buckets when these are nearly full.
         :param pulumi.Input[Union[_builtins.str, 'ClusterProvisioner']] provisioner: The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
         :param pulumi.Input[Union[_builtins.str, 'ClusterReclaimPolicy']] reclaim_policy: The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterS3DiskArgs']]] s3_disks: Buckets of S3, or of stores that speak its protocol, as disks of each host. A change is a rolling restart.
         :param pulumi.Input[_builtins.str] size: The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
         :param pulumi.Input[_builtins.str] storage_class: The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
         """
         if access_modes is not None:
             pulumi.set(__self__, "access_modes", access_modes)
+        if disks is not None:
+            pulumi.set(__self__, "disks", disks)
         if ephemeral is not None:
             pulumi.set(__self__, "ephemeral", ephemeral)
         if logs is not None:
             pulumi.set(__self__, "logs", logs)
+        if policies is not None:
+            pulumi.set(__self__, "policies", policies)
         if provisioner is not None:
             pulumi.set(__self__, "provisioner", provisioner)
         if reclaim_policy is not None:
             pulumi.set(__self__, "reclaim_policy", reclaim_policy)
+        if s3_disks is not None:
+            pulumi.set(__self__, "s3_disks", s3_disks)
         if size is not None:
             pulumi.set(__self__, "size", size)
         if storage_class is not None:
@@ -1693,6 +4956,18 @@ class ClusterStorageArgs:
 
     @_builtins.property
     @pulumi.getter
+    def disks(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterDiskArgs']]]]:
+        """
+        Further disks of each host. A new one is a rolling restart, and begins to be used by the tables whose policy has it; one that goes loses the data on it, which needs `allowDataLoss`.
+        """
+        return pulumi.get(self, "disks")
+
+    @disks.setter
+    def disks(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterDiskArgs']]]]):
+        pulumi.set(self, "disks", value)
+
+    @_builtins.property
+    @pulumi.getter
     def ephemeral(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
         Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
@@ -1707,13 +4982,25 @@ class ClusterStorageArgs:
     @pulumi.getter
     def logs(self) -> pulumi.Input[Optional['ClusterVolumeArgs']]:
         """
-        A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+        A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and to its own filesystem, see `logging.rotation`. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
         """
         return pulumi.get(self, "logs")
 
     @logs.setter
     def logs(self, value: pulumi.Input[Optional['ClusterVolumeArgs']]):
         pulumi.set(self, "logs", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def policies(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterStoragePolicyArgs']]]]:
+        """
+        The storage policies, by their names: a table gets one by `SETTINGS storage_policy = '<name>'`, and else the one called `default`. Default: with `disks` the policy `jbod`, which takes all volumes of a host by turns; with `s3Disks` the policy `tiered`, which moves parts from the volumes to the buckets when these are nearly full.
+        """
+        return pulumi.get(self, "policies")
+
+    @policies.setter
+    def policies(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterStoragePolicyArgs']]]]):
+        pulumi.set(self, "policies", value)
 
     @_builtins.property
     @pulumi.getter
@@ -1740,6 +5027,18 @@ class ClusterStorageArgs:
         pulumi.set(self, "reclaim_policy", value)
 
     @_builtins.property
+    @pulumi.getter(name="s3Disks")
+    def s3_disks(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterS3DiskArgs']]]]:
+        """
+        Buckets of S3, or of stores that speak its protocol, as disks of each host. A change is a rolling restart.
+        """
+        return pulumi.get(self, "s3_disks")
+
+    @s3_disks.setter
+    def s3_disks(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterS3DiskArgs']]]]):
+        pulumi.set(self, "s3_disks", value)
+
+    @_builtins.property
     @pulumi.getter
     def size(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
@@ -1762,6 +5061,93 @@ class ClusterStorageArgs:
     @storage_class.setter
     def storage_class(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "storage_class", value)
+
+
+class ClusterStoragePolicyArgsDict(TypedDict):
+    """
+    A storage policy: to which volumes the parts of a table go.
+    """
+    volumes: pulumi.Input[Sequence[pulumi.Input['ClusterPolicyVolumeArgsDict']]]
+    """
+    The volumes in their order: new parts go to the first one with room for them. ClickHouse before 24.2 takes them in the order of their names.
+    """
+    move_factor: NotRequired[pulumi.Input[Optional[_builtins.float]]]
+    """
+    Parts move to the next volume as soon as less than this share of a volume is free. Default: 0.1.
+    """
+
+@pulumi.input_type
+class ClusterStoragePolicyArgs:
+    def __init__(__self__, *,
+                 volumes: pulumi.Input[Sequence[pulumi.Input['ClusterPolicyVolumeArgs']]],
+                 move_factor: pulumi.Input[Optional[_builtins.float]] = None):
+        """
+        A storage policy: to which volumes the parts of a table go.
+
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterPolicyVolumeArgs']]] volumes: The volumes in their order: new parts go to the first one with room for them. ClickHouse before 24.2 takes them in the order of their names.
+        :param pulumi.Input[_builtins.float] move_factor: Parts move to the next volume as soon as less than this share of a volume is free. Default: 0.1.
+        """
+        pulumi.set(__self__, "volumes", volumes)
+        if move_factor is not None:
+            pulumi.set(__self__, "move_factor", move_factor)
+
+    @_builtins.property
+    @pulumi.getter
+    def volumes(self) -> pulumi.Input[Sequence[pulumi.Input['ClusterPolicyVolumeArgs']]]:
+        """
+        The volumes in their order: new parts go to the first one with room for them. ClickHouse before 24.2 takes them in the order of their names.
+        """
+        return pulumi.get(self, "volumes")
+
+    @volumes.setter
+    def volumes(self, value: pulumi.Input[Sequence[pulumi.Input['ClusterPolicyVolumeArgs']]]):
+        pulumi.set(self, "volumes", value)
+
+    @_builtins.property
+    @pulumi.getter(name="moveFactor")
+    def move_factor(self) -> pulumi.Input[Optional[_builtins.float]]:
+        """
+        Parts move to the next volume as soon as less than this share of a volume is free. Default: 0.1.
+        """
+        return pulumi.get(self, "move_factor")
+
+    @move_factor.setter
+    def move_factor(self, value: pulumi.Input[Optional[_builtins.float]]):
+        pulumi.set(self, "move_factor", value)
+
+
+class ClusterSystemTablesArgsDict(TypedDict):
+    """
+    The system tables with logs, like `system.query_log`.
+    """
+    retention_days: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    After how many days their rows are deleted. Default: 30 for queries, parts and traces, by the operator; for the others as ClickHouse has it, mostly never. A change is a rolling restart; ClickHouse renames the tables that are there, like `system.query_log_0`, and they stay.
+    """
+
+@pulumi.input_type
+class ClusterSystemTablesArgs:
+    def __init__(__self__, *,
+                 retention_days: pulumi.Input[Optional[_builtins.int]] = None):
+        """
+        The system tables with logs, like `system.query_log`.
+
+        :param pulumi.Input[_builtins.int] retention_days: After how many days their rows are deleted. Default: 30 for queries, parts and traces, by the operator; for the others as ClickHouse has it, mostly never. A change is a rolling restart; ClickHouse renames the tables that are there, like `system.query_log_0`, and they stay.
+        """
+        if retention_days is not None:
+            pulumi.set(__self__, "retention_days", retention_days)
+
+    @_builtins.property
+    @pulumi.getter(name="retentionDays")
+    def retention_days(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        After how many days their rows are deleted. Default: 30 for queries, parts and traces, by the operator; for the others as ClickHouse has it, mostly never. A change is a rolling restart; ClickHouse renames the tables that are there, like `system.query_log_0`, and they stay.
+        """
+        return pulumi.get(self, "retention_days")
+
+    @retention_days.setter
+    def retention_days(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "retention_days", value)
 
 
 class ClusterTlsArgsDict(TypedDict):
@@ -1950,6 +5336,374 @@ class ClusterTlsIssuerArgs:
     @name.setter
     def name(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "name", value)
+
+
+class ClusterTolerationArgsDict(TypedDict):
+    """
+    A taint of nodes that pods tolerate.
+    """
+    effect: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterTaintEffect']]]]
+    """
+    The effect of the taint. Default: any.
+    """
+    key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The key of the taint. Default: any.
+    """
+    operator: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterTolerationOperator']]]]
+    """
+    Whether the taint must have the value `value`. Default: `Equal`.
+    """
+    toleration_seconds: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    How long a taint `NoExecute` is tolerated. Default: forever.
+    """
+    value: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The value of the taint.
+    """
+
+@pulumi.input_type
+class ClusterTolerationArgs:
+    def __init__(__self__, *,
+                 effect: pulumi.Input[Optional[Union[_builtins.str, 'ClusterTaintEffect']]] = None,
+                 key: pulumi.Input[Optional[_builtins.str]] = None,
+                 operator: pulumi.Input[Optional[Union[_builtins.str, 'ClusterTolerationOperator']]] = None,
+                 toleration_seconds: pulumi.Input[Optional[_builtins.int]] = None,
+                 value: pulumi.Input[Optional[_builtins.str]] = None):
+        """
+        A taint of nodes that pods tolerate.
+
+        :param pulumi.Input[Union[_builtins.str, 'ClusterTaintEffect']] effect: The effect of the taint. Default: any.
+        :param pulumi.Input[_builtins.str] key: The key of the taint. Default: any.
+        :param pulumi.Input[Union[_builtins.str, 'ClusterTolerationOperator']] operator: Whether the taint must have the value `value`. Default: `Equal`.
+        :param pulumi.Input[_builtins.int] toleration_seconds: How long a taint `NoExecute` is tolerated. Default: forever.
+        :param pulumi.Input[_builtins.str] value: The value of the taint.
+        """
+        if effect is not None:
+            pulumi.set(__self__, "effect", effect)
+        if key is not None:
+            pulumi.set(__self__, "key", key)
+        if operator is not None:
+            pulumi.set(__self__, "operator", operator)
+        if toleration_seconds is not None:
+            pulumi.set(__self__, "toleration_seconds", toleration_seconds)
+        if value is not None:
+            pulumi.set(__self__, "value", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def effect(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterTaintEffect']]]:
+        """
+        The effect of the taint. Default: any.
+        """
+        return pulumi.get(self, "effect")
+
+    @effect.setter
+    def effect(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterTaintEffect']]]):
+        pulumi.set(self, "effect", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def key(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The key of the taint. Default: any.
+        """
+        return pulumi.get(self, "key")
+
+    @key.setter
+    def key(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "key", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def operator(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterTolerationOperator']]]:
+        """
+        Whether the taint must have the value `value`. Default: `Equal`.
+        """
+        return pulumi.get(self, "operator")
+
+    @operator.setter
+    def operator(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterTolerationOperator']]]):
+        pulumi.set(self, "operator", value)
+
+    @_builtins.property
+    @pulumi.getter(name="tolerationSeconds")
+    def toleration_seconds(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        How long a taint `NoExecute` is tolerated. Default: forever.
+        """
+        return pulumi.get(self, "toleration_seconds")
+
+    @toleration_seconds.setter
+    def toleration_seconds(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "toleration_seconds", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def value(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The value of the taint.
+        """
+        return pulumi.get(self, "value")
+
+    @value.setter
+    def value(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "value", value)
+
+
+class ClusterUserArgsDict(TypedDict):
+    """
+    A user besides the administrator. Exactly one credential is given: `password`, `passwordSha256`, `passwordSecret` or `certificates`.
+    """
+    access_management: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
+    """
+    Whether the user may manage users, roles and the like by SQL. Default: false. Not beside `roles` or `grants`.
+    """
+    certificates: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    """
+    The common names of the client certificates by which the user logs in, over TLS.
+    """
+    databases: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    """
+    The only databases that the user may use, besides `system`. Default: all. Not beside `roles` or `grants`.
+    """
+    grants: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    """
+    The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`. Default: all, if there are no `roles` either.
+    """
+    networks: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    """
+    The networks that the user may log in from, as in `admin.networks`. Default: the same as the administrator's.
+    """
+    password: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The password. Only its hash is stored in the installation.
+    """
+    password_secret: NotRequired[pulumi.Input[Optional['ClusterSecretKeyArgsDict']]]
+    """
+    An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
+    """
+    password_sha256: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The SHA-256 of the password, 64 hex digits.
+    """
+    profile: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The settings profile: one of `profiles`, `default` or `readonly`. Default: `default`.
+    """
+    quota: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The quota: one of `quotas`, or `default`. Default: `default`, which only counts.
+    """
+    roles: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    """
+    The roles, of `roles`. With roles or grants the user has no other privileges.
+    """
+    settings: NotRequired[pulumi.Input[Optional[Mapping[str, Any]]]]
+    """
+    Settings of this user alone, by their names, on top of the profile's.
+    """
+
+@pulumi.input_type
+class ClusterUserArgs:
+    def __init__(__self__, *,
+                 access_management: pulumi.Input[Optional[_builtins.bool]] = None,
+                 certificates: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 databases: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 grants: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 networks: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 password: pulumi.Input[Optional[_builtins.str]] = None,
+                 password_secret: pulumi.Input[Optional['ClusterSecretKeyArgs']] = None,
+                 password_sha256: pulumi.Input[Optional[_builtins.str]] = None,
+                 profile: pulumi.Input[Optional[_builtins.str]] = None,
+                 quota: pulumi.Input[Optional[_builtins.str]] = None,
+                 roles: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 settings: pulumi.Input[Optional[Mapping[str, Any]]] = None):
+        """
+        A user besides the administrator. Exactly one credential is given: `password`, `passwordSha256`, `passwordSecret` or `certificates`.
+
+        :param pulumi.Input[_builtins.bool] access_management: Whether the user may manage users, roles and the like by SQL. Default: false. Not beside `roles` or `grants`.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] certificates: The common names of the client certificates by which the user logs in, over TLS.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] databases: The only databases that the user may use, besides `system`. Default: all. Not beside `roles` or `grants`.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] grants: The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`. Default: all, if there are no `roles` either.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] networks: The networks that the user may log in from, as in `admin.networks`. Default: the same as the administrator's.
+        :param pulumi.Input[_builtins.str] password: The password. Only its hash is stored in the installation.
+        :param pulumi.Input['ClusterSecretKeyArgs'] password_secret: An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
+        :param pulumi.Input[_builtins.str] password_sha256: The SHA-256 of the password, 64 hex digits.
+        :param pulumi.Input[_builtins.str] profile: The settings profile: one of `profiles`, `default` or `readonly`. Default: `default`.
+        :param pulumi.Input[_builtins.str] quota: The quota: one of `quotas`, or `default`. Default: `default`, which only counts.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] roles: The roles, of `roles`. With roles or grants the user has no other privileges.
+        :param pulumi.Input[Mapping[str, Any]] settings: Settings of this user alone, by their names, on top of the profile's.
+        """
+        if access_management is not None:
+            pulumi.set(__self__, "access_management", access_management)
+        if certificates is not None:
+            pulumi.set(__self__, "certificates", certificates)
+        if databases is not None:
+            pulumi.set(__self__, "databases", databases)
+        if grants is not None:
+            pulumi.set(__self__, "grants", grants)
+        if networks is not None:
+            pulumi.set(__self__, "networks", networks)
+        if password is not None:
+            pulumi.set(__self__, "password", password)
+        if password_secret is not None:
+            pulumi.set(__self__, "password_secret", password_secret)
+        if password_sha256 is not None:
+            pulumi.set(__self__, "password_sha256", password_sha256)
+        if profile is not None:
+            pulumi.set(__self__, "profile", profile)
+        if quota is not None:
+            pulumi.set(__self__, "quota", quota)
+        if roles is not None:
+            pulumi.set(__self__, "roles", roles)
+        if settings is not None:
+            pulumi.set(__self__, "settings", settings)
+
+    @_builtins.property
+    @pulumi.getter(name="accessManagement")
+    def access_management(self) -> pulumi.Input[Optional[_builtins.bool]]:
+        """
+        Whether the user may manage users, roles and the like by SQL. Default: false. Not beside `roles` or `grants`.
+        """
+        return pulumi.get(self, "access_management")
+
+    @access_management.setter
+    def access_management(self, value: pulumi.Input[Optional[_builtins.bool]]):
+        pulumi.set(self, "access_management", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def certificates(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+        """
+        The common names of the client certificates by which the user logs in, over TLS.
+        """
+        return pulumi.get(self, "certificates")
+
+    @certificates.setter
+    def certificates(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "certificates", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def databases(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+        """
+        The only databases that the user may use, besides `system`. Default: all. Not beside `roles` or `grants`.
+        """
+        return pulumi.get(self, "databases")
+
+    @databases.setter
+    def databases(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "databases", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def grants(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+        """
+        The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`. Default: all, if there are no `roles` either.
+        """
+        return pulumi.get(self, "grants")
+
+    @grants.setter
+    def grants(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "grants", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def networks(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+        """
+        The networks that the user may log in from, as in `admin.networks`. Default: the same as the administrator's.
+        """
+        return pulumi.get(self, "networks")
+
+    @networks.setter
+    def networks(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "networks", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def password(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The password. Only its hash is stored in the installation.
+        """
+        return pulumi.get(self, "password")
+
+    @password.setter
+    def password(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "password", value)
+
+    @_builtins.property
+    @pulumi.getter(name="passwordSecret")
+    def password_secret(self) -> pulumi.Input[Optional['ClusterSecretKeyArgs']]:
+        """
+        An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
+        """
+        return pulumi.get(self, "password_secret")
+
+    @password_secret.setter
+    def password_secret(self, value: pulumi.Input[Optional['ClusterSecretKeyArgs']]):
+        pulumi.set(self, "password_secret", value)
+
+    @_builtins.property
+    @pulumi.getter(name="passwordSha256")
+    def password_sha256(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The SHA-256 of the password, 64 hex digits.
+        """
+        return pulumi.get(self, "password_sha256")
+
+    @password_sha256.setter
+    def password_sha256(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "password_sha256", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def profile(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The settings profile: one of `profiles`, `default` or `readonly`. Default: `default`.
+        """
+        return pulumi.get(self, "profile")
+
+    @profile.setter
+    def profile(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "profile", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def quota(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The quota: one of `quotas`, or `default`. Default: `default`, which only counts.
+        """
+        return pulumi.get(self, "quota")
+
+    @quota.setter
+    def quota(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "quota", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def roles(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+        """
+        The roles, of `roles`. With roles or grants the user has no other privileges.
+        """
+        return pulumi.get(self, "roles")
+
+    @roles.setter
+    def roles(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "roles", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def settings(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
+        """
+        Settings of this user alone, by their names, on top of the profile's.
+        """
+        return pulumi.get(self, "settings")
+
+    @settings.setter
+    def settings(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
+        pulumi.set(self, "settings", value)
 
 
 class ClusterVolumeArgsDict(TypedDict):

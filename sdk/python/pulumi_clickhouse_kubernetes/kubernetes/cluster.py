@@ -25,27 +25,37 @@ class ClusterArgs:
                  admin: pulumi.Input[Optional['ClusterAdminArgs']] = None,
                  allow_data_loss: pulumi.Input[Optional[_builtins.bool]] = None,
                  annotations: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
+                 backup: pulumi.Input[Optional['ClusterBackupArgs']] = None,
                  chi_overrides: pulumi.Input[Optional[Mapping[str, Any]]] = None,
                  chk_overrides: pulumi.Input[Optional[Mapping[str, Any]]] = None,
                  cluster_domain: pulumi.Input[Optional[_builtins.str]] = None,
                  cluster_name: pulumi.Input[Optional[_builtins.str]] = None,
                  coordination: pulumi.Input[Optional['ClusterCoordinationArgs']] = None,
                  create_namespace: pulumi.Input[Optional[_builtins.bool]] = None,
+                 files: pulumi.Input[Optional[Mapping[str, Any]]] = None,
                  force_conflicts: pulumi.Input[Optional[_builtins.bool]] = None,
                  hooks: pulumi.Input[Optional['ClusterHooksArgs']] = None,
                  image: pulumi.Input[Optional['ClusterImageArgs']] = None,
                  ingress: pulumi.Input[Optional['ClusterIngressArgs']] = None,
                  interserver_secret: pulumi.Input[Optional['ClusterInterserverSecretArgs']] = None,
                  labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
+                 layout: pulumi.Input[Optional['ClusterLayoutArgs']] = None,
                  logging: pulumi.Input[Optional['ClusterLoggingArgs']] = None,
                  name: pulumi.Input[Optional[_builtins.str]] = None,
                  namespace: pulumi.Input[Optional[_builtins.str]] = None,
+                 network_policy: pulumi.Input[Optional['ClusterNetworkPolicyArgs']] = None,
                  per_shard_services: pulumi.Input[Optional[_builtins.bool]] = None,
+                 pod: pulumi.Input[Optional['ClusterPodArgs']] = None,
+                 pod_disruption_budget: pulumi.Input[Optional['ClusterPodDisruptionBudgetArgs']] = None,
+                 profiles: pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterProfileArgs']]]] = None,
+                 quotas: pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterQuotaArgs']]]] = None,
                  reconcile: pulumi.Input[Optional['ClusterReconcileArgs']] = None,
                  replicas: pulumi.Input[Optional[_builtins.int]] = None,
                  resources: pulumi.Input[Optional['ClusterResourcesArgs']] = None,
                  restart_token: pulumi.Input[Optional[_builtins.str]] = None,
+                 roles: pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterRoleArgs']]]] = None,
                  schema_policy: pulumi.Input[Optional['ClusterSchemaPolicyArgs']] = None,
+                 settings: pulumi.Input[Optional[Mapping[str, Any]]] = None,
                  shards: pulumi.Input[Optional[_builtins.int]] = None,
                  skip_await: pulumi.Input[Optional[_builtins.bool]] = None,
                  stopped: pulumi.Input[Optional[_builtins.bool]] = None,
@@ -53,6 +63,7 @@ class ClusterArgs:
                  suspended: pulumi.Input[Optional[_builtins.bool]] = None,
                  tls: pulumi.Input[Optional['ClusterTlsArgs']] = None,
                  troubleshoot: pulumi.Input[Optional[_builtins.bool]] = None,
+                 users: pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterUserArgs']]]] = None,
                  version: pulumi.Input[Optional[_builtins.str]] = None):
         """
         The set of arguments for constructing a Cluster resource.
@@ -60,27 +71,45 @@ class ClusterArgs:
         :param pulumi.Input['ClusterAdminArgs'] admin: The administrator's login.
         :param pulumi.Input[_builtins.bool] allow_data_loss: Allows this update to lose data: fewer shards, replicas or Keeper members, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is no longer used, `Retain` changed to `Delete`, or another or no coordination, by an input or an override. Without it the preview refuses such a change; with it, it warns of what is lost. Default: false.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations for every object that the provider creates; the operator copies them to its own. A change restarts the hosts, as one of `labels` does.
+        :param pulumi.Input['ClusterBackupArgs'] backup: Backups to S3, Google Cloud Storage or Azure by clickhouse-backup: a container in each host's pod, and a CronJob that has the first host of each shard make one. Default: none. Adding or removing it is a rolling restart. Backups stay in the storage when the cluster is deleted.
         :param pulumi.Input[Mapping[str, Any]] chi_overrides: Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
         :param pulumi.Input[Mapping[str, Any]] chk_overrides: Fields of the ClickHouseKeeperInstallation's `spec`, merged over the rendered manifest as `chiOverrides` are.
         :param pulumi.Input[_builtins.str] cluster_domain: The DNS domain of the Kubernetes cluster. Default: `cluster.local`.
         :param pulumi.Input[_builtins.str] cluster_name: The name of the cluster inside ClickHouse: in `remote_servers` and `ON CLUSTER`. At most 15 lower-case letters, digits and `-`. Default: `cluster`. A change replaces the cluster.
         :param pulumi.Input['ClusterCoordinationArgs'] coordination: The coordination service of the replicas: a Keeper of the cluster's own, an existing Keeper or ZooKeeper, or none. Default: a Keeper with three members if `replicas` is more than 1, else none.
         :param pulumi.Input[_builtins.bool] create_namespace: Whether to create the namespace if it does not exist. It is deleted with the cluster only if the cluster created it and nothing else is in it. Default: false.
+        :param pulumi.Input[Mapping[str, Any]] files: Files of ClickHouse's configuration, by their names: `config.d/…` for the server, `users.d/…` for users, `conf.d/…` for hosts; a name alone stands in `config.d`.
+               
+               A file is its text, or `{secret: {name, key}}`: a key of a Secret in the cluster's namespace, for certificates and the like. Such a file is not part of the configuration, which can name it: `/etc/clickhouse-server/secrets.d/FILE/SECRET/KEY`. The hosts see when it changes.
+               
+               A changed text of the server's XML is a rolling restart, of `users.d` none; a file from a Secret that comes or goes is one.
         :param pulumi.Input[_builtins.bool] force_conflicts: Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
         :param pulumi.Input['ClusterHooksArgs'] hooks: SQL, commands and HTTP requests that the operator runs before and after its work on a host or on the whole cluster. Needs operator 0.27.1 or newer. A change takes effect with the next event, without a restart.
         :param pulumi.Input['ClusterImageArgs'] image: The server image. Default: the official one.
         :param pulumi.Input['ClusterIngressArgs'] ingress: Access from outside Kubernetes: the cluster's Service becomes a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which `sourceRanges` are added by default.
         :param pulumi.Input['ClusterInterserverSecretArgs'] interserver_secret: The secret with which hosts authenticate each other in distributed queries. Default: generated by the operator.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] labels: Labels for every object that the provider creates; the operator copies them to its own. A change is a rolling restart, since the pods have them too.
+        :param pulumi.Input['ClusterLayoutArgs'] layout: The hosts shard by shard, where the shards are not all the same; instead of `shards` and `replicas`. To go from these to an equal layout, or back, changes no host.
         :param pulumi.Input['ClusterLoggingArgs'] logging: The logging of ClickHouse.
         :param pulumi.Input[_builtins.str] name: The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
         :param pulumi.Input[_builtins.str] namespace: The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`. A change replaces the cluster.
+        :param pulumi.Input['ClusterNetworkPolicyArgs'] network_policy: Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no policy. The cluster's own pods and the operator always may. A change takes effect without a restart.
         :param pulumi.Input[_builtins.bool] per_shard_services: Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
+        :param pulumi.Input['ClusterPodArgs'] pod: The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
+        :param pulumi.Input['ClusterPodDisruptionBudgetArgs'] pod_disruption_budget: How many hosts may be evicted at once, for example when nodes are drained. Default: one. A change takes effect without a restart.
+        :param pulumi.Input[Mapping[str, pulumi.Input['ClusterProfileArgs']]] profiles: Settings profiles, by name; users have them by `profile`. `default` holds for all users. A change takes effect without a restart, except of background pools and limits of the server in `default`.
+        :param pulumi.Input[Mapping[str, pulumi.Input['ClusterQuotaArgs']]] quotas: Quotas, by name: what users who have them by `quota` may use in a time. A change takes effect without a restart.
         :param pulumi.Input['ClusterReconcileArgs'] reconcile: How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
         :param pulumi.Input[_builtins.int] replicas: The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
         :param pulumi.Input['ClusterResourcesArgs'] resources: CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change is a rolling restart.
         :param pulumi.Input[_builtins.str] restart_token: An arbitrary string; changing it triggers one rolling restart.
+        :param pulumi.Input[Mapping[str, pulumi.Input['ClusterRoleArgs']]] roles: Roles, by name: privileges that users have by `roles`. A change takes effect without a restart.
         :param pulumi.Input['ClusterSchemaPolicyArgs'] schema_policy: Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
+        :param pulumi.Input[Mapping[str, Any]] settings: Settings of the server, by their paths, for example `max_connections: 500` or `merge_tree/max_suspicious_broken_parts: 5`.
+               
+               A value is a string, a number or a boolean; a list of these repeats the element; `{secret: {name, key}}` takes it from a Secret in the cluster's namespace. Numbers from 2^53 on are written in quotes. A value from a Secret is read when a host starts: after a change of the Secret set `restartToken`.
+               
+               A change is a rolling restart, except of settings that ClickHouse reloads, like `max_server_memory_usage`, `max_concurrent_queries` and `max_table_size_to_drop`.
         :param pulumi.Input[_builtins.int] shards: The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
         :param pulumi.Input[_builtins.bool] skip_await: Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
         :param pulumi.Input[_builtins.bool] stopped: Stops the cluster: no host runs; volumes and settings are kept. Default: false.
@@ -88,6 +117,7 @@ class ClusterArgs:
         :param pulumi.Input[_builtins.bool] suspended: Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
         :param pulumi.Input['ClusterTlsArgs'] tls: TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
         :param pulumi.Input[_builtins.bool] troubleshoot: Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
+        :param pulumi.Input[Mapping[str, pulumi.Input['ClusterUserArgs']]] users: Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are stored in the installation. A change takes effect without a restart.
         :param pulumi.Input[_builtins.str] version: The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
         """
         if admin is not None:
@@ -96,6 +126,8 @@ class ClusterArgs:
             pulumi.set(__self__, "allow_data_loss", allow_data_loss)
         if annotations is not None:
             pulumi.set(__self__, "annotations", annotations)
+        if backup is not None:
+            pulumi.set(__self__, "backup", backup)
         if chi_overrides is not None:
             pulumi.set(__self__, "chi_overrides", chi_overrides)
         if chk_overrides is not None:
@@ -108,6 +140,8 @@ class ClusterArgs:
             pulumi.set(__self__, "coordination", coordination)
         if create_namespace is not None:
             pulumi.set(__self__, "create_namespace", create_namespace)
+        if files is not None:
+            pulumi.set(__self__, "files", files)
         if force_conflicts is not None:
             pulumi.set(__self__, "force_conflicts", force_conflicts)
         if hooks is not None:
@@ -120,14 +154,26 @@ class ClusterArgs:
             pulumi.set(__self__, "interserver_secret", interserver_secret)
         if labels is not None:
             pulumi.set(__self__, "labels", labels)
+        if layout is not None:
+            pulumi.set(__self__, "layout", layout)
         if logging is not None:
             pulumi.set(__self__, "logging", logging)
         if name is not None:
             pulumi.set(__self__, "name", name)
         if namespace is not None:
             pulumi.set(__self__, "namespace", namespace)
+        if network_policy is not None:
+            pulumi.set(__self__, "network_policy", network_policy)
         if per_shard_services is not None:
             pulumi.set(__self__, "per_shard_services", per_shard_services)
+        if pod is not None:
+            pulumi.set(__self__, "pod", pod)
+        if pod_disruption_budget is not None:
+            pulumi.set(__self__, "pod_disruption_budget", pod_disruption_budget)
+        if profiles is not None:
+            pulumi.set(__self__, "profiles", profiles)
+        if quotas is not None:
+            pulumi.set(__self__, "quotas", quotas)
         if reconcile is not None:
             pulumi.set(__self__, "reconcile", reconcile)
         if replicas is not None:
@@ -136,8 +182,12 @@ class ClusterArgs:
             pulumi.set(__self__, "resources", resources)
         if restart_token is not None:
             pulumi.set(__self__, "restart_token", restart_token)
+        if roles is not None:
+            pulumi.set(__self__, "roles", roles)
         if schema_policy is not None:
             pulumi.set(__self__, "schema_policy", schema_policy)
+        if settings is not None:
+            pulumi.set(__self__, "settings", settings)
         if shards is not None:
             pulumi.set(__self__, "shards", shards)
         if skip_await is not None:
@@ -152,6 +202,8 @@ class ClusterArgs:
             pulumi.set(__self__, "tls", tls)
         if troubleshoot is not None:
             pulumi.set(__self__, "troubleshoot", troubleshoot)
+        if users is not None:
+            pulumi.set(__self__, "users", users)
         if version is not None:
             pulumi.set(__self__, "version", version)
 
@@ -190,6 +242,18 @@ class ClusterArgs:
     @annotations.setter
     def annotations(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]):
         pulumi.set(self, "annotations", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def backup(self) -> pulumi.Input[Optional['ClusterBackupArgs']]:
+        """
+        Backups to S3, Google Cloud Storage or Azure by clickhouse-backup: a container in each host's pod, and a CronJob that has the first host of each shard make one. Default: none. Adding or removing it is a rolling restart. Backups stay in the storage when the cluster is deleted.
+        """
+        return pulumi.get(self, "backup")
+
+    @backup.setter
+    def backup(self, value: pulumi.Input[Optional['ClusterBackupArgs']]):
+        pulumi.set(self, "backup", value)
 
     @_builtins.property
     @pulumi.getter(name="chiOverrides")
@@ -262,6 +326,22 @@ class ClusterArgs:
     @create_namespace.setter
     def create_namespace(self, value: pulumi.Input[Optional[_builtins.bool]]):
         pulumi.set(self, "create_namespace", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def files(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
+        """
+        Files of ClickHouse's configuration, by their names: `config.d/…` for the server, `users.d/…` for users, `conf.d/…` for hosts; a name alone stands in `config.d`.
+
+        A file is its text, or `{secret: {name, key}}`: a key of a Secret in the cluster's namespace, for certificates and the like. Such a file is not part of the configuration, which can name it: `/etc/clickhouse-server/secrets.d/FILE/SECRET/KEY`. The hosts see when it changes.
+
+        A changed text of the server's XML is a rolling restart, of `users.d` none; a file from a Secret that comes or goes is one.
+        """
+        return pulumi.get(self, "files")
+
+    @files.setter
+    def files(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
+        pulumi.set(self, "files", value)
 
     @_builtins.property
     @pulumi.getter(name="forceConflicts")
@@ -337,6 +417,18 @@ class ClusterArgs:
 
     @_builtins.property
     @pulumi.getter
+    def layout(self) -> pulumi.Input[Optional['ClusterLayoutArgs']]:
+        """
+        The hosts shard by shard, where the shards are not all the same; instead of `shards` and `replicas`. To go from these to an equal layout, or back, changes no host.
+        """
+        return pulumi.get(self, "layout")
+
+    @layout.setter
+    def layout(self, value: pulumi.Input[Optional['ClusterLayoutArgs']]):
+        pulumi.set(self, "layout", value)
+
+    @_builtins.property
+    @pulumi.getter
     def logging(self) -> pulumi.Input[Optional['ClusterLoggingArgs']]:
         """
         The logging of ClickHouse.
@@ -372,6 +464,18 @@ class ClusterArgs:
         pulumi.set(self, "namespace", value)
 
     @_builtins.property
+    @pulumi.getter(name="networkPolicy")
+    def network_policy(self) -> pulumi.Input[Optional['ClusterNetworkPolicyArgs']]:
+        """
+        Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no policy. The cluster's own pods and the operator always may. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "network_policy")
+
+    @network_policy.setter
+    def network_policy(self, value: pulumi.Input[Optional['ClusterNetworkPolicyArgs']]):
+        pulumi.set(self, "network_policy", value)
+
+    @_builtins.property
     @pulumi.getter(name="perShardServices")
     def per_shard_services(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
@@ -382,6 +486,54 @@ class ClusterArgs:
     @per_shard_services.setter
     def per_shard_services(self, value: pulumi.Input[Optional[_builtins.bool]]):
         pulumi.set(self, "per_shard_services", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def pod(self) -> pulumi.Input[Optional['ClusterPodArgs']]:
+        """
+        The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
+        """
+        return pulumi.get(self, "pod")
+
+    @pod.setter
+    def pod(self, value: pulumi.Input[Optional['ClusterPodArgs']]):
+        pulumi.set(self, "pod", value)
+
+    @_builtins.property
+    @pulumi.getter(name="podDisruptionBudget")
+    def pod_disruption_budget(self) -> pulumi.Input[Optional['ClusterPodDisruptionBudgetArgs']]:
+        """
+        How many hosts may be evicted at once, for example when nodes are drained. Default: one. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "pod_disruption_budget")
+
+    @pod_disruption_budget.setter
+    def pod_disruption_budget(self, value: pulumi.Input[Optional['ClusterPodDisruptionBudgetArgs']]):
+        pulumi.set(self, "pod_disruption_budget", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def profiles(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterProfileArgs']]]]:
+        """
+        Settings profiles, by name; users have them by `profile`. `default` holds for all users. A change takes effect without a restart, except of background pools and limits of the server in `default`.
+        """
+        return pulumi.get(self, "profiles")
+
+    @profiles.setter
+    def profiles(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterProfileArgs']]]]):
+        pulumi.set(self, "profiles", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def quotas(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterQuotaArgs']]]]:
+        """
+        Quotas, by name: what users who have them by `quota` may use in a time. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "quotas")
+
+    @quotas.setter
+    def quotas(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterQuotaArgs']]]]):
+        pulumi.set(self, "quotas", value)
 
     @_builtins.property
     @pulumi.getter
@@ -432,6 +584,18 @@ class ClusterArgs:
         pulumi.set(self, "restart_token", value)
 
     @_builtins.property
+    @pulumi.getter
+    def roles(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterRoleArgs']]]]:
+        """
+        Roles, by name: privileges that users have by `roles`. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "roles")
+
+    @roles.setter
+    def roles(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterRoleArgs']]]]):
+        pulumi.set(self, "roles", value)
+
+    @_builtins.property
     @pulumi.getter(name="schemaPolicy")
     def schema_policy(self) -> pulumi.Input[Optional['ClusterSchemaPolicyArgs']]:
         """
@@ -442,6 +606,22 @@ class ClusterArgs:
     @schema_policy.setter
     def schema_policy(self, value: pulumi.Input[Optional['ClusterSchemaPolicyArgs']]):
         pulumi.set(self, "schema_policy", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def settings(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
+        """
+        Settings of the server, by their paths, for example `max_connections: 500` or `merge_tree/max_suspicious_broken_parts: 5`.
+
+        A value is a string, a number or a boolean; a list of these repeats the element; `{secret: {name, key}}` takes it from a Secret in the cluster's namespace. Numbers from 2^53 on are written in quotes. A value from a Secret is read when a host starts: after a change of the Secret set `restartToken`.
+
+        A change is a rolling restart, except of settings that ClickHouse reloads, like `max_server_memory_usage`, `max_concurrent_queries` and `max_table_size_to_drop`.
+        """
+        return pulumi.get(self, "settings")
+
+    @settings.setter
+    def settings(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
+        pulumi.set(self, "settings", value)
 
     @_builtins.property
     @pulumi.getter
@@ -529,6 +709,18 @@ class ClusterArgs:
 
     @_builtins.property
     @pulumi.getter
+    def users(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterUserArgs']]]]:
+        """
+        Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are stored in the installation. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "users")
+
+    @users.setter
+    def users(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input['ClusterUserArgs']]]]):
+        pulumi.set(self, "users", value)
+
+    @_builtins.property
+    @pulumi.getter
     def version(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
@@ -549,27 +741,37 @@ class Cluster(pulumi.CustomResource):
                  admin: pulumi.Input[Optional[Union['ClusterAdminArgs', 'ClusterAdminArgsDict']]] = None,
                  allow_data_loss: pulumi.Input[Optional[_builtins.bool]] = None,
                  annotations: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
+                 backup: pulumi.Input[Optional[Union['ClusterBackupArgs', 'ClusterBackupArgsDict']]] = None,
                  chi_overrides: pulumi.Input[Optional[Mapping[str, Any]]] = None,
                  chk_overrides: pulumi.Input[Optional[Mapping[str, Any]]] = None,
                  cluster_domain: pulumi.Input[Optional[_builtins.str]] = None,
                  cluster_name: pulumi.Input[Optional[_builtins.str]] = None,
                  coordination: pulumi.Input[Optional[Union['ClusterCoordinationArgs', 'ClusterCoordinationArgsDict']]] = None,
                  create_namespace: pulumi.Input[Optional[_builtins.bool]] = None,
+                 files: pulumi.Input[Optional[Mapping[str, Any]]] = None,
                  force_conflicts: pulumi.Input[Optional[_builtins.bool]] = None,
                  hooks: pulumi.Input[Optional[Union['ClusterHooksArgs', 'ClusterHooksArgsDict']]] = None,
                  image: pulumi.Input[Optional[Union['ClusterImageArgs', 'ClusterImageArgsDict']]] = None,
                  ingress: pulumi.Input[Optional[Union['ClusterIngressArgs', 'ClusterIngressArgsDict']]] = None,
                  interserver_secret: pulumi.Input[Optional[Union['ClusterInterserverSecretArgs', 'ClusterInterserverSecretArgsDict']]] = None,
                  labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
+                 layout: pulumi.Input[Optional[Union['ClusterLayoutArgs', 'ClusterLayoutArgsDict']]] = None,
                  logging: pulumi.Input[Optional[Union['ClusterLoggingArgs', 'ClusterLoggingArgsDict']]] = None,
                  name: pulumi.Input[Optional[_builtins.str]] = None,
                  namespace: pulumi.Input[Optional[_builtins.str]] = None,
+                 network_policy: pulumi.Input[Optional[Union['ClusterNetworkPolicyArgs', 'ClusterNetworkPolicyArgsDict']]] = None,
                  per_shard_services: pulumi.Input[Optional[_builtins.bool]] = None,
+                 pod: pulumi.Input[Optional[Union['ClusterPodArgs', 'ClusterPodArgsDict']]] = None,
+                 pod_disruption_budget: pulumi.Input[Optional[Union['ClusterPodDisruptionBudgetArgs', 'ClusterPodDisruptionBudgetArgsDict']]] = None,
+                 profiles: pulumi.Input[Optional[Mapping[str, pulumi.Input[Union['ClusterProfileArgs', 'ClusterProfileArgsDict']]]]] = None,
+                 quotas: pulumi.Input[Optional[Mapping[str, pulumi.Input[Union['ClusterQuotaArgs', 'ClusterQuotaArgsDict']]]]] = None,
                  reconcile: pulumi.Input[Optional[Union['ClusterReconcileArgs', 'ClusterReconcileArgsDict']]] = None,
                  replicas: pulumi.Input[Optional[_builtins.int]] = None,
                  resources: pulumi.Input[Optional[Union['ClusterResourcesArgs', 'ClusterResourcesArgsDict']]] = None,
                  restart_token: pulumi.Input[Optional[_builtins.str]] = None,
+                 roles: pulumi.Input[Optional[Mapping[str, pulumi.Input[Union['ClusterRoleArgs', 'ClusterRoleArgsDict']]]]] = None,
                  schema_policy: pulumi.Input[Optional[Union['ClusterSchemaPolicyArgs', 'ClusterSchemaPolicyArgsDict']]] = None,
+                 settings: pulumi.Input[Optional[Mapping[str, Any]]] = None,
                  shards: pulumi.Input[Optional[_builtins.int]] = None,
                  skip_await: pulumi.Input[Optional[_builtins.bool]] = None,
                  stopped: pulumi.Input[Optional[_builtins.bool]] = None,
@@ -577,6 +779,7 @@ class Cluster(pulumi.CustomResource):
                  suspended: pulumi.Input[Optional[_builtins.bool]] = None,
                  tls: pulumi.Input[Optional[Union['ClusterTlsArgs', 'ClusterTlsArgsDict']]] = None,
                  troubleshoot: pulumi.Input[Optional[_builtins.bool]] = None,
+                 users: pulumi.Input[Optional[Mapping[str, pulumi.Input[Union['ClusterUserArgs', 'ClusterUserArgsDict']]]]] = None,
                  version: pulumi.Input[Optional[_builtins.str]] = None,
                  __props__=None):
         """
@@ -635,27 +838,45 @@ class Cluster(pulumi.CustomResource):
         :param pulumi.Input[Union['ClusterAdminArgs', 'ClusterAdminArgsDict']] admin: The administrator's login.
         :param pulumi.Input[_builtins.bool] allow_data_loss: Allows this update to lose data: fewer shards, replicas or Keeper members, another `name`, `namespace` or `clusterName` of a cluster with volumes, a volume that is no longer used, `Retain` changed to `Delete`, or another or no coordination, by an input or an override. Without it the preview refuses such a change; with it, it warns of what is lost. Default: false.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] annotations: Annotations for every object that the provider creates; the operator copies them to its own. A change restarts the hosts, as one of `labels` does.
+        :param pulumi.Input[Union['ClusterBackupArgs', 'ClusterBackupArgsDict']] backup: Backups to S3, Google Cloud Storage or Azure by clickhouse-backup: a container in each host's pod, and a CronJob that has the first host of each shard make one. Default: none. Adding or removing it is a rolling restart. Backups stay in the storage when the cluster is deleted.
         :param pulumi.Input[Mapping[str, Any]] chi_overrides: Fields of the ClickHouseInstallation's `spec`, merged over the rendered manifest: anything that the operator supports. Objects are merged key by key, lists of named items (pod templates, containers, volumes, clusters …) by name, everything else is replaced. `$patch: replace` in an object replaces the rendered one, `$patch: delete` removes it.
         :param pulumi.Input[Mapping[str, Any]] chk_overrides: Fields of the ClickHouseKeeperInstallation's `spec`, merged over the rendered manifest as `chiOverrides` are.
         :param pulumi.Input[_builtins.str] cluster_domain: The DNS domain of the Kubernetes cluster. Default: `cluster.local`.
         :param pulumi.Input[_builtins.str] cluster_name: The name of the cluster inside ClickHouse: in `remote_servers` and `ON CLUSTER`. At most 15 lower-case letters, digits and `-`. Default: `cluster`. A change replaces the cluster.
         :param pulumi.Input[Union['ClusterCoordinationArgs', 'ClusterCoordinationArgsDict']] coordination: The coordination service of the replicas: a Keeper of the cluster's own, an existing Keeper or ZooKeeper, or none. Default: a Keeper with three members if `replicas` is more than 1, else none.
         :param pulumi.Input[_builtins.bool] create_namespace: Whether to create the namespace if it does not exist. It is deleted with the cluster only if the cluster created it and nothing else is in it. Default: false.
+        :param pulumi.Input[Mapping[str, Any]] files: Files of ClickHouse's configuration, by their names: `config.d/…` for the server, `users.d/…` for users, `conf.d/…` for hosts; a name alone stands in `config.d`.
+               
+               A file is its text, or `{secret: {name, key}}`: a key of a Secret in the cluster's namespace, for certificates and the like. Such a file is not part of the configuration, which can name it: `/etc/clickhouse-server/secrets.d/FILE/SECRET/KEY`. The hosts see when it changes.
+               
+               A changed text of the server's XML is a rolling restart, of `users.d` none; a file from a Secret that comes or goes is one.
         :param pulumi.Input[_builtins.bool] force_conflicts: Whether to take over fields of the cluster's objects that another field manager owns. Without it such a conflict is an error that names the manager and the fields. Default: false.
         :param pulumi.Input[Union['ClusterHooksArgs', 'ClusterHooksArgsDict']] hooks: SQL, commands and HTTP requests that the operator runs before and after its work on a host or on the whole cluster. Needs operator 0.27.1 or newer. A change takes effect with the next event, without a restart.
         :param pulumi.Input[Union['ClusterImageArgs', 'ClusterImageArgsDict']] image: The server image. Default: the official one.
         :param pulumi.Input[Union['ClusterIngressArgs', 'ClusterIngressArgsDict']] ingress: Access from outside Kubernetes: the cluster's Service becomes a load balancer or node ports. Default: none, only reachable inside. A login from outside also needs `admin.networks`, to which `sourceRanges` are added by default.
         :param pulumi.Input[Union['ClusterInterserverSecretArgs', 'ClusterInterserverSecretArgsDict']] interserver_secret: The secret with which hosts authenticate each other in distributed queries. Default: generated by the operator.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] labels: Labels for every object that the provider creates; the operator copies them to its own. A change is a rolling restart, since the pods have them too.
+        :param pulumi.Input[Union['ClusterLayoutArgs', 'ClusterLayoutArgsDict']] layout: The hosts shard by shard, where the shards are not all the same; instead of `shards` and `replicas`. To go from these to an equal layout, or back, changes no host.
         :param pulumi.Input[Union['ClusterLoggingArgs', 'ClusterLoggingArgsDict']] logging: The logging of ClickHouse.
         :param pulumi.Input[_builtins.str] name: The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
         :param pulumi.Input[_builtins.str] namespace: The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`. A change replaces the cluster.
+        :param pulumi.Input[Union['ClusterNetworkPolicyArgs', 'ClusterNetworkPolicyArgsDict']] network_policy: Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no policy. The cluster's own pods and the operator always may. A change takes effect without a restart.
         :param pulumi.Input[_builtins.bool] per_shard_services: Whether each shard has its own Service, `shard-<name>-<clusterName>-<n>`. Default: true with more than one shard.
+        :param pulumi.Input[Union['ClusterPodArgs', 'ClusterPodArgsDict']] pod: The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
+        :param pulumi.Input[Union['ClusterPodDisruptionBudgetArgs', 'ClusterPodDisruptionBudgetArgsDict']] pod_disruption_budget: How many hosts may be evicted at once, for example when nodes are drained. Default: one. A change takes effect without a restart.
+        :param pulumi.Input[Mapping[str, pulumi.Input[Union['ClusterProfileArgs', 'ClusterProfileArgsDict']]]] profiles: Settings profiles, by name; users have them by `profile`. `default` holds for all users. A change takes effect without a restart, except of background pools and limits of the server in `default`.
+        :param pulumi.Input[Mapping[str, pulumi.Input[Union['ClusterQuotaArgs', 'ClusterQuotaArgsDict']]]] quotas: Quotas, by name: what users who have them by `quota` may use in a time. A change takes effect without a restart.
         :param pulumi.Input[Union['ClusterReconcileArgs', 'ClusterReconcileArgsDict']] reconcile: How the operator carries a change out: how careful it is with each host, and how many at once. A change takes effect with the next change, without a restart.
         :param pulumi.Input[_builtins.int] replicas: The number of replicas of each shard. Default: 1. More than one needs coordination: by default a Keeper with three members. Fewer replicas than before need `allowDataLoss`.
         :param pulumi.Input[Union['ClusterResourcesArgs', 'ClusterResourcesArgsDict']] resources: CPU and memory of each ClickHouse container. Default: requests of 500m and 1Gi, limits of 2 CPUs and 4Gi. A change is a rolling restart.
         :param pulumi.Input[_builtins.str] restart_token: An arbitrary string; changing it triggers one rolling restart.
+        :param pulumi.Input[Mapping[str, pulumi.Input[Union['ClusterRoleArgs', 'ClusterRoleArgsDict']]]] roles: Roles, by name: privileges that users have by `roles`. A change takes effect without a restart.
         :param pulumi.Input[Union['ClusterSchemaPolicyArgs', 'ClusterSchemaPolicyArgsDict']] schema_policy: Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
+        :param pulumi.Input[Mapping[str, Any]] settings: Settings of the server, by their paths, for example `max_connections: 500` or `merge_tree/max_suspicious_broken_parts: 5`.
+               
+               A value is a string, a number or a boolean; a list of these repeats the element; `{secret: {name, key}}` takes it from a Secret in the cluster's namespace. Numbers from 2^53 on are written in quotes. A value from a Secret is read when a host starts: after a change of the Secret set `restartToken`.
+               
+               A change is a rolling restart, except of settings that ClickHouse reloads, like `max_server_memory_usage`, `max_concurrent_queries` and `max_table_size_to_drop`.
         :param pulumi.Input[_builtins.int] shards: The number of shards. Default: 1. Fewer shards than before lose the data of the removed ones, which needs `allowDataLoss`. ClickHouse does not move existing data to new shards.
         :param pulumi.Input[_builtins.bool] skip_await: Whether to return once the API server has stored all objects, without waiting until the cluster is ready. Default: false.
         :param pulumi.Input[_builtins.bool] stopped: Stops the cluster: no host runs; volumes and settings are kept. Default: false.
@@ -663,6 +884,7 @@ class Cluster(pulumi.CustomResource):
         :param pulumi.Input[_builtins.bool] suspended: Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
         :param pulumi.Input[Union['ClusterTlsArgs', 'ClusterTlsArgsDict']] tls: TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
         :param pulumi.Input[_builtins.bool] troubleshoot: Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
+        :param pulumi.Input[Mapping[str, pulumi.Input[Union['ClusterUserArgs', 'ClusterUserArgsDict']]]] users: Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are stored in the installation. A change takes effect without a restart.
         :param pulumi.Input[_builtins.str] version: The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
         """
         ...
@@ -740,27 +962,37 @@ class Cluster(pulumi.CustomResource):
                  admin: pulumi.Input[Optional[Union['ClusterAdminArgs', 'ClusterAdminArgsDict']]] = None,
                  allow_data_loss: pulumi.Input[Optional[_builtins.bool]] = None,
                  annotations: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
+                 backup: pulumi.Input[Optional[Union['ClusterBackupArgs', 'ClusterBackupArgsDict']]] = None,
                  chi_overrides: pulumi.Input[Optional[Mapping[str, Any]]] = None,
                  chk_overrides: pulumi.Input[Optional[Mapping[str, Any]]] = None,
                  cluster_domain: pulumi.Input[Optional[_builtins.str]] = None,
                  cluster_name: pulumi.Input[Optional[_builtins.str]] = None,
                  coordination: pulumi.Input[Optional[Union['ClusterCoordinationArgs', 'ClusterCoordinationArgsDict']]] = None,
                  create_namespace: pulumi.Input[Optional[_builtins.bool]] = None,
+                 files: pulumi.Input[Optional[Mapping[str, Any]]] = None,
                  force_conflicts: pulumi.Input[Optional[_builtins.bool]] = None,
                  hooks: pulumi.Input[Optional[Union['ClusterHooksArgs', 'ClusterHooksArgsDict']]] = None,
                  image: pulumi.Input[Optional[Union['ClusterImageArgs', 'ClusterImageArgsDict']]] = None,
                  ingress: pulumi.Input[Optional[Union['ClusterIngressArgs', 'ClusterIngressArgsDict']]] = None,
                  interserver_secret: pulumi.Input[Optional[Union['ClusterInterserverSecretArgs', 'ClusterInterserverSecretArgsDict']]] = None,
                  labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
+                 layout: pulumi.Input[Optional[Union['ClusterLayoutArgs', 'ClusterLayoutArgsDict']]] = None,
                  logging: pulumi.Input[Optional[Union['ClusterLoggingArgs', 'ClusterLoggingArgsDict']]] = None,
                  name: pulumi.Input[Optional[_builtins.str]] = None,
                  namespace: pulumi.Input[Optional[_builtins.str]] = None,
+                 network_policy: pulumi.Input[Optional[Union['ClusterNetworkPolicyArgs', 'ClusterNetworkPolicyArgsDict']]] = None,
                  per_shard_services: pulumi.Input[Optional[_builtins.bool]] = None,
+                 pod: pulumi.Input[Optional[Union['ClusterPodArgs', 'ClusterPodArgsDict']]] = None,
+                 pod_disruption_budget: pulumi.Input[Optional[Union['ClusterPodDisruptionBudgetArgs', 'ClusterPodDisruptionBudgetArgsDict']]] = None,
+                 profiles: pulumi.Input[Optional[Mapping[str, pulumi.Input[Union['ClusterProfileArgs', 'ClusterProfileArgsDict']]]]] = None,
+                 quotas: pulumi.Input[Optional[Mapping[str, pulumi.Input[Union['ClusterQuotaArgs', 'ClusterQuotaArgsDict']]]]] = None,
                  reconcile: pulumi.Input[Optional[Union['ClusterReconcileArgs', 'ClusterReconcileArgsDict']]] = None,
                  replicas: pulumi.Input[Optional[_builtins.int]] = None,
                  resources: pulumi.Input[Optional[Union['ClusterResourcesArgs', 'ClusterResourcesArgsDict']]] = None,
                  restart_token: pulumi.Input[Optional[_builtins.str]] = None,
+                 roles: pulumi.Input[Optional[Mapping[str, pulumi.Input[Union['ClusterRoleArgs', 'ClusterRoleArgsDict']]]]] = None,
                  schema_policy: pulumi.Input[Optional[Union['ClusterSchemaPolicyArgs', 'ClusterSchemaPolicyArgsDict']]] = None,
+                 settings: pulumi.Input[Optional[Mapping[str, Any]]] = None,
                  shards: pulumi.Input[Optional[_builtins.int]] = None,
                  skip_await: pulumi.Input[Optional[_builtins.bool]] = None,
                  stopped: pulumi.Input[Optional[_builtins.bool]] = None,
@@ -768,6 +1000,7 @@ class Cluster(pulumi.CustomResource):
                  suspended: pulumi.Input[Optional[_builtins.bool]] = None,
                  tls: pulumi.Input[Optional[Union['ClusterTlsArgs', 'ClusterTlsArgsDict']]] = None,
                  troubleshoot: pulumi.Input[Optional[_builtins.bool]] = None,
+                 users: pulumi.Input[Optional[Mapping[str, pulumi.Input[Union['ClusterUserArgs', 'ClusterUserArgsDict']]]]] = None,
                  version: pulumi.Input[Optional[_builtins.str]] = None,
                  __props__=None):
         opts = pulumi.ResourceOptions.merge(_utilities.get_resource_opts_defaults(), opts)
@@ -781,27 +1014,37 @@ class Cluster(pulumi.CustomResource):
             __props__.__dict__["admin"] = admin
             __props__.__dict__["allow_data_loss"] = allow_data_loss
             __props__.__dict__["annotations"] = annotations
+            __props__.__dict__["backup"] = backup
             __props__.__dict__["chi_overrides"] = chi_overrides
             __props__.__dict__["chk_overrides"] = chk_overrides
             __props__.__dict__["cluster_domain"] = cluster_domain
             __props__.__dict__["cluster_name"] = cluster_name
             __props__.__dict__["coordination"] = coordination
             __props__.__dict__["create_namespace"] = create_namespace
+            __props__.__dict__["files"] = files
             __props__.__dict__["force_conflicts"] = force_conflicts
             __props__.__dict__["hooks"] = hooks
             __props__.__dict__["image"] = image
             __props__.__dict__["ingress"] = ingress
             __props__.__dict__["interserver_secret"] = interserver_secret
             __props__.__dict__["labels"] = labels
+            __props__.__dict__["layout"] = layout
             __props__.__dict__["logging"] = logging
             __props__.__dict__["name"] = name
             __props__.__dict__["namespace"] = namespace
+            __props__.__dict__["network_policy"] = network_policy
             __props__.__dict__["per_shard_services"] = per_shard_services
+            __props__.__dict__["pod"] = pod
+            __props__.__dict__["pod_disruption_budget"] = pod_disruption_budget
+            __props__.__dict__["profiles"] = profiles
+            __props__.__dict__["quotas"] = quotas
             __props__.__dict__["reconcile"] = reconcile
             __props__.__dict__["replicas"] = replicas
             __props__.__dict__["resources"] = resources
             __props__.__dict__["restart_token"] = restart_token
+            __props__.__dict__["roles"] = roles
             __props__.__dict__["schema_policy"] = schema_policy
+            __props__.__dict__["settings"] = settings
             __props__.__dict__["shards"] = shards
             __props__.__dict__["skip_await"] = skip_await
             __props__.__dict__["stopped"] = stopped
@@ -809,6 +1052,7 @@ class Cluster(pulumi.CustomResource):
             __props__.__dict__["suspended"] = suspended
             __props__.__dict__["tls"] = tls
             __props__.__dict__["troubleshoot"] = troubleshoot
+            __props__.__dict__["users"] = users
             __props__.__dict__["version"] = version
             __props__.__dict__["ca_certificate"] = None
             __props__.__dict__["connection"] = None
@@ -853,6 +1097,7 @@ class Cluster(pulumi.CustomResource):
         __props__.__dict__["admin"] = None
         __props__.__dict__["allow_data_loss"] = None
         __props__.__dict__["annotations"] = None
+        __props__.__dict__["backup"] = None
         __props__.__dict__["ca_certificate"] = None
         __props__.__dict__["chi_overrides"] = None
         __props__.__dict__["chk_overrides"] = None
@@ -864,6 +1109,7 @@ class Cluster(pulumi.CustomResource):
         __props__.__dict__["credentials_secret"] = None
         __props__.__dict__["endpoints"] = None
         __props__.__dict__["external"] = None
+        __props__.__dict__["files"] = None
         __props__.__dict__["force_conflicts"] = None
         __props__.__dict__["hooks"] = None
         __props__.__dict__["hosts"] = None
@@ -875,17 +1121,25 @@ class Cluster(pulumi.CustomResource):
         __props__.__dict__["keeper"] = None
         __props__.__dict__["kubernetes"] = None
         __props__.__dict__["labels"] = None
+        __props__.__dict__["layout"] = None
         __props__.__dict__["logging"] = None
         __props__.__dict__["name"] = None
         __props__.__dict__["namespace"] = None
+        __props__.__dict__["network_policy"] = None
         __props__.__dict__["password"] = None
         __props__.__dict__["per_shard_services"] = None
+        __props__.__dict__["pod"] = None
+        __props__.__dict__["pod_disruption_budget"] = None
         __props__.__dict__["port_forward_command"] = None
+        __props__.__dict__["profiles"] = None
+        __props__.__dict__["quotas"] = None
         __props__.__dict__["reconcile"] = None
         __props__.__dict__["replicas"] = None
         __props__.__dict__["resources"] = None
         __props__.__dict__["restart_token"] = None
+        __props__.__dict__["roles"] = None
         __props__.__dict__["schema_policy"] = None
+        __props__.__dict__["settings"] = None
         __props__.__dict__["shard_services"] = None
         __props__.__dict__["shards"] = None
         __props__.__dict__["skip_await"] = None
@@ -897,6 +1151,7 @@ class Cluster(pulumi.CustomResource):
         __props__.__dict__["troubleshoot"] = None
         __props__.__dict__["uids"] = None
         __props__.__dict__["username"] = None
+        __props__.__dict__["users"] = None
         __props__.__dict__["version"] = None
         return Cluster(resource_name, opts=opts, __props__=__props__)
 
@@ -923,6 +1178,14 @@ class Cluster(pulumi.CustomResource):
         Annotations for every object that the provider creates; the operator copies them to its own. A change restarts the hosts, as one of `labels` does.
         """
         return pulumi.get(self, "annotations")
+
+    @_builtins.property
+    @pulumi.getter
+    def backup(self) -> pulumi.Output[Optional['outputs.ClusterBackup']]:
+        """
+        Backups to S3, Google Cloud Storage or Azure by clickhouse-backup: a container in each host's pod, and a CronJob that has the first host of each shard make one. Default: none. Adding or removing it is a rolling restart. Backups stay in the storage when the cluster is deleted.
+        """
+        return pulumi.get(self, "backup")
 
     @_builtins.property
     @pulumi.getter(name="caCertificate")
@@ -1011,6 +1274,18 @@ class Cluster(pulumi.CustomResource):
         How the cluster is reached from outside; only with an `ingress`.
         """
         return pulumi.get(self, "external")
+
+    @_builtins.property
+    @pulumi.getter
+    def files(self) -> pulumi.Output[Optional[Mapping[str, Any]]]:
+        """
+        Files of ClickHouse's configuration, by their names: `config.d/…` for the server, `users.d/…` for users, `conf.d/…` for hosts; a name alone stands in `config.d`.
+
+        A file is its text, or `{secret: {name, key}}`: a key of a Secret in the cluster's namespace, for certificates and the like. Such a file is not part of the configuration, which can name it: `/etc/clickhouse-server/secrets.d/FILE/SECRET/KEY`. The hosts see when it changes.
+
+        A changed text of the server's XML is a rolling restart, of `users.d` none; a file from a Secret that comes or goes is one.
+        """
+        return pulumi.get(self, "files")
 
     @_builtins.property
     @pulumi.getter(name="forceConflicts")
@@ -1102,6 +1377,14 @@ class Cluster(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter
+    def layout(self) -> pulumi.Output[Optional['outputs.ClusterLayout']]:
+        """
+        The hosts shard by shard, where the shards are not all the same; instead of `shards` and `replicas`. To go from these to an equal layout, or back, changes no host.
+        """
+        return pulumi.get(self, "layout")
+
+    @_builtins.property
+    @pulumi.getter
     def logging(self) -> pulumi.Output[Optional['outputs.ClusterLogging']]:
         """
         The logging of ClickHouse.
@@ -1125,6 +1408,14 @@ class Cluster(pulumi.CustomResource):
         return pulumi.get(self, "namespace")
 
     @_builtins.property
+    @pulumi.getter(name="networkPolicy")
+    def network_policy(self) -> pulumi.Output[Optional['outputs.ClusterNetworkPolicy']]:
+        """
+        Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no policy. The cluster's own pods and the operator always may. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "network_policy")
+
+    @_builtins.property
     @pulumi.getter
     def password(self) -> pulumi.Output[_builtins.str]:
         """
@@ -1141,12 +1432,44 @@ class Cluster(pulumi.CustomResource):
         return pulumi.get(self, "per_shard_services")
 
     @_builtins.property
+    @pulumi.getter
+    def pod(self) -> pulumi.Output[Optional['outputs.ClusterPod']]:
+        """
+        The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
+        """
+        return pulumi.get(self, "pod")
+
+    @_builtins.property
+    @pulumi.getter(name="podDisruptionBudget")
+    def pod_disruption_budget(self) -> pulumi.Output[Optional['outputs.ClusterPodDisruptionBudget']]:
+        """
+        How many hosts may be evicted at once, for example when nodes are drained. Default: one. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "pod_disruption_budget")
+
+    @_builtins.property
     @pulumi.getter(name="portForwardCommand")
     def port_forward_command(self) -> pulumi.Output[_builtins.str]:
         """
         A command that forwards the cluster's ports to your machine.
         """
         return pulumi.get(self, "port_forward_command")
+
+    @_builtins.property
+    @pulumi.getter
+    def profiles(self) -> pulumi.Output[Optional[Mapping[str, 'outputs.ClusterProfile']]]:
+        """
+        Settings profiles, by name; users have them by `profile`. `default` holds for all users. A change takes effect without a restart, except of background pools and limits of the server in `default`.
+        """
+        return pulumi.get(self, "profiles")
+
+    @_builtins.property
+    @pulumi.getter
+    def quotas(self) -> pulumi.Output[Optional[Mapping[str, 'outputs.ClusterQuota']]]:
+        """
+        Quotas, by name: what users who have them by `quota` may use in a time. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "quotas")
 
     @_builtins.property
     @pulumi.getter
@@ -1181,12 +1504,32 @@ class Cluster(pulumi.CustomResource):
         return pulumi.get(self, "restart_token")
 
     @_builtins.property
+    @pulumi.getter
+    def roles(self) -> pulumi.Output[Optional[Mapping[str, 'outputs.ClusterRole']]]:
+        """
+        Roles, by name: privileges that users have by `roles`. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "roles")
+
+    @_builtins.property
     @pulumi.getter(name="schemaPolicy")
     def schema_policy(self) -> pulumi.Output[Optional['outputs.ClusterSchemaPolicy']]:
         """
         Which tables the operator creates on hosts that are added. A change takes effect when hosts are added.
         """
         return pulumi.get(self, "schema_policy")
+
+    @_builtins.property
+    @pulumi.getter
+    def settings(self) -> pulumi.Output[Optional[Mapping[str, Any]]]:
+        """
+        Settings of the server, by their paths, for example `max_connections: 500` or `merge_tree/max_suspicious_broken_parts: 5`.
+
+        A value is a string, a number or a boolean; a list of these repeats the element; `{secret: {name, key}}` takes it from a Secret in the cluster's namespace. Numbers from 2^53 on are written in quotes. A value from a Secret is read when a host starts: after a change of the Secret set `restartToken`.
+
+        A change is a rolling restart, except of settings that ClickHouse reloads, like `max_server_memory_usage`, `max_concurrent_queries` and `max_table_size_to_drop`.
+        """
+        return pulumi.get(self, "settings")
 
     @_builtins.property
     @pulumi.getter(name="shardServices")
@@ -1275,6 +1618,14 @@ class Cluster(pulumi.CustomResource):
         The administrator's name.
         """
         return pulumi.get(self, "username")
+
+    @_builtins.property
+    @pulumi.getter
+    def users(self) -> pulumi.Output[Optional[Mapping[str, 'outputs.ClusterUser']]]:
+        """
+        Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are stored in the installation. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "users")
 
     @_builtins.property
     @pulumi.getter

@@ -27,7 +27,10 @@ class GetClusterResult:
     """
     An existing cluster: the outputs of the resource, and its current status as the operator reports it.
     """
-    def __init__(__self__, ca_certificate=None, cluster_name=None, connection=None, credentials_secret=None, endpoints=None, errors=None, external=None, hosts=None, hosts_ready=None, hosts_total=None, image=None, incarnation=None, internal_hostname=None, keeper=None, kubernetes=None, last_task=None, name=None, namespace=None, operator_version=None, password=None, phase=None, port_forward_command=None, replicas=None, shard_services=None, shards=None, storage_size=None, uids=None, username=None, version=None):
+    def __init__(__self__, backup=None, ca_certificate=None, cluster_name=None, connection=None, credentials_secret=None, endpoints=None, errors=None, external=None, hosts=None, hosts_ready=None, hosts_total=None, image=None, incarnation=None, internal_hostname=None, keeper=None, kubernetes=None, last_task=None, name=None, namespace=None, operator_version=None, password=None, phase=None, port_forward_command=None, replicas=None, shard_services=None, shards=None, storage_size=None, uids=None, username=None, version=None):
+        if backup and not isinstance(backup, dict):
+            raise TypeError("Expected argument 'backup' to be a dict")
+        pulumi.set(__self__, "backup", backup)
         if ca_certificate and not isinstance(ca_certificate, str):
             raise TypeError("Expected argument 'ca_certificate' to be a str")
         pulumi.set(__self__, "ca_certificate", ca_certificate)
@@ -115,6 +118,14 @@ class GetClusterResult:
         if version and not isinstance(version, str):
             raise TypeError("Expected argument 'version' to be a str")
         pulumi.set(__self__, "version", version)
+
+    @_builtins.property
+    @pulumi.getter
+    def backup(self) -> Optional['outputs.ClusterBackupStatus']:
+        """
+        How the backups fare; only with a `backup`.
+        """
+        return pulumi.get(self, "backup")
 
     @_builtins.property
     @pulumi.getter(name="caCertificate")
@@ -355,6 +366,7 @@ class AwaitableGetClusterResult(GetClusterResult):
         if False:
             yield self
         return GetClusterResult(
+            backup=self.backup,
             ca_certificate=self.ca_certificate,
             cluster_name=self.cluster_name,
             connection=self.connection,
@@ -402,6 +414,7 @@ def get_cluster(name: Optional[_builtins.str] = None,
     __ret__ = pulumi.runtime.invoke('clickhouse:kubernetes:getCluster', __args__, opts=opts, typ=GetClusterResult).value
 
     return AwaitableGetClusterResult(
+        backup=pulumi.get(__ret__, 'backup'),
         ca_certificate=pulumi.get(__ret__, 'ca_certificate'),
         cluster_name=pulumi.get(__ret__, 'cluster_name'),
         connection=pulumi.get(__ret__, 'connection'),
@@ -446,6 +459,7 @@ def get_cluster_output(name: pulumi.Input[Optional[_builtins.str]] = None,
     opts = pulumi.InvokeOutputOptions.merge(_utilities.get_invoke_opts_defaults(), opts)
     __ret__ = pulumi.runtime.invoke_output('clickhouse:kubernetes:getCluster', __args__, opts=opts, typ=GetClusterResult)
     return __ret__.apply(lambda __response__: GetClusterResult(
+        backup=pulumi.get(__response__, 'backup'),
         ca_certificate=pulumi.get(__response__, 'ca_certificate'),
         cluster_name=pulumi.get(__response__, 'cluster_name'),
         connection=pulumi.get(__response__, 'connection'),

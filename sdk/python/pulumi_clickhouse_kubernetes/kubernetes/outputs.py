@@ -18,11 +18,22 @@ from ._enums import *
 
 __all__ = [
     'ClusterAdmin',
+    'ClusterBackup',
+    'ClusterBackupAzure',
+    'ClusterBackupGcs',
+    'ClusterBackupImage',
+    'ClusterBackupRetention',
+    'ClusterBackupS3',
+    'ClusterBackupS3Credentials',
+    'ClusterBackupSecretKey',
+    'ClusterBackupStatus',
     'ClusterConnection',
     'ClusterCoordination',
     'ClusterCredentialsSecret',
+    'ClusterDisk',
     'ClusterEndpoint',
     'ClusterEndpoints',
+    'ClusterEnvVar',
     'ClusterExternal',
     'ClusterExternalCoordination',
     'ClusterExternalNode',
@@ -30,24 +41,49 @@ __all__ = [
     'ClusterHook',
     'ClusterHooks',
     'ClusterHost',
+    'ClusterHostAlias',
     'ClusterHttpHook',
     'ClusterImage',
     'ClusterIngress',
     'ClusterInterserverSecret',
+    'ClusterIpBlock',
     'ClusterKeeper',
     'ClusterKeeperState',
     'ClusterKubernetes',
+    'ClusterLabelRequirement',
+    'ClusterLabelSelector',
+    'ClusterLayout',
+    'ClusterLogRotation',
     'ClusterLogging',
+    'ClusterNetworkPolicy',
+    'ClusterNetworkPolicyPeer',
+    'ClusterNodePorts',
+    'ClusterPod',
+    'ClusterPodDisruptionBudget',
+    'ClusterPolicyVolume',
+    'ClusterProfile',
+    'ClusterQuota',
+    'ClusterQuotaInterval',
     'ClusterReconcile',
     'ClusterResourceAmounts',
     'ClusterResources',
+    'ClusterRole',
+    'ClusterS3Credentials',
+    'ClusterS3Disk',
     'ClusterSchemaPolicy',
     'ClusterSecretKey',
+    'ClusterSettingConstraint',
+    'ClusterShard',
+    'ClusterShardHost',
     'ClusterShellHook',
     'ClusterStorage',
+    'ClusterStoragePolicy',
+    'ClusterSystemTables',
     'ClusterTls',
     'ClusterTlsIssuer',
+    'ClusterToleration',
     'ClusterUids',
+    'ClusterUser',
     'ClusterVolume',
 ]
 
@@ -84,8 +120,10 @@ class ClusterAdmin(dict):
         """
         The administrator's login.
 
-        :param 'ClusterSecretKey' existing_secret: An existing Secret with the password, in the cluster's namespace.
-        :param Sequence[_builtins.str] networks: The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+        :param 'ClusterSecretKey' existing_secret: An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
+        :param Sequence[_builtins.str] networks: The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8` or `2001:db8::/32`, names of hosts, or expressions for such names that end with `$`.
+               
+               Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't. Where pods have public addresses, as with IPv6 on AWS, their range has to be given. A change takes effect without a restart.
         :param _builtins.str password: The password. Default: 32 random letters and digits, generated when the cluster is created.
         :param _builtins.str password_version: An arbitrary string; changing it generates a new password. Only for a generated password.
         :param _builtins.str username: The user's name. Default: `default`.
@@ -105,7 +143,7 @@ class ClusterAdmin(dict):
     @pulumi.getter(name="existingSecret")
     def existing_secret(self) -> Optional['outputs.ClusterSecretKey']:
         """
-        An existing Secret with the password, in the cluster's namespace.
+        An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
         """
         return pulumi.get(self, "existing_secret")
 
@@ -113,7 +151,9 @@ class ClusterAdmin(dict):
     @pulumi.getter
     def networks(self) -> Optional[Sequence[_builtins.str]]:
         """
-        The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8`. Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't.
+        The networks that the administrator may log in from: addresses or ranges like `10.0.0.0/8` or `2001:db8::/32`, names of hosts, or expressions for such names that end with `$`.
+
+        Default: the ingress's `sourceRanges`, the private ranges and localhost, so every pod of the Kubernetes cluster can and the Internet can't. Where pods have public addresses, as with IPv6 on AWS, their range has to be given. A change takes effect without a restart.
         """
         return pulumi.get(self, "networks")
 
@@ -140,6 +180,663 @@ class ClusterAdmin(dict):
         The user's name. Default: `default`.
         """
         return pulumi.get(self, "username")
+
+
+@pulumi.output_type
+class ClusterBackup(dict):
+    """
+    Backups of the cluster by clickhouse-backup.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "timeZone":
+            suggest = "time_zone"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterBackup. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterBackup.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterBackup.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 azure: Optional['outputs.ClusterBackupAzure'] = None,
+                 gcs: Optional['outputs.ClusterBackupGcs'] = None,
+                 image: Optional['outputs.ClusterBackupImage'] = None,
+                 resources: Optional['outputs.ClusterResources'] = None,
+                 retention: Optional['outputs.ClusterBackupRetention'] = None,
+                 s3: Optional['outputs.ClusterBackupS3'] = None,
+                 schedule: Optional[_builtins.str] = None,
+                 suspended: Optional[_builtins.bool] = None,
+                 time_zone: Optional[_builtins.str] = None):
+        """
+        Backups of the cluster by clickhouse-backup.
+
+        :param 'ClusterBackupAzure' azure: Keeps backups in a container of Azure Blob Storage. A change is a rolling restart, and existing backups stay where they are.
+        :param 'ClusterBackupGcs' gcs: Keeps backups in a bucket of Google Cloud Storage. A change is a rolling restart, and existing backups stay where they are.
+        :param 'ClusterBackupImage' image: The image of clickhouse-backup, pulled with the Secrets of `image.pullSecrets`. Default: the official one. A change is a rolling restart.
+        :param 'ClusterResources' resources: CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
+        :param 'ClusterBackupRetention' retention: How many backups are kept. A change is a rolling restart.
+        :param 'ClusterBackupS3' s3: Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
+        :param _builtins.str schedule: When backups are made: a line of cron like `0 2 * * *`, or `@daily` and the like. Default: each day at 02:00. A change takes effect without a restart.
+        :param _builtins.bool suspended: Whether no backups are made for the time being. Default: false; a stopped cluster makes none either. A change takes effect without a restart.
+        :param _builtins.str time_zone: The time zone of the schedule, for example `Europe/Berlin`. Default: that of Kubernetes, mostly UTC. A change takes effect without a restart.
+        """
+        if azure is not None:
+            pulumi.set(__self__, "azure", azure)
+        if gcs is not None:
+            pulumi.set(__self__, "gcs", gcs)
+        if image is not None:
+            pulumi.set(__self__, "image", image)
+        if resources is not None:
+            pulumi.set(__self__, "resources", resources)
+        if retention is not None:
+            pulumi.set(__self__, "retention", retention)
+        if s3 is not None:
+            pulumi.set(__self__, "s3", s3)
+        if schedule is not None:
+            pulumi.set(__self__, "schedule", schedule)
+        if suspended is not None:
+            pulumi.set(__self__, "suspended", suspended)
+        if time_zone is not None:
+            pulumi.set(__self__, "time_zone", time_zone)
+
+    @_builtins.property
+    @pulumi.getter
+    def azure(self) -> Optional['outputs.ClusterBackupAzure']:
+        """
+        Keeps backups in a container of Azure Blob Storage. A change is a rolling restart, and existing backups stay where they are.
+        """
+        return pulumi.get(self, "azure")
+
+    @_builtins.property
+    @pulumi.getter
+    def gcs(self) -> Optional['outputs.ClusterBackupGcs']:
+        """
+        Keeps backups in a bucket of Google Cloud Storage. A change is a rolling restart, and existing backups stay where they are.
+        """
+        return pulumi.get(self, "gcs")
+
+    @_builtins.property
+    @pulumi.getter
+    def image(self) -> Optional['outputs.ClusterBackupImage']:
+        """
+        The image of clickhouse-backup, pulled with the Secrets of `image.pullSecrets`. Default: the official one. A change is a rolling restart.
+        """
+        return pulumi.get(self, "image")
+
+    @_builtins.property
+    @pulumi.getter
+    def resources(self) -> Optional['outputs.ClusterResources']:
+        """
+        CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
+        """
+        return pulumi.get(self, "resources")
+
+    @_builtins.property
+    @pulumi.getter
+    def retention(self) -> Optional['outputs.ClusterBackupRetention']:
+        """
+        How many backups are kept. A change is a rolling restart.
+        """
+        return pulumi.get(self, "retention")
+
+    @_builtins.property
+    @pulumi.getter
+    def s3(self) -> Optional['outputs.ClusterBackupS3']:
+        """
+        Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
+        """
+        return pulumi.get(self, "s3")
+
+    @_builtins.property
+    @pulumi.getter
+    def schedule(self) -> Optional[_builtins.str]:
+        """
+        When backups are made: a line of cron like `0 2 * * *`, or `@daily` and the like. Default: each day at 02:00. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "schedule")
+
+    @_builtins.property
+    @pulumi.getter
+    def suspended(self) -> Optional[_builtins.bool]:
+        """
+        Whether no backups are made for the time being. Default: false; a stopped cluster makes none either. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "suspended")
+
+    @_builtins.property
+    @pulumi.getter(name="timeZone")
+    def time_zone(self) -> Optional[_builtins.str]:
+        """
+        The time zone of the schedule, for example `Europe/Berlin`. Default: that of Kubernetes, mostly UTC. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "time_zone")
+
+
+@pulumi.output_type
+class ClusterBackupAzure(dict):
+    """
+    A container of Azure Blob Storage.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "accountName":
+            suggest = "account_name"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterBackupAzure. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterBackupAzure.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterBackupAzure.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 account_name: Optional[_builtins.str] = None,
+                 container: Optional[_builtins.str] = None,
+                 credentials: Optional['outputs.ClusterBackupSecretKey'] = None,
+                 path: Optional[_builtins.str] = None):
+        """
+        A container of Azure Blob Storage.
+
+        :param _builtins.str account_name: The storage account.
+        :param _builtins.str container: The container. It has to exist.
+        :param 'ClusterBackupSecretKey' credentials: The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
+        :param _builtins.str path: The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+        """
+        if account_name is not None:
+            pulumi.set(__self__, "account_name", account_name)
+        if container is not None:
+            pulumi.set(__self__, "container", container)
+        if credentials is not None:
+            pulumi.set(__self__, "credentials", credentials)
+        if path is not None:
+            pulumi.set(__self__, "path", path)
+
+    @_builtins.property
+    @pulumi.getter(name="accountName")
+    def account_name(self) -> Optional[_builtins.str]:
+        """
+        The storage account.
+        """
+        return pulumi.get(self, "account_name")
+
+    @_builtins.property
+    @pulumi.getter
+    def container(self) -> Optional[_builtins.str]:
+        """
+        The container. It has to exist.
+        """
+        return pulumi.get(self, "container")
+
+    @_builtins.property
+    @pulumi.getter
+    def credentials(self) -> Optional['outputs.ClusterBackupSecretKey']:
+        """
+        The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
+        """
+        return pulumi.get(self, "credentials")
+
+    @_builtins.property
+    @pulumi.getter
+    def path(self) -> Optional[_builtins.str]:
+        """
+        The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+        """
+        return pulumi.get(self, "path")
+
+
+@pulumi.output_type
+class ClusterBackupGcs(dict):
+    """
+    A bucket of Google Cloud Storage.
+    """
+    def __init__(__self__, *,
+                 bucket: Optional[_builtins.str] = None,
+                 credentials: Optional['outputs.ClusterBackupSecretKey'] = None,
+                 path: Optional[_builtins.str] = None):
+        """
+        A bucket of Google Cloud Storage.
+
+        :param _builtins.str bucket: The bucket. It has to exist.
+        :param 'ClusterBackupSecretKey' credentials: The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
+        :param _builtins.str path: The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+        """
+        if bucket is not None:
+            pulumi.set(__self__, "bucket", bucket)
+        if credentials is not None:
+            pulumi.set(__self__, "credentials", credentials)
+        if path is not None:
+            pulumi.set(__self__, "path", path)
+
+    @_builtins.property
+    @pulumi.getter
+    def bucket(self) -> Optional[_builtins.str]:
+        """
+        The bucket. It has to exist.
+        """
+        return pulumi.get(self, "bucket")
+
+    @_builtins.property
+    @pulumi.getter
+    def credentials(self) -> Optional['outputs.ClusterBackupSecretKey']:
+        """
+        The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
+        """
+        return pulumi.get(self, "credentials")
+
+    @_builtins.property
+    @pulumi.getter
+    def path(self) -> Optional[_builtins.str]:
+        """
+        The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+        """
+        return pulumi.get(self, "path")
+
+
+@pulumi.output_type
+class ClusterBackupImage(dict):
+    """
+    The image of clickhouse-backup.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "pullPolicy":
+            suggest = "pull_policy"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterBackupImage. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterBackupImage.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterBackupImage.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 digest: Optional[_builtins.str] = None,
+                 pull_policy: Optional[_builtins.str] = None,
+                 repository: Optional[_builtins.str] = None,
+                 tag: Optional[_builtins.str] = None):
+        """
+        The image of clickhouse-backup.
+
+        :param _builtins.str digest: The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
+        :param Union[_builtins.str, 'ClusterImagePullPolicy'] pull_policy: The image pull policy. Default: that of Kubernetes.
+        :param _builtins.str repository: The repository. Default: `altinity/clickhouse-backup`.
+        :param _builtins.str tag: The tag. Default: a pinned release for a new cluster; an existing one keeps its own.
+        """
+        if digest is not None:
+            pulumi.set(__self__, "digest", digest)
+        if pull_policy is not None:
+            pulumi.set(__self__, "pull_policy", pull_policy)
+        if repository is not None:
+            pulumi.set(__self__, "repository", repository)
+        if tag is not None:
+            pulumi.set(__self__, "tag", tag)
+
+    @_builtins.property
+    @pulumi.getter
+    def digest(self) -> Optional[_builtins.str]:
+        """
+        The digest, `sha256:` and 64 hex digits; it takes precedence over the tag.
+        """
+        return pulumi.get(self, "digest")
+
+    @_builtins.property
+    @pulumi.getter(name="pullPolicy")
+    def pull_policy(self) -> Optional[_builtins.str]:
+        """
+        The image pull policy. Default: that of Kubernetes.
+        """
+        return pulumi.get(self, "pull_policy")
+
+    @_builtins.property
+    @pulumi.getter
+    def repository(self) -> Optional[_builtins.str]:
+        """
+        The repository. Default: `altinity/clickhouse-backup`.
+        """
+        return pulumi.get(self, "repository")
+
+    @_builtins.property
+    @pulumi.getter
+    def tag(self) -> Optional[_builtins.str]:
+        """
+        The tag. Default: a pinned release for a new cluster; an existing one keeps its own.
+        """
+        return pulumi.get(self, "tag")
+
+
+@pulumi.output_type
+class ClusterBackupRetention(dict):
+    """
+    How many backups are kept.
+    """
+    def __init__(__self__, *,
+                 local: Optional[_builtins.int] = None,
+                 remote: Optional[_builtins.int] = None):
+        """
+        How many backups are kept.
+
+        :param _builtins.int local: On each host's own volume, once they are stored. Default: 0. They take room as data is merged.
+        :param _builtins.int remote: In the storage; older ones are deleted after each backup. 0 keeps all. Default: 7.
+        """
+        if local is not None:
+            pulumi.set(__self__, "local", local)
+        if remote is not None:
+            pulumi.set(__self__, "remote", remote)
+
+    @_builtins.property
+    @pulumi.getter
+    def local(self) -> Optional[_builtins.int]:
+        """
+        On each host's own volume, once they are stored. Default: 0. They take room as data is merged.
+        """
+        return pulumi.get(self, "local")
+
+    @_builtins.property
+    @pulumi.getter
+    def remote(self) -> Optional[_builtins.int]:
+        """
+        In the storage; older ones are deleted after each backup. 0 keeps all. Default: 7.
+        """
+        return pulumi.get(self, "remote")
+
+
+@pulumi.output_type
+class ClusterBackupS3(dict):
+    """
+    An S3 bucket, of AWS or of another provider of the protocol.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "forcePathStyle":
+            suggest = "force_path_style"
+        elif key == "serverSideEncryption":
+            suggest = "server_side_encryption"
+        elif key == "storageClass":
+            suggest = "storage_class"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterBackupS3. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterBackupS3.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterBackupS3.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 bucket: Optional[_builtins.str] = None,
+                 credentials: Optional['outputs.ClusterBackupS3Credentials'] = None,
+                 endpoint: Optional[_builtins.str] = None,
+                 force_path_style: Optional[_builtins.bool] = None,
+                 path: Optional[_builtins.str] = None,
+                 region: Optional[_builtins.str] = None,
+                 server_side_encryption: Optional[_builtins.str] = None,
+                 storage_class: Optional[_builtins.str] = None):
+        """
+        An S3 bucket, of AWS or of another provider of the protocol.
+
+        :param _builtins.str bucket: The bucket. It has to exist.
+        :param 'ClusterBackupS3Credentials' credentials: The keys to the bucket. Default: the identity of the hosts' service account.
+        :param _builtins.str endpoint: The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
+        :param _builtins.bool force_path_style: Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
+        :param _builtins.str path: The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+        :param _builtins.str region: The region. Default: `us-east-1`.
+        :param _builtins.str server_side_encryption: The encryption by the service: `AES256` or `aws:kms`. Default: that of the bucket.
+        :param _builtins.str storage_class: The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
+        """
+        if bucket is not None:
+            pulumi.set(__self__, "bucket", bucket)
+        if credentials is not None:
+            pulumi.set(__self__, "credentials", credentials)
+        if endpoint is not None:
+            pulumi.set(__self__, "endpoint", endpoint)
+        if force_path_style is not None:
+            pulumi.set(__self__, "force_path_style", force_path_style)
+        if path is not None:
+            pulumi.set(__self__, "path", path)
+        if region is not None:
+            pulumi.set(__self__, "region", region)
+        if server_side_encryption is not None:
+            pulumi.set(__self__, "server_side_encryption", server_side_encryption)
+        if storage_class is not None:
+            pulumi.set(__self__, "storage_class", storage_class)
+
+    @_builtins.property
+    @pulumi.getter
+    def bucket(self) -> Optional[_builtins.str]:
+        """
+        The bucket. It has to exist.
+        """
+        return pulumi.get(self, "bucket")
+
+    @_builtins.property
+    @pulumi.getter
+    def credentials(self) -> Optional['outputs.ClusterBackupS3Credentials']:
+        """
+        The keys to the bucket. Default: the identity of the hosts' service account.
+        """
+        return pulumi.get(self, "credentials")
+
+    @_builtins.property
+    @pulumi.getter
+    def endpoint(self) -> Optional[_builtins.str]:
+        """
+        The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
+        """
+        return pulumi.get(self, "endpoint")
+
+    @_builtins.property
+    @pulumi.getter(name="forcePathStyle")
+    def force_path_style(self) -> Optional[_builtins.bool]:
+        """
+        Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
+        """
+        return pulumi.get(self, "force_path_style")
+
+    @_builtins.property
+    @pulumi.getter
+    def path(self) -> Optional[_builtins.str]:
+        """
+        The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
+        """
+        return pulumi.get(self, "path")
+
+    @_builtins.property
+    @pulumi.getter
+    def region(self) -> Optional[_builtins.str]:
+        """
+        The region. Default: `us-east-1`.
+        """
+        return pulumi.get(self, "region")
+
+    @_builtins.property
+    @pulumi.getter(name="serverSideEncryption")
+    def server_side_encryption(self) -> Optional[_builtins.str]:
+        """
+        The encryption by the service: `AES256` or `aws:kms`. Default: that of the bucket.
+        """
+        return pulumi.get(self, "server_side_encryption")
+
+    @_builtins.property
+    @pulumi.getter(name="storageClass")
+    def storage_class(self) -> Optional[_builtins.str]:
+        """
+        The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
+        """
+        return pulumi.get(self, "storage_class")
+
+
+@pulumi.output_type
+class ClusterBackupS3Credentials(dict):
+    """
+    A Secret in the cluster's namespace with keys to S3.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "accessKeyIdKey":
+            suggest = "access_key_id_key"
+        elif key == "secretAccessKeyKey":
+            suggest = "secret_access_key_key"
+        elif key == "secretName":
+            suggest = "secret_name"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterBackupS3Credentials. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterBackupS3Credentials.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterBackupS3Credentials.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 access_key_id_key: Optional[_builtins.str] = None,
+                 secret_access_key_key: Optional[_builtins.str] = None,
+                 secret_name: Optional[_builtins.str] = None):
+        """
+        A Secret in the cluster's namespace with keys to S3.
+
+        :param _builtins.str access_key_id_key: The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+        :param _builtins.str secret_access_key_key: The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+        :param _builtins.str secret_name: The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+        """
+        if access_key_id_key is not None:
+            pulumi.set(__self__, "access_key_id_key", access_key_id_key)
+        if secret_access_key_key is not None:
+            pulumi.set(__self__, "secret_access_key_key", secret_access_key_key)
+        if secret_name is not None:
+            pulumi.set(__self__, "secret_name", secret_name)
+
+    @_builtins.property
+    @pulumi.getter(name="accessKeyIdKey")
+    def access_key_id_key(self) -> Optional[_builtins.str]:
+        """
+        The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+        """
+        return pulumi.get(self, "access_key_id_key")
+
+    @_builtins.property
+    @pulumi.getter(name="secretAccessKeyKey")
+    def secret_access_key_key(self) -> Optional[_builtins.str]:
+        """
+        The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+        """
+        return pulumi.get(self, "secret_access_key_key")
+
+    @_builtins.property
+    @pulumi.getter(name="secretName")
+    def secret_name(self) -> Optional[_builtins.str]:
+        """
+        The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+        """
+        return pulumi.get(self, "secret_name")
+
+
+@pulumi.output_type
+class ClusterBackupSecretKey(dict):
+    """
+    A key of a Secret in the cluster's namespace that opens the storage of backups.
+    """
+    def __init__(__self__, *,
+                 key: Optional[_builtins.str] = None,
+                 name: Optional[_builtins.str] = None):
+        """
+        A key of a Secret in the cluster's namespace that opens the storage of backups.
+
+        :param _builtins.str key: The key in it.
+        :param _builtins.str name: The Secret's name. Another value in the same Secret is read once the hosts have restarted.
+        """
+        if key is not None:
+            pulumi.set(__self__, "key", key)
+        if name is not None:
+            pulumi.set(__self__, "name", name)
+
+    @_builtins.property
+    @pulumi.getter
+    def key(self) -> Optional[_builtins.str]:
+        """
+        The key in it.
+        """
+        return pulumi.get(self, "key")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> Optional[_builtins.str]:
+        """
+        The Secret's name. Another value in the same Secret is read once the hosts have restarted.
+        """
+        return pulumi.get(self, "name")
+
+
+@pulumi.output_type
+class ClusterBackupStatus(dict):
+    """
+    How the backups of a cluster fare, by Kubernetes' own record of its CronJob.
+    """
+    def __init__(__self__, *,
+                 age_seconds: Optional[_builtins.int] = None,
+                 last_failure: Optional[_builtins.str] = None,
+                 last_success: Optional[_builtins.str] = None):
+        """
+        How the backups of a cluster fare, by Kubernetes' own record of its CronJob.
+
+        :param _builtins.int age_seconds: How many seconds ago that was.
+        :param _builtins.str last_failure: When the last run began, if it has failed.
+        :param _builtins.str last_success: When the newest backup was stored, as `2026-11-26T02:00:41Z`. Absent before the first.
+        """
+        if age_seconds is not None:
+            pulumi.set(__self__, "age_seconds", age_seconds)
+        if last_failure is not None:
+            pulumi.set(__self__, "last_failure", last_failure)
+        if last_success is not None:
+            pulumi.set(__self__, "last_success", last_success)
+
+    @_builtins.property
+    @pulumi.getter(name="ageSeconds")
+    def age_seconds(self) -> Optional[_builtins.int]:
+        """
+        How many seconds ago that was.
+        """
+        return pulumi.get(self, "age_seconds")
+
+    @_builtins.property
+    @pulumi.getter(name="lastFailure")
+    def last_failure(self) -> Optional[_builtins.str]:
+        """
+        When the last run began, if it has failed.
+        """
+        return pulumi.get(self, "last_failure")
+
+    @_builtins.property
+    @pulumi.getter(name="lastSuccess")
+    def last_success(self) -> Optional[_builtins.str]:
+        """
+        When the newest backup was stored, as `2026-11-26T02:00:41Z`. Absent before the first.
+        """
+        return pulumi.get(self, "last_success")
 
 
 @pulumi.output_type
@@ -321,6 +1018,97 @@ class ClusterCredentialsSecret(dict):
 
 
 @pulumi.output_type
+class ClusterDisk(dict):
+    """
+    A further disk of each host.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "accessModes":
+            suggest = "access_modes"
+        elif key == "reclaimPolicy":
+            suggest = "reclaim_policy"
+        elif key == "storageClass":
+            suggest = "storage_class"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterDisk. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterDisk.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterDisk.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 name: _builtins.str,
+                 size: _builtins.str,
+                 access_modes: Optional[Sequence[_builtins.str]] = None,
+                 reclaim_policy: Optional[_builtins.str] = None,
+                 storage_class: Optional[_builtins.str] = None):
+        """
+        A further disk of each host.
+
+        :param _builtins.str name: The name of the disk in ClickHouse, and of its volumes. It is mounted at `/var/lib/clickhouse-<name>`. Another name is another, empty disk.
+        :param _builtins.str size: The size, for example `500Gi`. It can be increased, not reduced.
+        :param Sequence[Union[_builtins.str, 'ClusterAccessMode']] access_modes: The access modes. Default: `ReadWriteOnce`.
+        :param Union[_builtins.str, 'ClusterReclaimPolicy'] reclaim_policy: The reclaim policy of the volume. Default: that of the data volume.
+        :param _builtins.str storage_class: The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
+        """
+        pulumi.set(__self__, "name", name)
+        pulumi.set(__self__, "size", size)
+        if access_modes is not None:
+            pulumi.set(__self__, "access_modes", access_modes)
+        if reclaim_policy is not None:
+            pulumi.set(__self__, "reclaim_policy", reclaim_policy)
+        if storage_class is not None:
+            pulumi.set(__self__, "storage_class", storage_class)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        The name of the disk in ClickHouse, and of its volumes. It is mounted at `/var/lib/clickhouse-<name>`. Another name is another, empty disk.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter
+    def size(self) -> _builtins.str:
+        """
+        The size, for example `500Gi`. It can be increased, not reduced.
+        """
+        return pulumi.get(self, "size")
+
+    @_builtins.property
+    @pulumi.getter(name="accessModes")
+    def access_modes(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        The access modes. Default: `ReadWriteOnce`.
+        """
+        return pulumi.get(self, "access_modes")
+
+    @_builtins.property
+    @pulumi.getter(name="reclaimPolicy")
+    def reclaim_policy(self) -> Optional[_builtins.str]:
+        """
+        The reclaim policy of the volume. Default: that of the data volume.
+        """
+        return pulumi.get(self, "reclaim_policy")
+
+    @_builtins.property
+    @pulumi.getter(name="storageClass")
+    def storage_class(self) -> Optional[_builtins.str]:
+        """
+        The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
+        """
+        return pulumi.get(self, "storage_class")
+
+
+@pulumi.output_type
 class ClusterEndpoint(dict):
     """
     One address.
@@ -388,34 +1176,40 @@ class ClusterEndpoints(dict):
         return super().get(key, default)
 
     def __init__(__self__, *,
-                 http: Optional['outputs.ClusterEndpoint'] = None,
+                 http: 'outputs.ClusterEndpoint',
+                 native: 'outputs.ClusterEndpoint',
                  https: Optional['outputs.ClusterEndpoint'] = None,
-                 native: Optional['outputs.ClusterEndpoint'] = None,
                  native_secure: Optional['outputs.ClusterEndpoint'] = None):
         """
         The addresses of a cluster, by protocol.
 
-        :param 'ClusterEndpoint' http: The HTTP interface.
+        :param 'ClusterEndpoint' http: The HTTP interface; over TLS where it is not to be had without.
+        :param 'ClusterEndpoint' native: The native protocol, for clickhouse-client and most drivers; over TLS where it is not to be had without.
         :param 'ClusterEndpoint' https: The HTTP interface over TLS.
-        :param 'ClusterEndpoint' native: The native protocol, for clickhouse-client and most drivers.
         :param 'ClusterEndpoint' native_secure: The native protocol over TLS.
         """
-        if http is not None:
-            pulumi.set(__self__, "http", http)
+        pulumi.set(__self__, "http", http)
+        pulumi.set(__self__, "native", native)
         if https is not None:
             pulumi.set(__self__, "https", https)
-        if native is not None:
-            pulumi.set(__self__, "native", native)
         if native_secure is not None:
             pulumi.set(__self__, "native_secure", native_secure)
 
     @_builtins.property
     @pulumi.getter
-    def http(self) -> Optional['outputs.ClusterEndpoint']:
+    def http(self) -> 'outputs.ClusterEndpoint':
         """
-        The HTTP interface.
+        The HTTP interface; over TLS where it is not to be had without.
         """
         return pulumi.get(self, "http")
+
+    @_builtins.property
+    @pulumi.getter
+    def native(self) -> 'outputs.ClusterEndpoint':
+        """
+        The native protocol, for clickhouse-client and most drivers; over TLS where it is not to be had without.
+        """
+        return pulumi.get(self, "native")
 
     @_builtins.property
     @pulumi.getter
@@ -426,20 +1220,76 @@ class ClusterEndpoints(dict):
         return pulumi.get(self, "https")
 
     @_builtins.property
-    @pulumi.getter
-    def native(self) -> Optional['outputs.ClusterEndpoint']:
-        """
-        The native protocol, for clickhouse-client and most drivers.
-        """
-        return pulumi.get(self, "native")
-
-    @_builtins.property
     @pulumi.getter(name="nativeSecure")
     def native_secure(self) -> Optional['outputs.ClusterEndpoint']:
         """
         The native protocol over TLS.
         """
         return pulumi.get(self, "native_secure")
+
+
+@pulumi.output_type
+class ClusterEnvVar(dict):
+    """
+    An environment variable.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "valueFrom":
+            suggest = "value_from"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterEnvVar. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterEnvVar.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterEnvVar.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 name: _builtins.str,
+                 value: Optional[_builtins.str] = None,
+                 value_from: Optional[Mapping[str, Any]] = None):
+        """
+        An environment variable.
+
+        :param _builtins.str name: The name.
+        :param _builtins.str value: The value. It stands in clear text in the pod: take `valueFrom` for a secret.
+        :param Mapping[str, Any] value_from: Where the value comes from: Kubernetes' `EnvVarSource`, for example `{secretKeyRef: {name: bucket, key: token}}`.
+        """
+        pulumi.set(__self__, "name", name)
+        if value is not None:
+            pulumi.set(__self__, "value", value)
+        if value_from is not None:
+            pulumi.set(__self__, "value_from", value_from)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        The name.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter
+    def value(self) -> Optional[_builtins.str]:
+        """
+        The value. It stands in clear text in the pod: take `valueFrom` for a secret.
+        """
+        return pulumi.get(self, "value")
+
+    @_builtins.property
+    @pulumi.getter(name="valueFrom")
+    def value_from(self) -> Optional[Mapping[str, Any]]:
+        """
+        Where the value comes from: Kubernetes' `EnvVarSource`, for example `{secretKeyRef: {name: bucket, key: token}}`.
+        """
+        return pulumi.get(self, "value_from")
 
 
 @pulumi.output_type
@@ -934,6 +1784,40 @@ class ClusterHost(dict):
 
 
 @pulumi.output_type
+class ClusterHostAlias(dict):
+    """
+    Names of an address.
+    """
+    def __init__(__self__, *,
+                 hostnames: Sequence[_builtins.str],
+                 ip: _builtins.str):
+        """
+        Names of an address.
+
+        :param Sequence[_builtins.str] hostnames: Its names.
+        :param _builtins.str ip: The address.
+        """
+        pulumi.set(__self__, "hostnames", hostnames)
+        pulumi.set(__self__, "ip", ip)
+
+    @_builtins.property
+    @pulumi.getter
+    def hostnames(self) -> Sequence[_builtins.str]:
+        """
+        Its names.
+        """
+        return pulumi.get(self, "hostnames")
+
+    @_builtins.property
+    @pulumi.getter
+    def ip(self) -> _builtins.str:
+        """
+        The address.
+        """
+        return pulumi.get(self, "ip")
+
+
+@pulumi.output_type
 class ClusterHttpHook(dict):
     """
     An HTTP request.
@@ -1072,6 +1956,10 @@ class ClusterIngress(dict):
             suggest = "external_traffic_policy"
         elif key == "loadBalancerClass":
             suggest = "load_balancer_class"
+        elif key == "nodePorts":
+            suggest = "node_ports"
+        elif key == "perShard":
+            suggest = "per_shard"
         elif key == "sourceRanges":
             suggest = "source_ranges"
 
@@ -1093,6 +1981,8 @@ class ClusterIngress(dict):
                  internal: Optional[_builtins.bool] = None,
                  labels: Optional[Mapping[str, _builtins.str]] = None,
                  load_balancer_class: Optional[_builtins.str] = None,
+                 node_ports: Optional['outputs.ClusterNodePorts'] = None,
+                 per_shard: Optional[_builtins.bool] = None,
                  source_ranges: Optional[Sequence[_builtins.str]] = None,
                  type: Optional[_builtins.str] = None):
         """
@@ -1101,11 +1991,13 @@ class ClusterIngress(dict):
         :param Mapping[str, _builtins.str] annotations: Annotations of the Service, for example for the cloud's load balancer.
         :param Union[_builtins.str, 'ClusterExternalTrafficPolicy'] external_traffic_policy: Whether traffic may enter through any node (`Cluster`), or only through nodes with a host, which keeps the client's address (`Local`). Default: `Cluster`.
         :param _builtins.str hostname: The DNS name that external-dns assigns to the load balancer.
-        :param _builtins.bool internal: Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
+        :param _builtins.bool internal: Whether the load balancer is internal to the cloud's private network, by the annotations of Alibaba, AWS, Azure, Google, IBM, OpenStack and Oracle. Default: false. A change gives it another address.
         :param Mapping[str, _builtins.str] labels: Labels of the Service.
         :param _builtins.str load_balancer_class: The load balancer class, if the Kubernetes cluster has several.
+        :param 'ClusterNodePorts' node_ports: The ports of the nodes. Default: Kubernetes allocates them, and they stay the same.
+        :param _builtins.bool per_shard: Whether each shard's own Service is of the same type, with the same annotations. Default: false. Needs `perShardServices`. The hostname is the cluster's alone.
         :param Sequence[_builtins.str] source_ranges: The source ranges that the load balancer accepts, like `203.0.113.0/24`. They may also log in, unless `admin.networks` is given.
-        :param Union[_builtins.str, 'ClusterIngressType'] type: A load balancer or node ports. Default: `LoadBalancer`.
+        :param Union[_builtins.str, 'ClusterIngressType'] type: The type of the cluster's Service. Default: `LoadBalancer`. Without a load balancer its address is given back to the cloud.
         """
         if annotations is not None:
             pulumi.set(__self__, "annotations", annotations)
@@ -1119,6 +2011,10 @@ class ClusterIngress(dict):
             pulumi.set(__self__, "labels", labels)
         if load_balancer_class is not None:
             pulumi.set(__self__, "load_balancer_class", load_balancer_class)
+        if node_ports is not None:
+            pulumi.set(__self__, "node_ports", node_ports)
+        if per_shard is not None:
+            pulumi.set(__self__, "per_shard", per_shard)
         if source_ranges is not None:
             pulumi.set(__self__, "source_ranges", source_ranges)
         if type is not None:
@@ -1152,7 +2048,7 @@ class ClusterIngress(dict):
     @pulumi.getter
     def internal(self) -> Optional[_builtins.bool]:
         """
-        Whether the load balancer is internal to the cloud's (AWS, Azure, Google) private network. Default: false.
+        Whether the load balancer is internal to the cloud's private network, by the annotations of Alibaba, AWS, Azure, Google, IBM, OpenStack and Oracle. Default: false. A change gives it another address.
         """
         return pulumi.get(self, "internal")
 
@@ -1173,6 +2069,22 @@ class ClusterIngress(dict):
         return pulumi.get(self, "load_balancer_class")
 
     @_builtins.property
+    @pulumi.getter(name="nodePorts")
+    def node_ports(self) -> Optional['outputs.ClusterNodePorts']:
+        """
+        The ports of the nodes. Default: Kubernetes allocates them, and they stay the same.
+        """
+        return pulumi.get(self, "node_ports")
+
+    @_builtins.property
+    @pulumi.getter(name="perShard")
+    def per_shard(self) -> Optional[_builtins.bool]:
+        """
+        Whether each shard's own Service is of the same type, with the same annotations. Default: false. Needs `perShardServices`. The hostname is the cluster's alone.
+        """
+        return pulumi.get(self, "per_shard")
+
+    @_builtins.property
     @pulumi.getter(name="sourceRanges")
     def source_ranges(self) -> Optional[Sequence[_builtins.str]]:
         """
@@ -1184,7 +2096,7 @@ class ClusterIngress(dict):
     @pulumi.getter
     def type(self) -> Optional[_builtins.str]:
         """
-        A load balancer or node ports. Default: `LoadBalancer`.
+        The type of the cluster's Service. Default: `LoadBalancer`. Without a load balancer its address is given back to the cloud.
         """
         return pulumi.get(self, "type")
 
@@ -1243,12 +2155,66 @@ class ClusterInterserverSecret(dict):
 
 
 @pulumi.output_type
+class ClusterIpBlock(dict):
+    """
+    A range of addresses.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "except":
+            suggest = "except_"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterIpBlock. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterIpBlock.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterIpBlock.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 cidr: Optional[_builtins.str] = None,
+                 except_: Optional[Sequence[_builtins.str]] = None):
+        """
+        A range of addresses.
+
+        :param _builtins.str cidr: The range, like `203.0.113.0/24`.
+        :param Sequence[_builtins.str] except_: Ranges within it that are left out.
+        """
+        if cidr is not None:
+            pulumi.set(__self__, "cidr", cidr)
+        if except_ is not None:
+            pulumi.set(__self__, "except_", except_)
+
+    @_builtins.property
+    @pulumi.getter
+    def cidr(self) -> Optional[_builtins.str]:
+        """
+        The range, like `203.0.113.0/24`.
+        """
+        return pulumi.get(self, "cidr")
+
+    @_builtins.property
+    @pulumi.getter(name="except")
+    def except_(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        Ranges within it that are left out.
+        """
+        return pulumi.get(self, "except_")
+
+
+@pulumi.output_type
 class ClusterKeeper(dict):
     """
     The cluster's own Keeper.
     """
     def __init__(__self__, *,
                  image: Optional['outputs.ClusterImage'] = None,
+                 pod: Optional['outputs.ClusterPod'] = None,
                  replicas: Optional[_builtins.int] = None,
                  resources: Optional['outputs.ClusterResources'] = None,
                  storage: Optional['outputs.ClusterVolume'] = None):
@@ -1256,12 +2222,15 @@ class ClusterKeeper(dict):
         The cluster's own Keeper.
 
         :param 'ClusterImage' image: The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
+        :param 'ClusterPod' pod: The pods of the Keeper: where they run, as whom, and what else is in them. A change restarts them one by one.
         :param _builtins.int replicas: The number of Keeper members: 1, 3 or 5. Default: 3.
         :param 'ClusterResources' resources: CPU and memory of each Keeper member. Default: requests of 100m and 256Mi, limits of 500m and 1Gi.
         :param 'ClusterVolume' storage: The volume of each Keeper member. Default: 10Gi of the default storage class.
         """
         if image is not None:
             pulumi.set(__self__, "image", image)
+        if pod is not None:
+            pulumi.set(__self__, "pod", pod)
         if replicas is not None:
             pulumi.set(__self__, "replicas", replicas)
         if resources is not None:
@@ -1276,6 +2245,14 @@ class ClusterKeeper(dict):
         The Keeper image. Default: the official one of the cluster's version. Required with a custom server image.
         """
         return pulumi.get(self, "image")
+
+    @_builtins.property
+    @pulumi.getter
+    def pod(self) -> Optional['outputs.ClusterPod']:
+        """
+        The pods of the Keeper: where they run, as whom, and what else is in them. A change restarts them one by one.
+        """
+        return pulumi.get(self, "pod")
 
     @_builtins.property
     @pulumi.getter
@@ -1394,19 +2371,206 @@ class ClusterKubernetes(dict):
 
 
 @pulumi.output_type
+class ClusterLabelRequirement(dict):
+    """
+    A requirement of a label.
+    """
+    def __init__(__self__, *,
+                 key: Optional[_builtins.str] = None,
+                 operator: Optional[_builtins.str] = None,
+                 values: Optional[Sequence[_builtins.str]] = None):
+        """
+        A requirement of a label.
+
+        :param _builtins.str key: The label.
+        :param Union[_builtins.str, 'ClusterLabelOperator'] operator: How it is compared.
+        :param Sequence[_builtins.str] values: The values, for `In` and `NotIn`.
+        """
+        if key is not None:
+            pulumi.set(__self__, "key", key)
+        if operator is not None:
+            pulumi.set(__self__, "operator", operator)
+        if values is not None:
+            pulumi.set(__self__, "values", values)
+
+    @_builtins.property
+    @pulumi.getter
+    def key(self) -> Optional[_builtins.str]:
+        """
+        The label.
+        """
+        return pulumi.get(self, "key")
+
+    @_builtins.property
+    @pulumi.getter
+    def operator(self) -> Optional[_builtins.str]:
+        """
+        How it is compared.
+        """
+        return pulumi.get(self, "operator")
+
+    @_builtins.property
+    @pulumi.getter
+    def values(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        The values, for `In` and `NotIn`.
+        """
+        return pulumi.get(self, "values")
+
+
+@pulumi.output_type
+class ClusterLabelSelector(dict):
+    """
+    A label selector of Kubernetes.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "matchExpressions":
+            suggest = "match_expressions"
+        elif key == "matchLabels":
+            suggest = "match_labels"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterLabelSelector. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterLabelSelector.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterLabelSelector.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 match_expressions: Optional[Sequence['outputs.ClusterLabelRequirement']] = None,
+                 match_labels: Optional[Mapping[str, _builtins.str]] = None):
+        """
+        A label selector of Kubernetes.
+
+        :param Sequence['ClusterLabelRequirement'] match_expressions: Requirements of labels.
+        :param Mapping[str, _builtins.str] match_labels: Labels that have these values.
+        """
+        if match_expressions is not None:
+            pulumi.set(__self__, "match_expressions", match_expressions)
+        if match_labels is not None:
+            pulumi.set(__self__, "match_labels", match_labels)
+
+    @_builtins.property
+    @pulumi.getter(name="matchExpressions")
+    def match_expressions(self) -> Optional[Sequence['outputs.ClusterLabelRequirement']]:
+        """
+        Requirements of labels.
+        """
+        return pulumi.get(self, "match_expressions")
+
+    @_builtins.property
+    @pulumi.getter(name="matchLabels")
+    def match_labels(self) -> Optional[Mapping[str, _builtins.str]]:
+        """
+        Labels that have these values.
+        """
+        return pulumi.get(self, "match_labels")
+
+
+@pulumi.output_type
+class ClusterLayout(dict):
+    """
+    The layout of the cluster, shard by shard.
+    """
+    def __init__(__self__, *,
+                 shards: Sequence['outputs.ClusterShard']):
+        """
+        The layout of the cluster, shard by shard.
+
+        :param Sequence['ClusterShard'] shards: The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
+        """
+        pulumi.set(__self__, "shards", shards)
+
+    @_builtins.property
+    @pulumi.getter
+    def shards(self) -> Sequence['outputs.ClusterShard']:
+        """
+        The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
+        """
+        return pulumi.get(self, "shards")
+
+
+@pulumi.output_type
+class ClusterLogRotation(dict):
+    """
+    The rotation of the log files. There are two logs, of all messages and of errors, and each is rotated.
+    """
+    def __init__(__self__, *,
+                 count: Optional[_builtins.int] = None,
+                 size: Optional[_builtins.str] = None):
+        """
+        The rotation of the log files. There are two logs, of all messages and of errors, and each is rotated.
+
+        :param _builtins.int count: How many old files are kept. Default: 3.
+        :param _builtins.str size: The size at which a new file is begun, in `K` or `M`, like `100M`. Default: `100M`.
+        """
+        if count is not None:
+            pulumi.set(__self__, "count", count)
+        if size is not None:
+            pulumi.set(__self__, "size", size)
+
+    @_builtins.property
+    @pulumi.getter
+    def count(self) -> Optional[_builtins.int]:
+        """
+        How many old files are kept. Default: 3.
+        """
+        return pulumi.get(self, "count")
+
+    @_builtins.property
+    @pulumi.getter
+    def size(self) -> Optional[_builtins.str]:
+        """
+        The size at which a new file is begun, in `K` or `M`, like `100M`. Default: `100M`.
+        """
+        return pulumi.get(self, "size")
+
+
+@pulumi.output_type
 class ClusterLogging(dict):
     """
     The logging of ClickHouse.
     """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "systemTables":
+            suggest = "system_tables"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterLogging. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterLogging.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterLogging.__key_warning(key)
+        return super().get(key, default)
+
     def __init__(__self__, *,
-                 level: Optional[_builtins.str] = None):
+                 level: Optional[_builtins.str] = None,
+                 rotation: Optional['outputs.ClusterLogRotation'] = None,
+                 system_tables: Optional['outputs.ClusterSystemTables'] = None):
         """
         The logging of ClickHouse.
 
         :param Union[_builtins.str, 'ClusterLogLevel'] level: The lowest log level. Default: `information`. A change takes effect without a restart.
+        :param 'ClusterLogRotation' rotation: The rotation of the log files. Default: 3 files of `100M` each where they are in the container's own filesystem, which is a cluster without `storage.logs`; else what the operator says. A cluster that earlier releases made keeps the operator's. A change takes effect without a restart.
+        :param 'ClusterSystemTables' system_tables: The system tables that ClickHouse keeps logs in.
         """
         if level is not None:
             pulumi.set(__self__, "level", level)
+        if rotation is not None:
+            pulumi.set(__self__, "rotation", rotation)
+        if system_tables is not None:
+            pulumi.set(__self__, "system_tables", system_tables)
 
     @_builtins.property
     @pulumi.getter
@@ -1415,6 +2579,962 @@ class ClusterLogging(dict):
         The lowest log level. Default: `information`. A change takes effect without a restart.
         """
         return pulumi.get(self, "level")
+
+    @_builtins.property
+    @pulumi.getter
+    def rotation(self) -> Optional['outputs.ClusterLogRotation']:
+        """
+        The rotation of the log files. Default: 3 files of `100M` each where they are in the container's own filesystem, which is a cluster without `storage.logs`; else what the operator says. A cluster that earlier releases made keeps the operator's. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "rotation")
+
+    @_builtins.property
+    @pulumi.getter(name="systemTables")
+    def system_tables(self) -> Optional['outputs.ClusterSystemTables']:
+        """
+        The system tables that ClickHouse keeps logs in.
+        """
+        return pulumi.get(self, "system_tables")
+
+
+@pulumi.output_type
+class ClusterNetworkPolicy(dict):
+    """
+    Who may connect to the pods.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "from":
+            suggest = "from_"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterNetworkPolicy. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterNetworkPolicy.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterNetworkPolicy.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 from_: Optional[Sequence['outputs.ClusterNetworkPolicyPeer']] = None):
+        """
+        Who may connect to the pods.
+
+        :param Sequence['ClusterNetworkPolicyPeer'] from_: The peers that may use the client ports, as in a NetworkPolicy of Kubernetes. Default: all pods of the cluster's namespace; with an `ingress` it has to be given.
+        """
+        if from_ is not None:
+            pulumi.set(__self__, "from_", from_)
+
+    @_builtins.property
+    @pulumi.getter(name="from")
+    def from_(self) -> Optional[Sequence['outputs.ClusterNetworkPolicyPeer']]:
+        """
+        The peers that may use the client ports, as in a NetworkPolicy of Kubernetes. Default: all pods of the cluster's namespace; with an `ingress` it has to be given.
+        """
+        return pulumi.get(self, "from_")
+
+
+@pulumi.output_type
+class ClusterNetworkPolicyPeer(dict):
+    """
+    A peer as in a NetworkPolicy of Kubernetes: pods, by their labels and those of their namespaces, or addresses.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "ipBlock":
+            suggest = "ip_block"
+        elif key == "namespaceSelector":
+            suggest = "namespace_selector"
+        elif key == "podSelector":
+            suggest = "pod_selector"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterNetworkPolicyPeer. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterNetworkPolicyPeer.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterNetworkPolicyPeer.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 ip_block: Optional['outputs.ClusterIpBlock'] = None,
+                 namespace_selector: Optional['outputs.ClusterLabelSelector'] = None,
+                 pod_selector: Optional['outputs.ClusterLabelSelector'] = None):
+        """
+        A peer as in a NetworkPolicy of Kubernetes: pods, by their labels and those of their namespaces, or addresses.
+
+        :param 'ClusterIpBlock' ip_block: Addresses outside of Kubernetes.
+        :param 'ClusterLabelSelector' namespace_selector: Namespaces with these labels; `{}` are all.
+        :param 'ClusterLabelSelector' pod_selector: Pods with these labels; `{}` are all. Without `namespaceSelector` those of the cluster's namespace.
+        """
+        if ip_block is not None:
+            pulumi.set(__self__, "ip_block", ip_block)
+        if namespace_selector is not None:
+            pulumi.set(__self__, "namespace_selector", namespace_selector)
+        if pod_selector is not None:
+            pulumi.set(__self__, "pod_selector", pod_selector)
+
+    @_builtins.property
+    @pulumi.getter(name="ipBlock")
+    def ip_block(self) -> Optional['outputs.ClusterIpBlock']:
+        """
+        Addresses outside of Kubernetes.
+        """
+        return pulumi.get(self, "ip_block")
+
+    @_builtins.property
+    @pulumi.getter(name="namespaceSelector")
+    def namespace_selector(self) -> Optional['outputs.ClusterLabelSelector']:
+        """
+        Namespaces with these labels; `{}` are all.
+        """
+        return pulumi.get(self, "namespace_selector")
+
+    @_builtins.property
+    @pulumi.getter(name="podSelector")
+    def pod_selector(self) -> Optional['outputs.ClusterLabelSelector']:
+        """
+        Pods with these labels; `{}` are all. Without `namespaceSelector` those of the cluster's namespace.
+        """
+        return pulumi.get(self, "pod_selector")
+
+
+@pulumi.output_type
+class ClusterNodePorts(dict):
+    """
+    The ports of the nodes, in the range that Kubernetes has for them, by default 30000 to 32767.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "nativeSecure":
+            suggest = "native_secure"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterNodePorts. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterNodePorts.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterNodePorts.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 http: Optional[_builtins.int] = None,
+                 https: Optional[_builtins.int] = None,
+                 native: Optional[_builtins.int] = None,
+                 native_secure: Optional[_builtins.int] = None):
+        """
+        The ports of the nodes, in the range that Kubernetes has for them, by default 30000 to 32767.
+
+        :param _builtins.int http: Of the HTTP interface.
+        :param _builtins.int https: Of the HTTP interface over TLS.
+        :param _builtins.int native: Of the native protocol.
+        :param _builtins.int native_secure: Of the native protocol over TLS.
+        """
+        if http is not None:
+            pulumi.set(__self__, "http", http)
+        if https is not None:
+            pulumi.set(__self__, "https", https)
+        if native is not None:
+            pulumi.set(__self__, "native", native)
+        if native_secure is not None:
+            pulumi.set(__self__, "native_secure", native_secure)
+
+    @_builtins.property
+    @pulumi.getter
+    def http(self) -> Optional[_builtins.int]:
+        """
+        Of the HTTP interface.
+        """
+        return pulumi.get(self, "http")
+
+    @_builtins.property
+    @pulumi.getter
+    def https(self) -> Optional[_builtins.int]:
+        """
+        Of the HTTP interface over TLS.
+        """
+        return pulumi.get(self, "https")
+
+    @_builtins.property
+    @pulumi.getter
+    def native(self) -> Optional[_builtins.int]:
+        """
+        Of the native protocol.
+        """
+        return pulumi.get(self, "native")
+
+    @_builtins.property
+    @pulumi.getter(name="nativeSecure")
+    def native_secure(self) -> Optional[_builtins.int]:
+        """
+        Of the native protocol over TLS.
+        """
+        return pulumi.get(self, "native_secure")
+
+
+@pulumi.output_type
+class ClusterPod(dict):
+    """
+    Pods of the cluster. What is not an object of Kubernetes as it is says so.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "antiAffinity":
+            suggest = "anti_affinity"
+        elif key == "containerSecurityContext":
+            suggest = "container_security_context"
+        elif key == "extraContainers":
+            suggest = "extra_containers"
+        elif key == "hostAliases":
+            suggest = "host_aliases"
+        elif key == "initContainers":
+            suggest = "init_containers"
+        elif key == "livenessProbe":
+            suggest = "liveness_probe"
+        elif key == "nodeSelector":
+            suggest = "node_selector"
+        elif key == "priorityClassName":
+            suggest = "priority_class_name"
+        elif key == "readinessProbe":
+            suggest = "readiness_probe"
+        elif key == "runtimeClassName":
+            suggest = "runtime_class_name"
+        elif key == "securityContext":
+            suggest = "security_context"
+        elif key == "serviceAccountName":
+            suggest = "service_account_name"
+        elif key == "startupProbe":
+            suggest = "startup_probe"
+        elif key == "terminationGracePeriodSeconds":
+            suggest = "termination_grace_period_seconds"
+        elif key == "topologySpread":
+            suggest = "topology_spread"
+        elif key == "volumeMounts":
+            suggest = "volume_mounts"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterPod. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterPod.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterPod.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 affinity: Optional[Mapping[str, Any]] = None,
+                 annotations: Optional[Mapping[str, _builtins.str]] = None,
+                 anti_affinity: Optional[_builtins.str] = None,
+                 container_security_context: Optional[Mapping[str, Any]] = None,
+                 env: Optional[Sequence['outputs.ClusterEnvVar']] = None,
+                 extra_containers: Optional[Sequence[Mapping[str, Any]]] = None,
+                 host_aliases: Optional[Sequence['outputs.ClusterHostAlias']] = None,
+                 init_containers: Optional[Sequence[Mapping[str, Any]]] = None,
+                 labels: Optional[Mapping[str, _builtins.str]] = None,
+                 liveness_probe: Optional[Mapping[str, Any]] = None,
+                 node_selector: Optional[Mapping[str, _builtins.str]] = None,
+                 priority_class_name: Optional[_builtins.str] = None,
+                 readiness_probe: Optional[Mapping[str, Any]] = None,
+                 restricted: Optional[_builtins.bool] = None,
+                 runtime_class_name: Optional[_builtins.str] = None,
+                 security_context: Optional[Mapping[str, Any]] = None,
+                 service_account_name: Optional[_builtins.str] = None,
+                 startup_probe: Optional[Mapping[str, Any]] = None,
+                 termination_grace_period_seconds: Optional[_builtins.int] = None,
+                 tolerations: Optional[Sequence['outputs.ClusterToleration']] = None,
+                 topology_spread: Optional[Sequence[Mapping[str, Any]]] = None,
+                 volume_mounts: Optional[Sequence[Mapping[str, Any]]] = None,
+                 volumes: Optional[Sequence[Mapping[str, Any]]] = None,
+                 zones: Optional[Sequence[_builtins.str]] = None):
+        """
+        Pods of the cluster. What is not an object of Kubernetes as it is says so.
+
+        :param Mapping[str, Any] affinity: The affinity: Kubernetes' `Affinity`. `antiAffinity` and `zones` add to it.
+        :param Mapping[str, _builtins.str] annotations: Annotations of the pods.
+        :param Union[_builtins.str, 'ClusterAntiAffinity'] anti_affinity: Whether the replicas of a shard, or the members of the Keeper, run on different nodes. Default: `Preferred` with more than one replica, unless `affinity` has a `podAntiAffinity`; else `None`.
+        :param Mapping[str, Any] container_security_context: The security context of the ClickHouse or Keeper container: Kubernetes' `SecurityContext`.
+        :param Sequence['ClusterEnvVar'] env: Environment variables of the ClickHouse or Keeper container.
+        :param Sequence[Mapping[str, Any]] extra_containers: Containers beside it: Kubernetes' `Container`.
+        :param Sequence['ClusterHostAlias'] host_aliases: Names for addresses, in addition to those of the DNS.
+        :param Sequence[Mapping[str, Any]] init_containers: Containers that run before it: Kubernetes' `Container`.
+        :param Mapping[str, _builtins.str] labels: Labels of the pods.
+        :param Mapping[str, Any] liveness_probe: When the container is restarted: Kubernetes' `Probe`. Default: the operator's.
+        :param Mapping[str, _builtins.str] node_selector: The labels that a node must have.
+        :param _builtins.str priority_class_name: The priority class. It must exist.
+        :param Mapping[str, Any] readiness_probe: When the container is taken for ready: Kubernetes' `Probe`. Default: the operator's.
+        :param _builtins.bool restricted: Whether the pods fit into a namespace with the Pod Security level `restricted`: user and group 101, no privileges, the runtime's seccomp profile, for every container. What the security contexts and the containers say themselves holds. Default: false; of the Keeper: as the hosts' pods.
+        :param _builtins.str runtime_class_name: The runtime class. It must exist.
+        :param Mapping[str, Any] security_context: The security context of the pod: Kubernetes' `PodSecurityContext`.
+        :param _builtins.str service_account_name: The service account. It must exist. Default: that of the namespace.
+        :param Mapping[str, Any] startup_probe: When the container is taken for started: Kubernetes' `Probe`. Default: none.
+        :param _builtins.int termination_grace_period_seconds: How many seconds ClickHouse has to stop. Default: 30.
+        :param Sequence['ClusterToleration'] tolerations: The taints of nodes that the pods tolerate.
+        :param Sequence[Mapping[str, Any]] topology_spread: Further rules how the pods are spread: Kubernetes' `TopologySpreadConstraint`.
+        :param Sequence[Mapping[str, Any]] volume_mounts: Where the ClickHouse or Keeper container mounts `volumes`: Kubernetes' `VolumeMount`.
+        :param Sequence[Mapping[str, Any]] volumes: Volumes of the pod, for example of a ConfigMap: Kubernetes' `Volume`. For disks of ClickHouse's there is `storage.disks`.
+        :param Sequence[_builtins.str] zones: The zones in which the pods run (`topology.kubernetes.io/zone` of their nodes). Those that belong together are spread evenly over them where that is possible. A host whose volume is in a zone that is taken away does not start any more.
+        """
+        if affinity is not None:
+            pulumi.set(__self__, "affinity", affinity)
+        if annotations is not None:
+            pulumi.set(__self__, "annotations", annotations)
+        if anti_affinity is not None:
+            pulumi.set(__self__, "anti_affinity", anti_affinity)
+        if container_security_context is not None:
+            pulumi.set(__self__, "container_security_context", container_security_context)
+        if env is not None:
+            pulumi.set(__self__, "env", env)
+        if extra_containers is not None:
+            pulumi.set(__self__, "extra_containers", extra_containers)
+        if host_aliases is not None:
+            pulumi.set(__self__, "host_aliases", host_aliases)
+        if init_containers is not None:
+            pulumi.set(__self__, "init_containers", init_containers)
+        if labels is not None:
+            pulumi.set(__self__, "labels", labels)
+        if liveness_probe is not None:
+            pulumi.set(__self__, "liveness_probe", liveness_probe)
+        if node_selector is not None:
+            pulumi.set(__self__, "node_selector", node_selector)
+        if priority_class_name is not None:
+            pulumi.set(__self__, "priority_class_name", priority_class_name)
+        if readiness_probe is not None:
+            pulumi.set(__self__, "readiness_probe", readiness_probe)
+        if restricted is not None:
+            pulumi.set(__self__, "restricted", restricted)
+        if runtime_class_name is not None:
+            pulumi.set(__self__, "runtime_class_name", runtime_class_name)
+        if security_context is not None:
+            pulumi.set(__self__, "security_context", security_context)
+        if service_account_name is not None:
+            pulumi.set(__self__, "service_account_name", service_account_name)
+        if startup_probe is not None:
+            pulumi.set(__self__, "startup_probe", startup_probe)
+        if termination_grace_period_seconds is not None:
+            pulumi.set(__self__, "termination_grace_period_seconds", termination_grace_period_seconds)
+        if tolerations is not None:
+            pulumi.set(__self__, "tolerations", tolerations)
+        if topology_spread is not None:
+            pulumi.set(__self__, "topology_spread", topology_spread)
+        if volume_mounts is not None:
+            pulumi.set(__self__, "volume_mounts", volume_mounts)
+        if volumes is not None:
+            pulumi.set(__self__, "volumes", volumes)
+        if zones is not None:
+            pulumi.set(__self__, "zones", zones)
+
+    @_builtins.property
+    @pulumi.getter
+    def affinity(self) -> Optional[Mapping[str, Any]]:
+        """
+        The affinity: Kubernetes' `Affinity`. `antiAffinity` and `zones` add to it.
+        """
+        return pulumi.get(self, "affinity")
+
+    @_builtins.property
+    @pulumi.getter
+    def annotations(self) -> Optional[Mapping[str, _builtins.str]]:
+        """
+        Annotations of the pods.
+        """
+        return pulumi.get(self, "annotations")
+
+    @_builtins.property
+    @pulumi.getter(name="antiAffinity")
+    def anti_affinity(self) -> Optional[_builtins.str]:
+        """
+        Whether the replicas of a shard, or the members of the Keeper, run on different nodes. Default: `Preferred` with more than one replica, unless `affinity` has a `podAntiAffinity`; else `None`.
+        """
+        return pulumi.get(self, "anti_affinity")
+
+    @_builtins.property
+    @pulumi.getter(name="containerSecurityContext")
+    def container_security_context(self) -> Optional[Mapping[str, Any]]:
+        """
+        The security context of the ClickHouse or Keeper container: Kubernetes' `SecurityContext`.
+        """
+        return pulumi.get(self, "container_security_context")
+
+    @_builtins.property
+    @pulumi.getter
+    def env(self) -> Optional[Sequence['outputs.ClusterEnvVar']]:
+        """
+        Environment variables of the ClickHouse or Keeper container.
+        """
+        return pulumi.get(self, "env")
+
+    @_builtins.property
+    @pulumi.getter(name="extraContainers")
+    def extra_containers(self) -> Optional[Sequence[Mapping[str, Any]]]:
+        """
+        Containers beside it: Kubernetes' `Container`.
+        """
+        return pulumi.get(self, "extra_containers")
+
+    @_builtins.property
+    @pulumi.getter(name="hostAliases")
+    def host_aliases(self) -> Optional[Sequence['outputs.ClusterHostAlias']]:
+        """
+        Names for addresses, in addition to those of the DNS.
+        """
+        return pulumi.get(self, "host_aliases")
+
+    @_builtins.property
+    @pulumi.getter(name="initContainers")
+    def init_containers(self) -> Optional[Sequence[Mapping[str, Any]]]:
+        """
+        Containers that run before it: Kubernetes' `Container`.
+        """
+        return pulumi.get(self, "init_containers")
+
+    @_builtins.property
+    @pulumi.getter
+    def labels(self) -> Optional[Mapping[str, _builtins.str]]:
+        """
+        Labels of the pods.
+        """
+        return pulumi.get(self, "labels")
+
+    @_builtins.property
+    @pulumi.getter(name="livenessProbe")
+    def liveness_probe(self) -> Optional[Mapping[str, Any]]:
+        """
+        When the container is restarted: Kubernetes' `Probe`. Default: the operator's.
+        """
+        return pulumi.get(self, "liveness_probe")
+
+    @_builtins.property
+    @pulumi.getter(name="nodeSelector")
+    def node_selector(self) -> Optional[Mapping[str, _builtins.str]]:
+        """
+        The labels that a node must have.
+        """
+        return pulumi.get(self, "node_selector")
+
+    @_builtins.property
+    @pulumi.getter(name="priorityClassName")
+    def priority_class_name(self) -> Optional[_builtins.str]:
+        """
+        The priority class. It must exist.
+        """
+        return pulumi.get(self, "priority_class_name")
+
+    @_builtins.property
+    @pulumi.getter(name="readinessProbe")
+    def readiness_probe(self) -> Optional[Mapping[str, Any]]:
+        """
+        When the container is taken for ready: Kubernetes' `Probe`. Default: the operator's.
+        """
+        return pulumi.get(self, "readiness_probe")
+
+    @_builtins.property
+    @pulumi.getter
+    def restricted(self) -> Optional[_builtins.bool]:
+        """
+        Whether the pods fit into a namespace with the Pod Security level `restricted`: user and group 101, no privileges, the runtime's seccomp profile, for every container. What the security contexts and the containers say themselves holds. Default: false; of the Keeper: as the hosts' pods.
+        """
+        return pulumi.get(self, "restricted")
+
+    @_builtins.property
+    @pulumi.getter(name="runtimeClassName")
+    def runtime_class_name(self) -> Optional[_builtins.str]:
+        """
+        The runtime class. It must exist.
+        """
+        return pulumi.get(self, "runtime_class_name")
+
+    @_builtins.property
+    @pulumi.getter(name="securityContext")
+    def security_context(self) -> Optional[Mapping[str, Any]]:
+        """
+        The security context of the pod: Kubernetes' `PodSecurityContext`.
+        """
+        return pulumi.get(self, "security_context")
+
+    @_builtins.property
+    @pulumi.getter(name="serviceAccountName")
+    def service_account_name(self) -> Optional[_builtins.str]:
+        """
+        The service account. It must exist. Default: that of the namespace.
+        """
+        return pulumi.get(self, "service_account_name")
+
+    @_builtins.property
+    @pulumi.getter(name="startupProbe")
+    def startup_probe(self) -> Optional[Mapping[str, Any]]:
+        """
+        When the container is taken for started: Kubernetes' `Probe`. Default: none.
+        """
+        return pulumi.get(self, "startup_probe")
+
+    @_builtins.property
+    @pulumi.getter(name="terminationGracePeriodSeconds")
+    def termination_grace_period_seconds(self) -> Optional[_builtins.int]:
+        """
+        How many seconds ClickHouse has to stop. Default: 30.
+        """
+        return pulumi.get(self, "termination_grace_period_seconds")
+
+    @_builtins.property
+    @pulumi.getter
+    def tolerations(self) -> Optional[Sequence['outputs.ClusterToleration']]:
+        """
+        The taints of nodes that the pods tolerate.
+        """
+        return pulumi.get(self, "tolerations")
+
+    @_builtins.property
+    @pulumi.getter(name="topologySpread")
+    def topology_spread(self) -> Optional[Sequence[Mapping[str, Any]]]:
+        """
+        Further rules how the pods are spread: Kubernetes' `TopologySpreadConstraint`.
+        """
+        return pulumi.get(self, "topology_spread")
+
+    @_builtins.property
+    @pulumi.getter(name="volumeMounts")
+    def volume_mounts(self) -> Optional[Sequence[Mapping[str, Any]]]:
+        """
+        Where the ClickHouse or Keeper container mounts `volumes`: Kubernetes' `VolumeMount`.
+        """
+        return pulumi.get(self, "volume_mounts")
+
+    @_builtins.property
+    @pulumi.getter
+    def volumes(self) -> Optional[Sequence[Mapping[str, Any]]]:
+        """
+        Volumes of the pod, for example of a ConfigMap: Kubernetes' `Volume`. For disks of ClickHouse's there is `storage.disks`.
+        """
+        return pulumi.get(self, "volumes")
+
+    @_builtins.property
+    @pulumi.getter
+    def zones(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        The zones in which the pods run (`topology.kubernetes.io/zone` of their nodes). Those that belong together are spread evenly over them where that is possible. A host whose volume is in a zone that is taken away does not start any more.
+        """
+        return pulumi.get(self, "zones")
+
+
+@pulumi.output_type
+class ClusterPodDisruptionBudget(dict):
+    """
+    The PodDisruptionBudget of the hosts, which the operator makes.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "maxUnavailable":
+            suggest = "max_unavailable"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterPodDisruptionBudget. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterPodDisruptionBudget.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterPodDisruptionBudget.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 managed: Optional[_builtins.bool] = None,
+                 max_unavailable: Optional[_builtins.int] = None):
+        """
+        The PodDisruptionBudget of the hosts, which the operator makes.
+
+        :param _builtins.bool managed: Whether the operator makes and updates it. Default: true. With false one that is there stays as it is. Needs operator 0.25.3.
+        :param _builtins.int max_unavailable: How many hosts may be evicted at once; 0 forbids it. Default: 1.
+        """
+        if managed is not None:
+            pulumi.set(__self__, "managed", managed)
+        if max_unavailable is not None:
+            pulumi.set(__self__, "max_unavailable", max_unavailable)
+
+    @_builtins.property
+    @pulumi.getter
+    def managed(self) -> Optional[_builtins.bool]:
+        """
+        Whether the operator makes and updates it. Default: true. With false one that is there stays as it is. Needs operator 0.25.3.
+        """
+        return pulumi.get(self, "managed")
+
+    @_builtins.property
+    @pulumi.getter(name="maxUnavailable")
+    def max_unavailable(self) -> Optional[_builtins.int]:
+        """
+        How many hosts may be evicted at once; 0 forbids it. Default: 1.
+        """
+        return pulumi.get(self, "max_unavailable")
+
+
+@pulumi.output_type
+class ClusterPolicyVolume(dict):
+    """
+    A volume of a storage policy: one or more disks.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "maxDataPartSize":
+            suggest = "max_data_part_size"
+        elif key == "preferNotToMerge":
+            suggest = "prefer_not_to_merge"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterPolicyVolume. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterPolicyVolume.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterPolicyVolume.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 disks: Sequence[_builtins.str],
+                 name: _builtins.str,
+                 max_data_part_size: Optional[_builtins.str] = None,
+                 prefer_not_to_merge: Optional[_builtins.bool] = None):
+        """
+        A volume of a storage policy: one or more disks.
+
+        :param Sequence[_builtins.str] disks: The names of its disks, of `storage.disks` or `storage.s3Disks`, or `default` for the data volume. Parts go to them by turns.
+        :param _builtins.str name: The name, which `ALTER TABLE … MOVE … TO VOLUME` and TTLs use.
+        :param _builtins.str max_data_part_size: The largest part that the volume takes, for example `10Gi`. Default: any.
+        :param _builtins.bool prefer_not_to_merge: Whether the parts on it are left unmerged, as on slow disks. Default: false.
+        """
+        pulumi.set(__self__, "disks", disks)
+        pulumi.set(__self__, "name", name)
+        if max_data_part_size is not None:
+            pulumi.set(__self__, "max_data_part_size", max_data_part_size)
+        if prefer_not_to_merge is not None:
+            pulumi.set(__self__, "prefer_not_to_merge", prefer_not_to_merge)
+
+    @_builtins.property
+    @pulumi.getter
+    def disks(self) -> Sequence[_builtins.str]:
+        """
+        The names of its disks, of `storage.disks` or `storage.s3Disks`, or `default` for the data volume. Parts go to them by turns.
+        """
+        return pulumi.get(self, "disks")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        The name, which `ALTER TABLE … MOVE … TO VOLUME` and TTLs use.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter(name="maxDataPartSize")
+    def max_data_part_size(self) -> Optional[_builtins.str]:
+        """
+        The largest part that the volume takes, for example `10Gi`. Default: any.
+        """
+        return pulumi.get(self, "max_data_part_size")
+
+    @_builtins.property
+    @pulumi.getter(name="preferNotToMerge")
+    def prefer_not_to_merge(self) -> Optional[_builtins.bool]:
+        """
+        Whether the parts on it are left unmerged, as on slow disks. Default: false.
+        """
+        return pulumi.get(self, "prefer_not_to_merge")
+
+
+@pulumi.output_type
+class ClusterProfile(dict):
+    """
+    A settings profile: the settings of the users who have it.
+    """
+    def __init__(__self__, *,
+                 constraints: Optional[Mapping[str, 'outputs.ClusterSettingConstraint']] = None,
+                 inherits: Optional[_builtins.str] = None,
+                 settings: Optional[Mapping[str, Any]] = None):
+        """
+        A settings profile: the settings of the users who have it.
+
+        :param Mapping[str, 'ClusterSettingConstraint'] constraints: What users may make of a setting, by its name.
+        :param _builtins.str inherits: The profile whose settings and constraints hold as well: one of `profiles`, `default` or `readonly`.
+        :param Mapping[str, Any] settings: Settings by their names, for example `max_memory_usage: 10000000000`. Each is a string, a number or a boolean. Numbers from 2^53 on are written in quotes.
+        """
+        if constraints is not None:
+            pulumi.set(__self__, "constraints", constraints)
+        if inherits is not None:
+            pulumi.set(__self__, "inherits", inherits)
+        if settings is not None:
+            pulumi.set(__self__, "settings", settings)
+
+    @_builtins.property
+    @pulumi.getter
+    def constraints(self) -> Optional[Mapping[str, 'outputs.ClusterSettingConstraint']]:
+        """
+        What users may make of a setting, by its name.
+        """
+        return pulumi.get(self, "constraints")
+
+    @_builtins.property
+    @pulumi.getter
+    def inherits(self) -> Optional[_builtins.str]:
+        """
+        The profile whose settings and constraints hold as well: one of `profiles`, `default` or `readonly`.
+        """
+        return pulumi.get(self, "inherits")
+
+    @_builtins.property
+    @pulumi.getter
+    def settings(self) -> Optional[Mapping[str, Any]]:
+        """
+        Settings by their names, for example `max_memory_usage: 10000000000`. Each is a string, a number or a boolean. Numbers from 2^53 on are written in quotes.
+        """
+        return pulumi.get(self, "settings")
+
+
+@pulumi.output_type
+class ClusterQuota(dict):
+    """
+    A quota: what the users who have it may use in a time.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "keyedBy":
+            suggest = "keyed_by"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterQuota. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterQuota.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterQuota.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 intervals: Optional[Sequence['outputs.ClusterQuotaInterval']] = None,
+                 keyed_by: Optional[_builtins.str] = None):
+        """
+        A quota: what the users who have it may use in a time.
+
+        :param Sequence['ClusterQuotaInterval'] intervals: What may be used in an interval of time: several of different lengths hold at once.
+        :param Union[_builtins.str, 'ClusterQuotaKey'] keyed_by: For whom usage is counted separately. Default: `User`.
+        """
+        if intervals is not None:
+            pulumi.set(__self__, "intervals", intervals)
+        if keyed_by is not None:
+            pulumi.set(__self__, "keyed_by", keyed_by)
+
+    @_builtins.property
+    @pulumi.getter
+    def intervals(self) -> Optional[Sequence['outputs.ClusterQuotaInterval']]:
+        """
+        What may be used in an interval of time: several of different lengths hold at once.
+        """
+        return pulumi.get(self, "intervals")
+
+    @_builtins.property
+    @pulumi.getter(name="keyedBy")
+    def keyed_by(self) -> Optional[_builtins.str]:
+        """
+        For whom usage is counted separately. Default: `User`.
+        """
+        return pulumi.get(self, "keyed_by")
+
+
+@pulumi.output_type
+class ClusterQuotaInterval(dict):
+    """
+    What may be used in an interval of time. What is left out is only counted.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "executionTime":
+            suggest = "execution_time"
+        elif key == "queryInserts":
+            suggest = "query_inserts"
+        elif key == "querySelects":
+            suggest = "query_selects"
+        elif key == "readBytes":
+            suggest = "read_bytes"
+        elif key == "readRows":
+            suggest = "read_rows"
+        elif key == "resultBytes":
+            suggest = "result_bytes"
+        elif key == "resultRows":
+            suggest = "result_rows"
+        elif key == "writtenBytes":
+            suggest = "written_bytes"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterQuotaInterval. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterQuotaInterval.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterQuotaInterval.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 errors: Optional[_builtins.float] = None,
+                 execution_time: Optional[_builtins.float] = None,
+                 queries: Optional[_builtins.float] = None,
+                 query_inserts: Optional[_builtins.float] = None,
+                 query_selects: Optional[_builtins.float] = None,
+                 read_bytes: Optional[_builtins.float] = None,
+                 read_rows: Optional[_builtins.float] = None,
+                 result_bytes: Optional[_builtins.float] = None,
+                 result_rows: Optional[_builtins.float] = None,
+                 seconds: Optional[_builtins.float] = None,
+                 written_bytes: Optional[_builtins.float] = None):
+        """
+        What may be used in an interval of time. What is left out is only counted.
+
+        :param _builtins.float errors: Queries that failed.
+        :param _builtins.float execution_time: Seconds that queries run; fractions count.
+        :param _builtins.float queries: Queries.
+        :param _builtins.float query_inserts: Queries that insert.
+        :param _builtins.float query_selects: Queries that read.
+        :param _builtins.float read_bytes: Bytes that are read from tables, on all hosts.
+        :param _builtins.float read_rows: Rows that are read from tables, on all hosts.
+        :param _builtins.float result_bytes: Bytes in results.
+        :param _builtins.float result_rows: Rows in results.
+        :param _builtins.float seconds: The interval's length in seconds, for example `3600`. Required.
+        :param _builtins.float written_bytes: Bytes that are written.
+        """
+        if errors is not None:
+            pulumi.set(__self__, "errors", errors)
+        if execution_time is not None:
+            pulumi.set(__self__, "execution_time", execution_time)
+        if queries is not None:
+            pulumi.set(__self__, "queries", queries)
+        if query_inserts is not None:
+            pulumi.set(__self__, "query_inserts", query_inserts)
+        if query_selects is not None:
+            pulumi.set(__self__, "query_selects", query_selects)
+        if read_bytes is not None:
+            pulumi.set(__self__, "read_bytes", read_bytes)
+        if read_rows is not None:
+            pulumi.set(__self__, "read_rows", read_rows)
+        if result_bytes is not None:
+            pulumi.set(__self__, "result_bytes", result_bytes)
+        if result_rows is not None:
+            pulumi.set(__self__, "result_rows", result_rows)
+        if seconds is not None:
+            pulumi.set(__self__, "seconds", seconds)
+        if written_bytes is not None:
+            pulumi.set(__self__, "written_bytes", written_bytes)
+
+    @_builtins.property
+    @pulumi.getter
+    def errors(self) -> Optional[_builtins.float]:
+        """
+        Queries that failed.
+        """
+        return pulumi.get(self, "errors")
+
+    @_builtins.property
+    @pulumi.getter(name="executionTime")
+    def execution_time(self) -> Optional[_builtins.float]:
+        """
+        Seconds that queries run; fractions count.
+        """
+        return pulumi.get(self, "execution_time")
+
+    @_builtins.property
+    @pulumi.getter
+    def queries(self) -> Optional[_builtins.float]:
+        """
+        Queries.
+        """
+        return pulumi.get(self, "queries")
+
+    @_builtins.property
+    @pulumi.getter(name="queryInserts")
+    def query_inserts(self) -> Optional[_builtins.float]:
+        """
+        Queries that insert.
+        """
+        return pulumi.get(self, "query_inserts")
+
+    @_builtins.property
+    @pulumi.getter(name="querySelects")
+    def query_selects(self) -> Optional[_builtins.float]:
+        """
+        Queries that read.
+        """
+        return pulumi.get(self, "query_selects")
+
+    @_builtins.property
+    @pulumi.getter(name="readBytes")
+    def read_bytes(self) -> Optional[_builtins.float]:
+        """
+        Bytes that are read from tables, on all hosts.
+        """
+        return pulumi.get(self, "read_bytes")
+
+    @_builtins.property
+    @pulumi.getter(name="readRows")
+    def read_rows(self) -> Optional[_builtins.float]:
+        """
+        Rows that are read from tables, on all hosts.
+        """
+        return pulumi.get(self, "read_rows")
+
+    @_builtins.property
+    @pulumi.getter(name="resultBytes")
+    def result_bytes(self) -> Optional[_builtins.float]:
+        """
+        Bytes in results.
+        """
+        return pulumi.get(self, "result_bytes")
+
+    @_builtins.property
+    @pulumi.getter(name="resultRows")
+    def result_rows(self) -> Optional[_builtins.float]:
+        """
+        Rows in results.
+        """
+        return pulumi.get(self, "result_rows")
+
+    @_builtins.property
+    @pulumi.getter
+    def seconds(self) -> Optional[_builtins.float]:
+        """
+        The interval's length in seconds, for example `3600`. Required.
+        """
+        return pulumi.get(self, "seconds")
+
+    @_builtins.property
+    @pulumi.getter(name="writtenBytes")
+    def written_bytes(self) -> Optional[_builtins.float]:
+        """
+        Bytes that are written.
+        """
+        return pulumi.get(self, "written_bytes")
 
 
 @pulumi.output_type
@@ -1571,6 +3691,185 @@ class ClusterResources(dict):
 
 
 @pulumi.output_type
+class ClusterRole(dict):
+    """
+    A role: privileges that users share.
+    """
+    def __init__(__self__, *,
+                 grants: Optional[Sequence[_builtins.str]] = None):
+        """
+        A role: privileges that users share.
+
+        :param Sequence[_builtins.str] grants: The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`.
+        """
+        if grants is not None:
+            pulumi.set(__self__, "grants", grants)
+
+    @_builtins.property
+    @pulumi.getter
+    def grants(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`.
+        """
+        return pulumi.get(self, "grants")
+
+
+@pulumi.output_type
+class ClusterS3Credentials(dict):
+    """
+    The Secret that holds an access key. A changed key is taken at the next restart of a host.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "secretName":
+            suggest = "secret_name"
+        elif key == "accessKeyIdKey":
+            suggest = "access_key_id_key"
+        elif key == "secretAccessKeyKey":
+            suggest = "secret_access_key_key"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterS3Credentials. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterS3Credentials.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterS3Credentials.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 secret_name: _builtins.str,
+                 access_key_id_key: Optional[_builtins.str] = None,
+                 secret_access_key_key: Optional[_builtins.str] = None):
+        """
+        The Secret that holds an access key. A changed key is taken at the next restart of a host.
+
+        :param _builtins.str secret_name: The name of the Secret, in the cluster's namespace.
+        :param _builtins.str access_key_id_key: Under which key the Secret has the access key's id. Default: `access-key-id`.
+        :param _builtins.str secret_access_key_key: Under which key the Secret has the secret access key. Default: `secret-access-key`.
+        """
+        pulumi.set(__self__, "secret_name", secret_name)
+        if access_key_id_key is not None:
+            pulumi.set(__self__, "access_key_id_key", access_key_id_key)
+        if secret_access_key_key is not None:
+            pulumi.set(__self__, "secret_access_key_key", secret_access_key_key)
+
+    @_builtins.property
+    @pulumi.getter(name="secretName")
+    def secret_name(self) -> _builtins.str:
+        """
+        The name of the Secret, in the cluster's namespace.
+        """
+        return pulumi.get(self, "secret_name")
+
+    @_builtins.property
+    @pulumi.getter(name="accessKeyIdKey")
+    def access_key_id_key(self) -> Optional[_builtins.str]:
+        """
+        Under which key the Secret has the access key's id. Default: `access-key-id`.
+        """
+        return pulumi.get(self, "access_key_id_key")
+
+    @_builtins.property
+    @pulumi.getter(name="secretAccessKeyKey")
+    def secret_access_key_key(self) -> Optional[_builtins.str]:
+        """
+        Under which key the Secret has the secret access key. Default: `secret-access-key`.
+        """
+        return pulumi.get(self, "secret_access_key_key")
+
+
+@pulumi.output_type
+class ClusterS3Disk(dict):
+    """
+    A bucket of S3, or of a store that speaks its protocol, as a disk of each host.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "cacheSize":
+            suggest = "cache_size"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterS3Disk. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterS3Disk.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterS3Disk.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 endpoint: _builtins.str,
+                 name: _builtins.str,
+                 cache_size: Optional[_builtins.str] = None,
+                 credentials: Optional['outputs.ClusterS3Credentials'] = None,
+                 region: Optional[_builtins.str] = None):
+        """
+        A bucket of S3, or of a store that speaks its protocol, as a disk of each host.
+
+        :param _builtins.str endpoint: The bucket and a folder in it, for example `https://data.s3.eu-central-1.amazonaws.com/clickhouse/`. `{shard}` and `{replica}` stand for the host's. Another endpoint must lead to the same files.
+        :param _builtins.str name: The name of the disk in ClickHouse. Tables that are on the disk need it.
+        :param _builtins.str cache_size: How much of the bucket's data is cached on the data volume, for example `20Gi`. Default: nothing.
+        :param 'ClusterS3Credentials' credentials: The access key, from a Secret. Default: what the pod's environment has, as for the workload identity of `pod.serviceAccountName`.
+        :param _builtins.str region: The region. Default: that of the endpoint.
+        """
+        pulumi.set(__self__, "endpoint", endpoint)
+        pulumi.set(__self__, "name", name)
+        if cache_size is not None:
+            pulumi.set(__self__, "cache_size", cache_size)
+        if credentials is not None:
+            pulumi.set(__self__, "credentials", credentials)
+        if region is not None:
+            pulumi.set(__self__, "region", region)
+
+    @_builtins.property
+    @pulumi.getter
+    def endpoint(self) -> _builtins.str:
+        """
+        The bucket and a folder in it, for example `https://data.s3.eu-central-1.amazonaws.com/clickhouse/`. `{shard}` and `{replica}` stand for the host's. Another endpoint must lead to the same files.
+        """
+        return pulumi.get(self, "endpoint")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        The name of the disk in ClickHouse. Tables that are on the disk need it.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter(name="cacheSize")
+    def cache_size(self) -> Optional[_builtins.str]:
+        """
+        How much of the bucket's data is cached on the data volume, for example `20Gi`. Default: nothing.
+        """
+        return pulumi.get(self, "cache_size")
+
+    @_builtins.property
+    @pulumi.getter
+    def credentials(self) -> Optional['outputs.ClusterS3Credentials']:
+        """
+        The access key, from a Secret. Default: what the pod's environment has, as for the workload identity of `pod.serviceAccountName`.
+        """
+        return pulumi.get(self, "credentials")
+
+    @_builtins.property
+    @pulumi.getter
+    def region(self) -> Optional[_builtins.str]:
+        """
+        The region. Default: that of the endpoint.
+        """
+        return pulumi.get(self, "region")
+
+
+@pulumi.output_type
 class ClusterSchemaPolicy(dict):
     """
     Which tables are created on hosts that are added.
@@ -1643,6 +3942,244 @@ class ClusterSecretKey(dict):
 
 
 @pulumi.output_type
+class ClusterSettingConstraint(dict):
+    """
+    What users may make of a setting.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "changeableInReadonly":
+            suggest = "changeable_in_readonly"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterSettingConstraint. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterSettingConstraint.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterSettingConstraint.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 changeable_in_readonly: Optional[_builtins.bool] = None,
+                 max: Optional[Any] = None,
+                 min: Optional[Any] = None,
+                 readonly: Optional[_builtins.bool] = None):
+        """
+        What users may make of a setting.
+
+        :param _builtins.bool changeable_in_readonly: Whether the setting may be changed where `readonly` is 1. Default: false. Needs `access_control_improvements/settings_constraints_replace_previous`, which is on by default.
+        :param Any max: The greatest value.
+        :param Any min: The least value.
+        :param _builtins.bool readonly: Whether nobody may change the setting. Default: false.
+        """
+        if changeable_in_readonly is not None:
+            pulumi.set(__self__, "changeable_in_readonly", changeable_in_readonly)
+        if max is not None:
+            pulumi.set(__self__, "max", max)
+        if min is not None:
+            pulumi.set(__self__, "min", min)
+        if readonly is not None:
+            pulumi.set(__self__, "readonly", readonly)
+
+    @_builtins.property
+    @pulumi.getter(name="changeableInReadonly")
+    def changeable_in_readonly(self) -> Optional[_builtins.bool]:
+        """
+        Whether the setting may be changed where `readonly` is 1. Default: false. Needs `access_control_improvements/settings_constraints_replace_previous`, which is on by default.
+        """
+        return pulumi.get(self, "changeable_in_readonly")
+
+    @_builtins.property
+    @pulumi.getter
+    def max(self) -> Optional[Any]:
+        """
+        The greatest value.
+        """
+        return pulumi.get(self, "max")
+
+    @_builtins.property
+    @pulumi.getter
+    def min(self) -> Optional[Any]:
+        """
+        The least value.
+        """
+        return pulumi.get(self, "min")
+
+    @_builtins.property
+    @pulumi.getter
+    def readonly(self) -> Optional[_builtins.bool]:
+        """
+        Whether nobody may change the setting. Default: false.
+        """
+        return pulumi.get(self, "readonly")
+
+
+@pulumi.output_type
+class ClusterShard(dict):
+    """
+    A shard.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "internalReplication":
+            suggest = "internal_replication"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterShard. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterShard.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterShard.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 files: Optional[Mapping[str, _builtins.str]] = None,
+                 hosts: Optional[Sequence['outputs.ClusterShardHost']] = None,
+                 internal_replication: Optional[_builtins.bool] = None,
+                 name: Optional[_builtins.str] = None,
+                 replicas: Optional[_builtins.int] = None,
+                 settings: Optional[Mapping[str, Any]] = None,
+                 weight: Optional[_builtins.int] = None):
+        """
+        A shard.
+
+        :param Mapping[str, _builtins.str] files: Configuration files of the shard's hosts, by their names. A change restarts these hosts.
+        :param Sequence['ClusterShardHost'] hosts: The replicas one by one, where they differ; instead of `replicas`.
+        :param _builtins.bool internal_replication: Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
+        :param _builtins.str name: The name, which is part of the names of its hosts. Default: its number, from 0.
+        :param _builtins.int replicas: The number of replicas. Default: 1.
+        :param Mapping[str, Any] settings: Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
+        :param _builtins.int weight: How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
+        """
+        if files is not None:
+            pulumi.set(__self__, "files", files)
+        if hosts is not None:
+            pulumi.set(__self__, "hosts", hosts)
+        if internal_replication is not None:
+            pulumi.set(__self__, "internal_replication", internal_replication)
+        if name is not None:
+            pulumi.set(__self__, "name", name)
+        if replicas is not None:
+            pulumi.set(__self__, "replicas", replicas)
+        if settings is not None:
+            pulumi.set(__self__, "settings", settings)
+        if weight is not None:
+            pulumi.set(__self__, "weight", weight)
+
+    @_builtins.property
+    @pulumi.getter
+    def files(self) -> Optional[Mapping[str, _builtins.str]]:
+        """
+        Configuration files of the shard's hosts, by their names. A change restarts these hosts.
+        """
+        return pulumi.get(self, "files")
+
+    @_builtins.property
+    @pulumi.getter
+    def hosts(self) -> Optional[Sequence['outputs.ClusterShardHost']]:
+        """
+        The replicas one by one, where they differ; instead of `replicas`.
+        """
+        return pulumi.get(self, "hosts")
+
+    @_builtins.property
+    @pulumi.getter(name="internalReplication")
+    def internal_replication(self) -> Optional[_builtins.bool]:
+        """
+        Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "internal_replication")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> Optional[_builtins.str]:
+        """
+        The name, which is part of the names of its hosts. Default: its number, from 0.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter
+    def replicas(self) -> Optional[_builtins.int]:
+        """
+        The number of replicas. Default: 1.
+        """
+        return pulumi.get(self, "replicas")
+
+    @_builtins.property
+    @pulumi.getter
+    def settings(self) -> Optional[Mapping[str, Any]]:
+        """
+        Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
+        """
+        return pulumi.get(self, "settings")
+
+    @_builtins.property
+    @pulumi.getter
+    def weight(self) -> Optional[_builtins.int]:
+        """
+        How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "weight")
+
+
+@pulumi.output_type
+class ClusterShardHost(dict):
+    """
+    A replica of a shard.
+    """
+    def __init__(__self__, *,
+                 files: Optional[Mapping[str, _builtins.str]] = None,
+                 name: Optional[_builtins.str] = None,
+                 settings: Optional[Mapping[str, Any]] = None):
+        """
+        A replica of a shard.
+
+        :param Mapping[str, _builtins.str] files: Configuration files of the host, by their names. A change restarts it.
+        :param _builtins.str name: The name, instead of those of the shard and its number. Another name is another, empty host.
+        :param Mapping[str, Any] settings: Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
+        """
+        if files is not None:
+            pulumi.set(__self__, "files", files)
+        if name is not None:
+            pulumi.set(__self__, "name", name)
+        if settings is not None:
+            pulumi.set(__self__, "settings", settings)
+
+    @_builtins.property
+    @pulumi.getter
+    def files(self) -> Optional[Mapping[str, _builtins.str]]:
+        """
+        Configuration files of the host, by their names. A change restarts it.
+        """
+        return pulumi.get(self, "files")
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> Optional[_builtins.str]:
+        """
+        The name, instead of those of the shard and its number. Another name is another, empty host.
+        """
+        return pulumi.get(self, "name")
+
+    @_builtins.property
+    @pulumi.getter
+    def settings(self) -> Optional[Mapping[str, Any]]:
+        """
+        Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
+        """
+        return pulumi.get(self, "settings")
+
+
+@pulumi.output_type
 class ClusterShellHook(dict):
     """
     A command in a container of the host's pod.
@@ -1690,6 +4227,8 @@ class ClusterStorage(dict):
             suggest = "access_modes"
         elif key == "reclaimPolicy":
             suggest = "reclaim_policy"
+        elif key == "s3Disks":
+            suggest = "s3_disks"
         elif key == "storageClass":
             suggest = "storage_class"
 
@@ -1706,33 +4245,45 @@ class ClusterStorage(dict):
 
     def __init__(__self__, *,
                  access_modes: Optional[Sequence[_builtins.str]] = None,
+                 disks: Optional[Sequence['outputs.ClusterDisk']] = None,
                  ephemeral: Optional[_builtins.bool] = None,
                  logs: Optional['outputs.ClusterVolume'] = None,
+                 policies: Optional[Mapping[str, 'outputs.ClusterStoragePolicy']] = None,
                  provisioner: Optional[_builtins.str] = None,
                  reclaim_policy: Optional[_builtins.str] = None,
+                 s3_disks: Optional[Sequence['outputs.ClusterS3Disk']] = None,
                  size: Optional[_builtins.str] = None,
                  storage_class: Optional[_builtins.str] = None):
         """
         The data volume of each host.
 
         :param Sequence[Union[_builtins.str, 'ClusterAccessMode']] access_modes: The access modes. Default: `ReadWriteOnce`.
+        :param Sequence['ClusterDisk'] disks: Further disks of each host. A new one is a rolling restart, and begins to be used by the tables whose policy has it; one that goes loses the data on it, which needs `allowDataLoss`.
         :param _builtins.bool ephemeral: Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
-        :param 'ClusterVolume' logs: A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+        :param 'ClusterVolume' logs: A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and to its own filesystem, see `logging.rotation`. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+        :param Mapping[str, 'ClusterStoragePolicy'] policies: The storage policies, by their names: a table gets one by `SETTINGS storage_policy = '<name>'`, and else the one called `default`. Default: with `disks` the policy `jbod`, which takes all volumes of a host by turns; with `s3Disks` the policy `tiered`, which moves parts from the volumes to the buckets when these are nearly full.
         :param Union[_builtins.str, 'ClusterProvisioner'] provisioner: The provisioner of the volume claims. Default: `Operator`, which resizes volumes without a restart.
         :param Union[_builtins.str, 'ClusterReclaimPolicy'] reclaim_policy: The reclaim policy of the volumes of a deleted cluster or host. Default: `Retain`.
+        :param Sequence['ClusterS3Disk'] s3_disks: Buckets of S3, or of stores that speak its protocol, as disks of each host. A change is a rolling restart.
         :param _builtins.str size: The size, for example `50Gi`. Default: `50Gi`. It can be increased, without a restart under the provisioner `Operator`, but not reduced.
         :param _builtins.str storage_class: The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
         """
         if access_modes is not None:
             pulumi.set(__self__, "access_modes", access_modes)
+        if disks is not None:
+            pulumi.set(__self__, "disks", disks)
         if ephemeral is not None:
             pulumi.set(__self__, "ephemeral", ephemeral)
         if logs is not None:
             pulumi.set(__self__, "logs", logs)
+        if policies is not None:
+            pulumi.set(__self__, "policies", policies)
         if provisioner is not None:
             pulumi.set(__self__, "provisioner", provisioner)
         if reclaim_policy is not None:
             pulumi.set(__self__, "reclaim_policy", reclaim_policy)
+        if s3_disks is not None:
+            pulumi.set(__self__, "s3_disks", s3_disks)
         if size is not None:
             pulumi.set(__self__, "size", size)
         if storage_class is not None:
@@ -1748,6 +4299,14 @@ class ClusterStorage(dict):
 
     @_builtins.property
     @pulumi.getter
+    def disks(self) -> Optional[Sequence['outputs.ClusterDisk']]:
+        """
+        Further disks of each host. A new one is a rolling restart, and begins to be used by the tables whose policy has it; one that goes loses the data on it, which needs `allowDataLoss`.
+        """
+        return pulumi.get(self, "disks")
+
+    @_builtins.property
+    @pulumi.getter
     def ephemeral(self) -> Optional[_builtins.bool]:
         """
         Keeps the data in the pod (an emptyDir) instead of a volume: all data is lost with the pod. Default: false.
@@ -1758,9 +4317,17 @@ class ClusterStorage(dict):
     @pulumi.getter
     def logs(self) -> Optional['outputs.ClusterVolume']:
         """
-        A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and the data volume. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
+        A separate volume for ClickHouse's log files. Default: none, logs go to the container's output and to its own filesystem, see `logging.rotation`. With it the operator adds a container with the image `registry.access.redhat.com/ubi8/ubi-minimal:latest` to each pod; nodes without Internet access must have that image.
         """
         return pulumi.get(self, "logs")
+
+    @_builtins.property
+    @pulumi.getter
+    def policies(self) -> Optional[Mapping[str, 'outputs.ClusterStoragePolicy']]:
+        """
+        The storage policies, by their names: a table gets one by `SETTINGS storage_policy = '<name>'`, and else the one called `default`. Default: with `disks` the policy `jbod`, which takes all volumes of a host by turns; with `s3Disks` the policy `tiered`, which moves parts from the volumes to the buckets when these are nearly full.
+        """
+        return pulumi.get(self, "policies")
 
     @_builtins.property
     @pulumi.getter
@@ -1779,6 +4346,14 @@ class ClusterStorage(dict):
         return pulumi.get(self, "reclaim_policy")
 
     @_builtins.property
+    @pulumi.getter(name="s3Disks")
+    def s3_disks(self) -> Optional[Sequence['outputs.ClusterS3Disk']]:
+        """
+        Buckets of S3, or of stores that speak its protocol, as disks of each host. A change is a rolling restart.
+        """
+        return pulumi.get(self, "s3_disks")
+
+    @_builtins.property
     @pulumi.getter
     def size(self) -> Optional[_builtins.str]:
         """
@@ -1793,6 +4368,99 @@ class ClusterStorage(dict):
         The storage class. Default: the Kubernetes cluster's default class. It can't change, since existing volumes keep theirs.
         """
         return pulumi.get(self, "storage_class")
+
+
+@pulumi.output_type
+class ClusterStoragePolicy(dict):
+    """
+    A storage policy: to which volumes the parts of a table go.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "moveFactor":
+            suggest = "move_factor"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterStoragePolicy. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterStoragePolicy.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterStoragePolicy.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 volumes: Sequence['outputs.ClusterPolicyVolume'],
+                 move_factor: Optional[_builtins.float] = None):
+        """
+        A storage policy: to which volumes the parts of a table go.
+
+        :param Sequence['ClusterPolicyVolume'] volumes: The volumes in their order: new parts go to the first one with room for them. ClickHouse before 24.2 takes them in the order of their names.
+        :param _builtins.float move_factor: Parts move to the next volume as soon as less than this share of a volume is free. Default: 0.1.
+        """
+        pulumi.set(__self__, "volumes", volumes)
+        if move_factor is not None:
+            pulumi.set(__self__, "move_factor", move_factor)
+
+    @_builtins.property
+    @pulumi.getter
+    def volumes(self) -> Sequence['outputs.ClusterPolicyVolume']:
+        """
+        The volumes in their order: new parts go to the first one with room for them. ClickHouse before 24.2 takes them in the order of their names.
+        """
+        return pulumi.get(self, "volumes")
+
+    @_builtins.property
+    @pulumi.getter(name="moveFactor")
+    def move_factor(self) -> Optional[_builtins.float]:
+        """
+        Parts move to the next volume as soon as less than this share of a volume is free. Default: 0.1.
+        """
+        return pulumi.get(self, "move_factor")
+
+
+@pulumi.output_type
+class ClusterSystemTables(dict):
+    """
+    The system tables with logs, like `system.query_log`.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "retentionDays":
+            suggest = "retention_days"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterSystemTables. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterSystemTables.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterSystemTables.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 retention_days: Optional[_builtins.int] = None):
+        """
+        The system tables with logs, like `system.query_log`.
+
+        :param _builtins.int retention_days: After how many days their rows are deleted. Default: 30 for queries, parts and traces, by the operator; for the others as ClickHouse has it, mostly never. A change is a rolling restart; ClickHouse renames the tables that are there, like `system.query_log_0`, and they stay.
+        """
+        if retention_days is not None:
+            pulumi.set(__self__, "retention_days", retention_days)
+
+    @_builtins.property
+    @pulumi.getter(name="retentionDays")
+    def retention_days(self) -> Optional[_builtins.int]:
+        """
+        After how many days their rows are deleted. Default: 30 for queries, parts and traces, by the operator; for the others as ClickHouse has it, mostly never. A change is a rolling restart; ClickHouse renames the tables that are there, like `system.query_log_0`, and they stay.
+        """
+        return pulumi.get(self, "retention_days")
 
 
 @pulumi.output_type
@@ -1939,33 +4607,153 @@ class ClusterTlsIssuer(dict):
 
 
 @pulumi.output_type
+class ClusterToleration(dict):
+    """
+    A taint of nodes that pods tolerate.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "tolerationSeconds":
+            suggest = "toleration_seconds"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterToleration. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterToleration.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterToleration.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 effect: Optional[_builtins.str] = None,
+                 key: Optional[_builtins.str] = None,
+                 operator: Optional[_builtins.str] = None,
+                 toleration_seconds: Optional[_builtins.int] = None,
+                 value: Optional[_builtins.str] = None):
+        """
+        A taint of nodes that pods tolerate.
+
+        :param Union[_builtins.str, 'ClusterTaintEffect'] effect: The effect of the taint. Default: any.
+        :param _builtins.str key: The key of the taint. Default: any.
+        :param Union[_builtins.str, 'ClusterTolerationOperator'] operator: Whether the taint must have the value `value`. Default: `Equal`.
+        :param _builtins.int toleration_seconds: How long a taint `NoExecute` is tolerated. Default: forever.
+        :param _builtins.str value: The value of the taint.
+        """
+        if effect is not None:
+            pulumi.set(__self__, "effect", effect)
+        if key is not None:
+            pulumi.set(__self__, "key", key)
+        if operator is not None:
+            pulumi.set(__self__, "operator", operator)
+        if toleration_seconds is not None:
+            pulumi.set(__self__, "toleration_seconds", toleration_seconds)
+        if value is not None:
+            pulumi.set(__self__, "value", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def effect(self) -> Optional[_builtins.str]:
+        """
+        The effect of the taint. Default: any.
+        """
+        return pulumi.get(self, "effect")
+
+    @_builtins.property
+    @pulumi.getter
+    def key(self) -> Optional[_builtins.str]:
+        """
+        The key of the taint. Default: any.
+        """
+        return pulumi.get(self, "key")
+
+    @_builtins.property
+    @pulumi.getter
+    def operator(self) -> Optional[_builtins.str]:
+        """
+        Whether the taint must have the value `value`. Default: `Equal`.
+        """
+        return pulumi.get(self, "operator")
+
+    @_builtins.property
+    @pulumi.getter(name="tolerationSeconds")
+    def toleration_seconds(self) -> Optional[_builtins.int]:
+        """
+        How long a taint `NoExecute` is tolerated. Default: forever.
+        """
+        return pulumi.get(self, "toleration_seconds")
+
+    @_builtins.property
+    @pulumi.getter
+    def value(self) -> Optional[_builtins.str]:
+        """
+        The value of the taint.
+        """
+        return pulumi.get(self, "value")
+
+
+@pulumi.output_type
 class ClusterUids(dict):
     """
     The uids of the cluster's objects, as far as they exist.
     """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "hostPolicy":
+            suggest = "host_policy"
+        elif key == "keeperPolicy":
+            suggest = "keeper_policy"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterUids. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterUids.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterUids.__key_warning(key)
+        return super().get(key, default)
+
     def __init__(__self__, *,
+                 backup: Optional[_builtins.str] = None,
                  certificate: Optional[_builtins.str] = None,
+                 host_policy: Optional[_builtins.str] = None,
                  installation: Optional[_builtins.str] = None,
                  keeper: Optional[_builtins.str] = None,
+                 keeper_policy: Optional[_builtins.str] = None,
                  namespace: Optional[_builtins.str] = None,
                  secret: Optional[_builtins.str] = None,
                  service: Optional[_builtins.str] = None):
         """
         The uids of the cluster's objects, as far as they exist.
 
+        :param _builtins.str backup: Of the CronJob that makes backups.
         :param _builtins.str certificate: Of the Certificate of cert-manager.
+        :param _builtins.str host_policy: Of the NetworkPolicy of the hosts.
         :param _builtins.str installation: Of the ClickHouseInstallation.
         :param _builtins.str keeper: Of the ClickHouseKeeperInstallation.
+        :param _builtins.str keeper_policy: Of the NetworkPolicy of the Keeper.
         :param _builtins.str namespace: Of the namespace, if this cluster created it.
         :param _builtins.str secret: Of the Secret.
         :param _builtins.str service: Of the Service.
         """
+        if backup is not None:
+            pulumi.set(__self__, "backup", backup)
         if certificate is not None:
             pulumi.set(__self__, "certificate", certificate)
+        if host_policy is not None:
+            pulumi.set(__self__, "host_policy", host_policy)
         if installation is not None:
             pulumi.set(__self__, "installation", installation)
         if keeper is not None:
             pulumi.set(__self__, "keeper", keeper)
+        if keeper_policy is not None:
+            pulumi.set(__self__, "keeper_policy", keeper_policy)
         if namespace is not None:
             pulumi.set(__self__, "namespace", namespace)
         if secret is not None:
@@ -1975,11 +4763,27 @@ class ClusterUids(dict):
 
     @_builtins.property
     @pulumi.getter
+    def backup(self) -> Optional[_builtins.str]:
+        """
+        Of the CronJob that makes backups.
+        """
+        return pulumi.get(self, "backup")
+
+    @_builtins.property
+    @pulumi.getter
     def certificate(self) -> Optional[_builtins.str]:
         """
         Of the Certificate of cert-manager.
         """
         return pulumi.get(self, "certificate")
+
+    @_builtins.property
+    @pulumi.getter(name="hostPolicy")
+    def host_policy(self) -> Optional[_builtins.str]:
+        """
+        Of the NetworkPolicy of the hosts.
+        """
+        return pulumi.get(self, "host_policy")
 
     @_builtins.property
     @pulumi.getter
@@ -1996,6 +4800,14 @@ class ClusterUids(dict):
         Of the ClickHouseKeeperInstallation.
         """
         return pulumi.get(self, "keeper")
+
+    @_builtins.property
+    @pulumi.getter(name="keeperPolicy")
+    def keeper_policy(self) -> Optional[_builtins.str]:
+        """
+        Of the NetworkPolicy of the Keeper.
+        """
+        return pulumi.get(self, "keeper_policy")
 
     @_builtins.property
     @pulumi.getter
@@ -2020,6 +4832,183 @@ class ClusterUids(dict):
         Of the Service.
         """
         return pulumi.get(self, "service")
+
+
+@pulumi.output_type
+class ClusterUser(dict):
+    """
+    A user besides the administrator. Exactly one credential is given: `password`, `passwordSha256`, `passwordSecret` or `certificates`.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "accessManagement":
+            suggest = "access_management"
+        elif key == "passwordSecret":
+            suggest = "password_secret"
+        elif key == "passwordSha256":
+            suggest = "password_sha256"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterUser. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterUser.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterUser.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 access_management: Optional[_builtins.bool] = None,
+                 certificates: Optional[Sequence[_builtins.str]] = None,
+                 databases: Optional[Sequence[_builtins.str]] = None,
+                 grants: Optional[Sequence[_builtins.str]] = None,
+                 networks: Optional[Sequence[_builtins.str]] = None,
+                 password: Optional[_builtins.str] = None,
+                 password_secret: Optional['outputs.ClusterSecretKey'] = None,
+                 password_sha256: Optional[_builtins.str] = None,
+                 profile: Optional[_builtins.str] = None,
+                 quota: Optional[_builtins.str] = None,
+                 roles: Optional[Sequence[_builtins.str]] = None,
+                 settings: Optional[Mapping[str, Any]] = None):
+        """
+        A user besides the administrator. Exactly one credential is given: `password`, `passwordSha256`, `passwordSecret` or `certificates`.
+
+        :param _builtins.bool access_management: Whether the user may manage users, roles and the like by SQL. Default: false. Not beside `roles` or `grants`.
+        :param Sequence[_builtins.str] certificates: The common names of the client certificates by which the user logs in, over TLS.
+        :param Sequence[_builtins.str] databases: The only databases that the user may use, besides `system`. Default: all. Not beside `roles` or `grants`.
+        :param Sequence[_builtins.str] grants: The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`. Default: all, if there are no `roles` either.
+        :param Sequence[_builtins.str] networks: The networks that the user may log in from, as in `admin.networks`. Default: the same as the administrator's.
+        :param _builtins.str password: The password. Only its hash is stored in the installation.
+        :param 'ClusterSecretKey' password_secret: An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
+        :param _builtins.str password_sha256: The SHA-256 of the password, 64 hex digits.
+        :param _builtins.str profile: The settings profile: one of `profiles`, `default` or `readonly`. Default: `default`.
+        :param _builtins.str quota: The quota: one of `quotas`, or `default`. Default: `default`, which only counts.
+        :param Sequence[_builtins.str] roles: The roles, of `roles`. With roles or grants the user has no other privileges.
+        :param Mapping[str, Any] settings: Settings of this user alone, by their names, on top of the profile's.
+        """
+        if access_management is not None:
+            pulumi.set(__self__, "access_management", access_management)
+        if certificates is not None:
+            pulumi.set(__self__, "certificates", certificates)
+        if databases is not None:
+            pulumi.set(__self__, "databases", databases)
+        if grants is not None:
+            pulumi.set(__self__, "grants", grants)
+        if networks is not None:
+            pulumi.set(__self__, "networks", networks)
+        if password is not None:
+            pulumi.set(__self__, "password", password)
+        if password_secret is not None:
+            pulumi.set(__self__, "password_secret", password_secret)
+        if password_sha256 is not None:
+            pulumi.set(__self__, "password_sha256", password_sha256)
+        if profile is not None:
+            pulumi.set(__self__, "profile", profile)
+        if quota is not None:
+            pulumi.set(__self__, "quota", quota)
+        if roles is not None:
+            pulumi.set(__self__, "roles", roles)
+        if settings is not None:
+            pulumi.set(__self__, "settings", settings)
+
+    @_builtins.property
+    @pulumi.getter(name="accessManagement")
+    def access_management(self) -> Optional[_builtins.bool]:
+        """
+        Whether the user may manage users, roles and the like by SQL. Default: false. Not beside `roles` or `grants`.
+        """
+        return pulumi.get(self, "access_management")
+
+    @_builtins.property
+    @pulumi.getter
+    def certificates(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        The common names of the client certificates by which the user logs in, over TLS.
+        """
+        return pulumi.get(self, "certificates")
+
+    @_builtins.property
+    @pulumi.getter
+    def databases(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        The only databases that the user may use, besides `system`. Default: all. Not beside `roles` or `grants`.
+        """
+        return pulumi.get(self, "databases")
+
+    @_builtins.property
+    @pulumi.getter
+    def grants(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        The privileges, as statements without `TO`, for example `GRANT SELECT ON shop.*`. Default: all, if there are no `roles` either.
+        """
+        return pulumi.get(self, "grants")
+
+    @_builtins.property
+    @pulumi.getter
+    def networks(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        The networks that the user may log in from, as in `admin.networks`. Default: the same as the administrator's.
+        """
+        return pulumi.get(self, "networks")
+
+    @_builtins.property
+    @pulumi.getter
+    def password(self) -> Optional[_builtins.str]:
+        """
+        The password. Only its hash is stored in the installation.
+        """
+        return pulumi.get(self, "password")
+
+    @_builtins.property
+    @pulumi.getter(name="passwordSecret")
+    def password_secret(self) -> Optional['outputs.ClusterSecretKey']:
+        """
+        An existing Secret with the password, in the cluster's namespace. A changed password in it is taken over by the next `pulumi up`.
+        """
+        return pulumi.get(self, "password_secret")
+
+    @_builtins.property
+    @pulumi.getter(name="passwordSha256")
+    def password_sha256(self) -> Optional[_builtins.str]:
+        """
+        The SHA-256 of the password, 64 hex digits.
+        """
+        return pulumi.get(self, "password_sha256")
+
+    @_builtins.property
+    @pulumi.getter
+    def profile(self) -> Optional[_builtins.str]:
+        """
+        The settings profile: one of `profiles`, `default` or `readonly`. Default: `default`.
+        """
+        return pulumi.get(self, "profile")
+
+    @_builtins.property
+    @pulumi.getter
+    def quota(self) -> Optional[_builtins.str]:
+        """
+        The quota: one of `quotas`, or `default`. Default: `default`, which only counts.
+        """
+        return pulumi.get(self, "quota")
+
+    @_builtins.property
+    @pulumi.getter
+    def roles(self) -> Optional[Sequence[_builtins.str]]:
+        """
+        The roles, of `roles`. With roles or grants the user has no other privileges.
+        """
+        return pulumi.get(self, "roles")
+
+    @_builtins.property
+    @pulumi.getter
+    def settings(self) -> Optional[Mapping[str, Any]]:
+        """
+        Settings of this user alone, by their names, on top of the profile's.
+        """
+        return pulumi.get(self, "settings")
 
 
 @pulumi.output_type

@@ -18,7 +18,7 @@ const commands = {
     up: async (stack, { expectNoChanges }) => ({ changes: (await stack.up({ expectNoChanges })).summary.resourceChanges }),
     refresh: async (stack, { expectNoChanges }) => ({ changes: (await stack.refresh({ expectNoChanges })).summary.resourceChanges }),
     destroy: async stack => ({ changes: (await stack.destroy()).summary.resourceChanges }),
-    config: async (stack, { key, value }) => stack.setConfig(key, { value }),
+    config: async (stack, { key, value, secret }) => stack.setConfig(key, { value, secret }),
     outputs: async stack => stack.outputs(),
 };
 

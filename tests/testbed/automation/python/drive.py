@@ -26,7 +26,7 @@ COMMANDS = {
         "changes": stack.refresh(expect_no_changes=request.get("expectNoChanges")).summary.resource_changes
     },
     "destroy": lambda stack, _: {"changes": stack.destroy().summary.resource_changes},
-    "config": lambda stack, request: stack.set_config(request["key"], automation.ConfigValue(request["value"])) or {},
+    "config": lambda stack, request: stack.set_config(request["key"], automation.ConfigValue(request["value"], request.get("secret", False))) or {},
     "outputs": lambda stack, _: outputs(stack),
 }
 

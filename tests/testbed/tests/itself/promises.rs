@@ -34,7 +34,7 @@ async fn nodes_are_ready_in_three_zones() -> Result<()> {
         .filter_map(|node| node.labels().get("topology.kubernetes.io/zone").map(String::as_str))
         .collect();
     zones.sort_unstable();
-    assert_eq!(zones, ["testbed-a", "testbed-b", "testbed-c"]);
+    assert_eq!(zones, ["zone-a", "zone-b", "zone-c"]);
     Ok(())
 }
 

@@ -22,6 +22,26 @@ export const ClusterAccessMode = {
  */
 export type ClusterAccessMode = (typeof ClusterAccessMode)[keyof typeof ClusterAccessMode];
 
+export const ClusterAntiAffinity = {
+    /**
+     * Wherever there is room.
+     */
+    None: "None",
+    /**
+     * On different nodes if there are enough.
+     */
+    Preferred: "Preferred",
+    /**
+     * On different nodes only: a pod without a node of its own stays pending.
+     */
+    Required: "Required",
+} as const;
+
+/**
+ * Whether pods that belong together run on different nodes.
+ */
+export type ClusterAntiAffinity = (typeof ClusterAntiAffinity)[keyof typeof ClusterAntiAffinity];
+
 export const ClusterCoordinationType = {
     /**
      * A Keeper of the cluster's own.
@@ -123,12 +143,40 @@ export const ClusterIngressType = {
      * A port of every node.
      */
     NodePort: "NodePort",
+    /**
+     * An address inside Kubernetes only, as without `ingress`: for annotations and labels of the Service.
+     */
+    ClusterIP: "ClusterIP",
 } as const;
 
 /**
  * The type of the Service for clients from outside.
  */
 export type ClusterIngressType = (typeof ClusterIngressType)[keyof typeof ClusterIngressType];
+
+export const ClusterLabelOperator = {
+    /**
+     * It has one of the values.
+     */
+    In: "In",
+    /**
+     * It has none of the values.
+     */
+    NotIn: "NotIn",
+    /**
+     * It is there.
+     */
+    Exists: "Exists",
+    /**
+     * It is not there.
+     */
+    DoesNotExist: "DoesNotExist",
+} as const;
+
+/**
+ * How a label is compared.
+ */
+export type ClusterLabelOperator = (typeof ClusterLabelOperator)[keyof typeof ClusterLabelOperator];
 
 export const ClusterLogLevel = {
     /**
@@ -193,6 +241,30 @@ export const ClusterProvisioner = {
  * The provisioner of the volume claims.
  */
 export type ClusterProvisioner = (typeof ClusterProvisioner)[keyof typeof ClusterProvisioner];
+
+export const ClusterQuotaKey = {
+    /**
+     * For each user.
+     */
+    User: "User",
+    /**
+     * For each `quota_key` that a client sends, else for each user.
+     */
+    ClientKey: "ClientKey",
+    /**
+     * For each address that clients come from.
+     */
+    IpAddress: "IpAddress",
+    /**
+     * For each address that a proxy reports in `X-Forwarded-For`.
+     */
+    ForwardedIpAddress: "ForwardedIpAddress",
+} as const;
+
+/**
+ * For whom a quota counts separately.
+ */
+export type ClusterQuotaKey = (typeof ClusterQuotaKey)[keyof typeof ClusterQuotaKey];
 
 export const ClusterReclaimPolicy = {
     /**
@@ -262,6 +334,26 @@ export const ClusterShardSchema = {
  */
 export type ClusterShardSchema = (typeof ClusterShardSchema)[keyof typeof ClusterShardSchema];
 
+export const ClusterTaintEffect = {
+    /**
+     * They don't start there.
+     */
+    NoSchedule: "NoSchedule",
+    /**
+     * They rather start elsewhere.
+     */
+    PreferNoSchedule: "PreferNoSchedule",
+    /**
+     * They are evicted.
+     */
+    NoExecute: "NoExecute",
+} as const;
+
+/**
+ * What a taint does to pods that do not tolerate it.
+ */
+export type ClusterTaintEffect = (typeof ClusterTaintEffect)[keyof typeof ClusterTaintEffect];
+
 export const ClusterTlsVersion = {
     /**
      * TLS 1.2.
@@ -277,3 +369,19 @@ export const ClusterTlsVersion = {
  * A version of TLS.
  */
 export type ClusterTlsVersion = (typeof ClusterTlsVersion)[keyof typeof ClusterTlsVersion];
+
+export const ClusterTolerationOperator = {
+    /**
+     * The taint has this value.
+     */
+    Equal: "Equal",
+    /**
+     * The taint has any value.
+     */
+    Exists: "Exists",
+} as const;
+
+/**
+ * How a toleration compares the value of a taint.
+ */
+export type ClusterTolerationOperator = (typeof ClusterTolerationOperator)[keyof typeof ClusterTolerationOperator];

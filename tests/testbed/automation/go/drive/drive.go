@@ -19,6 +19,7 @@ type request struct {
 	Command         string
 	ExpectNoChanges bool
 	Key, Value      string
+	Secret          bool
 }
 
 type output struct {
@@ -77,7 +78,7 @@ func execute(ctx context.Context, stack auto.Stack, request request) (any, error
 		result, err := stack.Destroy(ctx)
 		return changes(result.Summary.ResourceChanges), err
 	case "config":
-		return struct{}{}, stack.SetConfig(ctx, request.Key, auto.ConfigValue{Value: request.Value})
+		return struct{}{}, stack.SetConfig(ctx, request.Key, auto.ConfigValue{Value: request.Value, Secret: request.Secret})
 	case "outputs":
 		values, err := stack.Outputs(ctx)
 		outputs := map[string]output{}
