@@ -58,6 +58,8 @@ pub(in super::super) struct InstallationDraft {
     pub(super) zookeeper: Option<Value>,
     /// The template of the hosts' pods.
     pub(super) pod: PodDraft,
+    /// The templates of the pods of single shards.
+    pub(super) other_pods: Vec<PodDraft>,
     /// `spec.templates.volumeClaimTemplates`.
     pub(super) claims: Vec<Value>,
     /// `spec.templates.serviceTemplates`.
@@ -158,6 +160,7 @@ impl InstallationDraft {
             files,
             zookeeper,
             pod,
+            other_pods,
             claims,
             services,
             is_adopted,
@@ -187,7 +190,8 @@ impl InstallationDraft {
         put(&["configuration", "settings"], Value::Object(settings));
         put(&["configuration", "files"], Value::Object(files));
         put(&["configuration", "zookeeper"], zookeeper.unwrap_or_else(|| json!({})));
-        put(&["templates", "podTemplates"], pods.into_iter().collect());
+        let other_pods = other_pods.into_iter().map(PodDraft::into_template);
+        put(&["templates", "podTemplates"], pods.into_iter().chain(other_pods).collect());
         put(&["templates", "volumeClaimTemplates"], Value::Array(claims));
         put(&["templates", "serviceTemplates"], Value::Array(services));
         spec
@@ -195,6 +199,11 @@ impl InstallationDraft {
 }
 
 impl PodDraft {
+    /// The same under another name.
+    pub(super) fn called(&self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self.clone() }
+    }
+
     fn says_something(&self) -> bool {
         let lists =
             [&self.env, &self.ports, &self.mounts, &self.sidecars, &self.init_containers, &self.volumes];

@@ -47,6 +47,15 @@ impl Resources {
         }
     }
 
+    /// All amounts, where they are there.
+    pub(super) fn amounts(&self) -> Option<[[String; 2]; 2]> {
+        let of = |amounts: &Option<ResourceAmounts>| {
+            let ResourceAmounts { cpu, memory } = amounts.clone()?;
+            Some([cpu?, memory?])
+        };
+        Some([of(&self.requests)?, of(&self.limits)?])
+    }
+
     /// Checks the amounts of the container whose inputs stand at `path`.
     pub(super) fn check_at(path: &str, given: Option<&Self>, check: &mut Checker<'_>) -> Self {
         let given = given.cloned().unwrap_or_default();

@@ -114,12 +114,14 @@ fn at_their_paths(
     if found.is_empty() {
         return Vec::new();
     }
-    let said = |input| match input {
+    let of_shards: BTreeSet<String> = new.value.layout.own_claims().collect();
+    let said = |finding: &Finding| match finding.input {
         Some("shards" | "replicas") if new.value.layout.layout.is_some() => Some("layout"),
+        Some(_) if of_shards.contains(&finding.about) => Some("layout"),
         input => input,
     };
     for finding in &mut found {
-        finding.input = said(finding.input);
+        finding.input = said(finding);
     }
     let overrides = [
         ("chiOverrides", &new.value.overrides.chi_overrides),
@@ -138,7 +140,7 @@ fn at_their_paths(
         first.is_some_and(|value| keys.try_fold(value, |value, key| value.get(key)).is_some())
     };
     let place = |finding: &Finding| {
-        let same = |other: &Finding| (said(other.input), &other.about) == (finding.input, &finding.about);
+        let same = |other: &Finding| (said(other), &other.about) == (finding.input, &finding.about);
         let said_by_input = by_inputs.as_ref().is_none_or(|found| found.iter().any(same));
         let by_override =
             || finding.overrides.iter().copied().find(is_given).or(finding.overrides.first().copied());

@@ -1,14 +1,18 @@
 //! The hosts: how many, or one by one.
 
 mod shards;
+#[cfg(test)]
+mod tests;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use self::shards::WrittenLayout;
+use self::shards::{Shard, WrittenLayout};
 use super::super::shape::{Host, MOST_HOSTS};
 use super::read::number;
+use super::resources::Resources;
+use super::storage::{ClaimTemplate, StorageArgs};
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
 
 /// At most as many shards, or replicas of a shard, are supported.
@@ -48,6 +52,8 @@ pub(in super::super) struct Layout {
     pub(super) replicas: u32,
     /// Where the shards are written out.
     written: Option<WrittenLayout>,
+    /// The volumes of single shards.
+    claims: Vec<(String, ClaimTemplate)>,
     /// Whether each shard has a Service of its own.
     pub(in super::super) per_shard_services: bool,
 }
@@ -55,6 +61,14 @@ pub(in super::super) struct Layout {
 impl Aspect for Layout {
     type Args = LayoutArgs;
     type Defaults = NoDefaults;
+
+    const QUANTITIES: &'static [&'static str] = &[
+        "layout.shards[].resources.requests.cpu",
+        "layout.shards[].resources.requests.memory",
+        "layout.shards[].resources.limits.cpu",
+        "layout.shards[].resources.limits.memory",
+        "layout.shards[].storage.size",
+    ];
 
     const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[
         ("shards", &["shards", "hosts", "shardServices"]),
@@ -101,11 +115,11 @@ impl Aspect for Layout {
         }
         let by_default = check.adopted().is_none() && shards > 1;
         let per_shard_services = per_shard_services.unwrap_or(by_default);
-        Self { shards, replicas, written: None, per_shard_services }
+        Self { shards, replicas, written: None, claims: Vec::new(), per_shard_services }
     }
 
     fn render(&self, cluster: &ValidatedCluster, drafts: &mut Drafts) {
-        let Self { shards, replicas, written, per_shard_services } = self;
+        let Self { shards, replicas, written, claims, per_shard_services } = self;
         let draft = &mut drafts.installation;
         let adopted = cluster.adopted.as_ref();
         let written_out = adopted.map(|adopted| (adopted.shards, adopted.replicas)).unwrap_or_default();
@@ -121,6 +135,9 @@ impl Aspect for Layout {
         };
         if !layout.is_empty() {
             draft.cluster.insert("layout".to_owned(), Value::Object(layout));
+        }
+        for (name, claim) in claims {
+            draft.claim_template(name, claim, cluster.storage.provisioner());
         }
         if *per_shard_services {
             let ports: Vec<_> =
@@ -142,7 +159,7 @@ impl Aspect for Layout {
             return LayoutArgs { shards: Some(shards), replicas: Some(replicas), ..LayoutArgs::default() };
         }
         let services = live.spec()["defaults"]["templates"].get("shardServiceTemplate");
-        let layout = layout["shards"].as_array().map(|shards| WrittenLayout::read(shards));
+        let layout = layout["shards"].as_array().map(|shards| WrittenLayout::read(shards, live.spec()));
         LayoutArgs { shards, replicas, layout, per_shard_services: services.map(|_| true) }
     }
 }
@@ -168,22 +185,47 @@ impl Layout {
         let args = &check.args().naming;
         let taken = [&args.name, &args.cluster_name].into_iter().flatten().map(String::len).sum();
         layout.check(taken, check);
+        let claims = layout.claims(check);
         let shards = u32::try_from(layout.shards.len()).unwrap_or(u32::MAX).max(1);
         let hosts: u64 = u64::from(shards) * u64::from(layout.most_replicas());
         let per_shard_services = per_shard_services.unwrap_or(shards > 1);
         match layout.plain() {
             Some(replicas) if hosts <= MOST_HOSTS => {
-                Self { shards, replicas, written: None, per_shard_services }
+                Self { shards, replicas, written: None, claims, per_shard_services }
             }
             _ => {
                 let replicas = layout.most_replicas();
-                Self { shards, replicas, written: Some(layout), per_shard_services }
+                Self { shards, replicas, written: Some(layout), claims, per_shard_services }
             }
         }
     }
 }
 
+impl Layout {
+    /// The shards with pods of their own, each with the name of the template of these.
+    pub(super) fn own_pods(&self) -> impl Iterator<Item = (String, &Shard)> {
+        self.written.iter().flat_map(WrittenLayout::own_pods)
+    }
+}
+
 impl LayoutArgs {
+    /// Fills in what single shards leave to the inputs of all hosts.
+    pub(super) fn complete_own(&mut self, resources: Option<&Resources>, storage: Option<&StorageArgs>) {
+        if let Some(layout) = &mut self.layout {
+            layout.complete_own(resources, storage);
+        }
+    }
+
+    /// The templates of the volumes of single shards.
+    pub(in super::super) fn own_claims(&self) -> impl Iterator<Item = String> {
+        self.layout.iter().flat_map(WrittenLayout::own_claims).map(|(name, ..)| name)
+    }
+
+    /// The shards that are written out.
+    pub(super) fn shards_mut(&mut self) -> impl Iterator<Item = &mut Shard> {
+        self.layout.iter_mut().flat_map(|layout| &mut layout.shards)
+    }
+
     /// The most replicas that a shard has.
     pub(super) fn most_replicas(&self) -> u32 {
         match &self.layout {
@@ -229,57 +271,5 @@ fn count(check: &mut Checker<'_>, path: &str, given: Option<u32>) -> u32 {
             1
         }
         given => given.unwrap_or(1),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kubernetes::cluster::tests::{adopted, changed};
-
-    fn spec(layout: &Value) -> Value {
-        json!({"configuration": {"clusters": [{"name": "c", "layout": layout}]}})
-    }
-
-    #[test]
-    fn counts_are_free_where_no_list_writes_the_hosts_out() {
-        for (layout, more, then) in [
-            (json!({"shardsCount": 2}), json!({"shards": 3}), json!({"shardsCount": 3})),
-            (
-                json!({"replicas": [{}, {}]}),
-                json!({"shards": 3}),
-                json!({"replicas": [{}, {}], "shardsCount": 3}),
-            ),
-            (
-                json!({"shards": [{}, {}]}),
-                json!({"replicas": 2}),
-                json!({"shards": [{}, {}], "replicasCount": 2}),
-            ),
-            (
-                json!({"shards": [{}], "shardsCount": 2}),
-                json!({"shards": 3}),
-                json!({"shards": [{}], "shardsCount": 3}),
-            ),
-        ] {
-            assert_eq!(changed(&adopted(spec(&layout)), more).unwrap(), spec(&then));
-        }
-    }
-
-    #[test]
-    fn what_is_written_out_is_changed_where_it_is_written() {
-        for (layout, more, path) in [
-            (json!({"shards": [{}, {}]}), json!({"shards": 3}), "shards"),
-            (json!({"shards": [{}, {"replicasCount": 2}]}), json!({"replicas": 3}), "replicas"),
-            (json!({"replicas": [{"shardsCount": 2}]}), json!({"shards": 3}), "shards"),
-            (json!({"replicas": [{}, {}]}), json!({"replicas": 3}), "replicas"),
-        ] {
-            let refused = changed(&adopted(spec(&layout)), more).unwrap_err();
-            assert!(
-                refused.len() == 1
-                    && refused[0].starts_with(&format!("{path}: "))
-                    && refused[0].contains("`chiOverrides."),
-                "{refused:?}"
-            );
-        }
     }
 }

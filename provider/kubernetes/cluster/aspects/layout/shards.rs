@@ -6,10 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::super::adopted::named;
 use super::super::check::label_problem;
-use super::super::draft::yes_no;
+use super::super::draft::{POD, yes_no};
 use super::super::read::{number, text};
-use super::super::{Checker, FreeForm};
+use super::super::resources::Resources;
+use super::super::storage::{ClaimTemplate, DATA, StorageArgs, Volume};
+use super::super::{Checker, FreeForm, PodArgs};
 use super::MOST;
 use crate::kubernetes::cluster::shape::{MOST_HOSTS, yes_or_no};
 use crate::property::path::PropertyPath;
@@ -24,7 +27,7 @@ const FOLDER: &str = "conf.d";
 /// The layout of the cluster, shard by shard.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterLayout")]
 pub struct WrittenLayout {
     /// The shards in their order. One that goes, or gets another name, loses its data, which needs
@@ -56,6 +59,15 @@ pub struct Shard {
     pub settings: Option<FreeForm>,
     /// Configuration files of the shard's hosts, by their names. A change restarts these hosts.
     pub files: Option<BTreeMap<String, String>>,
+    /// CPU and memory of the ClickHouse containers of the shard. Default: those of all hosts. A change
+    /// restarts the shard's hosts.
+    pub resources: Option<Resources>,
+    /// The data volume of each host of the shard. Default, also of each field: as that of all hosts. It is
+    /// for new shards: the volumes have other names, so a shard that is there already would begin empty.
+    pub storage: Option<Volume>,
+    /// The pods of the shard's hosts. Each field stands instead of the same field of the cluster's `pod`. A
+    /// change restarts the shard's hosts.
+    pub pod: Option<Box<PodArgs>>,
 }
 
 /// A replica of a shard.
@@ -80,6 +92,35 @@ impl WrittenLayout {
         }
     }
 
+    /// Fills in what single shards leave to the inputs of all hosts.
+    pub(super) fn complete_own(&mut self, resources: Option<&Resources>, storage: Option<&StorageArgs>) {
+        for shard in &mut self.shards {
+            if let (Some(given), Some(amounts)) = (&shard.resources, resources.and_then(Resources::amounts)) {
+                shard.resources = Some(Resources::complete(Some(given.clone()), &amounts));
+            }
+            if let (Some(own), Some(StorageArgs { size, storage_class, access_modes, reclaim_policy, .. })) =
+                (&mut shard.storage, storage)
+            {
+                own.size = own.size.take().or_else(|| size.clone());
+                own.storage_class = own.storage_class.take().or_else(|| storage_class.clone());
+                own.access_modes = own.access_modes.take().or_else(|| access_modes.clone());
+                own.reclaim_policy = own.reclaim_policy.or(*reclaim_policy);
+            }
+        }
+    }
+
+    /// The shards with volumes of their own, each with the name of the template of these.
+    pub(super) fn own_claims(&self) -> impl Iterator<Item = (String, usize, &Volume)> {
+        let shards = self.shards.iter().enumerate();
+        shards.filter_map(|(index, shard)| Some((shard.own(DATA, index), index, shard.storage.as_ref()?)))
+    }
+
+    /// The shards with pods of their own, each with the name of the template of these.
+    pub(super) fn own_pods(&self) -> impl Iterator<Item = (String, &Shard)> {
+        let shards = self.shards.iter().enumerate().filter(|(_, shard)| shard.has_own_pods());
+        shards.map(|(index, shard)| (shard.own(POD, index), shard))
+    }
+
     /// The most replicas that a shard has.
     pub(super) fn most_replicas(&self) -> u32 {
         self.shards.iter().map(Shard::count).max().unwrap_or(1)
@@ -89,11 +130,13 @@ impl WrittenLayout {
     pub(super) fn plain(&self) -> Option<u32> {
         let count = self.shards.first().map_or(1, Shard::count);
         let is_plain = |(index, shard): (usize, &Shard)| {
-            let Shard { name, replicas: _, hosts, weight, internal_replication, settings, files } = shard;
+            let Shard { name, replicas: _, hosts, weight, internal_replication, settings, files, .. } = shard;
             shard.count() == count
                 && name.as_ref().is_none_or(|name| *name == index.to_string())
                 && hosts.iter().flatten().all(|host| *host == ShardHost::default())
                 && weight.is_none()
+                && !shard.has_own_pods()
+                && shard.storage.is_none()
                 && internal_replication.is_none()
                 && settings.as_ref().is_none_or(BTreeMap::is_empty)
                 && files.as_ref().is_none_or(BTreeMap::is_empty)
@@ -139,6 +182,7 @@ impl WrittenLayout {
             } else if shard.replicas.is_some_and(|count| count > MOST) {
                 check.fail_at(path.key("replicas"), format!("at most {MOST} are supported"));
             }
+            shard.check_own(&format!("layout.shards[{index}]"), check);
             check_files(&path, shard.files.as_ref(), check);
             for (index, host) in shard.hosts.iter().flatten().enumerate() {
                 check_files(&path.key("hosts").index(index), host.files.as_ref(), check);
@@ -148,16 +192,48 @@ impl WrittenLayout {
 
     /// The operator's list of the shards.
     pub(super) fn render(&self) -> Value {
-        self.shards.iter().map(Shard::render).collect()
+        self.shards.iter().enumerate().map(|(index, shard)| shard.render(index)).collect()
     }
 
-    /// The layout that the operator's list of shards stands for.
-    pub(super) fn read(shards: &[Value]) -> Self {
-        Self { shards: shards.iter().map(Shard::read).collect() }
+    /// The claims of the shards with volumes of their own.
+    pub(super) fn claims(&self, check: &mut Checker<'_>) -> Vec<(String, ClaimTemplate)> {
+        let claim = |(name, index, volume): (_, _, &Volume)| {
+            (name, ClaimTemplate::check(&format!("layout.shards[{index}].storage"), volume.clone(), check))
+        };
+        self.own_claims().map(claim).collect()
+    }
+
+    /// The layout that the operator's list of shards stands for, besides the shards' own pods.
+    pub(super) fn read(shards: &[Value], spec: &Value) -> Self {
+        Self { shards: shards.iter().map(|shard| Shard::read(shard, spec)).collect() }
     }
 }
 
 impl Shard {
+    fn has_own_pods(&self) -> bool {
+        self.resources.is_some() || self.pod.is_some()
+    }
+
+    /// The name of a template of its own, beside the one that all hosts have.
+    fn own(&self, template: &str, index: usize) -> String {
+        format!("{template}-{}", self.name(index))
+    }
+
+    /// Checks what stands instead of inputs of all hosts.
+    fn check_own(&self, path: &str, check: &mut Checker<'_>) {
+        let is_ephemeral = |storage: &StorageArgs| storage.ephemeral == Some(true);
+        if self.storage.is_some() && check.args().storage.as_ref().is_some_and(is_ephemeral) {
+            let reason = "has no effect with `storage.ephemeral: true`: remove one of them";
+            check.fail(&format!("{path}.storage"), reason);
+        }
+        if self.resources.is_some() {
+            Resources::check_at(&format!("{path}.resources"), self.resources.as_ref(), check);
+        }
+        if let Some(pod) = &self.pod {
+            pod.clone().check(&format!("{path}.pod"), check);
+        }
+    }
+
     fn count(&self) -> u32 {
         let listed = self.hosts.as_ref().map(|hosts| u32::try_from(hosts.len()).unwrap_or(u32::MAX));
         listed.or(self.replicas).unwrap_or(1).max(1)
@@ -209,8 +285,8 @@ impl Shard {
         }
     }
 
-    fn render(&self) -> Value {
-        let Self { name, replicas: _, hosts, weight, internal_replication, settings, files } = self;
+    fn render(&self, index: usize) -> Value {
+        let Self { name, replicas: _, hosts, weight, internal_replication, settings, files, .. } = self;
         let mut shard = Map::new();
         let mut put = |field: &str, value: Value| {
             if !value.is_null() {
@@ -226,10 +302,22 @@ impl Shard {
         }
         put("settings", json!(settings));
         put("files", json!(files));
+        let mut templates = Map::new();
+        if self.has_own_pods() {
+            templates.insert("podTemplate".to_owned(), json!(self.own(POD, index)));
+        }
+        if self.storage.is_some() {
+            templates.insert("dataVolumeClaimTemplate".to_owned(), json!(self.own(DATA, index)));
+        }
+        if !templates.is_empty() {
+            shard.insert("templates".to_owned(), Value::Object(templates));
+        }
         Value::Object(shard)
     }
 
-    fn read(shard: &Value) -> Self {
+    fn read(shard: &Value, spec: &Value) -> Self {
+        let of_data = shard["templates"]["dataVolumeClaimTemplate"].as_str();
+        let template = of_data.and_then(|name| named(&spec["templates"]["volumeClaimTemplates"], name));
         let hosts = serde_json::from_value(shard["replicas"].clone()).ok();
         Self {
             name: text(&shard["name"]),
@@ -239,6 +327,9 @@ impl Shard {
             internal_replication: yes_or_no(&shard["internalReplication"]),
             settings: serde_json::from_value(shard["settings"].clone()).ok(),
             files: serde_json::from_value(shard["files"].clone()).ok(),
+            storage: template.map(|template| Volume::of(template, spec)),
+            resources: None,
+            pod: None,
         }
     }
 }
@@ -266,141 +357,5 @@ fn check_files(path: &PropertyPath, files: Option<&BTreeMap<String, String>>, ch
             );
             check.fail_at(path.key("files").key(name), reason);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kubernetes::cluster::effects::effects;
-    use crate::kubernetes::cluster::guard::of_inputs;
-    use crate::kubernetes::cluster::shape::Shape;
-    use crate::kubernetes::cluster::tests::{
-        adopted, built, changed, checked, cluster, problems_of_program, told,
-    };
-    use crate::resource::Known;
-
-    fn layout(program: Value) -> Value {
-        built(program).installation.unwrap()["spec"]["configuration"]["clusters"][0]["layout"].take()
-    }
-
-    #[test]
-    fn shards_are_written_out_as_they_are_said() {
-        let shards = json!([
-            {"name": "hot", "weight": 3, "internalReplication": true, "replicas": 2,
-                "settings": {"max_connections": "9"}, "files": {"conf.d/a.xml": "<a/>"}},
-            {"hosts": [{"name": "x", "settings": {"max_connections": "7"}}, {}]},
-            {},
-        ]);
-        assert_eq!(
-            layout(json!({"layout": {"shards": shards}})),
-            json!({"shards": [
-                {"name": "hot", "weight": 3, "internalReplication": "yes", "replicasCount": 2,
-                    "settings": {"max_connections": "9"}, "files": {"conf.d/a.xml": "<a/>"}},
-                {"replicas": [{"name": "x", "settings": {"max_connections": "7"}}, {}]},
-                {"replicasCount": 1},
-            ]})
-        );
-        let built = built(json!({"layout": {"shards": shards}}));
-        assert!(built.keeper.is_some(), "replicas bring a Keeper");
-        let pod = &built.installation.unwrap()["spec"]["templates"]["podTemplates"][0];
-        assert!(pod["spec"]["affinity"].is_object(), "replicas prefer different nodes");
-    }
-
-    #[test]
-    fn an_equal_layout_is_the_same_cluster() {
-        for (counts, layout) in [
-            (json!({"shards": 2, "replicas": 1}), json!([{}, {}])),
-            (json!({"shards": 2, "replicas": 1}), json!([{"name": "0"}, {"name": "1", "replicas": 1}])),
-            (json!({"shards": 2, "replicas": 2}), json!([{"replicas": 2}, {"hosts": [{}, {}]}])),
-            (json!({}), json!([{}])),
-        ] {
-            let layout = json!({"layout": {"shards": layout}});
-            let (counts, layout) = (checked(counts), checked(layout));
-            let shape = |args| Shape::rendered(&cluster(serde_json::to_value(args).unwrap()));
-            assert_eq!(shape(&counts), shape(&layout));
-            for (old, new) in [(&counts, &layout), (&layout, &counts)] {
-                assert_eq!(of_inputs(old, &Known::all(new.clone())), []);
-                let told = effects(&shape(old), &shape(new), &Known::all(new.clone()));
-                assert_eq!(told, Vec::<String>::new());
-            }
-        }
-    }
-
-    #[test]
-    fn a_shard_that_goes_or_gets_another_name_is_refused_at_the_layout() {
-        let with =
-            |shards: Value| checked(json!({"layout": {"shards": shards}, "coordination": {"keeper": {}}}));
-        let there = with(json!([{"name": "a", "replicas": 2}, {"name": "b"}]));
-        for (then, part) in [
-            (json!([{"name": "a", "replicas": 2}]), "2 shards become 1"),
-            (json!([{"name": "a", "replicas": 2}, {"name": "c"}]), "removed or renamed"),
-            (json!([{"name": "a"}, {"name": "b"}]), "2 replicas become 1"),
-            (json!([{"name": "a", "hosts": [{}, {"name": "x"}]}, {"name": "b"}]), "removed or renamed"),
-        ] {
-            let found = told(of_inputs(&there, &Known::all(with(then))));
-            assert!(
-                found.len() == 1 && found[0].starts_with("layout: ") && found[0].contains(part),
-                "{found:?}"
-            );
-        }
-        let more = with(json!([{"name": "a", "replicas": 2, "weight": 2}, {"name": "b"}, {"name": "c"}]));
-        assert_eq!(of_inputs(&there, &Known::all(more)), []);
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_layout_is_told_at_its_place() {
-        let shards = json!([
-            {"name": "1"}, {"name": "a"}, {"name": "a"}, {"name": "B"}, {"name": "fourteen-chars"},
-            {"name": "n", "replicas": 1, "hosts": [{"name": "7"}]}, {"name": "o", "replicas": 0},
-            {"name": "p", "hosts": []}, {"name": "q", "hosts": [{"name": "a-0"}]},
-            {"name": "r", "files": {"config.d/x.xml": ""}, "hosts": [{"files": {"users.d/y.xml": ""}}]},
-        ]);
-        let found = problems_of_program(None, json!({"shards": 2, "layout": {"shards": shards}}));
-        for (path, part) in [
-            ("shards", "beside `layout`"),
-            ("layout.shards[0].name", "is a number"),
-            ("layout.shards[2].name", "another shard"),
-            ("layout.shards[3].name", "not a valid name"),
-            ("layout.shards[4].name", "at most 15"),
-            ("layout.shards[5].replicas", "beside `hosts`"),
-            ("layout.shards[5].hosts[0].name", "is a number"),
-            ("layout.shards[6].replicas", "at least 1"),
-            ("layout.shards[7].hosts", "at least 1"),
-            ("layout.shards[8].hosts[0].name", "another host"),
-            ("layout.shards[9].files[\"config.d/x.xml\"]", "leaves"),
-            ("layout.shards[9].hosts[0].files[\"users.d/y.xml\"]", "leaves"),
-        ] {
-            let told =
-                |problem: &&String| problem.starts_with(&format!("{path}: ")) && problem.contains(part);
-            assert_eq!(found.iter().filter(told).count(), 1, "{path}: {found:#?}");
-        }
-        assert_eq!(found.len(), 12, "{found:#?}");
-        for (program, part) in [
-            (json!({"layout": {"shards": []}}), "layout.shards: must have at least one shard"),
-            (
-                json!({"layout": {"shards": [{"replicas": 999}, {"replicas": 999}]}}),
-                "layout.shards: comes to 1998 hosts",
-            ),
-            (
-                json!({"layout": {"shards": [{"replicas": 2}]}, "coordination": {"type": "None"}}),
-                "layout: 2 replicas can't agree",
-            ),
-            (
-                json!({"name": "n".repeat(32), "layout": {"shards": [{"name": "thirteen-char"}]}}),
-                "layout.shards[0].name: with the host `thirteen-char-0`",
-            ),
-        ] {
-            let found = problems_of_program(None, program);
-            assert!(found.iter().any(|problem| problem.starts_with(part)), "{part}: {found:?}");
-        }
-    }
-
-    #[test]
-    fn the_hosts_of_somebody_elses_installation_stay_where_they_are_written() {
-        let there = adopted(json!({"configuration": {"clusters": [{"name": "c"}]}}));
-        let more = json!({"shards": null, "replicas": null, "layout": {"shards": [{"name": "a"}]}});
-        let refused = changed(&there, more).unwrap_err();
-        assert!(refused[0].starts_with("layout: ") && refused[0].contains("`chiOverrides."), "{refused:?}");
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use self::placement::Peers;
-use super::draft::PodDraft;
+use super::draft::{InstallationDraft, PodDraft};
 use super::{Aspect, Checker, ClusterArgs, Drafts, FreeForm, Live, NoDefaults, ValidatedCluster};
 
 /// Pods of the cluster. What is not an object of Kubernetes as it is says so.
@@ -165,7 +165,9 @@ impl Aspect for Pod {
     type Args = Option<Box<PodArgs>>;
     type Defaults = NoDefaults;
 
-    fn complete(_args: &mut ClusterArgs, _had_keeper: bool) {}
+    fn complete(args: &mut ClusterArgs, _had_keeper: bool) {
+        args.layout.complete_own(args.resources.as_ref(), args.storage.as_ref());
+    }
 
     fn check(check: &mut Checker<'_>) -> Self {
         check.is_for_one_pod_template("pod", check.args().pod.is_some());
@@ -178,10 +180,23 @@ impl Aspect for Pod {
         let (name, is_adopted) = (&cluster.naming.name, cluster.adopted.is_some());
         let is_restricted = self.0.restricted.unwrap_or_default();
         let peers = Peers::hosts(name, if is_adopted { 1 } else { cluster.layout.replicas });
-        if is_restricted && cluster.storage.has_log_volume() {
-            restricted::log_container(&mut drafts.installation.pod, &self.0);
+        let render = |args: &PodArgs, pod: &mut PodDraft| {
+            let is_restricted = args.restricted.unwrap_or_default();
+            if is_restricted && cluster.storage.has_log_volume() {
+                restricted::log_container(pod, args);
+            }
+            args.render(&peers, is_restricted, pod);
+        };
+        let InstallationDraft { pod, other_pods, .. } = &mut drafts.installation;
+        for (name, shard) in cluster.layout.own_pods() {
+            let mut own = pod.called(&name);
+            if let Some(resources) = &shard.resources {
+                own.container.insert("resources".to_owned(), json!(resources));
+            }
+            render(&self.0.with(shard.pod.as_deref()), &mut own);
+            other_pods.push(own);
         }
-        self.0.render(&peers, is_restricted, &mut drafts.installation.pod);
+        render(&self.0, pod);
         if let (Some(keeper), Some(draft)) = (cluster.keeper(), &mut drafts.keeper) {
             let is_restricted = keeper.pod.restricted.unwrap_or(is_restricted);
             keeper.pod.render(&Peers::keeper(name, keeper.replicas), is_restricted, &mut draft.pod);
@@ -196,6 +211,18 @@ impl Aspect for Pod {
 }
 
 impl PodArgs {
+    /// The same with what single pods have otherwise.
+    fn with(&self, own: Option<&Self>) -> Self {
+        let (all, own) = (serde_json::to_value(self), serde_json::to_value(own));
+        match (all, own) {
+            (Ok(Value::Object(mut all)), Ok(Value::Object(own))) => {
+                all.extend(own);
+                serde_json::from_value(Value::Object(all)).unwrap_or_default()
+            }
+            _ => self.clone(),
+        }
+    }
+
     fn render(&self, peers: &Peers, is_restricted: bool, to: &mut PodDraft) {
         let Self {
             node_selector,

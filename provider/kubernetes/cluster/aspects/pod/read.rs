@@ -3,7 +3,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::super::adopted::named;
 use super::super::read::{container, entries, pod};
+use super::super::resources::Resources;
 use super::super::{ClusterArgs, Live};
 use super::placement::{Peers, Placement};
 use super::restricted::{Apart, own};
@@ -24,6 +26,7 @@ impl ClusterArgs {
             let peers = Peers::hosts(&name, self.layout.most_replicas());
             let found = Pods::of(&live.installation, installation, "clickhouse").read(&peers);
             is_restricted = found.restricted.unwrap_or_default();
+            self.read_shards(live, installation, &peers, &found);
             self.pod = (found != PodArgs::default()).then(|| Box::new(found));
         }
         if let (Some(live), Some(rendered)) = (&live.keeper, keeper)
@@ -36,6 +39,47 @@ impl ClusterArgs {
             found.restricted = (restricted != is_restricted).then_some(restricted);
             keeper.pod = (found != PodArgs::default()).then(|| Box::new(found));
         }
+    }
+}
+
+impl ClusterArgs {
+    /// Reads in what the pods of single shards differ from those `of_all`.
+    fn read_shards(&mut self, live: &Live, rendered: &Value, peers: &Peers, of_all: &PodArgs) {
+        let written = live.cluster()["layout"]["shards"].as_array();
+        let shards = self.layout.shards_mut().zip(written.into_iter().flatten());
+        for (shard, written) in shards {
+            let name = written["templates"]["podTemplate"].as_str();
+            let templates = &live.spec()["templates"]["podTemplates"];
+            let Some(template) = name.and_then(|name| named(templates, name)) else { continue };
+            let pods = Pods {
+                live: template,
+                container: container(template, "clickhouse"),
+                ..Pods::of(&live.installation, rendered, "clickhouse")
+            };
+            shard.pod = pods.read(peers).besides(of_all, peers).map(Box::new);
+            let is_own = pods.container["resources"] != live.container()["resources"];
+            shard.resources = Resources::of(pods.container).filter(|_| is_own || shard.pod.is_none());
+        }
+    }
+}
+
+impl PodArgs {
+    /// What is said here and not `of_all`.
+    fn besides(mut self, of_all: &Self, peers: &Peers) -> Option<Self> {
+        if of_all.anti_affinity.is_some() {
+            let preset = peers.preset(self.affinity.as_ref());
+            self.anti_affinity.get_or_insert(preset);
+        }
+        if of_all.restricted == Some(true) {
+            self.restricted.get_or_insert(false);
+        }
+        let (Ok(Value::Object(mut own)), Ok(of_all)) =
+            (serde_json::to_value(self), serde_json::to_value(of_all))
+        else {
+            return None;
+        };
+        own.retain(|field, value| of_all.get(field) != Some(value));
+        (!own.is_empty()).then(|| typed(Value::Object(own))).flatten()
     }
 }
 

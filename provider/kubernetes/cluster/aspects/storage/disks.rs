@@ -99,6 +99,7 @@ impl Disks {
         let (local, remote) = (local.unwrap_or_default(), remote.unwrap_or_default());
         check.is_for_one_pod_template("storage.disks", !local.is_empty());
         let mut seen = BTreeSet::from([DEFAULT.to_owned(), DATA.to_owned(), LOGS.to_owned()]);
+        seen.extend(check.args().layout.own_claims());
         let names = [
             ("storage.disks", local.iter().map(|disk| &disk.name).collect::<Vec<_>>()),
             ("storage.s3Disks", remote.iter().map(|disk| &disk.name).collect()),

@@ -235,6 +235,11 @@ impl Aspect for Storage {
 }
 
 impl Storage {
+    /// Who makes the volume claims.
+    pub(super) fn provisioner(&self) -> Provisioner {
+        self.provisioner
+    }
+
     /// Whether the logs have a volume of their own.
     pub(super) fn has_log_volume(&self) -> bool {
         self.logs.is_some()

@@ -70,7 +70,8 @@ fn a_bucket_has_its_key_from_a_secret_or_from_the_pods_identity() {
     let policies = json!({"mine": {"volumes": volumes, "moveFactor": 0.5}});
     assert_eq!(
         settings(json!({"storage": {"s3Disks": [cached], "policies": policies}})),
-        json!({"disks/cold/type": "s3", "disks/cold/endpoint": "https://b.example/x/", "disks/cold/region": "r",
+        json!({"disks/cold/type": "s3", "disks/cold/endpoint": "https://b.example/x/",
+            "disks/cold/region": "r",
             "disks/cold/access_key_id": from("id"),
             "disks/cold/secret_access_key": from("secret-access-key"),
             "disks/cold_cache/type": "cache", "disks/cold_cache/disk": "cold",
@@ -89,8 +90,8 @@ fn what_is_wrong_with_disks_is_told_at_its_place() {
     let found = problems_of_program(
         None,
         json!({"storage": {
-            "disks": [{"name": "data", "size": "3Gi"}, {"name": "A", "size": "3"}, {"name": "b", "size": "1Gi",
-                "accessModes": []}],
+            "disks": [{"name": "data", "size": "3Gi"}, {"name": "A", "size": "3"},
+                {"name": "b", "size": "1Gi", "accessModes": []}],
             "s3Disks": [{"name": "b", "endpoint": "https://x/"},
                 {"name": "c", "endpoint": "x", "cacheSize": "no",
                 "credentials": {"secretName": "A"}}],

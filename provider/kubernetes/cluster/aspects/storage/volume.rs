@@ -95,7 +95,7 @@ impl Volume {
     }
 
     /// The volume that `template` stands for.
-    pub(super) fn of(template: &Value, spec: &Value) -> Self {
+    pub(in super::super) fn of(template: &Value, spec: &Value) -> Self {
         let policy =
             template.get("reclaimPolicy").unwrap_or(&spec["defaults"]["storageManagement"]["reclaimPolicy"]);
         let modes = serde_json::from_value(template["spec"]["accessModes"].clone()).ok();
@@ -153,7 +153,12 @@ impl InstallationDraft {
     }
 
     /// Adds the template `name`.
-    pub(super) fn claim_template(&mut self, name: &str, claim: &ClaimTemplate, provisioner: Provisioner) {
+    pub(in super::super) fn claim_template(
+        &mut self,
+        name: &str,
+        claim: &ClaimTemplate,
+        provisioner: Provisioner,
+    ) {
         let ClaimTemplate { size, storage_class, access_modes, reclaim_policy } = claim;
         let mut spec = json!({"accessModes": access_modes,
             "resources": {"requests": {"storage": size.as_deref().unwrap_or_default()}}});
