@@ -27,6 +27,7 @@ mod outputs;
 mod overrides;
 mod read;
 mod restarts;
+mod restore;
 mod rollout;
 pub mod settings;
 mod shape;
@@ -170,6 +171,7 @@ impl Resource for Cluster {
                     address: None,
                     kubernetes,
                     incarnation: there.incarnation(),
+                    restores: restore::is_due(ctx, &cluster, &there),
                 },
                 owns_namespace: there.owns_namespace(&ctx.urn, &cluster),
                 cluster,
@@ -213,6 +215,7 @@ impl Resource for Cluster {
         }
         let (mut from, to) = (Shape::last(old), Shape::rendered(&cluster));
         effects::tell(ctx, &from, &to, new);
+        restore::tell_unheard(ctx, old, old_state, &new.value);
         two_steps::tell(ctx, old, &cluster);
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);

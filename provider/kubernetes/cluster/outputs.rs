@@ -24,6 +24,8 @@ pub(super) struct ServerFacts {
     pub(super) kubernetes: Option<KubernetesCluster>,
     /// The incarnation that the Secret carries.
     pub(super) incarnation: Option<String>,
+    /// Whether the cluster is still to be restored from a backup.
+    pub(super) restores: bool,
 }
 
 impl ServerFacts {
@@ -35,6 +37,7 @@ impl ServerFacts {
             address: state.external.and_then(|external| external.address),
             kubernetes: state.kubernetes,
             incarnation: state.incarnation,
+            restores: state.restores,
         }
     }
 
@@ -97,6 +100,7 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, facts: &ServerF
         version: cluster.image.version.clone(),
         kubernetes: facts.kubernetes.clone(),
         incarnation: facts.incarnation.clone(),
+        restores: facts.restores,
         uids: facts.uids.clone(),
     }
 }

@@ -140,6 +140,9 @@ impl Rollout<'_> {
             }
         }
         self.turn = None;
+        if awaited && self.facts.restores {
+            Box::pin(self.restore()).await?;
+        }
         if has_address { self.await_address().await } else { Ok(()) }
     }
 
@@ -223,6 +226,9 @@ impl Rollout<'_> {
         let mut manifests = manifest::build_those(&self.cluster, &self.ctx.urn, &self.login, task, is_due);
         if let Some(installation) = &mut manifests.installation {
             self.held.apply(installation);
+        }
+        if let Some(secret) = manifests.secret.as_mut().filter(|_| self.facts.restores) {
+            secret["metadata"]["annotations"][meta::RESTORE_ANNOTATION] = json!("pending");
         }
         manifest::identified(manifests, &self.facts.uids, self.facts.incarnation.as_deref())
     }

@@ -5,7 +5,7 @@ mod backup;
 mod secret;
 mod service;
 
-pub(super) use self::backup::backup;
+pub(super) use self::backup::{backup, restore};
 pub(super) use self::secret::{USERNAME_KEY, secret};
 pub(super) use self::service::service;
 

@@ -14,7 +14,7 @@ use crate::kubernetes::cluster::objects::Objects;
 use crate::property::path::{PropertyPath, Segment};
 
 /// Every input with some values. A program takes some of them, as far as Check lets them stand together.
-const VALUES: [(&str, &str); 71] = [
+const VALUES: [(&str, &str); 72] = [
     ("name", r#"["db", "a-1"]"#),
     ("namespace", r#"["apps", "n-2"]"#),
     ("createNamespace", "[true]"),
@@ -115,11 +115,12 @@ const VALUES: [(&str, &str); 71] = [
     ("backup.image.pullPolicy", r#"["Always", "Never"]"#),
     ("backup.resources", r#"[{"limits": {"memory": "3Gi"}}, {"requests": {"cpu": "2"}}]"#),
     ("backup.suspended", "[true, false]"),
+    ("backup.restoreFrom", r#"["2026-11-26t02-00-00"]"#),
 ];
 
 /// What no object tells: how a run is made, what is only asked for once, where a password comes from. The
 /// rest of an ingress is annotations.
-const UNTOLD: [&str; 11] = [
+const UNTOLD: [&str; 12] = [
     "__defaults",
     "createNamespace",
     "allowDataLoss",
@@ -131,6 +132,7 @@ const UNTOLD: [&str; 11] = [
     "ingress",
     "coordination.type",
     "interserverSecret",
+    "backup.restoreFrom",
 ];
 
 fn set(program: &mut Value, path: &str, value: Value) {
