@@ -18,6 +18,9 @@ pub const URN_ANNOTATION: &str = "pulumi-clickhouse/urn";
 /// each create of its resource.
 pub const INCARNATION_ANNOTATION: &str = "pulumi-clickhouse/incarnation";
 
+/// The annotation on the Secret of a cluster that is still to be restored from a backup.
+pub const RESTORE_ANNOTATION: &str = "pulumi-clickhouse/restore";
+
 /// The kinds of objects that the provider reads or writes. Their paths are known, so that the API is never
 /// discovered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +49,8 @@ pub enum Kind {
     ResourceQuota,
     /// A `CronJob`.
     CronJob,
+    /// A `Job`.
+    Job,
     /// A `StorageClass`.
     StorageClass,
     /// A `CustomResourceDefinition`.
@@ -77,7 +82,7 @@ const fn resource(
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Namespace,
         Self::Secret,
         Self::Service,
@@ -90,6 +95,7 @@ impl Kind {
         Self::Deployment,
         Self::ResourceQuota,
         Self::CronJob,
+        Self::Job,
         Self::StorageClass,
         Self::CustomResourceDefinition,
         Self::Certificate,
@@ -124,6 +130,7 @@ impl Kind {
             Self::Deployment => resource("apps", "v1", "Deployment", "deployments", true),
             Self::ResourceQuota => resource("", "v1", "ResourceQuota", "resourcequotas", true),
             Self::CronJob => resource("batch", "v1", "CronJob", "cronjobs", true),
+            Self::Job => resource("batch", "v1", "Job", "jobs", true),
             Self::StorageClass => resource("storage.k8s.io", "v1", "StorageClass", "storageclasses", false),
             Self::CustomResourceDefinition => resource(
                 "apiextensions.k8s.io",

@@ -232,6 +232,9 @@ fn described_anew(old: &ClusterArgs, mut found: ClusterArgs) -> ClusterArgs {
     is.force_conflicts = was.force_conflicts;
     found.naming.create_namespace = old.naming.create_namespace;
     found.defaults.clone_from(&old.defaults);
+    if let (Some(was), Some(is)) = (&old.backup, &mut found.backup) {
+        is.restore_from.clone_from(&was.restore_from);
+    }
     if let Some(was) = &old.access.admin {
         let is = found.access.admin.get_or_insert_default();
         is.password.clone_from(&was.password);

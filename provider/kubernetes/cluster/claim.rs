@@ -19,7 +19,7 @@ use crate::resource::{Failure, FailureKind};
 const LAST_WRITE: Duration = Duration::from_secs(5);
 
 /// Whether it is the object that says whose a cluster is.
-fn is_claim(row: &Row) -> bool {
+pub(super) fn is_claim(row: &Row) -> bool {
     row.stage == Stage::Claim
 }
 
@@ -47,6 +47,10 @@ impl Rollout<'_> {
         let Some(mut empty) = self.manifests("", is_claim).secret else { return Ok(()) };
         if let Some(secret) = empty.as_object_mut() {
             secret.remove("data");
+        }
+        // What is only a note for some time.
+        if let Some(annotations) = empty["metadata"]["annotations"].as_object_mut() {
+            annotations.remove(meta::RESTORE_ANNOTATION);
         }
         let stopped = self.ctx.cancel.is_cancelled();
         match objects::create(self.api, &empty).await {

@@ -29,6 +29,7 @@ mod outputs;
 mod overrides;
 mod read;
 mod restarts;
+mod restore;
 mod rollout;
 pub mod settings;
 mod shape;
@@ -184,6 +185,7 @@ impl Resource for Cluster {
                     uids: there.uids(),
                     kubernetes,
                     incarnation: there.incarnation(),
+                    restores: restore::is_due(ctx, &cluster, &there),
                     ..ServerFacts::default()
                 },
                 owns_namespace: there.owns_namespace(&ctx.urn, &cluster),
@@ -228,6 +230,7 @@ impl Resource for Cluster {
         }
         let (mut from, to) = (Shape::last(old), Shape::rendered(&cluster));
         effects::tell(ctx, &from, &to, Some(old), new);
+        restore::tell_unheard(ctx, old, old_state, &new.value);
         two_steps::tell(ctx, old, &cluster);
         if new.unknown.is_empty() {
             let api = self.session.api(ctx);

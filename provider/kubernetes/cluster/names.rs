@@ -72,6 +72,11 @@ pub(super) fn keeper_policy(name: &str) -> String {
     format!("{name}-keeper")
 }
 
+/// The Job that restores a backup.
+pub(super) fn restore(name: &str) -> String {
+    format!("{name}-restore")
+}
+
 /// A Keeper's StatefulSet and Service.
 pub(super) fn keeper_host(name: &str, cluster: &str, replica: u32) -> String {
     format!("chk-{name}-{cluster}-0-{replica}")

@@ -28,6 +28,8 @@ pub(super) struct ServerFacts {
     pub(super) kubernetes: Option<KubernetesCluster>,
     /// The incarnation that the Secret carries.
     pub(super) incarnation: Option<String>,
+    /// Whether the cluster is still to be restored from a backup.
+    pub(super) restores: bool,
 }
 
 impl ServerFacts {
@@ -40,6 +42,7 @@ impl ServerFacts {
             ca_certificate: state.ca_certificate,
             kubernetes: state.kubernetes,
             incarnation: state.incarnation,
+            restores: state.restores,
         }
     }
 
@@ -115,6 +118,7 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, facts: &ServerF
         version: cluster.image.version.clone(),
         kubernetes: facts.kubernetes.clone(),
         incarnation: facts.incarnation.clone(),
+        restores: facts.restores,
         uids: facts.uids.clone(),
     }
 }

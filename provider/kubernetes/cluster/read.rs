@@ -240,6 +240,7 @@ pub(super) fn found(
             Some(state) => state.incarnation.clone(),
             None => secret.and_then(incarnation).map(str::to_owned),
         },
+        restores: old_state.is_some_and(|state| state.restores),
     };
     for Row { part, .. } in TABLE.iter().filter(|row| !row.is_own()) {
         facts.uids[*part] = last(*part);

@@ -140,6 +140,9 @@ impl Rollout<'_> {
             }
         }
         self.turn = None;
+        if awaited && self.facts.restores {
+            Box::pin(self.restore()).await?;
+        }
         if let Some(secret) = self.cluster.tls.secret() {
             let (namespace, last) = (&self.cluster.naming.namespace, self.facts.ca_certificate.take());
             self.facts.ca_certificate = Box::pin(authority::read(self.api, namespace, secret, last)).await;
@@ -227,6 +230,9 @@ impl Rollout<'_> {
         let mut manifests = manifest::build_those(&self.cluster, &self.ctx.urn, &self.login, task, is_due);
         if let Some(installation) = &mut manifests.installation {
             self.held.apply(installation);
+        }
+        if let Some(secret) = manifests.secret.as_mut().filter(|_| self.facts.restores) {
+            secret["metadata"]["annotations"][meta::RESTORE_ANNOTATION] = json!("pending");
         }
         manifest::identified(manifests, &self.facts.uids, self.facts.incarnation.as_deref())
     }

@@ -78,6 +78,10 @@ pub struct ClusterState {
     /// later create has taken over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incarnation: Option<String>,
+    /// Whether it is still to be restored from a backup.
+    #[serde(rename = "__restores", skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(skip)]
+    pub restores: bool,
     /// The uids of the cluster's Kubernetes objects. Other objects of the same names are never deleted.
     pub uids: Uids,
 }

@@ -1,10 +1,12 @@
 //! Objects as the waits see them: only the fields that a decision needs, read straight from the API's
 //! answers. A thousand waits hold a thousand of these, so what isn't used isn't kept.
 
+mod jobs;
 mod operators;
 mod services;
 mod workloads;
 
+pub use jobs::*;
 pub use operators::*;
 pub use services::*;
 pub use workloads::*;

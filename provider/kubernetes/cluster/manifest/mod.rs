@@ -7,7 +7,7 @@ mod policies;
 mod secret;
 mod service;
 
-pub(super) use self::backup::backup;
+pub(super) use self::backup::{backup, restore};
 pub(super) use self::certificate::certificate;
 pub(super) use self::policies::{host_policy, keeper_policy};
 pub(super) use self::secret::{USERNAME_KEY, secret};

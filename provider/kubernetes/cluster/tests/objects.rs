@@ -91,7 +91,7 @@ const LATER: Duration = Duration::from_secs(5);
 
 /// An operator, and the controllers of Kubernetes, that after some time have done all that is asked for each
 /// second.
-fn operate(fake: &Fake, after: Duration) -> tokio::task::JoinHandle<()> {
+pub(super) fn operate(fake: &Fake, after: Duration) -> tokio::task::JoinHandle<()> {
     let fake = fake.clone();
     tokio::spawn(async move {
         sleep(after).await;

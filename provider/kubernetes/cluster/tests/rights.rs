@@ -15,11 +15,12 @@ use crate::kubernetes::meta::Kind;
 const OF_OBJECTS: &str = "get, list, watch, create, patch, delete";
 
 /// What else is asked for: the resources, the verbs, and why.
-const OF_OTHERS: [(&str, &[&str], &str, &str); 5] = [
+const OF_OTHERS: [(&str, &[&str], &str, &str); 6] = [
     ("apps", &["statefulsets"], "list, watch", ""),
     ("", &["pods", "events"], "list, watch", "to say why something does not come up"),
     ("", &["namespaces"], "get", "to know the Kubernetes cluster by; kube-system is asked first"),
     ("", &["pods/log"], "get", ""),
+    ("batch", &["jobs"], "get, list, watch, create, patch, delete", "for backup.restoreFrom"),
     (
         "",
         &["persistentvolumeclaims"],

@@ -268,6 +268,7 @@ const VALUES: &[(&str, &str)] = &[
     ("backup.image.pullPolicy", r#"["Always", "Never"]"#),
     ("backup.resources", r#"[{"limits": {"memory": "3Gi"}}, {"requests": {"cpu": "2"}}]"#),
     ("backup.suspended", "[true, false]"),
+    ("backup.restoreFrom", r#"["2026-11-26t02-00-00"]"#),
 ];
 
 /// What no object tells that is read: how a run is made, what is only asked for once, where a password or a
@@ -289,6 +290,7 @@ const UNTOLD: &[&str] = &[
     "interserverSecret",
     "users.two.password",
     "users.three",
+    "backup.restoreFrom",
 ];
 
 fn set(program: &mut Value, path: &str, value: Value) {

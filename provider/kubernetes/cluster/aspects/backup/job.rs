@@ -1,4 +1,4 @@
-//! The CronJob, and what it runs.
+//! The CronJob that makes backups, the Job that restores one, and what they run.
 
 use std::collections::BTreeSet;
 
@@ -14,9 +14,11 @@ use crate::kubernetes::meta;
 /// On the pods that make backups: the name of the cluster.
 const OF_CLUSTER: &str = "pulumi-clickhouse/backup-of";
 
-/// Has the containers beside ClickHouse carry out a command. It is given the hosts and the login by its
+/// Has the containers beside ClickHouse make a backup. It is given the hosts and the login by its
 /// environment.
-pub(super) const SCRIPT: &str = include_str!("run.sh");
+pub(super) const BACK_UP: &str = concat!(include_str!("hosts.sh"), "\n", include_str!("backup.sh"));
+/// Has them restore one.
+pub(super) const RESTORE: &str = concat!(include_str!("hosts.sh"), "\n", include_str!("restore.sh"));
 
 impl Plan {
     /// Annotations of the CronJob, besides those of all objects.
@@ -38,7 +40,7 @@ impl Plan {
             "jobTemplate": {"spec": {
                 "backoffLimit": 2,
                 "ttlSecondsAfterFinished": 7 * 24 * 3600,
-                "template": self.pod(cluster),
+                "template": self.pod(cluster, BACK_UP, Vec::new()),
             }},
         });
         if let Some(zone) = &self.time_zone {
@@ -47,26 +49,34 @@ impl Plan {
         spec
     }
 
-    /// The template of the pod that has the hosts make a backup.
-    fn pod(&self, cluster: &ValidatedCluster) -> Value {
+    /// The `spec` of the Job that restores the backup that the cluster is made from.
+    pub(in super::super::super) fn restore(&self, cluster: &ValidatedCluster) -> Option<Value> {
+        let backup = self.restore_from.as_ref()?;
+        let [_, others] = hosts(cluster);
+        let env = vec![variable("BACKUP", backup), variable("OTHERS", &others.join(" "))];
+        // What a run that failed has left would be in the way of another.
+        Some(json!({"backoffLimit": 0,
+            "template": self.pod(cluster, RESTORE, env)}))
+    }
+
+    /// The template of a pod that has the hosts do what `script` says.
+    fn pod(&self, cluster: &ValidatedCluster, script: &str, more: Vec<Value>) -> Value {
+        let [first, _] = hosts(cluster);
+        let mut env =
+            vec![variable("HOSTS", &first.join(" ")), variable("PORT", &address::HTTP_PORT.to_string())];
         let name = &cluster.naming.name;
         let secret = |key: &str| {
             let reference = json!({"name": names::credentials_secret(name), "key": key});
             json!({"secretKeyRef": reference})
         };
+        env.push(json!({"name": "USERNAME", "valueFrom": secret(USERNAME_KEY)}));
+        env.push(json!({"name": "PASSWORD", "valueFrom": secret(PASSWORD_KEY)}));
+        env.extend(more);
         let mut container = self.image();
         container.extend([
             ("name".to_owned(), json!(CONTAINER)),
-            ("command".to_owned(), json!(["/bin/sh", "-c", SCRIPT])),
-            (
-                "env".to_owned(),
-                json!([
-                    variable("HOSTS", &first_hosts(cluster).join(" ")),
-                    variable("PORT", &address::HTTP_PORT.to_string()),
-                    {"name": "USERNAME", "valueFrom": secret(USERNAME_KEY)},
-                    {"name": "PASSWORD", "valueFrom": secret(PASSWORD_KEY)},
-                ]),
-            ),
+            ("command".to_owned(), json!(["/bin/sh", "-c", script])),
+            ("env".to_owned(), json!(env)),
             (
                 "resources".to_owned(),
                 json!({"requests": {"cpu": "10m", "memory": "32Mi"},
@@ -93,10 +103,11 @@ impl Plan {
     }
 }
 
-/// The DNS names of the first host of each shard.
-fn first_hosts(cluster: &ValidatedCluster) -> Vec<String> {
+/// The DNS names of the first host of each shard, and those of the others.
+fn hosts(cluster: &ValidatedCluster) -> [Vec<String>; 2] {
     let Shape { clickhouse, .. } = Shape::rendered(cluster);
     let mut shards = BTreeSet::new();
     let hosts = clickhouse.hosts.iter().filter(|host| host.cluster == cluster.naming.cluster_name);
-    hosts.filter(|host| shards.insert(&host.shard_name)).map(|host| clickhouse.fqdn(&host.service)).collect()
+    let (first, others): (Vec<_>, Vec<_>) = hosts.partition(|host| shards.insert(&host.shard_name));
+    [first, others].map(|hosts| hosts.into_iter().map(|host| clickhouse.fqdn(&host.service)).collect())
 }

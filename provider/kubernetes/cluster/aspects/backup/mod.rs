@@ -18,7 +18,7 @@ use super::image::{ContainerImage, Image, PullPolicy, Reference, parts};
 use super::read::{text, yes};
 use super::resources::amounts;
 use super::storage::{DATA, DATA_PATH};
-use super::{Aspect, Checker, ClusterArgs, Drafts, Live, Resources, ValidatedCluster};
+use super::{Aspect, Checker, ClusterArgs, Drafts, Live, OperationsArgs, Resources, ValidatedCluster};
 
 /// The container beside ClickHouse, and the volume with its configuration.
 pub(in super::super) const CONTAINER: &str = "clickhouse-backup";
@@ -70,6 +70,11 @@ pub struct BackupArgs {
     /// Whether no backups are made for the time being. Default: false; a stopped cluster makes none either. A
     /// change takes effect without a restart.
     pub suspended: Option<bool>,
+    /// The name of a backup, for example `2026-11-26t02-00-00`, that a new cluster begins with; it has to be
+    /// in the storage and path named here, from as many shards. It counts only when the cluster is created:
+    /// `up` ends when it is restored (give it time with `customTimeouts`), and goes on with it if it was
+    /// interrupted.
+    pub restore_from: Option<String>,
 }
 
 /// How many backups are kept.
@@ -118,6 +123,7 @@ pub(in super::super) struct Plan {
     image: ContainerImage,
     resources: Resources,
     suspended: bool,
+    pub(in super::super) restore_from: Option<String>,
 }
 
 /// What a cluster keeps of its backups, once it has had any.
@@ -222,6 +228,7 @@ impl Plan {
             image,
             resources,
             suspended,
+            restore_from,
         } = given;
         let release = check.args().made_with().backup.backup.unwrap_or_default();
         check.is_for_one_pod_template("backup", true);
@@ -256,6 +263,7 @@ impl Plan {
                 format!("`{zone}` is not a time zone: write for example `Europe/Berlin` or `Etc/UTC`");
             check.fail("backup.timeZone", reason);
         }
+        check_restore(restore_from.as_deref(), check);
         let BackupImage { repository, tag, digest, pull_policy } = image.clone().unwrap_or_default();
         let image = Image { repository, tag, digest, pull_policy, pull_secrets: None };
         let of_release = Reference { repository: REPOSITORY, version: Some(&release.version), written: None };
@@ -270,6 +278,7 @@ impl Plan {
             image: ContainerImage::check("backup.image", Some(&image), &of_release, check),
             resources: Resources::check_at("backup.resources", Some(&resources), check),
             suspended: suspended.unwrap_or_default(),
+            restore_from: restore_from.clone(),
         }
     }
 
@@ -320,6 +329,23 @@ impl Plan {
             fields.insert("imagePullPolicy".to_owned(), json!(policy));
         }
         fields
+    }
+}
+
+fn check_restore(name: Option<&str>, check: &mut Checker<'_>) {
+    const PATH: &str = "backup.restoreFrom";
+    let Some(name) = name else { return };
+    let is_sound = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if !is_sound {
+        let reason = format!("`{name}` is not the name of a backup: it is one like `2026-11-26t02-00-00`");
+        check.fail(PATH, reason);
+    }
+    let OperationsArgs { skip_await, stopped, suspended, .. } = check.args().operations.clone();
+    let in_the_way = [("skipAwait", skip_await), ("stopped", stopped), ("suspended", suspended)];
+    for (input, _) in in_the_way.into_iter().filter(|(_, value)| *value == Some(true)) {
+        let reason = format!("needs hosts that serve, for which `{input}: true` does not wait: remove it");
+        check.fail_newly(PATH.into(), reason);
     }
 }
 

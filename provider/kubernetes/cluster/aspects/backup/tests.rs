@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::job::{BACK_UP, RESTORE};
 use crate::kubernetes::cluster::aspects::Live;
 use crate::kubernetes::cluster::login::decode;
 use crate::kubernetes::cluster::manifest::merge;
@@ -239,7 +240,7 @@ fn an_adopted_cluster_gives_its_login_and_its_volume() {
 
 /// Runs the script against two hosts, whose answers to `$sql` are a part of a script. Gives what it says,
 /// whether it is content, and what it asked which host, line by line.
-fn run(answers: &str) -> (String, bool, String) {
+fn run(script: &str, answers: &str) -> (String, bool, String) {
     const CURL: &str = r#"
         log=$(mktemp); trap 'cat "$log" >&2; rm "$log"' EXIT
         curl() {
@@ -250,8 +251,9 @@ fn run(answers: &str) -> (String, bool, String) {
             answer
         }"#;
     let output = Command::new("/bin/sh")
-        .args(["-c", &format!("asked=\nanswer() {{ {answers} ; }}\n{CURL}\n{}", super::job::SCRIPT)])
+        .args(["-c", &format!("asked=\nanswer() {{ {answers} ; }}\n{CURL}\n{script}")])
         .envs([("HOSTS", "a b"), ("PORT", "8123"), ("USERNAME", "u"), ("PASSWORD", "p'w")])
+        .envs([("OTHERS", "c"), ("BACKUP", "old")])
         .envs([("PAUSE", "0"), ("TRIES", "3")])
         .output()
         .unwrap();
@@ -261,17 +263,24 @@ fn run(answers: &str) -> (String, bool, String) {
 
 #[test]
 fn the_script_has_all_hosts_begin_and_waits_for_each() {
-    let (text, is_content, log) =
-        run("case \"$sql\" in *count*) [ $count = 1 ] && echo 1 || echo 0 ;; *'SELECT status'*) \
-        [ $count = 1 ] && echo 'in progress' || echo success ;; esac");
+    let (text, is_content, log) = run(
+        BACK_UP,
+        "case \"$sql\" in *count*) [ $count = 1 ] && echo 1 || echo 0 ;; *'SELECT status'*) \
+        [ $count = 1 ] && echo 'in progress' || echo success ;; esac",
+    );
     assert!(is_content, "{text}\n{log}");
-    assert!(text.contains("a: 20") && text.contains("b: 20") && text.contains("is stored"), "{text}");
+    assert!(
+        text.contains("a: create_remote 20")
+            && text.contains("b: create_remote 20")
+            && text.contains(": done"),
+        "{text}"
+    );
     let lines: Vec<_> = log.lines().collect();
     let begun = |host: &str| lines.iter().position(|line| line.starts_with(host) && line.contains("INSERT"));
     let waited = lines.iter().position(|line| line.contains("SELECT status")).unwrap();
     assert!(begun("a").unwrap() < begun("b").unwrap() && begun("b").unwrap() < waited, "{log}");
     assert!(!log.contains("delete local"));
-    let name = text.split(' ').nth(1).unwrap();
+    let name = text.split([' ', ':']).nth(3).unwrap();
     assert!(log.contains(&format!("VALUES ('create_remote {name}')")), "{name}: {log}");
 }
 
@@ -279,9 +288,9 @@ fn the_script_has_all_hosts_begin_and_waits_for_each() {
 fn the_script_tells_why_a_host_failed_and_leaves_nothing_on_its_volume() {
     let failing = "case \"$host $sql\" in *count*) echo 0 ;; 'b '*'SELECT status'*) echo error ;;
         'b '*'SELECT error'*) echo 'NoSuchBucket: b' ;; *'SELECT status'*) echo success ;; esac";
-    let (text, is_content, log) = run(failing);
+    let (text, is_content, log) = run(BACK_UP, failing);
     assert!(!is_content && text.contains("b: create_remote") && text.contains("NoSuchBucket: b"));
-    assert!(text.contains("is stored"), "the other host's is: {text}");
+    assert!(text.contains(": done"), "the other host's is: {text}");
     let deleted: Vec<_> = log.lines().filter(|line| line.contains("delete local")).collect();
     assert!(matches!(deleted.as_slice(), [only] if only.starts_with("b ")), "{log}");
 }
@@ -290,7 +299,37 @@ fn the_script_tells_why_a_host_failed_and_leaves_nothing_on_its_volume() {
 fn the_script_gives_up_on_a_host_that_does_not_answer_or_has_forgotten() {
     let dead = "[ \"$host\" = a ] && { echo 'connection refused'; return 7; }
         case \"$sql\" in *count*) echo 0 ;; *'SELECT status'*) echo ;; esac";
-    let (text, is_content, _) = run(dead);
+    let (text, is_content, _) = run(BACK_UP, dead);
     assert!(!is_content);
     assert!(text.contains("connection refused") && text.contains("has restarted"), "{text}");
+}
+
+#[test]
+fn tables_come_back_on_every_host_before_rows_on_the_first_ones() {
+    let busy_once = "case \"$sql\" in *count*) echo 0 ;; *'SELECT status'*) echo success ;; esac";
+    let (text, is_content, log) = run(RESTORE, busy_once);
+    assert!(is_content, "{text}\n{log}");
+    let done: Vec<_> = log
+        .lines()
+        .filter_map(|line| {
+            Some((line.split(' ').next()?, line.split("VALUES ('").nth(1)?.trim_end_matches("')")))
+        })
+        .map(|(host, command)| format!("{host} {command}"))
+        .collect();
+    let schema = "restore_remote --schema old";
+    let expected: Vec<_> = [("a", schema), ("b", schema), ("c", schema)]
+        .into_iter()
+        .chain(["a", "b", "c"].map(|host| (host, "delete local old")))
+        .chain(["a", "b"].map(|host| (host, "restore_remote --data old")))
+        .chain(["a", "b"].map(|host| (host, "delete local old")))
+        .map(|(host, command)| format!("{host} {command}"))
+        .collect();
+    assert_eq!(done, expected);
+    let (text, is_content, log) = run(
+        RESTORE,
+        "case \"$sql\" in *count*) echo 0 ;; *'SELECT error'*) echo 'no such backup' ;; \
+            *'SELECT status'*) echo error ;; esac",
+    );
+    assert!(!is_content && text.contains("a: restore_remote --schema old: no such backup"), "{text}");
+    assert!(!log.contains("--data"), "{log}");
 }

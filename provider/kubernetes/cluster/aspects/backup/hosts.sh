@@ -1,4 +1,4 @@
-# Has the first host of each shard make a backup and store it, all at the same time, and waits for them.
+# Has the backup containers of hosts carry out commands, and waits for them.
 set -u
 
 # ask HOST SQL: what ClickHouse answers, or why it does not.
@@ -41,20 +41,28 @@ finish() {
   return 1
 }
 
+# forget HOST NAME: deletes a backup from the host's own volume, which it is not to fill.
+forget() {
+  ask "$1" "INSERT INTO system.backup_actions (command) VALUES ('delete local $2')" >/dev/null
+}
+
+# each COMMAND NAME HOST...: has all hosts do it to the backup at the same time.
+each() {
+  what=$1 name=$2 begun='' failed=''
+  shift 2
+  for host; do
+    if begin "$host" "$what $name"; then begun="$begun $host"; else failed="$failed $host"; fi
+  done
+  for host in $begun; do
+    if finish "$host" "$what $name"; then
+      echo "$host: $what $name: done"
+    else
+      failed="$failed $host"
+      forget "$host" "$name"
+    fi
+  done
+  [ -z "$failed" ]
+}
+
+# The first host of each shard.
 : "${HOSTS:?names no host}"
-name=$(date -u +%Y-%m-%dt%H-%M-%S)
-begun=
-failed=
-for host in $HOSTS; do
-  if begin "$host" "create_remote $name"; then begun="$begun $host"; else failed="$failed $host"; fi
-done
-for host in $begun; do
-  if finish "$host" "create_remote $name"; then
-    echo "$host: $name is stored"
-  else
-    failed="$failed $host"
-    # What could not be stored is not to fill the host's volume.
-    ask "$host" "INSERT INTO system.backup_actions (command) VALUES ('delete local $name')" >/dev/null
-  fi
-done
-[ -z "$failed" ]
