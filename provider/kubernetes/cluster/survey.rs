@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::aspects::{ClusterArgs, HOST_REMEDIES, KEEPER_REMEDIES, ValidatedCluster};
 use super::guard::Growing;
-use super::shape::{Installation, Shape};
+use super::shape::{Holds, Installation, Shape};
 use super::{Failed, guard};
 use crate::kubernetes::client::{Api, Session};
 use crate::kubernetes::diagnosis::Remedies;
@@ -157,15 +157,18 @@ fn wanted(cluster: &ValidatedCluster) -> Vec<Wanted> {
 /// The classes of an installation's volumes. An override that names a class is the property that says it.
 fn of_claims(installation: &Installation, overrides: &Value, remedies: Remedies) -> Vec<Wanted> {
     let overridden = overrides.pointer("/templates/volumeClaimTemplates").and_then(Value::as_array);
-    let classes: BTreeSet<_> =
-        installation.claims.values().map(|claim| (&claim.template, &claim.class)).collect();
-    let each = classes.into_iter().map(|(template, class)| {
+    let claims = installation.claims.values();
+    let classes: BTreeSet<_> = claims.map(|claim| (&claim.template, &claim.class, claim.holds)).collect();
+    let each = classes.into_iter().map(|(template, class, holds)| {
         let names_class =
             |found: &Value| found["name"] == **template && found.pointer("/spec/storageClassName").is_some();
         let by_override = overridden.is_some_and(|templates| templates.iter().any(names_class));
-        // Templates without a name of ours are said by an override only.
-        let property =
-            if by_override { remedies.other_storage_class } else { remedies.storage_class(template) };
+        let property = match holds {
+            _ if by_override => remedies.other_storage_class,
+            Holds::Disk => "storage.disks",
+            // Templates without a name of ours are said by an override only.
+            _ => remedies.storage_class(template),
+        };
         Wanted { property: property.to_owned(), class: class.clone() }
     });
     each.collect()
