@@ -52,6 +52,12 @@ pub enum Kind {
     Certificate,
     /// A `NetworkPolicy`.
     NetworkPolicy,
+    /// A `ConfigMap`.
+    ConfigMap,
+    /// A `PodMonitor` of the Prometheus operator.
+    PodMonitor,
+    /// A `PrometheusRule` of the Prometheus operator.
+    PrometheusRule,
 }
 
 /// What identifies a kind on the API.
@@ -75,7 +81,7 @@ const fn resource(
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Namespace,
         Self::Secret,
         Self::Service,
@@ -91,6 +97,9 @@ impl Kind {
         Self::CustomResourceDefinition,
         Self::Certificate,
         Self::NetworkPolicy,
+        Self::ConfigMap,
+        Self::PodMonitor,
+        Self::PrometheusRule,
     ];
 
     const fn resource(self) -> ApiResource {
@@ -132,6 +141,11 @@ impl Kind {
             Self::NetworkPolicy => {
                 resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true)
             }
+            Self::ConfigMap => resource("", "v1", "ConfigMap", "configmaps", true),
+            Self::PodMonitor => resource("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", true),
+            Self::PrometheusRule => {
+                resource("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules", true)
+            }
         }
     }
 
@@ -162,7 +176,14 @@ impl Kind {
 
     /// Whether its definition has to be installed before it can be used.
     pub const fn is_custom(self) -> bool {
-        matches!(self, Self::Installation | Self::KeeperInstallation | Self::Certificate)
+        matches!(
+            self,
+            Self::Installation
+                | Self::KeeperInstallation
+                | Self::Certificate
+                | Self::PodMonitor
+                | Self::PrometheusRule
+        )
     }
 
     /// The `apiVersion` as manifests write it, `clickhouse.altinity.com/v1`.

@@ -62,6 +62,11 @@ pub(super) fn certificate(name: &str) -> String {
     format!("{name}-tls")
 }
 
+/// The ConfigMap with the dashboard.
+pub(super) fn dashboard(name: &str) -> String {
+    format!("{name}-dashboard")
+}
+
 /// The NetworkPolicy of the Keeper.
 pub(super) fn keeper_policy(name: &str) -> String {
     format!("{name}-keeper")

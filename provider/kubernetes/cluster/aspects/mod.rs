@@ -16,6 +16,7 @@ mod image;
 mod kept;
 mod layout;
 mod logging;
+mod monitoring;
 mod naming;
 mod network;
 mod operations;
@@ -54,6 +55,8 @@ pub use self::layout::LayoutArgs;
 pub use self::logging::LogLevel;
 pub(super) use self::logging::Logging;
 pub use self::logging::LoggingArgs;
+pub use self::monitoring::MonitoringArgs;
+pub(super) use self::monitoring::{Monitoring, PORT_NAME};
 pub use self::naming::NamingArgs;
 pub(super) use self::naming::{CLUSTER_DOMAIN, Naming};
 pub(super) use self::network::Network;
@@ -278,6 +281,10 @@ aspects! {
         /// How many hosts may be evicted at once, for example when nodes are drained. Default: one. A change
         /// takes effect without a restart.
         pod_disruption_budget: DisruptionArgs => Disruption,
+
+        /// Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default: none.
+        /// Turning them on or off is a rolling restart.
+        monitoring: MonitoringArgs => Monitoring,
 
         /// The logging of ClickHouse.
         logging: LoggingArgs => Logging,

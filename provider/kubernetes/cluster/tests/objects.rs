@@ -54,7 +54,8 @@ impl Life {
     async fn update(&mut self, program: Value) -> Result<(Vec<String>, Duration), Failure<ClusterState>> {
         let (before, started, new) = (self.fake.writes().len(), Instant::now(), checked(program));
         let ctx = Context { timeout: Some(Duration::from_secs(600)), ..context().0 };
-        let updated = self.cluster.update(&ctx, "apps/db", &self.args, Some(&self.state), &new).await?;
+        let updated =
+            Box::pin(self.cluster.update(&ctx, "apps/db", &self.args, Some(&self.state), &new)).await?;
         (self.args, self.state) = (new, updated);
         let kinds = self
             .fake
@@ -244,6 +245,27 @@ async fn a_row_is_all_that_an_object_takes() {
     life.update(with("7")).await.unwrap();
     life.cluster.delete(&context().0, "apps/db", Some(&life.args), Some(&life.state)).await.unwrap();
     assert!([QUOTA, SERVICE, CHI, CHK].iter().all(|path| life.fake.at(path).is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_comes_and_goes_with_its_input_and_its_authority_is_told() {
+    const CERTIFICATE: &str = "/apis/cert-manager.io/v1/namespaces/apps/certificates/db-tls";
+    let tls = || program(json!({"tls": {"issuerRef": {"name": "ca"}}}));
+    let mut life = Life::begin(tls()).await;
+    let _operator = operate(&life.fake, Duration::ZERO);
+    assert!(life.fake.at(CERTIFICATE).is_some() && life.state.ca_certificate.is_none());
+    // As cert-manager fills it.
+    life.fake.put(&json!({"apiVersion": "v1", "kind": "Secret", "data": {"ca.crt": "UEVN"},
+        "metadata": {"name": "db-tls", "namespace": "apps"}}));
+    life.refresh().await;
+    assert_eq!(life.state.ca_certificate.as_deref(), Some("PEM"));
+    assert_eq!(life.changes(tls()), [""; 0]);
+    life.fake.edit(CERTIFICATE, |found| found["spec"]["dnsNames"] = json!(["other.example"]));
+    life.refresh().await;
+    assert_eq!(life.changes(tls()), ["uids.certificate"]);
+    assert_eq!(life.update(tls()).await.unwrap().0, ["certificates"]);
+    life.update(program(json!({}))).await.unwrap();
+    assert_eq!((life.fake.at(CERTIFICATE), &life.state.ca_certificate), (None, &None));
 }
 
 #[tokio::test(start_paused = true)]

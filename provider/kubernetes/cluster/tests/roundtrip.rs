@@ -14,7 +14,7 @@ use crate::kubernetes::cluster::objects::Objects;
 use crate::property::path::{PropertyPath, Segment};
 
 /// Every input with some values. A program takes some of them, as far as Check lets them stand together.
-const VALUES: [(&str, &str); 77] = [
+const VALUES: [(&str, &str); 82] = [
     ("name", r#"["db", "a-1"]"#),
     ("namespace", r#"["apps", "n-2"]"#),
     ("createNamespace", "[true]"),
@@ -106,6 +106,11 @@ const VALUES: [(&str, &str); 77] = [
     ("networkPolicy.from", r#"[[{"podSelector": {}}], [{"ipBlock": {"cidr": "10.0.0.0/8"}}]]"#),
     ("podDisruptionBudget.managed", "[true]"),
     ("podDisruptionBudget.maxUnavailable", "[0, 2]"),
+    ("monitoring.prometheus.port", "[9999]"),
+    ("monitoring.prometheus.path", r#"["/m"]"#),
+    ("monitoring.podMonitor", r#"[{"labels": {"release": "prom"}, "interval": "15s"}]"#),
+    ("monitoring.rules", r#"[{"labels": {"release": "prom"}}]"#),
+    ("monitoring.dashboard", r#"[{"labels": {"folder": "db"}}]"#),
     ("logging.rotation.size", r#"["50M", "900"]"#),
     ("logging.rotation.count", "[1, 9]"),
     ("logging.systemTables.retentionDays", "[7, 400]"),
@@ -114,7 +119,7 @@ const VALUES: [(&str, &str); 77] = [
 
 /// What no object tells that is read: how a run is made, what is only asked for once, where a password or a
 /// certificate comes from. A Service has node ports and a type whoever asked for them.
-const UNTOLD: [&str; 14] = [
+const UNTOLD: [&str; 17] = [
     "__defaults",
     "createNamespace",
     "allowDataLoss",
@@ -127,6 +132,9 @@ const UNTOLD: [&str; 14] = [
     "ingress.nodePorts",
     "tls.issuerRef",
     "networkPolicy",
+    "monitoring.podMonitor",
+    "monitoring.rules",
+    "monitoring.dashboard",
     "coordination.type",
     "interserverSecret",
 ];
