@@ -59,6 +59,12 @@ pub enum Kind {
     Certificate,
     /// A `NetworkPolicy`.
     NetworkPolicy,
+    /// A `ConfigMap`.
+    ConfigMap,
+    /// A `PodMonitor` of the Prometheus operator.
+    PodMonitor,
+    /// A `PrometheusRule` of the Prometheus operator.
+    PrometheusRule,
 }
 
 /// What identifies a kind on the API.
@@ -82,7 +88,7 @@ const fn resource(
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Namespace,
         Self::Secret,
         Self::Service,
@@ -100,6 +106,9 @@ impl Kind {
         Self::CustomResourceDefinition,
         Self::Certificate,
         Self::NetworkPolicy,
+        Self::ConfigMap,
+        Self::PodMonitor,
+        Self::PrometheusRule,
     ];
 
     const fn resource(self) -> ApiResource {
@@ -143,6 +152,11 @@ impl Kind {
             Self::NetworkPolicy => {
                 resource("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true)
             }
+            Self::ConfigMap => resource("", "v1", "ConfigMap", "configmaps", true),
+            Self::PodMonitor => resource("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", true),
+            Self::PrometheusRule => {
+                resource("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules", true)
+            }
         }
     }
 
@@ -173,7 +187,14 @@ impl Kind {
 
     /// Whether its definition has to be installed before it can be used.
     pub const fn is_custom(self) -> bool {
-        matches!(self, Self::Installation | Self::KeeperInstallation | Self::Certificate)
+        matches!(
+            self,
+            Self::Installation
+                | Self::KeeperInstallation
+                | Self::Certificate
+                | Self::PodMonitor
+                | Self::PrometheusRule
+        )
     }
 
     /// The `apiVersion` as manifests write it, `clickhouse.altinity.com/v1`.

@@ -67,6 +67,11 @@ pub(super) fn backup(name: &str) -> String {
     format!("{name}-backup")
 }
 
+/// The ConfigMap with the dashboard.
+pub(super) fn dashboard(name: &str) -> String {
+    format!("{name}-dashboard")
+}
+
 /// The NetworkPolicy of the Keeper.
 pub(super) fn keeper_policy(name: &str) -> String {
     format!("{name}-keeper")

@@ -382,6 +382,11 @@ fn crd_missing(kind: Kind) -> String {
             "{missing}: cert-manager is not installed; install it (https://cert-manager.io/docs/installation), \
                 or name a Secret with a certificate in `tls.secretName`"
         ),
+        Kind::PodMonitor | Kind::PrometheusRule => format!(
+            "{missing}: the Prometheus operator is not installed; install it (https://prometheus-operator.dev), \
+                or remove `{}`",
+            if kind == Kind::PodMonitor { "monitoring.podMonitor" } else { "monitoring.rules" }
+        ),
         _ => format!("{missing}: this version of Kubernetes is too old"),
     }
 }

@@ -20,6 +20,14 @@ fn three_kinds_of_404_are_told_apart() {
     let no_kind = Error::from_answer(&subject, 404, "404 page not found\n");
     assert_eq!(no_kind, Error::CrdMissing { kind: Kind::Installation });
     assert!(no_kind.to_string().contains("helm install"), "{no_kind}");
+    for (kind, remedy) in [
+        (Kind::Certificate, "cert-manager is not installed"),
+        (Kind::PodMonitor, "remove `monitoring.podMonitor`"),
+        (Kind::PrometheusRule, "remove `monitoring.rules`"),
+    ] {
+        let missing = Error::from_answer(&on(Verb::Apply, kind), 404, "404 page not found\n");
+        assert!(missing.to_string().contains(remedy), "{missing}");
+    }
 
     let details = json!({"name": "prod", "kind": "namespaces"});
     let no_namespace =

@@ -56,6 +56,10 @@ export namespace kubernetes {
          */
         resources?: pulumi.Input<inputs.kubernetes.ClusterResourcesArgs | undefined>;
         /**
+         * The name of a backup, for example `2026-11-26t02-00-00`, that a new cluster begins with; it has to be in the storage and path named here, from as many shards. It counts only when the cluster is created: `up` ends when it is restored (give it time with `customTimeouts`), and goes on with it if it was interrupted.
+         */
+        restoreFrom?: pulumi.Input<string | undefined>;
+        /**
          * How many backups are kept. A change is a rolling restart.
          */
         retention?: pulumi.Input<inputs.kubernetes.ClusterBackupRetentionArgs | undefined>;
@@ -588,7 +592,7 @@ export namespace kubernetes {
         /**
          * The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
          */
-        shards: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterShardArgs>[]>;
+        shards?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterShardArgs>[] | undefined>;
     }
 
     /**
@@ -1068,13 +1072,25 @@ export namespace kubernetes {
          */
         name?: pulumi.Input<string | undefined>;
         /**
+         * The pods of the shard's hosts. Each field stands instead of the same field of the cluster's `pod`. A change restarts the shard's hosts.
+         */
+        pod?: pulumi.Input<inputs.kubernetes.ClusterPodArgs | undefined>;
+        /**
          * The number of replicas. Default: 1.
          */
         replicas?: pulumi.Input<number | undefined>;
         /**
+         * CPU and memory of the ClickHouse containers of the shard. Default: those of all hosts. A change restarts the shard's hosts.
+         */
+        resources?: pulumi.Input<inputs.kubernetes.ClusterResourcesArgs | undefined>;
+        /**
          * Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
          */
         settings?: pulumi.Input<{[key: string]: any} | undefined>;
+        /**
+         * The data volume of each host of the shard. Default, also of each field: as that of all hosts. It is for new shards: the volumes have other names, so a shard that is there already would begin empty.
+         */
+        storage?: pulumi.Input<inputs.kubernetes.ClusterVolumeArgs | undefined>;
         /**
          * How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
          */

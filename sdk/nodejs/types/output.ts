@@ -56,6 +56,10 @@ export namespace kubernetes {
          */
         resources?: outputs.kubernetes.ClusterResources;
         /**
+         * The name of a backup, for example `2026-11-26t02-00-00`, that a new cluster begins with; it has to be in the storage and path named here, from as many shards. It counts only when the cluster is created: `up` ends when it is restored (give it time with `customTimeouts`), and goes on with it if it was interrupted.
+         */
+        restoreFrom?: string;
+        /**
          * How many backups are kept. A change is a rolling restart.
          */
         retention?: outputs.kubernetes.ClusterBackupRetention;
@@ -762,7 +766,7 @@ export namespace kubernetes {
         /**
          * The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
          */
-        shards: outputs.kubernetes.ClusterShard[];
+        shards?: outputs.kubernetes.ClusterShard[];
     }
 
     /**
@@ -1242,13 +1246,25 @@ export namespace kubernetes {
          */
         name?: string;
         /**
+         * The pods of the shard's hosts. Each field stands instead of the same field of the cluster's `pod`. A change restarts the shard's hosts.
+         */
+        pod?: outputs.kubernetes.ClusterPod;
+        /**
          * The number of replicas. Default: 1.
          */
         replicas?: number;
         /**
+         * CPU and memory of the ClickHouse containers of the shard. Default: those of all hosts. A change restarts the shard's hosts.
+         */
+        resources?: outputs.kubernetes.ClusterResources;
+        /**
          * Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
          */
         settings?: {[key: string]: any};
+        /**
+         * The data volume of each host of the shard. Default, also of each field: as that of all hosts. It is for new shards: the volumes have other names, so a shard that is there already would begin empty.
+         */
+        storage?: outputs.kubernetes.ClusterVolume;
         /**
          * How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
          */

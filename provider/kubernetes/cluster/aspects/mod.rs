@@ -19,6 +19,7 @@ mod kept;
 mod kubernetes;
 mod layout;
 mod logging;
+mod monitoring;
 mod naming;
 mod network;
 mod operations;
@@ -72,6 +73,8 @@ pub use self::layout::LayoutArgs;
 pub use self::logging::LogLevel;
 pub(super) use self::logging::Logging;
 pub use self::logging::LoggingArgs;
+pub use self::monitoring::MonitoringArgs;
+pub(super) use self::monitoring::{Monitoring, PORT_NAME};
 pub use self::naming::NamingArgs;
 pub(super) use self::naming::{CLUSTER_DOMAIN, Naming};
 pub(super) use self::network::Network;
@@ -314,11 +317,13 @@ aspects! {
         /// takes effect without a restart.
         pod_disruption_budget: DisruptionArgs => Disruption,
 
+        /// Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default: none.
+        /// Turning them on or off is a rolling restart.
+        monitoring: MonitoringArgs => Monitoring,
+
         /// The logging of ClickHouse.
         logging: LoggingArgs => Logging,
 
-        /// The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
-        pod: Box<PodArgs> => Pod,
         /// Settings profiles, by name; users have them by `profile`. `default` holds for all users. A change
         /// takes effect without a restart, except of background pools and limits of the server in `default`.
         profiles: BTreeMap<String, ProfileArgs> => Profiles,
@@ -338,6 +343,10 @@ aspects! {
         /// and a CronJob that has the first host of each shard make one. Default: none. Adding or removing
         /// it is a rolling restart. Backups stay in the storage when the cluster is deleted.
         backup: BackupArgs => Backup,
+
+        // What the others have added to pods is finished by it: the last one.
+        /// The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
+        pod: Box<PodArgs> => Pod,
     }
 }
 

@@ -3,12 +3,14 @@
 
 mod backup;
 mod certificate;
+mod monitoring;
 mod policies;
 mod secret;
 mod service;
 
 pub(super) use self::backup::{backup, restore};
 pub(super) use self::certificate::certificate;
+pub(super) use self::monitoring::{dashboard, pod_monitor, rules};
 pub(super) use self::policies::{host_policy, keeper_policy};
 pub(super) use self::secret::{USERNAME_KEY, secret};
 pub(super) use self::service::service;

@@ -15,11 +15,14 @@ pub(in crate::kubernetes::cluster) fn host_policy(source: &mut Source<'_>) -> Va
     let cluster = source.cluster;
     let clients = ports(cluster.tls.ports().each().map(|(_, port)| port));
     let own = hosts(source);
-    let ingress = vec![
+    let mut ingress = vec![
         json!({"from": cluster.network_policy.peers(), "ports": clients}),
         json!({"from": [{"podSelector": own}]}),
         json!({"from": operators(), "ports": clients}),
     ];
+    // Prometheus may be anywhere in the Kubernetes cluster.
+    let metrics = cluster.monitoring.metrics.as_ref().map(|metrics| ports([metrics.port]));
+    ingress.extend(metrics.map(|ports| json!({"from": [{"namespaceSelector": {}}], "ports": ports})));
     policy(source, &cluster.naming.name, &own, &ingress)
 }
 

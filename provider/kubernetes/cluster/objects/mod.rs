@@ -5,12 +5,13 @@
 //! `tests/objects.rs` has a row of its own to show that no other line is needed.
 
 mod applied;
+mod found;
 
 pub(super) use self::applied::{is_applied, is_settled};
+pub(super) use self::found::{is_marked_by, read};
 
 use std::ops::{Index, IndexMut};
 
-use futures::future::join_all;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,11 +20,7 @@ use super::aspects::{ValidatedCluster, has_backup_container, has_certificate};
 use super::manifest::{self, Source};
 use super::names;
 use super::state::ClusterState;
-use crate::kubernetes::client::Api;
-use crate::kubernetes::error::Error;
-use crate::kubernetes::meta::{self, Kind, ObjectRef};
-use crate::kubernetes::objects::fetch;
-use crate::resource::Urn;
+use crate::kubernetes::meta::{Kind, ObjectRef};
 
 /// An object of a cluster: what it is, and what becomes of it.
 pub(super) struct Row {
@@ -275,6 +272,48 @@ objects! {
         output: None,
         trace: Some(|_| false),
     }
+    /// Of the PodMonitor.
+    PodMonitor as pod_monitor {
+        kind: Kind::PodMonitor,
+        name: |_, name| name.to_owned(),
+        wanted: |cluster| cluster.monitoring.pod_monitor.is_some(),
+        render: manifest::pod_monitor,
+        stage: Stage::BeforeHosts,
+        whose: Whose::Marked,
+        awaited: Await::Nothing,
+        leaves: Leaves::AfterHosts,
+        vital: &["/spec"],
+        output: None,
+        trace: Some(|_| false),
+    }
+    /// Of the PrometheusRule.
+    Rules as rules {
+        kind: Kind::PrometheusRule,
+        name: |_, name| name.to_owned(),
+        wanted: |cluster| cluster.monitoring.rules.is_some(),
+        render: manifest::rules,
+        stage: Stage::BeforeHosts,
+        whose: Whose::Marked,
+        awaited: Await::Nothing,
+        leaves: Leaves::AfterHosts,
+        vital: &["/spec"],
+        output: None,
+        trace: Some(|_| false),
+    }
+    /// Of the ConfigMap with the dashboard.
+    Dashboard as dashboard {
+        kind: Kind::ConfigMap,
+        name: |_, name| names::dashboard(name),
+        wanted: |cluster| cluster.monitoring.dashboard.is_some(),
+        render: manifest::dashboard,
+        stage: Stage::BeforeHosts,
+        whose: Whose::Marked,
+        awaited: Await::Nothing,
+        leaves: Leaves::AfterHosts,
+        vital: &["/data"],
+        output: None,
+        trace: Some(|_| false),
+    }
     /// Of the ClickHouseKeeperInstallation.
     Keeper as keeper {
         kind: Kind::KeeperInstallation,
@@ -429,60 +468,9 @@ fn contains(live: &Value, written: &Value) -> bool {
     }
 }
 
-impl Uids {
-    /// Those of objects.
-    pub(super) fn of(objects: &Objects) -> Self {
-        let mut uids = Self::default();
-        for Row { part, .. } in TABLE {
-            uids[*part] = objects[*part].as_ref().and_then(meta::owned_uid);
-        }
-        uids
-    }
-
-    /// Whether an object that the cluster is to have is not there, as far as is known.
-    pub(super) fn lack_any_of(&self, cluster: &ValidatedCluster) -> bool {
-        TABLE.iter().any(|row| row.is_own() && row.is_wanted(cluster) && self[row.part].is_none())
-    }
-
-    /// Whether a create was interrupted before the installation was made: what else there is may not be known
-    /// of.
-    pub(super) fn create_interrupted(&self) -> bool {
-        self.installation.is_none() && self.namespace.is_none()
-    }
-}
-
 /// The rows in the order in which their objects are deleted.
 pub(super) fn leaving() -> impl Iterator<Item = &'static Row> {
     let mut rows: Vec<&Row> = TABLE.iter().collect();
     rows.sort_by_key(|row| row.leaves);
     rows.into_iter()
-}
-
-/// Reads the objects of a cluster that are asked for, one request each, all at once. An absent definition of
-/// a kind is an absent object, where it is not `demanded`.
-pub(super) async fn read(
-    api: &Api,
-    namespace: &str,
-    name: &str,
-    demanded: bool,
-    asks: impl Fn(&Row) -> bool,
-) -> Result<Objects, Error> {
-    let each = TABLE
-        .iter()
-        .filter(|row| asks(row))
-        .map(|row| async { (row.part, fetch(api, &row.object(namespace, name)).await) });
-    let mut objects = Objects::default();
-    // What is said of the last ones says most.
-    for (part, found) in join_all(each).await.into_iter().rev() {
-        objects[part] = match found {
-            Err(error) if error.is_absent() && !demanded => None,
-            found => found?,
-        };
-    }
-    Ok(objects)
-}
-
-/// Whether an object carries the mark of this resource.
-pub(super) fn is_marked_by(object: &Value, urn: &Urn) -> bool {
-    meta::owner_urn(object) == Some(&urn.0)
 }

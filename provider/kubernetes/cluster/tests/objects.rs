@@ -248,6 +248,27 @@ async fn a_row_is_all_that_an_object_takes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_certificate_comes_and_goes_with_its_input_and_its_authority_is_told() {
+    const CERTIFICATE: &str = "/apis/cert-manager.io/v1/namespaces/apps/certificates/db-tls";
+    let tls = || program(json!({"tls": {"issuerRef": {"name": "ca"}}}));
+    let mut life = Life::begin(tls()).await;
+    let _operator = operate(&life.fake, Duration::ZERO);
+    assert!(life.fake.at(CERTIFICATE).is_some() && life.state.ca_certificate.is_none());
+    // As cert-manager fills it.
+    life.fake.put(&json!({"apiVersion": "v1", "kind": "Secret", "data": {"ca.crt": "UEVN"},
+        "metadata": {"name": "db-tls", "namespace": "apps"}}));
+    life.refresh().await;
+    assert_eq!(life.state.ca_certificate.as_deref(), Some("PEM"));
+    assert_eq!(life.changes(tls()), [""; 0]);
+    life.fake.edit(CERTIFICATE, |found| found["spec"]["dnsNames"] = json!(["other.example"]));
+    life.refresh().await;
+    assert_eq!(life.changes(tls()), ["uids.certificate"]);
+    assert_eq!(life.update(tls()).await.unwrap().0, ["certificates"]);
+    life.update(program(json!({}))).await.unwrap();
+    assert_eq!((life.fake.at(CERTIFICATE), &life.state.ca_certificate), (None, &None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn somebody_elses_object_in_the_place_of_a_row_is_left_alone() {
     let with = program(json!({"annotations": {PODS: "7"}}));
     let theirs = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "db-quota",

@@ -247,6 +247,8 @@ type ClusterBackup struct {
 	Image *ClusterBackupImage `pulumi:"image"`
 	// CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
 	Resources *ClusterResources `pulumi:"resources"`
+	// The name of a backup, for example `2026-11-26t02-00-00`, that a new cluster begins with; it has to be in the storage and path named here, from as many shards. It counts only when the cluster is created: `up` ends when it is restored (give it time with `customTimeouts`), and goes on with it if it was interrupted.
+	RestoreFrom *string `pulumi:"restoreFrom"`
 	// How many backups are kept. A change is a rolling restart.
 	Retention *ClusterBackupRetention `pulumi:"retention"`
 	// Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
@@ -280,6 +282,8 @@ type ClusterBackupArgs struct {
 	Image ClusterBackupImagePtrInput `pulumi:"image"`
 	// CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
 	Resources ClusterResourcesPtrInput `pulumi:"resources"`
+	// The name of a backup, for example `2026-11-26t02-00-00`, that a new cluster begins with; it has to be in the storage and path named here, from as many shards. It counts only when the cluster is created: `up` ends when it is restored (give it time with `customTimeouts`), and goes on with it if it was interrupted.
+	RestoreFrom pulumi.StringPtrInput `pulumi:"restoreFrom"`
 	// How many backups are kept. A change is a rolling restart.
 	Retention ClusterBackupRetentionPtrInput `pulumi:"retention"`
 	// Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
@@ -390,6 +394,11 @@ func (o ClusterBackupOutput) Resources() ClusterResourcesPtrOutput {
 	return o.ApplyT(func(v ClusterBackup) *ClusterResources { return v.Resources }).(ClusterResourcesPtrOutput)
 }
 
+// The name of a backup, for example `2026-11-26t02-00-00`, that a new cluster begins with; it has to be in the storage and path named here, from as many shards. It counts only when the cluster is created: `up` ends when it is restored (give it time with `customTimeouts`), and goes on with it if it was interrupted.
+func (o ClusterBackupOutput) RestoreFrom() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterBackup) *string { return v.RestoreFrom }).(pulumi.StringPtrOutput)
+}
+
 // How many backups are kept. A change is a rolling restart.
 func (o ClusterBackupOutput) Retention() ClusterBackupRetentionPtrOutput {
 	return o.ApplyT(func(v ClusterBackup) *ClusterBackupRetention { return v.Retention }).(ClusterBackupRetentionPtrOutput)
@@ -477,6 +486,16 @@ func (o ClusterBackupPtrOutput) Resources() ClusterResourcesPtrOutput {
 		}
 		return v.Resources
 	}).(ClusterResourcesPtrOutput)
+}
+
+// The name of a backup, for example `2026-11-26t02-00-00`, that a new cluster begins with; it has to be in the storage and path named here, from as many shards. It counts only when the cluster is created: `up` ends when it is restored (give it time with `customTimeouts`), and goes on with it if it was interrupted.
+func (o ClusterBackupPtrOutput) RestoreFrom() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterBackup) *string {
+		if v == nil {
+			return nil
+		}
+		return v.RestoreFrom
+	}).(pulumi.StringPtrOutput)
 }
 
 // How many backups are kept. A change is a rolling restart.
@@ -9064,10 +9083,16 @@ type ClusterShard struct {
 	InternalReplication *bool `pulumi:"internalReplication"`
 	// The name, which is part of the names of its hosts. Default: its number, from 0.
 	Name *string `pulumi:"name"`
+	// The pods of the shard's hosts. Each field stands instead of the same field of the cluster's `pod`. A change restarts the shard's hosts.
+	Pod *ClusterPod `pulumi:"pod"`
 	// The number of replicas. Default: 1.
 	Replicas *int `pulumi:"replicas"`
+	// CPU and memory of the ClickHouse containers of the shard. Default: those of all hosts. A change restarts the shard's hosts.
+	Resources *ClusterResources `pulumi:"resources"`
 	// Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
 	Settings map[string]interface{} `pulumi:"settings"`
+	// The data volume of each host of the shard. Default, also of each field: as that of all hosts. It is for new shards: the volumes have other names, so a shard that is there already would begin empty.
+	Storage *ClusterVolume `pulumi:"storage"`
 	// How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
 	Weight *int `pulumi:"weight"`
 }
@@ -9093,10 +9118,16 @@ type ClusterShardArgs struct {
 	InternalReplication pulumi.BoolPtrInput `pulumi:"internalReplication"`
 	// The name, which is part of the names of its hosts. Default: its number, from 0.
 	Name pulumi.StringPtrInput `pulumi:"name"`
+	// The pods of the shard's hosts. Each field stands instead of the same field of the cluster's `pod`. A change restarts the shard's hosts.
+	Pod ClusterPodPtrInput `pulumi:"pod"`
 	// The number of replicas. Default: 1.
 	Replicas pulumi.IntPtrInput `pulumi:"replicas"`
+	// CPU and memory of the ClickHouse containers of the shard. Default: those of all hosts. A change restarts the shard's hosts.
+	Resources ClusterResourcesPtrInput `pulumi:"resources"`
 	// Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
 	Settings pulumi.MapInput `pulumi:"settings"`
+	// The data volume of each host of the shard. Default, also of each field: as that of all hosts. It is for new shards: the volumes have other names, so a shard that is there already would begin empty.
+	Storage ClusterVolumePtrInput `pulumi:"storage"`
 	// How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
 	Weight pulumi.IntPtrInput `pulumi:"weight"`
 }
@@ -9173,14 +9204,29 @@ func (o ClusterShardOutput) Name() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterShard) *string { return v.Name }).(pulumi.StringPtrOutput)
 }
 
+// The pods of the shard's hosts. Each field stands instead of the same field of the cluster's `pod`. A change restarts the shard's hosts.
+func (o ClusterShardOutput) Pod() ClusterPodPtrOutput {
+	return o.ApplyT(func(v ClusterShard) *ClusterPod { return v.Pod }).(ClusterPodPtrOutput)
+}
+
 // The number of replicas. Default: 1.
 func (o ClusterShardOutput) Replicas() pulumi.IntPtrOutput {
 	return o.ApplyT(func(v ClusterShard) *int { return v.Replicas }).(pulumi.IntPtrOutput)
 }
 
+// CPU and memory of the ClickHouse containers of the shard. Default: those of all hosts. A change restarts the shard's hosts.
+func (o ClusterShardOutput) Resources() ClusterResourcesPtrOutput {
+	return o.ApplyT(func(v ClusterShard) *ClusterResources { return v.Resources }).(ClusterResourcesPtrOutput)
+}
+
 // Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
 func (o ClusterShardOutput) Settings() pulumi.MapOutput {
 	return o.ApplyT(func(v ClusterShard) map[string]interface{} { return v.Settings }).(pulumi.MapOutput)
+}
+
+// The data volume of each host of the shard. Default, also of each field: as that of all hosts. It is for new shards: the volumes have other names, so a shard that is there already would begin empty.
+func (o ClusterShardOutput) Storage() ClusterVolumePtrOutput {
+	return o.ApplyT(func(v ClusterShard) *ClusterVolume { return v.Storage }).(ClusterVolumePtrOutput)
 }
 
 // How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.

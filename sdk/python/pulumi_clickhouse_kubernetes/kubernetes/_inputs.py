@@ -274,6 +274,10 @@ class ClusterBackupArgsDict(TypedDict):
     """
     CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
     """
+    restore_from: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The name of a backup, for example `2026-11-26t02-00-00`, that a new cluster begins with; it has to be in the storage and path named here, from as many shards. It counts only when the cluster is created: `up` ends when it is restored (give it time with `customTimeouts`), and goes on with it if it was interrupted.
+    """
     retention: NotRequired[pulumi.Input[Optional['ClusterBackupRetentionArgsDict']]]
     """
     How many backups are kept. A change is a rolling restart.
@@ -302,6 +306,7 @@ class ClusterBackupArgs:
                  gcs: pulumi.Input[Optional['ClusterBackupGcsArgs']] = None,
                  image: pulumi.Input[Optional['ClusterBackupImageArgs']] = None,
                  resources: pulumi.Input[Optional['ClusterResourcesArgs']] = None,
+                 restore_from: pulumi.Input[Optional[_builtins.str]] = None,
                  retention: pulumi.Input[Optional['ClusterBackupRetentionArgs']] = None,
                  s3: pulumi.Input[Optional['ClusterBackupS3Args']] = None,
                  schedule: pulumi.Input[Optional[_builtins.str]] = None,
@@ -314,6 +319,7 @@ class ClusterBackupArgs:
         :param pulumi.Input['ClusterBackupGcsArgs'] gcs: Keeps backups in a bucket of Google Cloud Storage. A change is a rolling restart, and existing backups stay where they are.
         :param pulumi.Input['ClusterBackupImageArgs'] image: The image of clickhouse-backup, pulled with the Secrets of `image.pullSecrets`. Default: the official one. A change is a rolling restart.
         :param pulumi.Input['ClusterResourcesArgs'] resources: CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
+        :param pulumi.Input[_builtins.str] restore_from: The name of a backup, for example `2026-11-26t02-00-00`, that a new cluster begins with; it has to be in the storage and path named here, from as many shards. It counts only when the cluster is created: `up` ends when it is restored (give it time with `customTimeouts`), and goes on with it if it was interrupted.
         :param pulumi.Input['ClusterBackupRetentionArgs'] retention: How many backups are kept. A change is a rolling restart.
         :param pulumi.Input['ClusterBackupS3Args'] s3: Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
         :param pulumi.Input[_builtins.str] schedule: When backups are made: a line of cron like `0 2 * * *`, or `@daily` and the like. Default: each day at 02:00. A change takes effect without a restart.
@@ -328,6 +334,8 @@ class ClusterBackupArgs:
             pulumi.set(__self__, "image", image)
         if resources is not None:
             pulumi.set(__self__, "resources", resources)
+        if restore_from is not None:
+            pulumi.set(__self__, "restore_from", restore_from)
         if retention is not None:
             pulumi.set(__self__, "retention", retention)
         if s3 is not None:
@@ -386,6 +394,18 @@ class ClusterBackupArgs:
     @resources.setter
     def resources(self, value: pulumi.Input[Optional['ClusterResourcesArgs']]):
         pulumi.set(self, "resources", value)
+
+    @_builtins.property
+    @pulumi.getter(name="restoreFrom")
+    def restore_from(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The name of a backup, for example `2026-11-26t02-00-00`, that a new cluster begins with; it has to be in the storage and path named here, from as many shards. It counts only when the cluster is created: `up` ends when it is restored (give it time with `customTimeouts`), and goes on with it if it was interrupted.
+        """
+        return pulumi.get(self, "restore_from")
+
+    @restore_from.setter
+    def restore_from(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "restore_from", value)
 
     @_builtins.property
     @pulumi.getter
@@ -2583,7 +2603,7 @@ class ClusterLayoutArgsDict(TypedDict):
     """
     The layout of the cluster, shard by shard.
     """
-    shards: pulumi.Input[Sequence[pulumi.Input['ClusterShardArgsDict']]]
+    shards: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterShardArgsDict']]]]]
     """
     The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
     """
@@ -2591,24 +2611,25 @@ class ClusterLayoutArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterLayoutArgs:
     def __init__(__self__, *,
-                 shards: pulumi.Input[Sequence[pulumi.Input['ClusterShardArgs']]]):
+                 shards: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterShardArgs']]]] = None):
         """
         The layout of the cluster, shard by shard.
 
         :param pulumi.Input[Sequence[pulumi.Input['ClusterShardArgs']]] shards: The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
         """
-        pulumi.set(__self__, "shards", shards)
+        if shards is not None:
+            pulumi.set(__self__, "shards", shards)
 
     @_builtins.property
     @pulumi.getter
-    def shards(self) -> pulumi.Input[Sequence[pulumi.Input['ClusterShardArgs']]]:
+    def shards(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterShardArgs']]]]:
         """
         The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
         """
         return pulumi.get(self, "shards")
 
     @shards.setter
-    def shards(self, value: pulumi.Input[Sequence[pulumi.Input['ClusterShardArgs']]]):
+    def shards(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterShardArgs']]]]):
         pulumi.set(self, "shards", value)
 
 
@@ -4587,13 +4608,25 @@ class ClusterShardArgsDict(TypedDict):
     """
     The name, which is part of the names of its hosts. Default: its number, from 0.
     """
+    pod: NotRequired[pulumi.Input[Optional['ClusterPodArgsDict']]]
+    """
+    The pods of the shard's hosts. Each field stands instead of the same field of the cluster's `pod`. A change restarts the shard's hosts.
+    """
     replicas: NotRequired[pulumi.Input[Optional[_builtins.int]]]
     """
     The number of replicas. Default: 1.
     """
+    resources: NotRequired[pulumi.Input[Optional['ClusterResourcesArgsDict']]]
+    """
+    CPU and memory of the ClickHouse containers of the shard. Default: those of all hosts. A change restarts the shard's hosts.
+    """
     settings: NotRequired[pulumi.Input[Optional[Mapping[str, Any]]]]
     """
     Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
+    """
+    storage: NotRequired[pulumi.Input[Optional['ClusterVolumeArgsDict']]]
+    """
+    The data volume of each host of the shard. Default, also of each field: as that of all hosts. It is for new shards: the volumes have other names, so a shard that is there already would begin empty.
     """
     weight: NotRequired[pulumi.Input[Optional[_builtins.int]]]
     """
@@ -4607,8 +4640,11 @@ class ClusterShardArgs:
                  hosts: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterShardHostArgs']]]] = None,
                  internal_replication: pulumi.Input[Optional[_builtins.bool]] = None,
                  name: pulumi.Input[Optional[_builtins.str]] = None,
+                 pod: pulumi.Input[Optional['ClusterPodArgs']] = None,
                  replicas: pulumi.Input[Optional[_builtins.int]] = None,
+                 resources: pulumi.Input[Optional['ClusterResourcesArgs']] = None,
                  settings: pulumi.Input[Optional[Mapping[str, Any]]] = None,
+                 storage: pulumi.Input[Optional['ClusterVolumeArgs']] = None,
                  weight: pulumi.Input[Optional[_builtins.int]] = None):
         """
         A shard.
@@ -4617,8 +4653,11 @@ class ClusterShardArgs:
         :param pulumi.Input[Sequence[pulumi.Input['ClusterShardHostArgs']]] hosts: The replicas one by one, where they differ; instead of `replicas`.
         :param pulumi.Input[_builtins.bool] internal_replication: Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
         :param pulumi.Input[_builtins.str] name: The name, which is part of the names of its hosts. Default: its number, from 0.
+        :param pulumi.Input['ClusterPodArgs'] pod: The pods of the shard's hosts. Each field stands instead of the same field of the cluster's `pod`. A change restarts the shard's hosts.
         :param pulumi.Input[_builtins.int] replicas: The number of replicas. Default: 1.
+        :param pulumi.Input['ClusterResourcesArgs'] resources: CPU and memory of the ClickHouse containers of the shard. Default: those of all hosts. A change restarts the shard's hosts.
         :param pulumi.Input[Mapping[str, Any]] settings: Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
+        :param pulumi.Input['ClusterVolumeArgs'] storage: The data volume of each host of the shard. Default, also of each field: as that of all hosts. It is for new shards: the volumes have other names, so a shard that is there already would begin empty.
         :param pulumi.Input[_builtins.int] weight: How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
         """
         if files is not None:
@@ -4629,10 +4668,16 @@ class ClusterShardArgs:
             pulumi.set(__self__, "internal_replication", internal_replication)
         if name is not None:
             pulumi.set(__self__, "name", name)
+        if pod is not None:
+            pulumi.set(__self__, "pod", pod)
         if replicas is not None:
             pulumi.set(__self__, "replicas", replicas)
+        if resources is not None:
+            pulumi.set(__self__, "resources", resources)
         if settings is not None:
             pulumi.set(__self__, "settings", settings)
+        if storage is not None:
+            pulumi.set(__self__, "storage", storage)
         if weight is not None:
             pulumi.set(__self__, "weight", weight)
 
@@ -4686,6 +4731,18 @@ class ClusterShardArgs:
 
     @_builtins.property
     @pulumi.getter
+    def pod(self) -> pulumi.Input[Optional['ClusterPodArgs']]:
+        """
+        The pods of the shard's hosts. Each field stands instead of the same field of the cluster's `pod`. A change restarts the shard's hosts.
+        """
+        return pulumi.get(self, "pod")
+
+    @pod.setter
+    def pod(self, value: pulumi.Input[Optional['ClusterPodArgs']]):
+        pulumi.set(self, "pod", value)
+
+    @_builtins.property
+    @pulumi.getter
     def replicas(self) -> pulumi.Input[Optional[_builtins.int]]:
         """
         The number of replicas. Default: 1.
@@ -4698,6 +4755,18 @@ class ClusterShardArgs:
 
     @_builtins.property
     @pulumi.getter
+    def resources(self) -> pulumi.Input[Optional['ClusterResourcesArgs']]:
+        """
+        CPU and memory of the ClickHouse containers of the shard. Default: those of all hosts. A change restarts the shard's hosts.
+        """
+        return pulumi.get(self, "resources")
+
+    @resources.setter
+    def resources(self, value: pulumi.Input[Optional['ClusterResourcesArgs']]):
+        pulumi.set(self, "resources", value)
+
+    @_builtins.property
+    @pulumi.getter
     def settings(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
         """
         Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
@@ -4707,6 +4776,18 @@ class ClusterShardArgs:
     @settings.setter
     def settings(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
         pulumi.set(self, "settings", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def storage(self) -> pulumi.Input[Optional['ClusterVolumeArgs']]:
+        """
+        The data volume of each host of the shard. Default, also of each field: as that of all hosts. It is for new shards: the volumes have other names, so a shard that is there already would begin empty.
+        """
+        return pulumi.get(self, "storage")
+
+    @storage.setter
+    def storage(self, value: pulumi.Input[Optional['ClusterVolumeArgs']]):
+        pulumi.set(self, "storage", value)
 
     @_builtins.property
     @pulumi.getter

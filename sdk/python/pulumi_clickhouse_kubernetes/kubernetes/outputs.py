@@ -190,7 +190,9 @@ class ClusterBackup(dict):
     @staticmethod
     def __key_warning(key: str):
         suggest = None
-        if key == "timeZone":
+        if key == "restoreFrom":
+            suggest = "restore_from"
+        elif key == "timeZone":
             suggest = "time_zone"
 
         if suggest:
@@ -209,6 +211,7 @@ class ClusterBackup(dict):
                  gcs: Optional['outputs.ClusterBackupGcs'] = None,
                  image: Optional['outputs.ClusterBackupImage'] = None,
                  resources: Optional['outputs.ClusterResources'] = None,
+                 restore_from: Optional[_builtins.str] = None,
                  retention: Optional['outputs.ClusterBackupRetention'] = None,
                  s3: Optional['outputs.ClusterBackupS3'] = None,
                  schedule: Optional[_builtins.str] = None,
@@ -221,6 +224,7 @@ class ClusterBackup(dict):
         :param 'ClusterBackupGcs' gcs: Keeps backups in a bucket of Google Cloud Storage. A change is a rolling restart, and existing backups stay where they are.
         :param 'ClusterBackupImage' image: The image of clickhouse-backup, pulled with the Secrets of `image.pullSecrets`. Default: the official one. A change is a rolling restart.
         :param 'ClusterResources' resources: CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
+        :param _builtins.str restore_from: The name of a backup, for example `2026-11-26t02-00-00`, that a new cluster begins with; it has to be in the storage and path named here, from as many shards. It counts only when the cluster is created: `up` ends when it is restored (give it time with `customTimeouts`), and goes on with it if it was interrupted.
         :param 'ClusterBackupRetention' retention: How many backups are kept. A change is a rolling restart.
         :param 'ClusterBackupS3' s3: Keeps backups in an S3 bucket. One of `s3`, `gcs` and `azure` is to be given. A change is a rolling restart, and existing backups stay where they are.
         :param _builtins.str schedule: When backups are made: a line of cron like `0 2 * * *`, or `@daily` and the like. Default: each day at 02:00. A change takes effect without a restart.
@@ -235,6 +239,8 @@ class ClusterBackup(dict):
             pulumi.set(__self__, "image", image)
         if resources is not None:
             pulumi.set(__self__, "resources", resources)
+        if restore_from is not None:
+            pulumi.set(__self__, "restore_from", restore_from)
         if retention is not None:
             pulumi.set(__self__, "retention", retention)
         if s3 is not None:
@@ -277,6 +283,14 @@ class ClusterBackup(dict):
         CPU and memory of the backup container in each host's pod. Default: requests of 100m and 256Mi, limits of 1 CPU and 1Gi. A change is a rolling restart.
         """
         return pulumi.get(self, "resources")
+
+    @_builtins.property
+    @pulumi.getter(name="restoreFrom")
+    def restore_from(self) -> Optional[_builtins.str]:
+        """
+        The name of a backup, for example `2026-11-26t02-00-00`, that a new cluster begins with; it has to be in the storage and path named here, from as many shards. It counts only when the cluster is created: `up` ends when it is restored (give it time with `customTimeouts`), and goes on with it if it was interrupted.
+        """
+        return pulumi.get(self, "restore_from")
 
     @_builtins.property
     @pulumi.getter
@@ -2479,17 +2493,18 @@ class ClusterLayout(dict):
     The layout of the cluster, shard by shard.
     """
     def __init__(__self__, *,
-                 shards: Sequence['outputs.ClusterShard']):
+                 shards: Optional[Sequence['outputs.ClusterShard']] = None):
         """
         The layout of the cluster, shard by shard.
 
         :param Sequence['ClusterShard'] shards: The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
         """
-        pulumi.set(__self__, "shards", shards)
+        if shards is not None:
+            pulumi.set(__self__, "shards", shards)
 
     @_builtins.property
     @pulumi.getter
-    def shards(self) -> Sequence['outputs.ClusterShard']:
+    def shards(self) -> Optional[Sequence['outputs.ClusterShard']]:
         """
         The shards in their order. One that goes, or gets another name, loses its data, which needs `allowDataLoss`.
         """
@@ -4045,8 +4060,11 @@ class ClusterShard(dict):
                  hosts: Optional[Sequence['outputs.ClusterShardHost']] = None,
                  internal_replication: Optional[_builtins.bool] = None,
                  name: Optional[_builtins.str] = None,
+                 pod: Optional['outputs.ClusterPod'] = None,
                  replicas: Optional[_builtins.int] = None,
+                 resources: Optional['outputs.ClusterResources'] = None,
                  settings: Optional[Mapping[str, Any]] = None,
+                 storage: Optional['outputs.ClusterVolume'] = None,
                  weight: Optional[_builtins.int] = None):
         """
         A shard.
@@ -4055,8 +4073,11 @@ class ClusterShard(dict):
         :param Sequence['ClusterShardHost'] hosts: The replicas one by one, where they differ; instead of `replicas`.
         :param _builtins.bool internal_replication: Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
         :param _builtins.str name: The name, which is part of the names of its hosts. Default: its number, from 0.
+        :param 'ClusterPod' pod: The pods of the shard's hosts. Each field stands instead of the same field of the cluster's `pod`. A change restarts the shard's hosts.
         :param _builtins.int replicas: The number of replicas. Default: 1.
+        :param 'ClusterResources' resources: CPU and memory of the ClickHouse containers of the shard. Default: those of all hosts. A change restarts the shard's hosts.
         :param Mapping[str, Any] settings: Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
+        :param 'ClusterVolume' storage: The data volume of each host of the shard. Default, also of each field: as that of all hosts. It is for new shards: the volumes have other names, so a shard that is there already would begin empty.
         :param _builtins.int weight: How much of what is written to a Distributed table the shard gets, beside the weights of the others. Default: 1. A change takes effect without a restart.
         """
         if files is not None:
@@ -4067,10 +4088,16 @@ class ClusterShard(dict):
             pulumi.set(__self__, "internal_replication", internal_replication)
         if name is not None:
             pulumi.set(__self__, "name", name)
+        if pod is not None:
+            pulumi.set(__self__, "pod", pod)
         if replicas is not None:
             pulumi.set(__self__, "replicas", replicas)
+        if resources is not None:
+            pulumi.set(__self__, "resources", resources)
         if settings is not None:
             pulumi.set(__self__, "settings", settings)
+        if storage is not None:
+            pulumi.set(__self__, "storage", storage)
         if weight is not None:
             pulumi.set(__self__, "weight", weight)
 
@@ -4108,6 +4135,14 @@ class ClusterShard(dict):
 
     @_builtins.property
     @pulumi.getter
+    def pod(self) -> Optional['outputs.ClusterPod']:
+        """
+        The pods of the shard's hosts. Each field stands instead of the same field of the cluster's `pod`. A change restarts the shard's hosts.
+        """
+        return pulumi.get(self, "pod")
+
+    @_builtins.property
+    @pulumi.getter
     def replicas(self) -> Optional[_builtins.int]:
         """
         The number of replicas. Default: 1.
@@ -4116,11 +4151,27 @@ class ClusterShard(dict):
 
     @_builtins.property
     @pulumi.getter
+    def resources(self) -> Optional['outputs.ClusterResources']:
+        """
+        CPU and memory of the ClickHouse containers of the shard. Default: those of all hosts. A change restarts the shard's hosts.
+        """
+        return pulumi.get(self, "resources")
+
+    @_builtins.property
+    @pulumi.getter
     def settings(self) -> Optional[Mapping[str, Any]]:
         """
         Settings of the shard's hosts, by their paths in ClickHouse's configuration. Most changes restart these hosts.
         """
         return pulumi.get(self, "settings")
+
+    @_builtins.property
+    @pulumi.getter
+    def storage(self) -> Optional['outputs.ClusterVolume']:
+        """
+        The data volume of each host of the shard. Default, also of each field: as that of all hosts. It is for new shards: the volumes have other names, so a shard that is there already would begin empty.
+        """
+        return pulumi.get(self, "storage")
 
     @_builtins.property
     @pulumi.getter

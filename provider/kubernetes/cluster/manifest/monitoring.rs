@@ -1,0 +1,150 @@
+//! What Prometheus and Grafana are given: a PodMonitor, alerts and a dashboard.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::super::aspects::PORT_NAME;
+use super::super::names;
+use super::{Source, metadata};
+use crate::kubernetes::meta::Kind;
+
+/// The alerts: name, severity, for how long it has to hold, the condition with `{}` for the cluster's hosts,
+/// and what it means.
+const ALERTS: [(&str, &str, &str, &str, &str); 6] = [
+    ("ClickHouseHostDown", "critical", "5m", "up{} == 0", "A ClickHouse host can't be reached."),
+    (
+        "ClickHouseReadonlyReplica",
+        "critical",
+        "5m",
+        "ClickHouseMetrics_ReadonlyReplica{} > 0",
+        "Replicated tables are read-only: their replicas have lost the Keeper.",
+    ),
+    (
+        "ClickHouseReplicationLate",
+        "warning",
+        "10m",
+        "ClickHouseAsyncMetrics_ReplicasMaxAbsoluteDelay{} > 300",
+        "A replica is more than five minutes behind.",
+    ),
+    (
+        "ClickHouseTooManyParts",
+        "warning",
+        "15m",
+        "ClickHouseAsyncMetrics_MaxPartCountForPartition{} > 1000",
+        "A partition has so many parts that inserts will be slowed down: insert larger batches.",
+    ),
+    (
+        "ClickHouseDiskNearlyFull",
+        "warning",
+        "15m",
+        "ClickHouseAsyncMetrics_DiskAvailable_default{} / ClickHouseAsyncMetrics_DiskTotal_default{} < 0.1",
+        "Less than a tenth of the data volume is free.",
+    ),
+    (
+        "ClickHouseKeeperUnreachable",
+        "warning",
+        "10m",
+        "increase(ClickHouseProfileEvents_ZooKeeperHardwareExceptions{}[5m]) > 0",
+        "Connections to the Keeper break.",
+    ),
+];
+
+/// The panels: title, unit, and what is drawn, with `{}` for the cluster's hosts.
+const PANELS: [(&str, &str, &str); 8] = [
+    ("Queries", "reqps", "rate(ClickHouseProfileEvents_Query{}[5m])"),
+    ("Failed queries", "reqps", "rate(ClickHouseProfileEvents_FailedQuery{}[5m])"),
+    ("Inserted rows", "rowsps", "rate(ClickHouseProfileEvents_InsertedRows{}[5m])"),
+    ("Running queries", "short", "ClickHouseMetrics_Query{}"),
+    ("Memory", "bytes", "ClickHouseMetrics_MemoryTracking{}"),
+    ("Most parts of a partition", "short", "ClickHouseAsyncMetrics_MaxPartCountForPartition{}"),
+    ("Replication delay", "s", "ClickHouseAsyncMetrics_ReplicasMaxAbsoluteDelay{}"),
+    ("Free disk space", "bytes", "ClickHouseAsyncMetrics_DiskAvailable_default{}"),
+];
+
+pub(in crate::kubernetes::cluster) fn pod_monitor(source: &mut Source<'_>) -> Value {
+    let monitoring = &source.cluster.monitoring;
+    let (Some(metrics), Some((labels, interval))) = (&monitoring.metrics, &monitoring.pod_monitor) else {
+        return Value::Null;
+    };
+    let mut endpoint = json!({"port": PORT_NAME, "path": metrics.path});
+    if let Some(interval) = interval {
+        endpoint["interval"] = json!(interval);
+    }
+    let own = |label: &str| format!("clickhouse.altinity.com/{label}");
+    let name = &source.cluster.naming.name;
+    let spec = json!({
+        "selector": {"matchLabels": {own("app"): "chop", own("chi"): name}},
+        "podTargetLabels": [own("shard"), own("replica")],
+        "podMetricsEndpoints": [endpoint],
+    });
+    let mut object = object(source, Kind::PodMonitor, name, labels);
+    object["spec"] = spec;
+    object
+}
+
+pub(in crate::kubernetes::cluster) fn rules(source: &mut Source<'_>) -> Value {
+    let Some(labels) = &source.cluster.monitoring.rules else { return Value::Null };
+    let rules: Vec<_> = ALERTS
+        .iter()
+        .map(|(alert, severity, time, condition, summary)| {
+            json!({"alert": alert, "expr": of_hosts(source, condition), "for": time,
+                "labels": {"severity": severity},
+                "annotations": {"summary": summary, "description": "{{ $labels.pod }}: {{ $value }}"}})
+        })
+        .collect();
+    let name = &source.cluster.naming.name;
+    let mut object = object(source, Kind::PrometheusRule, name, labels);
+    object["spec"] = json!({"groups": [{"name": format!("clickhouse-{name}"), "rules": rules}]});
+    object
+}
+
+pub(in crate::kubernetes::cluster) fn dashboard(source: &mut Source<'_>) -> Value {
+    const DATASOURCE: &str = "${datasource}";
+    let Some(labels) = &source.cluster.monitoring.dashboard else { return Value::Null };
+    let (name, namespace) = (&source.cluster.naming.name, &source.cluster.naming.namespace);
+    let panels: Vec<_> = (0u32..)
+        .zip(PANELS)
+        .map(|(index, (title, unit, drawn))| {
+            json!({
+                "id": index + 1,
+                "title": title,
+                "type": "timeseries",
+                "gridPos": {"h": 8, "w": 12, "x": index % 2 * 12, "y": index / 2 * 8},
+                "datasource": {"type": "prometheus", "uid": DATASOURCE},
+                "fieldConfig": {"defaults": {"unit": unit}, "overrides": []},
+                "targets": [{"refId": "A", "expr": of_hosts(source, drawn), "legendFormat": "{{pod}}"}],
+            })
+        })
+        .collect();
+    let board = json!({
+        "uid": format!("clickhouse-{name}").chars().take(40).collect::<String>(),
+        "title": format!("ClickHouse {namespace}/{name}"),
+        "tags": ["clickhouse"],
+        "schemaVersion": 39,
+        "time": {"from": "now-6h", "to": "now"},
+        "refresh": "30s",
+        "templating": {"list": [{"name": "datasource", "type": "datasource", "query": "prometheus"}]},
+        "panels": panels,
+    });
+    let mut found = BTreeMap::from([("grafana_dashboard".to_owned(), "1".to_owned())]);
+    found.extend(labels.clone());
+    let mut object = object(source, Kind::ConfigMap, &names::dashboard(name), &found);
+    object["data"] = json!({format!("{name}.json"): board.to_string()});
+    object
+}
+
+/// A condition for the hosts of this cluster alone.
+fn of_hosts(source: &Source<'_>, condition: &str) -> String {
+    let naming = &source.cluster.naming;
+    let hosts = format!(r#"{{namespace="{}",pod=~"chi-{}-.*"}}"#, naming.namespace, naming.name);
+    condition.replace("{}", &hosts)
+}
+
+fn object(source: &Source<'_>, kind: Kind, name: &str, labels: &BTreeMap<String, String>) -> Value {
+    let mut metadata = metadata(source.cluster, name, Some(source.urn));
+    if let Some(Value::Object(all)) = metadata.get_mut("labels") {
+        all.extend(labels.iter().map(|(key, value)| (key.clone(), json!(value))));
+    }
+    json!({"apiVersion": kind.api_version(), "kind": kind.name(), "metadata": metadata})
+}
