@@ -379,12 +379,13 @@ fn crd_missing(kind: Kind) -> String {
             )
         }
         Kind::Certificate => format!(
-            "{missing}: cert-manager is not installed; install it (https://cert-manager.io/docs/installation), \
-                or name a Secret with a certificate in `tls.secretName`"
+            "{missing}: cert-manager is not installed; install it \
+                (https://cert-manager.io/docs/installation), or name a Secret with a certificate in \
+                `tls.secretName`"
         ),
         Kind::PodMonitor | Kind::PrometheusRule => format!(
-            "{missing}: the Prometheus operator is not installed; install it (https://prometheus-operator.dev), \
-                or remove `{}`",
+            "{missing}: the Prometheus operator is not installed; install it \
+                (https://prometheus-operator.dev), or remove `{}`",
             if kind == Kind::PodMonitor { "monitoring.podMonitor" } else { "monitoring.rules" }
         ),
         _ => format!("{missing}: this version of Kubernetes is too old"),

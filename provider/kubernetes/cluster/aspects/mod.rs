@@ -317,8 +317,8 @@ aspects! {
         /// takes effect without a restart.
         pod_disruption_budget: DisruptionArgs => Disruption,
 
-        /// Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default: none.
-        /// Turning them on or off is a rolling restart.
+        /// Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default:
+        /// none. Turning them on or off is a rolling restart.
         monitoring: MonitoringArgs => Monitoring,
 
         /// The logging of ClickHouse.

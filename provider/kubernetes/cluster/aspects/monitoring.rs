@@ -41,8 +41,8 @@ pub struct MonitoringArgs {
     pub prometheus: Option<PrometheusArgs>,
     /// A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
     pub pod_monitor: Option<PodMonitorArgs>,
-    /// A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts,
-    /// a disk is nearly full, the Keeper can't be reached. Default: none.
+    /// A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many
+    /// parts, a disk is nearly full, the Keeper can't be reached. Default: none.
     pub rules: Option<LabelledArgs>,
     /// A ConfigMap with a dashboard, which Grafana's sidecar finds by its label `grafana_dashboard`. Default:
     /// none.
