@@ -1,8 +1,8 @@
 //! JSON Schema, as the types derive it, into Pulumi's dialect.
 //!
 //! Pulumi's is smaller: an object has a name or is a map, an enum has a name, nothing is a union but an enum
-//! that takes its values' texts, too. What it can't say is an error that names the place, so that a test meets
-//! it and no user.
+//! that takes its values' texts, too. What it can't say is an error that names the place, so that a test
+//! meets it and no user.
 
 use std::collections::BTreeMap;
 

@@ -49,7 +49,7 @@ pub use self::access::{AccessArgs, SecretKey};
 pub use self::adopted::Adopted;
 pub use self::backup::BackupArgs;
 pub(super) use self::backup::{
-    Backup, CONFIGURATION_KEY, CONTAINER as BACKUP_CONTAINER, has_backup_container,
+    Backup, CONFIGURATION_KEY, CONTAINER as BACKUP_CONTAINER, OF_CLUSTER as BACKUP_OF, has_backup_container,
 };
 pub(super) use self::check::Checker;
 pub(super) use self::configuration::Configuration;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::aspects::COORDINATION_PORT;
+use super::super::aspects::{BACKUP_OF, COORDINATION_PORT};
 use super::super::names;
 use super::{Source, metadata};
 use crate::kubernetes::meta::Kind;
@@ -23,6 +23,10 @@ pub(in crate::kubernetes::cluster) fn host_policy(source: &mut Source<'_>) -> Va
     // Prometheus may be anywhere in the Kubernetes cluster.
     let metrics = cluster.monitoring.metrics.as_ref().map(|metrics| ports([metrics.port]));
     ingress.extend(metrics.map(|ports| json!({"from": [{"namespaceSelector": {}}], "ports": ports})));
+    if cluster.backup.plan.is_some() {
+        let jobs = json!({"matchLabels": {(BACKUP_OF): cluster.naming.name}});
+        ingress.push(json!({"from": [{"podSelector": jobs}], "ports": clients}));
+    }
     policy(source, &cluster.naming.name, &own, &ingress)
 }
 

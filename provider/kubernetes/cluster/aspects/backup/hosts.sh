@@ -1,10 +1,11 @@
 # Has the backup containers of hosts carry out commands, and waits for them.
 set -u
+[ -r "${AUTHORITY:-}" ] && export CURL_CA_BUNDLE="$AUTHORITY"
 
 # ask HOST SQL: what ClickHouse answers, or why it does not.
 ask() {
   curl --silent --show-error --fail-with-body --noproxy '*' --connect-timeout 10 --max-time 120 \
-    --user "$USERNAME:$PASSWORD" --data-binary "$2" "http://$1:$PORT/" 2>&1
+    --user "$USERNAME:$PASSWORD" --data-binary "$2" "${SCHEME:-http}://$1:$PORT/" 2>&1
 }
 
 # begin HOST COMMAND: once the host is not at work on another command any more.

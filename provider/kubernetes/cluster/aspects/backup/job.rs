@@ -12,7 +12,11 @@ use super::{CONTAINER, Plan, SUSPENDED_ANNOTATION, confined, variable};
 use crate::kubernetes::meta;
 
 /// On the pods that make backups: the name of the cluster.
-const OF_CLUSTER: &str = "pulumi-clickhouse/backup-of";
+pub(in super::super::super) const OF_CLUSTER: &str = "pulumi-clickhouse/backup-of";
+/// Under which key a Secret with a certificate holds the authority that signed it, and where the Job finds
+/// it.
+const AUTHORITY: &str = "ca.crt";
+const AUTHORITIES: &str = "/etc/clickhouse-authority";
 
 /// Has the containers beside ClickHouse make a backup. It is given the hosts and the login by its
 /// environment.
@@ -62,8 +66,14 @@ impl Plan {
     /// The template of a pod that has the hosts do what `script` says.
     fn pod(&self, cluster: &ValidatedCluster, script: &str, more: Vec<Value>) -> Value {
         let [first, _] = hosts(cluster);
-        let mut env =
-            vec![variable("HOSTS", &first.join(" ")), variable("PORT", &address::HTTP_PORT.to_string())];
+        let plain = cluster.tls.ports().http;
+        let port = plain.unwrap_or(address::HTTPS_PORT).to_string();
+        let mut env = vec![variable("HOSTS", &first.join(" ")), variable("PORT", &port)];
+        let authority = cluster.tls.secret().filter(|_| plain.is_none());
+        if authority.is_some() {
+            env.push(variable("SCHEME", "https"));
+            env.push(variable("AUTHORITY", &format!("{AUTHORITIES}/{AUTHORITY}")));
+        }
         let name = &cluster.naming.name;
         let secret = |key: &str| {
             let reference = json!({"name": names::credentials_secret(name), "key": key});
@@ -86,6 +96,10 @@ impl Plan {
             // So the Job's pod tells why it failed.
             ("terminationMessagePolicy".to_owned(), json!("FallbackToLogsOnError")),
         ]);
+        if authority.is_some() {
+            let mount = json!([{"name": "authority", "mountPath": AUTHORITIES, "readOnly": true}]);
+            container.insert("volumeMounts".to_owned(), mount);
+        }
         let mut labels = cluster.naming.labels.clone();
         labels.insert(meta::MANAGED_BY.to_owned(), meta::FIELD_MANAGER.to_owned());
         labels.insert(OF_CLUSTER.to_owned(), name.clone());
@@ -95,6 +109,11 @@ impl Plan {
             "enableServiceLinks": false,
             "containers": [container],
         });
+        if let Some(secret) = authority {
+            let items = json!([{"key": AUTHORITY, "path": AUTHORITY}]);
+            let source = json!({"secretName": secret, "items": items, "optional": true});
+            spec["volumes"] = json!([{"name": "authority", "secret": source}]);
+        }
         let pull_secrets = &cluster.image.image.pull_secrets;
         if !pull_secrets.is_empty() {
             spec["imagePullSecrets"] = pull_secrets.iter().map(|name| json!({"name": name})).collect();

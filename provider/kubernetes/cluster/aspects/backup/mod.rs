@@ -11,8 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub(in super::super) use self::job::OF_CLUSTER;
 use self::target::Target;
 pub use self::target::{AzureArgs, GcsArgs, S3Args};
+use super::super::address;
 use super::adopted::Template;
 use super::image::{ContainerImage, Image, PullPolicy, Reference, parts};
 use super::read::{text, yes};
@@ -288,17 +290,22 @@ impl Plan {
         let naming = &cluster.naming;
         // What is kept until the next backup is only deleted with a negative number.
         let local = if self.local == 0 { "-1".to_owned() } else { self.local.to_string() };
+        let plain = cluster.tls.ports().native;
         let mut env = vec![
             // From its own address, as other pods, the administrator is let in by whatever networks are said.
             json!({"name": "CLICKHOUSE_HOST", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}),
             // Kubernetes would say something else where a Service is called `clickhouse`.
-            variable("CLICKHOUSE_PORT", &super::super::address::NATIVE_PORT.to_string()),
+            variable("CLICKHOUSE_PORT", &plain.unwrap_or(address::NATIVE_SECURE_PORT).to_string()),
             variable("API_LISTEN", "127.0.0.1:7171"),
             variable("API_CREATE_INTEGRATION_TABLES", "true"),
             variable("ALLOW_EMPTY_BACKUPS", "true"),
             variable("BACKUPS_TO_KEEP_LOCAL", &local),
             variable("BACKUPS_TO_KEEP_REMOTE", &self.remote.to_string()),
         ];
+        if plain.is_none() {
+            // It stays within the pod, by whose name no certificate need be.
+            env.extend([variable("CLICKHOUSE_SECURE", "true"), variable("CLICKHOUSE_SKIP_VERIFY", "true")]);
+        }
         env.extend(self.target.environment(&format!("{}/{}", naming.namespace, naming.name)));
         let data = match &cluster.adopted {
             None => DATA,

@@ -333,3 +333,27 @@ fn tables_come_back_on_every_host_before_rows_on_the_first_ones() {
     assert!(!is_content && text.contains("a: restore_remote --schema old: no such backup"), "{text}");
     assert!(!log.contains("--data"), "{log}");
 }
+
+#[test]
+fn with_tls_alone_backups_are_asked_for_and_read_over_it_and_let_in() {
+    let tls = json!({"secretName": "cert", "insecurePorts": false});
+    let built = built(json!({"backup": {"s3": {"bucket": "b"}}, "tls": tls, "networkPolicy": {}}));
+    let pod = &built.installation.unwrap()["spec"]["templates"]["podTemplates"][0]["spec"];
+    let env = &pod["containers"][1]["env"];
+    for (name, value) in [("CLICKHOUSE_PORT", "9440"), ("CLICKHOUSE_SECURE", "true")] {
+        assert!(env.as_array().unwrap().contains(&json!({"name": name, "value": value})), "{env}");
+    }
+    let job = &built.backup.unwrap()["spec"]["jobTemplate"]["spec"]["template"];
+    let env = &job["spec"]["containers"][0]["env"];
+    for (name, value) in
+        [("PORT", "8443"), ("SCHEME", "https"), ("AUTHORITY", "/etc/clickhouse-authority/ca.crt")]
+    {
+        assert!(env.as_array().unwrap().contains(&json!({"name": name, "value": value})), "{env}");
+    }
+    assert_eq!(job["spec"]["volumes"][0]["secret"]["secretName"], "cert");
+    let policy = built.host_policy.unwrap();
+    let label = job["metadata"]["labels"]["pulumi-clickhouse/backup-of"].clone();
+    let rules = policy["spec"]["ingress"].as_array().unwrap();
+    let peer = json!([{"podSelector": {"matchLabels": {"pulumi-clickhouse/backup-of": label}}}]);
+    assert!(rules.iter().any(|rule| rule["from"] == peer), "{policy}");
+}

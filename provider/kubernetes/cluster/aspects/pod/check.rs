@@ -14,8 +14,10 @@ use super::super::{Checker, FreeForm, OverridesArgs};
 use super::{EnvVar, PodArgs, Toleration, TolerationOperator};
 use crate::property::path::PropertyPath;
 
-/// What is in the pods anyway, by the name that it has there.
-const CONTAINERS: [&str; 2] = ["clickhouse", "clickhouse-keeper"];
+/// What is in the pods anyway, by the name that it has there: what the operator adds with a log volume, and
+/// `backup` and `tls`, too.
+const CONTAINERS: [&str; 4] = ["clickhouse", "clickhouse-keeper", "clickhouse-log", "clickhouse-backup"];
+const VOLUMES: [&str; 4] = [DATA, LOGS, "clickhouse-backup", "tls"];
 /// Where the operator mounts what it makes, and where the data and the logs are.
 const MOUNTED: [&str; 11] = [
     DATA_PATH,
@@ -110,7 +112,7 @@ impl PodArgs {
     fn check_names(&self, path: &str, check: &mut Checker<'_>) {
         let given = check.args().storage.as_ref().and_then(|storage| storage.disks.as_ref());
         let disks: Vec<&str> = given.into_iter().flatten().map(|disk| disk.name.as_str()).collect();
-        let of_claims = |name: &str| [DATA, LOGS].contains(&name) || disks.contains(&name);
+        let of_claims = |name: &str| VOLUMES.contains(&name) || disks.contains(&name);
         let mut seen = BTreeSet::new();
         for (list, containers) in
             [("extraContainers", &self.extra_containers), ("initContainers", &self.init_containers)]
@@ -118,8 +120,8 @@ impl PodArgs {
             for (at, name) in texts(path, list, containers.as_ref(), "name") {
                 if CONTAINERS.contains(&name) {
                     let reason = format!(
-                        "`{name}` is the name of the main container, which `pod` and the other inputs \
-                            describe: choose another name"
+                        "`{name}` is the name of a container that `pod` and the other inputs describe: \
+                            choose another name"
                     );
                     check.fail_at(at, reason);
                 } else if !seen.insert(name) {
@@ -132,7 +134,9 @@ impl PodArgs {
         let mut volumes = BTreeSet::new();
         for (at, name) in texts(path, "volumes", self.volumes.as_ref(), "name") {
             if of_claims(name) {
-                let reason = format!("`{name}` is the name of a volume of `storage`: choose another name");
+                let reason = format!(
+                    "`{name}` is the name of a volume that other inputs describe: choose another name"
+                );
                 check.fail_at(at, reason);
             } else if !volumes.insert(name) {
                 check.fail_at(at, format!("`{name}` is there twice: choose another name"));

@@ -176,7 +176,7 @@ fn what_is_wrong_with_pods_is_told_at_its_place() {
         ("pod.env[3].name", "operator's own"),
         ("pod.extraContainers[0].name", "main container"),
         ("pod.initContainers[0].name", "not a valid name"),
-        ("pod.volumes[0].name", "volume of `storage`"),
+        ("pod.volumes[0].name", "volume that other inputs describe"),
         ("pod.volumeMounts[0].name", "is no volume"),
         ("pod.volumeMounts[1].mountPath", "begin it with `/`"),
         ("pod.volumeMounts[2].mountPath", "something else is mounted"),
