@@ -44,12 +44,15 @@ fn a_bare_cluster_needs_no_input_and_names_its_certain_outputs() {
             "credentialsSecret",
             "endpoints",
             "hosts",
+            "image",
             "internalHostname",
             "name",
             "namespace",
             "password",
             "portForwardCommand",
+            "replicas",
             "shardServices",
+            "shards",
             "uids",
             "username"
         ]

@@ -200,6 +200,10 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly logging: pulumi.Output<outputs.kubernetes.ClusterLogging | undefined>;
     /**
+     * Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default: none. Turning them on or off is a rolling restart.
+     */
+    declare public readonly monitoring: pulumi.Output<outputs.kubernetes.ClusterMonitoring | undefined>;
+    /**
      * The cluster's name: of the ClickHouseInstallation and of its Service.
      */
     declare public readonly name: pulumi.Output<string>;
@@ -354,6 +358,7 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["labels"] = args?.labels;
             resourceInputs["layout"] = args?.layout;
             resourceInputs["logging"] = args?.logging;
+            resourceInputs["monitoring"] = args?.monitoring;
             resourceInputs["name"] = args?.name;
             resourceInputs["namespace"] = args?.namespace;
             resourceInputs["networkPolicy"] = args?.networkPolicy;
@@ -424,6 +429,7 @@ export class Cluster extends pulumi.CustomResource {
             resourceInputs["labels"] = undefined /*out*/;
             resourceInputs["layout"] = undefined /*out*/;
             resourceInputs["logging"] = undefined /*out*/;
+            resourceInputs["monitoring"] = undefined /*out*/;
             resourceInputs["name"] = undefined /*out*/;
             resourceInputs["namespace"] = undefined /*out*/;
             resourceInputs["networkPolicy"] = undefined /*out*/;
@@ -546,6 +552,10 @@ export interface ClusterArgs {
      * The logging of ClickHouse.
      */
     logging?: pulumi.Input<inputs.kubernetes.ClusterLoggingArgs | undefined>;
+    /**
+     * Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default: none. Turning them on or off is a rolling restart.
+     */
+    monitoring?: pulumi.Input<inputs.kubernetes.ClusterMonitoringArgs | undefined>;
     /**
      * The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
      */

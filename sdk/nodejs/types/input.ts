@@ -628,6 +628,38 @@ export namespace kubernetes {
     }
 
     /**
+     * Monitoring by Prometheus and Grafana.
+     */
+    export interface ClusterMonitoringArgs {
+        /**
+         * A ConfigMap with a dashboard, which Grafana's sidecar finds by its label `grafana_dashboard`. Default: none.
+         */
+        dashboard?: pulumi.Input<inputs.kubernetes.ClusterMonitoringObjectArgs | undefined>;
+        /**
+         * A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
+         */
+        podMonitor?: pulumi.Input<inputs.kubernetes.ClusterPodMonitorArgs | undefined>;
+        /**
+         * Where each host serves its metrics.
+         */
+        prometheus?: pulumi.Input<inputs.kubernetes.ClusterPrometheusArgs | undefined>;
+        /**
+         * A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
+         */
+        rules?: pulumi.Input<inputs.kubernetes.ClusterMonitoringObjectArgs | undefined>;
+    }
+
+    /**
+     * An object for monitoring that is found by its labels.
+     */
+    export interface ClusterMonitoringObjectArgs {
+        /**
+         * Its labels, besides its own.
+         */
+        labels?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
+    }
+
+    /**
      * Who may connect to the pods.
      */
     export interface ClusterNetworkPolicyArgs {
@@ -794,6 +826,20 @@ export namespace kubernetes {
     }
 
     /**
+     * A PodMonitor of the Prometheus operator.
+     */
+    export interface ClusterPodMonitorArgs {
+        /**
+         * How often the metrics are read, like `30s`. Default: as Prometheus does.
+         */
+        interval?: pulumi.Input<string | undefined>;
+        /**
+         * Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+         */
+        labels?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
+    }
+
+    /**
      * A volume of a storage policy: one or more disks.
      */
     export interface ClusterPolicyVolumeArgs {
@@ -831,6 +877,20 @@ export namespace kubernetes {
          * Settings by their names, for example `max_memory_usage: 10000000000`. Each is a string, a number or a boolean. Numbers from 2^53 on are written in quotes.
          */
         settings?: pulumi.Input<{[key: string]: any} | undefined>;
+    }
+
+    /**
+     * Where each host serves its metrics.
+     */
+    export interface ClusterPrometheusArgs {
+        /**
+         * The path. Default: `/metrics`. A change is a rolling restart.
+         */
+        path?: pulumi.Input<string | undefined>;
+        /**
+         * The port. Default: 9363. A change is a rolling restart.
+         */
+        port?: pulumi.Input<number | undefined>;
     }
 
     /**

@@ -802,6 +802,38 @@ export namespace kubernetes {
     }
 
     /**
+     * Monitoring by Prometheus and Grafana.
+     */
+    export interface ClusterMonitoring {
+        /**
+         * A ConfigMap with a dashboard, which Grafana's sidecar finds by its label `grafana_dashboard`. Default: none.
+         */
+        dashboard?: outputs.kubernetes.ClusterMonitoringObject;
+        /**
+         * A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
+         */
+        podMonitor?: outputs.kubernetes.ClusterPodMonitor;
+        /**
+         * Where each host serves its metrics.
+         */
+        prometheus?: outputs.kubernetes.ClusterPrometheus;
+        /**
+         * A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
+         */
+        rules?: outputs.kubernetes.ClusterMonitoringObject;
+    }
+
+    /**
+     * An object for monitoring that is found by its labels.
+     */
+    export interface ClusterMonitoringObject {
+        /**
+         * Its labels, besides its own.
+         */
+        labels?: {[key: string]: string};
+    }
+
+    /**
      * Who may connect to the pods.
      */
     export interface ClusterNetworkPolicy {
@@ -968,6 +1000,20 @@ export namespace kubernetes {
     }
 
     /**
+     * A PodMonitor of the Prometheus operator.
+     */
+    export interface ClusterPodMonitor {
+        /**
+         * How often the metrics are read, like `30s`. Default: as Prometheus does.
+         */
+        interval?: string;
+        /**
+         * Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+         */
+        labels?: {[key: string]: string};
+    }
+
+    /**
      * A volume of a storage policy: one or more disks.
      */
     export interface ClusterPolicyVolume {
@@ -1005,6 +1051,20 @@ export namespace kubernetes {
          * Settings by their names, for example `max_memory_usage: 10000000000`. Each is a string, a number or a boolean. Numbers from 2^53 on are written in quotes.
          */
         settings?: {[key: string]: any};
+    }
+
+    /**
+     * Where each host serves its metrics.
+     */
+    export interface ClusterPrometheus {
+        /**
+         * The path. Default: `/metrics`. A change is a rolling restart.
+         */
+        path?: string;
+        /**
+         * The port. Default: 9363. A change is a rolling restart.
+         */
+        port?: number;
     }
 
     /**
@@ -1456,6 +1516,10 @@ export namespace kubernetes {
          */
         certificate?: string;
         /**
+         * Of the ConfigMap with the dashboard.
+         */
+        dashboard?: string;
+        /**
          * Of the NetworkPolicy of the hosts.
          */
         hostPolicy?: string;
@@ -1475,6 +1539,14 @@ export namespace kubernetes {
          * Of the namespace, if this cluster created it.
          */
         namespace?: string;
+        /**
+         * Of the PodMonitor.
+         */
+        podMonitor?: string;
+        /**
+         * Of the PrometheusRule.
+         */
+        rules?: string;
         /**
          * Of the Secret.
          */

@@ -152,6 +152,8 @@ type Cluster struct {
 	Layout ClusterLayoutPtrOutput `pulumi:"layout"`
 	// The logging of ClickHouse.
 	Logging ClusterLoggingPtrOutput `pulumi:"logging"`
+	// Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default: none. Turning them on or off is a rolling restart.
+	Monitoring ClusterMonitoringPtrOutput `pulumi:"monitoring"`
 	// The cluster's name: of the ClickHouseInstallation and of its Service.
 	Name pulumi.StringOutput `pulumi:"name"`
 	// The Kubernetes namespace.
@@ -305,6 +307,8 @@ type clusterArgs struct {
 	Layout *ClusterLayout `pulumi:"layout"`
 	// The logging of ClickHouse.
 	Logging *ClusterLogging `pulumi:"logging"`
+	// Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default: none. Turning them on or off is a rolling restart.
+	Monitoring *ClusterMonitoring `pulumi:"monitoring"`
 	// The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
 	Name *string `pulumi:"name"`
 	// The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`. A change replaces the cluster.
@@ -403,6 +407,8 @@ type ClusterArgs struct {
 	Layout ClusterLayoutPtrInput
 	// The logging of ClickHouse.
 	Logging ClusterLoggingPtrInput
+	// Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default: none. Turning them on or off is a rolling restart.
+	Monitoring ClusterMonitoringPtrInput
 	// The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
 	Name pulumi.StringPtrInput
 	// The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`. A change replaces the cluster.
@@ -691,6 +697,11 @@ func (o ClusterOutput) Layout() ClusterLayoutPtrOutput {
 // The logging of ClickHouse.
 func (o ClusterOutput) Logging() ClusterLoggingPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterLoggingPtrOutput { return v.Logging }).(ClusterLoggingPtrOutput)
+}
+
+// Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default: none. Turning them on or off is a rolling restart.
+func (o ClusterOutput) Monitoring() ClusterMonitoringPtrOutput {
+	return o.ApplyT(func(v *Cluster) ClusterMonitoringPtrOutput { return v.Monitoring }).(ClusterMonitoringPtrOutput)
 }
 
 // The cluster's name: of the ClickHouseInstallation and of its Service.

@@ -5964,6 +5964,343 @@ func (o ClusterLoggingPtrOutput) SystemTables() ClusterSystemTablesPtrOutput {
 	}).(ClusterSystemTablesPtrOutput)
 }
 
+// Monitoring by Prometheus and Grafana.
+type ClusterMonitoring struct {
+	// A ConfigMap with a dashboard, which Grafana's sidecar finds by its label `grafana_dashboard`. Default: none.
+	Dashboard *ClusterMonitoringObject `pulumi:"dashboard"`
+	// A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
+	PodMonitor *ClusterPodMonitor `pulumi:"podMonitor"`
+	// Where each host serves its metrics.
+	Prometheus *ClusterPrometheus `pulumi:"prometheus"`
+	// A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
+	Rules *ClusterMonitoringObject `pulumi:"rules"`
+}
+
+// ClusterMonitoringInput is an input type that accepts ClusterMonitoringArgs and ClusterMonitoringOutput values.
+// You can construct a concrete instance of `ClusterMonitoringInput` via:
+//
+//	ClusterMonitoringArgs{...}
+type ClusterMonitoringInput interface {
+	pulumi.Input
+
+	ToClusterMonitoringOutput() ClusterMonitoringOutput
+	ToClusterMonitoringOutputWithContext(context.Context) ClusterMonitoringOutput
+}
+
+// Monitoring by Prometheus and Grafana.
+type ClusterMonitoringArgs struct {
+	// A ConfigMap with a dashboard, which Grafana's sidecar finds by its label `grafana_dashboard`. Default: none.
+	Dashboard ClusterMonitoringObjectPtrInput `pulumi:"dashboard"`
+	// A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
+	PodMonitor ClusterPodMonitorPtrInput `pulumi:"podMonitor"`
+	// Where each host serves its metrics.
+	Prometheus ClusterPrometheusPtrInput `pulumi:"prometheus"`
+	// A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
+	Rules ClusterMonitoringObjectPtrInput `pulumi:"rules"`
+}
+
+func (ClusterMonitoringArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterMonitoring)(nil)).Elem()
+}
+
+func (i ClusterMonitoringArgs) ToClusterMonitoringOutput() ClusterMonitoringOutput {
+	return i.ToClusterMonitoringOutputWithContext(context.Background())
+}
+
+func (i ClusterMonitoringArgs) ToClusterMonitoringOutputWithContext(ctx context.Context) ClusterMonitoringOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterMonitoringOutput)
+}
+
+func (i ClusterMonitoringArgs) ToClusterMonitoringPtrOutput() ClusterMonitoringPtrOutput {
+	return i.ToClusterMonitoringPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterMonitoringArgs) ToClusterMonitoringPtrOutputWithContext(ctx context.Context) ClusterMonitoringPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterMonitoringOutput).ToClusterMonitoringPtrOutputWithContext(ctx)
+}
+
+// ClusterMonitoringPtrInput is an input type that accepts ClusterMonitoringArgs, ClusterMonitoringPtr and ClusterMonitoringPtrOutput values.
+// You can construct a concrete instance of `ClusterMonitoringPtrInput` via:
+//
+//	        ClusterMonitoringArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterMonitoringPtrInput interface {
+	pulumi.Input
+
+	ToClusterMonitoringPtrOutput() ClusterMonitoringPtrOutput
+	ToClusterMonitoringPtrOutputWithContext(context.Context) ClusterMonitoringPtrOutput
+}
+
+type clusterMonitoringPtrType ClusterMonitoringArgs
+
+func ClusterMonitoringPtr(v *ClusterMonitoringArgs) ClusterMonitoringPtrInput {
+	return (*clusterMonitoringPtrType)(v)
+}
+
+func (*clusterMonitoringPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterMonitoring)(nil)).Elem()
+}
+
+func (i *clusterMonitoringPtrType) ToClusterMonitoringPtrOutput() ClusterMonitoringPtrOutput {
+	return i.ToClusterMonitoringPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterMonitoringPtrType) ToClusterMonitoringPtrOutputWithContext(ctx context.Context) ClusterMonitoringPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterMonitoringPtrOutput)
+}
+
+// Monitoring by Prometheus and Grafana.
+type ClusterMonitoringOutput struct{ *pulumi.OutputState }
+
+func (ClusterMonitoringOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterMonitoring)(nil)).Elem()
+}
+
+func (o ClusterMonitoringOutput) ToClusterMonitoringOutput() ClusterMonitoringOutput {
+	return o
+}
+
+func (o ClusterMonitoringOutput) ToClusterMonitoringOutputWithContext(ctx context.Context) ClusterMonitoringOutput {
+	return o
+}
+
+func (o ClusterMonitoringOutput) ToClusterMonitoringPtrOutput() ClusterMonitoringPtrOutput {
+	return o.ToClusterMonitoringPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterMonitoringOutput) ToClusterMonitoringPtrOutputWithContext(ctx context.Context) ClusterMonitoringPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterMonitoring) *ClusterMonitoring {
+		return &v
+	}).(ClusterMonitoringPtrOutput)
+}
+
+// A ConfigMap with a dashboard, which Grafana's sidecar finds by its label `grafana_dashboard`. Default: none.
+func (o ClusterMonitoringOutput) Dashboard() ClusterMonitoringObjectPtrOutput {
+	return o.ApplyT(func(v ClusterMonitoring) *ClusterMonitoringObject { return v.Dashboard }).(ClusterMonitoringObjectPtrOutput)
+}
+
+// A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
+func (o ClusterMonitoringOutput) PodMonitor() ClusterPodMonitorPtrOutput {
+	return o.ApplyT(func(v ClusterMonitoring) *ClusterPodMonitor { return v.PodMonitor }).(ClusterPodMonitorPtrOutput)
+}
+
+// Where each host serves its metrics.
+func (o ClusterMonitoringOutput) Prometheus() ClusterPrometheusPtrOutput {
+	return o.ApplyT(func(v ClusterMonitoring) *ClusterPrometheus { return v.Prometheus }).(ClusterPrometheusPtrOutput)
+}
+
+// A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
+func (o ClusterMonitoringOutput) Rules() ClusterMonitoringObjectPtrOutput {
+	return o.ApplyT(func(v ClusterMonitoring) *ClusterMonitoringObject { return v.Rules }).(ClusterMonitoringObjectPtrOutput)
+}
+
+type ClusterMonitoringPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterMonitoringPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterMonitoring)(nil)).Elem()
+}
+
+func (o ClusterMonitoringPtrOutput) ToClusterMonitoringPtrOutput() ClusterMonitoringPtrOutput {
+	return o
+}
+
+func (o ClusterMonitoringPtrOutput) ToClusterMonitoringPtrOutputWithContext(ctx context.Context) ClusterMonitoringPtrOutput {
+	return o
+}
+
+func (o ClusterMonitoringPtrOutput) Elem() ClusterMonitoringOutput {
+	return o.ApplyT(func(v *ClusterMonitoring) ClusterMonitoring {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterMonitoring
+		return ret
+	}).(ClusterMonitoringOutput)
+}
+
+// A ConfigMap with a dashboard, which Grafana's sidecar finds by its label `grafana_dashboard`. Default: none.
+func (o ClusterMonitoringPtrOutput) Dashboard() ClusterMonitoringObjectPtrOutput {
+	return o.ApplyT(func(v *ClusterMonitoring) *ClusterMonitoringObject {
+		if v == nil {
+			return nil
+		}
+		return v.Dashboard
+	}).(ClusterMonitoringObjectPtrOutput)
+}
+
+// A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
+func (o ClusterMonitoringPtrOutput) PodMonitor() ClusterPodMonitorPtrOutput {
+	return o.ApplyT(func(v *ClusterMonitoring) *ClusterPodMonitor {
+		if v == nil {
+			return nil
+		}
+		return v.PodMonitor
+	}).(ClusterPodMonitorPtrOutput)
+}
+
+// Where each host serves its metrics.
+func (o ClusterMonitoringPtrOutput) Prometheus() ClusterPrometheusPtrOutput {
+	return o.ApplyT(func(v *ClusterMonitoring) *ClusterPrometheus {
+		if v == nil {
+			return nil
+		}
+		return v.Prometheus
+	}).(ClusterPrometheusPtrOutput)
+}
+
+// A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
+func (o ClusterMonitoringPtrOutput) Rules() ClusterMonitoringObjectPtrOutput {
+	return o.ApplyT(func(v *ClusterMonitoring) *ClusterMonitoringObject {
+		if v == nil {
+			return nil
+		}
+		return v.Rules
+	}).(ClusterMonitoringObjectPtrOutput)
+}
+
+// An object for monitoring that is found by its labels.
+type ClusterMonitoringObject struct {
+	// Its labels, besides its own.
+	Labels map[string]string `pulumi:"labels"`
+}
+
+// ClusterMonitoringObjectInput is an input type that accepts ClusterMonitoringObjectArgs and ClusterMonitoringObjectOutput values.
+// You can construct a concrete instance of `ClusterMonitoringObjectInput` via:
+//
+//	ClusterMonitoringObjectArgs{...}
+type ClusterMonitoringObjectInput interface {
+	pulumi.Input
+
+	ToClusterMonitoringObjectOutput() ClusterMonitoringObjectOutput
+	ToClusterMonitoringObjectOutputWithContext(context.Context) ClusterMonitoringObjectOutput
+}
+
+// An object for monitoring that is found by its labels.
+type ClusterMonitoringObjectArgs struct {
+	// Its labels, besides its own.
+	Labels pulumi.StringMapInput `pulumi:"labels"`
+}
+
+func (ClusterMonitoringObjectArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterMonitoringObject)(nil)).Elem()
+}
+
+func (i ClusterMonitoringObjectArgs) ToClusterMonitoringObjectOutput() ClusterMonitoringObjectOutput {
+	return i.ToClusterMonitoringObjectOutputWithContext(context.Background())
+}
+
+func (i ClusterMonitoringObjectArgs) ToClusterMonitoringObjectOutputWithContext(ctx context.Context) ClusterMonitoringObjectOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterMonitoringObjectOutput)
+}
+
+func (i ClusterMonitoringObjectArgs) ToClusterMonitoringObjectPtrOutput() ClusterMonitoringObjectPtrOutput {
+	return i.ToClusterMonitoringObjectPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterMonitoringObjectArgs) ToClusterMonitoringObjectPtrOutputWithContext(ctx context.Context) ClusterMonitoringObjectPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterMonitoringObjectOutput).ToClusterMonitoringObjectPtrOutputWithContext(ctx)
+}
+
+// ClusterMonitoringObjectPtrInput is an input type that accepts ClusterMonitoringObjectArgs, ClusterMonitoringObjectPtr and ClusterMonitoringObjectPtrOutput values.
+// You can construct a concrete instance of `ClusterMonitoringObjectPtrInput` via:
+//
+//	        ClusterMonitoringObjectArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterMonitoringObjectPtrInput interface {
+	pulumi.Input
+
+	ToClusterMonitoringObjectPtrOutput() ClusterMonitoringObjectPtrOutput
+	ToClusterMonitoringObjectPtrOutputWithContext(context.Context) ClusterMonitoringObjectPtrOutput
+}
+
+type clusterMonitoringObjectPtrType ClusterMonitoringObjectArgs
+
+func ClusterMonitoringObjectPtr(v *ClusterMonitoringObjectArgs) ClusterMonitoringObjectPtrInput {
+	return (*clusterMonitoringObjectPtrType)(v)
+}
+
+func (*clusterMonitoringObjectPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterMonitoringObject)(nil)).Elem()
+}
+
+func (i *clusterMonitoringObjectPtrType) ToClusterMonitoringObjectPtrOutput() ClusterMonitoringObjectPtrOutput {
+	return i.ToClusterMonitoringObjectPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterMonitoringObjectPtrType) ToClusterMonitoringObjectPtrOutputWithContext(ctx context.Context) ClusterMonitoringObjectPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterMonitoringObjectPtrOutput)
+}
+
+// An object for monitoring that is found by its labels.
+type ClusterMonitoringObjectOutput struct{ *pulumi.OutputState }
+
+func (ClusterMonitoringObjectOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterMonitoringObject)(nil)).Elem()
+}
+
+func (o ClusterMonitoringObjectOutput) ToClusterMonitoringObjectOutput() ClusterMonitoringObjectOutput {
+	return o
+}
+
+func (o ClusterMonitoringObjectOutput) ToClusterMonitoringObjectOutputWithContext(ctx context.Context) ClusterMonitoringObjectOutput {
+	return o
+}
+
+func (o ClusterMonitoringObjectOutput) ToClusterMonitoringObjectPtrOutput() ClusterMonitoringObjectPtrOutput {
+	return o.ToClusterMonitoringObjectPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterMonitoringObjectOutput) ToClusterMonitoringObjectPtrOutputWithContext(ctx context.Context) ClusterMonitoringObjectPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterMonitoringObject) *ClusterMonitoringObject {
+		return &v
+	}).(ClusterMonitoringObjectPtrOutput)
+}
+
+// Its labels, besides its own.
+func (o ClusterMonitoringObjectOutput) Labels() pulumi.StringMapOutput {
+	return o.ApplyT(func(v ClusterMonitoringObject) map[string]string { return v.Labels }).(pulumi.StringMapOutput)
+}
+
+type ClusterMonitoringObjectPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterMonitoringObjectPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterMonitoringObject)(nil)).Elem()
+}
+
+func (o ClusterMonitoringObjectPtrOutput) ToClusterMonitoringObjectPtrOutput() ClusterMonitoringObjectPtrOutput {
+	return o
+}
+
+func (o ClusterMonitoringObjectPtrOutput) ToClusterMonitoringObjectPtrOutputWithContext(ctx context.Context) ClusterMonitoringObjectPtrOutput {
+	return o
+}
+
+func (o ClusterMonitoringObjectPtrOutput) Elem() ClusterMonitoringObjectOutput {
+	return o.ApplyT(func(v *ClusterMonitoringObject) ClusterMonitoringObject {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterMonitoringObject
+		return ret
+	}).(ClusterMonitoringObjectOutput)
+}
+
+// Its labels, besides its own.
+func (o ClusterMonitoringObjectPtrOutput) Labels() pulumi.StringMapOutput {
+	return o.ApplyT(func(v *ClusterMonitoringObject) map[string]string {
+		if v == nil {
+			return nil
+		}
+		return v.Labels
+	}).(pulumi.StringMapOutput)
+}
+
 // Who may connect to the pods.
 type ClusterNetworkPolicy struct {
 	// The peers that may use the client ports, as in a NetworkPolicy of Kubernetes. Default: all pods of the cluster's namespace; with an `ingress` it has to be given.
@@ -7155,6 +7492,165 @@ func (o ClusterPodDisruptionBudgetPtrOutput) MaxUnavailable() pulumi.IntPtrOutpu
 	}).(pulumi.IntPtrOutput)
 }
 
+// A PodMonitor of the Prometheus operator.
+type ClusterPodMonitor struct {
+	// How often the metrics are read, like `30s`. Default: as Prometheus does.
+	Interval *string `pulumi:"interval"`
+	// Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+	Labels map[string]string `pulumi:"labels"`
+}
+
+// ClusterPodMonitorInput is an input type that accepts ClusterPodMonitorArgs and ClusterPodMonitorOutput values.
+// You can construct a concrete instance of `ClusterPodMonitorInput` via:
+//
+//	ClusterPodMonitorArgs{...}
+type ClusterPodMonitorInput interface {
+	pulumi.Input
+
+	ToClusterPodMonitorOutput() ClusterPodMonitorOutput
+	ToClusterPodMonitorOutputWithContext(context.Context) ClusterPodMonitorOutput
+}
+
+// A PodMonitor of the Prometheus operator.
+type ClusterPodMonitorArgs struct {
+	// How often the metrics are read, like `30s`. Default: as Prometheus does.
+	Interval pulumi.StringPtrInput `pulumi:"interval"`
+	// Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+	Labels pulumi.StringMapInput `pulumi:"labels"`
+}
+
+func (ClusterPodMonitorArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterPodMonitor)(nil)).Elem()
+}
+
+func (i ClusterPodMonitorArgs) ToClusterPodMonitorOutput() ClusterPodMonitorOutput {
+	return i.ToClusterPodMonitorOutputWithContext(context.Background())
+}
+
+func (i ClusterPodMonitorArgs) ToClusterPodMonitorOutputWithContext(ctx context.Context) ClusterPodMonitorOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPodMonitorOutput)
+}
+
+func (i ClusterPodMonitorArgs) ToClusterPodMonitorPtrOutput() ClusterPodMonitorPtrOutput {
+	return i.ToClusterPodMonitorPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterPodMonitorArgs) ToClusterPodMonitorPtrOutputWithContext(ctx context.Context) ClusterPodMonitorPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPodMonitorOutput).ToClusterPodMonitorPtrOutputWithContext(ctx)
+}
+
+// ClusterPodMonitorPtrInput is an input type that accepts ClusterPodMonitorArgs, ClusterPodMonitorPtr and ClusterPodMonitorPtrOutput values.
+// You can construct a concrete instance of `ClusterPodMonitorPtrInput` via:
+//
+//	        ClusterPodMonitorArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterPodMonitorPtrInput interface {
+	pulumi.Input
+
+	ToClusterPodMonitorPtrOutput() ClusterPodMonitorPtrOutput
+	ToClusterPodMonitorPtrOutputWithContext(context.Context) ClusterPodMonitorPtrOutput
+}
+
+type clusterPodMonitorPtrType ClusterPodMonitorArgs
+
+func ClusterPodMonitorPtr(v *ClusterPodMonitorArgs) ClusterPodMonitorPtrInput {
+	return (*clusterPodMonitorPtrType)(v)
+}
+
+func (*clusterPodMonitorPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterPodMonitor)(nil)).Elem()
+}
+
+func (i *clusterPodMonitorPtrType) ToClusterPodMonitorPtrOutput() ClusterPodMonitorPtrOutput {
+	return i.ToClusterPodMonitorPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterPodMonitorPtrType) ToClusterPodMonitorPtrOutputWithContext(ctx context.Context) ClusterPodMonitorPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPodMonitorPtrOutput)
+}
+
+// A PodMonitor of the Prometheus operator.
+type ClusterPodMonitorOutput struct{ *pulumi.OutputState }
+
+func (ClusterPodMonitorOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterPodMonitor)(nil)).Elem()
+}
+
+func (o ClusterPodMonitorOutput) ToClusterPodMonitorOutput() ClusterPodMonitorOutput {
+	return o
+}
+
+func (o ClusterPodMonitorOutput) ToClusterPodMonitorOutputWithContext(ctx context.Context) ClusterPodMonitorOutput {
+	return o
+}
+
+func (o ClusterPodMonitorOutput) ToClusterPodMonitorPtrOutput() ClusterPodMonitorPtrOutput {
+	return o.ToClusterPodMonitorPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterPodMonitorOutput) ToClusterPodMonitorPtrOutputWithContext(ctx context.Context) ClusterPodMonitorPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterPodMonitor) *ClusterPodMonitor {
+		return &v
+	}).(ClusterPodMonitorPtrOutput)
+}
+
+// How often the metrics are read, like `30s`. Default: as Prometheus does.
+func (o ClusterPodMonitorOutput) Interval() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterPodMonitor) *string { return v.Interval }).(pulumi.StringPtrOutput)
+}
+
+// Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+func (o ClusterPodMonitorOutput) Labels() pulumi.StringMapOutput {
+	return o.ApplyT(func(v ClusterPodMonitor) map[string]string { return v.Labels }).(pulumi.StringMapOutput)
+}
+
+type ClusterPodMonitorPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterPodMonitorPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterPodMonitor)(nil)).Elem()
+}
+
+func (o ClusterPodMonitorPtrOutput) ToClusterPodMonitorPtrOutput() ClusterPodMonitorPtrOutput {
+	return o
+}
+
+func (o ClusterPodMonitorPtrOutput) ToClusterPodMonitorPtrOutputWithContext(ctx context.Context) ClusterPodMonitorPtrOutput {
+	return o
+}
+
+func (o ClusterPodMonitorPtrOutput) Elem() ClusterPodMonitorOutput {
+	return o.ApplyT(func(v *ClusterPodMonitor) ClusterPodMonitor {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterPodMonitor
+		return ret
+	}).(ClusterPodMonitorOutput)
+}
+
+// How often the metrics are read, like `30s`. Default: as Prometheus does.
+func (o ClusterPodMonitorPtrOutput) Interval() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterPodMonitor) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Interval
+	}).(pulumi.StringPtrOutput)
+}
+
+// Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+func (o ClusterPodMonitorPtrOutput) Labels() pulumi.StringMapOutput {
+	return o.ApplyT(func(v *ClusterPodMonitor) map[string]string {
+		if v == nil {
+			return nil
+		}
+		return v.Labels
+	}).(pulumi.StringMapOutput)
+}
+
 // A volume of a storage policy: one or more disks.
 type ClusterPolicyVolume struct {
 	// The names of its disks, of `storage.disks` or `storage.s3Disks`, or `default` for the data volume. Parts go to them by turns.
@@ -7398,6 +7894,165 @@ func (o ClusterProfileMapOutput) MapIndex(k pulumi.StringInput) ClusterProfileOu
 	return pulumi.All(o, k).ApplyT(func(vs []interface{}) ClusterProfile {
 		return vs[0].(map[string]ClusterProfile)[vs[1].(string)]
 	}).(ClusterProfileOutput)
+}
+
+// Where each host serves its metrics.
+type ClusterPrometheus struct {
+	// The path. Default: `/metrics`. A change is a rolling restart.
+	Path *string `pulumi:"path"`
+	// The port. Default: 9363. A change is a rolling restart.
+	Port *int `pulumi:"port"`
+}
+
+// ClusterPrometheusInput is an input type that accepts ClusterPrometheusArgs and ClusterPrometheusOutput values.
+// You can construct a concrete instance of `ClusterPrometheusInput` via:
+//
+//	ClusterPrometheusArgs{...}
+type ClusterPrometheusInput interface {
+	pulumi.Input
+
+	ToClusterPrometheusOutput() ClusterPrometheusOutput
+	ToClusterPrometheusOutputWithContext(context.Context) ClusterPrometheusOutput
+}
+
+// Where each host serves its metrics.
+type ClusterPrometheusArgs struct {
+	// The path. Default: `/metrics`. A change is a rolling restart.
+	Path pulumi.StringPtrInput `pulumi:"path"`
+	// The port. Default: 9363. A change is a rolling restart.
+	Port pulumi.IntPtrInput `pulumi:"port"`
+}
+
+func (ClusterPrometheusArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterPrometheus)(nil)).Elem()
+}
+
+func (i ClusterPrometheusArgs) ToClusterPrometheusOutput() ClusterPrometheusOutput {
+	return i.ToClusterPrometheusOutputWithContext(context.Background())
+}
+
+func (i ClusterPrometheusArgs) ToClusterPrometheusOutputWithContext(ctx context.Context) ClusterPrometheusOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPrometheusOutput)
+}
+
+func (i ClusterPrometheusArgs) ToClusterPrometheusPtrOutput() ClusterPrometheusPtrOutput {
+	return i.ToClusterPrometheusPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterPrometheusArgs) ToClusterPrometheusPtrOutputWithContext(ctx context.Context) ClusterPrometheusPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPrometheusOutput).ToClusterPrometheusPtrOutputWithContext(ctx)
+}
+
+// ClusterPrometheusPtrInput is an input type that accepts ClusterPrometheusArgs, ClusterPrometheusPtr and ClusterPrometheusPtrOutput values.
+// You can construct a concrete instance of `ClusterPrometheusPtrInput` via:
+//
+//	        ClusterPrometheusArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterPrometheusPtrInput interface {
+	pulumi.Input
+
+	ToClusterPrometheusPtrOutput() ClusterPrometheusPtrOutput
+	ToClusterPrometheusPtrOutputWithContext(context.Context) ClusterPrometheusPtrOutput
+}
+
+type clusterPrometheusPtrType ClusterPrometheusArgs
+
+func ClusterPrometheusPtr(v *ClusterPrometheusArgs) ClusterPrometheusPtrInput {
+	return (*clusterPrometheusPtrType)(v)
+}
+
+func (*clusterPrometheusPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterPrometheus)(nil)).Elem()
+}
+
+func (i *clusterPrometheusPtrType) ToClusterPrometheusPtrOutput() ClusterPrometheusPtrOutput {
+	return i.ToClusterPrometheusPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterPrometheusPtrType) ToClusterPrometheusPtrOutputWithContext(ctx context.Context) ClusterPrometheusPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPrometheusPtrOutput)
+}
+
+// Where each host serves its metrics.
+type ClusterPrometheusOutput struct{ *pulumi.OutputState }
+
+func (ClusterPrometheusOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterPrometheus)(nil)).Elem()
+}
+
+func (o ClusterPrometheusOutput) ToClusterPrometheusOutput() ClusterPrometheusOutput {
+	return o
+}
+
+func (o ClusterPrometheusOutput) ToClusterPrometheusOutputWithContext(ctx context.Context) ClusterPrometheusOutput {
+	return o
+}
+
+func (o ClusterPrometheusOutput) ToClusterPrometheusPtrOutput() ClusterPrometheusPtrOutput {
+	return o.ToClusterPrometheusPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterPrometheusOutput) ToClusterPrometheusPtrOutputWithContext(ctx context.Context) ClusterPrometheusPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterPrometheus) *ClusterPrometheus {
+		return &v
+	}).(ClusterPrometheusPtrOutput)
+}
+
+// The path. Default: `/metrics`. A change is a rolling restart.
+func (o ClusterPrometheusOutput) Path() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterPrometheus) *string { return v.Path }).(pulumi.StringPtrOutput)
+}
+
+// The port. Default: 9363. A change is a rolling restart.
+func (o ClusterPrometheusOutput) Port() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v ClusterPrometheus) *int { return v.Port }).(pulumi.IntPtrOutput)
+}
+
+type ClusterPrometheusPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterPrometheusPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterPrometheus)(nil)).Elem()
+}
+
+func (o ClusterPrometheusPtrOutput) ToClusterPrometheusPtrOutput() ClusterPrometheusPtrOutput {
+	return o
+}
+
+func (o ClusterPrometheusPtrOutput) ToClusterPrometheusPtrOutputWithContext(ctx context.Context) ClusterPrometheusPtrOutput {
+	return o
+}
+
+func (o ClusterPrometheusPtrOutput) Elem() ClusterPrometheusOutput {
+	return o.ApplyT(func(v *ClusterPrometheus) ClusterPrometheus {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterPrometheus
+		return ret
+	}).(ClusterPrometheusOutput)
+}
+
+// The path. Default: `/metrics`. A change is a rolling restart.
+func (o ClusterPrometheusPtrOutput) Path() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterPrometheus) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Path
+	}).(pulumi.StringPtrOutput)
+}
+
+// The port. Default: 9363. A change is a rolling restart.
+func (o ClusterPrometheusPtrOutput) Port() pulumi.IntPtrOutput {
+	return o.ApplyT(func(v *ClusterPrometheus) *int {
+		if v == nil {
+			return nil
+		}
+		return v.Port
+	}).(pulumi.IntPtrOutput)
 }
 
 // A quota: what the users who have it may use in a time.
@@ -10627,6 +11282,8 @@ type ClusterUids struct {
 	Backup *string `pulumi:"backup"`
 	// Of the Certificate of cert-manager.
 	Certificate *string `pulumi:"certificate"`
+	// Of the ConfigMap with the dashboard.
+	Dashboard *string `pulumi:"dashboard"`
 	// Of the NetworkPolicy of the hosts.
 	HostPolicy *string `pulumi:"hostPolicy"`
 	// Of the ClickHouseInstallation.
@@ -10637,6 +11294,10 @@ type ClusterUids struct {
 	KeeperPolicy *string `pulumi:"keeperPolicy"`
 	// Of the namespace, if this cluster created it.
 	Namespace *string `pulumi:"namespace"`
+	// Of the PodMonitor.
+	PodMonitor *string `pulumi:"podMonitor"`
+	// Of the PrometheusRule.
+	Rules *string `pulumi:"rules"`
 	// Of the Secret.
 	Secret *string `pulumi:"secret"`
 	// Of the Service.
@@ -10668,6 +11329,11 @@ func (o ClusterUidsOutput) Certificate() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterUids) *string { return v.Certificate }).(pulumi.StringPtrOutput)
 }
 
+// Of the ConfigMap with the dashboard.
+func (o ClusterUidsOutput) Dashboard() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.Dashboard }).(pulumi.StringPtrOutput)
+}
+
 // Of the NetworkPolicy of the hosts.
 func (o ClusterUidsOutput) HostPolicy() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterUids) *string { return v.HostPolicy }).(pulumi.StringPtrOutput)
@@ -10691,6 +11357,16 @@ func (o ClusterUidsOutput) KeeperPolicy() pulumi.StringPtrOutput {
 // Of the namespace, if this cluster created it.
 func (o ClusterUidsOutput) Namespace() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterUids) *string { return v.Namespace }).(pulumi.StringPtrOutput)
+}
+
+// Of the PodMonitor.
+func (o ClusterUidsOutput) PodMonitor() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.PodMonitor }).(pulumi.StringPtrOutput)
+}
+
+// Of the PrometheusRule.
+func (o ClusterUidsOutput) Rules() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.Rules }).(pulumi.StringPtrOutput)
 }
 
 // Of the Secret.
@@ -11158,6 +11834,10 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLogRotationPtrInput)(nil)).Elem(), ClusterLogRotationArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLoggingInput)(nil)).Elem(), ClusterLoggingArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLoggingPtrInput)(nil)).Elem(), ClusterLoggingArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterMonitoringInput)(nil)).Elem(), ClusterMonitoringArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterMonitoringPtrInput)(nil)).Elem(), ClusterMonitoringArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterMonitoringObjectInput)(nil)).Elem(), ClusterMonitoringObjectArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterMonitoringObjectPtrInput)(nil)).Elem(), ClusterMonitoringObjectArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterNetworkPolicyInput)(nil)).Elem(), ClusterNetworkPolicyArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterNetworkPolicyPtrInput)(nil)).Elem(), ClusterNetworkPolicyArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterNetworkPolicyPeerInput)(nil)).Elem(), ClusterNetworkPolicyPeerArgs{})
@@ -11168,10 +11848,14 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPodPtrInput)(nil)).Elem(), ClusterPodArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPodDisruptionBudgetInput)(nil)).Elem(), ClusterPodDisruptionBudgetArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPodDisruptionBudgetPtrInput)(nil)).Elem(), ClusterPodDisruptionBudgetArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPodMonitorInput)(nil)).Elem(), ClusterPodMonitorArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPodMonitorPtrInput)(nil)).Elem(), ClusterPodMonitorArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPolicyVolumeInput)(nil)).Elem(), ClusterPolicyVolumeArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPolicyVolumeArrayInput)(nil)).Elem(), ClusterPolicyVolumeArray{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterProfileInput)(nil)).Elem(), ClusterProfileArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterProfileMapInput)(nil)).Elem(), ClusterProfileMap{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPrometheusInput)(nil)).Elem(), ClusterPrometheusArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPrometheusPtrInput)(nil)).Elem(), ClusterPrometheusArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterQuotaInput)(nil)).Elem(), ClusterQuotaArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterQuotaMapInput)(nil)).Elem(), ClusterQuotaMap{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterQuotaIntervalInput)(nil)).Elem(), ClusterQuotaIntervalArgs{})
@@ -11290,6 +11974,10 @@ func init() {
 	pulumi.RegisterOutputType(ClusterLogRotationPtrOutput{})
 	pulumi.RegisterOutputType(ClusterLoggingOutput{})
 	pulumi.RegisterOutputType(ClusterLoggingPtrOutput{})
+	pulumi.RegisterOutputType(ClusterMonitoringOutput{})
+	pulumi.RegisterOutputType(ClusterMonitoringPtrOutput{})
+	pulumi.RegisterOutputType(ClusterMonitoringObjectOutput{})
+	pulumi.RegisterOutputType(ClusterMonitoringObjectPtrOutput{})
 	pulumi.RegisterOutputType(ClusterNetworkPolicyOutput{})
 	pulumi.RegisterOutputType(ClusterNetworkPolicyPtrOutput{})
 	pulumi.RegisterOutputType(ClusterNetworkPolicyPeerOutput{})
@@ -11300,10 +11988,14 @@ func init() {
 	pulumi.RegisterOutputType(ClusterPodPtrOutput{})
 	pulumi.RegisterOutputType(ClusterPodDisruptionBudgetOutput{})
 	pulumi.RegisterOutputType(ClusterPodDisruptionBudgetPtrOutput{})
+	pulumi.RegisterOutputType(ClusterPodMonitorOutput{})
+	pulumi.RegisterOutputType(ClusterPodMonitorPtrOutput{})
 	pulumi.RegisterOutputType(ClusterPolicyVolumeOutput{})
 	pulumi.RegisterOutputType(ClusterPolicyVolumeArrayOutput{})
 	pulumi.RegisterOutputType(ClusterProfileOutput{})
 	pulumi.RegisterOutputType(ClusterProfileMapOutput{})
+	pulumi.RegisterOutputType(ClusterPrometheusOutput{})
+	pulumi.RegisterOutputType(ClusterPrometheusPtrOutput{})
 	pulumi.RegisterOutputType(ClusterQuotaOutput{})
 	pulumi.RegisterOutputType(ClusterQuotaMapOutput{})
 	pulumi.RegisterOutputType(ClusterQuotaIntervalOutput{})

@@ -74,6 +74,10 @@ __all__ = [
     'ClusterLogRotationArgsDict',
     'ClusterLoggingArgs',
     'ClusterLoggingArgsDict',
+    'ClusterMonitoringArgs',
+    'ClusterMonitoringArgsDict',
+    'ClusterMonitoringObjectArgs',
+    'ClusterMonitoringObjectArgsDict',
     'ClusterNetworkPolicyArgs',
     'ClusterNetworkPolicyArgsDict',
     'ClusterNetworkPolicyPeerArgs',
@@ -84,10 +88,14 @@ __all__ = [
     'ClusterPodArgsDict',
     'ClusterPodDisruptionBudgetArgs',
     'ClusterPodDisruptionBudgetArgsDict',
+    'ClusterPodMonitorArgs',
+    'ClusterPodMonitorArgsDict',
     'ClusterPolicyVolumeArgs',
     'ClusterPolicyVolumeArgsDict',
     'ClusterProfileArgs',
     'ClusterProfileArgsDict',
+    'ClusterPrometheusArgs',
+    'ClusterPrometheusArgsDict',
     'ClusterQuotaArgs',
     'ClusterQuotaArgsDict',
     'ClusterQuotaIntervalArgs',
@@ -2761,6 +2769,134 @@ class ClusterLoggingArgs:
         pulumi.set(self, "system_tables", value)
 
 
+class ClusterMonitoringArgsDict(TypedDict):
+    """
+    Monitoring by Prometheus and Grafana.
+    """
+    dashboard: NotRequired[pulumi.Input[Optional['ClusterMonitoringObjectArgsDict']]]
+    """
+    A ConfigMap with a dashboard, which Grafana's sidecar finds by its label `grafana_dashboard`. Default: none.
+    """
+    pod_monitor: NotRequired[pulumi.Input[Optional['ClusterPodMonitorArgsDict']]]
+    """
+    A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
+    """
+    prometheus: NotRequired[pulumi.Input[Optional['ClusterPrometheusArgsDict']]]
+    """
+    Where each host serves its metrics.
+    """
+    rules: NotRequired[pulumi.Input[Optional['ClusterMonitoringObjectArgsDict']]]
+    """
+    A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
+    """
+
+@pulumi.input_type
+class ClusterMonitoringArgs:
+    def __init__(__self__, *,
+                 dashboard: pulumi.Input[Optional['ClusterMonitoringObjectArgs']] = None,
+                 pod_monitor: pulumi.Input[Optional['ClusterPodMonitorArgs']] = None,
+                 prometheus: pulumi.Input[Optional['ClusterPrometheusArgs']] = None,
+                 rules: pulumi.Input[Optional['ClusterMonitoringObjectArgs']] = None):
+        """
+        Monitoring by Prometheus and Grafana.
+
+        :param pulumi.Input['ClusterMonitoringObjectArgs'] dashboard: A ConfigMap with a dashboard, which Grafana's sidecar finds by its label `grafana_dashboard`. Default: none.
+        :param pulumi.Input['ClusterPodMonitorArgs'] pod_monitor: A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
+        :param pulumi.Input['ClusterPrometheusArgs'] prometheus: Where each host serves its metrics.
+        :param pulumi.Input['ClusterMonitoringObjectArgs'] rules: A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
+        """
+        if dashboard is not None:
+            pulumi.set(__self__, "dashboard", dashboard)
+        if pod_monitor is not None:
+            pulumi.set(__self__, "pod_monitor", pod_monitor)
+        if prometheus is not None:
+            pulumi.set(__self__, "prometheus", prometheus)
+        if rules is not None:
+            pulumi.set(__self__, "rules", rules)
+
+    @_builtins.property
+    @pulumi.getter
+    def dashboard(self) -> pulumi.Input[Optional['ClusterMonitoringObjectArgs']]:
+        """
+        A ConfigMap with a dashboard, which Grafana's sidecar finds by its label `grafana_dashboard`. Default: none.
+        """
+        return pulumi.get(self, "dashboard")
+
+    @dashboard.setter
+    def dashboard(self, value: pulumi.Input[Optional['ClusterMonitoringObjectArgs']]):
+        pulumi.set(self, "dashboard", value)
+
+    @_builtins.property
+    @pulumi.getter(name="podMonitor")
+    def pod_monitor(self) -> pulumi.Input[Optional['ClusterPodMonitorArgs']]:
+        """
+        A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
+        """
+        return pulumi.get(self, "pod_monitor")
+
+    @pod_monitor.setter
+    def pod_monitor(self, value: pulumi.Input[Optional['ClusterPodMonitorArgs']]):
+        pulumi.set(self, "pod_monitor", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def prometheus(self) -> pulumi.Input[Optional['ClusterPrometheusArgs']]:
+        """
+        Where each host serves its metrics.
+        """
+        return pulumi.get(self, "prometheus")
+
+    @prometheus.setter
+    def prometheus(self, value: pulumi.Input[Optional['ClusterPrometheusArgs']]):
+        pulumi.set(self, "prometheus", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def rules(self) -> pulumi.Input[Optional['ClusterMonitoringObjectArgs']]:
+        """
+        A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
+        """
+        return pulumi.get(self, "rules")
+
+    @rules.setter
+    def rules(self, value: pulumi.Input[Optional['ClusterMonitoringObjectArgs']]):
+        pulumi.set(self, "rules", value)
+
+
+class ClusterMonitoringObjectArgsDict(TypedDict):
+    """
+    An object for monitoring that is found by its labels.
+    """
+    labels: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]]
+    """
+    Its labels, besides its own.
+    """
+
+@pulumi.input_type
+class ClusterMonitoringObjectArgs:
+    def __init__(__self__, *,
+                 labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None):
+        """
+        An object for monitoring that is found by its labels.
+
+        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] labels: Its labels, besides its own.
+        """
+        if labels is not None:
+            pulumi.set(__self__, "labels", labels)
+
+    @_builtins.property
+    @pulumi.getter
+    def labels(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]:
+        """
+        Its labels, besides its own.
+        """
+        return pulumi.get(self, "labels")
+
+    @labels.setter
+    def labels(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "labels", value)
+
+
 class ClusterNetworkPolicyArgsDict(TypedDict):
     """
     Who may connect to the pods.
@@ -3511,6 +3647,60 @@ class ClusterPodDisruptionBudgetArgs:
         pulumi.set(self, "max_unavailable", value)
 
 
+class ClusterPodMonitorArgsDict(TypedDict):
+    """
+    A PodMonitor of the Prometheus operator.
+    """
+    interval: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    How often the metrics are read, like `30s`. Default: as Prometheus does.
+    """
+    labels: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]]
+    """
+    Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+    """
+
+@pulumi.input_type
+class ClusterPodMonitorArgs:
+    def __init__(__self__, *,
+                 interval: pulumi.Input[Optional[_builtins.str]] = None,
+                 labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None):
+        """
+        A PodMonitor of the Prometheus operator.
+
+        :param pulumi.Input[_builtins.str] interval: How often the metrics are read, like `30s`. Default: as Prometheus does.
+        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] labels: Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+        """
+        if interval is not None:
+            pulumi.set(__self__, "interval", interval)
+        if labels is not None:
+            pulumi.set(__self__, "labels", labels)
+
+    @_builtins.property
+    @pulumi.getter
+    def interval(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        How often the metrics are read, like `30s`. Default: as Prometheus does.
+        """
+        return pulumi.get(self, "interval")
+
+    @interval.setter
+    def interval(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "interval", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def labels(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]:
+        """
+        Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+        """
+        return pulumi.get(self, "labels")
+
+    @labels.setter
+    def labels(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "labels", value)
+
+
 class ClusterPolicyVolumeArgsDict(TypedDict):
     """
     A volume of a storage policy: one or more disks.
@@ -3675,6 +3865,60 @@ class ClusterProfileArgs:
     @settings.setter
     def settings(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
         pulumi.set(self, "settings", value)
+
+
+class ClusterPrometheusArgsDict(TypedDict):
+    """
+    Where each host serves its metrics.
+    """
+    path: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    The path. Default: `/metrics`. A change is a rolling restart.
+    """
+    port: NotRequired[pulumi.Input[Optional[_builtins.int]]]
+    """
+    The port. Default: 9363. A change is a rolling restart.
+    """
+
+@pulumi.input_type
+class ClusterPrometheusArgs:
+    def __init__(__self__, *,
+                 path: pulumi.Input[Optional[_builtins.str]] = None,
+                 port: pulumi.Input[Optional[_builtins.int]] = None):
+        """
+        Where each host serves its metrics.
+
+        :param pulumi.Input[_builtins.str] path: The path. Default: `/metrics`. A change is a rolling restart.
+        :param pulumi.Input[_builtins.int] port: The port. Default: 9363. A change is a rolling restart.
+        """
+        if path is not None:
+            pulumi.set(__self__, "path", path)
+        if port is not None:
+            pulumi.set(__self__, "port", port)
+
+    @_builtins.property
+    @pulumi.getter
+    def path(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        The path. Default: `/metrics`. A change is a rolling restart.
+        """
+        return pulumi.get(self, "path")
+
+    @path.setter
+    def path(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "path", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def port(self) -> pulumi.Input[Optional[_builtins.int]]:
+        """
+        The port. Default: 9363. A change is a rolling restart.
+        """
+        return pulumi.get(self, "port")
+
+    @port.setter
+    def port(self, value: pulumi.Input[Optional[_builtins.int]]):
+        pulumi.set(self, "port", value)
 
 
 class ClusterQuotaArgsDict(TypedDict):

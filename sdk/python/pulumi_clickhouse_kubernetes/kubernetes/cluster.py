@@ -41,6 +41,7 @@ class ClusterArgs:
                  labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
                  layout: pulumi.Input[Optional['ClusterLayoutArgs']] = None,
                  logging: pulumi.Input[Optional['ClusterLoggingArgs']] = None,
+                 monitoring: pulumi.Input[Optional['ClusterMonitoringArgs']] = None,
                  name: pulumi.Input[Optional[_builtins.str]] = None,
                  namespace: pulumi.Input[Optional[_builtins.str]] = None,
                  network_policy: pulumi.Input[Optional['ClusterNetworkPolicyArgs']] = None,
@@ -91,6 +92,7 @@ class ClusterArgs:
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] labels: Labels for every object that the provider creates; the operator copies them to its own. A change is a rolling restart, since the pods have them too.
         :param pulumi.Input['ClusterLayoutArgs'] layout: The hosts shard by shard, where the shards are not all the same; instead of `shards` and `replicas`. To go from these to an equal layout, or back, changes no host.
         :param pulumi.Input['ClusterLoggingArgs'] logging: The logging of ClickHouse.
+        :param pulumi.Input['ClusterMonitoringArgs'] monitoring: Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default: none. Turning them on or off is a rolling restart.
         :param pulumi.Input[_builtins.str] name: The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
         :param pulumi.Input[_builtins.str] namespace: The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`. A change replaces the cluster.
         :param pulumi.Input['ClusterNetworkPolicyArgs'] network_policy: Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no policy. The cluster's own pods and the operator always may. A change takes effect without a restart.
@@ -158,6 +160,8 @@ class ClusterArgs:
             pulumi.set(__self__, "layout", layout)
         if logging is not None:
             pulumi.set(__self__, "logging", logging)
+        if monitoring is not None:
+            pulumi.set(__self__, "monitoring", monitoring)
         if name is not None:
             pulumi.set(__self__, "name", name)
         if namespace is not None:
@@ -438,6 +442,18 @@ class ClusterArgs:
     @logging.setter
     def logging(self, value: pulumi.Input[Optional['ClusterLoggingArgs']]):
         pulumi.set(self, "logging", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def monitoring(self) -> pulumi.Input[Optional['ClusterMonitoringArgs']]:
+        """
+        Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default: none. Turning them on or off is a rolling restart.
+        """
+        return pulumi.get(self, "monitoring")
+
+    @monitoring.setter
+    def monitoring(self, value: pulumi.Input[Optional['ClusterMonitoringArgs']]):
+        pulumi.set(self, "monitoring", value)
 
     @_builtins.property
     @pulumi.getter
@@ -757,6 +773,7 @@ class Cluster(pulumi.CustomResource):
                  labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
                  layout: pulumi.Input[Optional[Union['ClusterLayoutArgs', 'ClusterLayoutArgsDict']]] = None,
                  logging: pulumi.Input[Optional[Union['ClusterLoggingArgs', 'ClusterLoggingArgsDict']]] = None,
+                 monitoring: pulumi.Input[Optional[Union['ClusterMonitoringArgs', 'ClusterMonitoringArgsDict']]] = None,
                  name: pulumi.Input[Optional[_builtins.str]] = None,
                  namespace: pulumi.Input[Optional[_builtins.str]] = None,
                  network_policy: pulumi.Input[Optional[Union['ClusterNetworkPolicyArgs', 'ClusterNetworkPolicyArgsDict']]] = None,
@@ -858,6 +875,7 @@ class Cluster(pulumi.CustomResource):
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] labels: Labels for every object that the provider creates; the operator copies them to its own. A change is a rolling restart, since the pods have them too.
         :param pulumi.Input[Union['ClusterLayoutArgs', 'ClusterLayoutArgsDict']] layout: The hosts shard by shard, where the shards are not all the same; instead of `shards` and `replicas`. To go from these to an equal layout, or back, changes no host.
         :param pulumi.Input[Union['ClusterLoggingArgs', 'ClusterLoggingArgsDict']] logging: The logging of ClickHouse.
+        :param pulumi.Input[Union['ClusterMonitoringArgs', 'ClusterMonitoringArgsDict']] monitoring: Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default: none. Turning them on or off is a rolling restart.
         :param pulumi.Input[_builtins.str] name: The name of the cluster, its ClickHouseInstallation and its Service. Lower-case letters, digits and `-`, beginning with a letter; together with `clusterName` at most 40 characters. Default: the resource's name in the program, `-` and 7 hex digits. A change replaces the cluster.
         :param pulumi.Input[_builtins.str] namespace: The Kubernetes namespace. Default: the provider's `namespace`, else the kubeconfig context's, else `default`. A change replaces the cluster.
         :param pulumi.Input[Union['ClusterNetworkPolicyArgs', 'ClusterNetworkPolicyArgsDict']] network_policy: Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no policy. The cluster's own pods and the operator always may. A change takes effect without a restart.
@@ -978,6 +996,7 @@ class Cluster(pulumi.CustomResource):
                  labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
                  layout: pulumi.Input[Optional[Union['ClusterLayoutArgs', 'ClusterLayoutArgsDict']]] = None,
                  logging: pulumi.Input[Optional[Union['ClusterLoggingArgs', 'ClusterLoggingArgsDict']]] = None,
+                 monitoring: pulumi.Input[Optional[Union['ClusterMonitoringArgs', 'ClusterMonitoringArgsDict']]] = None,
                  name: pulumi.Input[Optional[_builtins.str]] = None,
                  namespace: pulumi.Input[Optional[_builtins.str]] = None,
                  network_policy: pulumi.Input[Optional[Union['ClusterNetworkPolicyArgs', 'ClusterNetworkPolicyArgsDict']]] = None,
@@ -1030,6 +1049,7 @@ class Cluster(pulumi.CustomResource):
             __props__.__dict__["labels"] = labels
             __props__.__dict__["layout"] = layout
             __props__.__dict__["logging"] = logging
+            __props__.__dict__["monitoring"] = monitoring
             __props__.__dict__["name"] = name
             __props__.__dict__["namespace"] = namespace
             __props__.__dict__["network_policy"] = network_policy
@@ -1123,6 +1143,7 @@ class Cluster(pulumi.CustomResource):
         __props__.__dict__["labels"] = None
         __props__.__dict__["layout"] = None
         __props__.__dict__["logging"] = None
+        __props__.__dict__["monitoring"] = None
         __props__.__dict__["name"] = None
         __props__.__dict__["namespace"] = None
         __props__.__dict__["network_policy"] = None
@@ -1390,6 +1411,14 @@ class Cluster(pulumi.CustomResource):
         The logging of ClickHouse.
         """
         return pulumi.get(self, "logging")
+
+    @_builtins.property
+    @pulumi.getter
+    def monitoring(self) -> pulumi.Output[Optional['outputs.ClusterMonitoring']]:
+        """
+        Metrics of each host for Prometheus, and what Prometheus and Grafana need to use them. Default: none. Turning them on or off is a rolling restart.
+        """
+        return pulumi.get(self, "monitoring")
 
     @_builtins.property
     @pulumi.getter

@@ -55,13 +55,17 @@ __all__ = [
     'ClusterLayout',
     'ClusterLogRotation',
     'ClusterLogging',
+    'ClusterMonitoring',
+    'ClusterMonitoringObject',
     'ClusterNetworkPolicy',
     'ClusterNetworkPolicyPeer',
     'ClusterNodePorts',
     'ClusterPod',
     'ClusterPodDisruptionBudget',
+    'ClusterPodMonitor',
     'ClusterPolicyVolume',
     'ClusterProfile',
+    'ClusterPrometheus',
     'ClusterQuota',
     'ClusterQuotaInterval',
     'ClusterReconcile',
@@ -2613,6 +2617,107 @@ class ClusterLogging(dict):
 
 
 @pulumi.output_type
+class ClusterMonitoring(dict):
+    """
+    Monitoring by Prometheus and Grafana.
+    """
+    @staticmethod
+    def __key_warning(key: str):
+        suggest = None
+        if key == "podMonitor":
+            suggest = "pod_monitor"
+
+        if suggest:
+            pulumi.log.warn(f"Key '{key}' not found in ClusterMonitoring. Access the value via the '{suggest}' property getter instead.")
+
+    def __getitem__(self, key: str) -> Any:
+        ClusterMonitoring.__key_warning(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default = None) -> Any:
+        ClusterMonitoring.__key_warning(key)
+        return super().get(key, default)
+
+    def __init__(__self__, *,
+                 dashboard: Optional['outputs.ClusterMonitoringObject'] = None,
+                 pod_monitor: Optional['outputs.ClusterPodMonitor'] = None,
+                 prometheus: Optional['outputs.ClusterPrometheus'] = None,
+                 rules: Optional['outputs.ClusterMonitoringObject'] = None):
+        """
+        Monitoring by Prometheus and Grafana.
+
+        :param 'ClusterMonitoringObject' dashboard: A ConfigMap with a dashboard, which Grafana's sidecar finds by its label `grafana_dashboard`. Default: none.
+        :param 'ClusterPodMonitor' pod_monitor: A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
+        :param 'ClusterPrometheus' prometheus: Where each host serves its metrics.
+        :param 'ClusterMonitoringObject' rules: A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
+        """
+        if dashboard is not None:
+            pulumi.set(__self__, "dashboard", dashboard)
+        if pod_monitor is not None:
+            pulumi.set(__self__, "pod_monitor", pod_monitor)
+        if prometheus is not None:
+            pulumi.set(__self__, "prometheus", prometheus)
+        if rules is not None:
+            pulumi.set(__self__, "rules", rules)
+
+    @_builtins.property
+    @pulumi.getter
+    def dashboard(self) -> Optional['outputs.ClusterMonitoringObject']:
+        """
+        A ConfigMap with a dashboard, which Grafana's sidecar finds by its label `grafana_dashboard`. Default: none.
+        """
+        return pulumi.get(self, "dashboard")
+
+    @_builtins.property
+    @pulumi.getter(name="podMonitor")
+    def pod_monitor(self) -> Optional['outputs.ClusterPodMonitor']:
+        """
+        A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
+        """
+        return pulumi.get(self, "pod_monitor")
+
+    @_builtins.property
+    @pulumi.getter
+    def prometheus(self) -> Optional['outputs.ClusterPrometheus']:
+        """
+        Where each host serves its metrics.
+        """
+        return pulumi.get(self, "prometheus")
+
+    @_builtins.property
+    @pulumi.getter
+    def rules(self) -> Optional['outputs.ClusterMonitoringObject']:
+        """
+        A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
+        """
+        return pulumi.get(self, "rules")
+
+
+@pulumi.output_type
+class ClusterMonitoringObject(dict):
+    """
+    An object for monitoring that is found by its labels.
+    """
+    def __init__(__self__, *,
+                 labels: Optional[Mapping[str, _builtins.str]] = None):
+        """
+        An object for monitoring that is found by its labels.
+
+        :param Mapping[str, _builtins.str] labels: Its labels, besides its own.
+        """
+        if labels is not None:
+            pulumi.set(__self__, "labels", labels)
+
+    @_builtins.property
+    @pulumi.getter
+    def labels(self) -> Optional[Mapping[str, _builtins.str]]:
+        """
+        Its labels, besides its own.
+        """
+        return pulumi.get(self, "labels")
+
+
+@pulumi.output_type
 class ClusterNetworkPolicy(dict):
     """
     Who may connect to the pods.
@@ -3200,6 +3305,42 @@ class ClusterPodDisruptionBudget(dict):
 
 
 @pulumi.output_type
+class ClusterPodMonitor(dict):
+    """
+    A PodMonitor of the Prometheus operator.
+    """
+    def __init__(__self__, *,
+                 interval: Optional[_builtins.str] = None,
+                 labels: Optional[Mapping[str, _builtins.str]] = None):
+        """
+        A PodMonitor of the Prometheus operator.
+
+        :param _builtins.str interval: How often the metrics are read, like `30s`. Default: as Prometheus does.
+        :param Mapping[str, _builtins.str] labels: Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+        """
+        if interval is not None:
+            pulumi.set(__self__, "interval", interval)
+        if labels is not None:
+            pulumi.set(__self__, "labels", labels)
+
+    @_builtins.property
+    @pulumi.getter
+    def interval(self) -> Optional[_builtins.str]:
+        """
+        How often the metrics are read, like `30s`. Default: as Prometheus does.
+        """
+        return pulumi.get(self, "interval")
+
+    @_builtins.property
+    @pulumi.getter
+    def labels(self) -> Optional[Mapping[str, _builtins.str]]:
+        """
+        Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+        """
+        return pulumi.get(self, "labels")
+
+
+@pulumi.output_type
 class ClusterPolicyVolume(dict):
     """
     A volume of a storage policy: one or more disks.
@@ -3322,6 +3463,42 @@ class ClusterProfile(dict):
         Settings by their names, for example `max_memory_usage: 10000000000`. Each is a string, a number or a boolean. Numbers from 2^53 on are written in quotes.
         """
         return pulumi.get(self, "settings")
+
+
+@pulumi.output_type
+class ClusterPrometheus(dict):
+    """
+    Where each host serves its metrics.
+    """
+    def __init__(__self__, *,
+                 path: Optional[_builtins.str] = None,
+                 port: Optional[_builtins.int] = None):
+        """
+        Where each host serves its metrics.
+
+        :param _builtins.str path: The path. Default: `/metrics`. A change is a rolling restart.
+        :param _builtins.int port: The port. Default: 9363. A change is a rolling restart.
+        """
+        if path is not None:
+            pulumi.set(__self__, "path", path)
+        if port is not None:
+            pulumi.set(__self__, "port", port)
+
+    @_builtins.property
+    @pulumi.getter
+    def path(self) -> Optional[_builtins.str]:
+        """
+        The path. Default: `/metrics`. A change is a rolling restart.
+        """
+        return pulumi.get(self, "path")
+
+    @_builtins.property
+    @pulumi.getter
+    def port(self) -> Optional[_builtins.int]:
+        """
+        The port. Default: 9363. A change is a rolling restart.
+        """
+        return pulumi.get(self, "port")
 
 
 @pulumi.output_type
@@ -4758,6 +4935,8 @@ class ClusterUids(dict):
             suggest = "host_policy"
         elif key == "keeperPolicy":
             suggest = "keeper_policy"
+        elif key == "podMonitor":
+            suggest = "pod_monitor"
 
         if suggest:
             pulumi.log.warn(f"Key '{key}' not found in ClusterUids. Access the value via the '{suggest}' property getter instead.")
@@ -4773,11 +4952,14 @@ class ClusterUids(dict):
     def __init__(__self__, *,
                  backup: Optional[_builtins.str] = None,
                  certificate: Optional[_builtins.str] = None,
+                 dashboard: Optional[_builtins.str] = None,
                  host_policy: Optional[_builtins.str] = None,
                  installation: Optional[_builtins.str] = None,
                  keeper: Optional[_builtins.str] = None,
                  keeper_policy: Optional[_builtins.str] = None,
                  namespace: Optional[_builtins.str] = None,
+                 pod_monitor: Optional[_builtins.str] = None,
+                 rules: Optional[_builtins.str] = None,
                  secret: Optional[_builtins.str] = None,
                  service: Optional[_builtins.str] = None):
         """
@@ -4785,11 +4967,14 @@ class ClusterUids(dict):
 
         :param _builtins.str backup: Of the CronJob that makes backups.
         :param _builtins.str certificate: Of the Certificate of cert-manager.
+        :param _builtins.str dashboard: Of the ConfigMap with the dashboard.
         :param _builtins.str host_policy: Of the NetworkPolicy of the hosts.
         :param _builtins.str installation: Of the ClickHouseInstallation.
         :param _builtins.str keeper: Of the ClickHouseKeeperInstallation.
         :param _builtins.str keeper_policy: Of the NetworkPolicy of the Keeper.
         :param _builtins.str namespace: Of the namespace, if this cluster created it.
+        :param _builtins.str pod_monitor: Of the PodMonitor.
+        :param _builtins.str rules: Of the PrometheusRule.
         :param _builtins.str secret: Of the Secret.
         :param _builtins.str service: Of the Service.
         """
@@ -4797,6 +4982,8 @@ class ClusterUids(dict):
             pulumi.set(__self__, "backup", backup)
         if certificate is not None:
             pulumi.set(__self__, "certificate", certificate)
+        if dashboard is not None:
+            pulumi.set(__self__, "dashboard", dashboard)
         if host_policy is not None:
             pulumi.set(__self__, "host_policy", host_policy)
         if installation is not None:
@@ -4807,6 +4994,10 @@ class ClusterUids(dict):
             pulumi.set(__self__, "keeper_policy", keeper_policy)
         if namespace is not None:
             pulumi.set(__self__, "namespace", namespace)
+        if pod_monitor is not None:
+            pulumi.set(__self__, "pod_monitor", pod_monitor)
+        if rules is not None:
+            pulumi.set(__self__, "rules", rules)
         if secret is not None:
             pulumi.set(__self__, "secret", secret)
         if service is not None:
@@ -4827,6 +5018,14 @@ class ClusterUids(dict):
         Of the Certificate of cert-manager.
         """
         return pulumi.get(self, "certificate")
+
+    @_builtins.property
+    @pulumi.getter
+    def dashboard(self) -> Optional[_builtins.str]:
+        """
+        Of the ConfigMap with the dashboard.
+        """
+        return pulumi.get(self, "dashboard")
 
     @_builtins.property
     @pulumi.getter(name="hostPolicy")
@@ -4867,6 +5066,22 @@ class ClusterUids(dict):
         Of the namespace, if this cluster created it.
         """
         return pulumi.get(self, "namespace")
+
+    @_builtins.property
+    @pulumi.getter(name="podMonitor")
+    def pod_monitor(self) -> Optional[_builtins.str]:
+        """
+        Of the PodMonitor.
+        """
+        return pulumi.get(self, "pod_monitor")
+
+    @_builtins.property
+    @pulumi.getter
+    def rules(self) -> Optional[_builtins.str]:
+        """
+        Of the PrometheusRule.
+        """
+        return pulumi.get(self, "rules")
 
     @_builtins.property
     @pulumi.getter

@@ -174,7 +174,7 @@ fn what_is_wrong_with_pods_is_told_at_its_place() {
         ("pod.env[2].valueFrom.secretKeyRef.kee", "did you mean `key`?"),
         ("pod.env[2].valueFrom.secretKeyRef.key", "is required"),
         ("pod.env[3].name", "operator's own"),
-        ("pod.extraContainers[0].name", "main container"),
+        ("pod.extraContainers[0].name", "name of a container"),
         ("pod.initContainers[0].name", "not a valid name"),
         ("pod.volumes[0].name", "volume that other inputs describe"),
         ("pod.volumeMounts[0].name", "is no volume"),
