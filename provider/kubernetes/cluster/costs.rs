@@ -86,12 +86,9 @@ fn with(mut inputs: Value, path: &[Segment], value: Option<&Value>) -> Value {
         inputs = Value::Object(serde_json::Map::new());
     }
     if let Value::Object(fields) = &mut inputs {
-        match (rest, value) {
-            ([], None) => _ = fields.remove(key),
-            _ => {
-                let below = fields.remove(key).unwrap_or_default();
-                fields.insert(key.clone(), with(below, rest, value));
-            }
+        let below = fields.remove(key);
+        if !rest.is_empty() || value.is_some() {
+            fields.insert(key.clone(), with(below.unwrap_or_default(), rest, value));
         }
     }
     inputs

@@ -99,7 +99,7 @@ impl Resource for Cluster {
     ) -> Result<ClusterArgs, Vec<CheckFailure>> {
         let mut new = new.clone();
         if old.is_none() {
-            new.value.defaults.get_or_insert_with(Defaults::of_new);
+            new.value.defaults.get_or_insert_with(|| Box::new(Defaults::of_new()));
         }
         let new = &new;
         let filled = defaults::fill(&ctx.urn, autonaming, &self.session.default_namespace(), old, new)
@@ -279,8 +279,10 @@ impl Resource for Cluster {
         old_state: Option<&ClusterState>,
         new: &ClusterArgs,
     ) -> Result<ClusterState, Failed> {
-        let (old, new) =
-            (&old.as_they_ran(old_state), &new.running(old_state.map(ClusterState::version_to_run)));
+        // Not in the future itself, which a thousand clusters wait in.
+        let inputs =
+            Box::new((old.as_they_ran(old_state), new.running(old_state.map(ClusterState::version_to_run))));
+        let (old, new) = (&inputs.0, &inputs.1);
         let cluster = validate::validate(&Known::all(new.clone()))?;
         let deadline = ctx.deadline(ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);

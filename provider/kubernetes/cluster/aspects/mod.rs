@@ -170,7 +170,7 @@ macro_rules! aspects {
             /// release has.
             #[serde(rename = "__defaults")]
             #[schemars(skip)]
-            pub defaults: Option<Defaults>,
+            pub defaults: Option<Box<Defaults>>,
         }
 
         /// The defaults that a later release may change. A cluster keeps those that it was made with: they
@@ -268,8 +268,9 @@ macro_rules! aspects {
             ClusterArgs {
                 $($flat: <$flat_aspect as Aspect>::read(live),)*
                 $($below: <$below_aspect as Aspect>::read(live),)*
-                defaults: live.adopted.clone().map(|adopted| Defaults { adopted: Some(adopted),
-                    ..Defaults::default() }),
+                defaults: live.adopted.clone().map(|adopted| {
+                    Box::new(Defaults { adopted: Some(adopted), ..Defaults::default() })
+                }),
             }
         }
     };
@@ -342,7 +343,7 @@ aspects! {
         /// Backups to S3, Google Cloud Storage or Azure by clickhouse-backup: a container in each host's pod,
         /// and a CronJob that has the first host of each shard make one. Default: none. Adding or removing
         /// it is a rolling restart. Backups stay in the storage when the cluster is deleted.
-        backup: BackupArgs => Backup,
+        backup: Box<BackupArgs> => Backup,
 
         // What the others have added to pods is finished by it: the last one.
         /// The hosts' pods: where they run, as whom, and what else is in them. A change is a rolling restart.
@@ -358,7 +359,7 @@ impl ClusterArgs {
     }
 
     /// The defaults that the cluster was made with; this release's where none are recorded.
-    pub(super) fn made_with(&self) -> Defaults {
+    pub(super) fn made_with(&self) -> Box<Defaults> {
         self.defaults.clone().unwrap_or_default()
     }
 

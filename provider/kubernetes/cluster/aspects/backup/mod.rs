@@ -152,7 +152,7 @@ impl Default for Release {
 }
 
 impl Aspect for Backup {
-    type Args = Option<BackupArgs>;
+    type Args = Option<Box<BackupArgs>>;
     type Defaults = BackupDefaults;
 
     const QUANTITIES: &'static [&'static str] = &[
@@ -184,7 +184,7 @@ impl Aspect for Backup {
     }
 
     /// Told by the CronJob, which is this provider's alone, and by the container in the hosts' pods.
-    fn read(live: &Live) -> Option<BackupArgs> {
+    fn read(live: &Live) -> Option<Box<BackupArgs>> {
         let cron_job = live.backup.as_ref()?;
         let containers = live.pod()["spec"]["containers"].as_array()?;
         let container = containers.iter().find(|container| container["name"] == CONTAINER)?;
@@ -214,7 +214,7 @@ impl Aspect for Backup {
             ..BackupArgs::default()
         };
         target::read(env, &mut args);
-        Some(args)
+        Some(Box::new(args))
     }
 }
 
