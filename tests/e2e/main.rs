@@ -24,6 +24,7 @@ mod edits;
 mod examples;
 mod interruptions;
 mod kill_rounds;
+mod migration;
 mod no_operator;
 mod races;
 mod recovery;
