@@ -5,6 +5,5 @@
 mod docs;
 mod process;
 mod protocol;
-mod readme;
 mod schema;
 mod support;
