@@ -44,13 +44,18 @@ fn of_users() -> Vec<PathBuf> {
     [vec![root().join("README.md")], files(&root().join("docs"), "md")].concat()
 }
 
+/// Whether pages are generated now, rather than checked: meanwhile they may be half old.
+fn generates() -> bool {
+    std::env::var_os("UPDATE").is_some()
+}
+
 /// Writes a page as `generate` makes it of what it is, where that is asked for; else it has to be so already.
 fn settle(file: &Path, generate: impl FnOnce(&str) -> String) {
     static ONE_AFTER_THE_OTHER: Mutex<()> = Mutex::new(());
     let _turn = ONE_AFTER_THE_OTHER.lock().unwrap_or_else(PoisonError::into_inner);
     let committed = read(file);
     let made = generate(&committed);
-    if std::env::var_os("UPDATE").is_some() {
+    if generates() {
         fs::write(file, made).unwrap();
     } else {
         let name = file.strip_prefix(root()).unwrap_or(file).display();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{links, read, replace, root, schema, settle};
+use super::{generates, links, read, replace, root, schema, settle};
 
 const LANGUAGES: [&str; 4] = ["typescript", "python", "go", "yaml"];
 /// A page's description is a search result's.
@@ -76,6 +76,9 @@ fn the_overview_names_the_other_pages() {
 
 #[test]
 fn the_pages_are_in_the_form_of_the_registry() {
+    if generates() {
+        return;
+    }
     let schema = schema();
     for name in ["_index", "installation-configuration"] {
         let page = read(&root().join(format!("docs/{name}.md")));
@@ -113,6 +116,9 @@ fn the_pages_are_in_the_form_of_the_registry() {
 
 #[test]
 fn the_overview_has_a_program_in_each_language() {
+    if generates() {
+        return;
+    }
     let page = read(&root().join("docs/_index.md"));
     let count = |text: &str| page.matches(text).count();
     let chooser = format!("{{{{< chooser language \"{}\" >}}}}", LANGUAGES.join(","));
@@ -138,6 +144,9 @@ fn the_schema_has_a_category_of_the_registry() {
 
 #[test]
 fn the_pages_name_the_version_of_the_schema() {
+    if generates() {
+        return;
+    }
     let version = schema()["version"].as_str().unwrap().to_owned();
     for page in super::of_users() {
         for command in read(&page).split("pulumi plugin install resource clickhouse ").skip(1) {
