@@ -22,9 +22,11 @@ mod contexts;
 mod deletion;
 mod edits;
 mod examples;
+mod install;
 mod interruptions;
 mod kill_rounds;
 mod no_operator;
+mod packages;
 mod races;
 mod recovery;
 mod replacements;
@@ -33,3 +35,4 @@ mod sdks;
 mod secrets;
 mod support;
 mod waits;
+
