@@ -35,4 +35,4 @@ mod sdks;
 mod secrets;
 mod support;
 mod waits;
-
+mod workflows;
