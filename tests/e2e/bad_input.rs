@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testbed::Testbed;
 use testbed::pulumi::{Run, Stack};
 
-use crate::support::{acting_as, grant, program, readme_role, stack};
+use crate::support::{acting_as, documented_role, grant, program, stack};
 
 fn assert_told(run: &Run, parts: &[&str]) {
     let text = run.text();
@@ -90,10 +90,10 @@ async fn a_user_without_rights_is_told_which_are_missing_before_anything_is_chan
 }
 
 #[tokio::test]
-async fn the_rights_that_the_readme_names_are_enough() {
+async fn the_documented_rights_are_enough() {
     let testbed = Testbed::shared().await;
     let namespace = testbed.namespace().await.unwrap();
-    grant(&namespace, readme_role(), "deployer").await;
+    grant(&namespace, documented_role(), "deployer").await;
 
     let kubeconfig = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&kubeconfig, acting_as(testbed.kubeconfig(), "deployer")).unwrap();

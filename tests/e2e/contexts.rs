@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testbed::pulumi::Stack;
 use testbed::{Namespace, Testbed, needs};
 
-use crate::support::{acting_as, grant, objects, program, readme_role};
+use crate::support::{acting_as, documented_role, grant, objects, program};
 
 /// A way to another Kubernetes cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,7 +212,7 @@ async fn another_provider_is_told_and_changes_nothing() {
 #[tokio::test]
 async fn who_may_read_only_the_namespace_is_told_too() {
     needs!(ControlPlanes);
-    let mut journey = Journey::begin(Way::CurrentContext, Some(("deployer", readme_role()))).await;
+    let mut journey = Journey::begin(Way::CurrentContext, Some(("deployer", documented_role()))).await;
     journey.fails_there().await;
     journey.goes_on_here().await;
 }
@@ -220,7 +220,7 @@ async fn who_may_read_only_the_namespace_is_told_too() {
 #[tokio::test]
 async fn who_may_not_even_read_the_namespace_forgets_nothing() {
     needs!(ControlPlanes);
-    let mut role = readme_role();
+    let mut role = documented_role();
     role.rules
         .as_mut()
         .unwrap()

@@ -20,6 +20,8 @@ struct Example {
     volumes: u32,
     /// How many resources its stack has, the stack itself among them.
     resources: u32,
+    /// Whether its number of shards is configured.
+    scales: bool,
     /// What it has to be told.
     config: &'static [(&'static str, &'static str)],
     /// Holds its outputs against the cluster's name and namespace.
@@ -33,6 +35,7 @@ const QUICKSTART: Example = Example {
     keepers: 0,
     volumes: 1,
     resources: 2,
+    scales: true,
     config: &[],
     outputs: quickstart_outputs,
 };
@@ -42,6 +45,15 @@ const PRODUCTION: Example = Example {
     replicas: 2,
     keepers: 3,
     outputs: production_outputs,
+    ..QUICKSTART
+};
+const REPLICATED: Example = Example {
+    name: "replicated",
+    shards: 3,
+    replicas: 2,
+    keepers: 3,
+    scales: false,
+    outputs: plain_outputs,
     ..QUICKSTART
 };
 /// The SHA-256 of a password.
@@ -164,14 +176,16 @@ async fn live(example: &Example, language: Language) -> Result<()> {
     program.up_without_changes().await?;
     program.refresh_without_changes().await?;
 
-    let shards = example.shards + 1;
-    program.set_config("shards", &shards.to_string()).await?;
-    let same = example.resources - 1;
-    assert_eq!(program.preview().await?, json!({"same": same, "update": 1}), "a shard more");
-    program.up().await?;
-    let layout = &installations.get(&name).await?.data["spec"]["configuration"]["clusters"][0]["layout"];
-    assert_eq!(layout["shardsCount"], shards, "{layout}");
-    assert_eq!(ready_hosts(&namespace, &name).await?, shards * example.replicas);
+    let shards = example.shards + u32::from(example.scales);
+    if example.scales {
+        program.set_config("shards", &shards.to_string()).await?;
+        let same = example.resources - 1;
+        assert_eq!(program.preview().await?, json!({"same": same, "update": 1}), "a shard more");
+        program.up().await?;
+        let layout = &installations.get(&name).await?.data["spec"]["configuration"]["clusters"][0]["layout"];
+        assert_eq!(layout["shardsCount"], shards, "{layout}");
+        assert_eq!(ready_hosts(&namespace, &name).await?, shards * example.replicas);
+    }
 
     if example.name == PRODUCTION.name {
         let refused = program.destroy().await.map_or_else(|error| format!("{error:#}"), |()| String::new());
@@ -201,6 +215,32 @@ async fn live(example: &Example, language: Language) -> Result<()> {
         (shards * example.replicas * example.volumes + example.keepers) as usize,
         "each host's volume is kept, and nothing else"
     );
+    namespace.delete().await
+}
+
+/// A second stack reads what the quickstart has made, and a destroy of it leaves that alone.
+async fn second_stack(language: Language) -> Result<()> {
+    let testbed = Testbed::shared().await;
+    let namespace = testbed.namespace().await?;
+    let mut first = Program::new(testbed, QUICKSTART.name, Language::Yaml).await?;
+    first.set_config("clickhouse:namespace", namespace.name()).await?;
+    first.up().await?;
+    let made = first.outputs().await?;
+    let host = made["hostname"].value.as_str().context("it has a name")?.to_owned();
+    let cluster = host.split('.').next().unwrap_or_default();
+
+    let mut second = Program::new(testbed, "second-stack", language).await?;
+    second.set_config("cluster", cluster).await?;
+    second.set_config("namespace", namespace.name()).await?;
+    second.up().await?;
+    let read = second.outputs().await?;
+    let password = made["password"].value.as_str().context("it has a password")?;
+    assert_eq!(read["url"].value, format!("http://default:{password}@{host}:8123/"));
+    assert!(read["url"].secret);
+    assert_eq!((&read["phase"].value, &read["hostsReady"].value), (&json!("Completed"), &json!(1)));
+    second.destroy().await?;
+    first.up_without_changes().await?;
+    first.destroy().await?;
     namespace.delete().await
 }
 
@@ -329,4 +369,24 @@ async fn application_in_yaml() -> Result<()> {
 #[tokio::test]
 async fn application_in_typescript() -> Result<()> {
     live(&APPLICATION, Language::TypeScript).await
+}
+
+#[tokio::test]
+async fn replicated_in_yaml() -> Result<()> {
+    live(&REPLICATED, Language::Yaml).await
+}
+
+#[tokio::test]
+async fn replicated_in_typescript() -> Result<()> {
+    live(&REPLICATED, Language::TypeScript).await
+}
+
+#[tokio::test]
+async fn second_stack_in_yaml() -> Result<()> {
+    second_stack(Language::Yaml).await
+}
+
+#[tokio::test]
+async fn second_stack_in_typescript() -> Result<()> {
+    second_stack(Language::TypeScript).await
 }

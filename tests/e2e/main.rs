@@ -25,6 +25,7 @@ mod examples;
 mod install;
 mod interruptions;
 mod kill_rounds;
+mod migration;
 mod no_operator;
 mod packages;
 mod races;

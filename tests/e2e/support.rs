@@ -150,13 +150,13 @@ pub(crate) fn plugins_of(engine: u32) -> Vec<u32> {
     plugins.map(|(pid, ..)| *pid).collect()
 }
 
-/// The role that README names, as that of one namespace.
-pub(crate) fn readme_role() -> Role {
-    let readme = std::fs::read_to_string(workspace_directory().join("README.md")).unwrap();
-    let role = readme
+/// The Role of docs/rbac.md, as that of one namespace.
+pub(crate) fn documented_role() -> Role {
+    let page = std::fs::read_to_string(workspace_directory().join("docs/rbac.md")).unwrap();
+    let role = page
         .split("```")
         .find_map(|block| block.strip_prefix("yaml\napiVersion: rbac"))
-        .expect("README has the role");
+        .expect("the page has the role");
     serde_saphyr::from_str(&format!("apiVersion: rbac{role}")).unwrap()
 }
 

@@ -6,6 +6,5 @@ mod contract;
 mod docs;
 mod process;
 mod protocol;
-mod readme;
 mod schema;
 mod support;

@@ -13,8 +13,8 @@ const db = new clickhouse.kubernetes.Cluster("db", {
             bucket: config.get("bucket") ?? "clickhouse-backups",
             path: "analytics",
             region: "eu-central-1",
-            // A Secret in the namespace with the keys access-key-id and secret-access-key. Without it the pods'
-            // identity is used: pod: { serviceAccountName: … }
+            // A Secret in the namespace with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Without it the
+            // pods' identity is used: pod: { serviceAccountName: … }
             credentials: { secretName: config.get("credentials") ?? "backup-credentials" },
         },
     },

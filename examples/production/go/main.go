@@ -67,7 +67,7 @@ func program(ctx *pulumi.Context) error {
 			S3: &kubernetes.ClusterBackupS3Args{
 				Bucket: pulumi.String(bucket),
 				Region: pulumi.String("eu-central-1"),
-				// A Secret in the namespace with access-key-id and secret-access-key.
+				// A Secret in the namespace with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 				Credentials: &kubernetes.ClusterBackupS3CredentialsArgs{SecretName: pulumi.String(credentials)},
 			},
 		},

@@ -26,7 +26,7 @@ db = clickhouse.kubernetes.Cluster(
         "s3": {
             "bucket": config.get("bucket") or "clickhouse-backups",
             "region": "eu-central-1",
-            # A Secret in the namespace with access-key-id and secret-access-key.
+            # A Secret in the namespace with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
             "credentials": {"secret_name": config.get("bucketCredentials") or "backup-credentials"},
         },
     },

@@ -25,7 +25,7 @@ const db = new clickhouse.kubernetes.Cluster("db", {
         s3: {
             bucket: config.get("bucket") ?? "clickhouse-backups",
             region: "eu-central-1",
-            // A Secret in the namespace with access-key-id and secret-access-key.
+            // A Secret in the namespace with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
             credentials: { secretName: config.get("bucketCredentials") ?? "backup-credentials" },
         },
     },

@@ -15,7 +15,8 @@ use super::spec::{ComplexTypeSpec, EnumSpec, EnumValueSpec, ObjectSpec, Property
 const ANY: &str = "pulumi.json#/Any";
 
 /// The extension on an output that is there in every ordinary state, although its type allows for the moments
-/// when it is not: programs get it without having to ask first.
+/// when it is not: programs get it without having to ask first. On an input of a type it says that a program
+/// has to give it; that it does, its check tells.
 pub const ALWAYS_PRESENT: &str = "alwaysPresent";
 
 /// What a schema may say about a property or a type besides its shape; all else is an error, lest it be

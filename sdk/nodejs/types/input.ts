@@ -88,11 +88,11 @@ export namespace kubernetes {
         /**
          * The storage account.
          */
-        accountName?: pulumi.Input<string | undefined>;
+        accountName: pulumi.Input<string>;
         /**
          * The container. It has to exist.
          */
-        container?: pulumi.Input<string | undefined>;
+        container: pulumi.Input<string>;
         /**
          * The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
          */
@@ -110,7 +110,7 @@ export namespace kubernetes {
         /**
          * The bucket. It has to exist.
          */
-        bucket?: pulumi.Input<string | undefined>;
+        bucket: pulumi.Input<string>;
         /**
          * The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
          */
@@ -164,7 +164,7 @@ export namespace kubernetes {
         /**
          * The bucket. It has to exist.
          */
-        bucket?: pulumi.Input<string | undefined>;
+        bucket: pulumi.Input<string>;
         /**
          * The keys to the bucket. Default: the identity of the hosts' service account.
          */
@@ -210,7 +210,7 @@ export namespace kubernetes {
         /**
          * The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
          */
-        secretName?: pulumi.Input<string | undefined>;
+        secretName: pulumi.Input<string>;
     }
 
     /**
@@ -220,11 +220,11 @@ export namespace kubernetes {
         /**
          * The key in it.
          */
-        key?: pulumi.Input<string | undefined>;
+        key: pulumi.Input<string>;
         /**
          * The Secret's name. Another value in the same Secret is read once the hosts have restarted.
          */
-        name?: pulumi.Input<string | undefined>;
+        name: pulumi.Input<string>;
     }
 
     /**
@@ -322,7 +322,7 @@ export namespace kubernetes {
         /**
          * The host's name or address.
          */
-        host?: pulumi.Input<string | undefined>;
+        host: pulumi.Input<string>;
         /**
          * The port. Default: 2181.
          */
@@ -354,7 +354,7 @@ export namespace kubernetes {
         /**
          * At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
          */
-        events?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+        events: pulumi.Input<pulumi.Input<string>[]>;
         /**
          * What happens when it fails. Default: `Fail`.
          */
@@ -424,7 +424,7 @@ export namespace kubernetes {
         /**
          * The URL.
          */
-        url?: pulumi.Input<string | undefined>;
+        url: pulumi.Input<string>;
     }
 
     /**
@@ -520,7 +520,7 @@ export namespace kubernetes {
         /**
          * The range, like `203.0.113.0/24`.
          */
-        cidr?: pulumi.Input<string | undefined>;
+        cidr: pulumi.Input<string>;
         /**
          * Ranges within it that are left out.
          */
@@ -554,31 +554,13 @@ export namespace kubernetes {
     }
 
     /**
-     * A requirement of a label.
-     */
-    export interface ClusterLabelRequirementArgs {
-        /**
-         * The label.
-         */
-        key?: pulumi.Input<string | undefined>;
-        /**
-         * How it is compared.
-         */
-        operator?: pulumi.Input<string | enums.kubernetes.ClusterLabelOperator | undefined>;
-        /**
-         * The values, for `In` and `NotIn`.
-         */
-        values?: pulumi.Input<pulumi.Input<string>[] | undefined>;
-    }
-
-    /**
      * A label selector of Kubernetes.
      */
     export interface ClusterLabelSelectorArgs {
         /**
-         * Requirements of labels.
+         * Requirements of labels: `{key, operator, values}`, with the operators `In`, `NotIn`, `Exists` and `DoesNotExist`.
          */
-        matchExpressions?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterLabelRequirementArgs>[] | undefined>;
+        matchExpressions?: pulumi.Input<pulumi.Input<{[key: string]: any}>[] | undefined>;
         /**
          * Labels that have these values.
          */
@@ -948,9 +930,9 @@ export namespace kubernetes {
          */
         resultRows?: pulumi.Input<number | undefined>;
         /**
-         * The interval's length in seconds, for example `3600`. Required.
+         * The interval's length in seconds, for example `3600`.
          */
-        seconds?: pulumi.Input<number | undefined>;
+        seconds: pulumi.Input<number>;
         /**
          * Bytes that are written.
          */
@@ -1086,7 +1068,7 @@ export namespace kubernetes {
         /**
          * The Secret's name.
          */
-        name?: pulumi.Input<string | undefined>;
+        name: pulumi.Input<string>;
     }
 
     /**
@@ -1182,7 +1164,7 @@ export namespace kubernetes {
         /**
          * The command and its arguments.
          */
-        command?: pulumi.Input<pulumi.Input<string>[] | undefined>;
+        command: pulumi.Input<pulumi.Input<string>[]>;
         /**
          * The container. Default: ClickHouse's.
          */
@@ -1300,7 +1282,7 @@ export namespace kubernetes {
         /**
          * Its name.
          */
-        name?: pulumi.Input<string | undefined>;
+        name: pulumi.Input<string>;
     }
 
     /**

@@ -88,11 +88,11 @@ export namespace kubernetes {
         /**
          * The storage account.
          */
-        accountName?: string;
+        accountName: string;
         /**
          * The container. It has to exist.
          */
-        container?: string;
+        container: string;
         /**
          * The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
          */
@@ -110,7 +110,7 @@ export namespace kubernetes {
         /**
          * The bucket. It has to exist.
          */
-        bucket?: string;
+        bucket: string;
         /**
          * The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
          */
@@ -164,7 +164,7 @@ export namespace kubernetes {
         /**
          * The bucket. It has to exist.
          */
-        bucket?: string;
+        bucket: string;
         /**
          * The keys to the bucket. Default: the identity of the hosts' service account.
          */
@@ -210,7 +210,7 @@ export namespace kubernetes {
         /**
          * The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
          */
-        secretName?: string;
+        secretName: string;
     }
 
     /**
@@ -220,11 +220,11 @@ export namespace kubernetes {
         /**
          * The key in it.
          */
-        key?: string;
+        key: string;
         /**
          * The Secret's name. Another value in the same Secret is read once the hosts have restarted.
          */
-        name?: string;
+        name: string;
     }
 
     /**
@@ -434,7 +434,7 @@ export namespace kubernetes {
         /**
          * The host's name or address.
          */
-        host?: string;
+        host: string;
         /**
          * The port. Default: 2181.
          */
@@ -466,7 +466,7 @@ export namespace kubernetes {
         /**
          * At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
          */
-        events?: string[];
+        events: string[];
         /**
          * What happens when it fails. Default: `Fail`.
          */
@@ -562,7 +562,7 @@ export namespace kubernetes {
         /**
          * The URL.
          */
-        url?: string;
+        url: string;
     }
 
     /**
@@ -658,7 +658,7 @@ export namespace kubernetes {
         /**
          * The range, like `203.0.113.0/24`.
          */
-        cidr?: string;
+        cidr: string;
         /**
          * Ranges within it that are left out.
          */
@@ -728,31 +728,13 @@ export namespace kubernetes {
     }
 
     /**
-     * A requirement of a label.
-     */
-    export interface ClusterLabelRequirement {
-        /**
-         * The label.
-         */
-        key?: string;
-        /**
-         * How it is compared.
-         */
-        operator?: string | enums.kubernetes.ClusterLabelOperator;
-        /**
-         * The values, for `In` and `NotIn`.
-         */
-        values?: string[];
-    }
-
-    /**
      * A label selector of Kubernetes.
      */
     export interface ClusterLabelSelector {
         /**
-         * Requirements of labels.
+         * Requirements of labels: `{key, operator, values}`, with the operators `In`, `NotIn`, `Exists` and `DoesNotExist`.
          */
-        matchExpressions?: outputs.kubernetes.ClusterLabelRequirement[];
+        matchExpressions?: {[key: string]: any}[];
         /**
          * Labels that have these values.
          */
@@ -1122,9 +1104,9 @@ export namespace kubernetes {
          */
         resultRows?: number;
         /**
-         * The interval's length in seconds, for example `3600`. Required.
+         * The interval's length in seconds, for example `3600`.
          */
-        seconds?: number;
+        seconds: number;
         /**
          * Bytes that are written.
          */
@@ -1260,7 +1242,7 @@ export namespace kubernetes {
         /**
          * The Secret's name.
          */
-        name?: string;
+        name: string;
     }
 
     /**
@@ -1356,7 +1338,7 @@ export namespace kubernetes {
         /**
          * The command and its arguments.
          */
-        command?: string[];
+        command: string[];
         /**
          * The container. Default: ClickHouse's.
          */
@@ -1474,7 +1456,7 @@ export namespace kubernetes {
         /**
          * Its name.
          */
-        name?: string;
+        name: string;
     }
 
     /**

@@ -163,23 +163,29 @@ impl Stack {
         self.environment.push((key.to_owned(), value.to_owned()));
     }
 
-    /// Goes back to the last whole state. Pulumi writes a state in a folder in place: an engine that is
-    /// killed meanwhile leaves half of it, beside it the one before, and those of earlier updates in a folder
-    /// of their own. Fails where none of them is whole.
+    /// Goes back to the last whole state. Pulumi writes a state in a folder in place, and beside it a file
+    /// with its attributes: an engine that is killed meanwhile leaves half of one of them. The state before
+    /// is there, too, and those of earlier updates are in a folder of their own. Fails where none of them is
+    /// whole.
     pub fn restore_state(&self) -> Result<()> {
         let state = self.state_file();
         let is_whole = |path: &PathBuf| {
             std::fs::read(path).is_ok_and(|text| serde_json::from_slice::<Value>(&text).is_ok())
         };
+        for attributes in ["json.attrs", "json.bak.attrs"].map(|end| state.with_extension(end)) {
+            if attributes.exists() && !is_whole(&attributes) {
+                std::fs::remove_file(&attributes).context("failed to remove half of a state's attributes")?;
+            }
+        }
         if is_whole(&state) || !state.exists() {
             return Ok(());
         }
-        let mut earlier: Vec<_> =
-            std::fs::read_dir(self.directory().join("state/.pulumi/backups/test").join(STACK))
-                .into_iter()
-                .flatten()
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .collect();
+        let folder = self.directory().join("state/.pulumi/backups/test").join(STACK);
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        let mut earlier: Vec<_> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|end| end == "json"))
+            .collect();
         earlier.sort();
         let candidates = std::iter::once(state.with_extension("json.bak")).chain(earlier.into_iter().rev());
         let whole = candidates.clone().find(is_whole).with_context(|| {

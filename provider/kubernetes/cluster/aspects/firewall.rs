@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::network::IngressType;
-use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
+use super::{Aspect, Checker, ClusterArgs, Drafts, FreeForm, Live, NoDefaults, ValidatedCluster};
 use crate::property::path::PropertyPath;
 
 /// Who may connect to the pods.
@@ -44,36 +45,9 @@ pub struct Peer {
 pub struct LabelSelector {
     /// Labels that have these values.
     pub match_labels: Option<BTreeMap<String, String>>,
-    /// Requirements of labels.
-    pub match_expressions: Option<Vec<LabelRequirement>>,
-}
-
-/// A requirement of a label.
-#[serde_with::skip_serializing_none]
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schemars(rename = "ClusterLabelRequirement")]
-pub struct LabelRequirement {
-    /// The label.
-    pub key: Option<String>,
-    /// How it is compared.
-    pub operator: Option<LabelOperator>,
-    /// The values, for `In` and `NotIn`.
-    pub values: Option<Vec<String>>,
-}
-
-/// How a label is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "ClusterLabelOperator")]
-pub enum LabelOperator {
-    /// It has one of the values.
-    In,
-    /// It has none of the values.
-    NotIn,
-    /// It is there.
-    Exists,
-    /// It is not there.
-    DoesNotExist,
+    /// Requirements of labels: `{key, operator, values}`, with the operators `In`, `NotIn`, `Exists` and
+    /// `DoesNotExist`.
+    pub match_expressions: Option<Vec<FreeForm>>,
 }
 
 /// A range of addresses.
@@ -83,6 +57,7 @@ pub enum LabelOperator {
 #[schemars(rename = "ClusterIpBlock")]
 pub struct IpBlock {
     /// The range, like `203.0.113.0/24`.
+    #[schemars(extend("alwaysPresent" = true))]
     pub cidr: Option<String>,
     /// Ranges within it that are left out.
     pub except: Option<Vec<String>>,
@@ -166,20 +141,21 @@ impl Peer {
 impl LabelSelector {
     fn check(&self, path: &PropertyPath, check: &mut Checker<'_>) {
         for (index, requirement) in self.match_expressions.iter().flatten().enumerate() {
-            let LabelRequirement { key, operator, values } = requirement;
-            let has_values = values.as_ref().is_some_and(|values| !values.is_empty());
-            let reason = match operator {
-                _ if key.is_none() => "has no `key`: name a label",
-                None => "has no `operator`: use `In`, `NotIn`, `Exists` or `DoesNotExist`",
-                Some(LabelOperator::In | LabelOperator::NotIn) if !has_values => {
-                    "has no `values`: give at least one"
-                }
-                Some(LabelOperator::Exists | LabelOperator::DoesNotExist) if has_values => {
+            let path = path.key("matchExpressions").index(index);
+            check.kubernetes::<LabelSelectorRequirement>(path.clone(), requirement);
+            let values = requirement.get("values").and_then(Value::as_array);
+            let has_values = values.is_some_and(|values| !values.is_empty());
+            let reason = match requirement.get("operator").and_then(Value::as_str) {
+                Some("In" | "NotIn") if !has_values => "has no `values`: give at least one",
+                Some("Exists" | "DoesNotExist") if has_values => {
                     "has `values`, which `Exists` and `DoesNotExist` don't take: remove them"
                 }
-                Some(_) => continue,
+                Some("In" | "NotIn" | "Exists" | "DoesNotExist") | None => continue,
+                Some(_) => {
+                    "has an `operator` that there is not: use `In`, `NotIn`, `Exists` or `DoesNotExist`"
+                }
             };
-            check.fail_at(path.key("matchExpressions").index(index), reason);
+            check.fail_at(path, reason);
         }
     }
 }

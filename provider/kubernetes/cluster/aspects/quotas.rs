@@ -34,7 +34,8 @@ pub struct QuotaArgs {
 #[serde(rename_all = "camelCase", default)]
 #[schemars(rename = "ClusterQuotaInterval")]
 pub struct QuotaIntervalArgs {
-    /// The interval's length in seconds, for example `3600`. Required.
+    /// The interval's length in seconds, for example `3600`.
+    #[schemars(extend("alwaysPresent" = true))]
     pub seconds: Option<f64>,
     /// Queries.
     pub queries: Option<f64>,

@@ -61,6 +61,7 @@ pub struct TlsArgs {
 #[schemars(rename = "ClusterTlsIssuer")]
 pub struct IssuerRef {
     /// Its name.
+    #[schemars(extend("alwaysPresent" = true))]
     pub name: Option<String>,
     /// Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
     pub kind: Option<String>,

@@ -1,5 +1,5 @@
 //! The objects of a cluster, one row each. All that is done with them walks the rows: the dry run, the
-//! rollout, the refresh, what is missing, the deletion, the unique ids, the rights that README asks for.
+//! rollout, the refresh, what is missing, the deletion, the unique ids, the rights of docs/rbac.md.
 //!
 //! A new object is a row here and a renderer in `manifest/`. A column that a row leaves out does not compile;
 //! `tests/objects.rs` has a row of its own to show that no other line is needed.

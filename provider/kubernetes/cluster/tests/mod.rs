@@ -7,6 +7,7 @@
 
 mod adopt;
 mod corpus;
+mod costs;
 mod defaults;
 mod effects;
 mod guard;

@@ -1,4 +1,4 @@
-//! The Role in README.md is made from the table of objects, and from the kinds that are only looked at.
+//! The Role in docs/rbac.md is made from the table of objects, and from the kinds that are only looked at.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -77,17 +77,17 @@ fn role() -> String {
 
 #[test]
 fn the_role_is_that_of_the_table_of_objects() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rbac.md");
     let committed = fs::read_to_string(&file).unwrap();
-    let (before, rest) = committed.split_once(BEGIN).expect("README.md has the mark of the rights");
-    let (_, after) = rest.split_once(END).expect("README.md has the end of the rights");
+    let (before, rest) = committed.split_once(BEGIN).expect("docs/rbac.md has the mark of the rights");
+    let (_, after) = rest.split_once(END).expect("docs/rbac.md has the end of the rights");
     let made = format!("{before}{BEGIN}\n{}\n{END}{after}", role());
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&file, &made).unwrap();
     } else {
         assert!(
             made == committed,
-            "the Role of README.md is stale; make it with `UPDATE=1 cargo test --lib rights`"
+            "the Role of docs/rbac.md is stale; make it with `UPDATE=1 cargo test --lib rights`"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The page about messages quotes messages that exist.
+//! docs/troubleshooting.md quotes messages that exist.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn sources(folder: &Path) -> String {
 
 #[test]
 fn every_quoted_message_is_in_the_sources() {
-    let page = include_str!("../troubleshooting.md");
+    let page = include_str!("../../../../docs/troubleshooting.md");
     // A text may go on behind a line break of the source.
     let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("provider"))
         .replace("\\\n", "")

@@ -1372,180 +1372,6 @@ func (in *clusterIngressTypePtr) ToClusterIngressTypePtrOutputWithContext(ctx co
 	return pulumi.ToOutputWithContext(ctx, in).(ClusterIngressTypePtrOutput)
 }
 
-// How a label is compared.
-type ClusterLabelOperator string
-
-const (
-	// It has one of the values.
-	ClusterLabelOperatorIn = ClusterLabelOperator("In")
-	// It has none of the values.
-	ClusterLabelOperatorNotIn = ClusterLabelOperator("NotIn")
-	// It is there.
-	ClusterLabelOperatorExists = ClusterLabelOperator("Exists")
-	// It is not there.
-	ClusterLabelOperatorDoesNotExist = ClusterLabelOperator("DoesNotExist")
-)
-
-func (ClusterLabelOperator) ElementType() reflect.Type {
-	return reflect.TypeOf((*ClusterLabelOperator)(nil)).Elem()
-}
-
-func (e ClusterLabelOperator) ToClusterLabelOperatorOutput() ClusterLabelOperatorOutput {
-	return pulumi.ToOutput(e).(ClusterLabelOperatorOutput)
-}
-
-func (e ClusterLabelOperator) ToClusterLabelOperatorOutputWithContext(ctx context.Context) ClusterLabelOperatorOutput {
-	return pulumi.ToOutputWithContext(ctx, e).(ClusterLabelOperatorOutput)
-}
-
-func (e ClusterLabelOperator) ToClusterLabelOperatorPtrOutput() ClusterLabelOperatorPtrOutput {
-	return e.ToClusterLabelOperatorPtrOutputWithContext(context.Background())
-}
-
-func (e ClusterLabelOperator) ToClusterLabelOperatorPtrOutputWithContext(ctx context.Context) ClusterLabelOperatorPtrOutput {
-	return ClusterLabelOperator(e).ToClusterLabelOperatorOutputWithContext(ctx).ToClusterLabelOperatorPtrOutputWithContext(ctx)
-}
-
-func (e ClusterLabelOperator) ToStringOutput() pulumi.StringOutput {
-	return pulumi.ToOutput(pulumi.String(e)).(pulumi.StringOutput)
-}
-
-func (e ClusterLabelOperator) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
-	return pulumi.ToOutputWithContext(ctx, pulumi.String(e)).(pulumi.StringOutput)
-}
-
-func (e ClusterLabelOperator) ToStringPtrOutput() pulumi.StringPtrOutput {
-	return pulumi.String(e).ToStringPtrOutputWithContext(context.Background())
-}
-
-func (e ClusterLabelOperator) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
-	return pulumi.String(e).ToStringOutputWithContext(ctx).ToStringPtrOutputWithContext(ctx)
-}
-
-type ClusterLabelOperatorOutput struct{ *pulumi.OutputState }
-
-func (ClusterLabelOperatorOutput) ElementType() reflect.Type {
-	return reflect.TypeOf((*ClusterLabelOperator)(nil)).Elem()
-}
-
-func (o ClusterLabelOperatorOutput) ToClusterLabelOperatorOutput() ClusterLabelOperatorOutput {
-	return o
-}
-
-func (o ClusterLabelOperatorOutput) ToClusterLabelOperatorOutputWithContext(ctx context.Context) ClusterLabelOperatorOutput {
-	return o
-}
-
-func (o ClusterLabelOperatorOutput) ToClusterLabelOperatorPtrOutput() ClusterLabelOperatorPtrOutput {
-	return o.ToClusterLabelOperatorPtrOutputWithContext(context.Background())
-}
-
-func (o ClusterLabelOperatorOutput) ToClusterLabelOperatorPtrOutputWithContext(ctx context.Context) ClusterLabelOperatorPtrOutput {
-	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterLabelOperator) *ClusterLabelOperator {
-		return &v
-	}).(ClusterLabelOperatorPtrOutput)
-}
-
-func (o ClusterLabelOperatorOutput) ToStringOutput() pulumi.StringOutput {
-	return o.ToStringOutputWithContext(context.Background())
-}
-
-func (o ClusterLabelOperatorOutput) ToStringOutputWithContext(ctx context.Context) pulumi.StringOutput {
-	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterLabelOperator) string {
-		return string(e)
-	}).(pulumi.StringOutput)
-}
-
-func (o ClusterLabelOperatorOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
-	return o.ToStringPtrOutputWithContext(context.Background())
-}
-
-func (o ClusterLabelOperatorOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
-	return o.ApplyTWithContext(ctx, func(_ context.Context, e ClusterLabelOperator) *string {
-		v := string(e)
-		return &v
-	}).(pulumi.StringPtrOutput)
-}
-
-type ClusterLabelOperatorPtrOutput struct{ *pulumi.OutputState }
-
-func (ClusterLabelOperatorPtrOutput) ElementType() reflect.Type {
-	return reflect.TypeOf((**ClusterLabelOperator)(nil)).Elem()
-}
-
-func (o ClusterLabelOperatorPtrOutput) ToClusterLabelOperatorPtrOutput() ClusterLabelOperatorPtrOutput {
-	return o
-}
-
-func (o ClusterLabelOperatorPtrOutput) ToClusterLabelOperatorPtrOutputWithContext(ctx context.Context) ClusterLabelOperatorPtrOutput {
-	return o
-}
-
-func (o ClusterLabelOperatorPtrOutput) Elem() ClusterLabelOperatorOutput {
-	return o.ApplyT(func(v *ClusterLabelOperator) ClusterLabelOperator {
-		if v != nil {
-			return *v
-		}
-		var ret ClusterLabelOperator
-		return ret
-	}).(ClusterLabelOperatorOutput)
-}
-
-func (o ClusterLabelOperatorPtrOutput) ToStringPtrOutput() pulumi.StringPtrOutput {
-	return o.ToStringPtrOutputWithContext(context.Background())
-}
-
-func (o ClusterLabelOperatorPtrOutput) ToStringPtrOutputWithContext(ctx context.Context) pulumi.StringPtrOutput {
-	return o.ApplyTWithContext(ctx, func(_ context.Context, e *ClusterLabelOperator) *string {
-		if e == nil {
-			return nil
-		}
-		v := string(*e)
-		return &v
-	}).(pulumi.StringPtrOutput)
-}
-
-// ClusterLabelOperatorInput is an input type that accepts values of the ClusterLabelOperator enum
-// A concrete instance of `ClusterLabelOperatorInput` can be one of the following:
-//
-//	ClusterLabelOperatorIn
-//	ClusterLabelOperatorNotIn
-//	ClusterLabelOperatorExists
-//	ClusterLabelOperatorDoesNotExist
-type ClusterLabelOperatorInput interface {
-	pulumi.Input
-
-	ToClusterLabelOperatorOutput() ClusterLabelOperatorOutput
-	ToClusterLabelOperatorOutputWithContext(context.Context) ClusterLabelOperatorOutput
-}
-
-var clusterLabelOperatorPtrType = reflect.TypeOf((**ClusterLabelOperator)(nil)).Elem()
-
-type ClusterLabelOperatorPtrInput interface {
-	pulumi.Input
-
-	ToClusterLabelOperatorPtrOutput() ClusterLabelOperatorPtrOutput
-	ToClusterLabelOperatorPtrOutputWithContext(context.Context) ClusterLabelOperatorPtrOutput
-}
-
-type clusterLabelOperatorPtr string
-
-func ClusterLabelOperatorPtr(v string) ClusterLabelOperatorPtrInput {
-	return (*clusterLabelOperatorPtr)(&v)
-}
-
-func (*clusterLabelOperatorPtr) ElementType() reflect.Type {
-	return clusterLabelOperatorPtrType
-}
-
-func (in *clusterLabelOperatorPtr) ToClusterLabelOperatorPtrOutput() ClusterLabelOperatorPtrOutput {
-	return pulumi.ToOutput(in).(ClusterLabelOperatorPtrOutput)
-}
-
-func (in *clusterLabelOperatorPtr) ToClusterLabelOperatorPtrOutputWithContext(ctx context.Context) ClusterLabelOperatorPtrOutput {
-	return pulumi.ToOutputWithContext(ctx, in).(ClusterLabelOperatorPtrOutput)
-}
-
 // A log level of ClickHouse, from none to the most verbose.
 type ClusterLogLevel string
 
@@ -3279,8 +3105,6 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterImagePullPolicyPtrInput)(nil)).Elem(), ClusterImagePullPolicy("Always"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterIngressTypeInput)(nil)).Elem(), ClusterIngressType("LoadBalancer"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterIngressTypePtrInput)(nil)).Elem(), ClusterIngressType("LoadBalancer"))
-	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLabelOperatorInput)(nil)).Elem(), ClusterLabelOperator("In"))
-	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLabelOperatorPtrInput)(nil)).Elem(), ClusterLabelOperator("In"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLogLevelInput)(nil)).Elem(), ClusterLogLevel("none"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLogLevelPtrInput)(nil)).Elem(), ClusterLogLevel("none"))
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterProvisionerInput)(nil)).Elem(), ClusterProvisioner("Operator"))
@@ -3317,8 +3141,6 @@ func init() {
 	pulumi.RegisterOutputType(ClusterImagePullPolicyPtrOutput{})
 	pulumi.RegisterOutputType(ClusterIngressTypeOutput{})
 	pulumi.RegisterOutputType(ClusterIngressTypePtrOutput{})
-	pulumi.RegisterOutputType(ClusterLabelOperatorOutput{})
-	pulumi.RegisterOutputType(ClusterLabelOperatorPtrOutput{})
 	pulumi.RegisterOutputType(ClusterLogLevelOutput{})
 	pulumi.RegisterOutputType(ClusterLogLevelPtrOutput{})
 	pulumi.RegisterOutputType(ClusterProvisionerOutput{})

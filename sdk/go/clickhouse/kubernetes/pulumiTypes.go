@@ -551,9 +551,9 @@ func (o ClusterBackupPtrOutput) TimeZone() pulumi.StringPtrOutput {
 // A container of Azure Blob Storage.
 type ClusterBackupAzure struct {
 	// The storage account.
-	AccountName *string `pulumi:"accountName"`
+	AccountName string `pulumi:"accountName"`
 	// The container. It has to exist.
-	Container *string `pulumi:"container"`
+	Container string `pulumi:"container"`
 	// The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
 	Credentials *ClusterBackupSecretKey `pulumi:"credentials"`
 	// The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
@@ -574,9 +574,9 @@ type ClusterBackupAzureInput interface {
 // A container of Azure Blob Storage.
 type ClusterBackupAzureArgs struct {
 	// The storage account.
-	AccountName pulumi.StringPtrInput `pulumi:"accountName"`
+	AccountName pulumi.StringInput `pulumi:"accountName"`
 	// The container. It has to exist.
-	Container pulumi.StringPtrInput `pulumi:"container"`
+	Container pulumi.StringInput `pulumi:"container"`
 	// The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
 	Credentials ClusterBackupSecretKeyPtrInput `pulumi:"credentials"`
 	// The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
@@ -662,13 +662,13 @@ func (o ClusterBackupAzureOutput) ToClusterBackupAzurePtrOutputWithContext(ctx c
 }
 
 // The storage account.
-func (o ClusterBackupAzureOutput) AccountName() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterBackupAzure) *string { return v.AccountName }).(pulumi.StringPtrOutput)
+func (o ClusterBackupAzureOutput) AccountName() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterBackupAzure) string { return v.AccountName }).(pulumi.StringOutput)
 }
 
 // The container. It has to exist.
-func (o ClusterBackupAzureOutput) Container() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterBackupAzure) *string { return v.Container }).(pulumi.StringPtrOutput)
+func (o ClusterBackupAzureOutput) Container() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterBackupAzure) string { return v.Container }).(pulumi.StringOutput)
 }
 
 // The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
@@ -711,7 +711,7 @@ func (o ClusterBackupAzurePtrOutput) AccountName() pulumi.StringPtrOutput {
 		if v == nil {
 			return nil
 		}
-		return v.AccountName
+		return &v.AccountName
 	}).(pulumi.StringPtrOutput)
 }
 
@@ -721,7 +721,7 @@ func (o ClusterBackupAzurePtrOutput) Container() pulumi.StringPtrOutput {
 		if v == nil {
 			return nil
 		}
-		return v.Container
+		return &v.Container
 	}).(pulumi.StringPtrOutput)
 }
 
@@ -748,7 +748,7 @@ func (o ClusterBackupAzurePtrOutput) Path() pulumi.StringPtrOutput {
 // A bucket of Google Cloud Storage.
 type ClusterBackupGcs struct {
 	// The bucket. It has to exist.
-	Bucket *string `pulumi:"bucket"`
+	Bucket string `pulumi:"bucket"`
 	// The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
 	Credentials *ClusterBackupSecretKey `pulumi:"credentials"`
 	// The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
@@ -769,7 +769,7 @@ type ClusterBackupGcsInput interface {
 // A bucket of Google Cloud Storage.
 type ClusterBackupGcsArgs struct {
 	// The bucket. It has to exist.
-	Bucket pulumi.StringPtrInput `pulumi:"bucket"`
+	Bucket pulumi.StringInput `pulumi:"bucket"`
 	// The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
 	Credentials ClusterBackupSecretKeyPtrInput `pulumi:"credentials"`
 	// The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
@@ -855,8 +855,8 @@ func (o ClusterBackupGcsOutput) ToClusterBackupGcsPtrOutputWithContext(ctx conte
 }
 
 // The bucket. It has to exist.
-func (o ClusterBackupGcsOutput) Bucket() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterBackupGcs) *string { return v.Bucket }).(pulumi.StringPtrOutput)
+func (o ClusterBackupGcsOutput) Bucket() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterBackupGcs) string { return v.Bucket }).(pulumi.StringOutput)
 }
 
 // The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
@@ -899,7 +899,7 @@ func (o ClusterBackupGcsPtrOutput) Bucket() pulumi.StringPtrOutput {
 		if v == nil {
 			return nil
 		}
-		return v.Bucket
+		return &v.Bucket
 	}).(pulumi.StringPtrOutput)
 }
 
@@ -1282,7 +1282,7 @@ func (o ClusterBackupRetentionPtrOutput) Remote() pulumi.IntPtrOutput {
 // An S3 bucket, of AWS or of another provider of the protocol.
 type ClusterBackupS3 struct {
 	// The bucket. It has to exist.
-	Bucket *string `pulumi:"bucket"`
+	Bucket string `pulumi:"bucket"`
 	// The keys to the bucket. Default: the identity of the hosts' service account.
 	Credentials *ClusterBackupS3Credentials `pulumi:"credentials"`
 	// The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
@@ -1313,7 +1313,7 @@ type ClusterBackupS3Input interface {
 // An S3 bucket, of AWS or of another provider of the protocol.
 type ClusterBackupS3Args struct {
 	// The bucket. It has to exist.
-	Bucket pulumi.StringPtrInput `pulumi:"bucket"`
+	Bucket pulumi.StringInput `pulumi:"bucket"`
 	// The keys to the bucket. Default: the identity of the hosts' service account.
 	Credentials ClusterBackupS3CredentialsPtrInput `pulumi:"credentials"`
 	// The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
@@ -1409,8 +1409,8 @@ func (o ClusterBackupS3Output) ToClusterBackupS3PtrOutputWithContext(ctx context
 }
 
 // The bucket. It has to exist.
-func (o ClusterBackupS3Output) Bucket() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterBackupS3) *string { return v.Bucket }).(pulumi.StringPtrOutput)
+func (o ClusterBackupS3Output) Bucket() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterBackupS3) string { return v.Bucket }).(pulumi.StringOutput)
 }
 
 // The keys to the bucket. Default: the identity of the hosts' service account.
@@ -1478,7 +1478,7 @@ func (o ClusterBackupS3PtrOutput) Bucket() pulumi.StringPtrOutput {
 		if v == nil {
 			return nil
 		}
-		return v.Bucket
+		return &v.Bucket
 	}).(pulumi.StringPtrOutput)
 }
 
@@ -1559,7 +1559,7 @@ type ClusterBackupS3Credentials struct {
 	// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
 	SecretAccessKeyKey *string `pulumi:"secretAccessKeyKey"`
 	// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-	SecretName *string `pulumi:"secretName"`
+	SecretName string `pulumi:"secretName"`
 }
 
 // ClusterBackupS3CredentialsInput is an input type that accepts ClusterBackupS3CredentialsArgs and ClusterBackupS3CredentialsOutput values.
@@ -1580,7 +1580,7 @@ type ClusterBackupS3CredentialsArgs struct {
 	// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
 	SecretAccessKeyKey pulumi.StringPtrInput `pulumi:"secretAccessKeyKey"`
 	// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-	SecretName pulumi.StringPtrInput `pulumi:"secretName"`
+	SecretName pulumi.StringInput `pulumi:"secretName"`
 }
 
 func (ClusterBackupS3CredentialsArgs) ElementType() reflect.Type {
@@ -1672,8 +1672,8 @@ func (o ClusterBackupS3CredentialsOutput) SecretAccessKeyKey() pulumi.StringPtrO
 }
 
 // The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-func (o ClusterBackupS3CredentialsOutput) SecretName() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterBackupS3Credentials) *string { return v.SecretName }).(pulumi.StringPtrOutput)
+func (o ClusterBackupS3CredentialsOutput) SecretName() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterBackupS3Credentials) string { return v.SecretName }).(pulumi.StringOutput)
 }
 
 type ClusterBackupS3CredentialsPtrOutput struct{ *pulumi.OutputState }
@@ -1726,16 +1726,16 @@ func (o ClusterBackupS3CredentialsPtrOutput) SecretName() pulumi.StringPtrOutput
 		if v == nil {
 			return nil
 		}
-		return v.SecretName
+		return &v.SecretName
 	}).(pulumi.StringPtrOutput)
 }
 
 // A key of a Secret in the cluster's namespace that opens the storage of backups.
 type ClusterBackupSecretKey struct {
 	// The key in it.
-	Key *string `pulumi:"key"`
+	Key string `pulumi:"key"`
 	// The Secret's name. Another value in the same Secret is read once the hosts have restarted.
-	Name *string `pulumi:"name"`
+	Name string `pulumi:"name"`
 }
 
 // ClusterBackupSecretKeyInput is an input type that accepts ClusterBackupSecretKeyArgs and ClusterBackupSecretKeyOutput values.
@@ -1752,9 +1752,9 @@ type ClusterBackupSecretKeyInput interface {
 // A key of a Secret in the cluster's namespace that opens the storage of backups.
 type ClusterBackupSecretKeyArgs struct {
 	// The key in it.
-	Key pulumi.StringPtrInput `pulumi:"key"`
+	Key pulumi.StringInput `pulumi:"key"`
 	// The Secret's name. Another value in the same Secret is read once the hosts have restarted.
-	Name pulumi.StringPtrInput `pulumi:"name"`
+	Name pulumi.StringInput `pulumi:"name"`
 }
 
 func (ClusterBackupSecretKeyArgs) ElementType() reflect.Type {
@@ -1836,13 +1836,13 @@ func (o ClusterBackupSecretKeyOutput) ToClusterBackupSecretKeyPtrOutputWithConte
 }
 
 // The key in it.
-func (o ClusterBackupSecretKeyOutput) Key() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterBackupSecretKey) *string { return v.Key }).(pulumi.StringPtrOutput)
+func (o ClusterBackupSecretKeyOutput) Key() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterBackupSecretKey) string { return v.Key }).(pulumi.StringOutput)
 }
 
 // The Secret's name. Another value in the same Secret is read once the hosts have restarted.
-func (o ClusterBackupSecretKeyOutput) Name() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterBackupSecretKey) *string { return v.Name }).(pulumi.StringPtrOutput)
+func (o ClusterBackupSecretKeyOutput) Name() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterBackupSecretKey) string { return v.Name }).(pulumi.StringOutput)
 }
 
 type ClusterBackupSecretKeyPtrOutput struct{ *pulumi.OutputState }
@@ -1875,7 +1875,7 @@ func (o ClusterBackupSecretKeyPtrOutput) Key() pulumi.StringPtrOutput {
 		if v == nil {
 			return nil
 		}
-		return v.Key
+		return &v.Key
 	}).(pulumi.StringPtrOutput)
 }
 
@@ -1885,7 +1885,7 @@ func (o ClusterBackupSecretKeyPtrOutput) Name() pulumi.StringPtrOutput {
 		if v == nil {
 			return nil
 		}
-		return v.Name
+		return &v.Name
 	}).(pulumi.StringPtrOutput)
 }
 
@@ -2996,7 +2996,7 @@ type ClusterExternalNode struct {
 	// The availability zone of the node, for hosts that prefer a nearby one.
 	AvailabilityZone *string `pulumi:"availabilityZone"`
 	// The host's name or address.
-	Host *string `pulumi:"host"`
+	Host string `pulumi:"host"`
 	// The port. Default: 2181.
 	Port *int `pulumi:"port"`
 	// Whether to use TLS. Default: false.
@@ -3019,7 +3019,7 @@ type ClusterExternalNodeArgs struct {
 	// The availability zone of the node, for hosts that prefer a nearby one.
 	AvailabilityZone pulumi.StringPtrInput `pulumi:"availabilityZone"`
 	// The host's name or address.
-	Host pulumi.StringPtrInput `pulumi:"host"`
+	Host pulumi.StringInput `pulumi:"host"`
 	// The port. Default: 2181.
 	Port pulumi.IntPtrInput `pulumi:"port"`
 	// Whether to use TLS. Default: false.
@@ -3084,8 +3084,8 @@ func (o ClusterExternalNodeOutput) AvailabilityZone() pulumi.StringPtrOutput {
 }
 
 // The host's name or address.
-func (o ClusterExternalNodeOutput) Host() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterExternalNode) *string { return v.Host }).(pulumi.StringPtrOutput)
+func (o ClusterExternalNodeOutput) Host() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterExternalNode) string { return v.Host }).(pulumi.StringOutput)
 }
 
 // The port. Default: 2181.
@@ -3807,7 +3807,7 @@ type ClusterHttpHook struct {
 	// The method. Default: the operator's.
 	Method *string `pulumi:"method"`
 	// The URL.
-	Url *string `pulumi:"url"`
+	Url string `pulumi:"url"`
 }
 
 // ClusterHttpHookInput is an input type that accepts ClusterHttpHookArgs and ClusterHttpHookOutput values.
@@ -3826,7 +3826,7 @@ type ClusterHttpHookArgs struct {
 	// The method. Default: the operator's.
 	Method pulumi.StringPtrInput `pulumi:"method"`
 	// The URL.
-	Url pulumi.StringPtrInput `pulumi:"url"`
+	Url pulumi.StringInput `pulumi:"url"`
 }
 
 func (ClusterHttpHookArgs) ElementType() reflect.Type {
@@ -3913,8 +3913,8 @@ func (o ClusterHttpHookOutput) Method() pulumi.StringPtrOutput {
 }
 
 // The URL.
-func (o ClusterHttpHookOutput) Url() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterHttpHook) *string { return v.Url }).(pulumi.StringPtrOutput)
+func (o ClusterHttpHookOutput) Url() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterHttpHook) string { return v.Url }).(pulumi.StringOutput)
 }
 
 type ClusterHttpHookPtrOutput struct{ *pulumi.OutputState }
@@ -3957,7 +3957,7 @@ func (o ClusterHttpHookPtrOutput) Url() pulumi.StringPtrOutput {
 		if v == nil {
 			return nil
 		}
-		return v.Url
+		return &v.Url
 	}).(pulumi.StringPtrOutput)
 }
 
@@ -4650,7 +4650,7 @@ func (o ClusterInterserverSecretPtrOutput) ExistingSecret() ClusterSecretKeyPtrO
 // A range of addresses.
 type ClusterIpBlock struct {
 	// The range, like `203.0.113.0/24`.
-	Cidr *string `pulumi:"cidr"`
+	Cidr string `pulumi:"cidr"`
 	// Ranges within it that are left out.
 	Except []string `pulumi:"except"`
 }
@@ -4669,7 +4669,7 @@ type ClusterIpBlockInput interface {
 // A range of addresses.
 type ClusterIpBlockArgs struct {
 	// The range, like `203.0.113.0/24`.
-	Cidr pulumi.StringPtrInput `pulumi:"cidr"`
+	Cidr pulumi.StringInput `pulumi:"cidr"`
 	// Ranges within it that are left out.
 	Except pulumi.StringArrayInput `pulumi:"except"`
 }
@@ -4753,8 +4753,8 @@ func (o ClusterIpBlockOutput) ToClusterIpBlockPtrOutputWithContext(ctx context.C
 }
 
 // The range, like `203.0.113.0/24`.
-func (o ClusterIpBlockOutput) Cidr() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterIpBlock) *string { return v.Cidr }).(pulumi.StringPtrOutput)
+func (o ClusterIpBlockOutput) Cidr() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterIpBlock) string { return v.Cidr }).(pulumi.StringOutput)
 }
 
 // Ranges within it that are left out.
@@ -4792,7 +4792,7 @@ func (o ClusterIpBlockPtrOutput) Cidr() pulumi.StringPtrOutput {
 		if v == nil {
 			return nil
 		}
-		return v.Cidr
+		return &v.Cidr
 	}).(pulumi.StringPtrOutput)
 }
 
@@ -5210,128 +5210,10 @@ func (o ClusterKubernetesPtrOutput) Uid() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// A requirement of a label.
-type ClusterLabelRequirement struct {
-	// The label.
-	Key *string `pulumi:"key"`
-	// How it is compared.
-	Operator *string `pulumi:"operator"`
-	// The values, for `In` and `NotIn`.
-	Values []string `pulumi:"values"`
-}
-
-// ClusterLabelRequirementInput is an input type that accepts ClusterLabelRequirementArgs and ClusterLabelRequirementOutput values.
-// You can construct a concrete instance of `ClusterLabelRequirementInput` via:
-//
-//	ClusterLabelRequirementArgs{...}
-type ClusterLabelRequirementInput interface {
-	pulumi.Input
-
-	ToClusterLabelRequirementOutput() ClusterLabelRequirementOutput
-	ToClusterLabelRequirementOutputWithContext(context.Context) ClusterLabelRequirementOutput
-}
-
-// A requirement of a label.
-type ClusterLabelRequirementArgs struct {
-	// The label.
-	Key pulumi.StringPtrInput `pulumi:"key"`
-	// How it is compared.
-	Operator pulumi.StringPtrInput `pulumi:"operator"`
-	// The values, for `In` and `NotIn`.
-	Values pulumi.StringArrayInput `pulumi:"values"`
-}
-
-func (ClusterLabelRequirementArgs) ElementType() reflect.Type {
-	return reflect.TypeOf((*ClusterLabelRequirement)(nil)).Elem()
-}
-
-func (i ClusterLabelRequirementArgs) ToClusterLabelRequirementOutput() ClusterLabelRequirementOutput {
-	return i.ToClusterLabelRequirementOutputWithContext(context.Background())
-}
-
-func (i ClusterLabelRequirementArgs) ToClusterLabelRequirementOutputWithContext(ctx context.Context) ClusterLabelRequirementOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(ClusterLabelRequirementOutput)
-}
-
-// ClusterLabelRequirementArrayInput is an input type that accepts ClusterLabelRequirementArray and ClusterLabelRequirementArrayOutput values.
-// You can construct a concrete instance of `ClusterLabelRequirementArrayInput` via:
-//
-//	ClusterLabelRequirementArray{ ClusterLabelRequirementArgs{...} }
-type ClusterLabelRequirementArrayInput interface {
-	pulumi.Input
-
-	ToClusterLabelRequirementArrayOutput() ClusterLabelRequirementArrayOutput
-	ToClusterLabelRequirementArrayOutputWithContext(context.Context) ClusterLabelRequirementArrayOutput
-}
-
-type ClusterLabelRequirementArray []ClusterLabelRequirementInput
-
-func (ClusterLabelRequirementArray) ElementType() reflect.Type {
-	return reflect.TypeOf((*[]ClusterLabelRequirement)(nil)).Elem()
-}
-
-func (i ClusterLabelRequirementArray) ToClusterLabelRequirementArrayOutput() ClusterLabelRequirementArrayOutput {
-	return i.ToClusterLabelRequirementArrayOutputWithContext(context.Background())
-}
-
-func (i ClusterLabelRequirementArray) ToClusterLabelRequirementArrayOutputWithContext(ctx context.Context) ClusterLabelRequirementArrayOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(ClusterLabelRequirementArrayOutput)
-}
-
-// A requirement of a label.
-type ClusterLabelRequirementOutput struct{ *pulumi.OutputState }
-
-func (ClusterLabelRequirementOutput) ElementType() reflect.Type {
-	return reflect.TypeOf((*ClusterLabelRequirement)(nil)).Elem()
-}
-
-func (o ClusterLabelRequirementOutput) ToClusterLabelRequirementOutput() ClusterLabelRequirementOutput {
-	return o
-}
-
-func (o ClusterLabelRequirementOutput) ToClusterLabelRequirementOutputWithContext(ctx context.Context) ClusterLabelRequirementOutput {
-	return o
-}
-
-// The label.
-func (o ClusterLabelRequirementOutput) Key() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterLabelRequirement) *string { return v.Key }).(pulumi.StringPtrOutput)
-}
-
-// How it is compared.
-func (o ClusterLabelRequirementOutput) Operator() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterLabelRequirement) *string { return v.Operator }).(pulumi.StringPtrOutput)
-}
-
-// The values, for `In` and `NotIn`.
-func (o ClusterLabelRequirementOutput) Values() pulumi.StringArrayOutput {
-	return o.ApplyT(func(v ClusterLabelRequirement) []string { return v.Values }).(pulumi.StringArrayOutput)
-}
-
-type ClusterLabelRequirementArrayOutput struct{ *pulumi.OutputState }
-
-func (ClusterLabelRequirementArrayOutput) ElementType() reflect.Type {
-	return reflect.TypeOf((*[]ClusterLabelRequirement)(nil)).Elem()
-}
-
-func (o ClusterLabelRequirementArrayOutput) ToClusterLabelRequirementArrayOutput() ClusterLabelRequirementArrayOutput {
-	return o
-}
-
-func (o ClusterLabelRequirementArrayOutput) ToClusterLabelRequirementArrayOutputWithContext(ctx context.Context) ClusterLabelRequirementArrayOutput {
-	return o
-}
-
-func (o ClusterLabelRequirementArrayOutput) Index(i pulumi.IntInput) ClusterLabelRequirementOutput {
-	return pulumi.All(o, i).ApplyT(func(vs []interface{}) ClusterLabelRequirement {
-		return vs[0].([]ClusterLabelRequirement)[vs[1].(int)]
-	}).(ClusterLabelRequirementOutput)
-}
-
 // A label selector of Kubernetes.
 type ClusterLabelSelector struct {
-	// Requirements of labels.
-	MatchExpressions []ClusterLabelRequirement `pulumi:"matchExpressions"`
+	// Requirements of labels: `{key, operator, values}`, with the operators `In`, `NotIn`, `Exists` and `DoesNotExist`.
+	MatchExpressions []map[string]interface{} `pulumi:"matchExpressions"`
 	// Labels that have these values.
 	MatchLabels map[string]string `pulumi:"matchLabels"`
 }
@@ -5349,8 +5231,8 @@ type ClusterLabelSelectorInput interface {
 
 // A label selector of Kubernetes.
 type ClusterLabelSelectorArgs struct {
-	// Requirements of labels.
-	MatchExpressions ClusterLabelRequirementArrayInput `pulumi:"matchExpressions"`
+	// Requirements of labels: `{key, operator, values}`, with the operators `In`, `NotIn`, `Exists` and `DoesNotExist`.
+	MatchExpressions pulumi.MapArrayInput `pulumi:"matchExpressions"`
 	// Labels that have these values.
 	MatchLabels pulumi.StringMapInput `pulumi:"matchLabels"`
 }
@@ -5433,9 +5315,9 @@ func (o ClusterLabelSelectorOutput) ToClusterLabelSelectorPtrOutputWithContext(c
 	}).(ClusterLabelSelectorPtrOutput)
 }
 
-// Requirements of labels.
-func (o ClusterLabelSelectorOutput) MatchExpressions() ClusterLabelRequirementArrayOutput {
-	return o.ApplyT(func(v ClusterLabelSelector) []ClusterLabelRequirement { return v.MatchExpressions }).(ClusterLabelRequirementArrayOutput)
+// Requirements of labels: `{key, operator, values}`, with the operators `In`, `NotIn`, `Exists` and `DoesNotExist`.
+func (o ClusterLabelSelectorOutput) MatchExpressions() pulumi.MapArrayOutput {
+	return o.ApplyT(func(v ClusterLabelSelector) []map[string]interface{} { return v.MatchExpressions }).(pulumi.MapArrayOutput)
 }
 
 // Labels that have these values.
@@ -5467,14 +5349,14 @@ func (o ClusterLabelSelectorPtrOutput) Elem() ClusterLabelSelectorOutput {
 	}).(ClusterLabelSelectorOutput)
 }
 
-// Requirements of labels.
-func (o ClusterLabelSelectorPtrOutput) MatchExpressions() ClusterLabelRequirementArrayOutput {
-	return o.ApplyT(func(v *ClusterLabelSelector) []ClusterLabelRequirement {
+// Requirements of labels: `{key, operator, values}`, with the operators `In`, `NotIn`, `Exists` and `DoesNotExist`.
+func (o ClusterLabelSelectorPtrOutput) MatchExpressions() pulumi.MapArrayOutput {
+	return o.ApplyT(func(v *ClusterLabelSelector) []map[string]interface{} {
 		if v == nil {
 			return nil
 		}
 		return v.MatchExpressions
-	}).(ClusterLabelRequirementArrayOutput)
+	}).(pulumi.MapArrayOutput)
 }
 
 // Labels that have these values.
@@ -8184,8 +8066,8 @@ type ClusterQuotaInterval struct {
 	ResultBytes *float64 `pulumi:"resultBytes"`
 	// Rows in results.
 	ResultRows *float64 `pulumi:"resultRows"`
-	// The interval's length in seconds, for example `3600`. Required.
-	Seconds *float64 `pulumi:"seconds"`
+	// The interval's length in seconds, for example `3600`.
+	Seconds float64 `pulumi:"seconds"`
 	// Bytes that are written.
 	WrittenBytes *float64 `pulumi:"writtenBytes"`
 }
@@ -8221,8 +8103,8 @@ type ClusterQuotaIntervalArgs struct {
 	ResultBytes pulumi.Float64PtrInput `pulumi:"resultBytes"`
 	// Rows in results.
 	ResultRows pulumi.Float64PtrInput `pulumi:"resultRows"`
-	// The interval's length in seconds, for example `3600`. Required.
-	Seconds pulumi.Float64PtrInput `pulumi:"seconds"`
+	// The interval's length in seconds, for example `3600`.
+	Seconds pulumi.Float64Input `pulumi:"seconds"`
 	// Bytes that are written.
 	WrittenBytes pulumi.Float64PtrInput `pulumi:"writtenBytes"`
 }
@@ -8324,9 +8206,9 @@ func (o ClusterQuotaIntervalOutput) ResultRows() pulumi.Float64PtrOutput {
 	return o.ApplyT(func(v ClusterQuotaInterval) *float64 { return v.ResultRows }).(pulumi.Float64PtrOutput)
 }
 
-// The interval's length in seconds, for example `3600`. Required.
-func (o ClusterQuotaIntervalOutput) Seconds() pulumi.Float64PtrOutput {
-	return o.ApplyT(func(v ClusterQuotaInterval) *float64 { return v.Seconds }).(pulumi.Float64PtrOutput)
+// The interval's length in seconds, for example `3600`.
+func (o ClusterQuotaIntervalOutput) Seconds() pulumi.Float64Output {
+	return o.ApplyT(func(v ClusterQuotaInterval) float64 { return v.Seconds }).(pulumi.Float64Output)
 }
 
 // Bytes that are written.
@@ -9447,7 +9329,7 @@ type ClusterSecretKey struct {
 	// The key in it. Default: `password`.
 	Key *string `pulumi:"key"`
 	// The Secret's name.
-	Name *string `pulumi:"name"`
+	Name string `pulumi:"name"`
 }
 
 // ClusterSecretKeyInput is an input type that accepts ClusterSecretKeyArgs and ClusterSecretKeyOutput values.
@@ -9466,7 +9348,7 @@ type ClusterSecretKeyArgs struct {
 	// The key in it. Default: `password`.
 	Key pulumi.StringPtrInput `pulumi:"key"`
 	// The Secret's name.
-	Name pulumi.StringPtrInput `pulumi:"name"`
+	Name pulumi.StringInput `pulumi:"name"`
 }
 
 func (ClusterSecretKeyArgs) ElementType() reflect.Type {
@@ -9553,8 +9435,8 @@ func (o ClusterSecretKeyOutput) Key() pulumi.StringPtrOutput {
 }
 
 // The Secret's name.
-func (o ClusterSecretKeyOutput) Name() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterSecretKey) *string { return v.Name }).(pulumi.StringPtrOutput)
+func (o ClusterSecretKeyOutput) Name() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterSecretKey) string { return v.Name }).(pulumi.StringOutput)
 }
 
 type ClusterSecretKeyPtrOutput struct{ *pulumi.OutputState }
@@ -9597,7 +9479,7 @@ func (o ClusterSecretKeyPtrOutput) Name() pulumi.StringPtrOutput {
 		if v == nil {
 			return nil
 		}
-		return v.Name
+		return &v.Name
 	}).(pulumi.StringPtrOutput)
 }
 
@@ -10969,7 +10851,7 @@ type ClusterTlsIssuer struct {
 	// Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
 	Kind *string `pulumi:"kind"`
 	// Its name.
-	Name *string `pulumi:"name"`
+	Name string `pulumi:"name"`
 }
 
 // ClusterTlsIssuerInput is an input type that accepts ClusterTlsIssuerArgs and ClusterTlsIssuerOutput values.
@@ -10990,7 +10872,7 @@ type ClusterTlsIssuerArgs struct {
 	// Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
 	Kind pulumi.StringPtrInput `pulumi:"kind"`
 	// Its name.
-	Name pulumi.StringPtrInput `pulumi:"name"`
+	Name pulumi.StringInput `pulumi:"name"`
 }
 
 func (ClusterTlsIssuerArgs) ElementType() reflect.Type {
@@ -11082,8 +10964,8 @@ func (o ClusterTlsIssuerOutput) Kind() pulumi.StringPtrOutput {
 }
 
 // Its name.
-func (o ClusterTlsIssuerOutput) Name() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterTlsIssuer) *string { return v.Name }).(pulumi.StringPtrOutput)
+func (o ClusterTlsIssuerOutput) Name() pulumi.StringOutput {
+	return o.ApplyT(func(v ClusterTlsIssuer) string { return v.Name }).(pulumi.StringOutput)
 }
 
 type ClusterTlsIssuerPtrOutput struct{ *pulumi.OutputState }
@@ -11136,7 +11018,7 @@ func (o ClusterTlsIssuerPtrOutput) Name() pulumi.StringPtrOutput {
 		if v == nil {
 			return nil
 		}
-		return v.Name
+		return &v.Name
 	}).(pulumi.StringPtrOutput)
 }
 
@@ -11824,8 +11706,6 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterIpBlockPtrInput)(nil)).Elem(), ClusterIpBlockArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterKeeperInput)(nil)).Elem(), ClusterKeeperArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterKeeperPtrInput)(nil)).Elem(), ClusterKeeperArgs{})
-	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLabelRequirementInput)(nil)).Elem(), ClusterLabelRequirementArgs{})
-	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLabelRequirementArrayInput)(nil)).Elem(), ClusterLabelRequirementArray{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLabelSelectorInput)(nil)).Elem(), ClusterLabelSelectorArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLabelSelectorPtrInput)(nil)).Elem(), ClusterLabelSelectorArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterLayoutInput)(nil)).Elem(), ClusterLayoutArgs{})
@@ -11964,8 +11844,6 @@ func init() {
 	pulumi.RegisterOutputType(ClusterKeeperStatePtrOutput{})
 	pulumi.RegisterOutputType(ClusterKubernetesOutput{})
 	pulumi.RegisterOutputType(ClusterKubernetesPtrOutput{})
-	pulumi.RegisterOutputType(ClusterLabelRequirementOutput{})
-	pulumi.RegisterOutputType(ClusterLabelRequirementArrayOutput{})
 	pulumi.RegisterOutputType(ClusterLabelSelectorOutput{})
 	pulumi.RegisterOutputType(ClusterLabelSelectorPtrOutput{})
 	pulumi.RegisterOutputType(ClusterLayoutOutput{})

@@ -15,7 +15,6 @@ __all__ = [
     'ClusterHookTarget',
     'ClusterImagePullPolicy',
     'ClusterIngressType',
-    'ClusterLabelOperator',
     'ClusterLogLevel',
     'ClusterProvisioner',
     'ClusterQuotaKey',
@@ -170,29 +169,6 @@ class ClusterIngressType(_builtins.str, Enum):
     CLUSTER_IP = "ClusterIP"
     """
     An address inside Kubernetes only, as without `ingress`: for annotations and labels of the Service.
-    """
-
-
-@pulumi.type_token("clickhouse:kubernetes:ClusterLabelOperator")
-class ClusterLabelOperator(_builtins.str, Enum):
-    """
-    How a label is compared.
-    """
-    IN_ = "In"
-    """
-    It has one of the values.
-    """
-    NOT_IN = "NotIn"
-    """
-    It has none of the values.
-    """
-    EXISTS = "Exists"
-    """
-    It is there.
-    """
-    DOES_NOT_EXIST = "DoesNotExist"
-    """
-    It is not there.
     """
 
 

@@ -64,8 +64,6 @@ __all__ = [
     'ClusterIpBlockArgsDict',
     'ClusterKeeperArgs',
     'ClusterKeeperArgsDict',
-    'ClusterLabelRequirementArgs',
-    'ClusterLabelRequirementArgsDict',
     'ClusterLabelSelectorArgs',
     'ClusterLabelSelectorArgsDict',
     'ClusterLayoutArgs',
@@ -480,11 +478,11 @@ class ClusterBackupAzureArgsDict(TypedDict):
     """
     A container of Azure Blob Storage.
     """
-    account_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    account_name: pulumi.Input[_builtins.str]
     """
     The storage account.
     """
-    container: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    container: pulumi.Input[_builtins.str]
     """
     The container. It has to exist.
     """
@@ -500,8 +498,8 @@ class ClusterBackupAzureArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterBackupAzureArgs:
     def __init__(__self__, *,
-                 account_name: pulumi.Input[Optional[_builtins.str]] = None,
-                 container: pulumi.Input[Optional[_builtins.str]] = None,
+                 account_name: pulumi.Input[_builtins.str],
+                 container: pulumi.Input[_builtins.str],
                  credentials: pulumi.Input[Optional['ClusterBackupSecretKeyArgs']] = None,
                  path: pulumi.Input[Optional[_builtins.str]] = None):
         """
@@ -512,10 +510,8 @@ class ClusterBackupAzureArgs:
         :param pulumi.Input['ClusterBackupSecretKeyArgs'] credentials: The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
         :param pulumi.Input[_builtins.str] path: The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
         """
-        if account_name is not None:
-            pulumi.set(__self__, "account_name", account_name)
-        if container is not None:
-            pulumi.set(__self__, "container", container)
+        pulumi.set(__self__, "account_name", account_name)
+        pulumi.set(__self__, "container", container)
         if credentials is not None:
             pulumi.set(__self__, "credentials", credentials)
         if path is not None:
@@ -523,26 +519,26 @@ class ClusterBackupAzureArgs:
 
     @_builtins.property
     @pulumi.getter(name="accountName")
-    def account_name(self) -> pulumi.Input[Optional[_builtins.str]]:
+    def account_name(self) -> pulumi.Input[_builtins.str]:
         """
         The storage account.
         """
         return pulumi.get(self, "account_name")
 
     @account_name.setter
-    def account_name(self, value: pulumi.Input[Optional[_builtins.str]]):
+    def account_name(self, value: pulumi.Input[_builtins.str]):
         pulumi.set(self, "account_name", value)
 
     @_builtins.property
     @pulumi.getter
-    def container(self) -> pulumi.Input[Optional[_builtins.str]]:
+    def container(self) -> pulumi.Input[_builtins.str]:
         """
         The container. It has to exist.
         """
         return pulumi.get(self, "container")
 
     @container.setter
-    def container(self, value: pulumi.Input[Optional[_builtins.str]]):
+    def container(self, value: pulumi.Input[_builtins.str]):
         pulumi.set(self, "container", value)
 
     @_builtins.property
@@ -574,7 +570,7 @@ class ClusterBackupGcsArgsDict(TypedDict):
     """
     A bucket of Google Cloud Storage.
     """
-    bucket: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    bucket: pulumi.Input[_builtins.str]
     """
     The bucket. It has to exist.
     """
@@ -590,7 +586,7 @@ class ClusterBackupGcsArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterBackupGcsArgs:
     def __init__(__self__, *,
-                 bucket: pulumi.Input[Optional[_builtins.str]] = None,
+                 bucket: pulumi.Input[_builtins.str],
                  credentials: pulumi.Input[Optional['ClusterBackupSecretKeyArgs']] = None,
                  path: pulumi.Input[Optional[_builtins.str]] = None):
         """
@@ -600,8 +596,7 @@ class ClusterBackupGcsArgs:
         :param pulumi.Input['ClusterBackupSecretKeyArgs'] credentials: The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
         :param pulumi.Input[_builtins.str] path: The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
         """
-        if bucket is not None:
-            pulumi.set(__self__, "bucket", bucket)
+        pulumi.set(__self__, "bucket", bucket)
         if credentials is not None:
             pulumi.set(__self__, "credentials", credentials)
         if path is not None:
@@ -609,14 +604,14 @@ class ClusterBackupGcsArgs:
 
     @_builtins.property
     @pulumi.getter
-    def bucket(self) -> pulumi.Input[Optional[_builtins.str]]:
+    def bucket(self) -> pulumi.Input[_builtins.str]:
         """
         The bucket. It has to exist.
         """
         return pulumi.get(self, "bucket")
 
     @bucket.setter
-    def bucket(self, value: pulumi.Input[Optional[_builtins.str]]):
+    def bucket(self, value: pulumi.Input[_builtins.str]):
         pulumi.set(self, "bucket", value)
 
     @_builtins.property
@@ -796,7 +791,7 @@ class ClusterBackupS3ArgsDict(TypedDict):
     """
     An S3 bucket, of AWS or of another provider of the protocol.
     """
-    bucket: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    bucket: pulumi.Input[_builtins.str]
     """
     The bucket. It has to exist.
     """
@@ -832,7 +827,7 @@ class ClusterBackupS3ArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterBackupS3Args:
     def __init__(__self__, *,
-                 bucket: pulumi.Input[Optional[_builtins.str]] = None,
+                 bucket: pulumi.Input[_builtins.str],
                  credentials: pulumi.Input[Optional['ClusterBackupS3CredentialsArgs']] = None,
                  endpoint: pulumi.Input[Optional[_builtins.str]] = None,
                  force_path_style: pulumi.Input[Optional[_builtins.bool]] = None,
@@ -852,8 +847,7 @@ class ClusterBackupS3Args:
         :param pulumi.Input[_builtins.str] server_side_encryption: The encryption by the service: `AES256` or `aws:kms`. Default: that of the bucket.
         :param pulumi.Input[_builtins.str] storage_class: The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
         """
-        if bucket is not None:
-            pulumi.set(__self__, "bucket", bucket)
+        pulumi.set(__self__, "bucket", bucket)
         if credentials is not None:
             pulumi.set(__self__, "credentials", credentials)
         if endpoint is not None:
@@ -871,14 +865,14 @@ class ClusterBackupS3Args:
 
     @_builtins.property
     @pulumi.getter
-    def bucket(self) -> pulumi.Input[Optional[_builtins.str]]:
+    def bucket(self) -> pulumi.Input[_builtins.str]:
         """
         The bucket. It has to exist.
         """
         return pulumi.get(self, "bucket")
 
     @bucket.setter
-    def bucket(self, value: pulumi.Input[Optional[_builtins.str]]):
+    def bucket(self, value: pulumi.Input[_builtins.str]):
         pulumi.set(self, "bucket", value)
 
     @_builtins.property
@@ -970,6 +964,10 @@ class ClusterBackupS3CredentialsArgsDict(TypedDict):
     """
     A Secret in the cluster's namespace with keys to S3.
     """
+    secret_name: pulumi.Input[_builtins.str]
+    """
+    The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+    """
     access_key_id_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
@@ -978,30 +976,37 @@ class ClusterBackupS3CredentialsArgsDict(TypedDict):
     """
     The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
     """
-    secret_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
-    """
-    The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-    """
 
 @pulumi.input_type
 class ClusterBackupS3CredentialsArgs:
     def __init__(__self__, *,
+                 secret_name: pulumi.Input[_builtins.str],
                  access_key_id_key: pulumi.Input[Optional[_builtins.str]] = None,
-                 secret_access_key_key: pulumi.Input[Optional[_builtins.str]] = None,
-                 secret_name: pulumi.Input[Optional[_builtins.str]] = None):
+                 secret_access_key_key: pulumi.Input[Optional[_builtins.str]] = None):
         """
         A Secret in the cluster's namespace with keys to S3.
 
+        :param pulumi.Input[_builtins.str] secret_name: The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
         :param pulumi.Input[_builtins.str] access_key_id_key: The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
         :param pulumi.Input[_builtins.str] secret_access_key_key: The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-        :param pulumi.Input[_builtins.str] secret_name: The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
         """
+        pulumi.set(__self__, "secret_name", secret_name)
         if access_key_id_key is not None:
             pulumi.set(__self__, "access_key_id_key", access_key_id_key)
         if secret_access_key_key is not None:
             pulumi.set(__self__, "secret_access_key_key", secret_access_key_key)
-        if secret_name is not None:
-            pulumi.set(__self__, "secret_name", secret_name)
+
+    @_builtins.property
+    @pulumi.getter(name="secretName")
+    def secret_name(self) -> pulumi.Input[_builtins.str]:
+        """
+        The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+        """
+        return pulumi.get(self, "secret_name")
+
+    @secret_name.setter
+    def secret_name(self, value: pulumi.Input[_builtins.str]):
+        pulumi.set(self, "secret_name", value)
 
     @_builtins.property
     @pulumi.getter(name="accessKeyIdKey")
@@ -1027,28 +1032,16 @@ class ClusterBackupS3CredentialsArgs:
     def secret_access_key_key(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "secret_access_key_key", value)
 
-    @_builtins.property
-    @pulumi.getter(name="secretName")
-    def secret_name(self) -> pulumi.Input[Optional[_builtins.str]]:
-        """
-        The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-        """
-        return pulumi.get(self, "secret_name")
-
-    @secret_name.setter
-    def secret_name(self, value: pulumi.Input[Optional[_builtins.str]]):
-        pulumi.set(self, "secret_name", value)
-
 
 class ClusterBackupSecretKeyArgsDict(TypedDict):
     """
     A key of a Secret in the cluster's namespace that opens the storage of backups.
     """
-    key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    key: pulumi.Input[_builtins.str]
     """
     The key in it.
     """
-    name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    name: pulumi.Input[_builtins.str]
     """
     The Secret's name. Another value in the same Secret is read once the hosts have restarted.
     """
@@ -1056,41 +1049,39 @@ class ClusterBackupSecretKeyArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterBackupSecretKeyArgs:
     def __init__(__self__, *,
-                 key: pulumi.Input[Optional[_builtins.str]] = None,
-                 name: pulumi.Input[Optional[_builtins.str]] = None):
+                 key: pulumi.Input[_builtins.str],
+                 name: pulumi.Input[_builtins.str]):
         """
         A key of a Secret in the cluster's namespace that opens the storage of backups.
 
         :param pulumi.Input[_builtins.str] key: The key in it.
         :param pulumi.Input[_builtins.str] name: The Secret's name. Another value in the same Secret is read once the hosts have restarted.
         """
-        if key is not None:
-            pulumi.set(__self__, "key", key)
-        if name is not None:
-            pulumi.set(__self__, "name", name)
+        pulumi.set(__self__, "key", key)
+        pulumi.set(__self__, "name", name)
 
     @_builtins.property
     @pulumi.getter
-    def key(self) -> pulumi.Input[Optional[_builtins.str]]:
+    def key(self) -> pulumi.Input[_builtins.str]:
         """
         The key in it.
         """
         return pulumi.get(self, "key")
 
     @key.setter
-    def key(self, value: pulumi.Input[Optional[_builtins.str]]):
+    def key(self, value: pulumi.Input[_builtins.str]):
         pulumi.set(self, "key", value)
 
     @_builtins.property
     @pulumi.getter
-    def name(self) -> pulumi.Input[Optional[_builtins.str]]:
+    def name(self) -> pulumi.Input[_builtins.str]:
         """
         The Secret's name. Another value in the same Secret is read once the hosts have restarted.
         """
         return pulumi.get(self, "name")
 
     @name.setter
-    def name(self, value: pulumi.Input[Optional[_builtins.str]]):
+    def name(self, value: pulumi.Input[_builtins.str]):
         pulumi.set(self, "name", value)
 
 
@@ -1451,13 +1442,13 @@ class ClusterExternalNodeArgsDict(TypedDict):
     """
     A node of an external Keeper or ZooKeeper.
     """
+    host: pulumi.Input[_builtins.str]
+    """
+    The host's name or address.
+    """
     availability_zone: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The availability zone of the node, for hosts that prefer a nearby one.
-    """
-    host: NotRequired[pulumi.Input[Optional[_builtins.str]]]
-    """
-    The host's name or address.
     """
     port: NotRequired[pulumi.Input[Optional[_builtins.int]]]
     """
@@ -1471,26 +1462,37 @@ class ClusterExternalNodeArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterExternalNodeArgs:
     def __init__(__self__, *,
+                 host: pulumi.Input[_builtins.str],
                  availability_zone: pulumi.Input[Optional[_builtins.str]] = None,
-                 host: pulumi.Input[Optional[_builtins.str]] = None,
                  port: pulumi.Input[Optional[_builtins.int]] = None,
                  secure: pulumi.Input[Optional[_builtins.bool]] = None):
         """
         A node of an external Keeper or ZooKeeper.
 
-        :param pulumi.Input[_builtins.str] availability_zone: The availability zone of the node, for hosts that prefer a nearby one.
         :param pulumi.Input[_builtins.str] host: The host's name or address.
+        :param pulumi.Input[_builtins.str] availability_zone: The availability zone of the node, for hosts that prefer a nearby one.
         :param pulumi.Input[_builtins.int] port: The port. Default: 2181.
         :param pulumi.Input[_builtins.bool] secure: Whether to use TLS. Default: false.
         """
+        pulumi.set(__self__, "host", host)
         if availability_zone is not None:
             pulumi.set(__self__, "availability_zone", availability_zone)
-        if host is not None:
-            pulumi.set(__self__, "host", host)
         if port is not None:
             pulumi.set(__self__, "port", port)
         if secure is not None:
             pulumi.set(__self__, "secure", secure)
+
+    @_builtins.property
+    @pulumi.getter
+    def host(self) -> pulumi.Input[_builtins.str]:
+        """
+        The host's name or address.
+        """
+        return pulumi.get(self, "host")
+
+    @host.setter
+    def host(self, value: pulumi.Input[_builtins.str]):
+        pulumi.set(self, "host", value)
 
     @_builtins.property
     @pulumi.getter(name="availabilityZone")
@@ -1503,18 +1505,6 @@ class ClusterExternalNodeArgs:
     @availability_zone.setter
     def availability_zone(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "availability_zone", value)
-
-    @_builtins.property
-    @pulumi.getter
-    def host(self) -> pulumi.Input[Optional[_builtins.str]]:
-        """
-        The host's name or address.
-        """
-        return pulumi.get(self, "host")
-
-    @host.setter
-    def host(self, value: pulumi.Input[Optional[_builtins.str]]):
-        pulumi.set(self, "host", value)
 
     @_builtins.property
     @pulumi.getter
@@ -1599,7 +1589,7 @@ class ClusterHookArgsDict(TypedDict):
     """
     Something that the operator runs at an event. Exactly one of `sql`, `shell` and `http` is given.
     """
-    events: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    events: pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]
     """
     At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
     """
@@ -1627,7 +1617,7 @@ class ClusterHookArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterHookArgs:
     def __init__(__self__, *,
-                 events: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 events: pulumi.Input[Sequence[pulumi.Input[_builtins.str]]],
                  failure_policy: pulumi.Input[Optional[Union[_builtins.str, 'ClusterHookFailurePolicy']]] = None,
                  http: pulumi.Input[Optional['ClusterHttpHookArgs']] = None,
                  shell: pulumi.Input[Optional['ClusterShellHookArgs']] = None,
@@ -1643,8 +1633,7 @@ class ClusterHookArgs:
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] sql: SQL statements, run one after the other.
         :param pulumi.Input[Union[_builtins.str, 'ClusterHookTarget']] target: Where a hook of the cluster runs. Default: `FirstHost`.
         """
-        if events is not None:
-            pulumi.set(__self__, "events", events)
+        pulumi.set(__self__, "events", events)
         if failure_policy is not None:
             pulumi.set(__self__, "failure_policy", failure_policy)
         if http is not None:
@@ -1658,14 +1647,14 @@ class ClusterHookArgs:
 
     @_builtins.property
     @pulumi.getter
-    def events(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+    def events(self) -> pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]:
         """
         At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
         """
         return pulumi.get(self, "events")
 
     @events.setter
-    def events(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+    def events(self, value: pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]):
         pulumi.set(self, "events", value)
 
     @_builtins.property
@@ -1879,30 +1868,41 @@ class ClusterHttpHookArgsDict(TypedDict):
     """
     An HTTP request.
     """
+    url: pulumi.Input[_builtins.str]
+    """
+    The URL.
+    """
     method: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The method. Default: the operator's.
-    """
-    url: NotRequired[pulumi.Input[Optional[_builtins.str]]]
-    """
-    The URL.
     """
 
 @pulumi.input_type
 class ClusterHttpHookArgs:
     def __init__(__self__, *,
-                 method: pulumi.Input[Optional[_builtins.str]] = None,
-                 url: pulumi.Input[Optional[_builtins.str]] = None):
+                 url: pulumi.Input[_builtins.str],
+                 method: pulumi.Input[Optional[_builtins.str]] = None):
         """
         An HTTP request.
 
-        :param pulumi.Input[_builtins.str] method: The method. Default: the operator's.
         :param pulumi.Input[_builtins.str] url: The URL.
+        :param pulumi.Input[_builtins.str] method: The method. Default: the operator's.
         """
+        pulumi.set(__self__, "url", url)
         if method is not None:
             pulumi.set(__self__, "method", method)
-        if url is not None:
-            pulumi.set(__self__, "url", url)
+
+    @_builtins.property
+    @pulumi.getter
+    def url(self) -> pulumi.Input[_builtins.str]:
+        """
+        The URL.
+        """
+        return pulumi.get(self, "url")
+
+    @url.setter
+    def url(self, value: pulumi.Input[_builtins.str]):
+        pulumi.set(self, "url", value)
 
     @_builtins.property
     @pulumi.getter
@@ -1915,18 +1915,6 @@ class ClusterHttpHookArgs:
     @method.setter
     def method(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "method", value)
-
-    @_builtins.property
-    @pulumi.getter
-    def url(self) -> pulumi.Input[Optional[_builtins.str]]:
-        """
-        The URL.
-        """
-        return pulumi.get(self, "url")
-
-    @url.setter
-    def url(self, value: pulumi.Input[Optional[_builtins.str]]):
-        pulumi.set(self, "url", value)
 
 
 class ClusterImageArgsDict(TypedDict):
@@ -2315,7 +2303,7 @@ class ClusterIpBlockArgsDict(TypedDict):
     """
     A range of addresses.
     """
-    cidr: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    cidr: pulumi.Input[_builtins.str]
     """
     The range, like `203.0.113.0/24`.
     """
@@ -2327,7 +2315,7 @@ class ClusterIpBlockArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterIpBlockArgs:
     def __init__(__self__, *,
-                 cidr: pulumi.Input[Optional[_builtins.str]] = None,
+                 cidr: pulumi.Input[_builtins.str],
                  except_: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None):
         """
         A range of addresses.
@@ -2335,21 +2323,20 @@ class ClusterIpBlockArgs:
         :param pulumi.Input[_builtins.str] cidr: The range, like `203.0.113.0/24`.
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] except_: Ranges within it that are left out.
         """
-        if cidr is not None:
-            pulumi.set(__self__, "cidr", cidr)
+        pulumi.set(__self__, "cidr", cidr)
         if except_ is not None:
             pulumi.set(__self__, "except_", except_)
 
     @_builtins.property
     @pulumi.getter
-    def cidr(self) -> pulumi.Input[Optional[_builtins.str]]:
+    def cidr(self) -> pulumi.Input[_builtins.str]:
         """
         The range, like `203.0.113.0/24`.
         """
         return pulumi.get(self, "cidr")
 
     @cidr.setter
-    def cidr(self, value: pulumi.Input[Optional[_builtins.str]]):
+    def cidr(self, value: pulumi.Input[_builtins.str]):
         pulumi.set(self, "cidr", value)
 
     @_builtins.property
@@ -2479,87 +2466,13 @@ class ClusterKeeperArgs:
         pulumi.set(self, "storage", value)
 
 
-class ClusterLabelRequirementArgsDict(TypedDict):
-    """
-    A requirement of a label.
-    """
-    key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
-    """
-    The label.
-    """
-    operator: NotRequired[pulumi.Input[Optional[Union[_builtins.str, 'ClusterLabelOperator']]]]
-    """
-    How it is compared.
-    """
-    values: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
-    """
-    The values, for `In` and `NotIn`.
-    """
-
-@pulumi.input_type
-class ClusterLabelRequirementArgs:
-    def __init__(__self__, *,
-                 key: pulumi.Input[Optional[_builtins.str]] = None,
-                 operator: pulumi.Input[Optional[Union[_builtins.str, 'ClusterLabelOperator']]] = None,
-                 values: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None):
-        """
-        A requirement of a label.
-
-        :param pulumi.Input[_builtins.str] key: The label.
-        :param pulumi.Input[Union[_builtins.str, 'ClusterLabelOperator']] operator: How it is compared.
-        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] values: The values, for `In` and `NotIn`.
-        """
-        if key is not None:
-            pulumi.set(__self__, "key", key)
-        if operator is not None:
-            pulumi.set(__self__, "operator", operator)
-        if values is not None:
-            pulumi.set(__self__, "values", values)
-
-    @_builtins.property
-    @pulumi.getter
-    def key(self) -> pulumi.Input[Optional[_builtins.str]]:
-        """
-        The label.
-        """
-        return pulumi.get(self, "key")
-
-    @key.setter
-    def key(self, value: pulumi.Input[Optional[_builtins.str]]):
-        pulumi.set(self, "key", value)
-
-    @_builtins.property
-    @pulumi.getter
-    def operator(self) -> pulumi.Input[Optional[Union[_builtins.str, 'ClusterLabelOperator']]]:
-        """
-        How it is compared.
-        """
-        return pulumi.get(self, "operator")
-
-    @operator.setter
-    def operator(self, value: pulumi.Input[Optional[Union[_builtins.str, 'ClusterLabelOperator']]]):
-        pulumi.set(self, "operator", value)
-
-    @_builtins.property
-    @pulumi.getter
-    def values(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
-        """
-        The values, for `In` and `NotIn`.
-        """
-        return pulumi.get(self, "values")
-
-    @values.setter
-    def values(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
-        pulumi.set(self, "values", value)
-
-
 class ClusterLabelSelectorArgsDict(TypedDict):
     """
     A label selector of Kubernetes.
     """
-    match_expressions: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterLabelRequirementArgsDict']]]]]
+    match_expressions: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]]
     """
-    Requirements of labels.
+    Requirements of labels: `{key, operator, values}`, with the operators `In`, `NotIn`, `Exists` and `DoesNotExist`.
     """
     match_labels: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]]
     """
@@ -2569,12 +2482,12 @@ class ClusterLabelSelectorArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterLabelSelectorArgs:
     def __init__(__self__, *,
-                 match_expressions: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterLabelRequirementArgs']]]] = None,
+                 match_expressions: pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]] = None,
                  match_labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None):
         """
         A label selector of Kubernetes.
 
-        :param pulumi.Input[Sequence[pulumi.Input['ClusterLabelRequirementArgs']]] match_expressions: Requirements of labels.
+        :param pulumi.Input[Sequence[pulumi.Input[Mapping[str, Any]]]] match_expressions: Requirements of labels: `{key, operator, values}`, with the operators `In`, `NotIn`, `Exists` and `DoesNotExist`.
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] match_labels: Labels that have these values.
         """
         if match_expressions is not None:
@@ -2584,14 +2497,14 @@ class ClusterLabelSelectorArgs:
 
     @_builtins.property
     @pulumi.getter(name="matchExpressions")
-    def match_expressions(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterLabelRequirementArgs']]]]:
+    def match_expressions(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]:
         """
-        Requirements of labels.
+        Requirements of labels: `{key, operator, values}`, with the operators `In`, `NotIn`, `Exists` and `DoesNotExist`.
         """
         return pulumi.get(self, "match_expressions")
 
     @match_expressions.setter
-    def match_expressions(self, value: pulumi.Input[Optional[Sequence[pulumi.Input['ClusterLabelRequirementArgs']]]]):
+    def match_expressions(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[Mapping[str, Any]]]]]):
         pulumi.set(self, "match_expressions", value)
 
     @_builtins.property
@@ -3979,6 +3892,10 @@ class ClusterQuotaIntervalArgsDict(TypedDict):
     """
     What may be used in an interval of time. What is left out is only counted.
     """
+    seconds: pulumi.Input[_builtins.float]
+    """
+    The interval's length in seconds, for example `3600`.
+    """
     errors: NotRequired[pulumi.Input[Optional[_builtins.float]]]
     """
     Queries that failed.
@@ -4015,10 +3932,6 @@ class ClusterQuotaIntervalArgsDict(TypedDict):
     """
     Rows in results.
     """
-    seconds: NotRequired[pulumi.Input[Optional[_builtins.float]]]
-    """
-    The interval's length in seconds, for example `3600`. Required.
-    """
     written_bytes: NotRequired[pulumi.Input[Optional[_builtins.float]]]
     """
     Bytes that are written.
@@ -4027,6 +3940,7 @@ class ClusterQuotaIntervalArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterQuotaIntervalArgs:
     def __init__(__self__, *,
+                 seconds: pulumi.Input[_builtins.float],
                  errors: pulumi.Input[Optional[_builtins.float]] = None,
                  execution_time: pulumi.Input[Optional[_builtins.float]] = None,
                  queries: pulumi.Input[Optional[_builtins.float]] = None,
@@ -4036,11 +3950,11 @@ class ClusterQuotaIntervalArgs:
                  read_rows: pulumi.Input[Optional[_builtins.float]] = None,
                  result_bytes: pulumi.Input[Optional[_builtins.float]] = None,
                  result_rows: pulumi.Input[Optional[_builtins.float]] = None,
-                 seconds: pulumi.Input[Optional[_builtins.float]] = None,
                  written_bytes: pulumi.Input[Optional[_builtins.float]] = None):
         """
         What may be used in an interval of time. What is left out is only counted.
 
+        :param pulumi.Input[_builtins.float] seconds: The interval's length in seconds, for example `3600`.
         :param pulumi.Input[_builtins.float] errors: Queries that failed.
         :param pulumi.Input[_builtins.float] execution_time: Seconds that queries run; fractions count.
         :param pulumi.Input[_builtins.float] queries: Queries.
@@ -4050,9 +3964,9 @@ class ClusterQuotaIntervalArgs:
         :param pulumi.Input[_builtins.float] read_rows: Rows that are read from tables, on all hosts.
         :param pulumi.Input[_builtins.float] result_bytes: Bytes in results.
         :param pulumi.Input[_builtins.float] result_rows: Rows in results.
-        :param pulumi.Input[_builtins.float] seconds: The interval's length in seconds, for example `3600`. Required.
         :param pulumi.Input[_builtins.float] written_bytes: Bytes that are written.
         """
+        pulumi.set(__self__, "seconds", seconds)
         if errors is not None:
             pulumi.set(__self__, "errors", errors)
         if execution_time is not None:
@@ -4071,10 +3985,20 @@ class ClusterQuotaIntervalArgs:
             pulumi.set(__self__, "result_bytes", result_bytes)
         if result_rows is not None:
             pulumi.set(__self__, "result_rows", result_rows)
-        if seconds is not None:
-            pulumi.set(__self__, "seconds", seconds)
         if written_bytes is not None:
             pulumi.set(__self__, "written_bytes", written_bytes)
+
+    @_builtins.property
+    @pulumi.getter
+    def seconds(self) -> pulumi.Input[_builtins.float]:
+        """
+        The interval's length in seconds, for example `3600`.
+        """
+        return pulumi.get(self, "seconds")
+
+    @seconds.setter
+    def seconds(self, value: pulumi.Input[_builtins.float]):
+        pulumi.set(self, "seconds", value)
 
     @_builtins.property
     @pulumi.getter
@@ -4183,18 +4107,6 @@ class ClusterQuotaIntervalArgs:
     @result_rows.setter
     def result_rows(self, value: pulumi.Input[Optional[_builtins.float]]):
         pulumi.set(self, "result_rows", value)
-
-    @_builtins.property
-    @pulumi.getter
-    def seconds(self) -> pulumi.Input[Optional[_builtins.float]]:
-        """
-        The interval's length in seconds, for example `3600`. Required.
-        """
-        return pulumi.get(self, "seconds")
-
-    @seconds.setter
-    def seconds(self, value: pulumi.Input[Optional[_builtins.float]]):
-        pulumi.set(self, "seconds", value)
 
     @_builtins.property
     @pulumi.getter(name="writtenBytes")
@@ -4688,30 +4600,41 @@ class ClusterSecretKeyArgsDict(TypedDict):
     """
     A key of a Secret in the cluster's namespace.
     """
+    name: pulumi.Input[_builtins.str]
+    """
+    The Secret's name.
+    """
     key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The key in it. Default: `password`.
-    """
-    name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
-    """
-    The Secret's name.
     """
 
 @pulumi.input_type
 class ClusterSecretKeyArgs:
     def __init__(__self__, *,
-                 key: pulumi.Input[Optional[_builtins.str]] = None,
-                 name: pulumi.Input[Optional[_builtins.str]] = None):
+                 name: pulumi.Input[_builtins.str],
+                 key: pulumi.Input[Optional[_builtins.str]] = None):
         """
         A key of a Secret in the cluster's namespace.
 
-        :param pulumi.Input[_builtins.str] key: The key in it. Default: `password`.
         :param pulumi.Input[_builtins.str] name: The Secret's name.
+        :param pulumi.Input[_builtins.str] key: The key in it. Default: `password`.
         """
+        pulumi.set(__self__, "name", name)
         if key is not None:
             pulumi.set(__self__, "key", key)
-        if name is not None:
-            pulumi.set(__self__, "name", name)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> pulumi.Input[_builtins.str]:
+        """
+        The Secret's name.
+        """
+        return pulumi.get(self, "name")
+
+    @name.setter
+    def name(self, value: pulumi.Input[_builtins.str]):
+        pulumi.set(self, "name", value)
 
     @_builtins.property
     @pulumi.getter
@@ -4724,18 +4647,6 @@ class ClusterSecretKeyArgs:
     @key.setter
     def key(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "key", value)
-
-    @_builtins.property
-    @pulumi.getter
-    def name(self) -> pulumi.Input[Optional[_builtins.str]]:
-        """
-        The Secret's name.
-        """
-        return pulumi.get(self, "name")
-
-    @name.setter
-    def name(self, value: pulumi.Input[Optional[_builtins.str]]):
-        pulumi.set(self, "name", value)
 
 
 class ClusterSettingConstraintArgsDict(TypedDict):
@@ -5124,7 +5035,7 @@ class ClusterShellHookArgsDict(TypedDict):
     """
     A command in a container of the host's pod.
     """
-    command: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]]
+    command: pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]
     """
     The command and its arguments.
     """
@@ -5136,7 +5047,7 @@ class ClusterShellHookArgsDict(TypedDict):
 @pulumi.input_type
 class ClusterShellHookArgs:
     def __init__(__self__, *,
-                 command: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 command: pulumi.Input[Sequence[pulumi.Input[_builtins.str]]],
                  container: pulumi.Input[Optional[_builtins.str]] = None):
         """
         A command in a container of the host's pod.
@@ -5144,21 +5055,20 @@ class ClusterShellHookArgs:
         :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] command: The command and its arguments.
         :param pulumi.Input[_builtins.str] container: The container. Default: ClickHouse's.
         """
-        if command is not None:
-            pulumi.set(__self__, "command", command)
+        pulumi.set(__self__, "command", command)
         if container is not None:
             pulumi.set(__self__, "container", container)
 
     @_builtins.property
     @pulumi.getter
-    def command(self) -> pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]:
+    def command(self) -> pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]:
         """
         The command and its arguments.
         """
         return pulumi.get(self, "command")
 
     @command.setter
-    def command(self, value: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]]):
+    def command(self, value: pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]):
         pulumi.set(self, "command", value)
 
     @_builtins.property
@@ -5593,6 +5503,10 @@ class ClusterTlsIssuerArgsDict(TypedDict):
     """
     An issuer of cert-manager.
     """
+    name: pulumi.Input[_builtins.str]
+    """
+    Its name.
+    """
     group: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The API group of its kind. Default: `cert-manager.io`.
@@ -5601,30 +5515,37 @@ class ClusterTlsIssuerArgsDict(TypedDict):
     """
     Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
     """
-    name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
-    """
-    Its name.
-    """
 
 @pulumi.input_type
 class ClusterTlsIssuerArgs:
     def __init__(__self__, *,
+                 name: pulumi.Input[_builtins.str],
                  group: pulumi.Input[Optional[_builtins.str]] = None,
-                 kind: pulumi.Input[Optional[_builtins.str]] = None,
-                 name: pulumi.Input[Optional[_builtins.str]] = None):
+                 kind: pulumi.Input[Optional[_builtins.str]] = None):
         """
         An issuer of cert-manager.
 
+        :param pulumi.Input[_builtins.str] name: Its name.
         :param pulumi.Input[_builtins.str] group: The API group of its kind. Default: `cert-manager.io`.
         :param pulumi.Input[_builtins.str] kind: Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
-        :param pulumi.Input[_builtins.str] name: Its name.
         """
+        pulumi.set(__self__, "name", name)
         if group is not None:
             pulumi.set(__self__, "group", group)
         if kind is not None:
             pulumi.set(__self__, "kind", kind)
-        if name is not None:
-            pulumi.set(__self__, "name", name)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> pulumi.Input[_builtins.str]:
+        """
+        Its name.
+        """
+        return pulumi.get(self, "name")
+
+    @name.setter
+    def name(self, value: pulumi.Input[_builtins.str]):
+        pulumi.set(self, "name", value)
 
     @_builtins.property
     @pulumi.getter
@@ -5649,18 +5570,6 @@ class ClusterTlsIssuerArgs:
     @kind.setter
     def kind(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "kind", value)
-
-    @_builtins.property
-    @pulumi.getter
-    def name(self) -> pulumi.Input[Optional[_builtins.str]]:
-        """
-        Its name.
-        """
-        return pulumi.get(self, "name")
-
-    @name.setter
-    def name(self, value: pulumi.Input[Optional[_builtins.str]]):
-        pulumi.set(self, "name", value)
 
 
 class ClusterTolerationArgsDict(TypedDict):

@@ -50,7 +50,6 @@ __all__ = [
     'ClusterKeeper',
     'ClusterKeeperState',
     'ClusterKubernetes',
-    'ClusterLabelRequirement',
     'ClusterLabelSelector',
     'ClusterLayout',
     'ClusterLogRotation',
@@ -360,8 +359,8 @@ class ClusterBackupAzure(dict):
         return super().get(key, default)
 
     def __init__(__self__, *,
-                 account_name: Optional[_builtins.str] = None,
-                 container: Optional[_builtins.str] = None,
+                 account_name: _builtins.str,
+                 container: _builtins.str,
                  credentials: Optional['outputs.ClusterBackupSecretKey'] = None,
                  path: Optional[_builtins.str] = None):
         """
@@ -372,10 +371,8 @@ class ClusterBackupAzure(dict):
         :param 'ClusterBackupSecretKey' credentials: The storage account's key; its default key is `accountKey`. Default: the managed identity of the hosts' service account.
         :param _builtins.str path: The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
         """
-        if account_name is not None:
-            pulumi.set(__self__, "account_name", account_name)
-        if container is not None:
-            pulumi.set(__self__, "container", container)
+        pulumi.set(__self__, "account_name", account_name)
+        pulumi.set(__self__, "container", container)
         if credentials is not None:
             pulumi.set(__self__, "credentials", credentials)
         if path is not None:
@@ -383,7 +380,7 @@ class ClusterBackupAzure(dict):
 
     @_builtins.property
     @pulumi.getter(name="accountName")
-    def account_name(self) -> Optional[_builtins.str]:
+    def account_name(self) -> _builtins.str:
         """
         The storage account.
         """
@@ -391,7 +388,7 @@ class ClusterBackupAzure(dict):
 
     @_builtins.property
     @pulumi.getter
-    def container(self) -> Optional[_builtins.str]:
+    def container(self) -> _builtins.str:
         """
         The container. It has to exist.
         """
@@ -420,7 +417,7 @@ class ClusterBackupGcs(dict):
     A bucket of Google Cloud Storage.
     """
     def __init__(__self__, *,
-                 bucket: Optional[_builtins.str] = None,
+                 bucket: _builtins.str,
                  credentials: Optional['outputs.ClusterBackupSecretKey'] = None,
                  path: Optional[_builtins.str] = None):
         """
@@ -430,8 +427,7 @@ class ClusterBackupGcs(dict):
         :param 'ClusterBackupSecretKey' credentials: The JSON key of a Google service account; its default key is `credentials.json`. Default: the identity of the hosts' service account.
         :param _builtins.str path: The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
         """
-        if bucket is not None:
-            pulumi.set(__self__, "bucket", bucket)
+        pulumi.set(__self__, "bucket", bucket)
         if credentials is not None:
             pulumi.set(__self__, "credentials", credentials)
         if path is not None:
@@ -439,7 +435,7 @@ class ClusterBackupGcs(dict):
 
     @_builtins.property
     @pulumi.getter
-    def bucket(self) -> Optional[_builtins.str]:
+    def bucket(self) -> _builtins.str:
         """
         The bucket. It has to exist.
         """
@@ -602,7 +598,7 @@ class ClusterBackupS3(dict):
         return super().get(key, default)
 
     def __init__(__self__, *,
-                 bucket: Optional[_builtins.str] = None,
+                 bucket: _builtins.str,
                  credentials: Optional['outputs.ClusterBackupS3Credentials'] = None,
                  endpoint: Optional[_builtins.str] = None,
                  force_path_style: Optional[_builtins.bool] = None,
@@ -622,8 +618,7 @@ class ClusterBackupS3(dict):
         :param _builtins.str server_side_encryption: The encryption by the service: `AES256` or `aws:kms`. Default: that of the bucket.
         :param _builtins.str storage_class: The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
         """
-        if bucket is not None:
-            pulumi.set(__self__, "bucket", bucket)
+        pulumi.set(__self__, "bucket", bucket)
         if credentials is not None:
             pulumi.set(__self__, "credentials", credentials)
         if endpoint is not None:
@@ -641,7 +636,7 @@ class ClusterBackupS3(dict):
 
     @_builtins.property
     @pulumi.getter
-    def bucket(self) -> Optional[_builtins.str]:
+    def bucket(self) -> _builtins.str:
         """
         The bucket. It has to exist.
         """
@@ -712,12 +707,12 @@ class ClusterBackupS3Credentials(dict):
     @staticmethod
     def __key_warning(key: str):
         suggest = None
-        if key == "accessKeyIdKey":
+        if key == "secretName":
+            suggest = "secret_name"
+        elif key == "accessKeyIdKey":
             suggest = "access_key_id_key"
         elif key == "secretAccessKeyKey":
             suggest = "secret_access_key_key"
-        elif key == "secretName":
-            suggest = "secret_name"
 
         if suggest:
             pulumi.log.warn(f"Key '{key}' not found in ClusterBackupS3Credentials. Access the value via the '{suggest}' property getter instead.")
@@ -731,22 +726,29 @@ class ClusterBackupS3Credentials(dict):
         return super().get(key, default)
 
     def __init__(__self__, *,
+                 secret_name: _builtins.str,
                  access_key_id_key: Optional[_builtins.str] = None,
-                 secret_access_key_key: Optional[_builtins.str] = None,
-                 secret_name: Optional[_builtins.str] = None):
+                 secret_access_key_key: Optional[_builtins.str] = None):
         """
         A Secret in the cluster's namespace with keys to S3.
 
+        :param _builtins.str secret_name: The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
         :param _builtins.str access_key_id_key: The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
         :param _builtins.str secret_access_key_key: The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-        :param _builtins.str secret_name: The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
         """
+        pulumi.set(__self__, "secret_name", secret_name)
         if access_key_id_key is not None:
             pulumi.set(__self__, "access_key_id_key", access_key_id_key)
         if secret_access_key_key is not None:
             pulumi.set(__self__, "secret_access_key_key", secret_access_key_key)
-        if secret_name is not None:
-            pulumi.set(__self__, "secret_name", secret_name)
+
+    @_builtins.property
+    @pulumi.getter(name="secretName")
+    def secret_name(self) -> _builtins.str:
+        """
+        The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+        """
+        return pulumi.get(self, "secret_name")
 
     @_builtins.property
     @pulumi.getter(name="accessKeyIdKey")
@@ -764,14 +766,6 @@ class ClusterBackupS3Credentials(dict):
         """
         return pulumi.get(self, "secret_access_key_key")
 
-    @_builtins.property
-    @pulumi.getter(name="secretName")
-    def secret_name(self) -> Optional[_builtins.str]:
-        """
-        The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-        """
-        return pulumi.get(self, "secret_name")
-
 
 @pulumi.output_type
 class ClusterBackupSecretKey(dict):
@@ -779,22 +773,20 @@ class ClusterBackupSecretKey(dict):
     A key of a Secret in the cluster's namespace that opens the storage of backups.
     """
     def __init__(__self__, *,
-                 key: Optional[_builtins.str] = None,
-                 name: Optional[_builtins.str] = None):
+                 key: _builtins.str,
+                 name: _builtins.str):
         """
         A key of a Secret in the cluster's namespace that opens the storage of backups.
 
         :param _builtins.str key: The key in it.
         :param _builtins.str name: The Secret's name. Another value in the same Secret is read once the hosts have restarted.
         """
-        if key is not None:
-            pulumi.set(__self__, "key", key)
-        if name is not None:
-            pulumi.set(__self__, "name", name)
+        pulumi.set(__self__, "key", key)
+        pulumi.set(__self__, "name", name)
 
     @_builtins.property
     @pulumi.getter
-    def key(self) -> Optional[_builtins.str]:
+    def key(self) -> _builtins.str:
         """
         The key in it.
         """
@@ -802,7 +794,7 @@ class ClusterBackupSecretKey(dict):
 
     @_builtins.property
     @pulumi.getter
-    def name(self) -> Optional[_builtins.str]:
+    def name(self) -> _builtins.str:
         """
         The Secret's name. Another value in the same Secret is read once the hosts have restarted.
         """
@@ -1441,26 +1433,33 @@ class ClusterExternalNode(dict):
         return super().get(key, default)
 
     def __init__(__self__, *,
+                 host: _builtins.str,
                  availability_zone: Optional[_builtins.str] = None,
-                 host: Optional[_builtins.str] = None,
                  port: Optional[_builtins.int] = None,
                  secure: Optional[_builtins.bool] = None):
         """
         A node of an external Keeper or ZooKeeper.
 
-        :param _builtins.str availability_zone: The availability zone of the node, for hosts that prefer a nearby one.
         :param _builtins.str host: The host's name or address.
+        :param _builtins.str availability_zone: The availability zone of the node, for hosts that prefer a nearby one.
         :param _builtins.int port: The port. Default: 2181.
         :param _builtins.bool secure: Whether to use TLS. Default: false.
         """
+        pulumi.set(__self__, "host", host)
         if availability_zone is not None:
             pulumi.set(__self__, "availability_zone", availability_zone)
-        if host is not None:
-            pulumi.set(__self__, "host", host)
         if port is not None:
             pulumi.set(__self__, "port", port)
         if secure is not None:
             pulumi.set(__self__, "secure", secure)
+
+    @_builtins.property
+    @pulumi.getter
+    def host(self) -> _builtins.str:
+        """
+        The host's name or address.
+        """
+        return pulumi.get(self, "host")
 
     @_builtins.property
     @pulumi.getter(name="availabilityZone")
@@ -1469,14 +1468,6 @@ class ClusterExternalNode(dict):
         The availability zone of the node, for hosts that prefer a nearby one.
         """
         return pulumi.get(self, "availability_zone")
-
-    @_builtins.property
-    @pulumi.getter
-    def host(self) -> Optional[_builtins.str]:
-        """
-        The host's name or address.
-        """
-        return pulumi.get(self, "host")
 
     @_builtins.property
     @pulumi.getter
@@ -1573,7 +1564,7 @@ class ClusterHook(dict):
         return super().get(key, default)
 
     def __init__(__self__, *,
-                 events: Optional[Sequence[_builtins.str]] = None,
+                 events: Sequence[_builtins.str],
                  failure_policy: Optional[_builtins.str] = None,
                  http: Optional['outputs.ClusterHttpHook'] = None,
                  shell: Optional['outputs.ClusterShellHook'] = None,
@@ -1589,8 +1580,7 @@ class ClusterHook(dict):
         :param Sequence[_builtins.str] sql: SQL statements, run one after the other.
         :param Union[_builtins.str, 'ClusterHookTarget'] target: Where a hook of the cluster runs. Default: `FirstHost`.
         """
-        if events is not None:
-            pulumi.set(__self__, "events", events)
+        pulumi.set(__self__, "events", events)
         if failure_policy is not None:
             pulumi.set(__self__, "failure_policy", failure_policy)
         if http is not None:
@@ -1604,7 +1594,7 @@ class ClusterHook(dict):
 
     @_builtins.property
     @pulumi.getter
-    def events(self) -> Optional[Sequence[_builtins.str]]:
+    def events(self) -> Sequence[_builtins.str]:
         """
         At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`, `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`, `ClusterDelete`; `Any` for all of them.
         """
@@ -1841,18 +1831,25 @@ class ClusterHttpHook(dict):
     An HTTP request.
     """
     def __init__(__self__, *,
-                 method: Optional[_builtins.str] = None,
-                 url: Optional[_builtins.str] = None):
+                 url: _builtins.str,
+                 method: Optional[_builtins.str] = None):
         """
         An HTTP request.
 
-        :param _builtins.str method: The method. Default: the operator's.
         :param _builtins.str url: The URL.
+        :param _builtins.str method: The method. Default: the operator's.
         """
+        pulumi.set(__self__, "url", url)
         if method is not None:
             pulumi.set(__self__, "method", method)
-        if url is not None:
-            pulumi.set(__self__, "url", url)
+
+    @_builtins.property
+    @pulumi.getter
+    def url(self) -> _builtins.str:
+        """
+        The URL.
+        """
+        return pulumi.get(self, "url")
 
     @_builtins.property
     @pulumi.getter
@@ -1861,14 +1858,6 @@ class ClusterHttpHook(dict):
         The method. Default: the operator's.
         """
         return pulumi.get(self, "method")
-
-    @_builtins.property
-    @pulumi.getter
-    def url(self) -> Optional[_builtins.str]:
-        """
-        The URL.
-        """
-        return pulumi.get(self, "url")
 
 
 @pulumi.output_type
@@ -2195,7 +2184,7 @@ class ClusterIpBlock(dict):
         return super().get(key, default)
 
     def __init__(__self__, *,
-                 cidr: Optional[_builtins.str] = None,
+                 cidr: _builtins.str,
                  except_: Optional[Sequence[_builtins.str]] = None):
         """
         A range of addresses.
@@ -2203,14 +2192,13 @@ class ClusterIpBlock(dict):
         :param _builtins.str cidr: The range, like `203.0.113.0/24`.
         :param Sequence[_builtins.str] except_: Ranges within it that are left out.
         """
-        if cidr is not None:
-            pulumi.set(__self__, "cidr", cidr)
+        pulumi.set(__self__, "cidr", cidr)
         if except_ is not None:
             pulumi.set(__self__, "except_", except_)
 
     @_builtins.property
     @pulumi.getter
-    def cidr(self) -> Optional[_builtins.str]:
+    def cidr(self) -> _builtins.str:
         """
         The range, like `203.0.113.0/24`.
         """
@@ -2389,54 +2377,6 @@ class ClusterKubernetes(dict):
 
 
 @pulumi.output_type
-class ClusterLabelRequirement(dict):
-    """
-    A requirement of a label.
-    """
-    def __init__(__self__, *,
-                 key: Optional[_builtins.str] = None,
-                 operator: Optional[_builtins.str] = None,
-                 values: Optional[Sequence[_builtins.str]] = None):
-        """
-        A requirement of a label.
-
-        :param _builtins.str key: The label.
-        :param Union[_builtins.str, 'ClusterLabelOperator'] operator: How it is compared.
-        :param Sequence[_builtins.str] values: The values, for `In` and `NotIn`.
-        """
-        if key is not None:
-            pulumi.set(__self__, "key", key)
-        if operator is not None:
-            pulumi.set(__self__, "operator", operator)
-        if values is not None:
-            pulumi.set(__self__, "values", values)
-
-    @_builtins.property
-    @pulumi.getter
-    def key(self) -> Optional[_builtins.str]:
-        """
-        The label.
-        """
-        return pulumi.get(self, "key")
-
-    @_builtins.property
-    @pulumi.getter
-    def operator(self) -> Optional[_builtins.str]:
-        """
-        How it is compared.
-        """
-        return pulumi.get(self, "operator")
-
-    @_builtins.property
-    @pulumi.getter
-    def values(self) -> Optional[Sequence[_builtins.str]]:
-        """
-        The values, for `In` and `NotIn`.
-        """
-        return pulumi.get(self, "values")
-
-
-@pulumi.output_type
 class ClusterLabelSelector(dict):
     """
     A label selector of Kubernetes.
@@ -2461,12 +2401,12 @@ class ClusterLabelSelector(dict):
         return super().get(key, default)
 
     def __init__(__self__, *,
-                 match_expressions: Optional[Sequence['outputs.ClusterLabelRequirement']] = None,
+                 match_expressions: Optional[Sequence[Mapping[str, Any]]] = None,
                  match_labels: Optional[Mapping[str, _builtins.str]] = None):
         """
         A label selector of Kubernetes.
 
-        :param Sequence['ClusterLabelRequirement'] match_expressions: Requirements of labels.
+        :param Sequence[Mapping[str, Any]] match_expressions: Requirements of labels: `{key, operator, values}`, with the operators `In`, `NotIn`, `Exists` and `DoesNotExist`.
         :param Mapping[str, _builtins.str] match_labels: Labels that have these values.
         """
         if match_expressions is not None:
@@ -2476,9 +2416,9 @@ class ClusterLabelSelector(dict):
 
     @_builtins.property
     @pulumi.getter(name="matchExpressions")
-    def match_expressions(self) -> Optional[Sequence['outputs.ClusterLabelRequirement']]:
+    def match_expressions(self) -> Optional[Sequence[Mapping[str, Any]]]:
         """
-        Requirements of labels.
+        Requirements of labels: `{key, operator, values}`, with the operators `In`, `NotIn`, `Exists` and `DoesNotExist`.
         """
         return pulumi.get(self, "match_expressions")
 
@@ -3591,6 +3531,7 @@ class ClusterQuotaInterval(dict):
         return super().get(key, default)
 
     def __init__(__self__, *,
+                 seconds: _builtins.float,
                  errors: Optional[_builtins.float] = None,
                  execution_time: Optional[_builtins.float] = None,
                  queries: Optional[_builtins.float] = None,
@@ -3600,11 +3541,11 @@ class ClusterQuotaInterval(dict):
                  read_rows: Optional[_builtins.float] = None,
                  result_bytes: Optional[_builtins.float] = None,
                  result_rows: Optional[_builtins.float] = None,
-                 seconds: Optional[_builtins.float] = None,
                  written_bytes: Optional[_builtins.float] = None):
         """
         What may be used in an interval of time. What is left out is only counted.
 
+        :param _builtins.float seconds: The interval's length in seconds, for example `3600`.
         :param _builtins.float errors: Queries that failed.
         :param _builtins.float execution_time: Seconds that queries run; fractions count.
         :param _builtins.float queries: Queries.
@@ -3614,9 +3555,9 @@ class ClusterQuotaInterval(dict):
         :param _builtins.float read_rows: Rows that are read from tables, on all hosts.
         :param _builtins.float result_bytes: Bytes in results.
         :param _builtins.float result_rows: Rows in results.
-        :param _builtins.float seconds: The interval's length in seconds, for example `3600`. Required.
         :param _builtins.float written_bytes: Bytes that are written.
         """
+        pulumi.set(__self__, "seconds", seconds)
         if errors is not None:
             pulumi.set(__self__, "errors", errors)
         if execution_time is not None:
@@ -3635,10 +3576,16 @@ class ClusterQuotaInterval(dict):
             pulumi.set(__self__, "result_bytes", result_bytes)
         if result_rows is not None:
             pulumi.set(__self__, "result_rows", result_rows)
-        if seconds is not None:
-            pulumi.set(__self__, "seconds", seconds)
         if written_bytes is not None:
             pulumi.set(__self__, "written_bytes", written_bytes)
+
+    @_builtins.property
+    @pulumi.getter
+    def seconds(self) -> _builtins.float:
+        """
+        The interval's length in seconds, for example `3600`.
+        """
+        return pulumi.get(self, "seconds")
 
     @_builtins.property
     @pulumi.getter
@@ -3711,14 +3658,6 @@ class ClusterQuotaInterval(dict):
         Rows in results.
         """
         return pulumi.get(self, "result_rows")
-
-    @_builtins.property
-    @pulumi.getter
-    def seconds(self) -> Optional[_builtins.float]:
-        """
-        The interval's length in seconds, for example `3600`. Required.
-        """
-        return pulumi.get(self, "seconds")
 
     @_builtins.property
     @pulumi.getter(name="writtenBytes")
@@ -4103,18 +4042,25 @@ class ClusterSecretKey(dict):
     A key of a Secret in the cluster's namespace.
     """
     def __init__(__self__, *,
-                 key: Optional[_builtins.str] = None,
-                 name: Optional[_builtins.str] = None):
+                 name: _builtins.str,
+                 key: Optional[_builtins.str] = None):
         """
         A key of a Secret in the cluster's namespace.
 
-        :param _builtins.str key: The key in it. Default: `password`.
         :param _builtins.str name: The Secret's name.
+        :param _builtins.str key: The key in it. Default: `password`.
         """
+        pulumi.set(__self__, "name", name)
         if key is not None:
             pulumi.set(__self__, "key", key)
-        if name is not None:
-            pulumi.set(__self__, "name", name)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        The Secret's name.
+        """
+        return pulumi.get(self, "name")
 
     @_builtins.property
     @pulumi.getter
@@ -4123,14 +4069,6 @@ class ClusterSecretKey(dict):
         The key in it. Default: `password`.
         """
         return pulumi.get(self, "key")
-
-    @_builtins.property
-    @pulumi.getter
-    def name(self) -> Optional[_builtins.str]:
-        """
-        The Secret's name.
-        """
-        return pulumi.get(self, "name")
 
 
 @pulumi.output_type
@@ -4413,7 +4351,7 @@ class ClusterShellHook(dict):
     A command in a container of the host's pod.
     """
     def __init__(__self__, *,
-                 command: Optional[Sequence[_builtins.str]] = None,
+                 command: Sequence[_builtins.str],
                  container: Optional[_builtins.str] = None):
         """
         A command in a container of the host's pod.
@@ -4421,14 +4359,13 @@ class ClusterShellHook(dict):
         :param Sequence[_builtins.str] command: The command and its arguments.
         :param _builtins.str container: The container. Default: ClickHouse's.
         """
-        if command is not None:
-            pulumi.set(__self__, "command", command)
+        pulumi.set(__self__, "command", command)
         if container is not None:
             pulumi.set(__self__, "container", container)
 
     @_builtins.property
     @pulumi.getter
-    def command(self) -> Optional[Sequence[_builtins.str]]:
+    def command(self) -> Sequence[_builtins.str]:
         """
         The command and its arguments.
         """
@@ -4792,22 +4729,29 @@ class ClusterTlsIssuer(dict):
     An issuer of cert-manager.
     """
     def __init__(__self__, *,
+                 name: _builtins.str,
                  group: Optional[_builtins.str] = None,
-                 kind: Optional[_builtins.str] = None,
-                 name: Optional[_builtins.str] = None):
+                 kind: Optional[_builtins.str] = None):
         """
         An issuer of cert-manager.
 
+        :param _builtins.str name: Its name.
         :param _builtins.str group: The API group of its kind. Default: `cert-manager.io`.
         :param _builtins.str kind: Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
-        :param _builtins.str name: Its name.
         """
+        pulumi.set(__self__, "name", name)
         if group is not None:
             pulumi.set(__self__, "group", group)
         if kind is not None:
             pulumi.set(__self__, "kind", kind)
-        if name is not None:
-            pulumi.set(__self__, "name", name)
+
+    @_builtins.property
+    @pulumi.getter
+    def name(self) -> _builtins.str:
+        """
+        Its name.
+        """
+        return pulumi.get(self, "name")
 
     @_builtins.property
     @pulumi.getter
@@ -4824,14 +4768,6 @@ class ClusterTlsIssuer(dict):
         Its kind, for example `ClusterIssuer`. Default: `Issuer`, one of the cluster's namespace.
         """
         return pulumi.get(self, "kind")
-
-    @_builtins.property
-    @pulumi.getter
-    def name(self) -> Optional[_builtins.str]:
-        """
-        Its name.
-        """
-        return pulumi.get(self, "name")
 
 
 @pulumi.output_type

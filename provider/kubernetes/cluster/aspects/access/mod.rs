@@ -81,6 +81,7 @@ pub struct AdminArgs {
 #[schemars(rename = "ClusterSecretKey")]
 pub struct SecretKey {
     /// The Secret's name.
+    #[schemars(extend("alwaysPresent" = true))]
     pub name: Option<String>,
     /// The key in it. Default: `password`.
     pub key: Option<String>,

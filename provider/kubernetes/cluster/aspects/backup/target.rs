@@ -15,6 +15,7 @@ use super::{BackupArgs, variable};
 #[schemars(rename = "ClusterBackupS3")]
 pub struct S3Args {
     /// The bucket. It has to exist.
+    #[schemars(extend("alwaysPresent" = true))]
     pub bucket: Option<String>,
     /// The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
     pub path: Option<String>,
@@ -39,6 +40,7 @@ pub struct S3Args {
 #[schemars(rename = "ClusterBackupS3Credentials")]
 pub struct S3Credentials {
     /// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+    #[schemars(extend("alwaysPresent" = true))]
     pub secret_name: Option<String>,
     /// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
     pub access_key_id_key: Option<String>,
@@ -53,6 +55,7 @@ pub struct S3Credentials {
 #[schemars(rename = "ClusterBackupGcs")]
 pub struct GcsArgs {
     /// The bucket. It has to exist.
+    #[schemars(extend("alwaysPresent" = true))]
     pub bucket: Option<String>,
     /// The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
     pub path: Option<String>,
@@ -68,10 +71,12 @@ pub struct GcsArgs {
 #[schemars(rename = "ClusterBackupAzure")]
 pub struct AzureArgs {
     /// The container. It has to exist.
+    #[schemars(extend("alwaysPresent" = true))]
     pub container: Option<String>,
     /// The path in the container. Each shard has a folder in it. Default: `namespace/name` of the cluster.
     pub path: Option<String>,
     /// The storage account.
+    #[schemars(extend("alwaysPresent" = true))]
     pub account_name: Option<String>,
     /// The storage account's key; its default key is `accountKey`. Default: the managed identity of the
     /// hosts' service account.
@@ -85,8 +90,10 @@ pub struct AzureArgs {
 #[schemars(rename = "ClusterBackupSecretKey")]
 pub struct BackupSecretKey {
     /// The Secret's name. Another value in the same Secret is read once the hosts have restarted.
+    #[schemars(extend("alwaysPresent" = true))]
     pub name: Option<String>,
     /// The key in it.
+    #[schemars(extend("alwaysPresent" = true))]
     pub key: Option<String>,
 }
 

@@ -37,6 +37,7 @@ pub struct ExternalArgs {
 #[schemars(rename = "ClusterExternalNode", extend("textForm" = true))]
 pub struct ExternalNode {
     /// The host's name or address.
+    #[schemars(extend("alwaysPresent" = true))]
     pub host: Option<String>,
     /// The port. Default: 2181.
     pub port: Option<u16>,

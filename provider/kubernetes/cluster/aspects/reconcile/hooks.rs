@@ -48,7 +48,7 @@ pub struct HookArgs {
     /// At which events: of hosts `HostCreate`, `HostUpdate`, `HostStart`, `HostStop`, `HostConfigRestart`,
     /// `HostRollout`, `HostShutdown`, `HostDelete`; of the cluster `ClusterCreate`, `ClusterReconcile`,
     /// `ClusterDelete`; `Any` for all of them.
-    #[schemars(required)]
+    #[schemars(extend("alwaysPresent" = true))]
     pub events: Option<Vec<String>>,
     /// SQL statements, run one after the other.
     pub sql: Option<Vec<String>>,
@@ -69,7 +69,7 @@ pub struct HookArgs {
 #[schemars(rename = "ClusterShellHook")]
 pub struct ShellHookArgs {
     /// The command and its arguments.
-    #[schemars(required)]
+    #[schemars(extend("alwaysPresent" = true))]
     pub command: Option<Vec<String>>,
     /// The container. Default: ClickHouse's.
     pub container: Option<String>,
@@ -82,7 +82,7 @@ pub struct ShellHookArgs {
 #[schemars(rename = "ClusterHttpHook")]
 pub struct HttpHookArgs {
     /// The URL.
-    #[schemars(required)]
+    #[schemars(extend("alwaysPresent" = true))]
     pub url: Option<String>,
     /// The method. Default: the operator's.
     pub method: Option<String>,

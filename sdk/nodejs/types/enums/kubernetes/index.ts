@@ -154,30 +154,6 @@ export const ClusterIngressType = {
  */
 export type ClusterIngressType = (typeof ClusterIngressType)[keyof typeof ClusterIngressType];
 
-export const ClusterLabelOperator = {
-    /**
-     * It has one of the values.
-     */
-    In: "In",
-    /**
-     * It has none of the values.
-     */
-    NotIn: "NotIn",
-    /**
-     * It is there.
-     */
-    Exists: "Exists",
-    /**
-     * It is not there.
-     */
-    DoesNotExist: "DoesNotExist",
-} as const;
-
-/**
- * How a label is compared.
- */
-export type ClusterLabelOperator = (typeof ClusterLabelOperator)[keyof typeof ClusterLabelOperator];
-
 export const ClusterLogLevel = {
     /**
      * No messages.
