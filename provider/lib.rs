@@ -9,6 +9,7 @@
 
 mod config;
 mod kubernetes;
+mod origin;
 mod package;
 mod process;
 mod property;
@@ -17,7 +18,8 @@ mod rpc;
 mod schema;
 
 pub use kubernetes::cluster::settings;
-pub use package::{VERSION, schema};
+pub use origin::Origin;
+pub use package::{NAME, REPOSITORY, VERSION, schema};
 pub use process::{Arguments, ended};
 pub use rpc::Server;
 pub use rpc::log::{EngineLog, forwards};

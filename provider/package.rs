@@ -8,6 +8,7 @@ use crate::config::ProviderArgs;
 use crate::kubernetes::client::Session;
 use crate::kubernetes::cluster::Cluster;
 use crate::kubernetes::cluster::get::GetCluster;
+use crate::origin::Origin;
 use crate::resource::registry::Registry;
 use crate::schema::convert::ConvertError;
 use crate::schema::document::{self, Metadata};
@@ -18,6 +19,9 @@ pub const NAME: &str = "clickhouse";
 
 /// The version: of the plugin, of the schema and of the SDKs.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The address of the repository, from which the package's other addresses follow.
+pub const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
 
 const DESCRIPTION: &str =
     "ClickHouse clusters on Kubernetes: one resource is a whole cluster, run by the Altinity operator.";
@@ -33,6 +37,7 @@ fn document(registry: &Registry) -> Result<Value, ConvertError> {
 }
 
 fn metadata() -> Metadata {
+    let origin = Origin::new(REPOSITORY);
     Metadata {
         name: NAME,
         module: "kubernetes",
@@ -41,14 +46,18 @@ fn metadata() -> Metadata {
         description: DESCRIPTION,
         keywords: &["pulumi", "clickhouse", "kubernetes", "category/database", "kind/native"],
         license: env!("CARGO_PKG_LICENSE"),
-        language: languages(),
+        publisher: origin.publisher(),
+        repository: origin.repository(),
+        logo_url: origin.file_url("docs/logo.svg"),
+        plugin_download_url: origin.download_url(),
+        language: languages(origin),
         provider_description: "The Kubernetes cluster in which ClickHouse clusters are made.",
     }
 }
 
 /// The SDKs have names of their own, since a package `clickhouse` for ClickHouse Cloud exists in all three
 /// registries.
-fn languages() -> BTreeMap<String, Value> {
+fn languages(origin: Origin<'_>) -> BTreeMap<String, Value> {
     let readme = "The Pulumi SDK of `pulumi-resource-clickhouse`: ClickHouse clusters on Kubernetes, run by \
         the Altinity operator.";
     let nodejs = json!({
@@ -64,14 +73,22 @@ fn languages() -> BTreeMap<String, Value> {
         "pyproject": { "enabled": true },
         "respectSchemaVersion": true,
     });
+    let go_module = origin.go_module();
     let go = json!({
-        "importBasePath": "github.com/pulumi-clickhouse-kubernetes/pulumi-clickhouse-kubernetes/sdk/go/clickhouse",
-        "modulePath": "github.com/pulumi-clickhouse-kubernetes/pulumi-clickhouse-kubernetes/sdk/go",
+        "importBasePath": format!("{go_module}/clickhouse"),
+        "modulePath": go_module,
         "rootPackageName": "clickhouse",
         "generateResourceContainerTypes": true,
         "respectSchemaVersion": true,
     });
-    [("nodejs", nodejs), ("python", python), ("go", go)]
+    // Users of these make their SDK by `pulumi package add`: under names that are not Pulumi's own.
+    let csharp = json!({
+        "rootNamespace": "PulumiClickHouseKubernetes",
+        "namespaces": { "clickhouse": "ClickHouse", "kubernetes": "Kubernetes" },
+        "respectSchemaVersion": true,
+    });
+    let java = json!({ "basePackage": origin.java_package() });
+    [("nodejs", nodejs), ("python", python), ("go", go), ("csharp", csharp), ("java", java)]
         .map(|(language, block)| (language.to_owned(), block))
         .into()
 }

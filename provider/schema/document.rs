@@ -24,6 +24,14 @@ pub struct Metadata {
     pub keywords: &'static [&'static str],
     /// The licence's SPDX identifier.
     pub license: &'static str,
+    /// Who publishes it.
+    pub publisher: &'static str,
+    /// Where its source is, and its page.
+    pub repository: String,
+    /// Where its picture is.
+    pub logo_url: String,
+    /// Where the command line finds the plugin's archives.
+    pub plugin_download_url: String,
     /// What the generators of the single languages are told, by language.
     pub language: BTreeMap<String, Value>,
     /// What the provider as a resource is described as, in Markdown.
@@ -89,6 +97,11 @@ pub fn build(
         description: metadata.description.to_owned(),
         keywords: metadata.keywords.iter().map(|&keyword| keyword.to_owned()).collect(),
         license: metadata.license.to_owned(),
+        publisher: metadata.publisher.to_owned(),
+        homepage: metadata.repository.clone(),
+        repository: metadata.repository,
+        logo_url: metadata.logo_url,
+        plugin_download_url: metadata.plugin_download_url,
         meta: MetaSpec { module_format: "(.*)".to_owned(), support_pack: true },
         language: metadata.language,
         config: ConfigSpec { variables: config.properties.clone() },

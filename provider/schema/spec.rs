@@ -21,6 +21,18 @@ pub struct PackageSpec {
     pub keywords: Vec<String>,
     /// The licence's SPDX identifier.
     pub license: String,
+    /// Who publishes it.
+    pub publisher: String,
+    /// Its page.
+    pub homepage: String,
+    /// Where its source is.
+    pub repository: String,
+    /// Its picture in the registry.
+    pub logo_url: String,
+    /// Where the command line finds the plugin's archives. Without it, it takes another plugin of the same
+    /// name from where its own list says.
+    #[serde(rename = "pluginDownloadURL")]
+    pub plugin_download_url: String,
     /// How Pulumi derives modules from tokens.
     pub meta: MetaSpec,
     /// What the generators of the single languages are told.

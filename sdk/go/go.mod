@@ -1,4 +1,4 @@
-module github.com/pulumi-clickhouse-kubernetes/pulumi-clickhouse-kubernetes/sdk/go
+module example.com/pulumi-clickhouse/sdk/go
 
 go 1.25.11
 

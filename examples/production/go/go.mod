@@ -3,7 +3,7 @@ module clickhouse-production
 go 1.25.11
 
 require (
-	github.com/pulumi-clickhouse-kubernetes/pulumi-clickhouse-kubernetes/sdk/go v0.1.0
+	example.com/pulumi-clickhouse/sdk/go v0.1.0
 	github.com/pulumi/pulumi/sdk/v3 v3.255.0
 )
 
@@ -115,4 +115,4 @@ require (
 	lukechampine.com/frand v1.4.2 // indirect
 )
 
-replace github.com/pulumi-clickhouse-kubernetes/pulumi-clickhouse-kubernetes/sdk/go => ../../../sdk/go
+replace example.com/pulumi-clickhouse/sdk/go => ../../../sdk/go

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"github.com/pulumi-clickhouse-kubernetes/pulumi-clickhouse-kubernetes/sdk/go/clickhouse/kubernetes"
+	"example.com/pulumi-clickhouse/sdk/go/clickhouse/kubernetes"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 )

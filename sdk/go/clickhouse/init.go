@@ -6,8 +6,8 @@ package clickhouse
 import (
 	"fmt"
 
+	"example.com/pulumi-clickhouse/sdk/go/clickhouse/internal"
 	"github.com/blang/semver"
-	"github.com/pulumi-clickhouse-kubernetes/pulumi-clickhouse-kubernetes/sdk/go/clickhouse/internal"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 

@@ -7,7 +7,7 @@ import (
 	"context"
 	"reflect"
 
-	"github.com/pulumi-clickhouse-kubernetes/pulumi-clickhouse-kubernetes/sdk/go/clickhouse/internal"
+	"example.com/pulumi-clickhouse/sdk/go/clickhouse/internal"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result};
 
 use crate::tools::{run, workspace_directory};
 
-const PLUGIN: &str = "pulumi-resource-clickhouse";
+/// The name of the plugin: of its package and of its program.
+pub const PLUGIN: &str = "pulumi-resource-clickhouse";
 
 /// Cargo on this workspace, as a person would start it.
 ///
@@ -47,7 +48,37 @@ pub fn plugin() -> Result<PathBuf> {
 
 /// The plugin as it is released: as small as it gets, which takes minutes to build.
 pub fn dist_plugin() -> Result<PathBuf> {
-    build_plugin(&target_directory()?.join("dist"), "dist", &[])
+    Ok(dist(None)?.join(PLUGIN))
+}
+
+/// The folder of the plugin as it is released for a target, this machine's without one.
+pub fn dist(triple: Option<&str>) -> Result<PathBuf> {
+    let target = target_directory()?;
+    // The sources are there first: their folders are among those that are not named.
+    run(&mut cargo(&["fetch", "--locked"]), "fetching the sources")?;
+    let mut command =
+        cargo(&["build", "--package", PLUGIN, "--bin", PLUGIN, "--profile", "dist", "--locked"]);
+    command.arg("--target-dir").arg(&target).arg("--config").arg(without_paths()?);
+    if let Some(triple) = triple {
+        command.args(["--target", triple]);
+    }
+    run(&mut command, "building the provider as it is released")?;
+    Ok(triple.map_or(target.clone(), |triple| target.join(triple)).join("dist"))
+}
+
+/// A setting of cargo's by which no folder of this machine is named in what it builds: the same sources give
+/// the same program elsewhere.
+fn without_paths() -> Result<String> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).context("there is a home")?;
+    let mut folders = vec![(workspace_directory().to_owned(), "/clickhouse")];
+    let registries = std::fs::read_dir(home.join("registry/src")).into_iter().flatten();
+    folders.extend(registries.filter_map(|entry| Some((entry.ok()?.path(), "/registry"))));
+    let flags: Vec<_> = folders
+        .iter()
+        .map(|(folder, name)| format!("'--remap-path-prefix={}={name}'", folder.display()))
+        .collect();
+    Ok(format!("build.rustflags=[{}]", flags.join(", ")))
 }
 
 /// Cargo's target folder, in which the running program was built.

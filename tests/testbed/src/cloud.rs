@@ -97,24 +97,28 @@ async fn balancers(client: Client) {
     each(Api::<Service>::all(client.clone()), |service| serve_balancer(client.clone(), service)).await;
 }
 
-/// Calls `serve` for each object and for each of its changes. A failure is met with a retry when the
-/// object is seen next: a conflict comes from a change that will be seen.
+/// How often what could not be done is tried again, and after which pause: longer than a restart of the API
+/// server takes.
+const TRIES: u32 = 60;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Calls `serve` for each object and for each of its changes. What fails is tried again: while the API server
+/// restarts an object may change for the last time, and is not seen again.
 async fn each<K, F>(api: Api<K>, serve: impl Fn(K) -> F)
 where
     K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
     F: Future<Output = Result<()>>,
 {
     let objects = watcher(api, watcher::Config::default()).default_backoff().applied_objects();
+    let serve = &serve;
     objects
         .into_stream()
-        .for_each_concurrent(64, |object| {
-            let served = object.ok().map(&serve);
-            async move {
-                if let Some(served) = served
-                    && let Err(problem) = served.await
-                {
-                    crate::operator::note(&format!("the cloud's stand-in: {problem}"));
-                }
+        .for_each_concurrent(64, |object| async move {
+            let Ok(object) = object else { return };
+            for _ in 0..TRIES {
+                let Err(problem) = serve(object.clone()).await else { return };
+                crate::operator::note(&format!("the cloud's stand-in: {problem}"));
+                tokio::time::sleep(PAUSE).await;
             }
         })
         .await;

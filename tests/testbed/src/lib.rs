@@ -23,6 +23,7 @@ pub mod operator;
 mod process;
 pub mod programs;
 pub mod pulumi;
+pub mod release;
 pub mod requests;
 pub mod sdks;
 pub mod settings;

@@ -18,7 +18,9 @@ use tempfile::{NamedTempFile, TempDir};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
-use crate::pulumi::Stack;
+use crate::pulumi::{Pulumi, Stack};
+use crate::release::identity::Identity;
+use crate::release::packages;
 use crate::{Testbed, cargo, tools};
 
 const STACK: &str = "test";
@@ -54,17 +56,32 @@ pub enum Program {
 }
 
 impl Program {
-    /// A new, empty stack of `example` in `language`, on the testbed.
+    /// A new, empty stack of `example` in `language`, on the testbed, where another plugin of the same name
+    /// is installed beside the provider's.
     pub async fn new(testbed: &Testbed, example: &str, language: Language) -> Result<Self> {
+        let pulumi = testbed.pulumi().await?.beside_another()?;
+        Self::with(testbed, &pulumi, &[], example, language).await
+    }
+
+    /// The same with an installed Pulumi, and variables in its environment.
+    pub async fn with(
+        testbed: &Testbed,
+        pulumi: &Pulumi,
+        environment: &[(String, String)],
+        example: &str,
+        language: Language,
+    ) -> Result<Self> {
         let example = example.to_owned();
         if language == Language::Yaml {
-            let stack = testbed.stack("resources: {}").await?;
+            let mut stack = pulumi.stack("resources: {}", testbed.kubeconfig()).await?;
+            for (name, value) in environment {
+                stack.set_environment(name, value);
+            }
             fs::copy(folder(&example, "yaml").join("Pulumi.yaml"), stack.directory().join("Pulumi.yaml"))?;
             stack.run(&["stack", "init", STACK]).await?.succeeded()?;
             return Ok(Self::Yaml(stack));
         }
         let mut command = tokio::task::spawn_blocking(move || command(&example, language)).await??;
-        let pulumi = testbed.pulumi().await?;
         let state = tempfile::tempdir()?;
         let backend = format!("file://{}", state.path().display());
         command
@@ -72,7 +89,8 @@ impl Program {
             .envs(pulumi.environment())
             .env("PATH", with_folder_of(pulumi.program())?)
             .env("PULUMI_BACKEND_URL", backend)
-            .env("KUBECONFIG", testbed.kubeconfig());
+            .env("KUBECONFIG", testbed.kubeconfig())
+            .envs(environment.iter().cloned());
         Driver::start(command, state).map(|driver| Self::Driven(Box::new(driver)))
     }
 
@@ -262,15 +280,13 @@ pub fn python() -> Result<PathBuf> {
     tools::python(&tools::workspace_directory().join("tests/testbed/requirements.txt"))
 }
 
-/// A folder with the Python SDK, installed as pip installs it: it asks for its version there. Made once by
-/// each test process.
+/// A folder with the Python SDK, installed from its package. Made once by each test process.
 fn python_sdk() -> Result<&'static Path> {
     static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let install = || {
-        let source = work_directory("python-sdk")?;
-        // pip builds in the place of the sources, which would write into the clone.
-        copy_tree(&tools::workspace_directory().join("sdk/python"), &source)?;
-        let installed = source.join("installed");
+        let work = work_directory("python-sdk")?;
+        let (wheel, _) = packages::python(&Identity::declared()?, &work.join("packed"))?;
+        let installed = work.join("installed");
         let mut pip = Command::new(python()?);
         pip.args([
             "-m",
@@ -279,10 +295,10 @@ fn python_sdk() -> Result<&'static Path> {
             "--quiet",
             "--disable-pip-version-check",
             "--no-deps",
-            "--no-build-isolation",
+            "--no-index",
             "--target",
         ]);
-        tools::run(pip.arg(&installed).arg(&source), "installing the Python SDK")?;
+        tools::run(pip.arg(&installed).arg(&wheel), "installing the Python SDK")?;
         Ok(installed)
     };
     match INSTALLED.get_or_init(|| install().map_err(|error: anyhow::Error| format!("{error:#}"))) {
@@ -301,7 +317,8 @@ fn work_directory(name: &str) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// A folder with the TypeScript SDK and the examples, compiled; made once by each test process.
+/// A folder with the TypeScript SDK, unpacked from its package, and the examples, compiled against it; made
+/// once by each test process.
 ///
 /// Fails when the compiler does, with what it says.
 pub fn typescript() -> Result<&'static Path> {
@@ -322,10 +339,7 @@ fn compile_typescript() -> Result<PathBuf> {
     fs::copy(drivers().join("node/drive.js"), work.join("drive.js"))?;
 
     let sdk = work.join("sdk");
-    copy_tree(&root.join("sdk/nodejs"), &sdk)?;
-    compile(&sdk, &modules)?;
-    // The SDK reads its version from a copy beside the compiled files, as its own installation makes one.
-    fs::copy(sdk.join("package.json"), sdk.join("bin/package.json"))?;
+    packages::unpack_npm(&packages::npm(&Identity::declared()?, &work.join("packed"))?, &sdk)?;
 
     for example in fs::read_dir(root.join("examples"))? {
         let source = example?.path().join("typescript");

@@ -10,10 +10,15 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::cargo::PLUGIN;
 use crate::tools::{self, PULUMI_VERSION, Tool};
 
 /// The version under which the plugin is installed.
 pub const PLUGIN_VERSION: &str = env!("CARGO_PKG_VERSION");
+/// A version of the other provider's plugin called `clickhouse`.
+const OTHER_VERSION: &str = "2.0.4";
+/// What the stand-in of that plugin says when it is started.
+const OTHER_PLUGIN: &str = "this is another plugin called clickhouse";
 const STACK: &str = "test";
 
 /// An installed Pulumi: the command line, the YAML host, and the provider's plugin.
@@ -55,6 +60,40 @@ impl Pulumi {
             ["plugin", "install", "resource", "clickhouse", PLUGIN_VERSION, "--reinstall", "--file"];
         tools::run(install.args(arguments).arg(plugin).envs(self.environment()), "installing the plugin")?;
         Ok(self)
+    }
+
+    /// The same beside another plugin called `clickhouse`, of the version that the other provider of that
+    /// name has: one that only says so, and ends.
+    pub fn beside_another(&self) -> Result<Self> {
+        let home = self.home.with_extension("beside");
+        let plugins = home.join("plugins");
+        let other = plugins.join(format!("resource-clickhouse-v{OTHER_VERSION}")).join(PLUGIN);
+        let own = Path::new(&format!("resource-clickhouse-v{PLUGIN_VERSION}")).join(PLUGIN);
+        if !plugins.exists() {
+            let fresh = tempfile::Builder::new()
+                .prefix("beside-")
+                .tempdir_in(self.home.parent().context("a parent")?)?;
+            let inside = |path: &Path| -> Result<PathBuf> {
+                let path = fresh.path().join(path.strip_prefix(&home)?);
+                std::fs::create_dir_all(path.parent().context("a plugin has a folder")?)?;
+                Ok(path)
+            };
+            std::os::unix::fs::symlink(self.home.join("plugins").join(&own), inside(&plugins.join(&own))?)?;
+            let other = inside(&other)?;
+            std::fs::write(&other, format!("#!/bin/sh\necho '{OTHER_PLUGIN}' >&2\nexit 1\n"))?;
+            std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+            // Another test may have been faster: then its folder is the one.
+            if std::fs::rename(fresh.path(), &home).is_ok() {
+                let _ = fresh.keep();
+            }
+        }
+        Ok(Self { home, ..self.clone() })
+    }
+
+    /// The same with nothing in its home.
+    #[must_use]
+    pub fn with_empty_home(&self, home: &Path) -> Self {
+        Self { home: home.to_owned(), ..self.clone() }
     }
 
     /// The command line's path.

@@ -9,9 +9,6 @@ use anyhow::{Context as _, Result};
 
 use crate::tools::{self, Tool};
 
-/// What installing and compiling leave in the folders of the SDKs; git ignores it too.
-const LEFT_BY_TOOLS: [&str; 5] = ["node_modules", "bin", "build", "__pycache__", ".mypy_cache"];
-
 /// Writes `schema.json` from the Rust types, and `sdk/` from `schema.json`.
 ///
 /// Fails when a type can't be expressed, or when the schema does not bind without a warning.
@@ -42,13 +39,19 @@ fn generate_into(directory: &Path) -> Result<()> {
     tools::run(&mut generator, "generating the SDKs")
 }
 
+/// Whether installing and compiling leave something of this name, which git ignores too.
+pub(crate) fn is_left_by_tools(name: &str) -> bool {
+    ["node_modules", "bin", "build", "__pycache__", ".mypy_cache"].contains(&name)
+        || name.ends_with(".egg-info")
+}
+
 fn read_tree(root: &Path, directory: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
     for entry in
         fs::read_dir(directory).with_context(|| format!("failed to read `{}`", directory.display()))?
     {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if LEFT_BY_TOOLS.contains(&name) || name.ends_with(".egg-info") {
+        if is_left_by_tools(name) {
             continue;
         }
         if path.is_dir() {

@@ -256,7 +256,8 @@ pub fn run(command: &mut Command, what: &str) -> Result<()> {
     Ok(())
 }
 
-fn output(command: &mut Command) -> Result<String> {
+/// What a command prints; fails, with its errors, when it does.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.output()?;
     if !output.status.success() {
         bail!("`{}`: {}", command.get_program().display(), String::from_utf8_lossy(&output.stderr));

@@ -1,9 +1,9 @@
-//! The project's own commands: `cargo quickstart`, `cargo test-all`, `cargo bench-up`, `cargo sdks` and
-//! `cargo settings` are aliases of it.
+//! The project's own commands; the aliases in `.cargo/config.toml` name them.
 
 mod bench;
 mod database;
 mod quickstart;
+mod release;
 mod sdks;
 mod settings;
 mod stand_ins;
@@ -27,6 +27,11 @@ const USAGE: &str = "usage:
   cargo test-all --context NAME        the end-to-end tests, in a cluster of your kubeconfig
   cargo bench-up                       what it costs, measured
   cargo sdks                           schema.json and the SDKs, generated
+  cargo identity                       what names the repository or the version, after Cargo.toml
+  cargo release                        whether this commit can be released, and why not
+  cargo archives --out DIR [TARGET …]  the plugin's archives, with notices, SBOM and checksums
+  cargo archives --out DIR --built DIR the same of plugins that are built already, in folders of their targets
+  cargo packages                       the SDKs for npm, PyPI and Go, in target/packages
   cargo settings                       the catalogue of ClickHouse's settings, asked of its engines
   cargo settings judge [COUNT [SEED]]  the preview's verdict on configurations beside the engines'";
 
@@ -50,6 +55,11 @@ async fn main() -> ExitCode {
         ["test-all", "--context", context] => test_all::run_on(context).await,
         ["bench-up"] => Box::pin(bench::run()).await,
         ["sdks"] => sdks::run(),
+        ["identity"] => release::identity(),
+        ["release"] => release::check(),
+        ["archives", "--out", out, "--built", built] => release::pack(out, built),
+        ["archives", "--out", out, targets @ ..] => release::archives(out, targets),
+        ["packages"] => release::packages(),
         ["settings"] => settings::generate(),
         ["settings", "judge"] => settings::judge(None, None),
         ["settings", "judge", count] => settings::judge(Some(count), None),

@@ -4,7 +4,7 @@
 package config
 
 import (
-	"github.com/pulumi-clickhouse-kubernetes/pulumi-clickhouse-kubernetes/sdk/go/clickhouse/internal"
+	"example.com/pulumi-clickhouse/sdk/go/clickhouse/internal"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 )
