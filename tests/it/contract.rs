@@ -1,6 +1,6 @@
 //! What a release has promised to programs is kept by the later ones.
 //!
-//! `contracts/<version>.txt` has a line for each input and output of a release. `UPDATE=1` records those of
+//! `contracts/<version>.txt` has a line for each input and output of a release. `RECORD=1` records those of
 //! this one; until it is released there is none, and `cargo release` asks for it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,7 +151,7 @@ fn is_announced(old: &str, new: &str, changelog: &str) -> bool {
 fn what_earlier_releases_promised_is_kept_or_announced() {
     let now = contract(&clickhouse_provider::schema().unwrap());
     let own = recorded(VERSION);
-    if std::env::var_os("UPDATE").is_some() {
+    if std::env::var_os("RECORD").is_some() {
         fs::create_dir_all(own.parent().unwrap()).unwrap();
         fs::write(&own, written(&now)).unwrap();
     }
@@ -161,7 +161,7 @@ fn what_earlier_releases_promised_is_kept_or_announced() {
         let version = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let promised = read(&fs::read_to_string(&path).unwrap());
         if version == VERSION {
-            assert!(promised == now, "{} is of another schema: record it with UPDATE=1", path.display());
+            assert!(promised == now, "{} is of another schema: record it with RECORD=1", path.display());
         }
         let broken = broken(&promised, &now);
         assert!(

@@ -62,13 +62,20 @@ pub fn refusals(workflow: &Workflow) -> Result<Vec<String>> {
     if !is_dated(&fs::read_to_string(root.join("CHANGELOG.md"))?, version) {
         reasons.push(format!("CHANGELOG.md has no section `## {version}, <date>`"));
     }
-    for (what, file) in [
-        ("states", format!("provider/kubernetes/cluster/tests/releases/{version}.json")),
-        ("inputs and outputs", format!("tests/it/contracts/{version}.txt")),
+    for (what, file, record) in [
+        (
+            "states",
+            format!("provider/kubernetes/cluster/tests/releases/{version}.json"),
+            "UPDATE=1 cargo test --lib releases",
+        ),
+        (
+            "inputs and outputs",
+            format!("tests/it/contracts/{version}.txt"),
+            "RECORD=1 cargo test --test it contract",
+        ),
     ] {
         if !root.join(&file).exists() {
-            reasons
-                .push(format!("the {what} of {version} are not recorded in {file}: `UPDATE=1 cargo test`"));
+            reasons.push(format!("the {what} of {version} are not in {file}: `{record}`"));
         }
     }
     if let Some(running) = &workflow.repository
