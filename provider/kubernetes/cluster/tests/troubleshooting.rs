@@ -16,15 +16,31 @@ fn sources(folder: &Path) -> String {
     text
 }
 
+/// The sources' text; what goes on behind a line break there is one line.
+fn words() -> String {
+    let text = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("provider")).replace("\\\n", "");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_output_in_readme_is_still_that_of_a_run() {
+    let (readme, sources) = (include_str!("../../../../README.md"), words());
+    for part in [
+        ": the operator is starting its members",
+        " rolled out",
+        "can't be pulled",
+        "which loses all data of",
+        "to do it anyway set `allowDataLoss: true`",
+    ] {
+        assert!(sources.contains(part), "the sources don't say `{part}` any more");
+        assert!(readme.contains(part), "README does not say `{part}`");
+    }
+}
+
 #[test]
 fn every_quoted_message_is_in_the_sources() {
     let page = include_str!("../../../../docs/troubleshooting.md");
-    // A text may go on behind a line break of the source.
-    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("provider"))
-        .replace("\\\n", "")
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let sources = words();
     let quoted: Vec<_> =
         page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     assert!(quoted.len() > 25, "{quoted:?}");
