@@ -38,6 +38,10 @@ struct Said {
     /// The names of disks beside `default`, each in the policy `tiered` a volume of its own.
     disks: Vec<&'static str>,
     external_keeper: bool,
+    /// Whether logs are rotated and dropped, and metrics served.
+    has_more: bool,
+    /// Whether there is a role, which only an input can say.
+    has_role: bool,
 }
 
 impl Said {
@@ -73,6 +77,8 @@ impl Said {
             .clone(),
             disks,
             external_keeper: replicas > 1 && some(random),
+            has_more: some(random),
+            has_role: number.is_multiple_of(2) && some(random),
         }
     }
 
@@ -107,7 +113,20 @@ impl Said {
             properties["settings"] = json!({"max_connections": connections});
         }
         if !self.disks.is_empty() {
-            properties["files"] = json!({"config.d/storage.xml": self.storage()});
+            let each = |disk: fn(&&str) -> Value| self.disks.iter().map(disk).collect::<Vec<_>>();
+            let mut volumes = vec![json!({"name": "main", "disks": ["default"]})];
+            volumes.extend(each(|disk| json!({"name": disk, "disks": [disk]})));
+            properties["storage"] = json!({"disks": each(|disk| json!({"name": disk, "size": "1Gi"})),
+                "policies": {"tiered": {"volumes": volumes, "moveFactor": 0.2}}});
+        }
+        if self.has_more {
+            properties["logging"]["rotation"] = json!({"size": "50M", "count": 2});
+            properties["logging"]["systemTables"] = json!({"retentionDays": 7});
+            properties["monitoring"] = json!({"prometheus": {}});
+        }
+        if self.has_role {
+            properties["roles"] = json!({"reader": {"grants": ["GRANT SELECT ON system.*"]}});
+            properties["users"]["app"]["roles"] = json!(["reader"]);
         }
     }
 
@@ -212,6 +231,10 @@ impl Said {
                  volume_priority",
                 volumes,
             ),
+            (
+                "SELECT name FROM system.roles ORDER BY name",
+                if self.has_role { "reader".to_owned() } else { String::new() },
+            ),
         ]
     }
 
@@ -283,6 +306,10 @@ async fn clickhouse_says_of_itself_what_the_inputs_said() {
             let mut hosts = operator::configuration_of_hosts(&made[&said.name], &[ADDRESS.to_owned()]);
             let mut first = hosts.remove(&format!("chi-{}-{}-0-0", said.name, said.cluster_name)).unwrap();
             said.assert_files(&first);
+            // What a host has mounted is a folder here.
+            for text in first.values_mut() {
+                *text = text.replace("/var/lib/clickhouse-", "/tmp/");
+            }
             // There is no DNS that knows the hosts, and the engine would ask it.
             let servers = first.get_mut("config.d/chop-generated-remote_servers.xml").unwrap();
             let here = |line| {

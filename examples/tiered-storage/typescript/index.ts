@@ -17,7 +17,7 @@ const db = new clickhouse.kubernetes.Cluster("db", {
             name: "cold",
             // {shard} and {replica} keep the hosts' files apart.
             endpoint: config.get("bucket") ?? "https://analytics.s3.eu-central-1.amazonaws.com/db/{shard}-{replica}/",
-            // A Secret in the namespace with the keys access-key-id and secret-access-key.
+            // A Secret in the namespace with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
             credentials: { secretName: config.get("credentials") ?? "bucket-credentials" },
             cacheSize: "20Gi",
         }],

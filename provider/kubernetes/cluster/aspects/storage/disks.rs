@@ -70,9 +70,9 @@ pub struct S3Disk {
 pub struct S3Credentials {
     /// The name of the Secret, in the cluster's namespace.
     pub secret_name: String,
-    /// Under which key the Secret has the access key's id. Default: `access-key-id`.
+    /// Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
     pub access_key_id_key: Option<String>,
-    /// Under which key the Secret has the secret access key. Default: `secret-access-key`.
+    /// Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
     pub secret_access_key_key: Option<String>,
 }
 
@@ -266,8 +266,8 @@ impl S3Disk {
     }
 }
 
-const ID_KEY: &str = "access-key-id";
-const SECRET_KEY: &str = "secret-access-key";
+const ID_KEY: &str = "AWS_ACCESS_KEY_ID";
+const SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 
 impl S3Credentials {
     /// The keys of the id and of the secret access key.

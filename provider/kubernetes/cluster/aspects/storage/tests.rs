@@ -73,7 +73,7 @@ fn a_bucket_has_its_key_from_a_secret_or_from_the_pods_identity() {
         json!({"disks/cold/type": "s3", "disks/cold/endpoint": "https://b.example/x/",
             "disks/cold/region": "r",
             "disks/cold/access_key_id": from("id"),
-            "disks/cold/secret_access_key": from("secret-access-key"),
+            "disks/cold/secret_access_key": from("AWS_SECRET_ACCESS_KEY"),
             "disks/cold_cache/type": "cache", "disks/cold_cache/disk": "cold",
             "disks/cold_cache/max_size": "9Gi",
             "disks/cold_cache/path": "/var/lib/clickhouse/disks/cold_cache/",
