@@ -1004,11 +1004,11 @@ export namespace kubernetes {
      */
     export interface ClusterS3CredentialsArgs {
         /**
-         * Under which key the Secret has the access key's id. Default: `access-key-id`.
+         * Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
          */
         accessKeyIdKey?: pulumi.Input<string | undefined>;
         /**
-         * Under which key the Secret has the secret access key. Default: `secret-access-key`.
+         * Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
          */
         secretAccessKeyKey?: pulumi.Input<string | undefined>;
         /**

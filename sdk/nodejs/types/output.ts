@@ -1178,11 +1178,11 @@ export namespace kubernetes {
      */
     export interface ClusterS3Credentials {
         /**
-         * Under which key the Secret has the access key's id. Default: `access-key-id`.
+         * Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
          */
         accessKeyIdKey?: string;
         /**
-         * Under which key the Secret has the secret access key. Default: `secret-access-key`.
+         * Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
          */
         secretAccessKeyKey?: string;
         /**

@@ -8853,9 +8853,9 @@ func (o ClusterRoleMapOutput) MapIndex(k pulumi.StringInput) ClusterRoleOutput {
 
 // The Secret that holds an access key. A changed key is taken at the next restart of a host.
 type ClusterS3Credentials struct {
-	// Under which key the Secret has the access key's id. Default: `access-key-id`.
+	// Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
 	AccessKeyIdKey *string `pulumi:"accessKeyIdKey"`
-	// Under which key the Secret has the secret access key. Default: `secret-access-key`.
+	// Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
 	SecretAccessKeyKey *string `pulumi:"secretAccessKeyKey"`
 	// The name of the Secret, in the cluster's namespace.
 	SecretName string `pulumi:"secretName"`
@@ -8874,9 +8874,9 @@ type ClusterS3CredentialsInput interface {
 
 // The Secret that holds an access key. A changed key is taken at the next restart of a host.
 type ClusterS3CredentialsArgs struct {
-	// Under which key the Secret has the access key's id. Default: `access-key-id`.
+	// Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
 	AccessKeyIdKey pulumi.StringPtrInput `pulumi:"accessKeyIdKey"`
-	// Under which key the Secret has the secret access key. Default: `secret-access-key`.
+	// Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
 	SecretAccessKeyKey pulumi.StringPtrInput `pulumi:"secretAccessKeyKey"`
 	// The name of the Secret, in the cluster's namespace.
 	SecretName pulumi.StringInput `pulumi:"secretName"`
@@ -8960,12 +8960,12 @@ func (o ClusterS3CredentialsOutput) ToClusterS3CredentialsPtrOutputWithContext(c
 	}).(ClusterS3CredentialsPtrOutput)
 }
 
-// Under which key the Secret has the access key's id. Default: `access-key-id`.
+// Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
 func (o ClusterS3CredentialsOutput) AccessKeyIdKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterS3Credentials) *string { return v.AccessKeyIdKey }).(pulumi.StringPtrOutput)
 }
 
-// Under which key the Secret has the secret access key. Default: `secret-access-key`.
+// Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
 func (o ClusterS3CredentialsOutput) SecretAccessKeyKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterS3Credentials) *string { return v.SecretAccessKeyKey }).(pulumi.StringPtrOutput)
 }
@@ -8999,7 +8999,7 @@ func (o ClusterS3CredentialsPtrOutput) Elem() ClusterS3CredentialsOutput {
 	}).(ClusterS3CredentialsOutput)
 }
 
-// Under which key the Secret has the access key's id. Default: `access-key-id`.
+// Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
 func (o ClusterS3CredentialsPtrOutput) AccessKeyIdKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterS3Credentials) *string {
 		if v == nil {
@@ -9009,7 +9009,7 @@ func (o ClusterS3CredentialsPtrOutput) AccessKeyIdKey() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// Under which key the Secret has the secret access key. Default: `secret-access-key`.
+// Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
 func (o ClusterS3CredentialsPtrOutput) SecretAccessKeyKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterS3Credentials) *string {
 		if v == nil {

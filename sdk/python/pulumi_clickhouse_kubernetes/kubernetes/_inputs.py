@@ -4367,11 +4367,11 @@ class ClusterS3CredentialsArgsDict(TypedDict):
     """
     access_key_id_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    Under which key the Secret has the access key's id. Default: `access-key-id`.
+    Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
     """
     secret_access_key_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    Under which key the Secret has the secret access key. Default: `secret-access-key`.
+    Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
     """
 
 @pulumi.input_type
@@ -4384,8 +4384,8 @@ class ClusterS3CredentialsArgs:
         The Secret that holds an access key. A changed key is taken at the next restart of a host.
 
         :param pulumi.Input[_builtins.str] secret_name: The name of the Secret, in the cluster's namespace.
-        :param pulumi.Input[_builtins.str] access_key_id_key: Under which key the Secret has the access key's id. Default: `access-key-id`.
-        :param pulumi.Input[_builtins.str] secret_access_key_key: Under which key the Secret has the secret access key. Default: `secret-access-key`.
+        :param pulumi.Input[_builtins.str] access_key_id_key: Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+        :param pulumi.Input[_builtins.str] secret_access_key_key: Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
         """
         pulumi.set(__self__, "secret_name", secret_name)
         if access_key_id_key is not None:
@@ -4409,7 +4409,7 @@ class ClusterS3CredentialsArgs:
     @pulumi.getter(name="accessKeyIdKey")
     def access_key_id_key(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        Under which key the Secret has the access key's id. Default: `access-key-id`.
+        Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
         """
         return pulumi.get(self, "access_key_id_key")
 
@@ -4421,7 +4421,7 @@ class ClusterS3CredentialsArgs:
     @pulumi.getter(name="secretAccessKeyKey")
     def secret_access_key_key(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        Under which key the Secret has the secret access key. Default: `secret-access-key`.
+        Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
         """
         return pulumi.get(self, "secret_access_key_key")
 

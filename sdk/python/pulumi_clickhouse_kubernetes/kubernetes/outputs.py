@@ -3879,8 +3879,8 @@ class ClusterS3Credentials(dict):
         The Secret that holds an access key. A changed key is taken at the next restart of a host.
 
         :param _builtins.str secret_name: The name of the Secret, in the cluster's namespace.
-        :param _builtins.str access_key_id_key: Under which key the Secret has the access key's id. Default: `access-key-id`.
-        :param _builtins.str secret_access_key_key: Under which key the Secret has the secret access key. Default: `secret-access-key`.
+        :param _builtins.str access_key_id_key: Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+        :param _builtins.str secret_access_key_key: Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
         """
         pulumi.set(__self__, "secret_name", secret_name)
         if access_key_id_key is not None:
@@ -3900,7 +3900,7 @@ class ClusterS3Credentials(dict):
     @pulumi.getter(name="accessKeyIdKey")
     def access_key_id_key(self) -> Optional[_builtins.str]:
         """
-        Under which key the Secret has the access key's id. Default: `access-key-id`.
+        Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
         """
         return pulumi.get(self, "access_key_id_key")
 
@@ -3908,7 +3908,7 @@ class ClusterS3Credentials(dict):
     @pulumi.getter(name="secretAccessKeyKey")
     def secret_access_key_key(self) -> Optional[_builtins.str]:
         """
-        Under which key the Secret has the secret access key. Default: `secret-access-key`.
+        Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
         """
         return pulumi.get(self, "secret_access_key_key")
 
