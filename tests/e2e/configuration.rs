@@ -19,6 +19,7 @@ const PROGRAMS: usize = 40;
 const ADDRESS: &str = "10.0.0.1";
 
 /// What a program of a cluster says, as far as ClickHouse can tell it again.
+#[expect(clippy::struct_excessive_bools, reason = "each is something that a program says or does not")]
 #[derive(Debug, Clone)]
 struct Said {
     name: String,
