@@ -27,12 +27,8 @@ async fn a_cluster_is_made_found_unchanged_scaled_and_destroyed() {
     let preview = stack.preview().await.unwrap().succeeded().unwrap();
     assert!(preview.text().contains("ClickHouse does not move existing data"), "{}", preview.text());
     let scaled = stack.up().await.unwrap().succeeded().unwrap();
-    assert!(
-        scaled.text().contains("reading the Keeper's status")
-            && scaled.text().contains("reading the cluster's status"),
-        "{}",
-        scaled.text()
-    );
+    // What was read at once has been said by something newer before it is shown.
+    assert!(scaled.text().contains("Keeper") && scaled.text().contains("/4 ready"), "{}", scaled.text());
     let sets: Api<StatefulSet> = namespace.api();
     assert_eq!(sets.list(&ListParams::default()).await.unwrap().items.len(), 7, "4 hosts and 3 Keepers");
     stack.destroy().await.unwrap().succeeded().unwrap();
