@@ -68,7 +68,7 @@ func program(ctx *pulumi.Context) error {
 				Bucket: pulumi.String(bucket),
 				Region: pulumi.String("eu-central-1"),
 				// A Secret in the namespace with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
-				Credentials: &kubernetes.ClusterBackupS3CredentialsArgs{SecretName: pulumi.String(credentials)},
+				Credentials: &kubernetes.ClusterS3CredentialsArgs{SecretName: pulumi.String(credentials)},
 			},
 		},
 		Resources: &kubernetes.ClusterResourcesArgs{

@@ -168,7 +168,7 @@ export namespace kubernetes {
         /**
          * The keys to the bucket. Default: the identity of the hosts' service account.
          */
-        credentials?: pulumi.Input<inputs.kubernetes.ClusterBackupS3CredentialsArgs | undefined>;
+        credentials?: pulumi.Input<inputs.kubernetes.ClusterS3CredentialsArgs | undefined>;
         /**
          * The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
          */
@@ -193,24 +193,6 @@ export namespace kubernetes {
          * The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
          */
         storageClass?: pulumi.Input<string | undefined>;
-    }
-
-    /**
-     * A Secret in the cluster's namespace with keys to S3.
-     */
-    export interface ClusterBackupS3CredentialsArgs {
-        /**
-         * The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-         */
-        accessKeyIdKey?: pulumi.Input<string | undefined>;
-        /**
-         * The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-         */
-        secretAccessKeyKey?: pulumi.Input<string | undefined>;
-        /**
-         * The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-         */
-        secretName: pulumi.Input<string>;
     }
 
     /**
@@ -1000,19 +982,19 @@ export namespace kubernetes {
     }
 
     /**
-     * The Secret that holds an access key. A changed key is taken at the next restart of a host.
+     * A Secret in the cluster's namespace with keys to S3.
      */
     export interface ClusterS3CredentialsArgs {
         /**
-         * Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+         * The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
          */
         accessKeyIdKey?: pulumi.Input<string | undefined>;
         /**
-         * Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+         * The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
          */
         secretAccessKeyKey?: pulumi.Input<string | undefined>;
         /**
-         * The name of the Secret, in the cluster's namespace.
+         * The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
          */
         secretName: pulumi.Input<string>;
     }

@@ -168,7 +168,7 @@ export namespace kubernetes {
         /**
          * The keys to the bucket. Default: the identity of the hosts' service account.
          */
-        credentials?: outputs.kubernetes.ClusterBackupS3Credentials;
+        credentials?: outputs.kubernetes.ClusterS3Credentials;
         /**
          * The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
          */
@@ -193,24 +193,6 @@ export namespace kubernetes {
          * The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
          */
         storageClass?: string;
-    }
-
-    /**
-     * A Secret in the cluster's namespace with keys to S3.
-     */
-    export interface ClusterBackupS3Credentials {
-        /**
-         * The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-         */
-        accessKeyIdKey?: string;
-        /**
-         * The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-         */
-        secretAccessKeyKey?: string;
-        /**
-         * The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-         */
-        secretName: string;
     }
 
     /**
@@ -1174,19 +1156,19 @@ export namespace kubernetes {
     }
 
     /**
-     * The Secret that holds an access key. A changed key is taken at the next restart of a host.
+     * A Secret in the cluster's namespace with keys to S3.
      */
     export interface ClusterS3Credentials {
         /**
-         * Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+         * The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
          */
         accessKeyIdKey?: string;
         /**
-         * Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+         * The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
          */
         secretAccessKeyKey?: string;
         /**
-         * The name of the Secret, in the cluster's namespace.
+         * The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
          */
         secretName: string;
     }

@@ -31,6 +31,7 @@ mod read;
 mod reconcile;
 mod resources;
 mod roles;
+mod s3;
 mod sections;
 mod storage;
 mod tls;

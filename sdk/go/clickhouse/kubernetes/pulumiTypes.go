@@ -1284,7 +1284,7 @@ type ClusterBackupS3 struct {
 	// The bucket. It has to exist.
 	Bucket string `pulumi:"bucket"`
 	// The keys to the bucket. Default: the identity of the hosts' service account.
-	Credentials *ClusterBackupS3Credentials `pulumi:"credentials"`
+	Credentials *ClusterS3Credentials `pulumi:"credentials"`
 	// The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
 	Endpoint *string `pulumi:"endpoint"`
 	// Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
@@ -1315,7 +1315,7 @@ type ClusterBackupS3Args struct {
 	// The bucket. It has to exist.
 	Bucket pulumi.StringInput `pulumi:"bucket"`
 	// The keys to the bucket. Default: the identity of the hosts' service account.
-	Credentials ClusterBackupS3CredentialsPtrInput `pulumi:"credentials"`
+	Credentials ClusterS3CredentialsPtrInput `pulumi:"credentials"`
 	// The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
 	Endpoint pulumi.StringPtrInput `pulumi:"endpoint"`
 	// Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
@@ -1414,8 +1414,8 @@ func (o ClusterBackupS3Output) Bucket() pulumi.StringOutput {
 }
 
 // The keys to the bucket. Default: the identity of the hosts' service account.
-func (o ClusterBackupS3Output) Credentials() ClusterBackupS3CredentialsPtrOutput {
-	return o.ApplyT(func(v ClusterBackupS3) *ClusterBackupS3Credentials { return v.Credentials }).(ClusterBackupS3CredentialsPtrOutput)
+func (o ClusterBackupS3Output) Credentials() ClusterS3CredentialsPtrOutput {
+	return o.ApplyT(func(v ClusterBackupS3) *ClusterS3Credentials { return v.Credentials }).(ClusterS3CredentialsPtrOutput)
 }
 
 // The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
@@ -1483,13 +1483,13 @@ func (o ClusterBackupS3PtrOutput) Bucket() pulumi.StringPtrOutput {
 }
 
 // The keys to the bucket. Default: the identity of the hosts' service account.
-func (o ClusterBackupS3PtrOutput) Credentials() ClusterBackupS3CredentialsPtrOutput {
-	return o.ApplyT(func(v *ClusterBackupS3) *ClusterBackupS3Credentials {
+func (o ClusterBackupS3PtrOutput) Credentials() ClusterS3CredentialsPtrOutput {
+	return o.ApplyT(func(v *ClusterBackupS3) *ClusterS3Credentials {
 		if v == nil {
 			return nil
 		}
 		return v.Credentials
-	}).(ClusterBackupS3CredentialsPtrOutput)
+	}).(ClusterS3CredentialsPtrOutput)
 }
 
 // The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
@@ -1549,184 +1549,6 @@ func (o ClusterBackupS3PtrOutput) StorageClass() pulumi.StringPtrOutput {
 			return nil
 		}
 		return v.StorageClass
-	}).(pulumi.StringPtrOutput)
-}
-
-// A Secret in the cluster's namespace with keys to S3.
-type ClusterBackupS3Credentials struct {
-	// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-	AccessKeyIdKey *string `pulumi:"accessKeyIdKey"`
-	// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-	SecretAccessKeyKey *string `pulumi:"secretAccessKeyKey"`
-	// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-	SecretName string `pulumi:"secretName"`
-}
-
-// ClusterBackupS3CredentialsInput is an input type that accepts ClusterBackupS3CredentialsArgs and ClusterBackupS3CredentialsOutput values.
-// You can construct a concrete instance of `ClusterBackupS3CredentialsInput` via:
-//
-//	ClusterBackupS3CredentialsArgs{...}
-type ClusterBackupS3CredentialsInput interface {
-	pulumi.Input
-
-	ToClusterBackupS3CredentialsOutput() ClusterBackupS3CredentialsOutput
-	ToClusterBackupS3CredentialsOutputWithContext(context.Context) ClusterBackupS3CredentialsOutput
-}
-
-// A Secret in the cluster's namespace with keys to S3.
-type ClusterBackupS3CredentialsArgs struct {
-	// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-	AccessKeyIdKey pulumi.StringPtrInput `pulumi:"accessKeyIdKey"`
-	// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-	SecretAccessKeyKey pulumi.StringPtrInput `pulumi:"secretAccessKeyKey"`
-	// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-	SecretName pulumi.StringInput `pulumi:"secretName"`
-}
-
-func (ClusterBackupS3CredentialsArgs) ElementType() reflect.Type {
-	return reflect.TypeOf((*ClusterBackupS3Credentials)(nil)).Elem()
-}
-
-func (i ClusterBackupS3CredentialsArgs) ToClusterBackupS3CredentialsOutput() ClusterBackupS3CredentialsOutput {
-	return i.ToClusterBackupS3CredentialsOutputWithContext(context.Background())
-}
-
-func (i ClusterBackupS3CredentialsArgs) ToClusterBackupS3CredentialsOutputWithContext(ctx context.Context) ClusterBackupS3CredentialsOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupS3CredentialsOutput)
-}
-
-func (i ClusterBackupS3CredentialsArgs) ToClusterBackupS3CredentialsPtrOutput() ClusterBackupS3CredentialsPtrOutput {
-	return i.ToClusterBackupS3CredentialsPtrOutputWithContext(context.Background())
-}
-
-func (i ClusterBackupS3CredentialsArgs) ToClusterBackupS3CredentialsPtrOutputWithContext(ctx context.Context) ClusterBackupS3CredentialsPtrOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupS3CredentialsOutput).ToClusterBackupS3CredentialsPtrOutputWithContext(ctx)
-}
-
-// ClusterBackupS3CredentialsPtrInput is an input type that accepts ClusterBackupS3CredentialsArgs, ClusterBackupS3CredentialsPtr and ClusterBackupS3CredentialsPtrOutput values.
-// You can construct a concrete instance of `ClusterBackupS3CredentialsPtrInput` via:
-//
-//	        ClusterBackupS3CredentialsArgs{...}
-//
-//	or:
-//
-//	        nil
-type ClusterBackupS3CredentialsPtrInput interface {
-	pulumi.Input
-
-	ToClusterBackupS3CredentialsPtrOutput() ClusterBackupS3CredentialsPtrOutput
-	ToClusterBackupS3CredentialsPtrOutputWithContext(context.Context) ClusterBackupS3CredentialsPtrOutput
-}
-
-type clusterBackupS3CredentialsPtrType ClusterBackupS3CredentialsArgs
-
-func ClusterBackupS3CredentialsPtr(v *ClusterBackupS3CredentialsArgs) ClusterBackupS3CredentialsPtrInput {
-	return (*clusterBackupS3CredentialsPtrType)(v)
-}
-
-func (*clusterBackupS3CredentialsPtrType) ElementType() reflect.Type {
-	return reflect.TypeOf((**ClusterBackupS3Credentials)(nil)).Elem()
-}
-
-func (i *clusterBackupS3CredentialsPtrType) ToClusterBackupS3CredentialsPtrOutput() ClusterBackupS3CredentialsPtrOutput {
-	return i.ToClusterBackupS3CredentialsPtrOutputWithContext(context.Background())
-}
-
-func (i *clusterBackupS3CredentialsPtrType) ToClusterBackupS3CredentialsPtrOutputWithContext(ctx context.Context) ClusterBackupS3CredentialsPtrOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(ClusterBackupS3CredentialsPtrOutput)
-}
-
-// A Secret in the cluster's namespace with keys to S3.
-type ClusterBackupS3CredentialsOutput struct{ *pulumi.OutputState }
-
-func (ClusterBackupS3CredentialsOutput) ElementType() reflect.Type {
-	return reflect.TypeOf((*ClusterBackupS3Credentials)(nil)).Elem()
-}
-
-func (o ClusterBackupS3CredentialsOutput) ToClusterBackupS3CredentialsOutput() ClusterBackupS3CredentialsOutput {
-	return o
-}
-
-func (o ClusterBackupS3CredentialsOutput) ToClusterBackupS3CredentialsOutputWithContext(ctx context.Context) ClusterBackupS3CredentialsOutput {
-	return o
-}
-
-func (o ClusterBackupS3CredentialsOutput) ToClusterBackupS3CredentialsPtrOutput() ClusterBackupS3CredentialsPtrOutput {
-	return o.ToClusterBackupS3CredentialsPtrOutputWithContext(context.Background())
-}
-
-func (o ClusterBackupS3CredentialsOutput) ToClusterBackupS3CredentialsPtrOutputWithContext(ctx context.Context) ClusterBackupS3CredentialsPtrOutput {
-	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterBackupS3Credentials) *ClusterBackupS3Credentials {
-		return &v
-	}).(ClusterBackupS3CredentialsPtrOutput)
-}
-
-// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-func (o ClusterBackupS3CredentialsOutput) AccessKeyIdKey() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterBackupS3Credentials) *string { return v.AccessKeyIdKey }).(pulumi.StringPtrOutput)
-}
-
-// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-func (o ClusterBackupS3CredentialsOutput) SecretAccessKeyKey() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterBackupS3Credentials) *string { return v.SecretAccessKeyKey }).(pulumi.StringPtrOutput)
-}
-
-// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-func (o ClusterBackupS3CredentialsOutput) SecretName() pulumi.StringOutput {
-	return o.ApplyT(func(v ClusterBackupS3Credentials) string { return v.SecretName }).(pulumi.StringOutput)
-}
-
-type ClusterBackupS3CredentialsPtrOutput struct{ *pulumi.OutputState }
-
-func (ClusterBackupS3CredentialsPtrOutput) ElementType() reflect.Type {
-	return reflect.TypeOf((**ClusterBackupS3Credentials)(nil)).Elem()
-}
-
-func (o ClusterBackupS3CredentialsPtrOutput) ToClusterBackupS3CredentialsPtrOutput() ClusterBackupS3CredentialsPtrOutput {
-	return o
-}
-
-func (o ClusterBackupS3CredentialsPtrOutput) ToClusterBackupS3CredentialsPtrOutputWithContext(ctx context.Context) ClusterBackupS3CredentialsPtrOutput {
-	return o
-}
-
-func (o ClusterBackupS3CredentialsPtrOutput) Elem() ClusterBackupS3CredentialsOutput {
-	return o.ApplyT(func(v *ClusterBackupS3Credentials) ClusterBackupS3Credentials {
-		if v != nil {
-			return *v
-		}
-		var ret ClusterBackupS3Credentials
-		return ret
-	}).(ClusterBackupS3CredentialsOutput)
-}
-
-// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-func (o ClusterBackupS3CredentialsPtrOutput) AccessKeyIdKey() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v *ClusterBackupS3Credentials) *string {
-		if v == nil {
-			return nil
-		}
-		return v.AccessKeyIdKey
-	}).(pulumi.StringPtrOutput)
-}
-
-// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-func (o ClusterBackupS3CredentialsPtrOutput) SecretAccessKeyKey() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v *ClusterBackupS3Credentials) *string {
-		if v == nil {
-			return nil
-		}
-		return v.SecretAccessKeyKey
-	}).(pulumi.StringPtrOutput)
-}
-
-// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-func (o ClusterBackupS3CredentialsPtrOutput) SecretName() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v *ClusterBackupS3Credentials) *string {
-		if v == nil {
-			return nil
-		}
-		return &v.SecretName
 	}).(pulumi.StringPtrOutput)
 }
 
@@ -8851,13 +8673,13 @@ func (o ClusterRoleMapOutput) MapIndex(k pulumi.StringInput) ClusterRoleOutput {
 	}).(ClusterRoleOutput)
 }
 
-// The Secret that holds an access key. A changed key is taken at the next restart of a host.
+// A Secret in the cluster's namespace with keys to S3.
 type ClusterS3Credentials struct {
-	// Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+	// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
 	AccessKeyIdKey *string `pulumi:"accessKeyIdKey"`
-	// Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+	// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
 	SecretAccessKeyKey *string `pulumi:"secretAccessKeyKey"`
-	// The name of the Secret, in the cluster's namespace.
+	// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
 	SecretName string `pulumi:"secretName"`
 }
 
@@ -8872,13 +8694,13 @@ type ClusterS3CredentialsInput interface {
 	ToClusterS3CredentialsOutputWithContext(context.Context) ClusterS3CredentialsOutput
 }
 
-// The Secret that holds an access key. A changed key is taken at the next restart of a host.
+// A Secret in the cluster's namespace with keys to S3.
 type ClusterS3CredentialsArgs struct {
-	// Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+	// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
 	AccessKeyIdKey pulumi.StringPtrInput `pulumi:"accessKeyIdKey"`
-	// Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+	// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
 	SecretAccessKeyKey pulumi.StringPtrInput `pulumi:"secretAccessKeyKey"`
-	// The name of the Secret, in the cluster's namespace.
+	// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
 	SecretName pulumi.StringInput `pulumi:"secretName"`
 }
 
@@ -8935,7 +8757,7 @@ func (i *clusterS3CredentialsPtrType) ToClusterS3CredentialsPtrOutputWithContext
 	return pulumi.ToOutputWithContext(ctx, i).(ClusterS3CredentialsPtrOutput)
 }
 
-// The Secret that holds an access key. A changed key is taken at the next restart of a host.
+// A Secret in the cluster's namespace with keys to S3.
 type ClusterS3CredentialsOutput struct{ *pulumi.OutputState }
 
 func (ClusterS3CredentialsOutput) ElementType() reflect.Type {
@@ -8960,17 +8782,17 @@ func (o ClusterS3CredentialsOutput) ToClusterS3CredentialsPtrOutputWithContext(c
 	}).(ClusterS3CredentialsPtrOutput)
 }
 
-// Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
 func (o ClusterS3CredentialsOutput) AccessKeyIdKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterS3Credentials) *string { return v.AccessKeyIdKey }).(pulumi.StringPtrOutput)
 }
 
-// Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
 func (o ClusterS3CredentialsOutput) SecretAccessKeyKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterS3Credentials) *string { return v.SecretAccessKeyKey }).(pulumi.StringPtrOutput)
 }
 
-// The name of the Secret, in the cluster's namespace.
+// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
 func (o ClusterS3CredentialsOutput) SecretName() pulumi.StringOutput {
 	return o.ApplyT(func(v ClusterS3Credentials) string { return v.SecretName }).(pulumi.StringOutput)
 }
@@ -8999,7 +8821,7 @@ func (o ClusterS3CredentialsPtrOutput) Elem() ClusterS3CredentialsOutput {
 	}).(ClusterS3CredentialsOutput)
 }
 
-// Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
 func (o ClusterS3CredentialsPtrOutput) AccessKeyIdKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterS3Credentials) *string {
 		if v == nil {
@@ -9009,7 +8831,7 @@ func (o ClusterS3CredentialsPtrOutput) AccessKeyIdKey() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
 func (o ClusterS3CredentialsPtrOutput) SecretAccessKeyKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterS3Credentials) *string {
 		if v == nil {
@@ -9019,7 +8841,7 @@ func (o ClusterS3CredentialsPtrOutput) SecretAccessKeyKey() pulumi.StringPtrOutp
 	}).(pulumi.StringPtrOutput)
 }
 
-// The name of the Secret, in the cluster's namespace.
+// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
 func (o ClusterS3CredentialsPtrOutput) SecretName() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *ClusterS3Credentials) *string {
 		if v == nil {
@@ -11672,8 +11494,6 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupRetentionPtrInput)(nil)).Elem(), ClusterBackupRetentionArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupS3Input)(nil)).Elem(), ClusterBackupS3Args{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupS3PtrInput)(nil)).Elem(), ClusterBackupS3Args{})
-	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupS3CredentialsInput)(nil)).Elem(), ClusterBackupS3CredentialsArgs{})
-	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupS3CredentialsPtrInput)(nil)).Elem(), ClusterBackupS3CredentialsArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupSecretKeyInput)(nil)).Elem(), ClusterBackupSecretKeyArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterBackupSecretKeyPtrInput)(nil)).Elem(), ClusterBackupSecretKeyArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterCoordinationInput)(nil)).Elem(), ClusterCoordinationArgs{})
@@ -11794,8 +11614,6 @@ func init() {
 	pulumi.RegisterOutputType(ClusterBackupRetentionPtrOutput{})
 	pulumi.RegisterOutputType(ClusterBackupS3Output{})
 	pulumi.RegisterOutputType(ClusterBackupS3PtrOutput{})
-	pulumi.RegisterOutputType(ClusterBackupS3CredentialsOutput{})
-	pulumi.RegisterOutputType(ClusterBackupS3CredentialsPtrOutput{})
 	pulumi.RegisterOutputType(ClusterBackupSecretKeyOutput{})
 	pulumi.RegisterOutputType(ClusterBackupSecretKeyPtrOutput{})
 	pulumi.RegisterOutputType(ClusterBackupStatusOutput{})

@@ -30,8 +30,6 @@ __all__ = [
     'ClusterBackupRetentionArgsDict',
     'ClusterBackupS3Args',
     'ClusterBackupS3ArgsDict',
-    'ClusterBackupS3CredentialsArgs',
-    'ClusterBackupS3CredentialsArgsDict',
     'ClusterBackupSecretKeyArgs',
     'ClusterBackupSecretKeyArgsDict',
     'ClusterCoordinationArgs',
@@ -795,7 +793,7 @@ class ClusterBackupS3ArgsDict(TypedDict):
     """
     The bucket. It has to exist.
     """
-    credentials: NotRequired[pulumi.Input[Optional['ClusterBackupS3CredentialsArgsDict']]]
+    credentials: NotRequired[pulumi.Input[Optional['ClusterS3CredentialsArgsDict']]]
     """
     The keys to the bucket. Default: the identity of the hosts' service account.
     """
@@ -828,7 +826,7 @@ class ClusterBackupS3ArgsDict(TypedDict):
 class ClusterBackupS3Args:
     def __init__(__self__, *,
                  bucket: pulumi.Input[_builtins.str],
-                 credentials: pulumi.Input[Optional['ClusterBackupS3CredentialsArgs']] = None,
+                 credentials: pulumi.Input[Optional['ClusterS3CredentialsArgs']] = None,
                  endpoint: pulumi.Input[Optional[_builtins.str]] = None,
                  force_path_style: pulumi.Input[Optional[_builtins.bool]] = None,
                  path: pulumi.Input[Optional[_builtins.str]] = None,
@@ -839,7 +837,7 @@ class ClusterBackupS3Args:
         An S3 bucket, of AWS or of another provider of the protocol.
 
         :param pulumi.Input[_builtins.str] bucket: The bucket. It has to exist.
-        :param pulumi.Input['ClusterBackupS3CredentialsArgs'] credentials: The keys to the bucket. Default: the identity of the hosts' service account.
+        :param pulumi.Input['ClusterS3CredentialsArgs'] credentials: The keys to the bucket. Default: the identity of the hosts' service account.
         :param pulumi.Input[_builtins.str] endpoint: The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
         :param pulumi.Input[_builtins.bool] force_path_style: Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
         :param pulumi.Input[_builtins.str] path: The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
@@ -877,14 +875,14 @@ class ClusterBackupS3Args:
 
     @_builtins.property
     @pulumi.getter
-    def credentials(self) -> pulumi.Input[Optional['ClusterBackupS3CredentialsArgs']]:
+    def credentials(self) -> pulumi.Input[Optional['ClusterS3CredentialsArgs']]:
         """
         The keys to the bucket. Default: the identity of the hosts' service account.
         """
         return pulumi.get(self, "credentials")
 
     @credentials.setter
-    def credentials(self, value: pulumi.Input[Optional['ClusterBackupS3CredentialsArgs']]):
+    def credentials(self, value: pulumi.Input[Optional['ClusterS3CredentialsArgs']]):
         pulumi.set(self, "credentials", value)
 
     @_builtins.property
@@ -958,79 +956,6 @@ class ClusterBackupS3Args:
     @storage_class.setter
     def storage_class(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "storage_class", value)
-
-
-class ClusterBackupS3CredentialsArgsDict(TypedDict):
-    """
-    A Secret in the cluster's namespace with keys to S3.
-    """
-    secret_name: pulumi.Input[_builtins.str]
-    """
-    The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-    """
-    access_key_id_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
-    """
-    The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-    """
-    secret_access_key_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
-    """
-    The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-    """
-
-@pulumi.input_type
-class ClusterBackupS3CredentialsArgs:
-    def __init__(__self__, *,
-                 secret_name: pulumi.Input[_builtins.str],
-                 access_key_id_key: pulumi.Input[Optional[_builtins.str]] = None,
-                 secret_access_key_key: pulumi.Input[Optional[_builtins.str]] = None):
-        """
-        A Secret in the cluster's namespace with keys to S3.
-
-        :param pulumi.Input[_builtins.str] secret_name: The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-        :param pulumi.Input[_builtins.str] access_key_id_key: The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-        :param pulumi.Input[_builtins.str] secret_access_key_key: The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-        """
-        pulumi.set(__self__, "secret_name", secret_name)
-        if access_key_id_key is not None:
-            pulumi.set(__self__, "access_key_id_key", access_key_id_key)
-        if secret_access_key_key is not None:
-            pulumi.set(__self__, "secret_access_key_key", secret_access_key_key)
-
-    @_builtins.property
-    @pulumi.getter(name="secretName")
-    def secret_name(self) -> pulumi.Input[_builtins.str]:
-        """
-        The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-        """
-        return pulumi.get(self, "secret_name")
-
-    @secret_name.setter
-    def secret_name(self, value: pulumi.Input[_builtins.str]):
-        pulumi.set(self, "secret_name", value)
-
-    @_builtins.property
-    @pulumi.getter(name="accessKeyIdKey")
-    def access_key_id_key(self) -> pulumi.Input[Optional[_builtins.str]]:
-        """
-        The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-        """
-        return pulumi.get(self, "access_key_id_key")
-
-    @access_key_id_key.setter
-    def access_key_id_key(self, value: pulumi.Input[Optional[_builtins.str]]):
-        pulumi.set(self, "access_key_id_key", value)
-
-    @_builtins.property
-    @pulumi.getter(name="secretAccessKeyKey")
-    def secret_access_key_key(self) -> pulumi.Input[Optional[_builtins.str]]:
-        """
-        The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-        """
-        return pulumi.get(self, "secret_access_key_key")
-
-    @secret_access_key_key.setter
-    def secret_access_key_key(self, value: pulumi.Input[Optional[_builtins.str]]):
-        pulumi.set(self, "secret_access_key_key", value)
 
 
 class ClusterBackupSecretKeyArgsDict(TypedDict):
@@ -4359,19 +4284,19 @@ class ClusterRoleArgs:
 
 class ClusterS3CredentialsArgsDict(TypedDict):
     """
-    The Secret that holds an access key. A changed key is taken at the next restart of a host.
+    A Secret in the cluster's namespace with keys to S3.
     """
     secret_name: pulumi.Input[_builtins.str]
     """
-    The name of the Secret, in the cluster's namespace.
+    The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
     """
     access_key_id_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+    The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
     """
     secret_access_key_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+    The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
     """
 
 @pulumi.input_type
@@ -4381,11 +4306,11 @@ class ClusterS3CredentialsArgs:
                  access_key_id_key: pulumi.Input[Optional[_builtins.str]] = None,
                  secret_access_key_key: pulumi.Input[Optional[_builtins.str]] = None):
         """
-        The Secret that holds an access key. A changed key is taken at the next restart of a host.
+        A Secret in the cluster's namespace with keys to S3.
 
-        :param pulumi.Input[_builtins.str] secret_name: The name of the Secret, in the cluster's namespace.
-        :param pulumi.Input[_builtins.str] access_key_id_key: Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-        :param pulumi.Input[_builtins.str] secret_access_key_key: Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+        :param pulumi.Input[_builtins.str] secret_name: The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+        :param pulumi.Input[_builtins.str] access_key_id_key: The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+        :param pulumi.Input[_builtins.str] secret_access_key_key: The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
         """
         pulumi.set(__self__, "secret_name", secret_name)
         if access_key_id_key is not None:
@@ -4397,7 +4322,7 @@ class ClusterS3CredentialsArgs:
     @pulumi.getter(name="secretName")
     def secret_name(self) -> pulumi.Input[_builtins.str]:
         """
-        The name of the Secret, in the cluster's namespace.
+        The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
         """
         return pulumi.get(self, "secret_name")
 
@@ -4409,7 +4334,7 @@ class ClusterS3CredentialsArgs:
     @pulumi.getter(name="accessKeyIdKey")
     def access_key_id_key(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+        The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
         """
         return pulumi.get(self, "access_key_id_key")
 
@@ -4421,7 +4346,7 @@ class ClusterS3CredentialsArgs:
     @pulumi.getter(name="secretAccessKeyKey")
     def secret_access_key_key(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+        The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
         """
         return pulumi.get(self, "secret_access_key_key")
 

@@ -24,7 +24,6 @@ __all__ = [
     'ClusterBackupImage',
     'ClusterBackupRetention',
     'ClusterBackupS3',
-    'ClusterBackupS3Credentials',
     'ClusterBackupSecretKey',
     'ClusterBackupStatus',
     'ClusterConnection',
@@ -599,7 +598,7 @@ class ClusterBackupS3(dict):
 
     def __init__(__self__, *,
                  bucket: _builtins.str,
-                 credentials: Optional['outputs.ClusterBackupS3Credentials'] = None,
+                 credentials: Optional['outputs.ClusterS3Credentials'] = None,
                  endpoint: Optional[_builtins.str] = None,
                  force_path_style: Optional[_builtins.bool] = None,
                  path: Optional[_builtins.str] = None,
@@ -610,7 +609,7 @@ class ClusterBackupS3(dict):
         An S3 bucket, of AWS or of another provider of the protocol.
 
         :param _builtins.str bucket: The bucket. It has to exist.
-        :param 'ClusterBackupS3Credentials' credentials: The keys to the bucket. Default: the identity of the hosts' service account.
+        :param 'ClusterS3Credentials' credentials: The keys to the bucket. Default: the identity of the hosts' service account.
         :param _builtins.str endpoint: The URL of the service, for example `https://minio.storage:9000`. Default: that of AWS.
         :param _builtins.bool force_path_style: Whether the bucket's name goes into the path of URLs, as MinIO and Ceph want it. Default: false.
         :param _builtins.str path: The path in the bucket. Each shard has a folder in it. Default: `namespace/name` of the cluster.
@@ -644,7 +643,7 @@ class ClusterBackupS3(dict):
 
     @_builtins.property
     @pulumi.getter
-    def credentials(self) -> Optional['outputs.ClusterBackupS3Credentials']:
+    def credentials(self) -> Optional['outputs.ClusterS3Credentials']:
         """
         The keys to the bucket. Default: the identity of the hosts' service account.
         """
@@ -697,74 +696,6 @@ class ClusterBackupS3(dict):
         The storage class of the objects, for example `STANDARD_IA`. Default: `STANDARD`.
         """
         return pulumi.get(self, "storage_class")
-
-
-@pulumi.output_type
-class ClusterBackupS3Credentials(dict):
-    """
-    A Secret in the cluster's namespace with keys to S3.
-    """
-    @staticmethod
-    def __key_warning(key: str):
-        suggest = None
-        if key == "secretName":
-            suggest = "secret_name"
-        elif key == "accessKeyIdKey":
-            suggest = "access_key_id_key"
-        elif key == "secretAccessKeyKey":
-            suggest = "secret_access_key_key"
-
-        if suggest:
-            pulumi.log.warn(f"Key '{key}' not found in ClusterBackupS3Credentials. Access the value via the '{suggest}' property getter instead.")
-
-    def __getitem__(self, key: str) -> Any:
-        ClusterBackupS3Credentials.__key_warning(key)
-        return super().__getitem__(key)
-
-    def get(self, key: str, default = None) -> Any:
-        ClusterBackupS3Credentials.__key_warning(key)
-        return super().get(key, default)
-
-    def __init__(__self__, *,
-                 secret_name: _builtins.str,
-                 access_key_id_key: Optional[_builtins.str] = None,
-                 secret_access_key_key: Optional[_builtins.str] = None):
-        """
-        A Secret in the cluster's namespace with keys to S3.
-
-        :param _builtins.str secret_name: The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-        :param _builtins.str access_key_id_key: The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-        :param _builtins.str secret_access_key_key: The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-        """
-        pulumi.set(__self__, "secret_name", secret_name)
-        if access_key_id_key is not None:
-            pulumi.set(__self__, "access_key_id_key", access_key_id_key)
-        if secret_access_key_key is not None:
-            pulumi.set(__self__, "secret_access_key_key", secret_access_key_key)
-
-    @_builtins.property
-    @pulumi.getter(name="secretName")
-    def secret_name(self) -> _builtins.str:
-        """
-        The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-        """
-        return pulumi.get(self, "secret_name")
-
-    @_builtins.property
-    @pulumi.getter(name="accessKeyIdKey")
-    def access_key_id_key(self) -> Optional[_builtins.str]:
-        """
-        The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-        """
-        return pulumi.get(self, "access_key_id_key")
-
-    @_builtins.property
-    @pulumi.getter(name="secretAccessKeyKey")
-    def secret_access_key_key(self) -> Optional[_builtins.str]:
-        """
-        The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-        """
-        return pulumi.get(self, "secret_access_key_key")
 
 
 @pulumi.output_type
@@ -3848,7 +3779,7 @@ class ClusterRole(dict):
 @pulumi.output_type
 class ClusterS3Credentials(dict):
     """
-    The Secret that holds an access key. A changed key is taken at the next restart of a host.
+    A Secret in the cluster's namespace with keys to S3.
     """
     @staticmethod
     def __key_warning(key: str):
@@ -3876,11 +3807,11 @@ class ClusterS3Credentials(dict):
                  access_key_id_key: Optional[_builtins.str] = None,
                  secret_access_key_key: Optional[_builtins.str] = None):
         """
-        The Secret that holds an access key. A changed key is taken at the next restart of a host.
+        A Secret in the cluster's namespace with keys to S3.
 
-        :param _builtins.str secret_name: The name of the Secret, in the cluster's namespace.
-        :param _builtins.str access_key_id_key: Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-        :param _builtins.str secret_access_key_key: Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+        :param _builtins.str secret_name: The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
+        :param _builtins.str access_key_id_key: The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+        :param _builtins.str secret_access_key_key: The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
         """
         pulumi.set(__self__, "secret_name", secret_name)
         if access_key_id_key is not None:
@@ -3892,7 +3823,7 @@ class ClusterS3Credentials(dict):
     @pulumi.getter(name="secretName")
     def secret_name(self) -> _builtins.str:
         """
-        The name of the Secret, in the cluster's namespace.
+        The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
         """
         return pulumi.get(self, "secret_name")
 
@@ -3900,7 +3831,7 @@ class ClusterS3Credentials(dict):
     @pulumi.getter(name="accessKeyIdKey")
     def access_key_id_key(self) -> Optional[_builtins.str]:
         """
-        Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
+        The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
         """
         return pulumi.get(self, "access_key_id_key")
 
@@ -3908,7 +3839,7 @@ class ClusterS3Credentials(dict):
     @pulumi.getter(name="secretAccessKeyKey")
     def secret_access_key_key(self) -> Optional[_builtins.str]:
         """
-        Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
+        The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
         """
         return pulumi.get(self, "secret_access_key_key")
 

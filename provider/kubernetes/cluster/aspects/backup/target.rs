@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::Checker;
 use super::super::read::text;
+use super::super::s3::S3Credentials;
 use super::{BackupArgs, variable};
 
 /// An S3 bucket, of AWS or of another provider of the protocol.
@@ -31,21 +32,6 @@ pub struct S3Args {
     pub server_side_encryption: Option<String>,
     /// The keys to the bucket. Default: the identity of the hosts' service account.
     pub credentials: Option<S3Credentials>,
-}
-
-/// A Secret in the cluster's namespace with keys to S3.
-#[serde_with::skip_serializing_none]
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schemars(rename = "ClusterBackupS3Credentials")]
-pub struct S3Credentials {
-    /// The Secret's name. Other keys in the same Secret are read once the hosts have restarted.
-    #[schemars(extend("alwaysPresent" = true))]
-    pub secret_name: Option<String>,
-    /// The key of the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-    pub access_key_id_key: Option<String>,
-    /// The key of the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-    pub secret_access_key_key: Option<String>,
 }
 
 /// A bucket of Google Cloud Storage.
@@ -97,8 +83,6 @@ pub struct BackupSecretKey {
     pub key: Option<String>,
 }
 
-const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
-const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const GOOGLE_KEY: &str = "credentials.json";
 const AZURE_KEY: &str = "accountKey";
 
@@ -208,17 +192,12 @@ impl Target {
             ]),
             secret: Vec::new(),
         };
-        if let Some(S3Credentials { secret_name, access_key_id_key, secret_access_key_key }) = credentials {
-            let place = "backup.s3.credentials";
-            let name = secret_name.clone().unwrap_or_default();
-            check.dns_name(&format!("{place}.secretName"), Some(&name));
-            for (variable, field, key, default) in [
-                ("S3_ACCESS_KEY", "accessKeyIdKey", access_key_id_key, ACCESS_KEY_ID),
-                ("S3_SECRET_KEY", "secretAccessKeyKey", secret_access_key_key, SECRET_ACCESS_KEY),
-            ] {
-                let key = key.clone().unwrap_or_else(|| default.to_owned());
-                check.key_of_secret(&format!("{place}.{field}").as_str().into(), &key);
-                target.secret.push((variable, name.clone(), key));
+        if let Some(credentials) = credentials {
+            credentials.check("backup.s3.credentials", check);
+            for (variable, (name, key)) in
+                ["S3_ACCESS_KEY", "S3_SECRET_KEY"].into_iter().zip(credentials.entries())
+            {
+                target.secret.push((variable, name.to_owned(), key.to_owned()));
             }
         }
         target
@@ -310,7 +289,6 @@ pub(super) fn read(env: &Value, args: &mut BackupArgs) {
     let path = |name: &str| value(name)?.strip_suffix(&format!("/{FOLDER}")).map(str::to_owned);
     match value("REMOTE_STORAGE").as_deref() {
         Some("s3") => {
-            let (id, key) = (secret("S3_ACCESS_KEY"), secret("S3_SECRET_KEY"));
             args.s3 = Some(S3Args {
                 bucket: value("S3_BUCKET"),
                 path: path("S3_PATH"),
@@ -319,11 +297,7 @@ pub(super) fn read(env: &Value, args: &mut BackupArgs) {
                 force_path_style: value("S3_FORCE_PATH_STYLE").map(|style| style == "true"),
                 storage_class: value("S3_STORAGE_CLASS"),
                 server_side_encryption: value("S3_SSE"),
-                credentials: text(&id["name"]).map(|name| S3Credentials {
-                    secret_name: Some(name),
-                    access_key_id_key: text(&id["key"]),
-                    secret_access_key_key: text(&key["key"]),
-                }),
+                credentials: S3Credentials::read(secret("S3_ACCESS_KEY"), secret("S3_SECRET_KEY")),
             });
         }
         Some("gcs") => {

@@ -10,6 +10,7 @@ use super::super::Checker;
 use super::super::check::name_problem;
 use super::super::draft::InstallationDraft;
 use super::super::read::text;
+use super::super::s3::S3Credentials;
 use super::policies::{self, POLICIES, StoragePolicy};
 use super::{AccessMode, ClaimTemplate, DATA, DATA_PATH, LOGS, Provisioner, ReclaimPolicy, Volume};
 use crate::property::path::PropertyPath;
@@ -60,20 +61,6 @@ pub struct S3Disk {
     pub credentials: Option<S3Credentials>,
     /// How much of the bucket's data is cached on the data volume, for example `20Gi`. Default: nothing.
     pub cache_size: Option<String>,
-}
-
-/// The Secret that holds an access key. A changed key is taken at the next restart of a host.
-#[serde_with::skip_serializing_none]
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "ClusterS3Credentials")]
-pub struct S3Credentials {
-    /// The name of the Secret, in the cluster's namespace.
-    pub secret_name: String,
-    /// Under which key the Secret has the access key's id. Default: `AWS_ACCESS_KEY_ID`.
-    pub access_key_id_key: Option<String>,
-    /// Under which key the Secret has the secret access key. Default: `AWS_SECRET_ACCESS_KEY`.
-    pub secret_access_key_key: Option<String>,
 }
 
 /// The disks besides the data volume, as inputs say them.
@@ -198,10 +185,8 @@ impl S3Disk {
             );
             check.fail(&format!("{path}.endpoint"), reason);
         }
-        if let Some(S3Credentials { secret_name, access_key_id_key: _, secret_access_key_key: _ }) =
-            credentials
-        {
-            check.dns_name(&format!("{path}.credentials.secretName"), Some(secret_name));
+        if let Some(credentials) = credentials {
+            credentials.check(&format!("{path}.credentials"), check);
         }
         check.bytes(&format!("{path}.cacheSize"), cache_size.as_ref());
     }
@@ -218,13 +203,11 @@ impl S3Disk {
         }
         match credentials {
             Some(credentials) => {
-                let from = |key: &str| {
-                    let source = json!({"name": credentials.secret_name, "key": key});
-                    json!({"valueFrom": {"secretKeyRef": source}})
-                };
-                let [id, secret] = credentials.keys();
-                say(name, "access_key_id", from(id));
-                say(name, "secret_access_key", from(secret));
+                let fields = ["access_key_id", "secret_access_key"];
+                for (field, (secret, key)) in fields.into_iter().zip(credentials.entries()) {
+                    let source = json!({"name": secret, "key": key});
+                    say(name, field, json!({"valueFrom": {"secretKeyRef": source}}));
+                }
             }
             None => say(name, "use_environment_credentials", json!("1")),
         }
@@ -242,40 +225,17 @@ impl S3Disk {
         if said("type")? != "s3" {
             return None;
         }
-        let secret = |field: &str| {
-            let source = &said(field)?["valueFrom"]["secretKeyRef"];
-            Some((text(&source["name"])?, text(&source["key"])?))
-        };
-        let credentials = match (secret("access_key_id"), secret("secret_access_key")) {
-            (Some((secret_name, id)), Some((_, key))) => Some(S3Credentials {
-                secret_name,
-                access_key_id_key: (id != ID_KEY).then_some(id),
-                secret_access_key_key: (key != SECRET_KEY).then_some(key),
-            }),
-            _ => None,
-        };
+        let secret =
+            |field: &str| said(field).map_or(&Value::Null, |said| &said["valueFrom"]["secretKeyRef"]);
         let of_cache = |field: &str| settings.get(&format!("{DISKS}/{name}{CACHE}/{field}"));
         let is_cached = of_cache("disk").is_some_and(|disk| disk == name);
         Some(Self {
             name: name.to_owned(),
             endpoint: text(said("endpoint")?)?,
             region: said("region").and_then(text),
-            credentials,
+            credentials: S3Credentials::read(secret("access_key_id"), secret("secret_access_key")),
             cache_size: of_cache("max_size").filter(|_| is_cached).and_then(text),
         })
-    }
-}
-
-const ID_KEY: &str = "AWS_ACCESS_KEY_ID";
-const SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
-
-impl S3Credentials {
-    /// The keys of the id and of the secret access key.
-    fn keys(&self) -> [&str; 2] {
-        [
-            self.access_key_id_key.as_deref().unwrap_or(ID_KEY),
-            self.secret_access_key_key.as_deref().unwrap_or(SECRET_KEY),
-        ]
     }
 }
 
