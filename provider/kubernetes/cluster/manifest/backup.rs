@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::aspects::ValidatedCluster;
 use super::super::names;
-use super::{Source, metadata};
+use super::{Source, metadata, object};
 use crate::kubernetes::meta::Kind;
 use crate::resource::Urn;
 
@@ -15,8 +15,7 @@ pub(in crate::kubernetes::cluster) fn backup(source: &mut Source<'_>) -> Value {
     if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.extend(plan.annotations());
     }
-    json!({"apiVersion": Kind::CronJob.api_version(), "kind": Kind::CronJob.name(), "metadata": metadata,
-        "spec": plan.cron_job(cluster)})
+    object(Kind::CronJob, metadata, plan.cron_job(cluster))
 }
 
 /// The Job that restores the backup that the cluster is made from, where it is from one. It goes with the
@@ -34,6 +33,5 @@ pub(in crate::kubernetes::cluster) fn restore(
             "name": names::backup(name), "uid": uid});
         metadata.insert("ownerReferences".into(), json!([owner]));
     }
-    Some(json!({"apiVersion": Kind::Job.api_version(), "kind": Kind::Job.name(), "metadata": metadata,
-        "spec": spec}))
+    Some(object(Kind::Job, metadata, spec))
 }

@@ -4,26 +4,22 @@ use serde_json::{Value, json};
 
 use super::super::names;
 use super::super::shape::Shape;
-use super::{Source, metadata};
+use super::{Source, metadata, object};
 use crate::kubernetes::meta::Kind;
 
 pub(in crate::kubernetes::cluster) fn certificate(source: &mut Source<'_>) -> Value {
     let Source { cluster, urn, .. } = *source;
     let Some(issuer) = cluster.tls.issuer() else { return Value::Null };
     let name = names::certificate(&cluster.naming.name);
-    json!({
-        "apiVersion": Kind::Certificate.api_version(),
-        "kind": Kind::Certificate.name(),
-        "metadata": metadata(cluster, &name, Some(urn)),
-        "spec": {
-            "secretName": name,
-            "issuerRef": {"name": issuer.name, "kind": issuer.kind, "group": issuer.group},
-            "dnsNames": dns_names(source),
-            // Hosts show it to each other, too.
-            "usages": ["digital signature", "key encipherment", "server auth", "client auth"],
-            "privateKey": {"rotationPolicy": "Always"},
-        },
-    })
+    let spec = json!({
+        "secretName": name,
+        "issuerRef": {"name": issuer.name, "kind": issuer.kind, "group": issuer.group},
+        "dnsNames": dns_names(source),
+        // Hosts show it to each other, too.
+        "usages": ["digital signature", "key encipherment", "server auth", "client auth"],
+        "privateKey": {"rotationPolicy": "Always"},
+    });
+    object(Kind::Certificate, metadata(cluster, &name, Some(urn)), spec)
 }
 
 /// The names by which clients and other hosts reach the cluster.

@@ -142,8 +142,23 @@ fn of_operator(
     if let Some(task) = task {
         spec["taskID"] = json!(task);
     }
-    let metadata = metadata(cluster, &cluster.naming.name, None);
-    json!({"apiVersion": kind.api_version(), "kind": kind.name(), "metadata": metadata, "spec": spec})
+    object(kind, metadata(cluster, &cluster.naming.name, None), spec)
+}
+
+/// An object whose content is its `spec`.
+fn object(kind: Kind, metadata: Map<String, Value>, spec: Value) -> Value {
+    let mut object = json!({"apiVersion": kind.api_version(), "kind": kind.name()});
+    object["metadata"] = Value::Object(metadata);
+    object["spec"] = spec;
+    object
+}
+
+/// The labels by which the hosts' pods are found.
+fn of_hosts(cluster: &ValidatedCluster) -> Value {
+    json!({"matchLabels": {
+        "clickhouse.altinity.com/app": "chop",
+        "clickhouse.altinity.com/chi": cluster.naming.name,
+    }})
 }
 
 pub(super) fn namespace(source: &mut Source<'_>) -> Value {

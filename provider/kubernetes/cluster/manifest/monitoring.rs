@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::aspects::PORT_NAME;
 use super::super::names;
-use super::{Source, metadata};
+use super::{Source, metadata, object, of_hosts};
 use crate::kubernetes::meta::Kind;
 
 /// The alerts: name, severity, for how long it has to hold, the condition with `{}` for the cluster's hosts,
@@ -74,13 +74,11 @@ pub(in crate::kubernetes::cluster) fn pod_monitor(source: &mut Source<'_>) -> Va
     let own = |label: &str| format!("clickhouse.altinity.com/{label}");
     let name = &source.cluster.naming.name;
     let spec = json!({
-        "selector": {"matchLabels": {own("app"): "chop", own("chi"): name}},
+        "selector": of_hosts(source.cluster),
         "podTargetLabels": [own("shard"), own("replica")],
         "podMetricsEndpoints": [endpoint],
     });
-    let mut object = object(source, Kind::PodMonitor, name, labels);
-    object["spec"] = spec;
-    object
+    object(Kind::PodMonitor, labelled(source, name, labels), spec)
 }
 
 pub(in crate::kubernetes::cluster) fn rules(source: &mut Source<'_>) -> Value {
@@ -88,15 +86,14 @@ pub(in crate::kubernetes::cluster) fn rules(source: &mut Source<'_>) -> Value {
     let rules: Vec<_> = ALERTS
         .iter()
         .map(|(alert, severity, time, condition, summary)| {
-            json!({"alert": alert, "expr": of_hosts(source, condition), "for": time,
+            json!({"alert": alert, "expr": about_hosts(source, condition), "for": time,
                 "labels": {"severity": severity},
                 "annotations": {"summary": summary, "description": "{{ $labels.pod }}: {{ $value }}"}})
         })
         .collect();
     let name = &source.cluster.naming.name;
-    let mut object = object(source, Kind::PrometheusRule, name, labels);
-    object["spec"] = json!({"groups": [{"name": format!("clickhouse-{name}"), "rules": rules}]});
-    object
+    let spec = json!({"groups": [{"name": format!("clickhouse-{name}"), "rules": rules}]});
+    object(Kind::PrometheusRule, labelled(source, name, labels), spec)
 }
 
 pub(in crate::kubernetes::cluster) fn dashboard(source: &mut Source<'_>) -> Value {
@@ -113,7 +110,7 @@ pub(in crate::kubernetes::cluster) fn dashboard(source: &mut Source<'_>) -> Valu
                 "gridPos": {"h": 8, "w": 12, "x": index % 2 * 12, "y": index / 2 * 8},
                 "datasource": {"type": "prometheus", "uid": DATASOURCE},
                 "fieldConfig": {"defaults": {"unit": unit}, "overrides": []},
-                "targets": [{"refId": "A", "expr": of_hosts(source, drawn), "legendFormat": "{{pod}}"}],
+                "targets": [{"refId": "A", "expr": about_hosts(source, drawn), "legendFormat": "{{pod}}"}],
             })
         })
         .collect();
@@ -129,22 +126,24 @@ pub(in crate::kubernetes::cluster) fn dashboard(source: &mut Source<'_>) -> Valu
     });
     let mut found = BTreeMap::from([("grafana_dashboard".to_owned(), "1".to_owned())]);
     found.extend(labels.clone());
-    let mut object = object(source, Kind::ConfigMap, &names::dashboard(name), &found);
-    object["data"] = json!({format!("{name}.json"): board.to_string()});
-    object
+    let metadata = labelled(source, &names::dashboard(name), &found);
+    let data = json!({format!("{name}.json"): board.to_string()});
+    json!({"apiVersion": Kind::ConfigMap.api_version(), "kind": Kind::ConfigMap.name(), "metadata": metadata,
+        "data": data})
 }
 
 /// A condition for the hosts of this cluster alone.
-fn of_hosts(source: &Source<'_>, condition: &str) -> String {
+fn about_hosts(source: &Source<'_>, condition: &str) -> String {
     let naming = &source.cluster.naming;
     let hosts = format!(r#"{{namespace="{}",pod=~"chi-{}-.*"}}"#, naming.namespace, naming.name);
     condition.replace("{}", &hosts)
 }
 
-fn object(source: &Source<'_>, kind: Kind, name: &str, labels: &BTreeMap<String, String>) -> Value {
+/// The metadata of an object with labels by which it is found.
+fn labelled(source: &Source<'_>, name: &str, labels: &BTreeMap<String, String>) -> Map<String, Value> {
     let mut metadata = metadata(source.cluster, name, Some(source.urn));
     if let Some(Value::Object(all)) = metadata.get_mut("labels") {
         all.extend(labels.iter().map(|(key, value)| (key.clone(), json!(value))));
     }
-    json!({"apiVersion": kind.api_version(), "kind": kind.name(), "metadata": metadata})
+    metadata
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::aspects::{BACKUP_OF, COORDINATION_PORT};
 use super::super::names;
-use super::{Source, metadata};
+use super::{Source, metadata, object, of_hosts};
 use crate::kubernetes::meta::Kind;
 
 /// By which labels the operator's pods are known: of its manifests, and of its chart.
@@ -14,7 +14,7 @@ const OPERATORS: [(&str, &str); 2] =
 pub(in crate::kubernetes::cluster) fn host_policy(source: &mut Source<'_>) -> Value {
     let cluster = source.cluster;
     let clients = ports(cluster.tls.ports().each().map(|(_, port)| port));
-    let own = hosts(source);
+    let own = of_hosts(cluster);
     let mut ingress = vec![
         json!({"from": cluster.network_policy.peers(), "ports": clients}),
         json!({"from": [{"podSelector": own}]}),
@@ -38,7 +38,7 @@ pub(in crate::kubernetes::cluster) fn keeper_policy(source: &mut Source<'_>) -> 
     }});
     let clients = ports([COORDINATION_PORT]);
     let ingress = [
-        json!({"from": [{"podSelector": hosts(source)}], "ports": clients}),
+        json!({"from": [{"podSelector": of_hosts(source.cluster)}], "ports": clients}),
         json!({"from": [{"podSelector": own}]}),
         json!({"from": operators(), "ports": clients}),
     ];
@@ -46,20 +46,8 @@ pub(in crate::kubernetes::cluster) fn keeper_policy(source: &mut Source<'_>) -> 
 }
 
 fn policy(source: &Source<'_>, name: &str, pods: &Value, ingress: &[Value]) -> Value {
-    json!({
-        "apiVersion": Kind::NetworkPolicy.api_version(),
-        "kind": Kind::NetworkPolicy.name(),
-        "metadata": metadata(source.cluster, name, Some(source.urn)),
-        "spec": {"podSelector": pods, "policyTypes": ["Ingress"], "ingress": ingress},
-    })
-}
-
-/// The hosts' pods.
-fn hosts(source: &Source<'_>) -> Value {
-    json!({"matchLabels": {
-        "clickhouse.altinity.com/app": "chop",
-        "clickhouse.altinity.com/chi": source.cluster.naming.name,
-    }})
+    let spec = json!({"podSelector": pods, "policyTypes": ["Ingress"], "ingress": ingress});
+    object(Kind::NetworkPolicy, metadata(source.cluster, name, Some(source.urn)), spec)
 }
 
 /// The operator's pods, wherever they are.

@@ -4,7 +4,8 @@
 use serde_json::{Map, Value, json};
 
 use super::super::aspects::ServiceDraft;
-use super::{Source, metadata};
+use super::{Source, metadata, object};
+use crate::kubernetes::meta::Kind;
 
 pub(in crate::kubernetes::cluster) fn service(source: &mut Source<'_>) -> Value {
     let Source { cluster, urn, .. } = *source;
@@ -18,5 +19,5 @@ pub(in crate::kubernetes::cluster) fn service(source: &mut Source<'_>) -> Value 
             metadata.remove(field);
         }
     }
-    json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})
+    object(Kind::Service, metadata, Value::Object(spec))
 }
