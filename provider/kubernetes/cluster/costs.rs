@@ -28,7 +28,8 @@ pub(super) enum Cost {
 }
 
 /// The changed inputs, each with what it costs by itself. What is not known yet is left out.
-pub(super) fn costs(old: &ClusterArgs, new: &Known<ClusterArgs>) -> Vec<(PropertyPath, Cost)> {
+/// `from` is the shape of `old`.
+pub(super) fn costs(from: &Shape, old: &ClusterArgs, new: &Known<ClusterArgs>) -> Vec<(PropertyPath, Cost)> {
     let old = aspects::with_defaults(old.clone(), false);
     let completed = aspects::with_defaults(new.value.clone(), false);
     let (Ok(before), Ok(after)) = (serde_json::to_value(&old), serde_json::to_value(&completed)) else {
@@ -42,12 +43,11 @@ pub(super) fn costs(old: &ClusterArgs, new: &Known<ClusterArgs>) -> Vec<(Propert
     if paths.len() > MOST {
         return Vec::new();
     }
-    let from = Shape::last(&old);
     let cost = |path: PropertyPath| {
         let one = with(before.clone(), path.segments(), path.find_in(&after));
         let one: ClusterArgs = serde_json::from_value(one).ok()?;
         let to = Shape::rendered(&validate::last_anyway(&one));
-        let cost = of(&from, &to, &Known::all(one));
+        let cost = of(from, &to, &Known::all(one));
         Some((path, cost))
     };
     paths.into_iter().filter_map(cost).collect()
@@ -103,7 +103,8 @@ mod tests {
 
     fn told(mut old: Value, mut new: Value) -> Vec<(String, Cost)> {
         (old["name"], new["name"]) = (json!("db"), json!("db"));
-        let found = costs(&checked(old), &Known::all(checked(new)));
+        let old = checked(old);
+        let found = costs(&Shape::last(&old), &old, &Known::all(checked(new)));
         found.into_iter().map(|(path, cost)| (path.to_string(), cost)).collect()
     }
 
@@ -141,6 +142,7 @@ mod tests {
             value: checked(json!({"name": "db", "labels": {"a": "b"}})),
             unknown: ["labels.a".into()].into(),
         };
-        assert_eq!(costs(&checked(json!({"name": "db"})), &unknown), []);
+        let old = checked(json!({"name": "db"}));
+        assert_eq!(costs(&Shape::last(&old), &old, &unknown), []);
     }
 }

@@ -94,7 +94,7 @@ pub(super) fn tell(
     old: Option<&ClusterArgs>,
     new: &Known<ClusterArgs>,
 ) {
-    let costs = old.map(|old| costs::costs(old, new)).unwrap_or_default();
+    let costs = old.map(|old| costs::costs(from, old, new)).unwrap_or_default();
     let of = |cost| costs.iter().filter(move |(_, other)| *other == cost).map(|(path, _)| path.clone());
     let restarting: Vec<_> = of(Cost::Restart).collect();
     for effect in effects_for(from, to, new, &restarting) {

@@ -71,7 +71,7 @@ fn said(change: &Value) -> String {
     }
     let (from, to) = (Shape::rendered(&cluster(base)), Shape::rendered(&cluster(program)));
     let mut told = effects(&from, &to, &new);
-    let found: Vec<_> = costs(&old, &new).into_iter().map(|(_, cost)| cost).collect();
+    let found: Vec<_> = costs(&from, &old, &new).into_iter().map(|(_, cost)| cost).collect();
     if told.is_empty() {
         told.push(
             if found.contains(&Cost::Growth) {

@@ -178,7 +178,7 @@ impl HookArgs {
         if sql.as_ref().is_some_and(|statements| statements.iter().all(|text| text.trim().is_empty())) {
             check.fail_at(path.key("sql"), "must hold at least one statement");
         }
-        if target.is_some() && known.len() == HOST_EVENTS.len() {
+        if target.is_some() && known == HOST_EVENTS {
             let reason = "is for hooks of the cluster: a host's hook runs on that host; remove it";
             check.fail_at(path.key("target"), reason);
         }
