@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
-use super::aspects::{ClusterArgs, HOST_REMEDIES, IngressType, KEEPER_REMEDIES, Naming, ValidatedCluster};
+use super::aspects::{ClusterArgs, Coordination, IngressType, KEEPER_REMEDIES, Naming, ValidatedCluster};
 use super::guard::Growing;
 use super::manifest::Login;
 use super::objects::{Await, Objects, Part, PerPart, Row, Stage, TABLE, is_applied, is_settled};
@@ -264,7 +264,11 @@ impl Rollout<'_> {
     fn expect_keeper(&self, written: Written) -> Option<ExpectKeeper> {
         let Shape { namespace, name, keeper, .. } = Shape::rendered(&self.cluster);
         let hosts = keeper.filter(|keeper| !keeper.suspended)?.names();
-        Some(ExpectKeeper { namespace, name, written, hosts, remedies: KEEPER_REMEDIES })
+        let remedies = match &self.cluster.coordination {
+            Coordination::Keeper(keeper) => keeper.remedies(),
+            Coordination::External(_) | Coordination::None => KEEPER_REMEDIES,
+        };
+        Some(ExpectKeeper { namespace, name, written, hosts, remedies })
     }
 
     /// Waits for the hosts and their volumes. When the operator recorded the task as done without having
@@ -339,7 +343,8 @@ impl Rollout<'_> {
     /// What the installation is to come to.
     fn expect(&self, task_id: String, written: Written) -> Expect {
         let Shape { namespace, name, clickhouse, .. } = Shape::rendered(&self.cluster);
-        Expect { namespace, name, task_id, written, hosts: clickhouse.names(), remedies: HOST_REMEDIES }
+        let remedies = self.cluster.image.remedies();
+        Expect { namespace, name, task_id, written, hosts: clickhouse.names(), remedies }
     }
 
     /// Sends the installation once more under a fresh task: gives that, and the answer. Boxed: few waits need

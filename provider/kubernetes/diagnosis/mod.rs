@@ -17,8 +17,10 @@ use crate::kubernetes::observe::{Claim, Container, Event, Pod, Quota, StatefulSe
 /// The inputs that mend what keeps hosts from coming up, as the resource that waits for them calls these.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Remedies {
-    /// The image; its pull secrets are `pullSecrets` below it.
+    /// What says the image, in quotes: one input, or either of two.
     pub image: &'static str,
+    /// The image's pull secrets.
+    pub pull_secrets: &'static str,
     /// The storage classes, by the claim template that they are of.
     pub storage_classes: &'static [(&'static str, &'static str)],
     /// The storage class of every other claim template.
@@ -348,8 +350,9 @@ fn of_container(evidence: &Evidence<'_>, pod: &Pod, container: &Container) -> Op
     match reason {
         "ErrImagePull" | "ImagePullBackOff" => {
             let text = format!(
-                "{reason}, the image `{image}` can't be pulled{message}; correct `{input}`, or give \
-                    `{input}.pullSecrets`"
+                "{reason}, the image `{image}` can't be pulled{message}; correct {input}, or give \
+                    `{secrets}`",
+                secrets = evidence.remedies.pull_secrets
             );
             Some(
                 Found::new("Image", text)
@@ -360,7 +363,7 @@ fn of_container(evidence: &Evidence<'_>, pod: &Pod, container: &Container) -> Op
         "InvalidImageName" => {
             let invalid = format!("`{image}` is not a valid image name");
             Some(
-                Found::new(reason, format!("{reason}, {invalid}{message}; correct `{input}`"))
+                Found::new(reason, format!("{reason}, {invalid}{message}; correct {input}"))
                     .row(invalid)
                     .ends(GracePeriod::Other),
             )

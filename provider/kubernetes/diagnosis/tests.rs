@@ -19,7 +19,8 @@ struct Scene {
 }
 
 const REMEDIES: Remedies = Remedies {
-    image: "image",
+    image: "`version` or `image`",
+    pull_secrets: "image.pullSecrets",
     storage_classes: &[("data", "storage.storageClass")],
     other_storage_class: "overrides.claims",
 };

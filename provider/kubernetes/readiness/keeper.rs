@@ -237,6 +237,16 @@ impl KeeperCondition {
             let progress = format!("{counted}: the operator is finishing the change");
             return Verdict::Pending(Pending { progress, again: Some(stuck), ..Pending::default() });
         }
+        if !taken_up && generation > 1 && status.status == "InProgress" {
+            let told = "the operator is still at work on an earlier change";
+            let reason = format!(
+                "{}: {told}, and waits up to 5 minutes for each member that does not start; this one comes \
+                    after it",
+                self.expect
+            );
+            let progress = format!("{counted}: {told}");
+            return Verdict::Pending(Pending { progress, reasons: vec![reason], ..Pending::default() });
+        }
         let at_work = || format!("{counted}: the operator is starting its members");
         let Some(evidence) = &seen.evidence else {
             if now >= since + QUIET {

@@ -8,7 +8,8 @@ use super::super::state::ClusterState;
 use super::check::dns_problem;
 use super::draft::PodDraft;
 use super::read::text;
-use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
+use super::{Aspect, Checker, ClusterArgs, Drafts, HOST_REMEDIES, Live, ValidatedCluster};
+use crate::kubernetes::diagnosis::Remedies;
 use crate::property::path::PropertyPath;
 
 /// The release that a new cluster gets: ClickHouse's long-term-support line 26.3.
@@ -76,6 +77,16 @@ pub(super) struct ContainerImage {
     pub(super) reference: Option<String>,
     pub(super) pull_policy: Option<PullPolicy>,
     pub(super) pull_secrets: Vec<String>,
+    said_by: SaidBy,
+}
+
+/// Which input says an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SaidBy {
+    Version,
+    /// The one its repository, the other its tag.
+    VersionAndImage,
+    Image,
 }
 
 /// What an image is where inputs leave it open.
@@ -157,6 +168,14 @@ impl Aspect for ServerImage {
     }
 }
 
+impl ServerImage {
+    /// The inputs to name where hosts don't come up.
+    pub(in super::super) fn remedies(&self) -> Remedies {
+        let image = self.image.said_by([HOST_REMEDIES.image, "`version` or `image`", "`image`"]);
+        Remedies { image, ..HOST_REMEDIES }
+    }
+}
+
 impl ContainerImage {
     /// Checks the image whose inputs stand at `path`. Without any tag there is no image.
     pub(super) fn check(
@@ -168,6 +187,11 @@ impl ContainerImage {
         let Image { repository: given, tag, digest, pull_policy, pull_secrets } =
             given.cloned().unwrap_or_default();
         let Reference { repository, version, written } = *defaults;
+        let said_by = match (&given, tag.is_some() || digest.is_some()) {
+            (_, true) => SaidBy::Image,
+            (Some(_), false) => SaidBy::VersionAndImage,
+            (None, false) => SaidBy::Version,
+        };
         let repository = given.unwrap_or_else(|| repository.to_owned());
         if !is_repository(&repository) {
             let reason = format!(
@@ -209,7 +233,16 @@ impl ContainerImage {
                 check.fail_at(PropertyPath::from(path).key("pullSecrets").index(index), problem);
             }
         }
-        Self { reference, pull_policy, pull_secrets }
+        Self { reference, pull_policy, pull_secrets, said_by }
+    }
+
+    /// Of the words for the version, for both and for the image's own input those for what says it.
+    pub(super) fn said_by(&self, [version, both, image]: [&'static str; 3]) -> &'static str {
+        match self.said_by {
+            SaidBy::Version => version,
+            SaidBy::VersionAndImage => both,
+            SaidBy::Image => image,
+        }
     }
 
     pub(super) fn render(&self, pod: &mut PodDraft) {

@@ -100,6 +100,23 @@ async fn a_keepers_change_that_nobody_took_up_is_not_done_though_its_members_ser
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_member_that_an_earlier_change_broke_is_not_told_as_this_ones() {
+    let bench = Bench::new();
+    let earlier = json!({"status": "InProgress", "normalized": {"metadata": {"generation": 1}}});
+    bench.put(Kind::KeeperInstallation, "db", keeper(2, earlier));
+    let mut broken = member("k");
+    broken["status"]["readyReplicas"] = json!(0);
+    bench.put(Kind::StatefulSet, MEMBER, broken);
+    let waited =
+        await_keeper(&bench.session, &bench.ctx, Instant::now() + Duration::from_secs(60), expect_keeper(2))
+            .await;
+    let told = "the operator is still at work on an earlier change";
+    assert_eq!(bench.display.last_status(), format!("Keeper 0/1 ready: {told}"));
+    let failed = waited.unwrap_err();
+    assert!(failed.reasons.iter().any(|reason| reason.contains(told)), "{failed:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_keepers_change_that_the_operator_passes_over_is_gone_on_with_after_a_while_and_that_is_told() {
     let bench = Bench::new();
     bench.put(

@@ -51,7 +51,7 @@ fn expect() -> Expect {
         task_id: "t1".into(),
         written: Written { uid: Some("u1".into()), generation: Some(1), ..Written::default() },
         hosts: vec!["chi-db-cluster-0-0".into(), "chi-db-cluster-0-1".into()],
-        remedies: Remedies { image: "image", ..Remedies::default() },
+        remedies: Remedies { image: "`image`", pull_secrets: "image.pullSecrets", ..Remedies::default() },
     }
 }
 

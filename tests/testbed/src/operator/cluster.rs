@@ -127,38 +127,14 @@ impl Cluster {
 
     /// Whether the pods of this generation of a StatefulSet, or of a later one, are all there and ready
     /// within `timeout`.
-    ///
-    /// A pod of an older revision that never got ready is deleted: the controller would wait for it for ever.
-    /// So is the next one, as the controller may make that of the older revision again.
     pub(super) async fn rolled_out(&self, name: &str, generation: i64, timeout: Duration) -> Result<bool> {
-        let rolled = async {
-            // A watch may begin with an older state than what was just written.
-            let seen = |set: Option<&StatefulSet>| observed(set) >= generation;
-            let set = await_condition(self.api::<StatefulSet>(), name, seen).await?;
-            let revision = set.and_then(|set| set.status).and_then(|status| status.update_revision);
-            let done = |set: Option<&StatefulSet>| seen(set) && is_rolled_out(set);
-            loop {
-                if let Some(revision) = &revision {
-                    self.remove_stuck_pod(&format!("{name}-0"), revision).await?;
-                }
-                let waited =
-                    tokio::time::timeout(LOOK_AGAIN, await_condition(self.api::<StatefulSet>(), name, done))
-                        .await;
-                if let Ok(done) = waited {
-                    return anyhow::Ok(done.map(drop)?);
-                }
-            }
-        };
+        // A watch may begin with an older state than what was just written.
+        let done = |set: Option<&StatefulSet>| observed(set) >= generation && is_rolled_out(set);
+        let rolled = await_condition(self.api::<StatefulSet>(), name, done);
         match tokio::time::timeout(timeout, rolled).await {
-            Ok(result) => result.map(|()| true),
+            Ok(result) => Ok(result.map(|_| true)?),
             Err(_elapsed) => Ok(false),
         }
-    }
-
-    async fn remove_stuck_pod(&self, name: &str, revision: &str) -> Result<()> {
-        let Some(pod) = self.api::<Pod>().get_opt(name).await? else { return Ok(()) };
-        let old = pod.labels().get("controller-revision-hash").is_some_and(|of_pod| of_pod != revision);
-        if old && !is_pod_ready(&pod) { self.delete::<Pod>(name).await } else { Ok(()) }
     }
 
     /// Deletes a pod, and waits until another in its place is ready; `false` when that takes longer than
@@ -182,9 +158,6 @@ impl Cluster {
         Ok(())
     }
 }
-
-/// How often a host that rolls out is looked at for a pod that is in its way.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The generation that a StatefulSet's controller has seen.
 fn observed(set: Option<&StatefulSet>) -> i64 {

@@ -117,6 +117,40 @@ async fn a_changed_host_that_does_not_get_ready_aborts_and_a_sound_change_heals(
 }
 
 #[tokio::test]
+async fn a_keeper_whose_members_never_started_is_made_anew_by_a_sound_change() -> Result<()> {
+    let namespace = Testbed::shared().await.namespace().await?;
+    namespace.annotate("stand-in/create-timeout", Some("1")).await?;
+    let with = |image: &str| {
+        let containers = json!([{"name": "clickhouse-keeper", "image": image}]);
+        let mut spec = keeper(3);
+        spec["defaults"] = json!({"templates": {"podTemplate": "p"}});
+        spec["templates"] = json!({"podTemplates": [{"name": "p", "spec": {"containers": containers}}]});
+        spec
+    };
+    let created = create(&namespace.keepers(), KEEPER, "k", with("example/does-not-exist:1")).await?;
+    let completed = async |generation: Option<i64>| {
+        wait_for_status(&namespace.keepers(), "k", "Completed", |status| {
+            status["status"] == "Completed"
+                && status["normalizedCompleted"]["metadata"]["generation"] == json!(generation)
+        })
+        .await
+    };
+    completed(created.metadata.generation).await?;
+    let passed_by = namespace.api::<StatefulSet>().get("chk-k-k-0-0").await?;
+    assert!(!is_ready(Some(&passed_by)));
+
+    namespace.annotate("stand-in/create-timeout", None).await?;
+    change(&namespace.keepers(), "k", with("example/sound:1")).await?;
+    completed(namespace.keepers().get("k").await?.metadata.generation).await?;
+    for member in ["chk-k-k-0-0", "chk-k-k-0-1", "chk-k-k-0-2"] {
+        assert!(is_ready(Some(&namespace.api::<StatefulSet>().get(member).await?)), "{member}");
+    }
+    let made_anew = namespace.api::<StatefulSet>().get("chk-k-k-0-0").await?;
+    assert_ne!(made_anew.uid(), passed_by.uid(), "the operator updates only what is ready");
+    Ok(())
+}
+
+#[tokio::test]
 async fn aborted_stays_until_a_new_task_without_the_fault() -> Result<()> {
     let namespace = after_completion("aborted").await?;
     change_users(&namespace, "t-2").await?;

@@ -329,7 +329,7 @@ impl Plan {
 
     /// The fields of a container that say what it runs.
     fn image(&self) -> Map<String, Value> {
-        let ContainerImage { reference, pull_policy, pull_secrets: _ } = &self.image;
+        let ContainerImage { reference, pull_policy, .. } = &self.image;
         let mut fields = Map::new();
         fields.insert("image".to_owned(), json!(reference));
         if let Some(policy) = pull_policy {

@@ -18,7 +18,8 @@ const REPOSITORY: &str = "clickhouse/clickhouse-keeper";
 
 /// The inputs to name where its members don't come up.
 pub(in super::super::super) const KEEPER_REMEDIES: Remedies = Remedies {
-    image: "coordination.keeper.image",
+    image: "`version`",
+    pull_secrets: "coordination.keeper.image.pullSecrets",
     storage_classes: &[("data", "coordination.keeper.storage.storageClass")],
     other_storage_class: "chkOverrides.templates.volumeClaimTemplates",
 };
@@ -138,6 +139,12 @@ impl Keeper {
             volume: ClaimTemplate::check("coordination.keeper.storage", storage.unwrap_or_default(), check),
             pod: pod.unwrap_or_default().check("coordination.keeper.pod", check),
         }
+    }
+
+    /// The inputs to name where its members don't come up.
+    pub(in super::super::super) fn remedies(&self) -> Remedies {
+        let (both, own) = ("`version` or `coordination.keeper.image`", "`coordination.keeper.image`");
+        Remedies { image: self.image.said_by([KEEPER_REMEDIES.image, both, own]), ..KEEPER_REMEDIES }
     }
 
     /// The Keeper's own object, and the hosts' way to it: one node a replica, not the one name of them all,

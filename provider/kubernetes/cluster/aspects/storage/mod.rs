@@ -27,7 +27,8 @@ pub(super) const DATA_PATH: &str = "/var/lib/clickhouse";
 
 /// The inputs to name where hosts don't come up.
 pub(in super::super) const HOST_REMEDIES: Remedies = Remedies {
-    image: "image",
+    image: "`version`",
+    pull_secrets: "image.pullSecrets",
     storage_classes: &[(DATA, "storage.storageClass"), (LOGS, "storage.logs.storageClass")],
     other_storage_class: "chiOverrides.templates.volumeClaimTemplates",
 };

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Task;
 use crate::operator::children::{Start, VERSION};
-use crate::operator::faults::Fault;
+use crate::operator::faults::{Fault, Switches};
 use crate::operator::installation::{Host, Kind};
 use crate::tools::hex;
 
@@ -66,14 +66,17 @@ impl Task {
                     || cluster.restart_pod(&installation.pod_name(host), self.switches.update_timeout).await?
             }
             Some(set) => {
-                if grown || !same_claims(set, &wanted) {
+                // What is not ready is not updated but made anew, and then waited for like a new host.
+                let is_broken = !is_ready(set);
+                if is_broken || grown || !same_claims(set, &wanted) {
                     cluster.delete::<StatefulSet>(&name).await?;
                     cluster.gone::<StatefulSet>(&name).await?;
                     cluster.gone::<Pod>(&installation.pod_name(host)).await?;
                 }
                 let generation = cluster.apply(&wanted).await?;
-                let ready =
-                    hold || cluster.rolled_out(&name, generation, self.switches.update_timeout).await?;
+                let Switches { create_timeout, update_timeout, .. } = self.switches;
+                let timeout = if is_broken { create_timeout } else { update_timeout };
+                let ready = hold || cluster.rolled_out(&name, generation, timeout).await? || is_broken;
                 self.write(|status| status.count("hostsUpdated")).await?;
                 ready
             }
@@ -179,6 +182,12 @@ impl std::fmt::Display for Unready {
 }
 
 impl std::error::Error for Unready {}
+
+/// Whether all pods of a StatefulSet are.
+fn is_ready(set: &StatefulSet) -> bool {
+    let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    set.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default() == wanted
+}
 
 /// Whether a StatefulSet's claim templates are as wanted: they can't be changed in place.
 fn same_claims(set: &StatefulSet, wanted: &Value) -> bool {
