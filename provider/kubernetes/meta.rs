@@ -63,6 +63,8 @@ pub enum Kind {
     ConfigMap,
     /// A `PodMonitor` of the Prometheus operator.
     PodMonitor,
+    /// A `ServiceMonitor` of the Prometheus operator.
+    ServiceMonitor,
     /// A `PrometheusRule` of the Prometheus operator.
     PrometheusRule,
 }
@@ -88,7 +90,7 @@ const fn resource(
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Namespace,
         Self::Secret,
         Self::Service,
@@ -108,6 +110,7 @@ impl Kind {
         Self::NetworkPolicy,
         Self::ConfigMap,
         Self::PodMonitor,
+        Self::ServiceMonitor,
         Self::PrometheusRule,
     ];
 
@@ -154,6 +157,9 @@ impl Kind {
             }
             Self::ConfigMap => resource("", "v1", "ConfigMap", "configmaps", true),
             Self::PodMonitor => resource("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", true),
+            Self::ServiceMonitor => {
+                resource("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors", true)
+            }
             Self::PrometheusRule => {
                 resource("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules", true)
             }
@@ -193,6 +199,7 @@ impl Kind {
                 | Self::KeeperInstallation
                 | Self::Certificate
                 | Self::PodMonitor
+                | Self::ServiceMonitor
                 | Self::PrometheusRule
         )
     }

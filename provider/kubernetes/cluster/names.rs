@@ -72,6 +72,11 @@ pub(super) fn dashboard(name: &str) -> String {
     format!("{name}-dashboard")
 }
 
+/// The Service of the hosts' metrics.
+pub(super) fn metrics(name: &str) -> String {
+    format!("{name}-metrics")
+}
+
 /// The NetworkPolicy of the Keeper.
 pub(super) fn keeper_policy(name: &str) -> String {
     format!("{name}-keeper")

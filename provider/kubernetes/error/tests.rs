@@ -23,6 +23,7 @@ fn three_kinds_of_404_are_told_apart() {
     for (kind, remedy) in [
         (Kind::Certificate, "cert-manager is not installed"),
         (Kind::PodMonitor, "remove `monitoring.podMonitor`"),
+        (Kind::ServiceMonitor, "remove `monitoring.serviceMonitor`"),
         (Kind::PrometheusRule, "remove `monitoring.rules`"),
     ] {
         let missing = Error::from_answer(&on(Verb::Apply, kind), 404, "404 page not found\n");

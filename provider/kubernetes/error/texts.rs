@@ -18,10 +18,14 @@ pub(super) fn crd_missing(kind: Kind) -> String {
                 (https://cert-manager.io/docs/installation), or name a Secret with a certificate in \
                 `tls.secretName`"
         ),
-        Kind::PodMonitor | Kind::PrometheusRule => format!(
+        Kind::PodMonitor | Kind::ServiceMonitor | Kind::PrometheusRule => format!(
             "{missing}: the Prometheus operator is not installed; install it \
-                (https://prometheus-operator.dev), or remove `{}`",
-            if kind == Kind::PodMonitor { "monitoring.podMonitor" } else { "monitoring.rules" }
+                (https://prometheus-operator.dev), or remove `monitoring.{}`",
+            match kind {
+                Kind::PodMonitor => "podMonitor",
+                Kind::ServiceMonitor => "serviceMonitor",
+                _ => "rules",
+            }
         ),
         _ => format!("{missing}: this version of Kubernetes is too old"),
     }

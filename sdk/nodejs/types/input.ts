@@ -611,6 +611,10 @@ export namespace kubernetes {
          * A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
          */
         rules?: pulumi.Input<inputs.kubernetes.ClusterMonitoringObjectArgs | undefined>;
+        /**
+         * A ServiceMonitor, instead of a PodMonitor, for a Prometheus that selects only these; with it comes a Service for the metrics of all hosts. Default: none. A change takes effect without a restart.
+         */
+        serviceMonitor?: pulumi.Input<inputs.kubernetes.ClusterServiceMonitorArgs | undefined>;
     }
 
     /**
@@ -1051,6 +1055,20 @@ export namespace kubernetes {
          * The Secret's name.
          */
         name: pulumi.Input<string>;
+    }
+
+    /**
+     * A ServiceMonitor of the Prometheus operator.
+     */
+    export interface ClusterServiceMonitorArgs {
+        /**
+         * How often the metrics are read, like `30s`. Default: as Prometheus does.
+         */
+        interval?: pulumi.Input<string | undefined>;
+        /**
+         * Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+         */
+        labels?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
     }
 
     /**

@@ -785,6 +785,10 @@ export namespace kubernetes {
          * A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
          */
         rules?: outputs.kubernetes.ClusterMonitoringObject;
+        /**
+         * A ServiceMonitor, instead of a PodMonitor, for a Prometheus that selects only these; with it comes a Service for the metrics of all hosts. Default: none. A change takes effect without a restart.
+         */
+        serviceMonitor?: outputs.kubernetes.ClusterServiceMonitor;
     }
 
     /**
@@ -1228,6 +1232,20 @@ export namespace kubernetes {
     }
 
     /**
+     * A ServiceMonitor of the Prometheus operator.
+     */
+    export interface ClusterServiceMonitor {
+        /**
+         * How often the metrics are read, like `30s`. Default: as Prometheus does.
+         */
+        interval?: string;
+        /**
+         * Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+         */
+        labels?: {[key: string]: string};
+    }
+
+    /**
      * What users may make of a setting.
      */
     export interface ClusterSettingConstraint {
@@ -1500,6 +1518,10 @@ export namespace kubernetes {
          */
         keeperPolicy?: string;
         /**
+         * Of the Service of the metrics.
+         */
+        metricsService?: string;
+        /**
          * Of the namespace, if this cluster created it.
          */
         namespace?: string;
@@ -1519,6 +1541,10 @@ export namespace kubernetes {
          * Of the Service.
          */
         service?: string;
+        /**
+         * Of the ServiceMonitor.
+         */
+        serviceMonitor?: string;
     }
 
     /**

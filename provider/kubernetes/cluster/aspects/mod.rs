@@ -75,7 +75,7 @@ pub use self::logging::LogLevel;
 pub(super) use self::logging::Logging;
 pub use self::logging::LoggingArgs;
 pub use self::monitoring::MonitoringArgs;
-pub(super) use self::monitoring::{Monitoring, PORT_NAME};
+pub(super) use self::monitoring::{Monitor, Monitoring, PORT_NAME};
 pub use self::naming::NamingArgs;
 pub(super) use self::naming::{CLUSTER_DOMAIN, Naming};
 pub(super) use self::network::Network;

@@ -41,6 +41,9 @@ pub struct MonitoringArgs {
     pub prometheus: Option<PrometheusArgs>,
     /// A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
     pub pod_monitor: Option<PodMonitorArgs>,
+    /// A ServiceMonitor, instead of a PodMonitor, for a Prometheus that selects only these; with it comes a
+    /// Service for the metrics of all hosts. Default: none. A change takes effect without a restart.
+    pub service_monitor: Option<ServiceMonitorArgs>,
     /// A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many
     /// parts, a disk is nearly full, the Keeper can't be reached. Default: none.
     pub rules: Option<LabelledArgs>,
@@ -73,6 +76,18 @@ pub struct PodMonitorArgs {
     pub interval: Option<String>,
 }
 
+/// A ServiceMonitor of the Prometheus operator.
+#[serde_with::skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(rename = "ClusterServiceMonitor")]
+pub struct ServiceMonitorArgs {
+    /// Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// How often the metrics are read, like `30s`. Default: as Prometheus does.
+    pub interval: Option<String>,
+}
+
 /// An object for monitoring that is found by its labels.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -90,12 +105,22 @@ type Labels = BTreeMap<String, String>;
 pub(in super::super) struct Monitoring {
     /// Where each host serves its metrics.
     pub(in super::super) metrics: Option<Metrics>,
-    /// The labels of the PodMonitor, and how often the metrics are read, where there is to be one.
-    pub(in super::super) pod_monitor: Option<(Labels, Option<String>)>,
+    /// The PodMonitor, where there is to be one.
+    pub(in super::super) pod_monitor: Option<Monitor>,
+    /// The ServiceMonitor, where there is to be one.
+    pub(in super::super) service_monitor: Option<Monitor>,
     /// The labels of the alerts, where there are to be any.
     pub(in super::super) rules: Option<Labels>,
     /// The labels of the dashboard, where there is to be one.
     pub(in super::super) dashboard: Option<Labels>,
+}
+
+/// What has Prometheus read the metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Monitor {
+    pub(in super::super) labels: Labels,
+    /// How often; as Prometheus does where it is not said.
+    pub(in super::super) interval: Option<String>,
 }
 
 /// Where each host serves its metrics.
@@ -113,10 +138,16 @@ impl Aspect for Monitoring {
 
     fn check(check: &mut Checker<'_>) -> Self {
         let Some(given) = check.args().monitoring.clone() else {
-            return Self { metrics: None, pod_monitor: None, rules: None, dashboard: None };
+            return Self {
+                metrics: None,
+                pod_monitor: None,
+                service_monitor: None,
+                rules: None,
+                dashboard: None,
+            };
         };
         check.is_for_one_pod_template("monitoring", true);
-        let MonitoringArgs { prometheus, pod_monitor, rules, dashboard } = given;
+        let MonitoringArgs { prometheus, pod_monitor, service_monitor, rules, dashboard } = given;
         let metrics = Some(Metrics::check(prometheus.unwrap_or_default(), check));
         let mut labels = |field: &str, labels: Option<Labels>| {
             check.labels(&format!("monitoring.{field}.labels"), labels.as_ref());
@@ -124,17 +155,16 @@ impl Aspect for Monitoring {
         };
         let rules = rules.map(|given| labels("rules", given.labels));
         let dashboard = dashboard.map(|given| labels("dashboard", given.labels));
-        let pod_monitor = pod_monitor.map(|given| (labels("podMonitor", given.labels), given.interval));
-        if let Some((_, Some(interval))) = &pod_monitor {
-            let digits = interval.trim_end_matches(|c: char| c.is_ascii_lowercase());
-            let is_known =
-                ["ms", "s", "m", "h"].iter().any(|unit| interval.strip_prefix(digits) == Some(unit));
-            if !is_known || !digits.parse::<u32>().is_ok_and(|number| number > 0) {
-                let reason = format!("`{interval}` is not an interval: write for example `30s`");
-                check.fail("monitoring.podMonitor.interval", reason);
-            }
+        if pod_monitor.is_some() && service_monitor.is_some() {
+            let reason = "with `monitoring.podMonitor` beside it Prometheus reads each host twice: remove \
+                one of them";
+            check.fail("monitoring.serviceMonitor", reason);
         }
-        Self { metrics, pod_monitor, rules, dashboard }
+        let pod_monitor =
+            pod_monitor.map(|given| Monitor::check("podMonitor", given.labels, given.interval, check));
+        let service_monitor = service_monitor
+            .map(|given| Monitor::check("serviceMonitor", given.labels, given.interval, check));
+        Self { metrics, pod_monitor, service_monitor, rules, dashboard }
     }
 
     fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
@@ -156,6 +186,22 @@ impl Aspect for Monitoring {
             PrometheusArgs { port: number(&settings[PORT_SETTING]), path: text(&settings[ENDPOINT_SETTING]) };
         (is_ours && prometheus.port.is_some())
             .then(|| MonitoringArgs { prometheus: Some(prometheus), ..MonitoringArgs::default() })
+    }
+}
+
+impl Monitor {
+    fn check(field: &str, labels: Option<Labels>, interval: Option<String>, check: &mut Checker<'_>) -> Self {
+        check.labels(&format!("monitoring.{field}.labels"), labels.as_ref());
+        if let Some(interval) = &interval {
+            let digits = interval.trim_end_matches(|c: char| c.is_ascii_lowercase());
+            let is_known =
+                ["ms", "s", "m", "h"].iter().any(|unit| interval.strip_prefix(digits) == Some(unit));
+            if !is_known || !digits.parse::<u32>().is_ok_and(|number| number > 0) {
+                let reason = format!("`{interval}` is not an interval: write for example `30s`");
+                check.fail(&format!("monitoring.{field}.interval"), reason);
+            }
+        }
+        Self { labels: labels.unwrap_or_default(), interval }
     }
 }
 
@@ -193,6 +239,30 @@ mod tests {
         assert_eq!(container["ports"][0]["containerPort"], 9999);
         assert_eq!(of_settings(&installation), []);
         assert!(built.pod_monitor.is_none() && built.rules.is_none() && built.dashboard.is_none());
+        assert!(built.service_monitor.is_none() && built.metrics_service.is_none());
+    }
+
+    #[test]
+    fn a_service_monitor_finds_all_hosts_by_a_service_of_their_metrics() {
+        let monitoring = json!({"prometheus": {"port": 9999, "path": "/m"},
+            "serviceMonitor": {"labels": {"release": "prom"}, "interval": "1m"}});
+        let built =
+            built(json!({"name": "db", "ingress": {"type": "LoadBalancer"}, "monitoring": monitoring}));
+        let (monitor, service) = (built.service_monitor.unwrap(), built.metrics_service.unwrap());
+        assert_eq!(monitor["metadata"]["labels"]["release"], "prom");
+        let endpoint = json!({"port": "prometheus", "path": "/m", "interval": "1m"});
+        assert_eq!(monitor["spec"]["endpoints"], json!([endpoint]));
+        let selected = monitor["spec"]["selector"]["matchLabels"].as_object().unwrap();
+        let has = |service: &Value| {
+            selected.iter().all(|(label, value)| service["metadata"]["labels"].get(label) == Some(value))
+        };
+        assert!(has(&service) && !has(&built.service.unwrap()), "of the two Services it finds one");
+        assert_eq!(service["metadata"]["name"], "db-metrics");
+        assert_eq!(service["spec"]["ports"][0]["port"], 9999);
+        let template = &built.installation.unwrap()["spec"]["templates"]["podTemplates"][0]["spec"];
+        assert_eq!(service["spec"]["ports"][0]["targetPort"], template["containers"][0]["ports"][0]["name"]);
+        assert_eq!(service["spec"]["clusterIP"], "None", "it is not the load balancer");
+        assert_eq!(service["spec"]["publishNotReadyAddresses"], true, "a host that is not ready is read too");
     }
 
     #[test]
@@ -228,6 +298,11 @@ mod tests {
             (json!({"prometheus": {"port": 8123}}), "monitoring.prometheus.port: 8123 is not a free port"),
             (json!({"prometheus": {"path": "metrics"}}), "monitoring.prometheus.path: `metrics` must begin"),
             (json!({"podMonitor": {"interval": "often"}}), "monitoring.podMonitor.interval: `often` is not"),
+            (
+                json!({"serviceMonitor": {"interval": "0s"}}),
+                "monitoring.serviceMonitor.interval: `0s` is not",
+            ),
+            (json!({"podMonitor": {}, "serviceMonitor": {}}), "monitoring.serviceMonitor: with "),
             (json!({"rules": {"labels": {"a b": "c"}}}), "monitoring.rules.labels.a b: "),
         ] {
             let told = problems(json!({"monitoring": monitoring}));

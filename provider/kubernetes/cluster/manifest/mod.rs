@@ -10,7 +10,7 @@ mod service;
 
 pub(super) use self::backup::{backup, restore};
 pub(super) use self::certificate::certificate;
-pub(super) use self::monitoring::{dashboard, pod_monitor, rules};
+pub(super) use self::monitoring::{dashboard, metrics_service, pod_monitor, rules, service_monitor};
 pub(super) use self::policies::{host_policy, keeper_policy};
 pub(super) use self::secret::{USERNAME_KEY, secret};
 pub(super) use self::service::service;

@@ -1,10 +1,10 @@
-//! What Prometheus and Grafana are given: a PodMonitor, alerts and a dashboard.
+//! What Prometheus and Grafana are given: a PodMonitor or a ServiceMonitor, alerts and a dashboard.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::super::aspects::PORT_NAME;
+use super::super::aspects::{Monitor, PORT_NAME};
 use super::super::names;
 use super::{Source, metadata, object, of_hosts};
 use crate::kubernetes::meta::Kind;
@@ -63,22 +63,59 @@ const PANELS: [(&str, &str, &str); 8] = [
 ];
 
 pub(in crate::kubernetes::cluster) fn pod_monitor(source: &mut Source<'_>) -> Value {
-    let monitoring = &source.cluster.monitoring;
-    let (Some(metrics), Some((labels, interval))) = (&monitoring.metrics, &monitoring.pod_monitor) else {
-        return Value::Null;
-    };
-    let mut endpoint = json!({"port": PORT_NAME, "path": metrics.path});
-    if let Some(interval) = interval {
-        endpoint["interval"] = json!(interval);
-    }
-    let own = |label: &str| format!("clickhouse.altinity.com/{label}");
-    let name = &source.cluster.naming.name;
+    let Some(monitor) = &source.cluster.monitoring.pod_monitor else { return Value::Null };
     let spec = json!({
         "selector": of_hosts(source.cluster),
-        "podTargetLabels": [own("shard"), own("replica")],
-        "podMetricsEndpoints": [endpoint],
+        "podTargetLabels": target_labels(),
+        "podMetricsEndpoints": [endpoint(source, monitor)],
     });
-    object(Kind::PodMonitor, labelled(source, name, labels), spec)
+    object(Kind::PodMonitor, labelled(source, &source.cluster.naming.name, &monitor.labels), spec)
+}
+
+pub(in crate::kubernetes::cluster) fn service_monitor(source: &mut Source<'_>) -> Value {
+    let Some(monitor) = &source.cluster.monitoring.service_monitor else { return Value::Null };
+    let name = &source.cluster.naming.name;
+    let spec = json!({
+        "selector": {"matchLabels": of_metrics(name)},
+        "podTargetLabels": target_labels(),
+        "endpoints": [endpoint(source, monitor)],
+    });
+    object(Kind::ServiceMonitor, labelled(source, name, &monitor.labels), spec)
+}
+
+/// The Service by which a ServiceMonitor finds the hosts, also those that are not ready. It is not the
+/// cluster's address: that may be reached from outside.
+pub(in crate::kubernetes::cluster) fn metrics_service(source: &mut Source<'_>) -> Value {
+    let name = &source.cluster.naming.name;
+    let port = source.cluster.monitoring.metrics.as_ref().map(|metrics| metrics.port);
+    let spec = json!({
+        "clusterIP": "None",
+        "publishNotReadyAddresses": true,
+        "selector": of_hosts(source.cluster)["matchLabels"],
+        "ports": [{"name": PORT_NAME, "port": port, "protocol": "TCP", "targetPort": PORT_NAME}],
+    });
+    object(Kind::Service, labelled(source, &names::metrics(name), &of_metrics(name)), spec)
+}
+
+/// The labels by which the Service of a cluster's metrics is found.
+fn of_metrics(name: &str) -> BTreeMap<String, String> {
+    let labels = [("app.kubernetes.io/component", "metrics"), ("app.kubernetes.io/instance", name)];
+    labels.map(|(label, value)| (label.to_owned(), value.to_owned())).into()
+}
+
+/// The labels of pods that their metrics get.
+fn target_labels() -> [String; 2] {
+    ["shard", "replica"].map(|label| format!("clickhouse.altinity.com/{label}"))
+}
+
+/// Where a host's metrics are read, and how often.
+fn endpoint(source: &Source<'_>, monitor: &Monitor) -> Value {
+    let path = source.cluster.monitoring.metrics.as_ref().map(|metrics| &metrics.path);
+    let mut endpoint = json!({"port": PORT_NAME, "path": path});
+    if let Some(interval) = &monitor.interval {
+        endpoint["interval"] = json!(interval);
+    }
+    endpoint
 }
 
 pub(in crate::kubernetes::cluster) fn rules(source: &mut Source<'_>) -> Value {

@@ -221,6 +221,34 @@ objects! {
         output: None,
         trace: Some(leaves_no_trace),
     }
+    /// Of the Service of the metrics.
+    MetricsService as metrics_service {
+        kind: Kind::Service,
+        name: |_, name| names::metrics(name),
+        wanted: |cluster| cluster.monitoring.service_monitor.is_some(),
+        render: manifest::metrics_service,
+        stage: Stage::BeforeHosts,
+        whose: Whose::Marked,
+        awaited: Await::Nothing,
+        leaves: Leaves::AfterHosts,
+        vital: &["/metadata/labels", "/spec/selector", "/spec/ports"],
+        output: None,
+        trace: Some(leaves_no_trace),
+    }
+    /// Of the ServiceMonitor.
+    ServiceMonitor as service_monitor {
+        kind: Kind::ServiceMonitor,
+        name: |_, name| name.to_owned(),
+        wanted: |cluster| cluster.monitoring.service_monitor.is_some(),
+        render: manifest::service_monitor,
+        stage: Stage::BeforeHosts,
+        whose: Whose::Marked,
+        awaited: Await::Nothing,
+        leaves: Leaves::AfterHosts,
+        vital: &["/spec"],
+        output: None,
+        trace: Some(leaves_no_trace),
+    }
     /// Of the PrometheusRule.
     Rules as rules {
         kind: Kind::PrometheusRule,

@@ -5678,6 +5678,8 @@ type ClusterMonitoring struct {
 	Prometheus *ClusterPrometheus `pulumi:"prometheus"`
 	// A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
 	Rules *ClusterMonitoringObject `pulumi:"rules"`
+	// A ServiceMonitor, instead of a PodMonitor, for a Prometheus that selects only these; with it comes a Service for the metrics of all hosts. Default: none. A change takes effect without a restart.
+	ServiceMonitor *ClusterServiceMonitor `pulumi:"serviceMonitor"`
 }
 
 // ClusterMonitoringInput is an input type that accepts ClusterMonitoringArgs and ClusterMonitoringOutput values.
@@ -5701,6 +5703,8 @@ type ClusterMonitoringArgs struct {
 	Prometheus ClusterPrometheusPtrInput `pulumi:"prometheus"`
 	// A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
 	Rules ClusterMonitoringObjectPtrInput `pulumi:"rules"`
+	// A ServiceMonitor, instead of a PodMonitor, for a Prometheus that selects only these; with it comes a Service for the metrics of all hosts. Default: none. A change takes effect without a restart.
+	ServiceMonitor ClusterServiceMonitorPtrInput `pulumi:"serviceMonitor"`
 }
 
 func (ClusterMonitoringArgs) ElementType() reflect.Type {
@@ -5801,6 +5805,11 @@ func (o ClusterMonitoringOutput) Rules() ClusterMonitoringObjectPtrOutput {
 	return o.ApplyT(func(v ClusterMonitoring) *ClusterMonitoringObject { return v.Rules }).(ClusterMonitoringObjectPtrOutput)
 }
 
+// A ServiceMonitor, instead of a PodMonitor, for a Prometheus that selects only these; with it comes a Service for the metrics of all hosts. Default: none. A change takes effect without a restart.
+func (o ClusterMonitoringOutput) ServiceMonitor() ClusterServiceMonitorPtrOutput {
+	return o.ApplyT(func(v ClusterMonitoring) *ClusterServiceMonitor { return v.ServiceMonitor }).(ClusterServiceMonitorPtrOutput)
+}
+
 type ClusterMonitoringPtrOutput struct{ *pulumi.OutputState }
 
 func (ClusterMonitoringPtrOutput) ElementType() reflect.Type {
@@ -5863,6 +5872,16 @@ func (o ClusterMonitoringPtrOutput) Rules() ClusterMonitoringObjectPtrOutput {
 		}
 		return v.Rules
 	}).(ClusterMonitoringObjectPtrOutput)
+}
+
+// A ServiceMonitor, instead of a PodMonitor, for a Prometheus that selects only these; with it comes a Service for the metrics of all hosts. Default: none. A change takes effect without a restart.
+func (o ClusterMonitoringPtrOutput) ServiceMonitor() ClusterServiceMonitorPtrOutput {
+	return o.ApplyT(func(v *ClusterMonitoring) *ClusterServiceMonitor {
+		if v == nil {
+			return nil
+		}
+		return v.ServiceMonitor
+	}).(ClusterServiceMonitorPtrOutput)
 }
 
 // An object for monitoring that is found by its labels.
@@ -9305,6 +9324,165 @@ func (o ClusterSecretKeyPtrOutput) Name() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
+// A ServiceMonitor of the Prometheus operator.
+type ClusterServiceMonitor struct {
+	// How often the metrics are read, like `30s`. Default: as Prometheus does.
+	Interval *string `pulumi:"interval"`
+	// Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+	Labels map[string]string `pulumi:"labels"`
+}
+
+// ClusterServiceMonitorInput is an input type that accepts ClusterServiceMonitorArgs and ClusterServiceMonitorOutput values.
+// You can construct a concrete instance of `ClusterServiceMonitorInput` via:
+//
+//	ClusterServiceMonitorArgs{...}
+type ClusterServiceMonitorInput interface {
+	pulumi.Input
+
+	ToClusterServiceMonitorOutput() ClusterServiceMonitorOutput
+	ToClusterServiceMonitorOutputWithContext(context.Context) ClusterServiceMonitorOutput
+}
+
+// A ServiceMonitor of the Prometheus operator.
+type ClusterServiceMonitorArgs struct {
+	// How often the metrics are read, like `30s`. Default: as Prometheus does.
+	Interval pulumi.StringPtrInput `pulumi:"interval"`
+	// Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+	Labels pulumi.StringMapInput `pulumi:"labels"`
+}
+
+func (ClusterServiceMonitorArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterServiceMonitor)(nil)).Elem()
+}
+
+func (i ClusterServiceMonitorArgs) ToClusterServiceMonitorOutput() ClusterServiceMonitorOutput {
+	return i.ToClusterServiceMonitorOutputWithContext(context.Background())
+}
+
+func (i ClusterServiceMonitorArgs) ToClusterServiceMonitorOutputWithContext(ctx context.Context) ClusterServiceMonitorOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterServiceMonitorOutput)
+}
+
+func (i ClusterServiceMonitorArgs) ToClusterServiceMonitorPtrOutput() ClusterServiceMonitorPtrOutput {
+	return i.ToClusterServiceMonitorPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterServiceMonitorArgs) ToClusterServiceMonitorPtrOutputWithContext(ctx context.Context) ClusterServiceMonitorPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterServiceMonitorOutput).ToClusterServiceMonitorPtrOutputWithContext(ctx)
+}
+
+// ClusterServiceMonitorPtrInput is an input type that accepts ClusterServiceMonitorArgs, ClusterServiceMonitorPtr and ClusterServiceMonitorPtrOutput values.
+// You can construct a concrete instance of `ClusterServiceMonitorPtrInput` via:
+//
+//	        ClusterServiceMonitorArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterServiceMonitorPtrInput interface {
+	pulumi.Input
+
+	ToClusterServiceMonitorPtrOutput() ClusterServiceMonitorPtrOutput
+	ToClusterServiceMonitorPtrOutputWithContext(context.Context) ClusterServiceMonitorPtrOutput
+}
+
+type clusterServiceMonitorPtrType ClusterServiceMonitorArgs
+
+func ClusterServiceMonitorPtr(v *ClusterServiceMonitorArgs) ClusterServiceMonitorPtrInput {
+	return (*clusterServiceMonitorPtrType)(v)
+}
+
+func (*clusterServiceMonitorPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterServiceMonitor)(nil)).Elem()
+}
+
+func (i *clusterServiceMonitorPtrType) ToClusterServiceMonitorPtrOutput() ClusterServiceMonitorPtrOutput {
+	return i.ToClusterServiceMonitorPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterServiceMonitorPtrType) ToClusterServiceMonitorPtrOutputWithContext(ctx context.Context) ClusterServiceMonitorPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterServiceMonitorPtrOutput)
+}
+
+// A ServiceMonitor of the Prometheus operator.
+type ClusterServiceMonitorOutput struct{ *pulumi.OutputState }
+
+func (ClusterServiceMonitorOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*ClusterServiceMonitor)(nil)).Elem()
+}
+
+func (o ClusterServiceMonitorOutput) ToClusterServiceMonitorOutput() ClusterServiceMonitorOutput {
+	return o
+}
+
+func (o ClusterServiceMonitorOutput) ToClusterServiceMonitorOutputWithContext(ctx context.Context) ClusterServiceMonitorOutput {
+	return o
+}
+
+func (o ClusterServiceMonitorOutput) ToClusterServiceMonitorPtrOutput() ClusterServiceMonitorPtrOutput {
+	return o.ToClusterServiceMonitorPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterServiceMonitorOutput) ToClusterServiceMonitorPtrOutputWithContext(ctx context.Context) ClusterServiceMonitorPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v ClusterServiceMonitor) *ClusterServiceMonitor {
+		return &v
+	}).(ClusterServiceMonitorPtrOutput)
+}
+
+// How often the metrics are read, like `30s`. Default: as Prometheus does.
+func (o ClusterServiceMonitorOutput) Interval() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterServiceMonitor) *string { return v.Interval }).(pulumi.StringPtrOutput)
+}
+
+// Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+func (o ClusterServiceMonitorOutput) Labels() pulumi.StringMapOutput {
+	return o.ApplyT(func(v ClusterServiceMonitor) map[string]string { return v.Labels }).(pulumi.StringMapOutput)
+}
+
+type ClusterServiceMonitorPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterServiceMonitorPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**ClusterServiceMonitor)(nil)).Elem()
+}
+
+func (o ClusterServiceMonitorPtrOutput) ToClusterServiceMonitorPtrOutput() ClusterServiceMonitorPtrOutput {
+	return o
+}
+
+func (o ClusterServiceMonitorPtrOutput) ToClusterServiceMonitorPtrOutputWithContext(ctx context.Context) ClusterServiceMonitorPtrOutput {
+	return o
+}
+
+func (o ClusterServiceMonitorPtrOutput) Elem() ClusterServiceMonitorOutput {
+	return o.ApplyT(func(v *ClusterServiceMonitor) ClusterServiceMonitor {
+		if v != nil {
+			return *v
+		}
+		var ret ClusterServiceMonitor
+		return ret
+	}).(ClusterServiceMonitorOutput)
+}
+
+// How often the metrics are read, like `30s`. Default: as Prometheus does.
+func (o ClusterServiceMonitorPtrOutput) Interval() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *ClusterServiceMonitor) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Interval
+	}).(pulumi.StringPtrOutput)
+}
+
+// Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+func (o ClusterServiceMonitorPtrOutput) Labels() pulumi.StringMapOutput {
+	return o.ApplyT(func(v *ClusterServiceMonitor) map[string]string {
+		if v == nil {
+			return nil
+		}
+		return v.Labels
+	}).(pulumi.StringMapOutput)
+}
+
 // What users may make of a setting.
 type ClusterSettingConstraint struct {
 	// Whether the setting may be changed where `readonly` is 1. Default: false. Needs `access_control_improvements/settings_constraints_replace_previous`, which is on by default.
@@ -10996,6 +11174,8 @@ type ClusterUids struct {
 	Keeper *string `pulumi:"keeper"`
 	// Of the NetworkPolicy of the Keeper.
 	KeeperPolicy *string `pulumi:"keeperPolicy"`
+	// Of the Service of the metrics.
+	MetricsService *string `pulumi:"metricsService"`
 	// Of the namespace, if this cluster created it.
 	Namespace *string `pulumi:"namespace"`
 	// Of the PodMonitor.
@@ -11006,6 +11186,8 @@ type ClusterUids struct {
 	Secret *string `pulumi:"secret"`
 	// Of the Service.
 	Service *string `pulumi:"service"`
+	// Of the ServiceMonitor.
+	ServiceMonitor *string `pulumi:"serviceMonitor"`
 }
 
 // The uids of the cluster's objects, as far as they exist.
@@ -11056,6 +11238,11 @@ func (o ClusterUidsOutput) Keeper() pulumi.StringPtrOutput {
 // Of the NetworkPolicy of the Keeper.
 func (o ClusterUidsOutput) KeeperPolicy() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterUids) *string { return v.KeeperPolicy }).(pulumi.StringPtrOutput)
+}
+
+// Of the Service of the metrics.
+func (o ClusterUidsOutput) MetricsService() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.MetricsService }).(pulumi.StringPtrOutput)
 }
 
 // Of the namespace, if this cluster created it.
@@ -11120,6 +11307,11 @@ type ClusterUserInput interface {
 
 	ToClusterUserOutput() ClusterUserOutput
 	ToClusterUserOutputWithContext(context.Context) ClusterUserOutput
+}
+
+// Of the ServiceMonitor.
+func (o ClusterUidsOutput) ServiceMonitor() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.ServiceMonitor }).(pulumi.StringPtrOutput)
 }
 
 // A user besides the administrator. Exactly one credential is given: `password`, `passwordSha256`, `passwordSecret` or `certificates`.
@@ -11576,6 +11768,8 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSchemaPolicyPtrInput)(nil)).Elem(), ClusterSchemaPolicyArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSecretKeyInput)(nil)).Elem(), ClusterSecretKeyArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSecretKeyPtrInput)(nil)).Elem(), ClusterSecretKeyArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterServiceMonitorInput)(nil)).Elem(), ClusterServiceMonitorArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterServiceMonitorPtrInput)(nil)).Elem(), ClusterServiceMonitorArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSettingConstraintInput)(nil)).Elem(), ClusterSettingConstraintArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterSettingConstraintMapInput)(nil)).Elem(), ClusterSettingConstraintMap{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterShardInput)(nil)).Elem(), ClusterShardArgs{})
@@ -11712,6 +11906,8 @@ func init() {
 	pulumi.RegisterOutputType(ClusterSchemaPolicyPtrOutput{})
 	pulumi.RegisterOutputType(ClusterSecretKeyOutput{})
 	pulumi.RegisterOutputType(ClusterSecretKeyPtrOutput{})
+	pulumi.RegisterOutputType(ClusterServiceMonitorOutput{})
+	pulumi.RegisterOutputType(ClusterServiceMonitorPtrOutput{})
 	pulumi.RegisterOutputType(ClusterSettingConstraintOutput{})
 	pulumi.RegisterOutputType(ClusterSettingConstraintMapOutput{})
 	pulumi.RegisterOutputType(ClusterShardOutput{})

@@ -112,6 +112,8 @@ __all__ = [
     'ClusterSchemaPolicyArgsDict',
     'ClusterSecretKeyArgs',
     'ClusterSecretKeyArgsDict',
+    'ClusterServiceMonitorArgs',
+    'ClusterServiceMonitorArgsDict',
     'ClusterSettingConstraintArgs',
     'ClusterSettingConstraintArgsDict',
     'ClusterShardArgs',
@@ -2627,6 +2629,10 @@ class ClusterMonitoringArgsDict(TypedDict):
     """
     A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
     """
+    service_monitor: NotRequired[pulumi.Input[Optional['ClusterServiceMonitorArgsDict']]]
+    """
+    A ServiceMonitor, instead of a PodMonitor, for a Prometheus that selects only these; with it comes a Service for the metrics of all hosts. Default: none. A change takes effect without a restart.
+    """
 
 @pulumi.input_type
 class ClusterMonitoringArgs:
@@ -2634,7 +2640,8 @@ class ClusterMonitoringArgs:
                  dashboard: pulumi.Input[Optional['ClusterMonitoringObjectArgs']] = None,
                  pod_monitor: pulumi.Input[Optional['ClusterPodMonitorArgs']] = None,
                  prometheus: pulumi.Input[Optional['ClusterPrometheusArgs']] = None,
-                 rules: pulumi.Input[Optional['ClusterMonitoringObjectArgs']] = None):
+                 rules: pulumi.Input[Optional['ClusterMonitoringObjectArgs']] = None,
+                 service_monitor: pulumi.Input[Optional['ClusterServiceMonitorArgs']] = None):
         """
         Monitoring by Prometheus and Grafana.
 
@@ -2642,6 +2649,7 @@ class ClusterMonitoringArgs:
         :param pulumi.Input['ClusterPodMonitorArgs'] pod_monitor: A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
         :param pulumi.Input['ClusterPrometheusArgs'] prometheus: Where each host serves its metrics.
         :param pulumi.Input['ClusterMonitoringObjectArgs'] rules: A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
+        :param pulumi.Input['ClusterServiceMonitorArgs'] service_monitor: A ServiceMonitor, instead of a PodMonitor, for a Prometheus that selects only these; with it comes a Service for the metrics of all hosts. Default: none. A change takes effect without a restart.
         """
         if dashboard is not None:
             pulumi.set(__self__, "dashboard", dashboard)
@@ -2651,6 +2659,8 @@ class ClusterMonitoringArgs:
             pulumi.set(__self__, "prometheus", prometheus)
         if rules is not None:
             pulumi.set(__self__, "rules", rules)
+        if service_monitor is not None:
+            pulumi.set(__self__, "service_monitor", service_monitor)
 
     @_builtins.property
     @pulumi.getter
@@ -2699,6 +2709,18 @@ class ClusterMonitoringArgs:
     @rules.setter
     def rules(self, value: pulumi.Input[Optional['ClusterMonitoringObjectArgs']]):
         pulumi.set(self, "rules", value)
+
+    @_builtins.property
+    @pulumi.getter(name="serviceMonitor")
+    def service_monitor(self) -> pulumi.Input[Optional['ClusterServiceMonitorArgs']]:
+        """
+        A ServiceMonitor, instead of a PodMonitor, for a Prometheus that selects only these; with it comes a Service for the metrics of all hosts. Default: none. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "service_monitor")
+
+    @service_monitor.setter
+    def service_monitor(self, value: pulumi.Input[Optional['ClusterServiceMonitorArgs']]):
+        pulumi.set(self, "service_monitor", value)
 
 
 class ClusterMonitoringObjectArgsDict(TypedDict):
@@ -4572,6 +4594,60 @@ class ClusterSecretKeyArgs:
     @key.setter
     def key(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "key", value)
+
+
+class ClusterServiceMonitorArgsDict(TypedDict):
+    """
+    A ServiceMonitor of the Prometheus operator.
+    """
+    interval: NotRequired[pulumi.Input[Optional[_builtins.str]]]
+    """
+    How often the metrics are read, like `30s`. Default: as Prometheus does.
+    """
+    labels: NotRequired[pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]]
+    """
+    Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+    """
+
+@pulumi.input_type
+class ClusterServiceMonitorArgs:
+    def __init__(__self__, *,
+                 interval: pulumi.Input[Optional[_builtins.str]] = None,
+                 labels: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None):
+        """
+        A ServiceMonitor of the Prometheus operator.
+
+        :param pulumi.Input[_builtins.str] interval: How often the metrics are read, like `30s`. Default: as Prometheus does.
+        :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] labels: Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+        """
+        if interval is not None:
+            pulumi.set(__self__, "interval", interval)
+        if labels is not None:
+            pulumi.set(__self__, "labels", labels)
+
+    @_builtins.property
+    @pulumi.getter
+    def interval(self) -> pulumi.Input[Optional[_builtins.str]]:
+        """
+        How often the metrics are read, like `30s`. Default: as Prometheus does.
+        """
+        return pulumi.get(self, "interval")
+
+    @interval.setter
+    def interval(self, value: pulumi.Input[Optional[_builtins.str]]):
+        pulumi.set(self, "interval", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def labels(self) -> pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]:
+        """
+        Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+        """
+        return pulumi.get(self, "labels")
+
+    @labels.setter
+    def labels(self, value: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]]):
+        pulumi.set(self, "labels", value)
 
 
 class ClusterSettingConstraintArgsDict(TypedDict):

@@ -74,6 +74,7 @@ __all__ = [
     'ClusterS3Disk',
     'ClusterSchemaPolicy',
     'ClusterSecretKey',
+    'ClusterServiceMonitor',
     'ClusterSettingConstraint',
     'ClusterShard',
     'ClusterShardHost',
@@ -2497,6 +2498,8 @@ class ClusterMonitoring(dict):
         suggest = None
         if key == "podMonitor":
             suggest = "pod_monitor"
+        elif key == "serviceMonitor":
+            suggest = "service_monitor"
 
         if suggest:
             pulumi.log.warn(f"Key '{key}' not found in ClusterMonitoring. Access the value via the '{suggest}' property getter instead.")
@@ -2513,7 +2516,8 @@ class ClusterMonitoring(dict):
                  dashboard: Optional['outputs.ClusterMonitoringObject'] = None,
                  pod_monitor: Optional['outputs.ClusterPodMonitor'] = None,
                  prometheus: Optional['outputs.ClusterPrometheus'] = None,
-                 rules: Optional['outputs.ClusterMonitoringObject'] = None):
+                 rules: Optional['outputs.ClusterMonitoringObject'] = None,
+                 service_monitor: Optional['outputs.ClusterServiceMonitor'] = None):
         """
         Monitoring by Prometheus and Grafana.
 
@@ -2521,6 +2525,7 @@ class ClusterMonitoring(dict):
         :param 'ClusterPodMonitor' pod_monitor: A PodMonitor, by which the Prometheus operator finds the hosts. Default: none.
         :param 'ClusterPrometheus' prometheus: Where each host serves its metrics.
         :param 'ClusterMonitoringObject' rules: A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
+        :param 'ClusterServiceMonitor' service_monitor: A ServiceMonitor, instead of a PodMonitor, for a Prometheus that selects only these; with it comes a Service for the metrics of all hosts. Default: none. A change takes effect without a restart.
         """
         if dashboard is not None:
             pulumi.set(__self__, "dashboard", dashboard)
@@ -2530,6 +2535,8 @@ class ClusterMonitoring(dict):
             pulumi.set(__self__, "prometheus", prometheus)
         if rules is not None:
             pulumi.set(__self__, "rules", rules)
+        if service_monitor is not None:
+            pulumi.set(__self__, "service_monitor", service_monitor)
 
     @_builtins.property
     @pulumi.getter
@@ -2562,6 +2569,14 @@ class ClusterMonitoring(dict):
         A PrometheusRule with alerts: a host is down, replicas are read-only or late, there are too many parts, a disk is nearly full, the Keeper can't be reached. Default: none.
         """
         return pulumi.get(self, "rules")
+
+    @_builtins.property
+    @pulumi.getter(name="serviceMonitor")
+    def service_monitor(self) -> Optional['outputs.ClusterServiceMonitor']:
+        """
+        A ServiceMonitor, instead of a PodMonitor, for a Prometheus that selects only these; with it comes a Service for the metrics of all hosts. Default: none. A change takes effect without a restart.
+        """
+        return pulumi.get(self, "service_monitor")
 
 
 @pulumi.output_type
@@ -4003,6 +4018,42 @@ class ClusterSecretKey(dict):
 
 
 @pulumi.output_type
+class ClusterServiceMonitor(dict):
+    """
+    A ServiceMonitor of the Prometheus operator.
+    """
+    def __init__(__self__, *,
+                 interval: Optional[_builtins.str] = None,
+                 labels: Optional[Mapping[str, _builtins.str]] = None):
+        """
+        A ServiceMonitor of the Prometheus operator.
+
+        :param _builtins.str interval: How often the metrics are read, like `30s`. Default: as Prometheus does.
+        :param Mapping[str, _builtins.str] labels: Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+        """
+        if interval is not None:
+            pulumi.set(__self__, "interval", interval)
+        if labels is not None:
+            pulumi.set(__self__, "labels", labels)
+
+    @_builtins.property
+    @pulumi.getter
+    def interval(self) -> Optional[_builtins.str]:
+        """
+        How often the metrics are read, like `30s`. Default: as Prometheus does.
+        """
+        return pulumi.get(self, "interval")
+
+    @_builtins.property
+    @pulumi.getter
+    def labels(self) -> Optional[Mapping[str, _builtins.str]]:
+        """
+        Its labels: those that Prometheus selects, for example `{release: kube-prometheus-stack}`.
+        """
+        return pulumi.get(self, "labels")
+
+
+@pulumi.output_type
 class ClusterSettingConstraint(dict):
     """
     What users may make of a setting.
@@ -4802,8 +4853,12 @@ class ClusterUids(dict):
             suggest = "host_policy"
         elif key == "keeperPolicy":
             suggest = "keeper_policy"
+        elif key == "metricsService":
+            suggest = "metrics_service"
         elif key == "podMonitor":
             suggest = "pod_monitor"
+        elif key == "serviceMonitor":
+            suggest = "service_monitor"
 
         if suggest:
             pulumi.log.warn(f"Key '{key}' not found in ClusterUids. Access the value via the '{suggest}' property getter instead.")
@@ -4824,11 +4879,13 @@ class ClusterUids(dict):
                  installation: Optional[_builtins.str] = None,
                  keeper: Optional[_builtins.str] = None,
                  keeper_policy: Optional[_builtins.str] = None,
+                 metrics_service: Optional[_builtins.str] = None,
                  namespace: Optional[_builtins.str] = None,
                  pod_monitor: Optional[_builtins.str] = None,
                  rules: Optional[_builtins.str] = None,
                  secret: Optional[_builtins.str] = None,
-                 service: Optional[_builtins.str] = None):
+                 service: Optional[_builtins.str] = None,
+                 service_monitor: Optional[_builtins.str] = None):
         """
         The uids of the cluster's objects, as far as they exist.
 
@@ -4839,11 +4896,13 @@ class ClusterUids(dict):
         :param _builtins.str installation: Of the ClickHouseInstallation.
         :param _builtins.str keeper: Of the ClickHouseKeeperInstallation.
         :param _builtins.str keeper_policy: Of the NetworkPolicy of the Keeper.
+        :param _builtins.str metrics_service: Of the Service of the metrics.
         :param _builtins.str namespace: Of the namespace, if this cluster created it.
         :param _builtins.str pod_monitor: Of the PodMonitor.
         :param _builtins.str rules: Of the PrometheusRule.
         :param _builtins.str secret: Of the Secret.
         :param _builtins.str service: Of the Service.
+        :param _builtins.str service_monitor: Of the ServiceMonitor.
         """
         if backup is not None:
             pulumi.set(__self__, "backup", backup)
@@ -4859,6 +4918,8 @@ class ClusterUids(dict):
             pulumi.set(__self__, "keeper", keeper)
         if keeper_policy is not None:
             pulumi.set(__self__, "keeper_policy", keeper_policy)
+        if metrics_service is not None:
+            pulumi.set(__self__, "metrics_service", metrics_service)
         if namespace is not None:
             pulumi.set(__self__, "namespace", namespace)
         if pod_monitor is not None:
@@ -4869,6 +4930,8 @@ class ClusterUids(dict):
             pulumi.set(__self__, "secret", secret)
         if service is not None:
             pulumi.set(__self__, "service", service)
+        if service_monitor is not None:
+            pulumi.set(__self__, "service_monitor", service_monitor)
 
     @_builtins.property
     @pulumi.getter
@@ -4959,12 +5022,28 @@ class ClusterUids(dict):
         return pulumi.get(self, "secret")
 
     @_builtins.property
+    @pulumi.getter(name="metricsService")
+    def metrics_service(self) -> Optional[_builtins.str]:
+        """
+        Of the Service of the metrics.
+        """
+        return pulumi.get(self, "metrics_service")
+
+    @_builtins.property
     @pulumi.getter
     def service(self) -> Optional[_builtins.str]:
         """
         Of the Service.
         """
         return pulumi.get(self, "service")
+
+    @_builtins.property
+    @pulumi.getter(name="serviceMonitor")
+    def service_monitor(self) -> Optional[_builtins.str]:
+        """
+        Of the ServiceMonitor.
+        """
+        return pulumi.get(self, "service_monitor")
 
 
 @pulumi.output_type
