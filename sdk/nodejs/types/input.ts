@@ -1102,7 +1102,7 @@ export namespace kubernetes {
          */
         files?: pulumi.Input<{[key: string]: pulumi.Input<string>} | undefined>;
         /**
-         * The replicas one by one, where they differ; instead of `replicas`.
+         * The replicas one by one, where they differ, also in size, volume or nodes; instead of `replicas`.
          */
         hosts?: pulumi.Input<pulumi.Input<inputs.kubernetes.ClusterShardHostArgs>[] | undefined>;
         /**
@@ -1152,9 +1152,21 @@ export namespace kubernetes {
          */
         name?: pulumi.Input<string | undefined>;
         /**
+         * The host's pod, for example which nodes it may be on. Each field stands instead of the same field of the shard's and the cluster's `pod`. A change restarts the host.
+         */
+        pod?: pulumi.Input<inputs.kubernetes.ClusterPodArgs | undefined>;
+        /**
+         * CPU and memory of the host's ClickHouse container. Default: those of the shard. A change restarts it.
+         */
+        resources?: pulumi.Input<inputs.kubernetes.ClusterResourcesArgs | undefined>;
+        /**
          * Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
          */
         settings?: pulumi.Input<{[key: string]: any} | undefined>;
+        /**
+         * The host's data volume. Default, also of each field: as that of the shard. It is for new hosts: the volume has another name, so a host that is there already would begin empty.
+         */
+        storage?: pulumi.Input<inputs.kubernetes.ClusterVolumeArgs | undefined>;
     }
 
     /**

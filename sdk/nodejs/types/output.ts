@@ -1276,7 +1276,7 @@ export namespace kubernetes {
          */
         files?: {[key: string]: string};
         /**
-         * The replicas one by one, where they differ; instead of `replicas`.
+         * The replicas one by one, where they differ, also in size, volume or nodes; instead of `replicas`.
          */
         hosts?: outputs.kubernetes.ClusterShardHost[];
         /**
@@ -1326,9 +1326,21 @@ export namespace kubernetes {
          */
         name?: string;
         /**
+         * The host's pod, for example which nodes it may be on. Each field stands instead of the same field of the shard's and the cluster's `pod`. A change restarts the host.
+         */
+        pod?: outputs.kubernetes.ClusterPod;
+        /**
+         * CPU and memory of the host's ClickHouse container. Default: those of the shard. A change restarts it.
+         */
+        resources?: outputs.kubernetes.ClusterResources;
+        /**
          * Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
          */
         settings?: {[key: string]: any};
+        /**
+         * The host's data volume. Default, also of each field: as that of the shard. It is for new hosts: the volume has another name, so a host that is there already would begin empty.
+         */
+        storage?: outputs.kubernetes.ClusterVolume;
     }
 
     /**

@@ -68,8 +68,8 @@ pub use self::firewall::NetworkPolicyArgs;
 pub use self::image::ImageArgs;
 pub(super) use self::image::ServerImage;
 pub(super) use self::kept::Kept;
-pub(super) use self::layout::Layout;
 pub use self::layout::LayoutArgs;
+pub(super) use self::layout::{Layout, is_claim_of_layout};
 #[cfg(test)]
 pub use self::logging::LogLevel;
 pub(super) use self::logging::Logging;

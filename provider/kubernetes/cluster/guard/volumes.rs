@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::aspects::{ClusterArgs, Provisioner, ReclaimPolicy};
+use super::super::aspects::{ClusterArgs, Provisioner, ReclaimPolicy, is_claim_of_layout};
 use super::super::shape::{Claim, Existence, Holds, Host, Installation, Shape};
 use super::coordination::keepers;
 use super::{
@@ -89,9 +89,13 @@ pub(super) fn losses(from: &Shape, to: &Shape) -> Vec<Finding> {
             "the operator deletes, with their host at the latest and though their policy is `Retain`,"
         };
         let moves = claims.iter().all(|(_, claim)| keeps_data.contains(&claim.host));
+        let hosts: BTreeSet<&str> = claims.iter().map(|(_, claim)| claim.host.as_str()).collect();
+        let is_now = |claim: &&Claim| claim.holds == Holds::Data && hosts.contains(claim.host.as_str());
+        let of_layout = is_claim_of_layout(template)
+            || new.claims.values().filter(is_now).any(|claim| is_claim_of_layout(&claim.template));
         let (input, reason) = match holds {
             Holds::Data if moves => (
-                None,
+                of_layout.then_some("layout"),
                 format!(
                     "the data of the volume template `{template}` is no longer used: hosts begin with empty \
                         volumes, and {fate} {names}"

@@ -9614,7 +9614,7 @@ func (o ClusterSettingConstraintMapOutput) MapIndex(k pulumi.StringInput) Cluste
 type ClusterShard struct {
 	// Configuration files of the shard's hosts, by their names. A change restarts these hosts.
 	Files map[string]string `pulumi:"files"`
-	// The replicas one by one, where they differ; instead of `replicas`.
+	// The replicas one by one, where they differ, also in size, volume or nodes; instead of `replicas`.
 	Hosts []ClusterShardHost `pulumi:"hosts"`
 	// Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
 	InternalReplication *bool `pulumi:"internalReplication"`
@@ -9649,7 +9649,7 @@ type ClusterShardInput interface {
 type ClusterShardArgs struct {
 	// Configuration files of the shard's hosts, by their names. A change restarts these hosts.
 	Files pulumi.StringMapInput `pulumi:"files"`
-	// The replicas one by one, where they differ; instead of `replicas`.
+	// The replicas one by one, where they differ, also in size, volume or nodes; instead of `replicas`.
 	Hosts ClusterShardHostArrayInput `pulumi:"hosts"`
 	// Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
 	InternalReplication pulumi.BoolPtrInput `pulumi:"internalReplication"`
@@ -9726,7 +9726,7 @@ func (o ClusterShardOutput) Files() pulumi.StringMapOutput {
 	return o.ApplyT(func(v ClusterShard) map[string]string { return v.Files }).(pulumi.StringMapOutput)
 }
 
-// The replicas one by one, where they differ; instead of `replicas`.
+// The replicas one by one, where they differ, also in size, volume or nodes; instead of `replicas`.
 func (o ClusterShardOutput) Hosts() ClusterShardHostArrayOutput {
 	return o.ApplyT(func(v ClusterShard) []ClusterShardHost { return v.Hosts }).(ClusterShardHostArrayOutput)
 }
@@ -9797,8 +9797,14 @@ type ClusterShardHost struct {
 	Files map[string]string `pulumi:"files"`
 	// The name, instead of those of the shard and its number. Another name is another, empty host.
 	Name *string `pulumi:"name"`
+	// The host's pod, for example which nodes it may be on. Each field stands instead of the same field of the shard's and the cluster's `pod`. A change restarts the host.
+	Pod *ClusterPod `pulumi:"pod"`
+	// CPU and memory of the host's ClickHouse container. Default: those of the shard. A change restarts it.
+	Resources *ClusterResources `pulumi:"resources"`
 	// Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
 	Settings map[string]interface{} `pulumi:"settings"`
+	// The host's data volume. Default, also of each field: as that of the shard. It is for new hosts: the volume has another name, so a host that is there already would begin empty.
+	Storage *ClusterVolume `pulumi:"storage"`
 }
 
 // ClusterShardHostInput is an input type that accepts ClusterShardHostArgs and ClusterShardHostOutput values.
@@ -9818,8 +9824,14 @@ type ClusterShardHostArgs struct {
 	Files pulumi.StringMapInput `pulumi:"files"`
 	// The name, instead of those of the shard and its number. Another name is another, empty host.
 	Name pulumi.StringPtrInput `pulumi:"name"`
+	// The host's pod, for example which nodes it may be on. Each field stands instead of the same field of the shard's and the cluster's `pod`. A change restarts the host.
+	Pod ClusterPodPtrInput `pulumi:"pod"`
+	// CPU and memory of the host's ClickHouse container. Default: those of the shard. A change restarts it.
+	Resources ClusterResourcesPtrInput `pulumi:"resources"`
 	// Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
 	Settings pulumi.MapInput `pulumi:"settings"`
+	// The host's data volume. Default, also of each field: as that of the shard. It is for new hosts: the volume has another name, so a host that is there already would begin empty.
+	Storage ClusterVolumePtrInput `pulumi:"storage"`
 }
 
 func (ClusterShardHostArgs) ElementType() reflect.Type {
@@ -9884,9 +9896,24 @@ func (o ClusterShardHostOutput) Name() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterShardHost) *string { return v.Name }).(pulumi.StringPtrOutput)
 }
 
+// The host's pod, for example which nodes it may be on. Each field stands instead of the same field of the shard's and the cluster's `pod`. A change restarts the host.
+func (o ClusterShardHostOutput) Pod() ClusterPodPtrOutput {
+	return o.ApplyT(func(v ClusterShardHost) *ClusterPod { return v.Pod }).(ClusterPodPtrOutput)
+}
+
+// CPU and memory of the host's ClickHouse container. Default: those of the shard. A change restarts it.
+func (o ClusterShardHostOutput) Resources() ClusterResourcesPtrOutput {
+	return o.ApplyT(func(v ClusterShardHost) *ClusterResources { return v.Resources }).(ClusterResourcesPtrOutput)
+}
+
 // Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
 func (o ClusterShardHostOutput) Settings() pulumi.MapOutput {
 	return o.ApplyT(func(v ClusterShardHost) map[string]interface{} { return v.Settings }).(pulumi.MapOutput)
+}
+
+// The host's data volume. Default, also of each field: as that of the shard. It is for new hosts: the volume has another name, so a host that is there already would begin empty.
+func (o ClusterShardHostOutput) Storage() ClusterVolumePtrOutput {
+	return o.ApplyT(func(v ClusterShardHost) *ClusterVolume { return v.Storage }).(ClusterVolumePtrOutput)
 }
 
 type ClusterShardHostArrayOutput struct{ *pulumi.OutputState }
@@ -11270,6 +11297,11 @@ func (o ClusterUidsOutput) Service() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterUids) *string { return v.Service }).(pulumi.StringPtrOutput)
 }
 
+// Of the ServiceMonitor.
+func (o ClusterUidsOutput) ServiceMonitor() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v ClusterUids) *string { return v.ServiceMonitor }).(pulumi.StringPtrOutput)
+}
+
 // A user besides the administrator. Exactly one credential is given: `password`, `passwordSha256`, `passwordSecret` or `certificates`.
 type ClusterUser struct {
 	// Whether the user may manage users, roles and the like by SQL. Default: false. Not beside `roles` or `grants`.
@@ -11307,11 +11339,6 @@ type ClusterUserInput interface {
 
 	ToClusterUserOutput() ClusterUserOutput
 	ToClusterUserOutputWithContext(context.Context) ClusterUserOutput
-}
-
-// Of the ServiceMonitor.
-func (o ClusterUidsOutput) ServiceMonitor() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v ClusterUids) *string { return v.ServiceMonitor }).(pulumi.StringPtrOutput)
 }
 
 // A user besides the administrator. Exactly one credential is given: `password`, `passwordSha256`, `passwordSecret` or `certificates`.

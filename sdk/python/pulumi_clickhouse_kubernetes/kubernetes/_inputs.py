@@ -4754,7 +4754,7 @@ class ClusterShardArgsDict(TypedDict):
     """
     hosts: NotRequired[pulumi.Input[Optional[Sequence[pulumi.Input['ClusterShardHostArgsDict']]]]]
     """
-    The replicas one by one, where they differ; instead of `replicas`.
+    The replicas one by one, where they differ, also in size, volume or nodes; instead of `replicas`.
     """
     internal_replication: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
     """
@@ -4806,7 +4806,7 @@ class ClusterShardArgs:
         A shard.
 
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] files: Configuration files of the shard's hosts, by their names. A change restarts these hosts.
-        :param pulumi.Input[Sequence[pulumi.Input['ClusterShardHostArgs']]] hosts: The replicas one by one, where they differ; instead of `replicas`.
+        :param pulumi.Input[Sequence[pulumi.Input['ClusterShardHostArgs']]] hosts: The replicas one by one, where they differ, also in size, volume or nodes; instead of `replicas`.
         :param pulumi.Input[_builtins.bool] internal_replication: Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
         :param pulumi.Input[_builtins.str] name: The name, which is part of the names of its hosts. Default: its number, from 0.
         :param pulumi.Input['ClusterPodArgs'] pod: The pods of the shard's hosts. Each field stands instead of the same field of the cluster's `pod`. A change restarts the shard's hosts.
@@ -4853,7 +4853,7 @@ class ClusterShardArgs:
     @pulumi.getter
     def hosts(self) -> pulumi.Input[Optional[Sequence[pulumi.Input['ClusterShardHostArgs']]]]:
         """
-        The replicas one by one, where they differ; instead of `replicas`.
+        The replicas one by one, where they differ, also in size, volume or nodes; instead of `replicas`.
         """
         return pulumi.get(self, "hosts")
 
@@ -4970,9 +4970,21 @@ class ClusterShardHostArgsDict(TypedDict):
     """
     The name, instead of those of the shard and its number. Another name is another, empty host.
     """
+    pod: NotRequired[pulumi.Input[Optional['ClusterPodArgsDict']]]
+    """
+    The host's pod, for example which nodes it may be on. Each field stands instead of the same field of the shard's and the cluster's `pod`. A change restarts the host.
+    """
+    resources: NotRequired[pulumi.Input[Optional['ClusterResourcesArgsDict']]]
+    """
+    CPU and memory of the host's ClickHouse container. Default: those of the shard. A change restarts it.
+    """
     settings: NotRequired[pulumi.Input[Optional[Mapping[str, Any]]]]
     """
     Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
+    """
+    storage: NotRequired[pulumi.Input[Optional['ClusterVolumeArgsDict']]]
+    """
+    The host's data volume. Default, also of each field: as that of the shard. It is for new hosts: the volume has another name, so a host that is there already would begin empty.
     """
 
 @pulumi.input_type
@@ -4980,20 +4992,32 @@ class ClusterShardHostArgs:
     def __init__(__self__, *,
                  files: pulumi.Input[Optional[Mapping[str, pulumi.Input[_builtins.str]]]] = None,
                  name: pulumi.Input[Optional[_builtins.str]] = None,
-                 settings: pulumi.Input[Optional[Mapping[str, Any]]] = None):
+                 pod: pulumi.Input[Optional['ClusterPodArgs']] = None,
+                 resources: pulumi.Input[Optional['ClusterResourcesArgs']] = None,
+                 settings: pulumi.Input[Optional[Mapping[str, Any]]] = None,
+                 storage: pulumi.Input[Optional['ClusterVolumeArgs']] = None):
         """
         A replica of a shard.
 
         :param pulumi.Input[Mapping[str, pulumi.Input[_builtins.str]]] files: Configuration files of the host, by their names. A change restarts it.
         :param pulumi.Input[_builtins.str] name: The name, instead of those of the shard and its number. Another name is another, empty host.
+        :param pulumi.Input['ClusterPodArgs'] pod: The host's pod, for example which nodes it may be on. Each field stands instead of the same field of the shard's and the cluster's `pod`. A change restarts the host.
+        :param pulumi.Input['ClusterResourcesArgs'] resources: CPU and memory of the host's ClickHouse container. Default: those of the shard. A change restarts it.
         :param pulumi.Input[Mapping[str, Any]] settings: Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
+        :param pulumi.Input['ClusterVolumeArgs'] storage: The host's data volume. Default, also of each field: as that of the shard. It is for new hosts: the volume has another name, so a host that is there already would begin empty.
         """
         if files is not None:
             pulumi.set(__self__, "files", files)
         if name is not None:
             pulumi.set(__self__, "name", name)
+        if pod is not None:
+            pulumi.set(__self__, "pod", pod)
+        if resources is not None:
+            pulumi.set(__self__, "resources", resources)
         if settings is not None:
             pulumi.set(__self__, "settings", settings)
+        if storage is not None:
+            pulumi.set(__self__, "storage", storage)
 
     @_builtins.property
     @pulumi.getter
@@ -5021,6 +5045,30 @@ class ClusterShardHostArgs:
 
     @_builtins.property
     @pulumi.getter
+    def pod(self) -> pulumi.Input[Optional['ClusterPodArgs']]:
+        """
+        The host's pod, for example which nodes it may be on. Each field stands instead of the same field of the shard's and the cluster's `pod`. A change restarts the host.
+        """
+        return pulumi.get(self, "pod")
+
+    @pod.setter
+    def pod(self, value: pulumi.Input[Optional['ClusterPodArgs']]):
+        pulumi.set(self, "pod", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def resources(self) -> pulumi.Input[Optional['ClusterResourcesArgs']]:
+        """
+        CPU and memory of the host's ClickHouse container. Default: those of the shard. A change restarts it.
+        """
+        return pulumi.get(self, "resources")
+
+    @resources.setter
+    def resources(self, value: pulumi.Input[Optional['ClusterResourcesArgs']]):
+        pulumi.set(self, "resources", value)
+
+    @_builtins.property
+    @pulumi.getter
     def settings(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
         """
         Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
@@ -5030,6 +5078,18 @@ class ClusterShardHostArgs:
     @settings.setter
     def settings(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
         pulumi.set(self, "settings", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def storage(self) -> pulumi.Input[Optional['ClusterVolumeArgs']]:
+        """
+        The host's data volume. Default, also of each field: as that of the shard. It is for new hosts: the volume has another name, so a host that is there already would begin empty.
+        """
+        return pulumi.get(self, "storage")
+
+    @storage.setter
+    def storage(self, value: pulumi.Input[Optional['ClusterVolumeArgs']]):
+        pulumi.set(self, "storage", value)
 
 
 class ClusterShellHookArgsDict(TypedDict):

@@ -4167,7 +4167,7 @@ class ClusterShard(dict):
         A shard.
 
         :param Mapping[str, _builtins.str] files: Configuration files of the shard's hosts, by their names. A change restarts these hosts.
-        :param Sequence['ClusterShardHost'] hosts: The replicas one by one, where they differ; instead of `replicas`.
+        :param Sequence['ClusterShardHost'] hosts: The replicas one by one, where they differ, also in size, volume or nodes; instead of `replicas`.
         :param _builtins.bool internal_replication: Whether a Distributed table writes to one replica only, and leaves it to this one to pass it on. Default: true with more than one replica. A change takes effect without a restart.
         :param _builtins.str name: The name, which is part of the names of its hosts. Default: its number, from 0.
         :param 'ClusterPod' pod: The pods of the shard's hosts. Each field stands instead of the same field of the cluster's `pod`. A change restarts the shard's hosts.
@@ -4210,7 +4210,7 @@ class ClusterShard(dict):
     @pulumi.getter
     def hosts(self) -> Optional[Sequence['outputs.ClusterShardHost']]:
         """
-        The replicas one by one, where they differ; instead of `replicas`.
+        The replicas one by one, where they differ, also in size, volume or nodes; instead of `replicas`.
         """
         return pulumi.get(self, "hosts")
 
@@ -4287,20 +4287,32 @@ class ClusterShardHost(dict):
     def __init__(__self__, *,
                  files: Optional[Mapping[str, _builtins.str]] = None,
                  name: Optional[_builtins.str] = None,
-                 settings: Optional[Mapping[str, Any]] = None):
+                 pod: Optional['outputs.ClusterPod'] = None,
+                 resources: Optional['outputs.ClusterResources'] = None,
+                 settings: Optional[Mapping[str, Any]] = None,
+                 storage: Optional['outputs.ClusterVolume'] = None):
         """
         A replica of a shard.
 
         :param Mapping[str, _builtins.str] files: Configuration files of the host, by their names. A change restarts it.
         :param _builtins.str name: The name, instead of those of the shard and its number. Another name is another, empty host.
+        :param 'ClusterPod' pod: The host's pod, for example which nodes it may be on. Each field stands instead of the same field of the shard's and the cluster's `pod`. A change restarts the host.
+        :param 'ClusterResources' resources: CPU and memory of the host's ClickHouse container. Default: those of the shard. A change restarts it.
         :param Mapping[str, Any] settings: Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
+        :param 'ClusterVolume' storage: The host's data volume. Default, also of each field: as that of the shard. It is for new hosts: the volume has another name, so a host that is there already would begin empty.
         """
         if files is not None:
             pulumi.set(__self__, "files", files)
         if name is not None:
             pulumi.set(__self__, "name", name)
+        if pod is not None:
+            pulumi.set(__self__, "pod", pod)
+        if resources is not None:
+            pulumi.set(__self__, "resources", resources)
         if settings is not None:
             pulumi.set(__self__, "settings", settings)
+        if storage is not None:
+            pulumi.set(__self__, "storage", storage)
 
     @_builtins.property
     @pulumi.getter
@@ -4320,11 +4332,35 @@ class ClusterShardHost(dict):
 
     @_builtins.property
     @pulumi.getter
+    def pod(self) -> Optional['outputs.ClusterPod']:
+        """
+        The host's pod, for example which nodes it may be on. Each field stands instead of the same field of the shard's and the cluster's `pod`. A change restarts the host.
+        """
+        return pulumi.get(self, "pod")
+
+    @_builtins.property
+    @pulumi.getter
+    def resources(self) -> Optional['outputs.ClusterResources']:
+        """
+        CPU and memory of the host's ClickHouse container. Default: those of the shard. A change restarts it.
+        """
+        return pulumi.get(self, "resources")
+
+    @_builtins.property
+    @pulumi.getter
     def settings(self) -> Optional[Mapping[str, Any]]:
         """
         Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
         """
         return pulumi.get(self, "settings")
+
+    @_builtins.property
+    @pulumi.getter
+    def storage(self) -> Optional['outputs.ClusterVolume']:
+        """
+        The host's data volume. Default, also of each field: as that of the shard. It is for new hosts: the volume has another name, so a host that is there already would begin empty.
+        """
+        return pulumi.get(self, "storage")
 
 
 @pulumi.output_type
@@ -4990,6 +5026,14 @@ class ClusterUids(dict):
         return pulumi.get(self, "keeper_policy")
 
     @_builtins.property
+    @pulumi.getter(name="metricsService")
+    def metrics_service(self) -> Optional[_builtins.str]:
+        """
+        Of the Service of the metrics.
+        """
+        return pulumi.get(self, "metrics_service")
+
+    @_builtins.property
     @pulumi.getter
     def namespace(self) -> Optional[_builtins.str]:
         """
@@ -5020,14 +5064,6 @@ class ClusterUids(dict):
         Of the Secret.
         """
         return pulumi.get(self, "secret")
-
-    @_builtins.property
-    @pulumi.getter(name="metricsService")
-    def metrics_service(self) -> Optional[_builtins.str]:
-        """
-        Of the Service of the metrics.
-        """
-        return pulumi.get(self, "metrics_service")
 
     @_builtins.property
     @pulumi.getter

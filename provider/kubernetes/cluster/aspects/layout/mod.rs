@@ -1,5 +1,6 @@
 //! The hosts: how many, or one by one.
 
+mod hosts;
 mod shards;
 #[cfg(test)]
 mod tests;
@@ -8,6 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub(super) use self::hosts::OwnPods;
+pub(in super::super) use self::hosts::is_claim_of_layout;
 use self::shards::{Shard, WrittenLayout};
 use super::super::shape::{Host, MOST_HOSTS};
 use super::read::number;
@@ -52,7 +55,7 @@ pub(in super::super) struct Layout {
     pub(super) replicas: u32,
     /// Where the shards are written out.
     written: Option<WrittenLayout>,
-    /// The volumes of single shards.
+    /// The volumes of single shards and hosts.
     claims: Vec<(String, ClaimTemplate)>,
     /// Whether each shard has a Service of its own.
     pub(in super::super) per_shard_services: bool,
@@ -68,6 +71,11 @@ impl Aspect for Layout {
         "layout.shards[].resources.limits.cpu",
         "layout.shards[].resources.limits.memory",
         "layout.shards[].storage.size",
+        "layout.shards[].hosts[].resources.requests.cpu",
+        "layout.shards[].hosts[].resources.requests.memory",
+        "layout.shards[].hosts[].resources.limits.cpu",
+        "layout.shards[].hosts[].resources.limits.memory",
+        "layout.shards[].hosts[].storage.size",
     ];
 
     const FOLLOW: &'static [(&'static str, &'static [&'static str])] = &[
@@ -202,21 +210,21 @@ impl Layout {
 }
 
 impl Layout {
-    /// The shards with pods of their own, each with the name of the template of these.
-    pub(super) fn own_pods(&self) -> impl Iterator<Item = (String, &Shard)> {
+    /// The pods of single shards and hosts.
+    pub(super) fn own_pods(&self) -> impl Iterator<Item = OwnPods<'_>> {
         self.written.iter().flat_map(WrittenLayout::own_pods)
     }
 }
 
 impl LayoutArgs {
-    /// Fills in what single shards leave to the inputs of all hosts.
+    /// Fills in what single shards and hosts leave to what is above them.
     pub(super) fn complete_own(&mut self, resources: Option<&Resources>, storage: Option<&StorageArgs>) {
         if let Some(layout) = &mut self.layout {
             layout.complete_own(resources, storage);
         }
     }
 
-    /// The templates of the volumes of single shards.
+    /// The templates of the volumes of single shards and hosts.
     pub(in super::super) fn own_claims(&self) -> impl Iterator<Item = String> {
         self.layout.iter().flat_map(WrittenLayout::own_claims).map(|(name, ..)| name)
     }

@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::super::adopted::named;
 use super::super::check::label_problem;
 use super::super::draft::{POD, yes_no};
 use super::super::read::{number, text};
@@ -14,6 +13,7 @@ use super::super::resources::Resources;
 use super::super::storage::{ClaimTemplate, DATA, StorageArgs, Volume};
 use super::super::{Checker, FreeForm, PodArgs};
 use super::MOST;
+use super::hosts::{OF_HOST, Own, OwnPods, ShardHost, complete_volume, own_volume};
 use crate::kubernetes::cluster::shape::{MOST_HOSTS, yes_or_no};
 use crate::property::path::PropertyPath;
 
@@ -46,7 +46,7 @@ pub struct Shard {
     /// The number of replicas. Default: 1.
     #[schemars(range(min = 1))]
     pub replicas: Option<u32>,
-    /// The replicas one by one, where they differ; instead of `replicas`.
+    /// The replicas one by one, where they differ, also in size, volume or nodes; instead of `replicas`.
     pub hosts: Option<Vec<ShardHost>>,
     /// How much of what is written to a Distributed table the shard gets, beside the weights of the others.
     /// Default: 1. A change takes effect without a restart.
@@ -70,20 +70,6 @@ pub struct Shard {
     pub pod: Option<Box<PodArgs>>,
 }
 
-/// A replica of a shard.
-#[serde_with::skip_serializing_none]
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-#[schemars(rename = "ClusterShardHost")]
-pub struct ShardHost {
-    /// The name, instead of those of the shard and its number. Another name is another, empty host.
-    pub name: Option<String>,
-    /// Settings of the host, by their paths in ClickHouse's configuration. Most changes restart it.
-    pub settings: Option<FreeForm>,
-    /// Configuration files of the host, by their names. A change restarts it.
-    pub files: Option<BTreeMap<String, String>>,
-}
-
 impl WrittenLayout {
     /// Fills in what is left out.
     pub(super) fn complete(&mut self) {
@@ -92,33 +78,70 @@ impl WrittenLayout {
         }
     }
 
-    /// Fills in what single shards leave to the inputs of all hosts.
+    /// Fills in what single shards and hosts leave to what is above them.
     pub(super) fn complete_own(&mut self, resources: Option<&Resources>, storage: Option<&StorageArgs>) {
-        for shard in &mut self.shards {
-            if let (Some(given), Some(amounts)) = (&shard.resources, resources.and_then(Resources::amounts)) {
-                shard.resources = Some(Resources::complete(Some(given.clone()), &amounts));
+        let volume = storage.map(|storage| {
+            let StorageArgs { size, storage_class, access_modes, reclaim_policy, .. } = storage.clone();
+            Volume { size, storage_class, access_modes, reclaim_policy }
+        });
+        let complete = |own: &mut Option<Resources>, above: Option<&Resources>| {
+            if let (Some(given), Some(amounts)) = (own.as_ref(), above.and_then(Resources::amounts)) {
+                *own = Some(Resources::complete(Some(given.clone()), &amounts));
             }
-            if let (Some(own), Some(StorageArgs { size, storage_class, access_modes, reclaim_policy, .. })) =
-                (&mut shard.storage, storage)
-            {
-                own.size = own.size.take().or_else(|| size.clone());
-                own.storage_class = own.storage_class.take().or_else(|| storage_class.clone());
-                own.access_modes = own.access_modes.take().or_else(|| access_modes.clone());
-                own.reclaim_policy = own.reclaim_policy.or(*reclaim_policy);
+        };
+        for shard in &mut self.shards {
+            complete(&mut shard.resources, resources);
+            if let (Some(own), Some(all)) = (&mut shard.storage, &volume) {
+                complete_volume(own, all);
+            }
+            for host in shard.hosts.iter_mut().flatten() {
+                complete(&mut host.resources, shard.resources.as_ref().or(resources));
+                if let (Some(own), Some(above)) =
+                    (&mut host.storage, shard.storage.as_ref().or(volume.as_ref()))
+                {
+                    complete_volume(own, above);
+                }
             }
         }
     }
 
-    /// The shards with volumes of their own, each with the name of the template of these.
-    pub(super) fn own_claims(&self) -> impl Iterator<Item = (String, usize, &Volume)> {
-        let shards = self.shards.iter().enumerate();
-        shards.filter_map(|(index, shard)| Some((shard.own(DATA, index), index, shard.storage.as_ref()?)))
+    /// The volumes of single shards and hosts: the name of each one's template, and where it is said.
+    pub(super) fn own_claims(&self) -> impl Iterator<Item = (String, String, &Volume)> {
+        self.shards.iter().enumerate().flat_map(|(index, shard)| {
+            let path = format!("layout.shards[{index}]");
+            let of_hosts = shard.hosts.iter().flatten().enumerate().filter_map({
+                let path = path.clone();
+                move |(number, host)| {
+                    let name = shard.host_template(DATA, index, number);
+                    Some((name, format!("{path}.hosts[{number}].storage"), host.storage.as_ref()?))
+                }
+            });
+            let own = shard.storage.as_ref();
+            own.map(|own| (shard.template(DATA, index), format!("{path}.storage"), own))
+                .into_iter()
+                .chain(of_hosts)
+        })
     }
 
-    /// The shards with pods of their own, each with the name of the template of these.
-    pub(super) fn own_pods(&self) -> impl Iterator<Item = (String, &Shard)> {
-        let shards = self.shards.iter().enumerate().filter(|(_, shard)| shard.has_own_pods());
-        shards.map(|(index, shard)| (shard.own(POD, index), shard))
+    /// The pods of single shards and hosts.
+    pub(super) fn own_pods(&self) -> impl Iterator<Item = OwnPods<'_>> {
+        self.shards.iter().enumerate().flat_map(|(index, shard)| {
+            let Own { resources, pod, .. } = shard.own();
+            let of_hosts = shard.hosts.iter().flatten().enumerate().filter_map(move |(number, host)| {
+                let own = host.own();
+                own.has_pods().then(|| OwnPods {
+                    name: shard.host_template(POD, index, number),
+                    resources: own.resources.or(resources),
+                    pods: pod.into_iter().chain(own.pod).collect(),
+                })
+            });
+            let of_shard = shard.own().has_pods().then(|| OwnPods {
+                name: shard.template(POD, index),
+                resources,
+                pods: pod.into_iter().collect(),
+            });
+            of_shard.into_iter().chain(of_hosts)
+        })
     }
 
     /// The most replicas that a shard has.
@@ -135,7 +158,7 @@ impl WrittenLayout {
                 && name.as_ref().is_none_or(|name| *name == index.to_string())
                 && hosts.iter().flatten().all(|host| *host == ShardHost::default())
                 && weight.is_none()
-                && !shard.has_own_pods()
+                && !shard.own().has_pods()
                 && shard.storage.is_none()
                 && internal_replication.is_none()
                 && settings.as_ref().is_none_or(BTreeMap::is_empty)
@@ -182,10 +205,12 @@ impl WrittenLayout {
             } else if shard.replicas.is_some_and(|count| count > MOST) {
                 check.fail_at(path.key("replicas"), format!("at most {MOST} are supported"));
             }
-            shard.check_own(&format!("layout.shards[{index}]"), check);
+            let own = format!("layout.shards[{index}]");
+            shard.own().check(&own, check);
             check_files(&path, shard.files.as_ref(), check);
-            for (index, host) in shard.hosts.iter().flatten().enumerate() {
-                check_files(&path.key("hosts").index(index), host.files.as_ref(), check);
+            for (number, host) in shard.hosts.iter().flatten().enumerate() {
+                host.own().check(&format!("{own}.hosts[{number}]"), check);
+                check_files(&path.key("hosts").index(number), host.files.as_ref(), check);
             }
         }
     }
@@ -195,10 +220,10 @@ impl WrittenLayout {
         self.shards.iter().enumerate().map(|(index, shard)| shard.render(index)).collect()
     }
 
-    /// The claims of the shards with volumes of their own.
+    /// The claims of the shards and hosts with volumes of their own.
     pub(super) fn claims(&self, check: &mut Checker<'_>) -> Vec<(String, ClaimTemplate)> {
-        let claim = |(name, index, volume): (_, _, &Volume)| {
-            (name, ClaimTemplate::check(&format!("layout.shards[{index}].storage"), volume.clone(), check))
+        let claim = |(name, path, volume): (_, String, &Volume)| {
+            (name, ClaimTemplate::check(&path, volume.clone(), check))
         };
         self.own_claims().map(claim).collect()
     }
@@ -210,28 +235,20 @@ impl WrittenLayout {
 }
 
 impl Shard {
-    fn has_own_pods(&self) -> bool {
-        self.resources.is_some() || self.pod.is_some()
+    fn own(&self) -> Own<'_> {
+        let Self { resources, storage, pod, .. } = self;
+        Own { resources: resources.as_ref(), storage: storage.as_ref(), pod: pod.as_deref() }
     }
 
     /// The name of a template of its own, beside the one that all hosts have.
-    fn own(&self, template: &str, index: usize) -> String {
-        format!("{template}-{}", self.name(index))
+    fn template(&self, base: &str, index: usize) -> String {
+        format!("{base}-{}", self.name(index))
     }
 
-    /// Checks what stands instead of inputs of all hosts.
-    fn check_own(&self, path: &str, check: &mut Checker<'_>) {
-        let is_ephemeral = |storage: &StorageArgs| storage.ephemeral == Some(true);
-        if self.storage.is_some() && check.args().storage.as_ref().is_some_and(is_ephemeral) {
-            let reason = "has no effect with `storage.ephemeral: true`: remove one of them";
-            check.fail(&format!("{path}.storage"), reason);
-        }
-        if self.resources.is_some() {
-            Resources::check_at(&format!("{path}.resources"), self.resources.as_ref(), check);
-        }
-        if let Some(pod) = &self.pod {
-            pod.clone().check(&format!("{path}.pod"), check);
-        }
+    /// The same of one of its hosts: none that a shard's can have.
+    fn host_template(&self, base: &str, index: usize, number: usize) -> String {
+        let given = self.hosts.as_ref().and_then(|hosts| hosts.get(number)?.name.clone());
+        format!("{OF_HOST}{base}-{}", given.unwrap_or_else(|| format!("{}-{number}", self.name(index))))
     }
 
     fn count(&self) -> u32 {
@@ -297,28 +314,24 @@ impl Shard {
         put("weight", json!(weight));
         put("internalReplication", json!(internal_replication.map(yes_no)));
         match hosts {
-            Some(hosts) => put("replicas", json!(hosts)),
+            Some(hosts) => {
+                let host = |(number, host): (_, &ShardHost)| {
+                    host.render(|base| self.host_template(base, index, number))
+                };
+                put("replicas", hosts.iter().enumerate().map(host).collect());
+            }
             None => put("replicasCount", json!(self.count())),
         }
         put("settings", json!(settings));
         put("files", json!(files));
-        let mut templates = Map::new();
-        if self.has_own_pods() {
-            templates.insert("podTemplate".to_owned(), json!(self.own(POD, index)));
-        }
-        if self.storage.is_some() {
-            templates.insert("dataVolumeClaimTemplate".to_owned(), json!(self.own(DATA, index)));
-        }
-        if !templates.is_empty() {
-            shard.insert("templates".to_owned(), Value::Object(templates));
-        }
+        self.own().refer(|base| self.template(base, index), &mut shard);
         Value::Object(shard)
     }
 
     fn read(shard: &Value, spec: &Value) -> Self {
-        let of_data = shard["templates"]["dataVolumeClaimTemplate"].as_str();
-        let template = of_data.and_then(|name| named(&spec["templates"]["volumeClaimTemplates"], name));
-        let hosts = serde_json::from_value(shard["replicas"].clone()).ok();
+        let hosts: Option<Vec<_>> = shard["replicas"]
+            .as_array()
+            .map(|hosts| hosts.iter().map(|host| ShardHost::read(host, spec)).collect());
         Self {
             name: text(&shard["name"]),
             replicas: number(&shard["replicasCount"]).filter(|_| hosts.is_none()),
@@ -327,7 +340,7 @@ impl Shard {
             internal_replication: yes_or_no(&shard["internalReplication"]),
             settings: serde_json::from_value(shard["settings"].clone()).ok(),
             files: serde_json::from_value(shard["files"].clone()).ok(),
-            storage: template.map(|template| Volume::of(template, spec)),
+            storage: own_volume(shard, spec),
             resources: None,
             pod: None,
         }

@@ -194,6 +194,93 @@ fn a_shard_has_its_own_pods_and_volumes() {
     }
 }
 
+/// A cluster in which one host of three has everything of its own.
+fn with_an_own_host(own: &Value) -> Value {
+    json!({"name": "db", "storage": {"size": "5Gi", "storageClass": "fast"},
+        "pod": {"nodeSelector": {"a": "b"}, "priorityClassName": "high", "antiAffinity": "Required"},
+        "layout": {"shards": [{"name": "hot", "resources": {"limits": {"memory": "16Gi"}},
+            "storage": {"size": "9Gi"}, "pod": {"priorityClassName": "mid"}, "hosts": [{}, own]}, {}]}})
+}
+
+#[test]
+fn a_host_has_its_own_pod_and_volume() {
+    let own = json!({"name": "big", "settings": {"max_connections": "7"},
+        "resources": {"limits": {"cpu": "8"}}, "storage": {"size": "20Gi"},
+        "pod": {"nodeSelector": {"c": "d"}, "antiAffinity": "None"}});
+    let program = with_an_own_host(&own);
+    let made = built(program.clone());
+    let spec = &made.installation.as_ref().unwrap()["spec"];
+    let shards = &spec["configuration"]["clusters"][0]["layout"]["shards"];
+    assert_eq!(
+        shards[0]["replicas"],
+        json!([{}, {"name": "big", "settings": {"max_connections": "7"},
+            "templates": {"podTemplate": "host-clickhouse-big", "dataVolumeClaimTemplate": "host-data-big"}}])
+    );
+    let templates = spec["templates"]["podTemplates"].as_array().unwrap();
+    let pod = |name: &str| &templates.iter().find(|template| template["name"] == name).unwrap()["spec"];
+    let (hot, big) = (pod("clickhouse-hot"), pod("host-clickhouse-big"));
+    assert_eq!((&hot["nodeSelector"], &big["nodeSelector"]), (&json!({"a": "b"}), &json!({"c": "d"})));
+    assert_eq!((&hot["priorityClassName"], &big["priorityClassName"]), (&json!("mid"), &json!("mid")));
+    let resources =
+        json!({"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "8", "memory": "16Gi"}});
+    assert_eq!(big["containers"][0]["resources"], resources);
+    let claims = Shape::rendered(&cluster(program.clone())).clickhouse.claims;
+    let sizes: Vec<_> = claims.iter().map(|(name, claim)| (name.as_str(), claim.size.as_deref())).collect();
+    assert_eq!(
+        sizes,
+        [
+            ("data-chi-db-cluster-1-0-0", Some("5Gi")),
+            ("data-hot-chi-db-cluster-hot-0-0", Some("9Gi")),
+            ("host-data-big-chi-db-cluster-big-0", Some("20Gi")),
+        ]
+    );
+    assert!(claims.values().all(|claim| claim.class.as_deref() == Some("fast")));
+
+    let there = Live::new(made.installation.unwrap(), made.keeper, made.service, None);
+    let read = inputs(&there, &urn(), &login());
+    assert_eq!(read.overrides, OverridesArgs::default());
+    let read = serde_json::to_value(&read.layout.layout).unwrap();
+    assert_eq!(read["shards"][0]["hosts"][0], json!({}));
+    for field in ["name", "settings", "pod"] {
+        assert_eq!(read["shards"][0]["hosts"][1][field], own[field], "{field}");
+    }
+    assert_eq!(read["shards"][0]["hosts"][1]["resources"], resources);
+    assert_eq!(read["shards"][0]["hosts"][1]["storage"]["size"], "20Gi");
+}
+
+#[test]
+fn a_change_of_one_host_is_judged_for_this_one() {
+    let there = checked(with_an_own_host(&json!({"name": "big", "storage": {"size": "20Gi"}})));
+    for (own, part) in [
+        (json!({"name": "big", "storage": {"size": "10Gi"}}), "can't shrink"),
+        (json!({"name": "big"}), "`host-data-big-chi-db-cluster-big-0`"),
+    ] {
+        let found = told(of_inputs(&there, &Known::all(checked(with_an_own_host(&own)))));
+        assert!(found.len() == 1 && found[0].starts_with("layout: ") && found[0].contains(part), "{found:?}");
+    }
+    let plain = checked(with_an_own_host(&json!({"name": "big"})));
+    let found = told(of_inputs(&plain, &Known::all(there.clone())));
+    assert!(
+        found[0].starts_with("layout: ") && found[0].contains("`data-hot-chi-db-cluster-big-0`"),
+        "{found:?}"
+    );
+    let more =
+        json!({"name": "big", "storage": {"size": "20Gi"}, "resources": {"limits": {"memory": "20Gi"}}});
+    let more = checked(with_an_own_host(&more));
+    assert_eq!(of_inputs(&there, &Known::all(more.clone())), []);
+    let shape = |args| Shape::rendered(&cluster(serde_json::to_value(args).unwrap()));
+    let told = effects(&shape(&there), &shape(&more), &Known::all(more.clone()));
+    let restarts = "restarts 1 of 3 hosts one after the other, so each shard keeps serving (resources)";
+    assert_eq!(told, [restarts]);
+    let wrong = json!({"name": "big", "storage": {"size": "x"}, "resources": {"limits": {"cpu": "x"}},
+        "pod": {"zones": [""]}});
+    let found = problems_of_program(None, with_an_own_host(&wrong));
+    for path in ["storage.size", "resources.limits.cpu", "pod.zones[0]"] {
+        let path = format!("layout.shards[0].hosts[1].{path}: ");
+        assert!(found.iter().any(|problem| problem.starts_with(&path)), "{path}: {found:?}");
+    }
+}
+
 fn spec(layout: &Value) -> Value {
     json!({"configuration": {"clusters": [{"name": "c", "layout": layout}]}})
 }

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use self::placement::Peers;
 use super::draft::{InstallationDraft, PodDraft};
+use super::layout::OwnPods;
 use super::{Aspect, Checker, ClusterArgs, Drafts, FreeForm, Live, NoDefaults, ValidatedCluster};
 
 /// Pods of the cluster. What is not an object of Kubernetes as it is says so.
@@ -188,12 +189,13 @@ impl Aspect for Pod {
             args.render(&peers, is_restricted, pod);
         };
         let InstallationDraft { pod, other_pods, .. } = &mut drafts.installation;
-        for (name, shard) in cluster.layout.own_pods() {
+        for OwnPods { name, resources, pods } in cluster.layout.own_pods() {
             let mut own = pod.called(&name);
-            if let Some(resources) = &shard.resources {
+            if let Some(resources) = resources {
                 own.container.insert("resources".to_owned(), json!(resources));
             }
-            render(&self.0.with(shard.pod.as_deref()), &mut own);
+            let args = pods.into_iter().fold((*self.0).clone(), |args, own| args.with(Some(own)));
+            render(&args, &mut own);
             other_pods.push(own);
         }
         render(&self.0, pod);

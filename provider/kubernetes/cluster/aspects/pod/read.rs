@@ -43,22 +43,29 @@ impl ClusterArgs {
 }
 
 impl ClusterArgs {
-    /// Reads in what the pods of single shards differ from those `of_all`.
+    /// Reads in what the pods of single shards and hosts differ from those `of_all`.
     fn read_shards(&mut self, live: &Live, rendered: &Value, peers: &Peers, of_all: &PodArgs) {
         let written = live.cluster()["layout"]["shards"].as_array();
         let shards = self.layout.shards_mut().zip(written.into_iter().flatten());
+        let pods_of = |level: &Value| {
+            let name = level["templates"]["podTemplate"].as_str()?;
+            let template = named(&live.spec()["templates"]["podTemplates"], name)?;
+            let container = container(template, "clickhouse");
+            Some(Pods { live: template, container, ..Pods::of(&live.installation, rendered, "clickhouse") })
+        };
         for (shard, written) in shards {
-            let name = written["templates"]["podTemplate"].as_str();
-            let templates = &live.spec()["templates"]["podTemplates"];
-            let Some(template) = name.and_then(|name| named(templates, name)) else { continue };
-            let pods = Pods {
-                live: template,
-                container: container(template, "clickhouse"),
-                ..Pods::of(&live.installation, rendered, "clickhouse")
-            };
-            shard.pod = pods.read(peers).besides(of_all, peers).map(Box::new);
-            let is_own = pods.container["resources"] != live.container()["resources"];
-            shard.resources = Resources::of(pods.container).filter(|_| is_own || shard.pod.is_none());
+            let own = pods_of(written);
+            if let Some(pods) = &own {
+                (shard.pod, shard.resources) = pods.own(live.container(), of_all, peers);
+            }
+            let of_shard = of_all.with(shard.pod.as_deref());
+            let container = own.map_or(live.container(), |pods| pods.container);
+            let hosts = written["replicas"].as_array();
+            for (host, written) in shard.hosts.iter_mut().flatten().zip(hosts.into_iter().flatten()) {
+                if let Some(pods) = pods_of(written) {
+                    (host.pod, host.resources) = pods.own(container, &of_shard, peers);
+                }
+            }
         }
     }
 }
@@ -139,6 +146,19 @@ impl<'a> Pods<'a> {
             readiness_probe: self.probe("readinessProbe"),
             startup_probe: self.probe("startupProbe"),
         }
+    }
+
+    /// What differs from those `above`, and from the resources of their container.
+    fn own(
+        &self,
+        container: &Value,
+        above: &PodArgs,
+        peers: &Peers,
+    ) -> (Option<Box<PodArgs>>, Option<Resources>) {
+        let pod = self.read(peers).besides(above, peers).map(Box::new);
+        let is_own = self.container["resources"] != container["resources"];
+        let resources = Resources::of(self.container).filter(|_| is_own || pod.is_none());
+        (pod, resources)
     }
 
     /// A field of the pods' `spec`, unless others have said it.

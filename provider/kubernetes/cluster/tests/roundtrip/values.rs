@@ -1,7 +1,7 @@
 //! Values of every input.
 
 /// Every input with some values. A program takes some of them, as far as Check lets them stand together.
-pub(super) const VALUES: &[(&str, &str)] = &[
+pub(in super::super) const VALUES: &[(&str, &str)] = &[
     ("name", r#"["db", "a-1"]"#),
     ("namespace", r#"["apps", "n-2"]"#),
     ("createNamespace", "[true]"),
@@ -28,7 +28,12 @@ pub(super) const VALUES: &[(&str, &str)] = &[
                     "limits": {"cpu": "4", "memory": "9Gi"}},
                 "pod": {"nodeSelector": {"kind": "big"}},
                 "storage": {"size": "9Ti", "storageClass": "wide", "reclaimPolicy": "Retain"}},
-                {"replicas": 2, "pod": {"priorityClassName": "low", "zones": ["q"]}}]}]"#,
+                {"replicas": 2, "pod": {"priorityClassName": "low", "zones": ["q"]}}]},
+            {"shards": [{"pod": {"priorityClassName": "low"}, "hosts": [
+                {"resources": {"requests": {"cpu": "2", "memory": "8Gi"},
+                    "limits": {"cpu": "4", "memory": "9Gi"}}}, {"pod": {"nodeSelector": {"kind": "big"}}},
+                {"name": "w", "storage": {"size": "9Ti", "storageClass": "wide", "reclaimPolicy": "Retain"}}]},
+                {"hosts": [{"pod": {"antiAffinity": "Required", "zones": ["q"]}}]}]}]"#,
     ),
     ("perShardServices", "[true, false]"),
     ("admin.username", r#"["boss", "a.b-c"]"#),
