@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use testbed::Testbed;
 use testbed::pulumi::{Run, Stack};
+use testbed::{Testbed, needs};
 
 use crate::support::{acting_as, documented_role, grant, program, stack};
 
@@ -49,6 +49,14 @@ async fn all_problems_are_told_at_once_with_path_and_remedy() {
             "admin.networks[0]",
         ],
     );
+}
+
+#[tokio::test]
+async fn a_field_that_only_newer_operators_know_is_refused_by_name() {
+    needs!(Faults);
+    let tls = json!({"secretName": "cert", "keeper": true});
+    let run = preview(&json!({"name": "db", "replicas": 2, "tls": tls})).await;
+    assert_told(&run, &["`spec.configuration.clusters[0].secure` (operator 0.27.1 and newer do)"]);
 }
 
 /// A stack whose cluster comes from an explicit provider with `configuration`.

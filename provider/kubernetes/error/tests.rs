@@ -134,12 +134,14 @@ fn unknown_fields_are_named_in_both_forms_that_the_server_uses() {
         installed: Some("0.24.5".into()),
     };
     assert!(told.to_string().contains("0.24.5") && told.to_string().contains("`spec.foo`"), "{told}");
-    let newer = Error::UnknownFields {
-        object: "x".into(),
-        fields: vec!["spec.configuration.clusters[0].reconcile.hooks".into()],
-        installed: Some("0.25.6".into()),
-    };
-    assert!(newer.to_string().contains("(operator 0.27.1 and newer do)"), "{newer}");
+    for field in ["reconcile.hooks", "secure"] {
+        let newer = Error::UnknownFields {
+            object: "x".into(),
+            fields: vec![format!("spec.configuration.clusters[0].{field}")],
+            installed: Some("0.25.6".into()),
+        };
+        assert!(newer.to_string().contains("(operator 0.27.1 and newer do)"), "{newer}");
+    }
 }
 
 #[test]

@@ -81,10 +81,12 @@ pub(super) fn unknown_fields(object: &str, fields: &[String], installed: Option<
 /// Since which release the operator has a field of its kinds; `None` for what all have that this provider
 /// works with, or none. From the operator's release notes and definitions.
 fn known_since(field: &str) -> Option<&'static str> {
-    const SINCE: [(&str, &str); 8] = [
+    const SINCE: [(&str, &str); 9] = [
         ("hooks", "0.27.1"),
         ("security", "0.27.1"),
         ("keeper", "0.27.1"),
+        // Of a Keeper: an installation's is older.
+        ("secure", "0.27.1"),
         ("reconcile", "0.25.4"),
         ("pdbManaged", "0.25.3"),
         ("macros", "0.25.1"),

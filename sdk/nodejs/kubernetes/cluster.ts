@@ -304,7 +304,7 @@ export class Cluster extends pulumi.CustomResource {
      */
     declare public readonly suspended: pulumi.Output<boolean | undefined>;
     /**
-     * TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+     * TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is encrypted where `keeper` says so.
      */
     declare public readonly tls: pulumi.Output<outputs.kubernetes.ClusterTls | undefined>;
     /**
@@ -641,7 +641,7 @@ export interface ClusterArgs {
      */
     suspended?: pulumi.Input<boolean | undefined>;
     /**
-     * TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+     * TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is encrypted where `keeper` says so.
      */
     tls?: pulumi.Input<inputs.kubernetes.ClusterTlsArgs | undefined>;
     /**

@@ -1444,6 +1444,10 @@ export namespace kubernetes {
          */
         issuerRef?: outputs.kubernetes.ClusterTlsIssuer;
         /**
+         * Whether hosts reach the cluster's own Keeper over TLS, at its port 2281. Default: false. It needs the operator 0.27.1 or newer, and a certificate that is valid for the members' names, `chk-<name>-<clusterName>-0-<member>`. The port 2181 stays open, and what members say to each other is not encrypted. A change restarts the Keeper, then the hosts; turned off, replicated tables are read-only until their host has restarted.
+         */
+        keeper?: boolean;
+        /**
          * The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
          */
         minVersion?: string | enums.kubernetes.ClusterTlsVersion;

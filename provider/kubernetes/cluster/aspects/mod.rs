@@ -58,7 +58,7 @@ pub use self::configuration::ConfigurationArgs;
 pub use self::coordination::CoordinationArgs;
 #[cfg(test)]
 pub use self::coordination::CoordinationType;
-pub(super) use self::coordination::{COORDINATION_PORT, Coordination, KEEPER_REMEDIES, Keeper};
+pub(super) use self::coordination::{COORDINATION_PORT, Coordination, KEEPER_REMEDIES, Keeper, SECURE_PORT};
 pub(super) use self::credentials::credentials;
 pub(super) use self::disruption::Disruption;
 pub use self::disruption::DisruptionArgs;
@@ -307,7 +307,7 @@ aspects! {
 
         /// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it
         /// on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper
-        /// is not encrypted.
+        /// is encrypted where `keeper` says so.
         tls: TlsArgs => Tls,
 
         /// Who may connect to the pods, by a NetworkPolicy for the hosts and one for the Keeper. Default: no

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::address::Ports;
 use super::super::{address, names};
-use super::draft::yes_no;
+use super::draft::{InstallationDraft, PodDraft, yes_no};
 use super::read::{named, text};
 use super::{Aspect, Checker, ClusterArgs, Drafts, Live, NoDefaults, ValidatedCluster};
 use crate::kubernetes::observe::yes_or_no;
@@ -15,6 +15,8 @@ use crate::kubernetes::observe::yes_or_no;
 const VOLUME: &str = "tls";
 /// Where the hosts find it: beside the operator's own mounts.
 const DIRECTORY: &str = "/etc/clickhouse-server/tls";
+/// Where the Keeper's members do.
+const KEEPER_DIRECTORY: &str = "/etc/clickhouse-keeper/tls";
 /// Where OpenSSL looks for further authorities; it goes on without where the file is missing.
 const AUTHORITIES: &str = "SSL_CERT_FILE";
 /// The setting of what is not spoken any more.
@@ -50,6 +52,12 @@ pub struct TlsArgs {
     /// valid for the hosts' names, `chi-<name>-<clusterName>-<shard>-<replica>` and below the domain of that
     /// Service. A change is a rolling restart, during which distributed queries can fail.
     pub interserver: Option<bool>,
+    /// Whether hosts reach the cluster's own Keeper over TLS, at its port 2281. Default: false. It needs the
+    /// operator 0.27.1 or newer, and a certificate that is valid for the members' names,
+    /// `chk-<name>-<clusterName>-0-<member>`. The port 2181 stays open, and what members say to each other is
+    /// not encrypted. A change restarts the Keeper, then the hosts; turned off, replicated tables are
+    /// read-only until their host has restarted.
+    pub keeper: Option<bool>,
     /// The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
     pub min_version: Option<TlsVersion>,
 }
@@ -105,6 +113,7 @@ struct Encryption {
     issuer: Option<Issuer>,
     insecure_ports: bool,
     interserver: bool,
+    keeper: bool,
     min_version: TlsVersion,
 }
 
@@ -132,20 +141,18 @@ impl Aspect for Tls {
     }
 
     fn render(&self, _cluster: &ValidatedCluster, drafts: &mut Drafts) {
-        let Some(Encryption { secret, issuer: _, insecure_ports, interserver, min_version }) =
-            &self.encryption
-        else {
-            return;
-        };
+        let Some(encryption) = &self.encryption else { return };
+        let Encryption { secret, issuer: _, insecure_ports, interserver, keeper, min_version } = encryption;
+        if let Some(keeper) = drafts.keeper.as_mut().filter(|_| *keeper) {
+            encryption.render_keeper(keeper);
+        }
         let draft = &mut drafts.installation;
+        draft.settings.extend(shown(DIRECTORY, *min_version));
         let mut set = |key: &str, value: Value| _ = draft.settings.insert(key.to_owned(), value);
         set("https_port", json!(address::HTTPS_PORT));
         set("tcp_port_secure", json!(address::NATIVE_SECURE_PORT));
-        set("openSSL/server/certificateFile", json!(format!("{DIRECTORY}/tls.crt")));
-        set("openSSL/server/privateKeyFile", json!(format!("{DIRECTORY}/tls.key")));
         // Clients need no certificate; one that they show has to be good.
         set("openSSL/server/verificationMode", json!("relaxed"));
-        set(DISABLED, json!(min_version.disabled()));
         if *interserver {
             set(INTERSERVER, json!(address::INTERSERVER_HTTPS_PORT));
             set("interserver_http_port", json!(REMOVED));
@@ -158,8 +165,7 @@ impl Aspect for Tls {
             draft.cluster.insert("insecure".to_owned(), json!(yes_no(false)));
         }
         let pod = &mut draft.pod;
-        pod.volumes.push(json!({"name": VOLUME, "secret": {"secretName": secret}}));
-        pod.mounts.push(json!({"name": VOLUME, "mountPath": DIRECTORY, "readOnly": true}));
+        mount(pod, secret, DIRECTORY);
         pod.env.push(json!({"name": AUTHORITIES, "value": format!("{DIRECTORY}/ca.crt")}));
     }
 
@@ -177,6 +183,10 @@ impl Aspect for Tls {
             issuer_ref: None,
             insecure_ports: Some(insecure.unwrap_or(true)),
             interserver: Some(settings.get(INTERSERVER).is_some()),
+            keeper: Some(live.keeper.as_ref().is_some_and(|keeper| {
+                let cluster = &keeper["spec"]["configuration"]["clusters"][0];
+                cluster["secure"].as_str().and_then(yes_or_no) == Some(true)
+            })),
             min_version: [TlsVersion::V1_2, TlsVersion::V1_3].into_iter().find(is_lowest),
         })
     }
@@ -184,7 +194,13 @@ impl Aspect for Tls {
 
 impl Encryption {
     fn check(given: &TlsArgs, check: &mut Checker<'_>) -> Self {
-        let TlsArgs { secret_name, issuer_ref, insecure_ports, interserver, min_version } = given.clone();
+        let TlsArgs { secret_name, issuer_ref, insecure_ports, interserver, keeper, min_version } =
+            given.clone();
+        if keeper == Some(true) && !check.args().has_keeper() && !check.is_unknown("coordination") {
+            let reason = "there is no Keeper of the cluster's own: remove it, or set `secure: true` for the \
+                nodes of `coordination.external`";
+            check.fail("tls.keeper", reason);
+        }
         let (insecure_ports, interserver) = (insecure_ports.unwrap_or(true), interserver.unwrap_or(true));
         check.dns_name("tls.secretName", secret_name.as_deref());
         let issuer = issuer_ref.map(|issuer| Issuer::check(issuer, check));
@@ -221,9 +237,35 @@ impl Encryption {
             issuer,
             insecure_ports,
             interserver,
+            keeper: keeper.unwrap_or_default(),
             min_version: min_version.unwrap_or(TlsVersion::V1_2),
         }
     }
+}
+
+impl Encryption {
+    /// Opens the Keeper's own port for TLS. The operator knows the word since 0.27.1.
+    fn render_keeper(&self, keeper: &mut InstallationDraft) {
+        keeper.cluster.insert("secure".to_owned(), json!(yes_no(true)));
+        keeper.settings.extend(shown(KEEPER_DIRECTORY, self.min_version));
+        keeper.settings.insert("openSSL/server/verificationMode".to_owned(), json!("none"));
+        mount(&mut keeper.pod, &self.secret, KEEPER_DIRECTORY);
+    }
+}
+
+/// The settings of what a server shows to clients, and of what it does not speak any more.
+fn shown(directory: &str, lowest: TlsVersion) -> [(String, Value); 3] {
+    [
+        ("openSSL/server/certificateFile", format!("{directory}/tls.crt")),
+        ("openSSL/server/privateKeyFile", format!("{directory}/tls.key")),
+        (DISABLED, lowest.disabled().to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), json!(value)))
+}
+
+fn mount(pod: &mut PodDraft, secret: &str, directory: &str) {
+    pod.volumes.push(json!({"name": VOLUME, "secret": {"secretName": secret}}));
+    pod.mounts.push(json!({"name": VOLUME, "mountPath": directory, "readOnly": true}));
 }
 
 impl Issuer {
@@ -263,6 +305,11 @@ impl Tls {
         self.encryption.as_ref().map(|encryption| encryption.secret.as_str())
     }
 
+    /// Whether hosts talk to the cluster's own Keeper over TLS.
+    pub(in super::super) fn is_to_keeper(&self) -> bool {
+        self.encryption.as_ref().is_some_and(|encryption| encryption.keeper)
+    }
+
     /// Whether hosts talk to each other over TLS.
     pub(in super::super) fn is_between_hosts(&self) -> bool {
         self.encryption.as_ref().is_some_and(|encryption| encryption.interserver)
@@ -281,7 +328,10 @@ pub(in super::super) fn has_certificate(installation: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kubernetes::cluster::tests::{built, problems, problems_of, unknown};
+    use crate::kubernetes::cluster::effects::effects;
+    use crate::kubernetes::cluster::shape::Shape;
+    use crate::kubernetes::cluster::tests::{built, checked, cluster, problems, problems_of, unknown};
+    use crate::resource::Known;
 
     fn spec(tls: &Value) -> Value {
         built(json!({"name": "db", "tls": tls})).installation.unwrap()["spec"].take()
@@ -304,6 +354,36 @@ mod tests {
         assert_eq!(pod["volumes"], json!([{"name": "tls", "secret": {"secretName": "cert"}}]));
         let mount = json!({"name": "tls", "mountPath": "/etc/clickhouse-server/tls", "readOnly": true});
         assert_eq!(pod["containers"][0]["volumeMounts"], json!([mount]));
+    }
+
+    #[test]
+    fn hosts_reach_the_keeper_over_tls_where_that_is_asked_for() {
+        let issuer = json!({"issuerRef": {"name": "ca"}, "keeper": true});
+        let built = built(json!({"name": "db", "replicas": 2, "tls": issuer, "networkPolicy": {}}));
+        let keeper = &built.keeper.as_ref().unwrap()["spec"];
+        assert_eq!(keeper["configuration"]["clusters"][0]["secure"], "yes");
+        let settings = &keeper["configuration"]["settings"];
+        assert_eq!(settings["openSSL/server/certificateFile"], "/etc/clickhouse-keeper/tls/tls.crt");
+        let mount = &keeper["templates"]["podTemplates"][0]["spec"]["containers"][0]["volumeMounts"][0];
+        assert_eq!(mount["mountPath"], "/etc/clickhouse-keeper/tls");
+        let nodes = &built.installation.as_ref().unwrap()["spec"]["configuration"]["zookeeper"]["nodes"];
+        assert_eq!(nodes[2], json!({"host": "chk-db-cluster-0-2", "port": 2281, "secure": "yes"}));
+        let names = built.certificate.unwrap()["spec"]["dnsNames"].take();
+        for name in ["chk-db-cluster-0-2", "chk-db-cluster-0-2.apps.svc.cluster.local"] {
+            assert!(names.as_array().unwrap().contains(&json!(name)), "{name}: {names}");
+        }
+        let ports = &built.keeper_policy.unwrap()["spec"]["ingress"][0]["ports"];
+        assert_eq!((&ports[0]["port"], &ports[1]["port"]), (&json!(2181), &json!(2281)));
+        let with = |keeper: bool| {
+            checked(json!({"name": "db", "replicas": 2, "tls": {"secretName": "cert", "keeper": keeper}}))
+        };
+        let (off, on) = (with(false), with(true));
+        let shape = |args| Shape::rendered(&cluster(serde_json::to_value(args).unwrap()));
+        let told = effects(&shape(&off), &shape(&on), &Known::all(on.clone()));
+        let hosts = "restarts the hosts one after the other, so each shard keeps serving (coordination)";
+        assert_eq!(told, [hosts, "restarts the Keeper's members, one after the other"]);
+        let told = problems(json!({"tls": {"secretName": "cert", "keeper": true}}));
+        assert!(told.len() == 1 && told[0].starts_with("tls.keeper: there is no Keeper"), "{told:?}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(in crate::kubernetes::cluster) fn certificate(source: &mut Source<'_>) -> Va
 /// The names by which clients and other hosts reach the cluster.
 fn dns_names(source: &Source<'_>) -> Vec<String> {
     let (naming, tls) = (&source.cluster.naming, &source.cluster.tls);
-    let Shape { clickhouse, shard_services, .. } = Shape::rendered(source.cluster);
+    let Shape { clickhouse, keeper, shard_services, .. } = Shape::rendered(source.cluster);
     let service = if source.cluster.has_service() { &naming.name } else { &clickhouse.service };
     let mut names = vec![
         service.clone(),
@@ -39,6 +39,13 @@ fn dns_names(source: &Source<'_>) -> Vec<String> {
         let fqdn = clickhouse.fqdn(&host.service);
         // Where replicas fetch from each other, a host is called by its pod's name.
         names.extend([host.service.clone(), format!("{}.{fqdn}", host.pod()), fqdn]);
+    }
+    for (keeper, member) in
+        keeper.iter().flat_map(|keeper| keeper.hosts.iter().map(move |host| (keeper, host)))
+    {
+        if tls.is_to_keeper() {
+            names.extend([member.service.clone(), keeper.fqdn(&member.service)]);
+        }
     }
     names
 }

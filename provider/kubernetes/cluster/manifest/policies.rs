@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::aspects::{BACKUP_OF, COORDINATION_PORT};
+use super::super::aspects::{BACKUP_OF, COORDINATION_PORT, SECURE_PORT};
 use super::super::names;
 use super::{Source, metadata, object, of_hosts};
 use crate::kubernetes::meta::Kind;
@@ -36,7 +36,9 @@ pub(in crate::kubernetes::cluster) fn keeper_policy(source: &mut Source<'_>) -> 
         "clickhouse-keeper.altinity.com/app": "chop",
         "clickhouse-keeper.altinity.com/chk": name,
     }});
-    let clients = ports([COORDINATION_PORT]);
+    // While hosts go from the one port to the other, both are used.
+    let secure = source.cluster.tls.is_to_keeper().then_some(SECURE_PORT);
+    let clients = ports(std::iter::once(COORDINATION_PORT).chain(secure));
     let ingress = [
         json!({"from": [{"podSelector": of_hosts(source.cluster)}], "ports": clients}),
         json!({"from": [{"podSelector": own}]}),

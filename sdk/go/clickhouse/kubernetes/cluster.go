@@ -206,7 +206,7 @@ type Cluster struct {
 	StorageSize pulumi.StringPtrOutput `pulumi:"storageSize"`
 	// Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
 	Suspended pulumi.BoolPtrOutput `pulumi:"suspended"`
-	// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+	// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is encrypted where `keeper` says so.
 	Tls ClusterTlsPtrOutput `pulumi:"tls"`
 	// Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
 	Troubleshoot pulumi.BoolPtrOutput `pulumi:"troubleshoot"`
@@ -353,7 +353,7 @@ type clusterArgs struct {
 	Storage *ClusterStorage `pulumi:"storage"`
 	// Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
 	Suspended *bool `pulumi:"suspended"`
-	// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+	// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is encrypted where `keeper` says so.
 	Tls *ClusterTls `pulumi:"tls"`
 	// Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
 	Troubleshoot *bool `pulumi:"troubleshoot"`
@@ -453,7 +453,7 @@ type ClusterArgs struct {
 	Storage ClusterStoragePtrInput
 	// Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
 	Suspended pulumi.BoolPtrInput
-	// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+	// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is encrypted where `keeper` says so.
 	Tls ClusterTlsPtrInput
 	// Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
 	Troubleshoot pulumi.BoolPtrInput
@@ -828,7 +828,7 @@ func (o ClusterOutput) Suspended() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *Cluster) pulumi.BoolPtrOutput { return v.Suspended }).(pulumi.BoolPtrOutput)
 }
 
-// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+// TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is encrypted where `keeper` says so.
 func (o ClusterOutput) Tls() ClusterTlsPtrOutput {
 	return o.ApplyT(func(v *Cluster) ClusterTlsPtrOutput { return v.Tls }).(ClusterTlsPtrOutput)
 }

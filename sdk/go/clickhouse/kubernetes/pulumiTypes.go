@@ -10663,6 +10663,8 @@ type ClusterTls struct {
 	Interserver *bool `pulumi:"interserver"`
 	// The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
 	IssuerRef *ClusterTlsIssuer `pulumi:"issuerRef"`
+	// Whether hosts reach the cluster's own Keeper over TLS, at its port 2281. Default: false. It needs the operator 0.27.1 or newer, and a certificate that is valid for the members' names, `chk-<name>-<clusterName>-0-<member>`. The port 2181 stays open, and what members say to each other is not encrypted. A change restarts the Keeper, then the hosts; turned off, replicated tables are read-only until their host has restarted.
+	Keeper *bool `pulumi:"keeper"`
 	// The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
 	MinVersion *string `pulumi:"minVersion"`
 	// A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
@@ -10688,6 +10690,8 @@ type ClusterTlsArgs struct {
 	Interserver pulumi.BoolPtrInput `pulumi:"interserver"`
 	// The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
 	IssuerRef ClusterTlsIssuerPtrInput `pulumi:"issuerRef"`
+	// Whether hosts reach the cluster's own Keeper over TLS, at its port 2281. Default: false. It needs the operator 0.27.1 or newer, and a certificate that is valid for the members' names, `chk-<name>-<clusterName>-0-<member>`. The port 2181 stays open, and what members say to each other is not encrypted. A change restarts the Keeper, then the hosts; turned off, replicated tables are read-only until their host has restarted.
+	Keeper pulumi.BoolPtrInput `pulumi:"keeper"`
 	// The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
 	MinVersion pulumi.StringPtrInput `pulumi:"minVersion"`
 	// A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
@@ -10787,6 +10791,11 @@ func (o ClusterTlsOutput) IssuerRef() ClusterTlsIssuerPtrOutput {
 	return o.ApplyT(func(v ClusterTls) *ClusterTlsIssuer { return v.IssuerRef }).(ClusterTlsIssuerPtrOutput)
 }
 
+// Whether hosts reach the cluster's own Keeper over TLS, at its port 2281. Default: false. It needs the operator 0.27.1 or newer, and a certificate that is valid for the members' names, `chk-<name>-<clusterName>-0-<member>`. The port 2181 stays open, and what members say to each other is not encrypted. A change restarts the Keeper, then the hosts; turned off, replicated tables are read-only until their host has restarted.
+func (o ClusterTlsOutput) Keeper() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v ClusterTls) *bool { return v.Keeper }).(pulumi.BoolPtrOutput)
+}
+
 // The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
 func (o ClusterTlsOutput) MinVersion() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v ClusterTls) *string { return v.MinVersion }).(pulumi.StringPtrOutput)
@@ -10849,6 +10858,16 @@ func (o ClusterTlsPtrOutput) IssuerRef() ClusterTlsIssuerPtrOutput {
 		}
 		return v.IssuerRef
 	}).(ClusterTlsIssuerPtrOutput)
+}
+
+// Whether hosts reach the cluster's own Keeper over TLS, at its port 2281. Default: false. It needs the operator 0.27.1 or newer, and a certificate that is valid for the members' names, `chk-<name>-<clusterName>-0-<member>`. The port 2181 stays open, and what members say to each other is not encrypted. A change restarts the Keeper, then the hosts; turned off, replicated tables are read-only until their host has restarted.
+func (o ClusterTlsPtrOutput) Keeper() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v *ClusterTls) *bool {
+		if v == nil {
+			return nil
+		}
+		return v.Keeper
+	}).(pulumi.BoolPtrOutput)
 }
 
 // The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.

@@ -117,7 +117,7 @@ class ClusterArgs:
         :param pulumi.Input[_builtins.bool] stopped: Stops the cluster: no host runs; volumes and settings are kept. Default: false.
         :param pulumi.Input['ClusterStorageArgs'] storage: The data volume of each host, and optionally a volume for its logs.
         :param pulumi.Input[_builtins.bool] suspended: Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
-        :param pulumi.Input['ClusterTlsArgs'] tls: TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+        :param pulumi.Input['ClusterTlsArgs'] tls: TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is encrypted where `keeper` says so.
         :param pulumi.Input[_builtins.bool] troubleshoot: Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
         :param pulumi.Input[Mapping[str, pulumi.Input['ClusterUserArgs']]] users: Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are stored in the installation. A change takes effect without a restart.
         :param pulumi.Input[_builtins.str] version: The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
@@ -703,7 +703,7 @@ class ClusterArgs:
     @pulumi.getter
     def tls(self) -> pulumi.Input[Optional['ClusterTlsArgs']]:
         """
-        TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+        TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is encrypted where `keeper` says so.
         """
         return pulumi.get(self, "tls")
 
@@ -900,7 +900,7 @@ class Cluster(pulumi.CustomResource):
         :param pulumi.Input[_builtins.bool] stopped: Stops the cluster: no host runs; volumes and settings are kept. Default: false.
         :param pulumi.Input[Union['ClusterStorageArgs', 'ClusterStorageArgsDict']] storage: The data volume of each host, and optionally a volume for its logs.
         :param pulumi.Input[_builtins.bool] suspended: Suspends the operator's reconciliation: changes are stored, and applied once this is false again. Default: false.
-        :param pulumi.Input[Union['ClusterTlsArgs', 'ClusterTlsArgsDict']] tls: TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+        :param pulumi.Input[Union['ClusterTlsArgs', 'ClusterTlsArgsDict']] tls: TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is encrypted where `keeper` says so.
         :param pulumi.Input[_builtins.bool] troubleshoot: Starts the hosts' pods without ClickHouse: the container sleeps and its probes are off, so that a host that crashes at its start can be looked into by `kubectl exec`. No query is answered meanwhile. Default: false. A change restarts the hosts.
         :param pulumi.Input[Mapping[str, pulumi.Input[Union['ClusterUserArgs', 'ClusterUserArgsDict']]]] users: Users, by name, besides the administrator. Each needs a credential; only hashes of passwords are stored in the installation. A change takes effect without a restart.
         :param pulumi.Input[_builtins.str] version: The ClickHouse version: the tag of the server image, for example `25.8.30.16`; not `latest`. Default: a pinned long-term-support release for a new cluster; an existing one keeps its version. A change is a rolling upgrade.
@@ -1620,7 +1620,7 @@ class Cluster(pulumi.CustomResource):
     @pulumi.getter
     def tls(self) -> pulumi.Output[Optional['outputs.ClusterTls']]:
         """
-        TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is not encrypted.
+        TLS for clients and between hosts: ports 8443 (HTTPS) and 9440 (native). Default: none. Turning it on or off is a rolling restart, during which distributed queries can fail. The traffic to a Keeper is encrypted where `keeper` says so.
         """
         return pulumi.get(self, "tls")
 

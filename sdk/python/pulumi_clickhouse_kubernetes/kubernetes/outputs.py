@@ -4678,6 +4678,7 @@ class ClusterTls(dict):
                  insecure_ports: Optional[_builtins.bool] = None,
                  interserver: Optional[_builtins.bool] = None,
                  issuer_ref: Optional['outputs.ClusterTlsIssuer'] = None,
+                 keeper: Optional[_builtins.bool] = None,
                  min_version: Optional[_builtins.str] = None,
                  secret_name: Optional[_builtins.str] = None):
         """
@@ -4686,6 +4687,7 @@ class ClusterTls(dict):
         :param _builtins.bool insecure_ports: Whether clients may also connect without TLS, to 8123 and 9000. Default: true. With false only 8443 and 9440 are open. A change is a rolling restart.
         :param _builtins.bool interserver: Whether hosts replicate and query each other over TLS. Default: true. Then the certificate has to be valid for the hosts' names, `chi-<name>-<clusterName>-<shard>-<replica>` and below the domain of that Service. A change is a rolling restart, during which distributed queries can fail.
         :param 'ClusterTlsIssuer' issuer_ref: The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
+        :param _builtins.bool keeper: Whether hosts reach the cluster's own Keeper over TLS, at its port 2281. Default: false. It needs the operator 0.27.1 or newer, and a certificate that is valid for the members' names, `chk-<name>-<clusterName>-0-<member>`. The port 2181 stays open, and what members say to each other is not encrypted. A change restarts the Keeper, then the hosts; turned off, replicated tables are read-only until their host has restarted.
         :param Union[_builtins.str, 'ClusterTlsVersion'] min_version: The lowest version of TLS that clients may use. Default: `1.2`. A change is a rolling restart.
         :param _builtins.str secret_name: A Secret of type `kubernetes.io/tls` in the cluster's namespace, with `tls.crt` and `tls.key`. With `ca.crt` in it hosts also trust that authority, which a certificate of a private one needs. Between hosts it has to be valid for their names, see `interserver`. A renewed certificate is picked up without a restart; another Secret is a rolling restart.
         """
@@ -4695,6 +4697,8 @@ class ClusterTls(dict):
             pulumi.set(__self__, "interserver", interserver)
         if issuer_ref is not None:
             pulumi.set(__self__, "issuer_ref", issuer_ref)
+        if keeper is not None:
+            pulumi.set(__self__, "keeper", keeper)
         if min_version is not None:
             pulumi.set(__self__, "min_version", min_version)
         if secret_name is not None:
@@ -4723,6 +4727,14 @@ class ClusterTls(dict):
         The issuer of a certificate that cert-manager makes and renews for the cluster, valid for its Service, its hosts, the per-shard Services and `ingress.hostname`. It has to sign names inside Kubernetes, so an ACME issuer (Let's Encrypt) can't. Instead of `secretName`.
         """
         return pulumi.get(self, "issuer_ref")
+
+    @_builtins.property
+    @pulumi.getter
+    def keeper(self) -> Optional[_builtins.bool]:
+        """
+        Whether hosts reach the cluster's own Keeper over TLS, at its port 2281. Default: false. It needs the operator 0.27.1 or newer, and a certificate that is valid for the members' names, `chk-<name>-<clusterName>-0-<member>`. The port 2181 stays open, and what members say to each other is not encrypted. A change restarts the Keeper, then the hosts; turned off, replicated tables are read-only until their host has restarted.
+        """
+        return pulumi.get(self, "keeper")
 
     @_builtins.property
     @pulumi.getter(name="minVersion")

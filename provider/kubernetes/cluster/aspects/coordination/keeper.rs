@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::super::names;
+use super::super::draft::yes_no;
 use super::super::image::{ContainerImage, Image, Reference, SERVER_REPOSITORY, VERSION, parts};
 use super::super::read::{container, number, pod};
 use super::super::resources::{Resources, amounts};
 use super::super::storage::{ClaimTemplate, Provisioner, ReclaimPolicy, Volume};
 use super::super::{Checker, ClusterArgs, Drafts, PodArgs, ValidatedCluster};
-use super::COORDINATION_PORT;
+use super::{COORDINATION_PORT, SECURE_PORT};
 use crate::kubernetes::diagnosis::Remedies;
 
 /// The official Keeper image.
@@ -153,8 +154,14 @@ impl Keeper {
         let Self { replicas, image, resources, volume, pod: _ } = self;
         let (name, cluster_name) = (&cluster.naming.name, &cluster.naming.cluster_name);
         let host = |replica| names::keeper_host(name, cluster_name, replica);
-        let nodes: Vec<_> =
-            (0..*replicas).map(|replica| json!({"host": host(replica), "port": COORDINATION_PORT})).collect();
+        let node = |replica| {
+            if cluster.tls.is_to_keeper() {
+                json!({"host": host(replica), "port": SECURE_PORT, "secure": yes_no(true)})
+            } else {
+                json!({"host": host(replica), "port": COORDINATION_PORT})
+            }
+        };
+        let nodes: Vec<_> = (0..*replicas).map(node).collect();
         drafts.installation.zookeeper = Some(json!({"nodes": nodes}));
         let Some(draft) = &mut drafts.keeper else { return };
         draft.cluster.insert("layout".to_owned(), json!({"replicasCount": replicas}));

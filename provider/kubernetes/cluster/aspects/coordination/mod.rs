@@ -18,6 +18,9 @@ use super::{Aspect, Checker, ClusterArgs, Drafts, Live, ValidatedCluster};
 /// The port of a Keeper or ZooKeeper.
 pub(in super::super) const COORDINATION_PORT: u16 = 2181;
 
+/// The port of a Keeper for TLS.
+pub(in super::super) const SECURE_PORT: u16 = 2281;
+
 /// The coordination service (ClickHouse Keeper or ZooKeeper) of the replicas.
 #[serde_with::skip_serializing_none]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -32,7 +32,7 @@ pub(in super::super) const VALUES: &[(&str, &str)] = &[
             {"shards": [{"pod": {"priorityClassName": "low"}, "hosts": [
                 {"resources": {"requests": {"cpu": "2", "memory": "8Gi"},
                     "limits": {"cpu": "4", "memory": "9Gi"}}}, {"pod": {"nodeSelector": {"kind": "big"}}},
-                {"name": "w", "storage": {"size": "9Ti", "storageClass": "wide", "reclaimPolicy": "Retain"}}]},
+                {"name": "w", "storage": {"size": "9Ti", "storageClass": "w", "reclaimPolicy": "Retain"}}]},
                 {"hosts": [{"pod": {"antiAffinity": "Required", "zones": ["q"]}}]}]}]"#,
     ),
     ("perShardServices", "[true, false]"),
@@ -125,6 +125,7 @@ pub(in super::super) const VALUES: &[(&str, &str)] = &[
     ("tls.issuerRef.group", r#"["issuers.example"]"#),
     ("tls.insecurePorts", "[true, false]"),
     ("tls.interserver", "[true, false]"),
+    ("tls.keeper", "[true, false]"),
     ("tls.minVersion", r#"["1.2", "1.3"]"#),
     ("networkPolicy.from", r#"[[{"podSelector": {}}], [{"ipBlock": {"cidr": "10.0.0.0/8"}}]]"#),
     ("podDisruptionBudget.managed", "[true]"),
