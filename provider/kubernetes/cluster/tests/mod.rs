@@ -10,6 +10,7 @@ mod corpus;
 mod costs;
 mod defaults;
 mod effects;
+mod golden;
 mod guard;
 mod lifecycle;
 mod manifest;
