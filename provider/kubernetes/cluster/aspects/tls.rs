@@ -333,29 +333,6 @@ mod tests {
     use crate::kubernetes::cluster::tests::{built, checked, cluster, problems, problems_of, unknown};
     use crate::resource::Known;
 
-    fn spec(tls: &Value) -> Value {
-        built(json!({"name": "db", "tls": tls})).installation.unwrap()["spec"].take()
-    }
-
-    #[test]
-    fn a_secret_with_a_certificate_opens_the_ports_of_tls() {
-        let spec = spec(&json!({"secretName": "cert"}));
-        let settings = &spec["configuration"]["settings"];
-        let expected = json!({"https_port": 8443, "tcp_port_secure": 9440, "interserver_https_port": 9010,
-            "interserver_http_port": "_removed_", "logger/level": "information",
-            "openSSL/server/certificateFile": "/etc/clickhouse-server/tls/tls.crt",
-            "openSSL/server/privateKeyFile": "/etc/clickhouse-server/tls/tls.key",
-            "openSSL/server/verificationMode": "relaxed",
-            "openSSL/server/disableProtocols": "sslv2,sslv3,tlsv1,tlsv1_1"});
-        assert_eq!(settings, &expected);
-        let cluster = &spec["configuration"]["clusters"][0];
-        assert_eq!((&cluster["secure"], cluster.get("insecure")), (&json!("yes"), None));
-        let pod = &spec["templates"]["podTemplates"][0]["spec"];
-        assert_eq!(pod["volumes"], json!([{"name": "tls", "secret": {"secretName": "cert"}}]));
-        let mount = json!({"name": "tls", "mountPath": "/etc/clickhouse-server/tls", "readOnly": true});
-        assert_eq!(pod["containers"][0]["volumeMounts"], json!([mount]));
-    }
-
     #[test]
     fn hosts_reach_the_keeper_over_tls_where_that_is_asked_for() {
         let issuer = json!({"issuerRef": {"name": "ca"}, "keeper": true});
