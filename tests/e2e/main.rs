@@ -24,6 +24,7 @@ mod edits;
 mod examples;
 mod install;
 mod interruptions;
+mod keepers;
 mod kill_rounds;
 mod migration;
 mod no_operator;
