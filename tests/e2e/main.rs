@@ -27,6 +27,7 @@ mod interruptions;
 mod keepers;
 mod kill_rounds;
 mod migration;
+mod neighbours;
 mod no_operator;
 mod packages;
 mod races;

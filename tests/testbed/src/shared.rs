@@ -7,6 +7,7 @@ use std::sync::{OnceLock, mpsc};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
 use tokio::sync::OnceCell;
@@ -182,8 +183,8 @@ impl Testbed {
         Ok(Namespace { client, name: made.name_any() })
     }
 
-    /// Another Kubernetes cluster, with the operator's definitions, but nobody in it who would do anything.
-    /// Started at the first call.
+    /// Another Kubernetes cluster, with the operator's definitions and nobody else's, but nobody in it who would
+    /// do anything. Started at the first call.
     pub async fn elsewhere(&self) -> Result<&Elsewhere> {
         self.own()?;
         let directory = self.directory.join("elsewhere");
@@ -295,7 +296,7 @@ async fn start_plane(
     binary: &Path,
     presence: Operator,
 ) -> Result<(ControlPlane, kube::Config)> {
-    let plane = ControlPlane::start(directory, binary, Lifetime::Tethered, crds::install).await?;
+    let plane = ControlPlane::start(directory, binary, Lifetime::Tethered, crds::install_all).await?;
     let config = plane.config().await?;
     let client = Client::try_from(config.clone())?;
     cloud::install(&client).await?;
@@ -396,6 +397,12 @@ impl Namespace {
     /// The ClickHouseKeeperInstallations in it.
     pub fn keepers(&self) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.name, &operator::keepers())
+    }
+
+    /// The objects in it of a kind that is known by group, version and name.
+    pub fn custom(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        Api::namespaced_with(self.client.clone(), &self.name, &resource)
     }
 
     /// Switches a fault of the operator's stand-in on for everything in it ([`operator::faults`] has the
