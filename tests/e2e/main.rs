@@ -29,6 +29,7 @@ mod kill_rounds;
 mod migration;
 mod neighbours;
 mod no_operator;
+mod outside;
 mod packages;
 mod races;
 mod recovery;

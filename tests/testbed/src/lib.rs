@@ -25,10 +25,12 @@ pub mod programs;
 pub mod pulumi;
 pub mod release;
 pub mod requests;
+pub mod s3;
 pub mod sdks;
 pub mod settings;
 mod shared;
 pub mod tools;
 pub mod watching;
+pub mod zookeeper;
 
 pub use shared::{Counted, Elsewhere, Namespace, Operator, Testbed};
