@@ -58,7 +58,7 @@ const REPLICATED: Example = Example {
     ..QUICKSTART
 };
 /// The SHA-256 of a password.
-const HASH: &str = "65e84be33532fb784c48129675f9eff3a682b27168c0ea744b2cf58ee02337c5";
+pub(crate) const HASH: &str = "65e84be33532fb784c48129675f9eff3a682b27168c0ea744b2cf58ee02337c5";
 const ANALYTICS: Example = Example {
     name: "analytics",
     shards: 3,

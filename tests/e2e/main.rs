@@ -33,6 +33,7 @@ mod outside;
 mod packages;
 mod races;
 mod recovery;
+mod releases;
 mod replacements;
 mod requests;
 mod sdks;

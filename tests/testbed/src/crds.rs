@@ -44,24 +44,39 @@ const OTHERS: [Module; 2] = [
 /// Installs the definitions in the folder that [`FOLDER`] names, or else the project's own, and the one by
 /// which kwok forwards ports; waits until the API serves them.
 pub async fn install(client: &Client) -> Result<()> {
-    let operators =
-        std::env::var_os(FOLDER).map_or_else(|| Ok(definitions()), |folder| read(folder.as_ref()));
-    put(client, [operators?, vec![engine::forward::definition()?]].concat()).await
+    install_operators(client, folder().as_deref()).await
 }
 
 /// The same, and those of cert-manager and the Prometheus operator; the first call downloads them.
 pub async fn install_all(client: &Client) -> Result<()> {
+    install_all_of(client, folder().as_deref()).await
+}
+
+/// The same with the operator's definitions in a folder.
+pub(crate) async fn install_all_of(client: &Client, operators: Option<&Path>) -> Result<()> {
     let others = tokio::task::spawn_blocking(|| -> Result<_> {
         let folders = OTHERS.iter().map(|module| tools::go_module(module.name, module.sum, module.files));
         Ok(folders.map(|folder| read(&folder?)).collect::<Result<Vec<_>>>()?.concat())
     });
-    install(client).await?;
+    install_operators(client, operators).await?;
     put(client, others.await??).await
 }
 
-/// Installs those in a folder, and waits until the API serves them.
-pub async fn install_from(client: &Client, folder: &Path) -> Result<()> {
-    put(client, read(folder)?).await
+/// The folder with the definitions of another release, which lies beside that in force; `None` where there is
+/// none.
+pub(crate) fn of_release(release: &str) -> Option<PathBuf> {
+    let folder = folder()?;
+    let beside = folder.with_file_name(format!("{}-{release}", folder.file_name()?.to_str()?));
+    beside.is_dir().then_some(beside)
+}
+
+fn folder() -> Option<PathBuf> {
+    std::env::var_os(FOLDER).map(PathBuf::from)
+}
+
+async fn install_operators(client: &Client, folder: Option<&Path>) -> Result<()> {
+    let operators = folder.map_or_else(|| Ok(definitions()), read);
+    put(client, [operators?, vec![engine::forward::definition()?]].concat()).await
 }
 
 async fn put(client: &Client, definitions: Vec<CustomResourceDefinition>) -> Result<()> {

@@ -17,6 +17,7 @@ pub mod control_plane;
 mod crd;
 pub mod crds;
 pub mod detached;
+mod elsewhere;
 pub mod engine;
 mod nodes;
 pub mod operator;
@@ -33,4 +34,5 @@ pub mod tools;
 pub mod watching;
 pub mod zookeeper;
 
-pub use shared::{Counted, Elsewhere, Namespace, Operator, Testbed};
+pub use elsewhere::Elsewhere;
+pub use shared::{Counted, Namespace, Operator, Testbed};
