@@ -22,6 +22,7 @@ mod contexts;
 mod deletion;
 mod edits;
 mod examples;
+mod inputs;
 mod install;
 mod interruptions;
 mod keepers;
