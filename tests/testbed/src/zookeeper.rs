@@ -71,11 +71,14 @@ impl ZooKeeper {
 
     /// What it says of itself.
     pub async fn server(&self) -> Result<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        stream.write_all(b"srvr").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok(answer)
+        let asked = async {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+            stream.write_all(b"srvr").await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            anyhow::Ok(answer)
+        };
+        tokio::time::timeout(PATIENCE, asked).await.context("ZooKeeper does not answer")?
     }
 
     /// What its own command line says to a command like `ls -R /`, line by line.
@@ -83,7 +86,8 @@ impl ZooKeeper {
         let mut client = tokio::process::Command::new("java");
         client.arg("-cp").arg(format!("{}/*", self.jars.display())).arg("org.apache.zookeeper.ZooKeeperMain");
         client.args(["-server", &format!("127.0.0.1:{}", self.port)]).args(command);
-        let output = client.current_dir(self.directory.path()).output().await?;
+        let output = client.current_dir(self.directory.path()).kill_on_drop(true).output();
+        let output = tokio::time::timeout(PATIENCE, output).await.context("ZooKeeper does not answer")??;
         let told = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "ZooKeeper refused {command:?}: {told}");
         Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
