@@ -1,5 +1,5 @@
-//! Random programs of every input, as the provider's own tests have them: the API server takes what they render,
-//! by the operator's definitions in force and by newer ones.
+//! Random programs of every input, as the provider's own tests have them: the API server takes what they
+//! render, by the operator's definitions in force and by newer ones.
 
 use std::path::Path;
 use std::process::Command;
@@ -38,8 +38,8 @@ fn random(random: &mut StdRng, namespace: &str, known: impl Fn(&str) -> bool) ->
     program
 }
 
-/// Takes out what stands at the path of a failure, or the nearest that is there above it; `false` where nothing
-/// is.
+/// Takes out what stands at the path of a failure, or the nearest that is there above it; `false` where
+/// nothing is.
 fn leave_out(program: &mut Value, path: &str) -> bool {
     let keys: Vec<_> = path.split(['.', '[', ']', '"']).filter(|key| !key.is_empty()).collect();
     for length in (1..=keys.len()).rev() {
@@ -51,8 +51,8 @@ fn leave_out(program: &mut Value, path: &str) -> bool {
     false
 }
 
-/// Asks the plugin what is wrong with a program until nothing is, and has it try the rest; `None` where something
-/// is missing that a random program doesn't find.
+/// Asks the plugin what is wrong with a program until nothing is, and has it try the rest; `None` where
+/// something is missing that a random program doesn't find.
 async fn taken(client: &mut Client, mut program: Value) -> Result<Option<Value>, String> {
     loop {
         let news = Some(properties(&program));

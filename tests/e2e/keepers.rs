@@ -1,5 +1,5 @@
-//! The Services of a Keeper's members, of either kind that operators make: what the outputs name is there, and
-//! an operator that is upgraded to the other kind loses nobody.
+//! The Services of a Keeper's members, of either kind that operators make: what the outputs name is there,
+//! and an operator that is upgraded to the other kind loses nobody.
 
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::ListParams;

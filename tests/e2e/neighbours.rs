@@ -1,5 +1,5 @@
-//! Kinds that cert-manager and the Prometheus operator define: the API server takes what the provider makes of
-//! them, hosts wait for the certificate, and where a definition is missing it is said.
+//! Kinds that cert-manager and the Prometheus operator define: the API server takes what the provider makes
+//! of them, hosts wait for the certificate, and where a definition is missing it is said.
 
 use std::time::Duration;
 
@@ -22,9 +22,10 @@ fn monitoring(namespace: &Namespace, kind: &str) -> Api<DynamicObject> {
 }
 
 fn all() -> Value {
+    let labels = json!({"release": "prom"});
     json!({"name": "db", "shards": 2, "tls": {"issuerRef": {"name": "ca", "kind": "ClusterIssuer"}},
-        "ingress": {"hostname": "db.example.com", "sourceRanges": ["203.0.113.0/24"]}, "monitoring": {"rules": {"labels": {"release": "prom"}},
-        "podMonitor": {"labels": {"release": "prom"}, "interval": "30s"}}})
+        "ingress": {"hostname": "db.example.com", "sourceRanges": ["203.0.113.0/24"]},
+        "monitoring": {"rules": {"labels": labels}, "podMonitor": {"labels": labels, "interval": "30s"}}})
 }
 
 /// Why an object's definition refuses a field that it doesn't know.

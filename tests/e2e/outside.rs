@@ -1,5 +1,5 @@
-//! What clusters use outside of Kubernetes, for real: a ZooKeeper that agrees for replicas, and a bucket of S3 that
-//! takes old rows, each as its example has it.
+//! What clusters use outside of Kubernetes, for real: a ZooKeeper that agrees for replicas, and a bucket of
+//! S3 that takes old rows, each as its example has it.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
@@ -131,7 +131,8 @@ async fn old_rows_of_the_example_go_to_the_bucket_with_the_keys_of_its_secret() 
     }
     // On a disk that is nearly full it has gone by itself, and the order is refused.
     let _ = running.answer(0, "ALTER TABLE t MOVE PARTITION '2026-01-01' TO VOLUME 'cold'").await;
-    let disk = "SELECT DISTINCT disk_name FROM system.parts WHERE table = 't' AND active AND partition = '2026-01-01'";
+    let disk = "SELECT DISTINCT disk_name FROM system.parts WHERE table = 't' AND active \
+        AND partition = '2026-01-01'";
     assert_eq!(running.ask(0, disk).await, "cold_cache");
     let after = objects().await;
     assert!(after > before, "{before} objects, {after} afterwards");

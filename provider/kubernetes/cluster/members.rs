@@ -1,5 +1,6 @@
-//! EFFECT: reads by which Services clients reach the members of a Keeper. Each member has one of its own, which
-//! leads to it before it is ready; with operators since 0.27.2 also one that doesn't, which is for clients.
+//! EFFECT: reads by which Services clients reach the members of a Keeper. Each member has one of its own,
+//! which leads to it before it is ready; with operators since 0.27.2 also one that doesn't, which is for
+//! clients.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +17,8 @@ const REPLICA: &str = "/spec/selector/clickhouse-keeper.altinity.com~1replica";
 /// The Services for clients, by the member's name in the cluster.
 pub(super) type Members = BTreeMap<String, String>;
 
-/// Those of the Keeper `name` with this `uid`; a Service is known by its owner and by the member that it leads
-/// to, whatever it is called. `None` where they can't be read.
+/// Those of the Keeper `name` with this `uid`; a Service is known by its owner and by the member that it
+/// leads to, whatever it is called. `None` where they can't be read.
 pub(super) async fn read(api: &Api, namespace: &str, name: &str, uid: &str) -> Option<Members> {
     let selector = format!("clickhouse-keeper.altinity.com/chk={name}");
     let member = |service: &Value| {

@@ -184,8 +184,8 @@ impl Testbed {
         Ok(Namespace { client, name: made.name_any() })
     }
 
-    /// Another Kubernetes cluster, with the operator's definitions and nobody else's, but nobody in it who would
-    /// do anything. Started at the first call.
+    /// Another Kubernetes cluster, with the operator's definitions and nobody else's, but nobody in it who
+    /// would do anything. Started at the first call.
     pub async fn elsewhere(&self) -> Result<&Elsewhere> {
         self.own()?;
         let directory = self.directory.join("elsewhere");
@@ -193,8 +193,8 @@ impl Testbed {
         self.elsewhere.get_or_try_init(start).await
     }
 
-    /// Another one, with the definitions of this release of the operator, which lie beside those in force, and
-    /// all others. `None` where they don't.
+    /// Another one, with the definitions of this release of the operator, which lie beside those in force,
+    /// and all others. `None` where they don't.
     pub async fn elsewhere_with(&self, release: &str) -> Result<Option<Elsewhere>> {
         self.own()?;
         let Some(folder) = crds::of_release(release) else { return Ok(None) };

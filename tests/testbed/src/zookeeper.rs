@@ -31,8 +31,8 @@ pub struct ZooKeeper {
 }
 
 impl ZooKeeper {
-    /// Starts one, and waits until it answers; the first call downloads it. `None` on a machine without Java or
-    /// Maven.
+    /// Starts one, and waits until it answers; the first call downloads it. `None` on a machine without Java
+    /// or Maven.
     pub async fn start() -> Result<Option<Self>> {
         let is_there =
             |tool| Command::new(tool).arg("-version").output().is_ok_and(|out| out.status.success());

@@ -14,8 +14,9 @@ pub const CREATE_TIMEOUT: &str = "stand-in/create-timeout";
 /// The same for a changed host's pod, before the operator gives up with `Aborted`.
 pub const UPDATE_TIMEOUT: &str = "stand-in/update-timeout";
 
-/// An annotation at the same places: with `paired` each member of a Keeper has two Services, as since operator
-/// 0.27.2: its own for the other members, and `<its own>-client`, which leads to a member that is ready.
+/// An annotation at the same places: with `paired` each member of a Keeper has two Services, as since
+/// operator 0.27.2: its own for the other members, and `<its own>-client`, which leads to a member that is
+/// ready.
 pub const KEEPER_SERVICES: &str = "stand-in/keeper-services";
 
 /// The annotation by which a crashed stand-in is known, on the namespace in which it crashed: the name of the
