@@ -14,15 +14,15 @@ use testbed::settings::engines::Running;
 use testbed::{Testbed, needs, operator};
 
 /// How many programs are tried.
-const PROGRAMS: usize = 40;
+pub(crate) const PROGRAMS: usize = 40;
 /// The address that each pod is said to have.
 const ADDRESS: &str = "10.0.0.1";
 
 /// What a program of a cluster says, as far as ClickHouse can tell it again.
 #[expect(clippy::struct_excessive_bools, reason = "each is something that a program says or does not")]
 #[derive(Debug, Clone)]
-struct Said {
-    name: String,
+pub(crate) struct Said {
+    pub(crate) name: String,
     /// Whether inputs of their own say users, profiles and the like; else the overrides do.
     by_inputs: bool,
     cluster_name: String,
@@ -46,7 +46,7 @@ struct Said {
 }
 
 impl Said {
-    fn random(number: usize, random: &mut StdRng) -> Self {
+    pub(crate) fn random(number: usize, random: &mut StdRng) -> Self {
         let some = |random: &mut StdRng| random.random_bool(0.5);
         let replicas = random.random_range(1..=3);
         let mut profile = BTreeMap::new();
@@ -83,7 +83,7 @@ impl Said {
         }
     }
 
-    fn properties(&self, namespace: &str) -> Value {
+    pub(crate) fn properties(&self, namespace: &str) -> Value {
         let mut properties = json!({"name": self.name, "namespace": namespace, "skipAwait": true,
             "clusterName": self.cluster_name, "shards": self.shards, "replicas": self.replicas,
             "logging": {"level": self.level}});

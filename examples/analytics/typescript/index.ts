@@ -18,6 +18,12 @@ const db = new clickhouse.kubernetes.Cluster("db", {
         secretName: config.get("certificate") ?? "clickhouse-tls",
         insecurePorts: false,
     },
+    // For the Prometheus operator, which selects by labels, and for Grafana.
+    monitoring: {
+        podMonitor: { labels: { release: "prometheus" } },
+        rules: { labels: { release: "prometheus" } },
+        dashboard: {},
+    },
     profiles: {
         dashboards: {
             settings: { max_execution_time: 30, max_memory_usage: "4000000000" },

@@ -22,6 +22,7 @@ pub mod list;
 mod live;
 mod login;
 mod manifest;
+mod members;
 mod names;
 mod namespace;
 mod objects;
@@ -250,7 +251,7 @@ impl Resource for Cluster {
                 }
             }
         }
-        let kept = ServerFacts::recorded(old_state);
+        let kept = ServerFacts::recorded(old_state, old);
         let former = validate::last_anyway(old).ingress;
         let lost = former.warning(&cluster.ingress, kept.address.as_deref());
         for warning in guard::warnings(&from, &to, new).into_iter().chain(lost) {
@@ -286,7 +287,7 @@ impl Resource for Cluster {
         let cluster = validate::validate(&Known::all(new.clone()))?;
         let deadline = ctx.deadline(ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
-        let mut facts = ServerFacts { address: None, ..ServerFacts::recorded(old_state) };
+        let mut facts = ServerFacts { address: None, ..ServerFacts::recorded(old_state, old) };
         // An error before the first write leaves the state as it was.
         let here =
             Box::pin(kube_context::verified(&api, &cluster.naming.namespace, facts.kubernetes.as_ref()))

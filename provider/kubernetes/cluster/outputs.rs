@@ -3,14 +3,15 @@
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::aspects::{COORDINATION_PORT, IngressType, Naming, PASSWORD_KEY, ValidatedCluster};
+use super::aspects::{COORDINATION_PORT, ClusterArgs, IngressType, Naming, PASSWORD_KEY, ValidatedCluster};
 use super::manifest::{Login, USERNAME_KEY};
+use super::members::Members;
 use super::objects::{Part, Uids};
 use super::shape::{self, Holds, Installation, Shape};
 use super::state::{
     ClusterState, CredentialsSecret, Endpoints, External, Host, KeeperState, KubernetesCluster,
 };
-use super::{address, names};
+use super::{address, names, validate};
 use crate::kubernetes::meta;
 use crate::property::path::PropertyPath;
 use crate::resource::{Paths, Preview};
@@ -24,6 +25,8 @@ pub(super) struct ServerFacts {
     pub(super) address: Option<String>,
     /// The authority that has signed the hosts' certificate, where it is told.
     pub(super) ca_certificate: Option<String>,
+    /// The Services by which clients reach the Keeper's members; where none is told, each one's own.
+    pub(super) members: Members,
     /// The Kubernetes cluster, where it may be told.
     pub(super) kubernetes: Option<KubernetesCluster>,
     /// The incarnation that the Secret carries.
@@ -33,10 +36,12 @@ pub(super) struct ServerFacts {
 }
 
 impl ServerFacts {
-    /// What the state remembers of the API server.
-    pub(super) fn recorded(state: Option<&ClusterState>) -> Self {
+    /// What the state remembers of the API server, where the cluster was made of `args`.
+    pub(super) fn recorded(state: Option<&ClusterState>, args: &ClusterArgs) -> Self {
         let state = state.cloned().unwrap_or_default();
+        let members = state.keeper.as_ref().map(|keeper| recorded_members(keeper, args));
         Self {
+            members: members.unwrap_or_default(),
             uids: state.uids,
             address: state.external.and_then(|external| external.address),
             ca_certificate: state.ca_certificate,
@@ -54,6 +59,14 @@ impl ServerFacts {
             self.address = entry["hostname"].as_str().or(entry["ip"].as_str()).map(str::to_owned);
         }
     }
+}
+
+/// By which Services the members of a Keeper were reached.
+fn recorded_members(keeper: &KeeperState, args: &ClusterArgs) -> Members {
+    let hosts = Shape::rendered(&validate::last_anyway(args)).keeper.map(|keeper| keeper.hosts);
+    let service = |endpoint: &String| endpoint.split('.').next().unwrap_or_default().to_owned();
+    let recorded = keeper.endpoints.iter().map(service);
+    hosts.into_iter().flatten().map(|member| member.part).zip(recorded).collect()
 }
 
 /// The outputs of `cluster`.
@@ -93,7 +106,8 @@ pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, facts: &ServerF
             endpoints: keeper
                 .hosts
                 .iter()
-                .map(|member| format!("{}:{}", keeper.fqdn(&member.service), COORDINATION_PORT))
+                .map(|member| facts.members.get(&member.part).unwrap_or(&member.service))
+                .map(|service| format!("{}:{}", keeper.fqdn(service), COORDINATION_PORT))
                 .collect(),
             service: keeper.service,
         }),
@@ -157,8 +171,8 @@ fn host(installation: &Installation, host: &shape::Host) -> Host {
     }
 }
 
-/// The outputs of a preview: a password that is not there yet, and an address that nobody has given yet, are
-/// unknown.
+/// The outputs of a preview: a password that is not there yet, an address that nobody has given yet, and the
+/// Services of a Keeper's members that are not there yet, are unknown.
 pub(super) fn preview(
     cluster: &ValidatedCluster,
     login: &Login,
@@ -176,6 +190,10 @@ pub(super) fn preview(
         if cluster.ingress.ingress.as_ref().is_some_and(|ingress| ingress.hostname.is_none()) {
             unknown.insert("external.endpoints".into());
         }
+    }
+    let mut members = Shape::rendered(cluster).keeper.into_iter().flat_map(|keeper| keeper.hosts);
+    if members.any(|member| !facts.members.contains_key(&member.part)) {
+        unknown.insert("keeper.endpoints".into());
     }
     Preview { state, unknown }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::adopt;
 use super::aspects::{self, Aspect as _, ClusterArgs, Live, PASSWORD_KEY, Source, Tls};
 use super::manifest::{Login, sha256_hex};
+use super::members::{self, Members};
 use super::objects::{self, Objects, Part, Row, TABLE, Uids, Whose, is_marked_by};
 use super::outputs::{ServerFacts, outputs};
 use super::state::ClusterState;
@@ -42,6 +43,8 @@ pub(super) struct LiveCluster {
     others: Objects,
     /// The authority that has signed the hosts' certificate, where it is told.
     ca_certificate: Option<String>,
+    /// The Services of the Keeper's members, where they can be read.
+    members: Option<Members>,
     /// The administrator's password of a cluster that somebody else made, where that can be read.
     password: Option<SecretString>,
     /// The passwords in Secrets that inputs name.
@@ -102,11 +105,22 @@ pub(super) async fn live_state(
         }
         None => None,
     };
+    let members = match live.keeper.as_ref().and_then(meta::uid) {
+        Some(uid) => Box::pin(members::read(api, namespace, name, uid)).await,
+        None => None,
+    };
     let referred = match &described {
         Some(described) => Box::pin(login::found(api, described)).await,
         None => login::Found::default(),
     };
-    Ok(LiveState::Present(Box::new(LiveCluster { live, others: found, ca_certificate, password, referred })))
+    Ok(LiveState::Present(Box::new(LiveCluster {
+        live,
+        others: found,
+        ca_certificate,
+        members,
+        password,
+        referred,
+    })))
 }
 
 /// The administrator's password, from where an installation of somebody else's has it.
@@ -231,10 +245,12 @@ pub(super) fn found(
             partial: None,
         })?;
     let last = |part| old_state.and_then(|state: &ClusterState| state.uids[part].clone());
+    let recorded = old.map(|old| ServerFacts::recorded(old_state, old)).unwrap_or_default();
     let mut facts = ServerFacts {
         uids: Uids::default(),
         address: None,
         ca_certificate: seen.ca_certificate.clone(),
+        members: seen.members.clone().unwrap_or(recorded.members),
         kubernetes: old_state.and_then(|state| state.kubernetes.clone()),
         incarnation: match old_state {
             Some(state) => state.incarnation.clone(),

@@ -18,7 +18,7 @@ use super::outputs::{ServerFacts, outputs};
 use super::settings::stages::HeldBack;
 use super::shape::Shape;
 use super::state::ClusterState;
-use super::{authority, manifest, restarts, task, validate};
+use super::{authority, manifest, members, restarts, task, validate};
 use crate::kubernetes::client::Api;
 use crate::kubernetes::error::Error;
 use crate::kubernetes::meta;
@@ -142,6 +142,12 @@ impl Rollout<'_> {
         self.turn = None;
         if awaited && self.facts.restores {
             Box::pin(self.restore()).await?;
+        }
+        if let Some(uid) = self.facts.uids.keeper.as_ref().filter(|_| awaited) {
+            let Naming { namespace, name, .. } = &self.cluster.naming;
+            if let Some(members) = Box::pin(members::read(self.api, namespace, name, uid)).await {
+                self.facts.members = members;
+            }
         }
         if let Some(secret) = self.cluster.tls.secret() {
             let (namespace, last) = (&self.cluster.naming.namespace, self.facts.ca_certificate.take());

@@ -216,6 +216,7 @@ pub struct KeeperState {
     pub name: String,
     /// The Service's name.
     pub service: String,
-    /// The addresses of the Keeper members, as `host:port`.
+    /// The addresses of the Keeper members, as `host:port`. With an operator since 0.27.2 each leads to its
+    /// member only while that is ready.
     pub endpoints: Vec<String>,
 }

@@ -678,7 +678,7 @@ export namespace kubernetes {
      */
     export interface ClusterKeeperState {
         /**
-         * The addresses of the Keeper members, as `host:port`.
+         * The addresses of the Keeper members, as `host:port`. With an operator since 0.27.2 each leads to its member only while that is ready.
          */
         endpoints: string[];
         /**

@@ -26,6 +26,8 @@ pub enum Power {
     ControlPlanes,
     /// The API server's own count of one user's requests.
     Counting,
+    /// The definitions of cert-manager and of the Prometheus operator, and nobody who serves them.
+    Definitions,
 }
 
 impl Power {
@@ -38,6 +40,7 @@ impl Power {
                 Self::Faults => "faults of the operator",
                 Self::ControlPlanes => "a control plane of its own",
                 Self::Counting => "the API server's count of requests",
+                Self::Definitions => "definitions that nobody serves",
             };
             // Not by the macro: the harness shows what that prints only of tests that fail.
             let _ = writeln!(

@@ -436,7 +436,7 @@ impl ControlPlane {
 }
 
 /// Ports that were free a moment ago.
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
+pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N]> {
     // All are held at once: asked for one after the other, the same could come twice.
     let mut listeners = Vec::with_capacity(N);
     let mut ports = [0; N];

@@ -7,11 +7,13 @@ use std::sync::{OnceLock, mpsc};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use k8s_openapi::api::core::v1::Namespace as NamespaceObject;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt as _};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::control_plane::{CONTEXT, ControlPlane, Lifetime};
+use crate::elsewhere::Elsewhere;
 use crate::engine::{Absent, Choice, ENGINES};
 use crate::operator::faults::{CRASHED, FAULT};
 use crate::pulumi::{Pulumi, Stack};
@@ -182,18 +184,22 @@ impl Testbed {
         Ok(Namespace { client, name: made.name_any() })
     }
 
-    /// Another Kubernetes cluster, with the operator's definitions, but nobody in it who would do anything.
-    /// Started at the first call.
+    /// Another Kubernetes cluster, with the operator's definitions and nobody else's, but nobody in it who
+    /// would do anything. Started at the first call.
     pub async fn elsewhere(&self) -> Result<&Elsewhere> {
         self.own()?;
         let directory = self.directory.join("elsewhere");
-        let start = || async {
-            let binary = tokio::task::spawn_blocking(|| tools::build(Tool::ControlPlane)).await??;
-            let plane =
-                ControlPlane::start_api(&directory, &binary, Lifetime::Tethered, crds::install).await?;
-            Ok(Elsewhere { config: plane.config().await?, plane })
-        };
+        let start = || Elsewhere::start(&directory, crds::install);
         self.elsewhere.get_or_try_init(start).await
+    }
+
+    /// Another one, with the definitions of this release of the operator, which lie beside those in force,
+    /// and all others. `None` where they don't.
+    pub async fn elsewhere_with(&self, release: &str) -> Result<Option<Elsewhere>> {
+        self.own()?;
+        let Some(folder) = crds::of_release(release) else { return Ok(None) };
+        let install = async move |client: &Client| crds::install_all_of(client, Some(&folder)).await;
+        Elsewhere::start(&self.directory.join(release), install).await.map(Some)
     }
 
     /// A fresh namespace whose ClickHouse pods have real engines; the first call installs what is missing.
@@ -277,9 +283,7 @@ impl Drop for Testbed {
         if let Some(own) = &mut self.own {
             own.control_plane.get_mut().stop();
         }
-        if let Some(elsewhere) = self.elsewhere.get_mut() {
-            elsewhere.plane.stop();
-        }
+        drop(self.elsewhere.take());
         // What can't be removed now is removed by the next process's start.
         let _ = std::fs::remove_dir_all(&self.directory);
     }
@@ -295,7 +299,7 @@ async fn start_plane(
     binary: &Path,
     presence: Operator,
 ) -> Result<(ControlPlane, kube::Config)> {
-    let plane = ControlPlane::start(directory, binary, Lifetime::Tethered, crds::install).await?;
+    let plane = ControlPlane::start(directory, binary, Lifetime::Tethered, crds::install_all).await?;
     let config = plane.config().await?;
     let client = Client::try_from(config.clone())?;
     cloud::install(&client).await?;
@@ -327,29 +331,6 @@ fn run_directory() -> Result<PathBuf> {
     Ok(tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)?.keep())
 }
 
-/// Another Kubernetes cluster than the testbed's.
-pub struct Elsewhere {
-    config: kube::Config,
-    plane: ControlPlane,
-}
-
-impl Elsewhere {
-    /// The path of its kubeconfig.
-    pub fn kubeconfig(&self) -> PathBuf {
-        self.plane.kubeconfig()
-    }
-
-    /// A new namespace of a given name in it.
-    pub async fn namespace(&self, name: &str) -> Result<Namespace> {
-        let client = Client::try_from(self.config.clone())?;
-        let api: Api<NamespaceObject> = Api::all(client.clone());
-        let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
-        let made =
-            api.create(&PostParams::default(), &namespace).await.context("failed to make a namespace")?;
-        Ok(Namespace { client, name: made.name_any() })
-    }
-}
-
 /// The user whose requests are counted, and nobody else's.
 pub struct Counted<'a> {
     counter: tokio::sync::MutexGuard<'a, Counter>,
@@ -375,6 +356,11 @@ pub struct Namespace {
 }
 
 impl Namespace {
+    /// One that is there.
+    pub(crate) fn new(client: Client, name: String) -> Self {
+        Self { client, name }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -396,6 +382,12 @@ impl Namespace {
     /// The ClickHouseKeeperInstallations in it.
     pub fn keepers(&self) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.name, &operator::keepers())
+    }
+
+    /// The objects in it of a kind that is known by group, version and name.
+    pub fn custom(&self, group: &str, version: &str, kind: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        Api::namespaced_with(self.client.clone(), &self.name, &resource)
     }
 
     /// Switches a fault of the operator's stand-in on for everything in it ([`operator::faults`] has the

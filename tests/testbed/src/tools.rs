@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// The Pulumi version that is pinned.
@@ -145,6 +146,30 @@ pub fn python(requirements: &Path) -> Result<PathBuf> {
     Ok(directory.join("bin/python"))
 }
 
+/// A folder with `files` of a Go module, `path@version`, that the module proxy serves; `sum` is what `go.sum`
+/// would have of it.
+///
+/// Fails when Go is absent, the module can't be downloaded, or it is another one.
+pub fn go_module(module: &str, sum: &str, files: &[&str]) -> Result<PathBuf> {
+    let mut hasher = Sha256::new();
+    [&[module, sum], files].concat().iter().for_each(|part| hasher.update(format!("{part}\n")));
+    let directory = cache_directory()?.join(format!("module-{}", &hex(&hasher.finalize())[..16]));
+    cached(&directory, |fresh| {
+        // Where no module of ours would have a say.
+        let told = Command::new("go").args(["mod", "download", "-json", module]).current_dir(fresh).output();
+        let told: Value = serde_json::from_slice(&told.context("failed to run Go")?.stdout)
+            .with_context(|| format!("`go mod download` says nothing of {module}"))?;
+        ensure!(told["Sum"] == sum, "{module} is not the one that is pinned, {sum}: {told}");
+        let source = Path::new(told["Dir"].as_str().context("a downloaded module has a folder")?);
+        for file in files {
+            let name = Path::new(file).file_name().context("a file has a name")?;
+            fs::write(fresh.join(name), fs::read(source.join(file))?)?;
+        }
+        Ok(())
+    })?;
+    Ok(directory)
+}
+
 /// Where tools and their states are kept: `$XDG_CACHE_HOME` or `~/.cache`, never in the clone.
 pub fn cache_directory() -> Result<PathBuf> {
     let base = match std::env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()) {
@@ -184,7 +209,7 @@ fn go_sources(module: &Path, tool: Tool) -> Result<Vec<PathBuf>> {
 }
 
 /// A folder of the cache, named for the contents of files.
-fn keyed(prefix: &str, files: &[&Path]) -> Result<PathBuf> {
+pub(crate) fn keyed(prefix: &str, files: &[&Path]) -> Result<PathBuf> {
     let mut hasher = Sha256::new();
     for file in files {
         hasher.update(fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?);

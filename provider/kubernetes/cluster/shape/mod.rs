@@ -346,9 +346,15 @@ impl Ensemble {
             };
             begins(one, other) || begins(other, one)
         };
+        // A Keeper's member has a second name with operators since 0.27.2.
+        let server = |host: &str| {
+            let (service, domain) = host.split_at(host.find('.').unwrap_or(host.len()));
+            let own = service.strip_suffix("-client").filter(|own| own.starts_with("chk-"));
+            format!("{}{domain}", own.unwrap_or(service))
+        };
         match (self, other) {
             (Self::Servers(one), Self::Servers(other)) => {
-                one.iter().any(|one| other.iter().any(|other| same_server(one, other)))
+                one.iter().any(|one| other.iter().any(|other| same_server(&server(one), &server(other))))
             }
             (one, other) => one == other,
         }

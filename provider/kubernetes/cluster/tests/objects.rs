@@ -13,6 +13,7 @@ use crate::kubernetes::cluster::manifest::{Source, merge, metadata};
 use crate::kubernetes::cluster::state::ClusterState;
 use crate::kubernetes::fake::{Fake, context};
 use crate::kubernetes::meta::Kind;
+use crate::property::path::PropertyPath;
 use crate::resource::{Context, Failure, FailureKind, Resource as _};
 
 /// The annotation of programs that want the object of the test's row: how many pods it allows.
@@ -266,6 +267,49 @@ async fn a_certificate_comes_and_goes_with_its_input_and_its_authority_is_told()
     assert_eq!(life.update(tls()).await.unwrap().0, ["certificates"]);
     life.update(program(json!({}))).await.unwrap();
     assert_eq!((life.fake.at(CERTIFICATE), &life.state.ca_certificate), (None, &None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keepers_members_are_told_by_the_services_that_are_for_clients() {
+    let keeper = || program(json!({"coordination": {"type": "Keeper", "keeper": {"replicas": 1}}}));
+    let endpoint = |service: &str| [format!("{service}.apps.svc.cluster.local:2181")];
+    let mut life = Life::begin(keeper()).await;
+    let _operator = operate(&life.fake, Duration::ZERO);
+    assert_eq!(life.state.keeper.as_ref().unwrap().endpoints, endpoint("chk-db-cluster-0-0"));
+
+    let (fake, uid) = (life.fake.clone(), life.state.uids.keeper.clone());
+    let label = |key: &str| format!("clickhouse-keeper.altinity.com/{key}");
+    let put = |name: &str, owner: Option<&str>, early: bool| {
+        fake.put(&json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name,
+            "namespace": "apps", "labels": {label("chk"): "db"}, "ownerReferences": [{"uid": owner}]},
+            "spec": {"publishNotReadyAddresses": early, "selector": {label("shard"): "0",
+                label("replica"): "0"}}}));
+    };
+    put("chk-db-cluster-0-0", uid.as_deref(), true);
+    put("somebodys", Some("another"), false);
+    life.refresh().await;
+    assert_eq!(life.state.keeper.as_ref().unwrap().endpoints, endpoint("chk-db-cluster-0-0"));
+    put("for-clients", uid.as_deref(), false);
+    life.refresh().await;
+    assert_eq!(life.state.keeper.as_ref().unwrap().endpoints, endpoint("for-clients"));
+    assert_eq!(life.changes(keeper()), [""; 0]);
+
+    // A preview knows it, but of a member that is to come.
+    let (ctx, endpoints) = (context().0, PropertyPath::from("keeper.endpoints"));
+    let mut more = keeper();
+    more["logging"] = json!({"level": "debug"});
+    for (replicas, is_known) in [(1, true), (3, false)] {
+        more["coordination"]["keeper"]["replicas"] = json!(replicas);
+        more["allowDataLoss"] = json!(true);
+        let new = Known::all(checked(more.clone()));
+        let preview =
+            life.cluster.preview_update(&ctx, "apps/db", &life.args, Some(&life.state), &new).await.unwrap();
+        assert_eq!(!preview.unknown.contains(&endpoints), is_known);
+        assert_eq!(preview.state.keeper.unwrap().endpoints[..1], endpoint("for-clients"));
+    }
+    more["coordination"]["keeper"]["replicas"] = json!(1);
+    life.update(more).await.unwrap();
+    assert_eq!(life.state.keeper.as_ref().unwrap().endpoints, endpoint("for-clients"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -256,6 +256,11 @@ fn an_ensemble_is_the_own_keeper_or_the_servers_of_a_cluster() {
     for (one, other, same) in [(&["a", "b"], &["b.ns", "c"], true), (&["a", "b"], &["c", "ab"], false)] {
         assert_eq!(servers(one).is_same(&servers(other)), same, "{one:?} {other:?}");
     }
+    // A Keeper's member has two Services since operator 0.27.2.
+    let [own, client, other] = ["chk-zk-c-0-0.ns", "chk-zk-c-0-0-client.ns.svc", "chk-zk-c-0-1-client.ns"]
+        .map(|host| servers(&[host]));
+    assert!(own.is_same(&client) && client.is_same(&own) && !own.is_same(&other));
+    assert!(!servers(&["a"]).is_same(&servers(&["a-client"])));
     let own =
         shape(json!({"configuration": {"zookeeper": {"nodes": [{"host": "a"}]}, "clusters": [{"name": "x",
             "zookeeper": {"nodes": [{"host": "b"}]}}, {"name": "y"}]}}));

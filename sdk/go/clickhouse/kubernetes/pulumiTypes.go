@@ -4846,7 +4846,7 @@ func (o ClusterKeeperPtrOutput) Storage() ClusterVolumePtrOutput {
 
 // The cluster's own Keeper.
 type ClusterKeeperState struct {
-	// The addresses of the Keeper members, as `host:port`.
+	// The addresses of the Keeper members, as `host:port`. With an operator since 0.27.2 each leads to its member only while that is ready.
 	Endpoints []string `pulumi:"endpoints"`
 	// The ClickHouseKeeperInstallation's name.
 	Name string `pulumi:"name"`
@@ -4869,7 +4869,7 @@ func (o ClusterKeeperStateOutput) ToClusterKeeperStateOutputWithContext(ctx cont
 	return o
 }
 
-// The addresses of the Keeper members, as `host:port`.
+// The addresses of the Keeper members, as `host:port`. With an operator since 0.27.2 each leads to its member only while that is ready.
 func (o ClusterKeeperStateOutput) Endpoints() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v ClusterKeeperState) []string { return v.Endpoints }).(pulumi.StringArrayOutput)
 }
@@ -4908,7 +4908,7 @@ func (o ClusterKeeperStatePtrOutput) Elem() ClusterKeeperStateOutput {
 	}).(ClusterKeeperStateOutput)
 }
 
-// The addresses of the Keeper members, as `host:port`.
+// The addresses of the Keeper members, as `host:port`. With an operator since 0.27.2 each leads to its member only while that is ready.
 func (o ClusterKeeperStatePtrOutput) Endpoints() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *ClusterKeeperState) []string {
 		if v == nil {

@@ -2229,7 +2229,7 @@ class ClusterKeeperState(dict):
         """
         The cluster's own Keeper.
 
-        :param Sequence[_builtins.str] endpoints: The addresses of the Keeper members, as `host:port`.
+        :param Sequence[_builtins.str] endpoints: The addresses of the Keeper members, as `host:port`. With an operator since 0.27.2 each leads to its member only while that is ready.
         :param _builtins.str name: The ClickHouseKeeperInstallation's name.
         :param _builtins.str service: The Service's name.
         """
@@ -2241,7 +2241,7 @@ class ClusterKeeperState(dict):
     @pulumi.getter
     def endpoints(self) -> Sequence[_builtins.str]:
         """
-        The addresses of the Keeper members, as `host:port`.
+        The addresses of the Keeper members, as `host:port`. With an operator since 0.27.2 each leads to its member only while that is ready.
         """
         return pulumi.get(self, "endpoints")
 

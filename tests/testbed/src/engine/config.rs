@@ -39,6 +39,7 @@ pub(super) fn files(
         "<clickhouse><logger><level>information</level><console>1</console></logger>\
          <path>{root}{DATA}/</path><tmp_path>{root}{DATA}/tmp/</tmp_path>\
          <user_files_path>{root}{DATA}/user_files/</user_files_path>\
+         <filesystem_caches_path>{root}{DATA}/</filesystem_caches_path>\
          <users_config>{configuration}/users.xml</users_config>\
          <default_database>default</default_database></clickhouse>\n"
     );

@@ -18,9 +18,10 @@ pub struct Login {
     pub password: String,
 }
 
-/// The body of a successful answer to a GET; `None` when there is no such answer.
-pub(super) async fn get(port: u16, path: &str) -> Option<String> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+/// The body of a successful answer to a GET with more `headers`, a line each; `None` when there is no such
+/// answer.
+pub(crate) async fn get(port: u16, path: &str, headers: &str) -> Option<String> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
     exchange(port, &request).await.ok().filter(|answer| answer.status == 200).map(|answer| answer.body)
 }
 

@@ -7,7 +7,7 @@
 
 mod config;
 pub mod forward;
-mod http;
+pub(crate) mod http;
 mod install;
 mod pod;
 mod process;
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use futures::stream::{self, StreamExt as _};
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolume, Pod};
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
@@ -39,6 +39,9 @@ use crate::operator::note;
 pub const ENGINES: &str = "testbed/engines";
 /// The annotation of the pods that have one: the same.
 pub(crate) const ENGINE: &str = "testbed/engine";
+/// An annotation of a namespace, for the engines of its pods: the loopback ports of what stands outside of
+/// Kubernetes by the names of the hosts, in JSON, as a DNS would know them.
+pub const HOSTS: &str = "testbed/hosts";
 /// Why a pod with an engine is held back at first.
 pub(crate) const HOLD: &str = "until its engine answers";
 /// The annotation of a pod whose engine has ended: its last words.
@@ -238,8 +241,11 @@ impl Engines {
         let home = self.home(pod.uid().as_deref());
         let namespace = pod.namespace().unwrap_or_default();
         let installed = self.installed(pod).await?;
-        let files =
-            config::files(&mounted, &home, ports, installed.listens, |host| self.ports_of(&namespace, host));
+        let outside = self.outside(&namespace).await?;
+        let files = config::files(&mounted, &home, ports, installed.listens, |host| {
+            let port = outside.get(host);
+            port.map(|port| Ports { http: *port, tcp: *port }).or_else(|| self.ports_of(&namespace, host))
+        });
         if running.as_ref().is_some_and(|running| running.files == files) {
             return Ok(None);
         }
@@ -256,6 +262,14 @@ impl Engines {
         *running = Some(Running { uid: pod.uid(), files, engine });
         self.show(pod, None).await?;
         Ok(None)
+    }
+
+    /// The ports of hosts outside of Kubernetes.
+    async fn outside(&self, namespace: &str) -> Result<BTreeMap<String, u16>> {
+        let namespace = Api::<Namespace>::all(self.client.clone()).get(namespace).await?;
+        let hosts =
+            namespace.annotations().get(HOSTS).map(|hosts| serde_json::from_str(hosts)).transpose()?;
+        Ok(hosts.unwrap_or_default())
     }
 
     /// The engine that a pod is to have.

@@ -88,7 +88,7 @@ impl Engine {
     /// Waits until it answers. Fails with its last words when it ends before, or after a minute.
     pub(super) async fn serves(&mut self) -> Result<()> {
         let started = Instant::now();
-        while http::get(self.ports.http, "/ping").await.is_none_or(|answer| answer.trim() != "Ok.") {
+        while http::get(self.ports.http, "/ping", "").await.is_none_or(|answer| answer.trim() != "Ok.") {
             if !self.is_alive() {
                 bail!("{}", self.last_words());
             }

@@ -81,6 +81,20 @@ impl Installation {
             "clusterIP": "None", "type": "ClusterIP", "publishNotReadyAddresses": true,
                 "ports": self.ports(host), "selector": self.host_scope(host),
         });
+        let own = self.templated(
+            template("replicaServiceTemplate"),
+            Some(host),
+            &self.host_name(host),
+            self.host_scope(host),
+            "host",
+            Some(spec),
+        );
+        let client = own.clone().filter(|_| self.kind == Kind::Keeper && self.paired).map(|mut client| {
+            client["metadata"]["name"] = json!(format!("{}-client", self.host_name(host)));
+            client["spec"]["publishNotReadyAddresses"] = json!(false);
+            client["spec"]["ports"] = json!([port("zk", 2181)]);
+            client
+        });
         [
             self.templated(
                 template("clusterServiceTemplate"),
@@ -98,14 +112,8 @@ impl Installation {
                 "shard",
                 None,
             ),
-            self.templated(
-                template("replicaServiceTemplate"),
-                Some(host),
-                &self.host_name(host),
-                self.host_scope(host),
-                "host",
-                Some(spec),
-            ),
+            own,
+            client,
         ]
         .into_iter()
         .flatten()

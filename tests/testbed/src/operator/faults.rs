@@ -14,6 +14,11 @@ pub const CREATE_TIMEOUT: &str = "stand-in/create-timeout";
 /// The same for a changed host's pod, before the operator gives up with `Aborted`.
 pub const UPDATE_TIMEOUT: &str = "stand-in/update-timeout";
 
+/// An annotation at the same places: with `paired` each member of a Keeper has two Services, as since
+/// operator 0.27.2: its own for the other members, and `<its own>-client`, which leads to a member that is
+/// ready.
+pub const KEEPER_SERVICES: &str = "stand-in/keeper-services";
+
 /// The annotation by which a crashed stand-in is known, on the namespace in which it crashed: the name of the
 /// Keeper that was deleted under it. It is down in that namespace for as long as the fault is set.
 pub const CRASHED: &str = "stand-in/crashed";
@@ -73,6 +78,8 @@ pub(super) struct Switches {
     pub(super) update_timeout: Duration,
     /// Which engines the hosts have, if any.
     pub(super) engines: Option<Choice>,
+    /// Whether the members of a Keeper have two Services each.
+    pub(super) paired: bool,
 }
 
 impl Switches {
@@ -91,6 +98,7 @@ impl Switches {
             create_timeout: seconds(CREATE_TIMEOUT).unwrap_or(create_timeout),
             update_timeout: seconds(UPDATE_TIMEOUT).unwrap_or(update_timeout),
             engines: value(ENGINES).and_then(|word| Choice::parse(word)),
+            paired: value(KEEPER_SERVICES).is_some_and(|word| word == "paired"),
         }
     }
 }

@@ -89,6 +89,8 @@ pub(super) struct Installation {
     /// Each cluster's own part of the spec, with its name filled in.
     pub(super) clusters: Vec<Value>,
     pub(super) hosts: Vec<Host>,
+    /// Whether the members of a Keeper have two Services each.
+    pub(super) paired: bool,
 }
 
 impl Installation {
@@ -124,6 +126,7 @@ impl Installation {
             spec,
             clusters,
             hosts,
+            paired: false,
         }
     }
 

@@ -232,8 +232,9 @@ impl Actor {
     /// Does what the object asks for now. `Some` asks to be called again after that time.
     async fn step(&mut self, object: &DynamicObject) -> Result<Option<Duration>> {
         const LOOK_AGAIN: Duration = Duration::from_millis(250);
-        let installation = Installation::of(self.kind, object);
+        let mut installation = Installation::of(self.kind, object);
         let switches = self.switches(object).await?;
+        installation.paired = switches.paired;
         // With suspend, versions up to 0.26 see nothing at all, not even a deletion.
         if installation.says_yes("suspend") {
             return Ok(None);

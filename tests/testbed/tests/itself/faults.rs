@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use kube::ResourceExt as _;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 use testbed::operator::FINALIZER;
+use testbed::operator::faults::KEEPER_SERVICES;
 use testbed::watching::{Recording, wait_for, wait_for_status};
 use testbed::{Namespace, Testbed};
 
@@ -250,5 +251,36 @@ async fn a_keeper_that_is_deleted_in_progress_takes_the_operator_down_until_the_
     assert_eq!(namespace.installations().get("db").await?.data["status"]["taskID"], "t-1");
     namespace.clear_fault().await?;
     completed(&namespace, "db", "t-2").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_keepers_members_have_one_service_each_or_two() -> Result<()> {
+    let namespace = Testbed::shared().await.namespace().await?;
+    let services = async || -> Result<Vec<(String, Option<bool>)>> {
+        let all = namespace.api::<Service>().list(&ListParams::default()).await?.items.into_iter();
+        let early =
+            |service: &Service| service.spec.as_ref().and_then(|spec| spec.publish_not_ready_addresses);
+        Ok(all.map(|service| (service.name_any(), early(&service).filter(|early| *early))).collect())
+    };
+    let done = |generation: i64| {
+        move |status: &Value| {
+            status["status"] == "Completed"
+                && status["normalizedCompleted"]["metadata"]["generation"] == generation
+        }
+    };
+    let layout = json!({"configuration": {"clusters": [{"name": "c", "layout": {"replicasCount": 2}}]}});
+    create(&namespace.keepers(), KEEPER, "zk", layout).await?;
+    wait_for_status(&namespace.keepers(), "zk", "Completed", done(1)).await?;
+    let (member, of_all) = (|name: &str| (name.to_owned(), Some(true)), ("keeper-zk".to_owned(), None));
+    let own = ["chk-zk-c-0-0", "chk-zk-c-0-1"].map(member);
+    assert_eq!(services().await?, [own[0].clone(), own[1].clone(), of_all.clone()]);
+
+    namespace.annotate(KEEPER_SERVICES, Some("paired")).await?;
+    change(&namespace.keepers(), "zk", json!({"taskID": "t-2"})).await?;
+    wait_for_status(&namespace.keepers(), "zk", "Completed again", done(2)).await?;
+    let client = |name: &str| (format!("{name}-client"), None);
+    let [first, second] = own;
+    assert_eq!(services().await?, [first, client("chk-zk-c-0-0"), second, client("chk-zk-c-0-1"), of_all]);
     Ok(())
 }
