@@ -32,6 +32,7 @@ const USAGE: &str = "usage:
   cargo archives --out DIR [TARGET …]  the plugin's archives, with notices, SBOM and checksums
   cargo archives --out DIR --built DIR the same of plugins that are built already, in folders of their targets
   cargo packages                       the SDKs for npm, PyPI and Go, in target/packages
+  cargo examples --out DIR [NAME …]    the examples with these packages, to be tried before a release
   cargo settings                       the catalogue of ClickHouse's settings, asked of its engines
   cargo settings judge [COUNT [SEED]]  the preview's verdict on configurations beside the engines'";
 
@@ -60,6 +61,7 @@ async fn main() -> ExitCode {
         ["archives", "--out", out, "--built", built] => release::pack(out, built),
         ["archives", "--out", out, targets @ ..] => release::archives(out, targets),
         ["packages"] => release::packages(),
+        ["examples", "--out", out, names @ ..] => release::examples(out, names),
         ["settings"] => settings::generate(),
         ["settings", "judge"] => settings::judge(None, None),
         ["settings", "judge", count] => settings::judge(Some(count), None),
