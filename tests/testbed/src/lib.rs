@@ -20,6 +20,7 @@ pub mod detached;
 pub mod engine;
 mod nodes;
 pub mod operator;
+pub mod picture;
 mod process;
 pub mod programs;
 pub mod pulumi;

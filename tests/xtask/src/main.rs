@@ -33,6 +33,7 @@ const USAGE: &str = "usage:
   cargo archives --out DIR --built DIR the same of plugins that are built already, in folders of their targets
   cargo packages                       the SDKs for npm, PyPI and Go, in target/packages
   cargo examples --out DIR [NAME …]    the examples with these packages, to be tried before a release
+  cargo picture                        docs/first-up.svg, of a first `pulumi up` on a testbed
   cargo settings                       the catalogue of ClickHouse's settings, asked of its engines
   cargo settings judge [COUNT [SEED]]  the preview's verdict on configurations beside the engines'";
 
@@ -62,6 +63,7 @@ async fn main() -> ExitCode {
         ["archives", "--out", out, targets @ ..] => release::archives(out, targets),
         ["packages"] => release::packages(),
         ["examples", "--out", out, names @ ..] => release::examples(out, names),
+        ["picture"] => picture().await,
         ["settings"] => settings::generate(),
         ["settings", "judge"] => settings::judge(None, None),
         ["settings", "judge", count] => settings::judge(Some(count), None),
@@ -78,4 +80,11 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The terminal of the first `up` of the program that README begins with.
+async fn picture() -> anyhow::Result<ExitCode> {
+    testbed::picture::make("replicated").await?;
+    say("docs/first-up.txt is recorded, and docs/first-up.svg drawn");
+    Ok(ExitCode::SUCCESS)
 }
