@@ -29,9 +29,15 @@ pub struct Pulumi {
 }
 
 impl Pulumi {
-    /// Builds what is missing of the tools and installs `plugin` in the plugin cache of `home`.
+    /// Builds what is missing of the tools and installs `plugin` in the plugin cache of `home`. The variable
+    /// `TESTBED_PULUMI` of the environment names another command line, an older one for example, with the
+    /// language host for YAML beside it.
     pub fn install(home: &Path, plugin: &Path) -> Result<Self> {
-        Self { program: tools::build(Tool::Pulumi)?, home: home.to_owned() }.with_plugin(plugin)
+        let program = match std::env::var_os("TESTBED_PULUMI").filter(|program| !program.is_empty()) {
+            Some(program) => program.into(),
+            None => tools::build(Tool::Pulumi)?,
+        };
+        Self { program, home: home.to_owned() }.with_plugin(plugin)
     }
 
     /// The Pulumi that is installed on this machine, with a home of its own; `None` when there is none, when
