@@ -141,7 +141,8 @@ async fn quickstart(language: &str) -> Result<()> {
     );
 
     fs::remove_dir_all(machine.home.path().join("plugins")).context("another machine has no plugin")?;
-    let program = machine.folder.path().join("pulumi-clickhouse/examples/quickstart").join(language);
+    let program = up.lines().find_map(|line| line.strip_prefix("cd ")).context("it enters a folder")?;
+    let program = machine.folder.path().join(program);
     let printed = machine.run(&program, &commands("And it is gone again by", language)?).await?;
     assert_eq!(namespace.installations().list(&ListParams::default()).await?.items.len(), 0, "{printed}");
     assert_eq!(machine.run(&program, "pulumi stack ls --json").await?.trim(), "[]");
