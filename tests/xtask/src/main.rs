@@ -25,7 +25,7 @@ const USAGE: &str = "usage:
   cargo quickstart down                takes all of it away
   cargo test-all                       everything that is tested
   cargo test-all --context NAME        the end-to-end tests, in a cluster of your kubeconfig
-  cargo bench-up                       what it costs, measured
+  cargo bench-up [PLUGIN]              what it costs, measured
   cargo sdks                           schema.json and the SDKs, generated
   cargo identity                       what names the repository or the version, after Cargo.toml
   cargo release                        whether this commit can be released, and why not
@@ -55,7 +55,8 @@ async fn main() -> ExitCode {
         }
         ["test-all"] => Ok(test_all::run()),
         ["test-all", "--context", context] => test_all::run_on(context).await,
-        ["bench-up"] => Box::pin(bench::run()).await,
+        ["bench-up"] => Box::pin(bench::run(None)).await,
+        ["bench-up", plugin] => Box::pin(bench::run(Some(plugin))).await,
         ["sdks"] => sdks::run(),
         ["identity"] => release::identity(),
         ["release"] => release::check(),
