@@ -1,101 +1,23 @@
 //! The command line fetches the plugin by itself, from where the package says: an empty home, and a file
 //! server of this test in the place of the release.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 use clickhouse_provider::{Origin, REPOSITORY, VERSION};
+use kube::api::ListParams;
 use serde_json::json;
 use tempfile::TempDir;
+use testbed::Testbed;
 use testbed::programs::{Language, Program};
-use testbed::pulumi::Pulumi;
-use testbed::release::archive::{self, Target};
-use testbed::{Testbed, cargo};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::OnceCell;
+use testbed::pulumi::{Pulumi, Stack};
+use testbed::release::archive::Target;
 
-/// The files of a release, served on loopback.
-struct Release {
-    address: String,
-    /// What was asked for.
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Release {
-    /// That of this build's plugin.
-    async fn serve() -> Result<Self> {
-        let folder = packed().await?;
-        let mut files = BTreeMap::new();
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            files.insert(format!("/{}", entry.file_name().to_string_lossy()), entry.path());
-        }
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = format!("http://{}", listener.local_addr()?);
-        let asked = Arc::<Mutex<Vec<String>>>::default();
-        let requests = Arc::clone(&asked);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream, files.clone(), Arc::clone(&requests)));
-            }
-        });
-        Ok(Self { address, asked })
-    }
-
-    /// What has Pulumi look here instead of at the address that the package names.
-    fn environment(&self) -> Vec<(String, String)> {
-        let named = Origin::new(REPOSITORY).download_url().replace('.', "\\.");
-        vec![
-            ("PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES".to_owned(), format!("^{named}={}", self.address)),
-            ("PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION".to_owned(), "false".to_owned()),
-        ]
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-/// The archive of this build's plugin, made once.
-async fn packed() -> Result<&'static Path> {
-    static PACKED: OnceCell<PathBuf> = OnceCell::const_new();
-    let pack = || async {
-        let out = cargo::target_directory()?.join("tmp").join(format!("archives-{}", std::process::id()));
-        let pack = move || archive::pack(Target::host()?, &cargo::plugin()?, &out).map(|_| out);
-        tokio::task::spawn_blocking(pack).await?
-    };
-    PACKED.get_or_try_init(pack).await.map(PathBuf::as_path)
-}
-
-async fn answer(mut stream: TcpStream, files: BTreeMap<String, PathBuf>, asked: Arc<Mutex<Vec<String>>>) {
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        if stream.read_exact(&mut byte).await.is_err() {
-            return;
-        }
-        request.extend(byte);
-    }
-    let request = String::from_utf8_lossy(&request).into_owned();
-    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-    let (status, body) = match files.get(&path).and_then(|file| fs::read(file).ok()) {
-        Some(body) => ("200 OK", body),
-        None => ("404 Not Found", Vec::new()),
-    };
-    asked.lock().unwrap().push(path);
-    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-    // Who hangs up early has its reasons.
-    let _ = stream.write_all(head.as_bytes()).await;
-    let _ = stream.write_all(&body).await;
-}
+use crate::served::Release;
 
 /// A Pulumi that has nothing installed.
-async fn newcomer() -> Result<(TempDir, Pulumi)> {
+pub(crate) async fn newcomer() -> Result<(TempDir, Pulumi)> {
     let home = tempfile::tempdir()?;
     let pulumi = Testbed::shared().await.pulumi().await?.with_empty_home(home.path());
     Ok((home, pulumi))
@@ -122,8 +44,8 @@ async fn the_command_line_installs_the_plugin_from_its_address() -> Result<()> {
     Ok(())
 }
 
-/// What a program must not leave out: the newest plugin called `clickhouse` is taken then, whoever made it. The
-/// examples and the SDKs run beside such a one in each of their tests.
+/// What a program must not leave out: the newest plugin called `clickhouse` is taken then, whoever made it.
+/// The examples and the SDKs run beside such a one in each of their tests.
 #[tokio::test]
 async fn a_yaml_program_without_a_version_gets_another_plugin_of_the_name() -> Result<()> {
     let testbed = Testbed::shared().await;
@@ -132,6 +54,76 @@ async fn a_yaml_program_without_a_version_gets_another_plugin_of_the_name() -> R
     let stack = pulumi.stack(program, testbed.kubeconfig()).await?;
     let refused = stack.preview().await?.failed()?;
     assert!(refused.text().contains("this is another plugin called clickhouse"), "{}", refused.text());
+    Ok(())
+}
+
+/// A program that says nothing of the plugin at its resources.
+const BARE: &str =
+    "resources: {db: {type: 'clickhouse:kubernetes:Cluster'}}\noutputs: {url: '${db.endpoints.http.url}'}\n";
+
+/// Brings up a program that knows the plugin by its package, beside another one, and destroys it on a second
+/// machine, which has another one, too.
+async fn live(release: &Release, home: &TempDir, pulumi: &Pulumi, stack: &Stack) -> Result<()> {
+    let testbed = Testbed::shared().await;
+    let namespace = testbed.namespace().await?;
+    pulumi.add_another()?;
+    stack.set_config("clickhouse:namespace", namespace.name(), false).await?;
+    stack.up().await?.succeeded()?;
+    let url = stack.outputs().await?["url"].take();
+    assert!(url.as_str().is_some_and(|url| url.starts_with("http://db-")), "{url}");
+    let fetched = release.asked().len();
+    fs::remove_dir_all(home.path().join("plugins")).context("another machine has no plugin")?;
+    pulumi.add_another()?;
+    stack.destroy().await?.succeeded()?;
+    assert_eq!(release.asked().len(), fetched + 1, "fetched by what the state says");
+    assert_eq!(namespace.installations().list(&ListParams::default()).await?.items.len(), 0);
+    namespace.delete().await
+}
+
+/// `pulumi package add` of a plugin that is installed: the project knows version and address from then on.
+#[tokio::test]
+async fn a_yaml_project_to_which_the_package_was_added_needs_no_options() -> Result<()> {
+    let release = Release::serve().await?;
+    let (home, pulumi) = newcomer().await?;
+    let mut stack = pulumi.stack(BARE, Testbed::shared().await.kubeconfig()).await?;
+    release.environment().iter().for_each(|(name, value)| stack.set_environment(name, value));
+    let url = Origin::new(REPOSITORY).download_url();
+    let install = ["plugin", "install", "resource", "clickhouse", VERSION, "--server", &url];
+    stack.run(&install).await?.succeeded()?;
+    stack.run(&["package", "add", &format!("clickhouse@{VERSION}")]).await?.succeeded()?;
+    let declared =
+        fs::read_to_string(stack.directory().join(format!("sdks/clickhouse/clickhouse-{VERSION}.yaml")))?;
+    assert!(declared.contains(&format!("downloadUrl: {url}")), "{declared}");
+    assert_eq!(release.asked().len(), 1, "{:?}", release.asked());
+    live(&release, &home, &pulumi, &stack).await
+}
+
+/// A project that declares the package by hand, and `pulumi install`.
+#[tokio::test]
+async fn a_yaml_project_that_declares_the_package_needs_no_options() -> Result<()> {
+    let release = Release::serve().await?;
+    let (home, pulumi) = newcomer().await?;
+    let url = Origin::new(REPOSITORY).download_url();
+    let program = format!(
+        "packages:\n  clickhouse:\n    source: clickhouse\n    version: {VERSION}\n    \
+        pluginDownloadURL: {url}\n{BARE}"
+    );
+    let mut stack = pulumi.stack(&program, Testbed::shared().await.kubeconfig()).await?;
+    release.environment().iter().for_each(|(name, value)| stack.set_environment(name, value));
+    stack.run(&["install"]).await?.succeeded()?;
+    assert_eq!(release.asked().len(), 1, "{:?}", release.asked());
+    live(&release, &home, &pulumi, &stack).await
+}
+
+/// What `pulumi package add` generates a local SDK from, in any language, is what the committed ones are
+/// generated from, by the same generators.
+#[tokio::test]
+async fn an_installed_plugin_gives_the_schema_of_the_sdks() -> Result<()> {
+    let testbed = Testbed::shared().await;
+    let stack = testbed.stack("resources: {}").await?;
+    let schema = stack.run(&["package", "get-schema", &format!("clickhouse@{VERSION}")]).await?.json()?;
+    let committed = fs::read(testbed::tools::workspace_directory().join("schema.json"))?;
+    assert_eq!(schema, serde_json::from_slice::<serde_json::Value>(&committed)?);
     Ok(())
 }
 

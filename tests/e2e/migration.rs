@@ -5,8 +5,7 @@ use std::path::Path;
 
 use kube::api::{DynamicObject, PostParams};
 use serde_json::json;
-
-use crate::support::stack;
+use testbed::Testbed;
 
 /// The example's own place.
 const PLACE: &str = "default/analytics";
@@ -18,7 +17,11 @@ fn example(file: &str) -> String {
 
 #[tokio::test]
 async fn a_cluster_that_was_made_without_pulumi_is_taken_over_as_it_is_and_changed() {
-    let (namespace, stack) = stack(&json!({"name": "unused"})).await;
+    let testbed = Testbed::shared().await;
+    let namespace = testbed.namespace().await.unwrap();
+    // As the other examples: where another plugin of the same name is installed, too.
+    let pulumi = testbed.pulumi().await.unwrap().beside_another().unwrap();
+    let stack = pulumi.stack("resources: {}", testbed.kubeconfig()).await.unwrap();
     let made: DynamicObject = serde_saphyr::from_str(&example("installation.yaml")).unwrap();
     let installations = namespace.installations();
     let kubectl =

@@ -1,25 +1,16 @@
 //! The packages that people install are whole, and need nothing but themselves.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clickhouse_provider::{Origin, REPOSITORY, VERSION};
 use serde_json::Value;
 use testbed::release::packages::{self, Packages};
 use testbed::tools;
 
-/// Those of this build, made once.
-fn made() -> Result<&'static Packages> {
-    static MADE: OnceLock<Result<Packages, String>> = OnceLock::new();
-    let make = || packages::make(&packages::directory()?);
-    match MADE.get_or_init(|| make().map_err(|error| format!("{error:#}"))) {
-        Ok(packages) => Ok(packages),
-        Err(error) => bail!("{error}"),
-    }
-}
+use crate::served::made;
 
 fn output(command: &mut Command) -> Result<String> {
     let output = command.output()?;
@@ -121,25 +112,29 @@ fn the_go_module_is_fetched_and_compiles() -> Result<()> {
     fs::copy(root.join("examples/quickstart/go/main.go"), work.path().join("main.go"))?;
     fs::write(work.path().join("go.mod"), "module newcomer\n\ngo 1.25.0\n")?;
     let proxies = output(Command::new("go").args(["env", "GOPROXY"]))?;
+    // What was kept of an earlier version of the same name would be taken for this one.
+    let kept = tempfile::tempdir()?;
+    let here = output(Command::new("go").args(["env", "GOMODCACHE"]))?;
     let go = |arguments: &[&str]| -> Result<String> {
         let mut command = Command::new("go");
         command
             .args(arguments)
             .current_dir(work.path())
-            .env("GOPROXY", format!("file://{},{}", made()?.go.display(), proxies.trim()))
+            .env(
+                "GOPROXY",
+                format!(
+                    "file://{},file://{}/cache/download,{}",
+                    made()?.go.display(),
+                    here.trim(),
+                    proxies.trim()
+                ),
+            )
             .env("GONOSUMDB", &module)
-            .env("GOFLAGS", "-mod=mod -modcacherw")
+            .env("GOMODCACHE", kept.path())
+            .env("GOFLAGS", "-mod=mod -modcacherw -trimpath")
             .env("GOWORK", "off");
         output(&mut command)
     };
-    // What is left of an earlier version of the same name would be taken for this one.
-    let kept = output(Command::new("go").args(["env", "GOMODCACHE"]))?;
-    let kept = Path::new(kept.trim());
-    for left in [kept.join(format!("{module}@v{VERSION}")), kept.join("cache/download").join(&module)] {
-        if left.exists() {
-            fs::remove_dir_all(&left).with_context(|| left.display().to_string())?;
-        }
-    }
     go(&["get", &format!("{module}/clickhouse@v{VERSION}")])?;
     go(&["mod", "tidy"])?;
     go(&["vet", "./..."])?;

@@ -1,5 +1,6 @@
 //! The SDKs are what the schema gives, and they and the examples pass their languages' checkers.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -53,11 +54,17 @@ fn the_python_sdk_and_the_examples_pass_a_type_checker() -> Result<()> {
 #[test]
 fn the_go_sdk_and_the_examples_pass_go_vet() -> Result<()> {
     let root = tools::workspace_directory();
-    for module in
-        ["sdk/go", "examples/quickstart/go", "examples/production/go", "tests/testbed/automation/go"]
-    {
-        let mut vet = Command::new("go");
-        tools::run(vet.args(["vet", "./..."]).current_dir(root.join(module)), &format!("vetting {module}"))?;
+    let go = |folder: &Path, arguments: &[&str]| {
+        let what = format!("go {} in {}", arguments.join(" "), folder.display());
+        tools::run(Command::new("go").args(arguments).current_dir(folder), &what)
+    };
+    for module in ["sdk/go", "tests/testbed/automation/go"] {
+        go(&root.join(module), &["vet", "./..."])?;
+    }
+    for example in EXAMPLES {
+        let program = programs::laid_out()?.join(example).join("go");
+        go(&program, &["mod", "tidy"])?;
+        go(&program, &["vet", "./..."])?;
     }
     Ok(())
 }

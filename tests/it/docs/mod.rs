@@ -1,6 +1,7 @@
 //! The pages: what is generated in them is not stale, what they name exists, and their programs are the
 //! examples, which the end-to-end tests run. `UPDATE=1 cargo test --test it docs` generates.
 
+mod examples;
 mod links;
 mod reference;
 mod registry;
@@ -39,9 +40,10 @@ fn files(folder: &Path, kind: &str) -> Vec<PathBuf> {
     found
 }
 
-/// README.md and the pages in `docs/`.
+/// README.md, the pages in `docs/` and those of the examples.
 fn of_users() -> Vec<PathBuf> {
-    [vec![root().join("README.md")], files(&root().join("docs"), "md")].concat()
+    let pages = ["docs", "examples"].map(|folder| files(&root().join(folder), "md")).concat();
+    [vec![root().join("README.md")], pages].concat()
 }
 
 /// Whether pages are generated now, rather than checked: meanwhile they may be half old.
@@ -65,8 +67,12 @@ fn settle(file: &Path, generate: impl FnOnce(&str) -> String) {
 
 /// `text` with what stands between the two marks of `name` replaced.
 fn replace(text: &str, name: &str, made: &str) -> String {
-    let (begin, end) =
-        (format!("<!-- {name}: made from schema.json -->\n"), format!("<!-- end of {name} -->"));
+    replace_from(text, name, "schema.json", made)
+}
+
+/// The same where `source` is what it is made from.
+fn replace_from(text: &str, name: &str, source: &str, made: &str) -> String {
+    let (begin, end) = (format!("<!-- {name}: made from {source} -->\n"), format!("<!-- end of {name} -->"));
     let (before, rest) = text.split_once(&begin).unwrap_or_else(|| panic!("there is no mark {begin}"));
     let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("there is no mark {end}"));
     format!("{before}{begin}\n{}\n\n{end}{after}", made.trim())

@@ -21,6 +21,7 @@ mod elsewhere;
 pub mod engine;
 mod nodes;
 pub mod operator;
+pub mod picture;
 mod process;
 pub mod programs;
 pub mod pulumi;

@@ -19,8 +19,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use crate::pulumi::{Pulumi, Stack};
-use crate::release::identity::Identity;
-use crate::release::packages;
+use crate::release::{examples, packages};
 use crate::{Testbed, cargo, tools};
 
 const STACK: &str = "test";
@@ -77,8 +76,11 @@ impl Program {
             for (name, value) in environment {
                 stack.set_environment(name, value);
             }
-            fs::copy(folder(&example, "yaml").join("Pulumi.yaml"), stack.directory().join("Pulumi.yaml"))?;
-            stack.run(&["stack", "init", STACK]).await?.succeeded()?;
+            // It names no package: the one that is laid out is the same.
+            let program =
+                tools::workspace_directory().join("examples").join(example).join("yaml/Pulumi.yaml");
+            fs::copy(program, stack.directory().join("Pulumi.yaml"))?;
+            stack.run(&["stack", "select", "--create", STACK]).await?.succeeded()?;
             return Ok(Self::Yaml(stack));
         }
         let mut command = tokio::task::spawn_blocking(move || command(&example, language)).await??;
@@ -227,8 +229,17 @@ impl Driver {
     }
 }
 
-fn folder(example: &str, language: &str) -> PathBuf {
-    tools::workspace_directory().join("examples").join(example).join(language)
+/// A folder with all examples as `cargo examples` lays them out. Made once by each test process.
+pub fn laid_out() -> Result<&'static Path> {
+    static MADE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let make = || {
+        let out = work_directory("examples")?;
+        examples::lay_out(&[], &out).map(|_| out)
+    };
+    match MADE.get_or_init(|| make().map_err(|error| format!("{error:#}"))) {
+        Ok(out) => Ok(out),
+        Err(error) => bail!("{error}"),
+    }
 }
 
 fn drivers() -> PathBuf {
@@ -253,7 +264,7 @@ fn command(example: &str, language: Language) -> Result<Command> {
             let mut command = Command::new("node");
             command
                 .arg(work.join("drive.js"))
-                .arg(work.join("examples").join(example).join("typescript/bin"))
+                .arg(work.join(example).join("typescript/bin"))
                 .args([&project, STACK]);
             command
         }
@@ -261,7 +272,7 @@ fn command(example: &str, language: Language) -> Result<Command> {
             let mut command = Command::new(python()?);
             command
                 .arg(drivers().join("python/drive.py"))
-                .arg(folder(example, "python"))
+                .arg(laid_out()?.join(example).join("python"))
                 .args([&project, STACK]);
             // Nothing is written into the clone.
             command.env("PYTHONPATH", python_sdk()?).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -284,9 +295,8 @@ pub fn python() -> Result<PathBuf> {
 fn python_sdk() -> Result<&'static Path> {
     static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let install = || {
-        let work = work_directory("python-sdk")?;
-        let (wheel, _) = packages::python(&Identity::declared()?, &work.join("packed"))?;
-        let installed = work.join("installed");
+        let wheel = examples::package_of(&laid_out()?.join("quickstart/python"))?;
+        let installed = work_directory("python-sdk")?;
         let mut pip = Command::new(python()?);
         pip.args([
             "-m",
@@ -317,62 +327,41 @@ fn work_directory(name: &str) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// A folder with the TypeScript SDK, unpacked from its package, and the examples, compiled against it; made
-/// once by each test process.
+/// The folder of the laid-out examples, with those in TypeScript compiled against the package that they name;
+/// made once by each test process.
 ///
 /// Fails when the compiler does, with what it says.
 pub fn typescript() -> Result<&'static Path> {
-    static WORK: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    match WORK.get_or_init(|| compile_typescript().map_err(|error| format!("{error:#}"))) {
-        Ok(work) => Ok(work),
+    static COMPILED: OnceLock<Result<(), String>> = OnceLock::new();
+    match COMPILED.get_or_init(|| compile_typescript().map_err(|error| format!("{error:#}"))) {
+        Ok(()) => laid_out(),
         Err(error) => bail!("{error}"),
     }
 }
 
-/// The clone's folders again, with the packages above them, so that both the SDK and the examples find the
-/// one `@pulumi/pulumi`, and nothing is written into the clone.
-fn compile_typescript() -> Result<PathBuf> {
-    let root = tools::workspace_directory();
-    let modules = tools::node_modules(&root.join("tests/testbed"))?;
-    let work = work_directory("typescript")?;
+/// Does what npm would do for each example once for all of them: the packages are above them, so that the SDK
+/// and the programs find the one `@pulumi/pulumi`.
+fn compile_typescript() -> Result<()> {
+    let work = laid_out()?;
+    let modules = tools::node_modules(&tools::workspace_directory().join("tests/testbed"))?;
     std::os::unix::fs::symlink(&modules, work.join("node_modules"))?;
     fs::copy(drivers().join("node/drive.js"), work.join("drive.js"))?;
-
     let sdk = work.join("sdk");
-    packages::unpack_npm(&packages::npm(&Identity::declared()?, &work.join("packed"))?, &sdk)?;
-
-    for example in fs::read_dir(root.join("examples"))? {
-        let source = example?.path().join("typescript");
-        let program = work.join(source.strip_prefix(root)?);
-        copy_tree(&source, &program)?;
+    for example in examples::names()? {
+        let program = work.join(example).join("typescript");
+        if !sdk.exists() {
+            packages::unpack_npm(&examples::package_of(&program)?, &sdk)?;
+        }
         fs::create_dir_all(program.join("node_modules"))?;
-        std::os::unix::fs::symlink(&sdk, program.join("node_modules/pulumi-clickhouse-kubernetes"))?;
+        std::os::unix::fs::symlink(&sdk, program.join("node_modules").join(packages::NPM))?;
         compile(&program, &modules)?;
     }
-    Ok(work)
+    Ok(())
 }
 
 fn compile(project: &Path, modules: &Path) -> Result<()> {
     let mut tsc = Command::new(modules.join(".bin/tsc"));
     tools::run(tsc.current_dir(project), &format!("compiling {}", project.display()))
-}
-
-/// Copies a folder, without what tools leave in it.
-fn copy_tree(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let path = entry?.path();
-        let name = path.file_name().context("a folder's entry has a name")?;
-        if name == "node_modules" || name == "bin" {
-            continue;
-        }
-        if path.is_dir() {
-            copy_tree(&path, &to.join(name))?;
-        } else {
-            fs::copy(&path, to.join(name))?;
-        }
-    }
-    Ok(())
 }
 
 /// The driver with an example's `program` in it. A `main` package can't be imported, so the driver is a test
@@ -389,7 +378,7 @@ fn go(example: &str) -> Result<PathBuf> {
     let overlay = work.join("overlay.json");
     let package = module.join("example");
     let replace = BTreeMap::from([
-        (package.join("main.go"), folder(example, "go").join("main.go")),
+        (package.join("main.go"), laid_out()?.join(example).join("go/main.go")),
         (package.join("main_test.go"), test),
     ]);
     fs::write(&overlay, serde_json::to_vec(&json!({"Replace": replace}))?)?;

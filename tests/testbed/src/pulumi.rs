@@ -29,9 +29,15 @@ pub struct Pulumi {
 }
 
 impl Pulumi {
-    /// Builds what is missing of the tools and installs `plugin` in the plugin cache of `home`.
+    /// Builds what is missing of the tools and installs `plugin` in the plugin cache of `home`. The variable
+    /// `TESTBED_PULUMI` of the environment names another command line, an older one for example, with the
+    /// language host for YAML beside it.
     pub fn install(home: &Path, plugin: &Path) -> Result<Self> {
-        Self { program: tools::build(Tool::Pulumi)?, home: home.to_owned() }.with_plugin(plugin)
+        let program = match std::env::var_os("TESTBED_PULUMI").filter(|program| !program.is_empty()) {
+            Some(program) => program.into(),
+            None => tools::build(Tool::Pulumi)?,
+        };
+        Self { program, home: home.to_owned() }.with_plugin(plugin)
     }
 
     /// The Pulumi that is installed on this machine, with a home of its own; `None` when there is none, when
@@ -79,15 +85,20 @@ impl Pulumi {
                 Ok(path)
             };
             std::os::unix::fs::symlink(self.home.join("plugins").join(&own), inside(&plugins.join(&own))?)?;
-            let other = inside(&other)?;
-            std::fs::write(&other, format!("#!/bin/sh\necho '{OTHER_PLUGIN}' >&2\nexit 1\n"))?;
-            std::fs::set_permissions(&other, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+            write_other(&inside(&other)?)?;
             // Another test may have been faster: then its folder is the one.
             if std::fs::rename(fresh.path(), &home).is_ok() {
                 let _ = fresh.keep();
             }
         }
         Ok(Self { home, ..self.clone() })
+    }
+
+    /// Puts such a plugin into the cache of this home.
+    pub fn add_another(&self) -> Result<()> {
+        let folder = self.home.join("plugins").join(format!("resource-clickhouse-v{OTHER_VERSION}"));
+        std::fs::create_dir_all(&folder)?;
+        write_other(&folder.join(PLUGIN))
     }
 
     /// The same with nothing in its home.
@@ -129,6 +140,12 @@ impl Pulumi {
         stack.run(&["stack", "init", STACK]).await?.succeeded()?;
         Ok(stack)
     }
+}
+
+/// Writes the stand-in of the other plugin.
+fn write_other(program: &Path) -> Result<()> {
+    std::fs::write(program, format!("#!/bin/sh\necho '{OTHER_PLUGIN}' >&2\nexit 1\n"))?;
+    Ok(std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755))?)
 }
 
 /// The numbers of a version's major and minor release.

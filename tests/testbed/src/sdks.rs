@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use crate::tools::{self, Tool};
 
@@ -36,7 +37,30 @@ pub fn stale() -> Result<Vec<PathBuf>> {
 fn generate_into(directory: &Path) -> Result<()> {
     let mut generator = Command::new(tools::build(Tool::SdkGenerator)?);
     generator.arg("-schema").arg(tools::workspace_directory().join("schema.json")).arg("-out").arg(directory);
-    tools::run(&mut generator, "generating the SDKs")
+    tools::run(&mut generator, "generating the SDKs")?;
+    fs::write(directory.join("go/README.md"), go_readme()?).context("failed to write the Go module's README")
+}
+
+/// What the page of the Go module says: its generator makes none, and it is read where the module is.
+fn go_readme() -> Result<String> {
+    let root = tools::workspace_directory();
+    let schema: Value = serde_json::from_slice(&fs::read(root.join("schema.json"))?)?;
+    let text = |pointer: &str| -> Result<&str> {
+        schema
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .with_context(|| format!("schema.json has no {pointer}"))
+    };
+    let (title, description) = (text("/displayName")?, text("/description")?);
+    let (module, repository) = (text("/language/go/importBasePath")?, text("/repository")?);
+    let program = fs::read_to_string(root.join("examples/quickstart/go/main.go"))?;
+    Ok(format!(
+        "# {title}, for Pulumi programs in Go\n\n{description}\n\n```sh\ngo get {module}@v{}\n```\n\n\
+        ```go\n{}\n```\n\nPulumi fetches the plugin by itself. Installation, reference and all pages: \
+        [{repository}]({repository}).\n",
+        text("/version")?,
+        program.trim_end()
+    ))
 }
 
 /// Whether installing and compiling leave something of this name, which git ignores too.

@@ -22,6 +22,9 @@ pub enum Tool {
     ControlPlane,
     /// Pulumi's command line and engine, and its language host for YAML, which it looks for beside itself.
     Pulumi,
+    /// Pulumi's language hosts for TypeScript, Python and Go, with which `pulumi up` runs such programs by
+    /// itself: those of 3.60.0, since later ones are in modules that can't be fetched.
+    LanguageHosts,
     /// The generator of the SDKs.
     SdkGenerator,
 }
@@ -32,6 +35,7 @@ impl Tool {
         match self {
             Self::ControlPlane => "controlplane",
             Self::Pulumi => "pulumi",
+            Self::LanguageHosts => "pulumi-language-nodejs",
             Self::SdkGenerator => "sdkgen",
         }
     }
@@ -47,6 +51,14 @@ impl Tool {
                     "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml",
                 ],
             ),
+            Self::LanguageHosts => (
+                "hosts",
+                &[
+                    "github.com/pulumi/pulumi/sdk/v3/nodejs/cmd/pulumi-language-nodejs",
+                    "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python",
+                    "github.com/pulumi/pulumi/sdk/v3/go/pulumi-language-go",
+                ],
+            ),
             Self::SdkGenerator => ("pulumi", &["./sdkgen"]),
         }
     }
@@ -60,7 +72,7 @@ impl Tool {
                 "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={PULUMI_VERSION} \
                  -X github.com/pulumi/pulumi-yaml/pkg/version.Version={PULUMI_YAML_VERSION}"
             ),
-            Self::SdkGenerator => "-s -w".to_owned(),
+            Self::LanguageHosts | Self::SdkGenerator => "-s -w".to_owned(),
         }
     }
 
@@ -69,7 +81,7 @@ impl Tool {
         match self {
             Self::ControlPlane => 6,
             Self::Pulumi => 5,
-            Self::SdkGenerator => 1,
+            Self::LanguageHosts | Self::SdkGenerator => 1,
         }
     }
 }
@@ -101,9 +113,28 @@ pub fn build(tool: Tool) -> Result<PathBuf> {
         run(
             &mut command,
             &format!("building {} (the first time takes about {} min)", tool.program(), tool.minutes()),
-        )
+        )?;
+        if tool == Tool::LanguageHosts { add_python_scripts(&source, fresh) } else { Ok(()) }
     })?;
     Ok(directory.join(tool.program()))
+}
+
+/// Puts the scripts in place by which the host for Python is started, and by which it runs programs.
+fn add_python_scripts(source: &Path, folder: &Path) -> Result<()> {
+    let mut list = Command::new("go");
+    list.args(["list", "-m", "-f", "{{.Dir}}", "github.com/pulumi/pulumi/sdk/v3"]).current_dir(source);
+    let (host, run) = ("pulumi-language-python", "pulumi-language-python-exec");
+    fs::rename(folder.join(host), folder.join("host-for-python"))?;
+    let scripts = [
+        (host, source.join(host).with_extension("sh")),
+        (run, Path::new(output(&mut list)?.trim()).join("python/cmd").join(run)),
+    ];
+    for (name, script) in scripts {
+        fs::copy(&script, folder.join(name)).with_context(|| format!("no `{}`", script.display()))?;
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(folder.join(name), executable)?;
+    }
+    Ok(())
 }
 
 /// A folder with the packages that the `package-lock.json` in `project` pins, in `node_modules`.
@@ -197,6 +228,10 @@ fn go_sources(module: &Path, tool: Tool) -> Result<Vec<PathBuf>> {
         Tool::ControlPlane => module.to_owned(),
         Tool::SdkGenerator => module.join("sdkgen"),
         Tool::Pulumi => return Ok(paths),
+        Tool::LanguageHosts => {
+            paths.push(module.join("pulumi-language-python.sh"));
+            return Ok(paths);
+        }
     };
     for entry in fs::read_dir(&own).with_context(|| format!("failed to read `{}`", own.display()))? {
         let path = entry?.path();

@@ -25,13 +25,15 @@ const USAGE: &str = "usage:
   cargo quickstart down                takes all of it away
   cargo test-all                       everything that is tested
   cargo test-all --context NAME        the end-to-end tests, in a cluster of your kubeconfig
-  cargo bench-up                       what it costs, measured
+  cargo bench-up [PLUGIN]              what it costs, measured
   cargo sdks                           schema.json and the SDKs, generated
   cargo identity                       what names the repository or the version, after Cargo.toml
   cargo release                        whether this commit can be released, and why not
   cargo archives --out DIR [TARGET …]  the plugin's archives, with notices, SBOM and checksums
   cargo archives --out DIR --built DIR the same of plugins that are built already, in folders of their targets
   cargo packages                       the SDKs for npm, PyPI and Go, in target/packages
+  cargo examples --out DIR [NAME …]    the examples with these packages, to be tried before a release
+  cargo picture                        docs/first-up.svg, of a first `pulumi up` on a testbed
   cargo settings                       the catalogue of ClickHouse's settings, asked of its engines
   cargo settings judge [COUNT [SEED]]  the preview's verdict on configurations beside the engines'";
 
@@ -53,13 +55,16 @@ async fn main() -> ExitCode {
         }
         ["test-all"] => Ok(test_all::run()),
         ["test-all", "--context", context] => test_all::run_on(context).await,
-        ["bench-up"] => Box::pin(bench::run()).await,
+        ["bench-up"] => Box::pin(bench::run(None)).await,
+        ["bench-up", plugin] => Box::pin(bench::run(Some(plugin))).await,
         ["sdks"] => sdks::run(),
         ["identity"] => release::identity(),
         ["release"] => release::check(),
         ["archives", "--out", out, "--built", built] => release::pack(out, built),
         ["archives", "--out", out, targets @ ..] => release::archives(out, targets),
         ["packages"] => release::packages(),
+        ["examples", "--out", out, names @ ..] => release::examples(out, names),
+        ["picture"] => picture().await,
         ["settings"] => settings::generate(),
         ["settings", "judge"] => settings::judge(None, None),
         ["settings", "judge", count] => settings::judge(Some(count), None),
@@ -76,4 +81,11 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The terminal of the first `up` of the program that README begins with.
+async fn picture() -> anyhow::Result<ExitCode> {
+    testbed::picture::make("replicated").await?;
+    say("docs/first-up.txt is recorded, and docs/first-up.svg drawn");
+    Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use testbed::cargo::cargo;
 use testbed::release::archive::{self, Target};
 use testbed::release::identity::{self, Identity};
-use testbed::release::{self, Workflow, packages};
+use testbed::release::{self, Workflow, examples, packages};
 
 use crate::terminal::{complain, say};
 
@@ -44,6 +44,20 @@ pub(crate) fn packages() -> Result<ExitCode> {
     for package in [made.npm, made.wheel, made.sdist, made.go] {
         say(&format!("✓ {}", package.display()));
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lays examples out with the packages of this clone.
+pub(crate) fn examples(out: &str, names: &[&str]) -> Result<ExitCode> {
+    for program in examples::lay_out(names, Path::new(out))? {
+        say(&format!("✓ {}", program.display()));
+    }
+    let Identity { version, .. } = Identity::declared()?;
+    say("The plugin that they name is installed by");
+    say("  cargo build --profile dist");
+    say(&format!(
+        "  pulumi plugin install resource clickhouse {version} --file target/dist/pulumi-resource-clickhouse"
+    ));
     Ok(ExitCode::SUCCESS)
 }
 

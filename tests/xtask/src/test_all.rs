@@ -42,7 +42,7 @@ pub(crate) fn run() -> ExitCode {
         passes(&["test", "--workspace", "--lib", "--bins", "--test", "it", "--quiet"])
     });
     let built = step("tools", &mut || {
-        for tool in [Tool::ControlPlane, Tool::Pulumi, Tool::SdkGenerator] {
+        for tool in [Tool::ControlPlane, Tool::Pulumi, Tool::LanguageHosts, Tool::SdkGenerator] {
             tools::build(tool)?;
         }
         for absent in [engine::install().err(), engine::install_older().err()].into_iter().flatten() {

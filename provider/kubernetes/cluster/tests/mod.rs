@@ -16,6 +16,7 @@ mod lifecycle;
 mod manifest;
 pub(super) mod objects;
 mod overrides;
+mod picture;
 mod program;
 mod releases;
 mod rights;

@@ -3,6 +3,7 @@
 
 pub mod archive;
 mod dependencies;
+pub mod examples;
 pub mod identity;
 mod notices;
 pub mod packages;

@@ -137,8 +137,9 @@ fn go(identity: &Identity, out: &Path) -> Result<PathBuf> {
     let Identity { repository, version } = identity;
     let module = Origin::new(repository).go_module();
     let sources = workspace_directory().join("sdk/go");
-    let served = out.join(escaped(&module)).join("@v");
-    fs::create_dir_all(&served)?;
+    let archive = go_archive(identity, out);
+    let served = archive.parent().context("an archive has a folder")?;
+    fs::create_dir_all(served)?;
     fs::write(served.join("list"), format!("v{version}\n"))?;
     fs::write(
         served.join(format!("v{version}.info")),
@@ -153,7 +154,7 @@ fn go(identity: &Identity, out: &Path) -> Result<PathBuf> {
         files.push(("LICENSE".to_owned(), license));
     }
     files.sort();
-    let mut zip = ZipWriter::new(File::create(served.join(format!("v{version}.zip")))?);
+    let mut zip = ZipWriter::new(File::create(&archive)?);
     for (name, file) in files {
         let options = SimpleFileOptions::default().last_modified_time(DateTime::default());
         zip.start_file(format!("{module}@v{version}/{name}"), options)?;
@@ -161,6 +162,13 @@ fn go(identity: &Identity, out: &Path) -> Result<PathBuf> {
     }
     zip.finish()?;
     Ok(out.to_owned())
+}
+
+/// The archive of the module in a proxy's folder.
+pub(super) fn go_archive(identity: &Identity, proxy: &Path) -> PathBuf {
+    let Identity { repository, version } = identity;
+    let module = Origin::new(repository).go_module();
+    proxy.join(escaped(&module)).join("@v").join(format!("v{version}.zip"))
 }
 
 /// A module's path as proxies write it: a capital letter is a mark and the small one.
@@ -214,7 +222,7 @@ fn only(folder: &Path, end: &str) -> Result<PathBuf> {
 }
 
 /// Copies what git knows of a folder.
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut files = Vec::new();
     list(from, from, &mut files)?;
     for (name, file) in files {
