@@ -146,7 +146,7 @@ fn the_picture_has_every_object_in_the_order_of_its_stage() {
     }
     assert_eq!(
         picture.matches("class=\"asked\"/>").count() + picture.matches("class=\"always\"/>").count(),
-        12
+        14
     );
     assert_eq!(picture.matches("class=\"always\"/>").count(), 3, "Secret, Service and installation");
 }
