@@ -8,6 +8,7 @@
 //! that the plugin's `main` and the tests from outside may use.
 
 mod config;
+mod entropy;
 mod kubernetes;
 mod origin;
 mod package;

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use rand::RngExt as _;
+
+use crate::entropy::draw;
+
 /// Delays that double, with jitter, so that many callers don't come back at once. Endless.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Backoff {
@@ -19,7 +23,7 @@ impl Iterator for Backoff {
     fn next(&mut self) -> Option<Duration> {
         let full = Self::FIRST_DELAY.saturating_mul(1 << self.attempts.min(10)).min(Self::MAX_DELAY);
         self.attempts += 1;
-        Some(full.mul_f64(rand::random_range(0.5..=1.0)))
+        Some(full.mul_f64(draw(|rng| rng.random_range(0.5..=1.0))))
     }
 }
 

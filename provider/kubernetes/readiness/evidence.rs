@@ -67,6 +67,7 @@ impl EvidenceWatch {
 
     pub(super) async fn changed(&mut self) {
         tokio::select! {
+            biased;
             () = self.pods.changed() => {}
             () = self.claims.changed() => {}
             () = self.events.changed() => {}

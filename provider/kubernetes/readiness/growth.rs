@@ -135,6 +135,7 @@ impl Condition for Watching {
 
     async fn changed(&mut self) {
         tokio::select! {
+            biased;
             () = self.claims.changed() => {}
             () = changed(self.events.as_mut()) => {}
         }

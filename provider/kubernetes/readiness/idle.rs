@@ -168,6 +168,7 @@ impl Condition for Left {
 
     async fn changed(&mut self) {
         tokio::select! {
+            biased;
             () = self.sets.changed() => {}
             () = self.pods.changed() => {}
         }

@@ -81,6 +81,7 @@ impl Condition for Watching {
 
     async fn changed(&mut self) {
         tokio::select! {
+            biased;
             () = self.service.changed() => {}
             () = changed(self.events.as_mut()) => {}
         }

@@ -64,6 +64,7 @@ impl<K: Watched + Send + Sync, J: Evaluate<K>> Condition for Watching<K, J> {
             }
         };
         tokio::select! {
+            biased;
             () = self.object.changed() => {}
             () = self.sets.changed() => {}
             () = search => {}

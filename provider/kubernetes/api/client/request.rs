@@ -143,6 +143,7 @@ pub(in crate::kubernetes::api) async fn send(
             api.report.status(&format!("{}; trying again", wait_text(&error)));
         }
         tokio::select! {
+            biased;
             () = api.cancel.cancelled() => return Err(cancelled(subject)),
             () = sleep(delay) => {}
         }

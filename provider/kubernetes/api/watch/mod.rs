@@ -235,6 +235,7 @@ where
         }
     };
     tokio::select! {
+        biased;
         () = following => {}
         () = left_alone(&session, &key, &shared) => {}
     }

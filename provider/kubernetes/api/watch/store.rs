@@ -1,6 +1,6 @@
 //! What a watch knows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -12,7 +12,7 @@ use crate::kubernetes::observe::Watched;
 
 /// All objects that a watch knows, in the groups that subscribers are told about.
 pub(super) struct Store<K> {
-    pub(super) groups: HashMap<String, Group<K>>,
+    pub(super) groups: BTreeMap<String, Group<K>>,
     /// When the newest complete list was asked for.
     pub(super) listed: Option<Instant>,
     /// The newest revision seen.
@@ -22,7 +22,7 @@ pub(super) struct Store<K> {
 
 impl<K> Default for Store<K> {
     fn default() -> Self {
-        Self { groups: HashMap::new(), listed: None, revision: 0, trouble: None }
+        Self { groups: BTreeMap::new(), listed: None, revision: 0, trouble: None }
     }
 }
 

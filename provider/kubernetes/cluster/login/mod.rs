@@ -3,7 +3,7 @@
 
 mod referred;
 
-use rand::RngExt;
+use rand::{Rng, RngExt as _};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
@@ -12,6 +12,7 @@ use super::aspects::{Credential, PASSWORD_KEY, ValidatedCluster};
 use super::manifest::{Login, PASSWORD_VERSION_ANNOTATION};
 use super::shape::Shape;
 use super::state::ClusterState;
+use crate::entropy::draw;
 use crate::kubernetes::client::Api;
 use crate::resource::{Context, Failure};
 
@@ -103,8 +104,8 @@ pub(super) fn decode(secret: &Value, key: &str) -> Option<String> {
 }
 
 fn generate() -> SecretString {
-    let mut rng = rand::rng();
-    (0..LENGTH).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect::<String>().into()
+    let character = |rng: &mut dyn Rng| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]);
+    draw(|rng| (0..LENGTH).map(|_| character(rng)).collect::<String>()).into()
 }
 
 /// The login as far as it is known without asking anybody.
