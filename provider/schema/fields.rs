@@ -1,6 +1,10 @@
 //! What the types say about single fields, read from their JSON Schema along a value: which are secret, which
 //! replace the resource, and where anything goes.
 
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use schemars::JsonSchema;
 use serde_json::Value;
 
@@ -12,18 +16,26 @@ use crate::property::{PropertyMap, PropertyValue};
 /// The fields of a typed property map.
 #[derive(Debug, Clone)]
 pub struct Fields {
-    schema: Value,
+    schema: Arc<Value>,
+}
+
+/// The schemas by their types and whether they are of inputs: each is made once.
+static MADE: Mutex<BTreeMap<(TypeId, bool), Arc<Value>>> = Mutex::new(BTreeMap::new());
+
+fn schema<T: 'static>(of_inputs: bool, make: impl FnOnce() -> Value) -> Arc<Value> {
+    let mut known = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(known.entry((TypeId::of::<T>(), of_inputs)).or_insert_with(|| Arc::new(make())))
 }
 
 impl Fields {
     /// The fields of inputs.
-    pub fn of_inputs<T: JsonSchema>() -> Self {
-        Self { schema: of_input::<T>() }
+    pub fn of_inputs<T: JsonSchema + 'static>() -> Self {
+        Self { schema: schema::<T>(true, of_input::<T>) }
     }
 
     /// The fields of outputs.
-    pub fn of_outputs<T: JsonSchema>() -> Self {
-        Self { schema: of_output::<T>() }
+    pub fn of_outputs<T: JsonSchema + 'static>() -> Self {
+        Self { schema: schema::<T>(false, of_output::<T>) }
     }
 
     /// The JSON Schema itself.
