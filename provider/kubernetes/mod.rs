@@ -5,7 +5,7 @@ pub mod cluster;
 mod diagnosis;
 pub mod error;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 pub mod identity;
 mod inventory;
 pub mod meta;

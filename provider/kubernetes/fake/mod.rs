@@ -9,6 +9,7 @@ pub(crate) mod apply;
 mod display;
 mod faults;
 mod patch;
+mod place;
 mod select;
 mod store;
 #[cfg(test)]
@@ -18,7 +19,7 @@ mod watch;
 pub(crate) use apply::Manager;
 pub(crate) use display::{Display, context};
 pub(crate) use faults::Reply;
-pub(crate) use store::with_data;
+pub(crate) use store::{Objects, with_data};
 
 use std::collections::BTreeMap;
 use std::io;
@@ -33,10 +34,12 @@ use kube::client::Body;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use self::faults::Faults;
-use self::store::{Place, Store};
+use self::place::Place;
+use self::store::Store;
 use crate::kubernetes::client::{Session, Settings};
 use crate::kubernetes::meta::{Kind, ObjectRef};
 
@@ -87,7 +90,8 @@ struct Inner {
     seen: Mutex<Vec<Seen>>,
 }
 
-type Lines = BoxStream<'static, Result<http_body::Frame<Bytes>, io::Error>>;
+/// The body of an answer.
+pub(crate) type Lines = BoxStream<'static, Result<http_body::Frame<Bytes>, io::Error>>;
 
 impl Fake {
     /// One with the namespaces `default`, `apps` and `prod`, and nothing in them.
@@ -125,6 +129,22 @@ impl Fake {
         self
     }
 
+    /// One with controllers, that is to say: somebody else plays them.
+    pub(crate) fn with_controllers(self) -> Self {
+        self.store().has_controllers = true;
+        self
+    }
+
+    /// Told of every change.
+    pub(crate) fn changes(&self) -> Receiver<()> {
+        self.store().changed.subscribe()
+    }
+
+    /// Looks at all objects by their paths, also at the namespaces that were there from the beginning.
+    pub(crate) fn look<T>(&self, at: impl FnOnce(&Objects) -> T) -> T {
+        at(self.store().everything())
+    }
+
     /// A new session of this server.
     pub(crate) fn session(&self) -> Session {
         self.session_under(Settings::default())
@@ -132,6 +152,11 @@ impl Fake {
 
     /// The same under these settings.
     pub(crate) fn session_under(&self, settings: Settings) -> Session {
+        Session::with_client(settings, self.client())
+    }
+
+    /// A client of this server.
+    pub(crate) fn client(&self) -> kube::Client {
         let fake = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let fake = fake.clone();
@@ -139,7 +164,7 @@ impl Fake {
         });
         #[expect(clippy::disallowed_methods, reason = "this client leads to no other server")]
         let client = kube::Client::new(service, "default");
-        Session::with_client(settings, client)
+        client
     }
 
     /// What it was asked so far.
@@ -220,6 +245,11 @@ impl Fake {
         self.edit(&ObjectRef::new(kind, namespace, name).path(), |object| object["status"] = status);
     }
 
+    /// Gives an object another status or other finalizers, as a controller does.
+    pub(crate) fn set(&self, path: &str, change: impl FnOnce(&mut Value)) {
+        self.store().set(path, change);
+    }
+
     /// Takes an object away, whatever holds it.
     pub(crate) fn remove(&self, path: &str) {
         self.store().remove(path).unwrap_or_else(|| panic!("nothing is at {path}"));
@@ -228,7 +258,8 @@ impl Fake {
     /// Somebody deletes an object, and makes the same again: only its unique id is another one.
     pub(crate) fn recreate(&self, path: &str) {
         let mut store = self.store();
-        let mut object = store.remove(path).unwrap_or_else(|| panic!("nothing is at {path}"));
+        let removed = store.remove(path).unwrap_or_else(|| panic!("nothing is at {path}"));
+        let mut object = Value::clone(&removed);
         object["metadata"].as_object_mut().unwrap().remove("uid");
         store.put(path, &object, &Manager::new("kubectl-create", false));
     }
@@ -292,7 +323,10 @@ impl Fake {
 
 /// The connection.
 impl Fake {
-    async fn respond(&self, request: Request<Body>) -> Result<Response<StreamBody<Lines>>, io::Error> {
+    pub(crate) async fn respond(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Response<StreamBody<Lines>>, io::Error> {
         let (head, body) = request.into_parts();
         let body = body.collect_bytes().await.unwrap();
         let content_type = head.headers.get(http::header::CONTENT_TYPE).and_then(|form| form.to_str().ok());
@@ -329,12 +363,12 @@ impl Fake {
         let (place, events) = self.store().watch(seen)?;
         let seconds = seen.parameter("timeoutSeconds").map_or(1800, |seconds| seconds.parse().unwrap());
         let over = Instant::now() + Duration::from_secs(seconds);
-        let next = move |open: Option<(Self, Place, UnboundedReceiver<Value>)>| async move {
+        let next = move |open: Option<(Self, Place, UnboundedReceiver<String>)>| async move {
             let (fake, place, mut events) = open?;
             tokio::select! {
                 biased;
                 line = events.recv() => line.map(|line| (line, Some((fake, place, events)))),
-                () = sleep_until(over) => Some((fake.store().bookmark(&place), None)),
+                () = sleep_until(over) => Some((fake.store().bookmark(&place).to_string(), None)),
             }
         };
         let lines = stream::unfold(Some((self.clone(), place, events)), next);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Seen;
-use super::store::Place;
+use super::place::Place;
 
 /// The objects of a collection that a request asks for.
 #[derive(Debug, Clone)]
@@ -17,6 +17,11 @@ impl Selection {
     pub(super) fn of(place: &Place, seen: &Seen) -> Self {
         let parameter = |name: &str| seen.parameter(name).unwrap_or_default();
         Self { place: place.clone(), labels: parameter("labelSelector"), fields: parameter("fieldSelector") }
+    }
+
+    /// The kind, as it stands in paths.
+    pub(super) fn plural(&self) -> &'static str {
+        self.place.kind.plural()
     }
 
     pub(super) fn has(&self, place: &Place, object: &Value) -> bool {

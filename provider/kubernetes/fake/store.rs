@@ -7,66 +7,30 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 
 use super::Seen;
 use super::apply::{self, Conflict, Manager};
 use super::faults::Reply;
 use super::patch;
+use super::place::{Place, Served, discovery};
 use super::select::Selection;
-use super::watch::{self, Events};
+use super::watch::{self as watches, Events};
 use crate::kubernetes::identity::KUBE_SYSTEM;
 use crate::kubernetes::meta::{Kind, ObjectRef, uid};
 
 const SOME_TIME: &str = "2024-05-01T00:00:00Z";
 
-/// Where a path leads: to a collection, or to one object of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) kind: Kind,
-    /// `None` for all.
-    pub(super) namespace: Option<String>,
-    name: Option<String>,
-}
-
-impl Place {
-    /// `None` for a path that nobody serves.
-    pub(super) fn of(path: &str) -> Option<Self> {
-        let mut parts = path.split('/').skip(1);
-        let group = if parts.next()? == "apis" { parts.next()? } else { "" };
-        let version = parts.next()?;
-        let mut rest: Vec<&str> = parts.collect();
-        let namespace = (rest.len() > 2 && rest[0] == "namespaces").then(|| rest.drain(..2).nth(1)).flatten();
-        let served = |kind: &Kind| (kind.group(), kind.version(), kind.plural()) == (group, version, rest[0]);
-        let kind =
-            Kind::ALL.into_iter().find(served).filter(|kind| kind.namespaced() || namespace.is_none())?;
-        let name = rest.get(1).map(|name| (*name).to_owned());
-        (rest.len() <= 2).then(|| Self { kind, namespace: namespace.map(str::to_owned), name })
-    }
-
-    /// The object, with what its path says of it.
-    fn filled(&self, mut object: Value) -> Value {
-        let Some(name) = &self.name else { return object };
-        object["apiVersion"] = json!(self.kind.api_version());
-        object["kind"] = json!(self.kind.name());
-        object["metadata"]["name"] = json!(name);
-        if let Some(namespace) = &self.namespace {
-            object["metadata"]["namespace"] = json!(namespace);
-        }
-        object
-    }
-
-    fn missing(&self) -> Reply {
-        Reply::missing(self.kind.plural(), self.name.as_deref().unwrap_or_default())
-    }
-}
-
 /// What is wrong with an object, by the definition of its kind.
 pub(super) type Validation = Arc<dyn Fn(&Value) -> Vec<String> + Send + Sync>;
+
+/// Objects by their paths.
+pub(crate) type Objects = BTreeMap<String, Arc<Value>>;
 
 /// What an API server keeps.
 #[derive(Default)]
 pub(super) struct Store {
-    objects: BTreeMap<String, Value>,
+    objects: Objects,
     pub(super) revision: u64,
     pub(super) writes: Vec<String>,
     pub(super) events: Events,
@@ -75,6 +39,10 @@ pub(super) struct Store {
     pub(super) has_operator: bool,
     /// How often there came to be an object at each path.
     made: BTreeMap<String, u32>,
+    /// Told of every change.
+    pub(super) changed: watch::Sender<()>,
+    /// Whether controllers are there, which empty a namespace that is to go; else it goes at once.
+    pub(super) has_controllers: bool,
 }
 
 impl Store {
@@ -91,17 +59,22 @@ impl Store {
         let uid = if name == KUBE_SYSTEM { "here".to_owned() } else { format!("uid of {name}") };
         let namespace = ObjectRef::global(Kind::Namespace, name);
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "uid": uid}});
-        self.objects.entry(namespace.path()).or_insert(object);
+        self.objects.entry(namespace.path()).or_insert_with(|| Arc::new(object));
     }
 
     /// The objects that were made here, by their paths: not the namespaces that came with them.
     pub(super) fn objects(&self) -> BTreeMap<String, Value> {
         let made = self.objects.iter().filter(|(path, _)| self.made.contains_key(*path));
-        made.map(|(path, object)| (path.clone(), object.clone())).collect()
+        made.map(|(path, object)| (path.clone(), Value::clone(object))).collect()
+    }
+
+    /// All, also the namespaces that were there from the beginning.
+    pub(super) fn everything(&self) -> &Objects {
+        &self.objects
     }
 
     pub(super) fn get(&self, path: &str) -> Option<&Value> {
-        self.objects.get(path)
+        self.objects.get(path).map(Arc::as_ref)
     }
 
     /// Puts an object there as `manager` made it; what it says of its generation counts.
@@ -109,7 +82,7 @@ impl Store {
         let place = Place::of(path).unwrap_or_else(|| panic!("{path}"));
         place.namespace.iter().for_each(|namespace| self.make_namespace(namespace));
         let object = place.filled(with_data(object));
-        let live = self.objects.get(path).cloned().unwrap_or_default();
+        let live = self.get(path).cloned().unwrap_or_default();
         let made = if manager.applies {
             apply::apply(&live, &object, manager, true).unwrap()
         } else {
@@ -123,18 +96,28 @@ impl Store {
         self.keep(path, kept);
     }
 
+    /// Gives an object another status or other finalizers: fields that nobody is asked about.
+    pub(super) fn set(&mut self, path: &str, change: impl FnOnce(&mut Value)) {
+        let Some(live) = self.get(path) else { return };
+        let mut object = live.clone();
+        change(&mut object);
+        object["metadata"]["resourceVersion"] = json!((self.revision + 1).to_string());
+        self.keep(path, object);
+    }
+
     /// Takes an object away, whatever holds it.
-    pub(super) fn remove(&mut self, path: &str) -> Option<Value> {
+    pub(super) fn remove(&mut self, path: &str) -> Option<Arc<Value>> {
         let removed = self.objects.remove(path)?;
         self.revision += 1;
         self.events.record(self.revision, Place::of(path)?, Some(removed.clone()), None);
+        self.changed.send_replace(());
         Some(removed)
     }
 
     /// What the server makes of what is new of an object.
     fn finished(&self, path: &str, mut object: Value) -> Value {
         const OF_THE_SERVER: [&str; 4] = ["resourceVersion", "uid", "generation", "creationTimestamp"];
-        let live = self.objects.get(path);
+        let live = self.get(path);
         if object["kind"] == "Service" && object["spec"].get("clusterIP").is_none() {
             object["spec"]["clusterIP"] = json!("10.96.7.7");
         }
@@ -164,7 +147,7 @@ impl Store {
 
     fn keep(&mut self, path: &str, object: Value) -> Value {
         let live = self.objects.get(path).cloned();
-        if live.as_ref() == Some(&object) {
+        if live.as_deref() == Some(&object) {
             return object;
         }
         if live.is_none() {
@@ -176,13 +159,18 @@ impl Store {
             return object;
         }
         self.revision += 1;
-        self.objects.insert(path.to_owned(), object.clone());
-        self.events.record(self.revision, Place::of(path).unwrap(), live, Some(object.clone()));
+        let kept = Arc::new(object.clone());
+        self.objects.insert(path.to_owned(), Arc::clone(&kept));
+        self.events.record(self.revision, Place::of(path).unwrap(), live, Some(kept));
+        self.changed.send_replace(());
         object
     }
 
     /// The server's answer to a request that is no watch.
     pub(super) fn answer(&mut self, seen: &Seen) -> Reply {
+        if seen.path == "/api" || seen.path == "/apis" {
+            return discovery(seen.path == "/api");
+        }
         let Some(place) = Place::of(&seen.path) else { return Reply::Text(404, "404 page not found\n") };
         match seen.method {
             Method::GET if place.name.is_none() => self.list(&Selection::of(&place, seen)),
@@ -191,13 +179,14 @@ impl Store {
             }
             Method::DELETE => self.delete(&place, seen),
             Method::POST => self.create(&place, seen),
+            Method::PATCH if place.is_status => self.patch_status(&place, seen),
             Method::PATCH => self.patch(&place, seen),
             _ => panic!("{seen:?}"),
         }
     }
 
     /// Opens a watch; the answer where there is none.
-    pub(super) fn watch(&mut self, seen: &Seen) -> Result<(Place, UnboundedReceiver<Value>), Reply> {
+    pub(super) fn watch(&mut self, seen: &Seen) -> Result<(Place, UnboundedReceiver<String>), Reply> {
         let place = Place::of(&seen.path).ok_or(Reply::Text(404, "404 page not found\n"))?;
         let since =
             seen.parameter("resourceVersion").and_then(|since| since.parse().ok()).unwrap_or_default();
@@ -206,33 +195,34 @@ impl Store {
     }
 
     pub(super) fn bookmark(&self, place: &Place) -> Value {
-        watch::bookmark(place, self.revision)
+        watches::bookmark(place, self.revision)
     }
 
     fn list(&self, selection: &Selection) -> Reply {
-        let found = self
-            .objects
-            .iter()
+        let part = format!("/{}/", selection.plural());
+        let of_kind = self.objects.iter().filter(|(path, _)| path.contains(&part));
+        let found = of_kind
             .filter(|(path, object)| Place::of(path).is_some_and(|place| selection.has(&place, object)));
-        let items: Vec<_> = found.map(|(_, object)| object).collect();
+        let items: Vec<_> = found.map(|(_, object)| object.as_ref()).collect();
         let metadata = json!({"resourceVersion": self.revision.to_string()});
         Reply::Json(200, json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}))
     }
 
     fn delete(&mut self, place: &Place, seen: &Seen) -> Reply {
-        let Some(live) = self.objects.get(&seen.path).cloned() else { return place.missing() };
+        let Some(live) = self.get(&seen.path).cloned() else { return place.missing() };
         if seen.body["preconditions"]["uid"].as_str().is_some_and(|wanted| uid(&live) != Some(wanted)) {
             return Reply::status(409, "Conflict", "the UID in the precondition does not match");
         }
         self.writes.push(format!("DELETE {}", seen.path));
-        if is_held(&live) && !self.has_operator {
+        let is_emptied = self.has_controllers && place.kind == Served::Ours(Kind::Namespace);
+        if is_emptied || (is_held(&live) && !self.has_operator) {
             let mut leaving = live;
             leaving["metadata"]["deletionTimestamp"] = json!(SOME_TIME);
             let kept = self.finished(&seen.path, leaving);
             return Reply::Json(200, self.keep(&seen.path, kept));
         }
         self.remove(&seen.path);
-        if place.kind == Kind::Namespace {
+        if place.kind == Served::Ours(Kind::Namespace) {
             let inside: Vec<_> = self
                 .objects
                 .keys()
@@ -247,7 +237,10 @@ impl Store {
     }
 
     fn create(&mut self, place: &Place, seen: &Seen) -> Reply {
-        let name = seen.body["metadata"]["name"].as_str().unwrap();
+        let given = seen.body["metadata"]["name"].as_str().map(str::to_owned);
+        let name = given.unwrap_or_else(|| {
+            format!("{}{}", seen.body["metadata"]["generateName"].as_str().unwrap(), self.revision)
+        });
         let path = format!("{}/{name}", seen.path);
         if self.objects.contains_key(&path) {
             return Reply::status(
@@ -256,16 +249,22 @@ impl Store {
                 &format!("{} \"{name}\" already exists", place.kind.plural()),
             );
         }
-        self.write(
-            place,
-            seen,
-            &path,
-            apply::update(&Value::Null, with_data(&seen.body), &seen.manager(false)),
-        )
+        let mut body = with_data(&seen.body);
+        body["metadata"]["name"] = json!(name);
+        self.write(place, seen, &path, apply::update(&Value::Null, body, &seen.manager(false)))
+    }
+
+    /// Changes nothing but the status.
+    fn patch_status(&mut self, place: &Place, seen: &Seen) -> Reply {
+        let path = seen.path.trim_end_matches("/status");
+        let Some(live) = self.get(path) else { return place.missing() };
+        let mut new = live.clone();
+        patch::merge(&mut new, &json!({"status": seen.body["status"]}));
+        self.write(place, seen, path, new)
     }
 
     fn patch(&mut self, place: &Place, seen: &Seen) -> Reply {
-        let live = self.objects.get(&seen.path).cloned();
+        let live = self.get(&seen.path).cloned();
         if seen.content_type == "application/apply-patch+yaml" {
             let live = live.unwrap_or_default();
             if let Some(refused) = refused(&seen.body, &live) {
@@ -290,6 +289,13 @@ impl Store {
         }
     }
 
+    fn is_terminating(&self, place: &Place) -> bool {
+        let namespace = place.namespace.as_ref().map(|name| ObjectRef::global(Kind::Namespace, name));
+        namespace
+            .and_then(|namespace| self.get(&namespace.path()))
+            .is_some_and(|namespace| namespace["metadata"].get("deletionTimestamp").is_some())
+    }
+
     fn write(&mut self, place: &Place, seen: &Seen, path: &str, object: Value) -> Reply {
         if let Some(name) = place
             .namespace
@@ -297,6 +303,9 @@ impl Store {
             .filter(|name| self.get(&ObjectRef::global(Kind::Namespace, *name).path()).is_none())
         {
             return Reply::missing(Kind::Namespace.plural(), name);
+        }
+        if !self.objects.contains_key(path) && self.is_terminating(place) {
+            return Reply::forbidden("unable to create new content: the namespace is being terminated");
         }
         let problems = self.validation.as_ref().map(|problems| problems(&object)).unwrap_or_default();
         if !problems.is_empty() {

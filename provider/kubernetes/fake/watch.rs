@@ -1,23 +1,25 @@
 //! Watches: what happened to objects since a revision, as it happens.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::place::Place;
 use super::select::Selection;
-use super::store::Place;
 
 /// What became of one object.
 struct Event {
     revision: u64,
     place: Place,
-    before: Option<Value>,
-    after: Option<Value>,
+    before: Option<Arc<Value>>,
+    after: Option<Arc<Value>>,
 }
 
 /// One that is open.
 struct Watch {
     selection: Selection,
-    lines: UnboundedSender<Value>,
+    lines: UnboundedSender<String>,
 }
 
 /// Everything that happened, for watches that begin in the past, and who is told what happens.
@@ -31,18 +33,21 @@ pub(super) struct Events {
 
 impl Event {
     /// What a watch is told of it: an object that comes into its selection is a new one to it.
-    fn line(&self, selection: &Selection) -> Option<Value> {
+    fn line(&self, selection: &Selection) -> Option<String> {
         let had = self.before.as_ref().is_some_and(|object| selection.has(&self.place, object));
         let has = self.after.as_ref().is_some_and(|object| selection.has(&self.place, object));
-        let (kind, object) = match (had, has) {
-            (false, true) => ("ADDED", self.after.clone()),
-            (true, true) => ("MODIFIED", self.after.clone()),
-            (true, false) => ("DELETED", self.after.clone().or_else(|| self.before.clone())),
+        let kind = match (had, has) {
+            (false, true) => "ADDED",
+            (true, true) => "MODIFIED",
+            (true, false) => "DELETED",
             (false, false) => return None,
         };
-        let mut line = json!({"type": kind, "object": object});
-        line["object"]["metadata"]["resourceVersion"] = json!(self.revision.to_string());
-        Some(line)
+        let Some(after) = &self.after else {
+            let mut last = Value::clone(self.before.as_ref()?);
+            last["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+            return Some(format!(r#"{{"type":"{kind}","object":{last}}}"#));
+        };
+        Some(format!(r#"{{"type":"{kind}","object":{after}}}"#))
     }
 }
 
@@ -51,8 +56,8 @@ impl Events {
         &mut self,
         revision: u64,
         place: Place,
-        before: Option<Value>,
-        after: Option<Value>,
+        before: Option<Arc<Value>>,
+        after: Option<Arc<Value>>,
     ) {
         let event = Event { revision, place, before, after };
         self.open
@@ -61,10 +66,10 @@ impl Events {
     }
 
     /// Opens a watch that begins after `since`.
-    pub(super) fn open(&mut self, selection: Selection, since: u64) -> UnboundedReceiver<Value> {
+    pub(super) fn open(&mut self, selection: Selection, since: u64) -> UnboundedReceiver<String> {
         let (lines, events) = unbounded_channel();
         if since < self.forgotten {
-            lines.send(expired()).unwrap();
+            lines.send(expired().to_string()).unwrap();
             return events;
         }
         let later = self.history.iter().filter(|event| event.revision > since);
@@ -77,7 +82,7 @@ impl Events {
     pub(super) fn end(&mut self, last: Option<&Value>) {
         for watch in self.open.drain(..) {
             if let Some(last) = last {
-                let _ = watch.lines.send(last.clone());
+                let _ = watch.lines.send(last.to_string());
             }
         }
     }
