@@ -17,6 +17,9 @@ mod property;
 mod resource;
 mod rpc;
 mod schema;
+#[cfg(test)]
+#[path = "../tests/simulation/mod.rs"]
+mod simulation;
 
 pub use kubernetes::cluster::settings;
 pub use origin::Origin;

@@ -96,7 +96,11 @@ fn languages(origin: Origin<'_>) -> BTreeMap<String, Value> {
 /// What can be called under this configuration. Does no I/O: the Kubernetes cluster is looked for by the
 /// first call that needs it.
 pub fn registry(args: &ProviderArgs) -> Registry {
-    let session = Session::new(args.settings());
+    registry_of(Session::new(args.settings()))
+}
+
+/// The same in this session.
+pub(crate) fn registry_of(session: Session) -> Registry {
     Registry::default().resource(Cluster::new(session.clone())).function(GetCluster::new(session))
 }
 

@@ -43,4 +43,6 @@ mod google {
 }
 
 #[cfg(test)]
+pub(crate) mod in_process;
+#[cfg(test)]
 mod tests;

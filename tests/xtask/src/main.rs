@@ -6,6 +6,7 @@ mod quickstart;
 mod release;
 mod sdks;
 mod settings;
+mod simulate;
 mod stand_ins;
 mod terminal;
 mod test_all;
@@ -26,6 +27,8 @@ const USAGE: &str = "usage:
   cargo test-all                       everything that is tested
   cargo test-all --context NAME        the end-to-end tests, in a cluster of your kubeconfig
   cargo bench-up [PLUGIN]              what it costs, measured
+  cargo simulate [--seed N] [--minutes M]
+                                       lives of simulated clusters in which things go wrong
   cargo sdks                           schema.json and the SDKs, generated
   cargo identity                       what names the repository or the version, after Cargo.toml
   cargo release                        whether this commit can be released, and why not
@@ -69,6 +72,7 @@ async fn main() -> ExitCode {
         ["settings", "judge"] => settings::judge(None, None),
         ["settings", "judge", count] => settings::judge(Some(count), None),
         ["settings", "judge", count, seed] => settings::judge(Some(count), Some(seed)),
+        ["simulate", rest @ ..] => simulate::run(rest),
         _ => {
             say(USAGE);
             return ExitCode::from(2);

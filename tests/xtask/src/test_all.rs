@@ -13,6 +13,7 @@ use testbed::engine::wheels::WHEELS;
 use testbed::tools::{self, Tool};
 use testbed::{borrowed, engine};
 
+use crate::simulate;
 use crate::terminal::{complain, heading, say};
 
 /// Runs it. The exit code says whether all of it passed.
@@ -41,6 +42,7 @@ pub(crate) fn run() -> ExitCode {
     step("unit and integration tests", &mut || {
         passes(&["test", "--workspace", "--lib", "--bins", "--test", "it", "--quiet"])
     });
+    step("simulated lives", &mut simulate::all);
     let built = step("tools", &mut || {
         for tool in [Tool::ControlPlane, Tool::Pulumi, Tool::LanguageHosts, Tool::SdkGenerator] {
             tools::build(tool)?;
@@ -56,6 +58,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(true)
     });
     if built {
+        step("the simulated API server beside a real one", &mut simulate::beside_a_real_server);
         step("ClickHouse's settings", &mut || {
             passes(&["test", "--package", "testbed", "--test", "settings", "--quiet"])
         });

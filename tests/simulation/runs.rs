@@ -1,0 +1,196 @@
+//! The runs: every request of every story interrupted in every way, random rounds, and rounds of defective
+//! providers, which must be found out.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{available_parallelism, scope};
+use std::time::{Duration, Instant};
+
+use super::defects::DEFECTS;
+use super::random::{plan, shrink};
+use super::rounds::{Plan, Told, tell};
+use super::stories::{self, Story};
+use super::world::Fault;
+
+/// Seeds of rounds that once failed, each replayed for ever: a line each, with what it found after `#`.
+const KEPT: &str = include_str!("seeds.txt");
+
+/// Faults of which each is tried at each request; the others are left to the random rounds.
+const EVERYWHERE: [Fault; 4] =
+    [Fault::KilledBefore, Fault::KilledAfter, Fault::AnswerLost, Fault::ServerRestarted];
+
+fn clean(story: &Story) -> Told {
+    tell(&Plan { commands: story.1.clone(), ..Plan::default() }, None, None)
+}
+
+/// What is wrong with a story that was told without faults: those go well whose name does not say otherwise.
+fn wrong((name, commands): &Story, told: &Told) -> Vec<String> {
+    let is_refused = name.contains("refused");
+    let mut wrong: Vec<_> = told.wrong.iter().map(|problem| format!("{name}: {problem}")).collect();
+    for (command, step) in commands.iter().zip(&told.steps).filter(|(_, step)| !step.went_well && !is_refused)
+    {
+        wrong.push(format!("{name}: {command:?} is refused: {}", step.said));
+    }
+    if is_refused && told.steps.iter().all(|step| step.went_well) {
+        wrong.push(format!("{name}: nothing is refused"));
+    }
+    wrong
+}
+
+/// Does all of this with as many threads as there are cores.
+fn for_all<T: Send + Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(BTreeMap::new());
+    let threads = available_parallelism().map_or(1, usize::from);
+    scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { return };
+                    let result = work(item);
+                    done.lock().unwrap().insert(index, result);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap().into_values().collect()
+}
+
+/// The first few problems, each with the round in which it came up.
+fn report(problems: &[(String, Vec<String>)]) -> String {
+    const SHOWN: usize = 12;
+    let mut text = format!("{} rounds broke a promise\n", problems.len());
+    for (round, wrong) in problems.iter().take(SHOWN) {
+        _ = writeln!(text, "{round}\n    {}", wrong.join("\n    "));
+    }
+    text
+}
+
+#[test]
+fn stories_go_as_they_should_without_faults() {
+    let stories = stories::all();
+    let told = for_all(&stories, clean);
+    let wrong: Vec<_> = stories.iter().zip(&told).flat_map(|(story, told)| wrong(story, told)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_same_plan_sends_the_same_requests_at_the_same_times() {
+    let (_, commands) = stories::all().into_iter().find(|(name, _)| *name == "two steps at once").unwrap();
+    for faults in
+        [vec![], vec![(9, Fault::KilledAfter)], vec![(20, Fault::ServerRestarted), (30, Fault::Late)]]
+    {
+        let plan = Plan { commands: commands.clone(), faults, seed: 5 };
+        let [one, other] = [tell(&plan, None, None), tell(&plan, None, None)];
+        assert_eq!(one.requests, other.requests);
+        assert_eq!(one.fingerprint, other.fingerprint);
+    }
+}
+
+#[test]
+#[ignore = "takes an optimised build: `cargo simulate` runs it"]
+fn every_request_of_every_story_survives_every_fault() {
+    let started = Instant::now();
+    let stories = stories::all();
+    let clean = for_all(&stories, clean);
+    let rounds: Vec<_> = stories
+        .iter()
+        .zip(&clean)
+        .flat_map(|(story, clean)| {
+            let requests = 0..clean.requests.len();
+            requests.flat_map(move |at| EVERYWHERE.map(|fault| (story, clean, at, fault)))
+        })
+        .collect();
+    let problems = for_all(&rounds, |((name, commands), clean, at, fault)| {
+        let plan = Plan { commands: commands.clone(), faults: vec![(*at, *fault)], seed: 0 };
+        let told = tell(&plan, None, Some(clean));
+        let round = format!("{name}, {fault:?} at request {at}: {}", clean.requests[*at]);
+        (!told.wrong.is_empty()).then_some((round, told.wrong))
+    });
+    eprintln!("{} rounds in {:?}", rounds.len(), started.elapsed());
+    let problems: Vec<_> = problems.into_iter().flatten().collect();
+    assert!(problems.is_empty(), "{}", report(&problems));
+}
+
+/// What is wrong in the round of a seed.
+fn round(seed: u64) -> Option<(Plan, Vec<String>)> {
+    let (plan, clean) = plan(seed);
+    let told = tell(&plan, None, Some(&clean));
+    (!told.wrong.is_empty() || !clean.wrong.is_empty()).then(|| {
+        let wrong = [clean.wrong, told.wrong].concat();
+        (plan, wrong)
+    })
+}
+
+#[test]
+fn rounds_that_once_failed_go_well() {
+    let seeds: Vec<u64> = KEPT
+        .lines()
+        .filter_map(|line| line.split('#').next().map(str::trim).filter(|seed| !seed.is_empty()))
+        .map(|seed| seed.parse().unwrap())
+        .collect();
+    let failed: Vec<_> = for_all(&seeds, |seed| round(*seed).map(|failed| (*seed, failed)));
+    let failed: Vec<_> = failed.into_iter().flatten().collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// `SEED` is the first seed, `MINUTES` how long it goes on.
+#[test]
+#[ignore = "goes on for as long as it is told: `cargo simulate` runs it"]
+fn random_rounds_go_well() {
+    let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<f64>().ok());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a seed")]
+    let first = number("SEED").unwrap_or(1.0) as u64;
+    let limit = Duration::from_secs_f64(60.0 * number("MINUTES").unwrap_or(1.0));
+    let started = Instant::now();
+    let rounds = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
+    let is_enough = AtomicBool::new(false);
+    let threads = available_parallelism().map_or(1, usize::from);
+    scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while started.elapsed() < limit && !is_enough.load(Ordering::Relaxed) {
+                    let seed = first + rounds.fetch_add(1, Ordering::Relaxed) as u64;
+                    if let Some((plan, wrong)) = round(seed) {
+                        let mut failed = failed.lock().unwrap();
+                        failed.push((seed, plan, wrong));
+                        is_enough.store(failed.len() >= 20, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let (rounds, took) = (rounds.into_inner(), started.elapsed());
+    let a_minute = 60.0 * f64::from(u32::try_from(rounds).unwrap()) / took.as_secs_f64();
+    eprintln!("{rounds} rounds from seed {first} in {took:.1?}: {a_minute:.0} a minute");
+    let failed = failed.into_inner().unwrap();
+    let mut text = format!("{} rounds broke a promise\n", failed.len());
+    for (seed, plan, _) in failed.iter().take(6) {
+        let (plan, wrong) = shrink(plan.clone());
+        _ = writeln!(text, "seed {seed}, in short {plan:#?}\n    {}", wrong.join("\n    "));
+    }
+    assert!(failed.is_empty(), "{text}");
+}
+
+#[test]
+fn defects_are_found() {
+    let stories = stories::all();
+    let found = for_all(DEFECTS, |defect| {
+        let story = stories.iter().find(|(name, _)| *name == defect.story).unwrap();
+        let plan = Plan { commands: story.1.clone(), ..Plan::default() };
+        let clean = tell(&plan, Some(*defect), None);
+        let is_found = !wrong(story, &clean).is_empty()
+            || (0..clean.requests.len()).any(|at| {
+                let plan = Plan { faults: vec![(at, Fault::KilledAfter)], ..plan.clone() };
+                !tell(&plan, Some(*defect), Some(&clean)).wrong.is_empty()
+            });
+        (!is_found).then_some(defect.name)
+    });
+    let missed: Vec<_> = found.into_iter().flatten().collect();
+    assert!(missed.is_empty(), "not found: {missed:#?}");
+}
