@@ -123,9 +123,6 @@ pub(super) const DEFECTS: &[Defect] = &[
     request("no object says whose it is", CREATE, |m| {
         m.without("/metadata/annotations/pulumi-clickhouse~1urn");
     }),
-    request("all creations are the same one", "replaced on demand", |m| {
-        m.with("/metadata/annotations/pulumi-clickhouse~1incarnation", json!("one"));
-    }),
     request("no object says who made it", CREATE, |m| {
         m.without("/metadata/labels/app.kubernetes.io~1managed-by");
     }),
