@@ -33,7 +33,7 @@ pub(in super::super) const VALUES: &[(&str, &str)] = &[
                 {"resources": {"requests": {"cpu": "2", "memory": "8Gi"},
                     "limits": {"cpu": "4", "memory": "9Gi"}}}, {"pod": {"nodeSelector": {"kind": "big"}}},
                 {"name": "w", "storage": {"size": "9Ti", "storageClass": "w", "reclaimPolicy": "Retain"}}]},
-                {"hosts": [{"pod": {"antiAffinity": "Required", "zones": ["q"]}}]}]}]"#,
+                {"hosts": [{"pod": {"zones": ["q"], "priorityClassName": "own"}}]}]}]"#,
     ),
     ("perShardServices", "[true, false]"),
     ("admin.username", r#"["boss", "a.b-c"]"#),
