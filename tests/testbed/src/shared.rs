@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{OnceLock, mpsc};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -196,10 +197,13 @@ impl Testbed {
     /// Another one, with the definitions of this release of the operator, which lie beside those in force,
     /// and all others. `None` where they don't.
     pub async fn elsewhere_with(&self, release: &str) -> Result<Option<Elsewhere>> {
+        // Each has files of its own: several tests may want one at a time.
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
         self.own()?;
         let Some(folder) = crds::of_release(release) else { return Ok(None) };
         let install = async move |client: &Client| crds::install_all_of(client, Some(&folder)).await;
-        Elsewhere::start(&self.directory.join(release), install).await.map(Some)
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        Elsewhere::start(&self.directory.join(format!("{release}-{number}")), install).await.map(Some)
     }
 
     /// A fresh namespace whose ClickHouse pods have real engines; the first call installs what is missing.
