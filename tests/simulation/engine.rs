@@ -132,6 +132,16 @@ impl Engine {
         Ok(())
     }
 
+    /// Puts another value into the state.
+    pub(super) fn tamper(&mut self, output: &str, value: &Value) {
+        let Some(resource) = &mut self.resource else { return };
+        if value.is_null() {
+            resource.outputs.remove(output);
+        } else {
+            resource.outputs.insert(output.to_owned(), from_json(value));
+        }
+    }
+
     /// Loses the state.
     pub(super) fn forget(&mut self) {
         self.resource = None;

@@ -10,6 +10,7 @@
 mod controllers;
 mod defects;
 mod engine;
+mod fuzz;
 mod honesty;
 mod oracle;
 mod promises;

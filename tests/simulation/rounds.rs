@@ -189,6 +189,10 @@ impl Teller {
                 delete(self.world.api(), path);
                 Ok(())
             }
+            Command::Tampered(output, value) => {
+                self.engine.tamper(output, value);
+                Ok(())
+            }
             Command::Edited(path, pointer, value) => {
                 if self.world.api().at(path).is_some() {
                     self.world.api().edit(path, |object| set(object, pointer, value));

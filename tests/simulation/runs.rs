@@ -22,7 +22,7 @@ const KEPT: &str = include_str!("seeds.txt");
 const EVERYWHERE: [Fault; 4] =
     [Fault::KilledBefore, Fault::KilledAfter, Fault::AnswerLost, Fault::ServerRestarted];
 
-fn clean(story: &Story) -> Told {
+pub(super) fn clean(story: &Story) -> Told {
     tell(&Plan { commands: story.1.clone(), ..Plan::default() }, None, None)
 }
 
@@ -41,7 +41,7 @@ fn wrong((name, commands): &Story, told: &Told) -> Vec<String> {
 }
 
 /// Does all of this with as many threads as there are cores.
-fn for_all<T: Send + Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(super) fn for_all<T: Send + Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(BTreeMap::new());
     let threads = available_parallelism().map_or(1, usize::from);

@@ -18,6 +18,8 @@ pub(super) enum Command {
     /// Somebody sets a field of the object at this path with kubectl: the object, the JSON pointer, the
     /// value.
     Edited(String, String, Value),
+    /// Something else stands in the state for this output; null for nothing.
+    Tampered(String, Value),
 }
 
 impl Command {
@@ -28,7 +30,7 @@ impl Command {
             Self::Up(_) | Self::Destroy => may,
             Self::Replace(_) => program["storage"]["reclaimPolicy"] == "Delete",
             Self::Deleted(path) => path.contains("persistentvolumeclaims"),
-            Self::Refresh | Self::Import | Self::Edited(..) => false,
+            Self::Refresh | Self::Import | Self::Edited(..) | Self::Tampered(..) => false,
         }
     }
 }

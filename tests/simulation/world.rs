@@ -60,6 +60,8 @@ pub(super) enum Fault {
     WatchesExpired,
     /// The answer takes its time.
     Late,
+    /// The answer is none that an API server gives.
+    Garbled,
 }
 
 impl Fault {
@@ -355,7 +357,7 @@ impl World {
             }
             Some(Fault::WatchesExpired) => self.expire_watches(),
             Some(Fault::Late) => sleep(Duration::from_secs(7)).await,
-            Some(Fault::AnswerLost | Fault::KilledAfter) | None => {}
+            Some(Fault::AnswerLost | Fault::KilledAfter | Fault::Garbled) | None => {}
         }
         if is_dropped {
             return Ok(answer(200, &json!({"kind": "Status", "status": "Success"})));
@@ -363,6 +365,7 @@ impl World {
         let response = self.0.api.respond(request).await?;
         match fault {
             Some(Fault::AnswerLost) => return Err(broken()),
+            Some(Fault::Garbled) => return Ok(garbled(self.gate().sent)),
             Some(Fault::KilledAfter) => {
                 self.kill(process);
                 dead().await;
@@ -433,6 +436,23 @@ fn answer(code: u16, body: &Value) -> Response<StreamBody<Lines>> {
     let text = body.to_string();
     let line = futures::stream::once(async move { Ok(http_body::Frame::data(text.into())) }).boxed();
     Response::builder().status(code).body(StreamBody::new(line as Lines)).unwrap()
+}
+
+/// An answer that makes no sense, another one for each number.
+fn garbled(number: usize) -> Response<StreamBody<Lines>> {
+    const ANSWERS: [&str; 8] = [
+        "",
+        "null",
+        "[]",
+        "{\"kind\":\"Secret\",\"metadata\":{\"name\":",
+        "<html>gateway</html>",
+        "{\"metadata\":7,\"spec\":\"x\",\"status\":[]}",
+        "{\"items\":{\"a\":1},\"metadata\":{\"resourceVersion\":{}}}",
+        "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":[]}}}",
+    ];
+    let text = ANSWERS[number % ANSWERS.len()].to_owned();
+    let line = futures::stream::once(async move { Ok(http_body::Frame::data(text.into())) }).boxed();
+    Response::new(StreamBody::new(line as Lines))
 }
 
 fn failure(code: u16, reason: &str, message: &str) -> Response<StreamBody<Lines>> {

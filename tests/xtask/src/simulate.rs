@@ -21,13 +21,14 @@ pub(crate) fn run(arguments: &[&str]) -> Result<ExitCode> {
             _ => bail!("`{}` is unknown: `cargo simulate [--seed N] [--minutes M]`", pair.join(" ")),
         }
     }
-    let passed = tests("random_rounds", seed, minutes)?;
+    let passed = tests("runs::random_rounds", seed, minutes)?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Every fault at every request of every story, and some random rounds.
 pub(crate) fn all() -> Result<bool> {
-    Ok(tests("every_request", "1", MINUTES)? && tests("random_rounds", "1", MINUTES)?)
+    let passed = ["runs::every_request", "fuzz", "runs::random_rounds"].map(|name| tests(name, "1", MINUTES));
+    passed.into_iter().try_fold(true, |all, passed| Ok(all && passed?))
 }
 
 /// The simulated API server beside a real one.
@@ -38,7 +39,7 @@ pub(crate) fn beside_a_real_server() -> Result<bool> {
 }
 
 fn tests(name: &str, seed: &str, minutes: &str) -> Result<bool> {
-    let name = format!("simulation::runs::{name}");
+    let name = format!("simulation::{name}");
     let mut suite = cargo(&["test", "--lib", "--profile", "simulation", "--quiet", "--", &name]);
     suite.args(["--ignored", "--nocapture"]).env("SEED", seed).env("MINUTES", minutes);
     Ok(suite.status()?.success())
