@@ -101,7 +101,9 @@ pub(in crate::kubernetes::api) async fn send(
                 if reported {
                     api.report.status("");
                 }
-                return serde_json::from_slice(&body).map_err(|_| unreadable(subject, code));
+                // What the API answers with is an object; anything else comes from something between.
+                let answer: Option<Value> = serde_json::from_slice(&body).ok();
+                return answer.filter(Value::is_object).ok_or_else(|| unreadable(subject, code));
             }
             Attempt::Answer { code: StatusCode::UNAUTHORIZED, body, .. } if renewed => {
                 return Err(refusal(subject, 401, &body));

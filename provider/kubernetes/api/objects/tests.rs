@@ -197,6 +197,15 @@ async fn refusals_are_not_tried_again() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_no_object_is_an_error() {
+    for answer in ["", "null", "[]", "7", "<html>gateway</html>"] {
+        let fake = answering([Reply::Text(200, answer)]);
+        let read = fetch(&fake.session().api(&context().0), &object()).await;
+        assert!(matches!(read, Err(Error::Other { code: 200, .. })), "{answer}: {read:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_field_is_told_with_the_installed_version() {
     let fake = Fake::scripted(|seen| match seen.method.as_str() {
         "PATCH" => Reply::status(400, "BadRequest", "strict decoding error: unknown field \"spec.suspend\""),
