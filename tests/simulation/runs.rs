@@ -138,13 +138,14 @@ fn rounds_that_once_failed_go_well() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-/// `SEED` is the first seed, `MINUTES` how long it goes on.
+/// `SEED` is the first seed, `MINUTES` how long it goes on, `ROUNDS` how many rounds it makes at most.
 #[test]
 #[ignore = "goes on for as long as it is told: `cargo simulate` runs it"]
 fn random_rounds_go_well() {
     let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<f64>().ok());
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a seed")]
     let first = number("SEED").unwrap_or(1.0) as u64;
+    let most = env::var("ROUNDS").ok().and_then(|value| value.parse().ok()).unwrap_or(usize::MAX);
     let limit = Duration::from_secs_f64(60.0 * number("MINUTES").unwrap_or(1.0));
     let started = Instant::now();
     let rounds = AtomicUsize::new(0);
@@ -155,7 +156,11 @@ fn random_rounds_go_well() {
         for _ in 0..threads {
             scope.spawn(|| {
                 while started.elapsed() < limit && !is_enough.load(Ordering::Relaxed) {
-                    let seed = first + rounds.fetch_add(1, Ordering::Relaxed) as u64;
+                    let number = rounds.fetch_add(1, Ordering::Relaxed);
+                    if number >= most {
+                        return;
+                    }
+                    let seed = first + number as u64;
                     if let Some((plan, wrong)) = round(seed) {
                         let mut failed = failed.lock().unwrap();
                         failed.push((seed, plan, wrong));
@@ -165,7 +170,7 @@ fn random_rounds_go_well() {
             });
         }
     });
-    let (rounds, took) = (rounds.into_inner(), started.elapsed());
+    let (rounds, took) = (rounds.into_inner().min(most), started.elapsed());
     let a_minute = 60.0 * f64::from(u32::try_from(rounds).unwrap()) / took.as_secs_f64();
     eprintln!("{rounds} rounds from seed {first} in {took:.1?}: {a_minute:.0} a minute");
     let failed = failed.into_inner().unwrap();

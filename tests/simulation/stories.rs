@@ -29,7 +29,10 @@ impl Command {
         match self {
             Self::Up(_) | Self::Destroy => may,
             Self::Replace(_) => program["storage"]["reclaimPolicy"] == "Delete",
-            Self::Deleted(path) => path.contains("persistentvolumeclaims"),
+            // The operator takes the volumes of what is deleted by their policy.
+            Self::Deleted(path) => {
+                path.contains("persistentvolumeclaims") || program["storage"]["reclaimPolicy"] == "Delete"
+            }
             Self::Refresh | Self::Import | Self::Edited(..) | Self::Tampered(..) => false,
         }
     }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use testbed::cargo::cargo;
 
-/// What each run of all tests has of it: every fault at every request of every story, and so many minutes of
-/// random rounds.
-const MINUTES: &str = "0.5";
+/// What each run of all tests has of it: every fault at every request of every story, and so many random
+/// rounds, the same each time.
+const ROUNDS: &str = "300";
 
 /// Random rounds from a seed on, for so many minutes.
 ///
@@ -21,13 +21,14 @@ pub(crate) fn run(arguments: &[&str]) -> Result<ExitCode> {
             _ => bail!("`{}` is unknown: `cargo simulate [--seed N] [--minutes M]`", pair.join(" ")),
         }
     }
-    let passed = tests("runs::random_rounds", seed, minutes)?;
+    let passed = tests("runs::random_rounds", &[("SEED", seed), ("MINUTES", minutes)])?;
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Every fault at every request of every story, and some random rounds.
 pub(crate) fn all() -> Result<bool> {
-    let passed = ["runs::every_request", "fuzz", "runs::random_rounds"].map(|name| tests(name, "1", MINUTES));
+    let names = ["runs::every_request", "fuzz", "runs::random_rounds"];
+    let passed = names.map(|name| tests(name, &[("SEED", "1"), ("MINUTES", "10"), ("ROUNDS", ROUNDS)]));
     passed.into_iter().try_fold(true, |all, passed| Ok(all && passed?))
 }
 
@@ -38,9 +39,9 @@ pub(crate) fn beside_a_real_server() -> Result<bool> {
     Ok(suite.args(["--ignored", "--nocapture"]).status()?.success())
 }
 
-fn tests(name: &str, seed: &str, minutes: &str) -> Result<bool> {
+fn tests(name: &str, variables: &[(&str, &str)]) -> Result<bool> {
     let name = format!("simulation::{name}");
     let mut suite = cargo(&["test", "--lib", "--profile", "simulation", "--quiet", "--", &name]);
-    suite.args(["--ignored", "--nocapture"]).env("SEED", seed).env("MINUTES", minutes);
+    suite.args(["--ignored", "--nocapture"]).envs(variables.iter().copied());
     Ok(suite.status()?.success())
 }
