@@ -230,6 +230,7 @@ impl Resource for Cluster {
             );
         }
         let (mut from, to) = (Shape::last(old), Shape::rendered(&cluster));
+        let members = outputs::recorded_members(old_state, || from.clone());
         effects::tell(ctx, &from, &to, Some(old), new);
         restore::tell_unheard(ctx, old, old_state, &new.value);
         two_steps::tell(ctx, old, &cluster);
@@ -251,7 +252,7 @@ impl Resource for Cluster {
                 }
             }
         }
-        let kept = ServerFacts::recorded(old_state, old);
+        let kept = ServerFacts { members, ..ServerFacts::recorded(old_state) };
         let former = validate::last_anyway(old).ingress;
         let lost = former.warning(&cluster.ingress, kept.address.as_deref());
         for warning in guard::warnings(&from, &to, new).into_iter().chain(lost) {
@@ -287,7 +288,7 @@ impl Resource for Cluster {
         let cluster = validate::validate(&Known::all(new.clone()))?;
         let deadline = ctx.deadline(ROLLOUT_TIMEOUT);
         let api = self.session.api(ctx).until(deadline);
-        let mut facts = ServerFacts { address: None, ..ServerFacts::recorded(old_state, old) };
+        let mut facts = ServerFacts { address: None, ..ServerFacts::recorded(old_state) };
         // An error before the first write leaves the state as it was.
         let here =
             Box::pin(kube_context::verified(&api, &cluster.naming.namespace, facts.kubernetes.as_ref()))
@@ -302,6 +303,7 @@ impl Resource for Cluster {
             // What is there may be more than the inputs of the last run tell: after a change that was half
             // made, or an edit by hand.
             let described = validate::last_anyway(old);
+            facts.members = outputs::recorded_members(old_state, || Shape::rendered(&described));
             let asks = |row: &Row| row.is_wanted(&cluster) || row.is_own() && row.is_wanted(&described);
             let found = Box::pin(objects::read(&api, namespace, name, false, asks))
                 .await

@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::aspects::{COORDINATION_PORT, ClusterArgs, IngressType, Naming, PASSWORD_KEY, ValidatedCluster};
+use super::aspects::{COORDINATION_PORT, IngressType, Naming, PASSWORD_KEY, ValidatedCluster};
 use super::manifest::{Login, USERNAME_KEY};
 use super::members::Members;
 use super::objects::{Part, Uids};
@@ -11,7 +11,7 @@ use super::shape::{self, Holds, Installation, Shape};
 use super::state::{
     ClusterState, CredentialsSecret, Endpoints, External, Host, KeeperState, KubernetesCluster,
 };
-use super::{address, names, validate};
+use super::{address, names};
 use crate::kubernetes::meta;
 use crate::property::path::PropertyPath;
 use crate::resource::{Paths, Preview};
@@ -36,12 +36,12 @@ pub(super) struct ServerFacts {
 }
 
 impl ServerFacts {
-    /// What the state remembers of the API server, where the cluster was made of `args`.
-    pub(super) fn recorded(state: Option<&ClusterState>, args: &ClusterArgs) -> Self {
+    /// What the state remembers of the API server, besides the Keeper's members, for which it takes
+    /// [`recorded_members`].
+    pub(super) fn recorded(state: Option<&ClusterState>) -> Self {
         let state = state.cloned().unwrap_or_default();
-        let members = state.keeper.as_ref().map(|keeper| recorded_members(keeper, args));
         Self {
-            members: members.unwrap_or_default(),
+            members: Members::new(),
             uids: state.uids,
             address: state.external.and_then(|external| external.address),
             ca_certificate: state.ca_certificate,
@@ -61,9 +61,11 @@ impl ServerFacts {
     }
 }
 
-/// By which Services the members of a Keeper were reached.
-fn recorded_members(keeper: &KeeperState, args: &ClusterArgs) -> Members {
-    let hosts = Shape::rendered(&validate::last_anyway(args)).keeper.map(|keeper| keeper.hosts);
+/// By which Services the members of the Keeper were reached, as far as the state remembers; `shape` gives that
+/// of the inputs of the last run.
+pub(super) fn recorded_members(state: Option<&ClusterState>, shape: impl FnOnce() -> Shape) -> Members {
+    let Some(keeper) = state.and_then(|state| state.keeper.as_ref()) else { return Members::new() };
+    let hosts = shape().keeper.map(|keeper| keeper.hosts);
     let service = |endpoint: &String| endpoint.split('.').next().unwrap_or_default().to_owned();
     let recorded = keeper.endpoints.iter().map(service);
     hosts.into_iter().flatten().map(|member| member.part).zip(recorded).collect()
@@ -71,9 +73,14 @@ fn recorded_members(keeper: &KeeperState, args: &ClusterArgs) -> Members {
 
 /// The outputs of `cluster`.
 pub(super) fn outputs(cluster: &ValidatedCluster, login: &Login, facts: &ServerFacts) -> ClusterState {
+    described(cluster, Shape::rendered(cluster), login, facts)
+}
+
+/// The same, of the shape that it renders.
+fn described(cluster: &ValidatedCluster, shape: Shape, login: &Login, facts: &ServerFacts) -> ClusterState {
     let Naming { name, namespace, cluster_name, cluster_domain, .. } = &cluster.naming;
     let username = &cluster.access.username;
-    let Shape { clickhouse, keeper, shard_services, .. } = Shape::rendered(cluster);
+    let Shape { clickhouse, keeper, shard_services, .. } = shape;
     // An adopted cluster is reached by the operator's own Service, as long as it is not to be reached from
     // outside.
     let service = if cluster.has_service() { name } else { &clickhouse.service };
@@ -182,7 +189,11 @@ pub(super) fn preview(
     if login.password.is_none() {
         unknown.extend(["password", "connection"].map(PropertyPath::from));
     }
-    let state = outputs(cluster, login, facts);
+    let shape = Shape::rendered(cluster);
+    let mut members = shape.keeper.iter().flat_map(|keeper| &keeper.hosts);
+    if members.any(|member| !facts.members.contains_key(&member.part)) {
+        unknown.insert("keeper.endpoints".into());
+    }
     let waits_for_address =
         cluster.ingress.ingress.as_ref().is_some_and(|ingress| ingress.kind == IngressType::LoadBalancer);
     if waits_for_address && facts.address.is_none() {
@@ -191,9 +202,5 @@ pub(super) fn preview(
             unknown.insert("external.endpoints".into());
         }
     }
-    let mut members = Shape::rendered(cluster).keeper.into_iter().flat_map(|keeper| keeper.hosts);
-    if members.any(|member| !facts.members.contains_key(&member.part)) {
-        unknown.insert("keeper.endpoints".into());
-    }
-    Preview { state, unknown }
+    Preview { state: described(cluster, shape, login, facts), unknown }
 }

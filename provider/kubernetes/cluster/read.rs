@@ -10,7 +10,8 @@ use super::aspects::{self, Aspect as _, ClusterArgs, Live, PASSWORD_KEY, Source,
 use super::manifest::{Login, sha256_hex};
 use super::members::{self, Members};
 use super::objects::{self, Objects, Part, Row, TABLE, Uids, Whose, is_marked_by};
-use super::outputs::{ServerFacts, outputs};
+use super::outputs::{ServerFacts, outputs, recorded_members};
+use super::shape::Shape;
 use super::state::ClusterState;
 use super::{Failed, authority, defaults, login, validate};
 use crate::kubernetes::client::Api;
@@ -245,12 +246,13 @@ pub(super) fn found(
             partial: None,
         })?;
     let last = |part| old_state.and_then(|state: &ClusterState| state.uids[part].clone());
-    let recorded = old.map(|old| ServerFacts::recorded(old_state, old)).unwrap_or_default();
     let mut facts = ServerFacts {
         uids: Uids::default(),
         address: None,
         ca_certificate: seen.ca_certificate.clone(),
-        members: seen.members.clone().unwrap_or(recorded.members),
+        members: seen.members.clone().unwrap_or_else(|| {
+            old.map(|old| recorded_members(old_state, || Shape::last(old))).unwrap_or_default()
+        }),
         kubernetes: old_state.and_then(|state| state.kubernetes.clone()),
         incarnation: match old_state {
             Some(state) => state.incarnation.clone(),
