@@ -149,12 +149,8 @@ impl Aspect for Monitoring {
         check.is_for_one_pod_template("monitoring", true);
         let MonitoringArgs { prometheus, pod_monitor, service_monitor, rules, dashboard } = given;
         let metrics = Some(Metrics::check(prometheus.unwrap_or_default(), check));
-        let mut labels = |field: &str, labels: Option<Labels>| {
-            check.labels(&format!("monitoring.{field}.labels"), labels.as_ref());
-            labels.unwrap_or_default()
-        };
-        let rules = rules.map(|given| labels("rules", given.labels));
-        let dashboard = dashboard.map(|given| labels("dashboard", given.labels));
+        let rules = rules.map(|given| labels("rules", given.labels, check));
+        let dashboard = dashboard.map(|given| labels("dashboard", given.labels, check));
         if pod_monitor.is_some() && service_monitor.is_some() {
             let reason = "with `monitoring.podMonitor` beside it Prometheus reads each host twice: remove \
                 one of them";
@@ -191,7 +187,6 @@ impl Aspect for Monitoring {
 
 impl Monitor {
     fn check(field: &str, labels: Option<Labels>, interval: Option<String>, check: &mut Checker<'_>) -> Self {
-        check.labels(&format!("monitoring.{field}.labels"), labels.as_ref());
         if let Some(interval) = &interval {
             let digits = interval.trim_end_matches(|c: char| c.is_ascii_lowercase());
             let is_known =
@@ -201,8 +196,14 @@ impl Monitor {
                 check.fail(&format!("monitoring.{field}.interval"), reason);
             }
         }
-        Self { labels: labels.unwrap_or_default(), interval }
+        Self { labels: self::labels(field, labels, check), interval }
     }
+}
+
+/// The labels of an object that is found by them.
+fn labels(field: &str, given: Option<Labels>, check: &mut Checker<'_>) -> Labels {
+    check.labels(&format!("monitoring.{field}.labels"), given.as_ref());
+    given.unwrap_or_default()
 }
 
 impl Metrics {

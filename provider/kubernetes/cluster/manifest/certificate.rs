@@ -40,10 +40,8 @@ fn dns_names(source: &Source<'_>) -> Vec<String> {
         // Where replicas fetch from each other, a host is called by its pod's name.
         names.extend([host.service.clone(), format!("{}.{fqdn}", host.pod()), fqdn]);
     }
-    for (keeper, member) in
-        keeper.iter().flat_map(|keeper| keeper.hosts.iter().map(move |host| (keeper, host)))
-    {
-        if tls.is_to_keeper() {
+    for keeper in keeper.iter().filter(|_| tls.is_to_keeper()) {
+        for member in &keeper.hosts {
             names.extend([member.service.clone(), keeper.fqdn(&member.service)]);
         }
     }
