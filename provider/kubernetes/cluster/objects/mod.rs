@@ -114,6 +114,23 @@ macro_rules! objects {
     };
 }
 
+/// What holds for an object beside the hosts that others serve, where its row says nothing else.
+const BESIDE_HOSTS: Row = Row {
+    part: Part::Installation,
+    field: "",
+    kind: Kind::ConfigMap,
+    name: |_, name| name.to_owned(),
+    wanted: |_| false,
+    render: |_| Value::Null,
+    stage: Stage::BeforeHosts,
+    whose: Whose::Marked,
+    awaited: Await::Nothing,
+    leaves: Leaves::AfterHosts,
+    vital: &["/spec"],
+    output: None,
+    trace: Some(leaves_no_trace),
+};
+
 objects! {
     /// Of the namespace, if this cluster created it.
     Namespace as namespace {
@@ -171,27 +188,15 @@ objects! {
         name: |_, name| names::certificate(name),
         wanted: |cluster| cluster.tls.issuer().is_some(),
         render: manifest::certificate,
-        stage: Stage::BeforeHosts,
-        whose: Whose::Marked,
-        awaited: Await::Nothing,
-        leaves: Leaves::AfterHosts,
-        vital: &["/spec"],
-        output: None,
         trace: Some(has_certificate),
+        ..BESIDE_HOSTS
     }
     /// Of the NetworkPolicy of the hosts.
     HostPolicy as host_policy {
         kind: Kind::NetworkPolicy,
-        name: |_, name| name.to_owned(),
         wanted: |cluster| cluster.network_policy.peers().is_some(),
         render: manifest::host_policy,
-        stage: Stage::BeforeHosts,
-        whose: Whose::Marked,
-        awaited: Await::Nothing,
-        leaves: Leaves::AfterHosts,
-        vital: &["/spec"],
-        output: None,
-        trace: Some(leaves_no_trace),
+        ..BESIDE_HOSTS
     }
     /// Of the NetworkPolicy of the Keeper.
     KeeperPolicy as keeper_policy {
@@ -199,27 +204,14 @@ objects! {
         name: |_, name| names::keeper_policy(name),
         wanted: |cluster| cluster.network_policy.peers().is_some() && cluster.keeper().is_some(),
         render: manifest::keeper_policy,
-        stage: Stage::BeforeHosts,
-        whose: Whose::Marked,
-        awaited: Await::Nothing,
-        leaves: Leaves::AfterHosts,
-        vital: &["/spec"],
-        output: None,
-        trace: Some(leaves_no_trace),
+        ..BESIDE_HOSTS
     }
     /// Of the PodMonitor.
     PodMonitor as pod_monitor {
         kind: Kind::PodMonitor,
-        name: |_, name| name.to_owned(),
         wanted: |cluster| cluster.monitoring.pod_monitor.is_some(),
         render: manifest::pod_monitor,
-        stage: Stage::BeforeHosts,
-        whose: Whose::Marked,
-        awaited: Await::Nothing,
-        leaves: Leaves::AfterHosts,
-        vital: &["/spec"],
-        output: None,
-        trace: Some(leaves_no_trace),
+        ..BESIDE_HOSTS
     }
     /// Of the Service of the metrics.
     MetricsService as metrics_service {
@@ -227,41 +219,22 @@ objects! {
         name: |_, name| names::metrics(name),
         wanted: |cluster| cluster.monitoring.service_monitor.is_some(),
         render: manifest::metrics_service,
-        stage: Stage::BeforeHosts,
-        whose: Whose::Marked,
-        awaited: Await::Nothing,
-        leaves: Leaves::AfterHosts,
         vital: &["/metadata/labels", "/spec/selector", "/spec/ports"],
-        output: None,
-        trace: Some(leaves_no_trace),
+        ..BESIDE_HOSTS
     }
     /// Of the ServiceMonitor.
     ServiceMonitor as service_monitor {
         kind: Kind::ServiceMonitor,
-        name: |_, name| name.to_owned(),
         wanted: |cluster| cluster.monitoring.service_monitor.is_some(),
         render: manifest::service_monitor,
-        stage: Stage::BeforeHosts,
-        whose: Whose::Marked,
-        awaited: Await::Nothing,
-        leaves: Leaves::AfterHosts,
-        vital: &["/spec"],
-        output: None,
-        trace: Some(leaves_no_trace),
+        ..BESIDE_HOSTS
     }
     /// Of the PrometheusRule.
     Rules as rules {
         kind: Kind::PrometheusRule,
-        name: |_, name| name.to_owned(),
         wanted: |cluster| cluster.monitoring.rules.is_some(),
         render: manifest::rules,
-        stage: Stage::BeforeHosts,
-        whose: Whose::Marked,
-        awaited: Await::Nothing,
-        leaves: Leaves::AfterHosts,
-        vital: &["/spec"],
-        output: None,
-        trace: Some(leaves_no_trace),
+        ..BESIDE_HOSTS
     }
     /// Of the ConfigMap with the dashboard.
     Dashboard as dashboard {
@@ -269,13 +242,8 @@ objects! {
         name: |_, name| names::dashboard(name),
         wanted: |cluster| cluster.monitoring.dashboard.is_some(),
         render: manifest::dashboard,
-        stage: Stage::BeforeHosts,
-        whose: Whose::Marked,
-        awaited: Await::Nothing,
-        leaves: Leaves::AfterHosts,
         vital: &["/data"],
-        output: None,
-        trace: Some(leaves_no_trace),
+        ..BESIDE_HOSTS
     }
     /// Of the ClickHouseKeeperInstallation.
     Keeper as keeper {
@@ -330,13 +298,8 @@ objects! {
         name: |_, name| format!("{name}-quota"),
         wanted: |cluster| cluster.naming.annotations.contains_key(super::tests::objects::PODS),
         render: super::tests::objects::quota,
-        stage: Stage::BeforeHosts,
-        whose: Whose::Marked,
-        awaited: Await::Nothing,
-        leaves: Leaves::AfterHosts,
-        vital: &["/spec"],
-        output: None,
         trace: None,
+        ..BESIDE_HOSTS
     }
 }
 
