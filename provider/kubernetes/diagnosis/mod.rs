@@ -2,6 +2,7 @@
 
 mod ages;
 mod crash_logs;
+mod volumes;
 
 pub(crate) use ages::FindingAges;
 pub use ages::GracePeriods;
@@ -12,7 +13,8 @@ use std::sync::Arc;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::crash_logs::is_quoted;
-use crate::kubernetes::observe::{Claim, Container, Event, Pod, Quota, StatefulSet};
+use self::volumes::{of_storage, template_of, unbound};
+use crate::kubernetes::observe::{Claim, Condition, Container, Event, Pod, Quota, StatefulSet};
 
 /// The inputs that mend what keeps hosts from coming up, as the resource that waits for them calls these.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -278,69 +280,6 @@ pub(crate) fn lacks_claim(pod: &Pod) -> bool {
         .is_some_and(|message| message.contains("persistentvolumeclaim") && message.contains("not found"))
 }
 
-/// What a quota says about volumes: `small: 0 of requests.storage=1Gi is used`.
-fn of_storage(quota: &Quota) -> Option<String> {
-    let status = quota.status.as_ref()?;
-    let about_volumes = |resource: &str| {
-        ["requests.storage", "persistentvolumeclaims"]
-            .iter()
-            .any(|of| resource == *of || resource.ends_with(&format!(".storageclass.storage.k8s.io/{of}")))
-    };
-    let limits: Vec<_> = status
-        .hard
-        .iter()
-        .filter(|(resource, _)| about_volumes(resource))
-        .map(|(resource, hard)| {
-            let used = status.used.get(resource).map_or("0", String::as_str);
-            format!("{used} of {resource}={hard} is used")
-        })
-        .collect();
-    (!limits.is_empty()).then(|| format!("{}: {}", quota.metadata.name(), limits.join(", ")))
-}
-
-/// The claim template that a claim was made from.
-fn template_of<'c>(claim: &'c Claim, suffix: &str) -> &'c str {
-    claim.metadata.name().strip_suffix(suffix).unwrap_or_default()
-}
-
-fn unbound(evidence: &Evidence<'_>, claim: &Claim, template: &str) -> Option<Found> {
-    let name = claim.metadata.name();
-    let phase = claim.status.as_ref().map_or("Pending", |status| status.phase.as_str());
-    if phase == "Bound" {
-        return None;
-    }
-    let property = evidence.remedies.storage_class(template);
-    let class = claim.spec.storage_class_name.as_deref();
-    let event = evidence.warning("PersistentVolumeClaim", name).and_then(|event| event.message.as_deref());
-    let found = match (class, event) {
-        (None, _) => {
-            let text = format!(
-                "volume {name} is {phase}: the cluster has no default storage class; set `{property}`"
-            );
-            Found::new("No class", text).row("no default storage class").ends(GracePeriod::Other)
-        }
-        (Some(class), Some(message)) if message.contains("storageclass") && message.contains("not found") => {
-            let text = format!(
-                "volume {name} is {phase}: the storage class `{class}` does not exist; correct `{property}`, \
-                    or create it"
-            );
-            Found::new("No class", text)
-                .row(format!("the storage class `{class}` does not exist"))
-                .ends(GracePeriod::Other)
-        }
-        (Some(_), Some(message)) => {
-            let message = shorten(message);
-            Found::new("Unbound", format!("volume {name} is {phase}: {message}"))
-                .row(format!("volume is {phase}: {message}"))
-        }
-        (Some(class), None) => {
-            Found::new("Unbound", format!("volume {name} is {phase}, of storage class `{class}`"))
-                .row(format!("volume is {phase}, of storage class `{class}`"))
-        }
-    };
-    Some(found)
-}
-
 fn of_container(evidence: &Evidence<'_>, pod: &Pod, container: &Container) -> Option<Found> {
     let waiting = container.state.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
@@ -426,7 +365,9 @@ fn unready(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
                 .row(format!("ended{ending}")),
         );
     }
-    let container = status.container_statuses.iter().find(|container| !container.ready)?;
+    let Some(container) = status.container_statuses.iter().find(|container| !container.ready) else {
+        return cut_off(evidence, pod);
+    };
     let runs = format!("container `{}` runs but is not ready", container.name);
     Some(match evidence.warning("Pod", pod.metadata.name()) {
         Some(event) => {
@@ -435,6 +376,24 @@ fn unready(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
         }
         None => Found::new("Unready", format!("{runs} yet")).row("runs but is not ready yet"),
     })
+}
+
+/// A pod whose containers are ready, but which itself is not, or which does not go: its node is silent, or a
+/// readiness gate is closed.
+fn cut_off(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
+    let status = pod.status.as_ref()?;
+    let is_unready = |condition: &Condition| condition.kind == "Ready" && condition.status != "True";
+    let what = if pod.metadata.is_deleting() {
+        "Terminating"
+    } else if status.conditions.iter().any(is_unready) {
+        "not ready though its containers are"
+    } else {
+        return None;
+    };
+    let node = pod.spec.node_name.as_deref().map(|node| format!(" on node {node}")).unwrap_or_default();
+    let event = evidence.warning("Pod", pod.metadata.name()).and_then(|event| event.message.as_deref());
+    let event = event.map(|message| format!(", {}", shorten(message))).unwrap_or_default();
+    Some(Found::new("Cut off", format!("{what}{node}{event}")))
 }
 
 /// One line of at most 240 characters.

@@ -95,6 +95,10 @@ fn each_state_of_a_host_has_its_words_and_its_grace() {
             "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]}));
     let unready =
         pod(json!({"phase": "Running", "containerStatuses": [{"name": "clickhouse", "ready": false}]}));
+    let silent = pod(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}],
+        "containerStatuses": [{"name": "clickhouse", "ready": true}]}));
+    let mut terminating = silent.clone();
+    terminating["metadata"]["deletionTimestamp"] = json!(BEFORE);
     let with = |pod: Value, claim: Option<Value>, event: Option<Value>| Scene {
         pod: Some(pod),
         claim,
@@ -168,6 +172,12 @@ fn each_state_of_a_host_has_its_words_and_its_grace() {
             "runs but is not ready, Readiness probe failed",
             None,
         ),
+        (
+            with(silent, None, Some(event("Pod", "h-0", "Node is not ready"))),
+            "h-0: not ready though its containers are on node n1, Node is not ready",
+            None,
+        ),
+        (with(terminating, None, None), "h-0: Terminating on node n1", None),
     ];
     for (scene, text, ends) in cases {
         let finding = scene.one();
