@@ -311,7 +311,27 @@ impl Lane<'_> {
     async fn converges(&mut self, command: &str) {
         let _up = self.servers.read().await;
         let run = self.stack.run(&[command, "--yes", "--skip-preview", "--non-interactive"]).await.unwrap();
-        assert!(run.success, "{:#?}\n{}", self.history, run.text());
+        assert!(run.success, "{:#?}\n{}\n{}", self.history, run.text(), self.found());
+    }
+
+    /// What is there, as far as a failure may come from it.
+    fn found(&self) -> String {
+        let list = |kinds: &str, columns: &str| {
+            let columns = format!("--output=custom-columns={columns}");
+            let arguments = ["get", kinds, "--namespace", self.namespace.name(), &columns];
+            let output = self.testbed.kubectl().args(arguments).output().unwrap();
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        };
+        let conditions = r#"CONDITIONS:.status.conditions[?(@.type=="Ready")]"#;
+        let meta = "NAME:.metadata.name,UID:.metadata.uid,GONE:.metadata.deletionTimestamp";
+        [
+            list("nodes", &format!("NAME:.metadata.name,TAINTS:.spec.taints[*].key,{conditions}")),
+            list("chi,chk", &format!("{meta},TASK:.spec.taskID,STATUS:.status")),
+            list("statefulsets", &format!("{meta},OWNER:.metadata.ownerReferences[*].uid,STATUS:.status")),
+            list("pods", &format!("{meta},NODE:.spec.nodeName,PHASE:.status.phase,{conditions}")),
+            list("events", "AT:.lastTimestamp,OF:.involvedObject.name,REASON:.reason,MESSAGE:.message"),
+        ]
+        .concat()
     }
 
     async fn password(&self) -> Option<String> {

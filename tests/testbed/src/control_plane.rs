@@ -279,8 +279,9 @@ impl ControlPlane {
                  --audit-policy-file={directory}/audit.yaml --audit-log-path={} --audit-log-mode=blocking",
                 self.requests().display()
             ),
+            // A node that says nothing for a while is this machine that is busy.
             Component::ControllerManager => format!(
-                "--kubeconfig={kubeconfig} --secure-port=0 --leader-elect=false --kube-api-qps=200 \
+                "--kubeconfig={kubeconfig} --secure-port=0 --node-monitor-grace-period=10m --leader-elect=false --kube-api-qps=200 \
                     --kube-api-burst=400 \
                  --service-account-private-key-file={directory}/certificates/apiserver.key \
                  --use-service-account-credentials=false --profiling=false"

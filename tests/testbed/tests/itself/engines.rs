@@ -12,19 +12,12 @@ use testbed::engine::{Choice, Login};
 use testbed::watching::wait_for;
 use testbed::{Namespace, Testbed};
 
-use crate::{INSTALLATION, change, completed, create, installation};
+use crate::{INSTALLATION, change, completed, create, installation, is_ready};
 
 const POD: &str = "chi-db-c-0-0-0";
 const CLAIM: &str = "data-chi-db-c-0-0-0";
 /// `printf secret | sha256sum`
 const HASH: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
-
-fn is_ready(pod: Option<&Pod>) -> bool {
-    let conditions = pod.and_then(|pod| pod.status.as_ref()).and_then(|status| status.conditions.as_ref());
-    conditions.is_some_and(|conditions| {
-        conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-    })
-}
 
 /// The last words of the engine of a pod that crash-loops.
 fn last_words(pod: Option<&Pod>) -> Option<String> {

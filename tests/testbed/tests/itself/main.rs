@@ -11,6 +11,7 @@ mod faults;
 mod promises;
 
 use anyhow::Result;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use testbed::Namespace;
@@ -72,4 +73,12 @@ async fn completed(namespace: &Namespace, name: &str, task: &str) -> Result<Valu
     };
     wait_for_status(&namespace.installations(), name, &format!("Completed with the task `{task}`"), done)
         .await
+}
+
+/// Whether a pod is there and ready.
+fn is_ready(pod: Option<&Pod>) -> bool {
+    let conditions = pod.and_then(|pod| pod.status.as_ref()).and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|conditions| {
+        conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    })
 }

@@ -6,13 +6,13 @@ use k8s_openapi::api::core::v1::{
     ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
 };
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use testbed::Testbed;
 use testbed::operator::FINALIZER;
 use testbed::watching::{Recording, wait_for, wait_for_status};
 
-use crate::{INSTALLATION, KEEPER, change, completed, create, installation};
+use crate::{INSTALLATION, KEEPER, change, completed, create, installation, is_ready};
 
 async fn names<K>(api: Api<K>) -> Result<Vec<String>>
 where
@@ -70,6 +70,20 @@ async fn one_host_goes_through_the_real_operators_transitions() -> Result<()> {
         status["errors"].as_array().is_some_and(|errors| !errors.is_empty()),
         "the history of errors stays, on healthy runs too"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pod_whose_node_was_silent_is_ready_again() -> Result<()> {
+    let namespace = Testbed::shared().await.namespace().await?;
+    create(&namespace.installations(), INSTALLATION, "db", installation(1, 1, "t-1")).await?;
+    completed(&namespace, "db", "t-1").await?;
+    // What the controller manager does with the pods of a node that has not reported for too long.
+    let marked = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}});
+    let pods = namespace.api::<Pod>();
+    let pod = pods.patch_status("chi-db-c-0-0-0", &PatchParams::default(), &Patch::Strategic(marked)).await?;
+    assert!(!is_ready(Some(&pod)));
+    wait_for(&pods, "chi-db-c-0-0-0", "is ready again", is_ready).await?;
     Ok(())
 }
 
