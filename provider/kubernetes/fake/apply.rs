@@ -3,6 +3,7 @@
 //! as it does in the operator's definitions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use serde_json::{Map, Value, json};
 
@@ -148,8 +149,20 @@ fn remove(object: &mut Value, path: &[String]) {
     }
 }
 
-fn overlap(one: &[String], other: &[String]) -> bool {
-    one.starts_with(other) || other.starts_with(one)
+/// Those of `fields` that lie in `field`, itself among them: they are next to each other.
+fn within<'a>(fields: &'a Fields, field: &'a [String]) -> impl Iterator<Item = &'a Path> {
+    let behind = (Bound::Included(field), Bound::Unbounded);
+    fields.range::<[String], _>(behind).take_while(move |other| other.starts_with(field))
+}
+
+fn has_within(fields: &Fields, field: &[String]) -> bool {
+    within(fields, field).next().is_some()
+}
+
+/// Those of `fields` in which `field` lies, or which lie in it.
+fn overlapping<'a>(fields: &'a Fields, field: &'a [String]) -> impl Iterator<Item = &'a Path> {
+    let around = (0..field.len()).filter_map(|length| fields.get(&field[..length]));
+    around.chain(within(fields, field))
 }
 
 /// `live` (null where there is nothing) after `manager` has applied `manifest`.
@@ -170,10 +183,8 @@ pub(crate) fn apply(
             let is_apart = |theirs: &Path| {
                 is_map(live, theirs) || (theirs.len() > field.len() && value == Some(&json!({})))
             };
-            let differs = |theirs: &Path| {
-                overlap(theirs, field) && !is_apart(theirs) && get(live, theirs) != get(manifest, theirs)
-            };
-            let disputed: Vec<_> = fields.iter().filter(|theirs| differs(theirs)).cloned().collect();
+            let differs = |theirs: &&Path| !is_apart(theirs) && get(live, theirs) != get(manifest, theirs);
+            let disputed: Vec<_> = overlapping(fields, field).filter(differs).cloned().collect();
             for theirs in disputed {
                 if force {
                     fields.remove(&theirs);
@@ -194,8 +205,8 @@ pub(crate) fn apply(
             }
         }
     }
-    for field in before.iter().filter(|field| !given.iter().any(|given| given.starts_with(field))) {
-        if !owners.values().flatten().any(|other| other.starts_with(field)) {
+    for field in before.iter().filter(|field| !has_within(&given, field)) {
+        if !owners.values().any(|other| has_within(other, field)) {
             remove(&mut result, field);
         }
     }
