@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::engine::Resource;
 use super::world::World;
-use crate::kubernetes::fake::{Fake, Objects};
+use crate::kubernetes::fake::{Fake, Kept, Objects};
 
 /// The namespace of the story.
 pub(super) const NAMESPACE: &str = "apps";
@@ -68,7 +68,7 @@ pub(super) fn is_served(objects: &Objects) -> bool {
 }
 
 /// Whether an installation has all hosts of its layout, and each the image of its template.
-fn hosts(installation: &Value, sets: &[&Arc<Value>]) -> bool {
+fn hosts(installation: &Value, sets: &[&Arc<Kept>]) -> bool {
     let layout = &installation["spec"]["configuration"]["clusters"][0]["layout"];
     let count = |field: &str| layout[field].as_u64().unwrap_or(1);
     let image = |template: &Value| template["spec"]["containers"][0]["image"].clone();

@@ -2,177 +2,55 @@
 //! apply, its conflicts, and what becomes of fields that nobody applies any more. A list counts as one field,
 //! as it does in the operator's definitions.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use serde_json::{Value, json};
 
-use serde_json::{Map, Value, json};
-
-/// Where a field stands: the keys that lead to it.
-pub(crate) type Path = Vec<String>;
-/// A set of fields.
-pub(crate) type Fields = BTreeSet<Path>;
-
-/// Who wrote: the name, and whether by server-side apply.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Manager {
-    pub(crate) name: String,
-    pub(crate) applies: bool,
-}
-
-impl Manager {
-    pub(crate) fn new(name: &str, applies: bool) -> Self {
-        Self { name: name.to_owned(), applies }
-    }
-}
+use super::fields::{Field, Fields, Manager, Owners, get, has_within, keys, of, overlapping, set_owners};
 
 /// A field that is to get another value than the one its manager gave it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Conflict {
     pub(crate) manager: Manager,
-    pub(crate) field: Path,
+    pub(crate) field: Field,
 }
 
-/// The fields of an object that can be owned.
-pub(crate) fn of(object: &Value) -> Fields {
-    const OF_METADATA: [&str; 4] = ["annotations", "finalizers", "labels", "ownerReferences"];
-    let mut fields = Fields::new();
-    for (key, value) in object.as_object().into_iter().flatten() {
-        match key.as_str() {
-            "apiVersion" | "kind" | "status" => {}
-            "metadata" => {
-                for name in OF_METADATA {
-                    if let Some(value) = value.get(name) {
-                        leaves(value, &mut vec![key.clone(), name.to_owned()], &mut fields);
-                    }
-                }
-            }
-            _ => leaves(value, &mut vec![key.clone()], &mut fields),
+fn set(object: &mut Value, field: &str, value: Value) {
+    let mut at = object;
+    for key in keys(field) {
+        if !at.is_object() {
+            *at = json!({});
         }
-    }
-    fields
-}
-
-fn leaves(value: &Value, path: &mut Path, fields: &mut Fields) {
-    match value {
-        Value::Object(map) if !map.is_empty() => {
-            for (key, value) in map {
-                path.push(key.clone());
-                leaves(value, path, fields);
-                path.pop();
-            }
+        let map = at.as_object_mut().unwrap();
+        if !map.contains_key(key) {
+            map.insert(key.to_owned(), Value::Null);
         }
-        _ => _ = fields.insert(path.clone()),
+        at = map.get_mut(key).unwrap();
     }
+    *at = value;
 }
 
-/// What `metadata.managedFields` of an object say.
-pub(crate) fn managers(object: &Value) -> BTreeMap<Manager, Fields> {
-    let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
-    let named = entries.filter_map(|entry| {
-        let mut fields = Fields::new();
-        decode(&entry["fieldsV1"], &mut Vec::new(), &mut fields);
-        Some((Manager::new(entry["manager"].as_str()?, entry["operation"] == "Apply"), fields))
+/// Takes out what stands where keys lead, and the objects that are empty without it; whether this one is to go.
+fn remove<'a>(object: &mut Value, mut keys: impl Iterator<Item = &'a str>) -> bool {
+    let Some(map) = object.as_object_mut() else { return false };
+    let Some(key) = keys.next() else { return true };
+    let is_gone = map.get_mut(key).is_some_and(|below| match below {
+        Value::Object(_) => remove(below, keys),
+        _ => keys.next().is_none(),
     });
-    named.collect()
-}
-
-fn set_managers(object: &mut Value, managers: &BTreeMap<Manager, Fields>) {
-    let api_version = object["apiVersion"].clone();
-    let entries: Vec<_> = managers
-        .iter()
-        .filter(|(_, fields)| !fields.is_empty())
-        .map(|(manager, fields)| {
-            let operation = if manager.applies { "Apply" } else { "Update" };
-            json!({"manager": manager.name, "operation": operation, "apiVersion": api_version,
-                "fieldsType": "FieldsV1",
-                "time": "2024-05-01T00:00:00Z", "fieldsV1": encode(fields)})
-        })
-        .collect();
-    object["metadata"]["managedFields"] = Value::Array(entries);
-}
-
-fn encode(fields: &Fields) -> Value {
-    let mut root = Map::new();
-    for field in fields {
-        let mut node = &mut root;
-        for segment in field {
-            node = node.entry(format!("f:{segment}")).or_insert_with(|| json!({})).as_object_mut().unwrap();
-        }
-        node.insert(".".to_owned(), json!({}));
+    if is_gone {
+        map.remove(key);
     }
-    Value::Object(root)
+    map.is_empty()
 }
 
-fn decode(node: &Value, path: &mut Path, fields: &mut Fields) {
-    let empty = Map::new();
-    let node = node.as_object().unwrap_or(&empty);
-    if !path.is_empty() && (node.is_empty() || node.contains_key(".")) {
-        fields.insert(path.clone());
-    }
-    for (key, below) in node {
-        if let Some(segment) = key.strip_prefix("f:") {
-            path.push(segment.to_owned());
-            decode(below, path, fields);
-            path.pop();
-        }
-    }
-}
-
-/// What stands at a path.
-pub(crate) fn get<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter().try_fold(object, |value, key| value.as_object()?.get(key))
-}
-
-fn set(object: &mut Value, path: &[String], value: Value) {
-    match path.split_first() {
-        None => *object = value,
-        Some((first, rest)) => {
-            if !object.is_object() {
-                *object = json!({});
-            }
-            set(object.as_object_mut().unwrap().entry(first).or_insert(Value::Null), rest, value);
-        }
-    }
-}
-
-/// Takes out what stands at a path, and the objects that are empty without it.
-fn remove(object: &mut Value, path: &[String]) {
-    let Some((first, rest)) = path.split_first() else { return };
-    let Some(map) = object.as_object_mut() else { return };
-    if rest.is_empty() {
-        map.remove(first);
-    } else if let Some(below) = map.get_mut(first) {
-        remove(below, rest);
-        if below.as_object().is_some_and(Map::is_empty) {
-            map.remove(first);
-        }
-    }
-}
-
-/// Those of `fields` that lie in `field`, itself among them: they are next to each other.
-fn within<'a>(fields: &'a Fields, field: &'a [String]) -> impl Iterator<Item = &'a Path> {
-    let behind = (Bound::Included(field), Bound::Unbounded);
-    fields.range::<[String], _>(behind).take_while(move |other| other.starts_with(field))
-}
-
-fn has_within(fields: &Fields, field: &[String]) -> bool {
-    within(fields, field).next().is_some()
-}
-
-/// Those of `fields` in which `field` lies, or which lie in it.
-fn overlapping<'a>(fields: &'a Fields, field: &'a [String]) -> impl Iterator<Item = &'a Path> {
-    let around = (0..field.len()).filter_map(|length| fields.get(&field[..length]));
-    around.chain(within(fields, field))
-}
-
-/// `live` (null where there is nothing) after `manager` has applied `manifest`.
-pub(crate) fn apply(
+/// `live` (null where there is nothing) of `owners` after `manager` has applied `manifest`.
+pub(super) fn apply(
     live: &Value,
+    mut owners: Owners,
     manifest: &Value,
     manager: &Manager,
     force: bool,
-) -> Result<Value, Vec<Conflict>> {
-    let (mut result, mut owners) = (live.clone(), managers(live));
+) -> Result<(Value, Owners), Vec<Conflict>> {
+    let mut result = live.clone();
     let given = of(manifest);
     let before = owners.remove(manager).unwrap_or_default();
     let mut conflicts = Vec::new();
@@ -180,10 +58,10 @@ pub(crate) fn apply(
         let value = get(manifest, field);
         for (other, fields) in &mut owners {
             // Who owns an object owns none of what is in it, and an empty one leaves in it what others have.
-            let is_apart = |theirs: &Path| {
+            let is_apart = |theirs: &str| {
                 is_map(live, theirs) || (theirs.len() > field.len() && value == Some(&json!({})))
             };
-            let differs = |theirs: &&Path| !is_apart(theirs) && get(live, theirs) != get(manifest, theirs);
+            let differs = |theirs: &&Field| !is_apart(theirs) && get(live, theirs) != get(manifest, theirs);
             let disputed: Vec<_> = overlapping(fields, field).filter(differs).cloned().collect();
             for theirs in disputed {
                 if force {
@@ -207,7 +85,7 @@ pub(crate) fn apply(
     }
     for field in before.iter().filter(|field| !has_within(&given, field)) {
         if !owners.values().any(|other| has_within(other, field)) {
-            remove(&mut result, field);
+            remove(&mut result, keys(field));
         }
     }
     for field in &given {
@@ -218,13 +96,12 @@ pub(crate) fn apply(
     }
     owners.insert(manager.clone(), given);
     keep_what_is_there(&result, &mut owners);
-    set_managers(&mut result, &owners);
-    Ok(result)
+    set_owners(&mut result, &mut owners);
+    Ok((result, owners))
 }
 
-/// `new`, which `manager` has put in the place of `live`: it owns what it has changed.
-pub(crate) fn update(live: &Value, mut new: Value, manager: &Manager) -> Value {
-    let mut owners = managers(&new);
+/// `new` of `owners`, which `manager` has put in the place of `live`: it owns what it has changed.
+pub(super) fn update(live: &Value, mut new: Value, mut owners: Owners, manager: &Manager) -> (Value, Owners) {
     let fields = of(&new);
     let changed: Fields = fields.into_iter().filter(|field| get(live, field) != get(&new, field)).collect();
     for (other, theirs) in &mut owners {
@@ -234,23 +111,24 @@ pub(crate) fn update(live: &Value, mut new: Value, manager: &Manager) -> Value {
     }
     owners.entry(manager.clone()).or_default().extend(changed);
     keep_what_is_there(&new, &mut owners);
-    set_managers(&mut new, &owners);
-    new
+    set_owners(&mut new, &mut owners);
+    (new, owners)
 }
 
-fn keep_what_is_there(object: &Value, owners: &mut BTreeMap<Manager, Fields>) {
+fn keep_what_is_there(object: &Value, owners: &mut Owners) {
     for fields in owners.values_mut() {
         fields.retain(|field| get(object, field).is_some());
     }
 }
 
-fn is_map(object: &Value, path: &[String]) -> bool {
-    get(object, path).is_some_and(Value::is_object)
+fn is_map(object: &Value, field: &str) -> bool {
+    get(object, field).is_some_and(Value::is_object)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::fake::fields::owners;
 
     #[expect(clippy::needless_pass_by_value, reason = "specs are written where they are used")]
     fn object(spec: Value) -> Value {
@@ -258,7 +136,11 @@ mod tests {
     }
 
     fn made_by(name: &str, spec: Value) -> Value {
-        update(&Value::Null, object(spec), &Manager::new(name, false))
+        update(&Value::Null, object(spec), Owners::new(), &Manager::new(name, false)).0
+    }
+
+    fn applied(live: &Value, spec: Value, force: bool) -> Result<Value, Vec<Conflict>> {
+        apply(live, owners(live), &object(spec), &ours(), force).map(|(applied, _)| applied)
     }
 
     fn ours() -> Manager {
@@ -268,34 +150,34 @@ mod tests {
     #[test]
     fn the_same_value_is_shared_and_another_one_a_conflict() {
         let live = made_by("kubectl", json!({"a": 1, "list": [1, 2], "map": {"b": 1}}));
-        let shared = apply(&live, &object(json!({"a": 1})), &ours(), false).unwrap();
-        assert_eq!(managers(&shared).len(), 2);
-        let conflict = apply(&live, &object(json!({"list": [1]})), &ours(), false).unwrap_err();
+        let shared = applied(&live, json!({"a": 1}), false).unwrap();
+        assert_eq!(owners(&shared).len(), 2);
+        let conflict = applied(&live, json!({"list": [1]}), false).unwrap_err();
         assert_eq!(
             conflict,
-            [Conflict { manager: Manager::new("kubectl", false), field: vec!["spec".into(), "list".into()] }]
+            [Conflict { manager: Manager::new("kubectl", false), field: "spec\0list".into() }]
         );
-        let forced = apply(&live, &object(json!({"list": [1]})), &ours(), true).unwrap();
+        let forced = applied(&live, json!({"list": [1]}), true).unwrap();
         assert_eq!(forced["spec"], json!({"a": 1, "list": [1], "map": {"b": 1}}));
-        let beside = apply(&live, &object(json!({"map": {"c": 2}})), &ours(), false).unwrap();
+        let beside = applied(&live, json!({"map": {"c": 2}}), false).unwrap();
         assert_eq!(beside["spec"]["map"], json!({"b": 1, "c": 2}));
     }
 
     #[test]
     fn what_is_given_up_goes_unless_somebody_else_owns_it() {
         let live = made_by("helm", json!({"a": 1}));
-        let both = apply(&live, &object(json!({"a": 1, "map": {"b": 2}})), &ours(), false).unwrap();
-        let fewer = apply(&both, &object(json!({})), &ours(), false).unwrap();
+        let both = applied(&live, json!({"a": 1, "map": {"b": 2}}), false).unwrap();
+        let fewer = applied(&both, json!({}), false).unwrap();
         assert_eq!(fewer["spec"], json!({"a": 1}));
     }
 
     #[test]
     fn who_changes_a_field_takes_it_from_its_owner() {
-        let live = apply(&Value::Null, &object(json!({"a": 1, "b": 1})), &ours(), false).unwrap();
+        let live = applied(&Value::Null, json!({"a": 1, "b": 1}), false).unwrap();
         let mut edited = live.clone();
         edited["spec"]["a"] = json!(2);
-        let live = update(&live, edited, &Manager::new("kubectl-edit", false));
-        assert_eq!(managers(&live)[&ours()].len(), 1);
-        assert!(apply(&live, &object(json!({"a": 1, "b": 1})), &ours(), false).is_err());
+        let (live, owners) = update(&live, edited, owners(&live), &Manager::new("kubectl-edit", false));
+        assert_eq!(owners[&ours()].len(), 1);
+        assert!(applied(&live, json!({"a": 1, "b": 1}), false).is_err());
     }
 }

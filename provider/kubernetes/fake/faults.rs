@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -14,6 +15,8 @@ use super::Seen;
 pub(crate) enum Reply {
     /// A status code with a body.
     Json(u16, Value),
+    /// A status code with a body that is JSON already.
+    Written(u16, Bytes),
     /// A status code with a body that is no JSON.
     Text(u16, &'static str),
     /// 429 with the seconds to wait.

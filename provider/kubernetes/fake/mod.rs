@@ -5,9 +5,11 @@
 //! It takes the requests of the client itself, but in this process and over no socket: so the paused clock of
 //! tokio holds for both sides.
 
-pub(crate) mod apply;
+mod apply;
 mod display;
 mod faults;
+mod fields;
+mod kept;
 mod patch;
 mod place;
 mod select;
@@ -16,9 +18,10 @@ mod store;
 mod tests;
 mod watch;
 
-pub(crate) use apply::Manager;
 pub(crate) use display::{Display, context};
 pub(crate) use faults::Reply;
+pub(crate) use fields::Manager;
+pub(crate) use kept::Kept;
 pub(crate) use store::{Objects, with_data};
 
 use std::collections::BTreeMap;
@@ -87,7 +90,7 @@ pub(crate) struct Fake(Arc<Inner>);
 struct Inner {
     store: Mutex<Store>,
     faults: Mutex<Faults>,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Vec<Arc<Seen>>>,
 }
 
 /// The body of an answer.
@@ -169,7 +172,7 @@ impl Fake {
 
     /// What it was asked so far.
     pub(crate) fn requests(&self) -> Vec<Seen> {
-        self.0.seen.lock().unwrap().clone()
+        self.0.seen.lock().unwrap().iter().map(|seen| Seen::clone(seen)).collect()
     }
 
     /// How many requests had this method, and `part` in their path or query.
@@ -330,13 +333,13 @@ impl Fake {
         let (head, body) = request.into_parts();
         let body = body.collect_bytes().await.unwrap();
         let content_type = head.headers.get(http::header::CONTENT_TYPE).and_then(|form| form.to_str().ok());
-        let seen = Seen {
+        let seen = Arc::new(Seen {
             method: head.method,
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
             content_type: content_type.unwrap_or_default().to_owned(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
-        };
+        });
         self.0.seen.lock().unwrap().push(seen.clone());
         let reply = match self.fault(&seen) {
             Some(Reply::Late(delay)) => {
@@ -378,9 +381,10 @@ impl Fake {
 
 async fn send(reply: Reply) -> Result<Response<StreamBody<Lines>>, io::Error> {
     let (code, after, text) = match reply {
-        Reply::Json(code, value) => (code, None, value.to_string()),
-        Reply::Text(code, text) => (code, None, text.to_owned()),
-        Reply::Busy(seconds) => (429, Some(seconds), String::new()),
+        Reply::Json(code, value) => (code, None, value.to_string().into()),
+        Reply::Written(code, text) => (code, None, text),
+        Reply::Text(code, text) => (code, None, text.into()),
+        Reply::Busy(seconds) => (429, Some(seconds), Bytes::new()),
         Reply::Refuse => return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused")),
         Reply::Hang | Reply::Late(_) => return futures::future::pending().await,
     };
@@ -392,6 +396,6 @@ async fn send(reply: Reply) -> Result<Response<StreamBody<Lines>>, io::Error> {
     Ok(response.body(StreamBody::new(body)).unwrap())
 }
 
-fn frame(text: String) -> http_body::Frame<Bytes> {
-    http_body::Frame::data(Bytes::from(text))
+fn frame(text: impl Into<Bytes>) -> http_body::Frame<Bytes> {
+    http_body::Frame::data(text.into())
 }

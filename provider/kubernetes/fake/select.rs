@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Seen;
+use super::kept::Kept;
 use super::place::Place;
 
 /// The objects of a collection that a request asks for.
@@ -19,12 +20,8 @@ impl Selection {
         Self { place: place.clone(), labels: parameter("labelSelector"), fields: parameter("fieldSelector") }
     }
 
-    /// The kind, as it stands in paths.
-    pub(super) fn plural(&self) -> &'static str {
-        self.place.kind.plural()
-    }
-
-    pub(super) fn has(&self, place: &Place, object: &Value) -> bool {
+    pub(super) fn has(&self, object: &Kept) -> bool {
+        let place = &object.place;
         let is_in = self.place.kind == place.kind
             && (self.place.namespace.is_none() || self.place.namespace == place.namespace);
         is_in

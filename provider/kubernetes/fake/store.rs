@@ -2,16 +2,19 @@
 //! generations and managed fields.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use super::Seen;
-use super::apply::{self, Conflict, Manager};
+use super::apply::{self, Conflict};
 use super::faults::Reply;
+use super::fields::{self, Manager, Owners, keys};
+use super::kept::Kept;
 use super::patch;
 use super::place::{Place, Served, discovery};
 use super::select::Selection;
@@ -25,7 +28,7 @@ const SOME_TIME: &str = "2024-05-01T00:00:00Z";
 pub(super) type Validation = Arc<dyn Fn(&Value) -> Vec<String> + Send + Sync>;
 
 /// Objects by their paths.
-pub(crate) type Objects = BTreeMap<String, Arc<Value>>;
+pub(crate) type Objects = BTreeMap<String, Arc<Kept>>;
 
 /// What an API server keeps.
 #[derive(Default)]
@@ -59,7 +62,8 @@ impl Store {
         let uid = if name == KUBE_SYSTEM { "here".to_owned() } else { format!("uid of {name}") };
         let namespace = ObjectRef::global(Kind::Namespace, name);
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "uid": uid}});
-        self.objects.entry(namespace.path()).or_insert_with(|| Arc::new(object));
+        let place = || Arc::new(Place::of(&namespace.path()).unwrap());
+        self.objects.entry(namespace.path()).or_insert_with(|| Kept::new(place(), object));
     }
 
     /// The objects that were made here, by their paths: not the namespaces that came with them.
@@ -74,6 +78,10 @@ impl Store {
     }
 
     pub(super) fn get(&self, path: &str) -> Option<&Value> {
+        self.kept(path).map(Deref::deref)
+    }
+
+    fn kept(&self, path: &str) -> Option<&Kept> {
         self.objects.get(path).map(Arc::as_ref)
     }
 
@@ -82,34 +90,40 @@ impl Store {
         let place = Place::of(path).unwrap_or_else(|| panic!("{path}"));
         place.namespace.iter().for_each(|namespace| self.make_namespace(namespace));
         let object = place.filled(with_data(object));
-        let live = self.get(path).cloned().unwrap_or_default();
-        let made = if manager.applies {
-            apply::apply(&live, &object, manager, true).unwrap()
+        let (live, owners) = self.live(path);
+        let (made, owners) = if manager.applies {
+            apply::apply(live, owners, &object, manager, true).unwrap()
         } else {
-            apply::update(&live, object, manager)
+            let owners = fields::owners(&object);
+            apply::update(live, object, owners, manager)
         };
         let generation = made["metadata"]["generation"].clone();
         let mut kept = self.finished(path, made);
         if !generation.is_null() {
             kept["metadata"]["generation"] = generation;
         }
-        self.keep(path, kept);
+        self.keep(&Arc::new(place), path, kept, owners);
+    }
+
+    /// What is at a path, null where there is nothing, and who owns what of it.
+    fn live(&self, path: &str) -> (&Value, Owners) {
+        self.kept(path).map_or((&Value::Null, Owners::new()), |kept| (kept, kept.owners().clone()))
     }
 
     /// Gives an object another status or other finalizers: fields that nobody is asked about.
     pub(super) fn set(&mut self, path: &str, change: impl FnOnce(&mut Value)) {
-        let Some(live) = self.get(path) else { return };
-        let mut object = live.clone();
+        let Some(kept) = self.objects.get(path).cloned() else { return };
+        let mut object = Value::clone(&kept);
         change(&mut object);
         object["metadata"]["resourceVersion"] = json!((self.revision + 1).to_string());
-        self.keep(path, object);
+        self.keep(&kept.place, path, object, kept.owners().clone());
     }
 
     /// Takes an object away, whatever holds it.
-    pub(super) fn remove(&mut self, path: &str) -> Option<Arc<Value>> {
+    pub(super) fn remove(&mut self, path: &str) -> Option<Arc<Kept>> {
         let removed = self.objects.remove(path)?;
         self.revision += 1;
-        self.events.record(self.revision, Place::of(path)?, Some(removed.clone()), None);
+        self.events.record(self.revision, Some(removed.clone()), None);
         self.changed.send_replace(());
         Some(removed)
     }
@@ -145,25 +159,25 @@ impl Store {
         }
     }
 
-    fn keep(&mut self, path: &str, object: Value) -> Value {
+    fn keep(&mut self, place: &Arc<Place>, path: &str, object: Value, owners: Owners) -> Arc<Kept> {
         let live = self.objects.get(path).cloned();
-        if live.as_deref() == Some(&object) {
-            return object;
+        if let Some(live) = live.as_ref().filter(|live| ****live == object) {
+            return live.clone();
         }
         if live.is_none() {
             *self.made.entry(path.to_owned()).or_default() += 1;
         }
         let is_free = object["metadata"].get("deletionTimestamp").is_some() && !is_held(&object);
+        let kept = Kept::of(place.clone(), object, owners);
         if live.is_some() && is_free {
             self.remove(path);
-            return object;
+            return kept;
         }
         self.revision += 1;
-        let kept = Arc::new(object.clone());
-        self.objects.insert(path.to_owned(), Arc::clone(&kept));
-        self.events.record(self.revision, Place::of(path).unwrap(), live, Some(kept));
+        self.objects.insert(path.to_owned(), kept.clone());
+        self.events.record(self.revision, live, Some(kept.clone()));
         self.changed.send_replace(());
-        object
+        kept
     }
 
     /// The server's answer to a request that is no watch.
@@ -174,9 +188,9 @@ impl Store {
         let Some(place) = Place::of(&seen.path) else { return Reply::Text(404, "404 page not found\n") };
         match seen.method {
             Method::GET if place.name.is_none() => self.list(&Selection::of(&place, seen)),
-            Method::GET => {
-                self.get(&seen.path).map_or_else(|| place.missing(), |found| Reply::Json(200, found.clone()))
-            }
+            Method::GET => self
+                .kept(&seen.path)
+                .map_or_else(|| place.missing(), |found| Reply::Written(200, found.text())),
             Method::DELETE => self.delete(&place, seen),
             Method::POST => self.create(&place, seen),
             Method::PATCH if place.is_status => self.patch_status(&place, seen),
@@ -199,36 +213,38 @@ impl Store {
     }
 
     fn list(&self, selection: &Selection) -> Reply {
-        let part = format!("/{}/", selection.plural());
-        let of_kind = self.objects.iter().filter(|(path, _)| path.contains(&part));
-        let found = of_kind
-            .filter(|(path, object)| Place::of(path).is_some_and(|place| selection.has(&place, object)));
-        let items: Vec<_> = found.map(|(_, object)| object.as_ref()).collect();
         let metadata = json!({"resourceVersion": self.revision.to_string()});
-        Reply::Json(200, json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}))
+        let mut text =
+            format!(r#"{{"apiVersion":"v1","kind":"List","metadata":{metadata},"items":["#).into_bytes();
+        let found = self.objects.values().filter(|object| selection.has(object));
+        for (number, object) in found.enumerate() {
+            if number > 0 {
+                text.push(b',');
+            }
+            text.extend_from_slice(&object.text());
+        }
+        text.extend_from_slice(b"]}");
+        Reply::Written(200, text.into())
     }
 
     fn delete(&mut self, place: &Place, seen: &Seen) -> Reply {
-        let Some(live) = self.get(&seen.path).cloned() else { return place.missing() };
+        let Some(live) = self.objects.get(&seen.path).cloned() else { return place.missing() };
         if seen.body["preconditions"]["uid"].as_str().is_some_and(|wanted| uid(&live) != Some(wanted)) {
             return Reply::status(409, "Conflict", "the UID in the precondition does not match");
         }
         self.writes.push(format!("DELETE {}", seen.path));
         let is_emptied = self.has_controllers && place.kind == Served::Ours(Kind::Namespace);
         if is_emptied || (is_held(&live) && !self.has_operator) {
-            let mut leaving = live;
+            let mut leaving = Value::clone(&live);
             leaving["metadata"]["deletionTimestamp"] = json!(SOME_TIME);
-            let kept = self.finished(&seen.path, leaving);
-            return Reply::Json(200, self.keep(&seen.path, kept));
+            let leaving = self.finished(&seen.path, leaving);
+            let kept = self.keep(&live.place, &seen.path, leaving, live.owners().clone());
+            return Reply::Written(200, kept.text());
         }
         self.remove(&seen.path);
         if place.kind == Served::Ours(Kind::Namespace) {
-            let inside: Vec<_> = self
-                .objects
-                .keys()
-                .filter(|path| Place::of(path).unwrap().namespace == place.name)
-                .cloned()
-                .collect();
+            let inside = self.objects.iter().filter(|(_, object)| object.place.namespace == place.name);
+            let inside: Vec<_> = inside.map(|(path, _)| path.clone()).collect();
             for path in inside {
                 self.remove(&path);
             }
@@ -251,42 +267,49 @@ impl Store {
         }
         let mut body = with_data(&seen.body);
         body["metadata"]["name"] = json!(name);
-        self.write(place, seen, &path, apply::update(&Value::Null, body, &seen.manager(false)))
+        let owners = fields::owners(&body);
+        let made = apply::update(&Value::Null, body, owners, &seen.manager(false));
+        let place = Place { name: Some(name), ..place.clone() };
+        self.write(&place, seen, &path, made)
     }
 
     /// Changes nothing but the status.
     fn patch_status(&mut self, place: &Place, seen: &Seen) -> Reply {
         let path = seen.path.trim_end_matches("/status");
-        let Some(live) = self.get(path) else { return place.missing() };
-        let mut new = live.clone();
+        let Some(live) = self.kept(path) else { return place.missing() };
+        let (mut new, owners) = (Value::clone(live), live.owners().clone());
         patch::merge(&mut new, &json!({"status": seen.body["status"]}));
-        self.write(place, seen, path, new)
+        self.write(&Place { is_status: false, ..place.clone() }, seen, path, (new, owners))
     }
 
     fn patch(&mut self, place: &Place, seen: &Seen) -> Reply {
-        let live = self.get(&seen.path).cloned();
+        let (live, owners) = self.live(&seen.path);
         if seen.content_type == "application/apply-patch+yaml" {
-            let live = live.unwrap_or_default();
-            if let Some(refused) = refused(&seen.body, &live) {
+            if let Some(refused) = refused(&seen.body, live) {
                 return refused;
             }
             let is_forced = seen.parameter("force").as_deref() == Some("true");
-            return match apply::apply(&live, &with_data(&seen.body), &seen.manager(true), is_forced) {
+            return match apply::apply(live, owners, &with_data(&seen.body), &seen.manager(true), is_forced) {
                 Ok(applied) => self.write(place, seen, &seen.path, applied),
                 Err(conflicts) => conflict(&conflicts),
             };
         }
-        let Some(live) = live else { return place.missing() };
+        if live.is_null() {
+            return place.missing();
+        }
         let mut new = live.clone();
         match seen.content_type.as_str() {
             "application/merge-patch+json" => patch::merge(&mut new, &seen.body),
             "application/strategic-merge-patch+json" => patch::strategic(&mut new, &seen.body),
             other => panic!("a patch of type {other}"),
         }
-        match refused(&new, &live) {
-            Some(refused) => refused,
-            None => self.write(place, seen, &seen.path, apply::update(&live, new, &seen.manager(false))),
+        if let Some(refused) = refused(&new, live) {
+            return refused;
         }
+        let is_told = seen.body["metadata"].get("managedFields").is_some();
+        let owners = if is_told { fields::owners(&new) } else { owners };
+        let updated = apply::update(live, new, owners, &seen.manager(false));
+        self.write(place, seen, &seen.path, updated)
     }
 
     fn is_terminating(&self, place: &Place) -> bool {
@@ -296,7 +319,7 @@ impl Store {
             .is_some_and(|namespace| namespace["metadata"].get("deletionTimestamp").is_some())
     }
 
-    fn write(&mut self, place: &Place, seen: &Seen, path: &str, object: Value) -> Reply {
+    fn write(&mut self, place: &Place, seen: &Seen, path: &str, (object, owners): (Value, Owners)) -> Reply {
         if let Some(name) = place
             .namespace
             .as_ref()
@@ -320,22 +343,22 @@ impl Store {
             return Reply::Json(code, finished);
         }
         self.writes.push(format!("{} {path}", seen.method));
-        Reply::Json(code, self.keep(path, finished))
+        Reply::Written(code, self.keep(&Arc::new(place.clone()), path, finished, owners).text())
     }
 }
 
 /// Whether two states of an object differ in nothing but their revision.
 fn is_same(one: &Value, other: &Value) -> bool {
+    fn same_but(one: &Map<String, Value>, other: &Map<String, Value>, apart: &str) -> bool {
+        let mut keys = one.keys().filter(|key| *key != apart);
+        one.len() == other.len() && keys.all(|key| one.get(key) == other.get(key))
+    }
     let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return false };
-    let apart = |key: &&String| key.as_str() != "metadata";
-    let metadata = |object: &serde_json::Map<String, Value>| {
-        let mut metadata = object["metadata"].clone();
-        metadata["resourceVersion"] = Value::Null;
-        metadata
+    let is_metadata_same = || match (one["metadata"].as_object(), other["metadata"].as_object()) {
+        (Some(one), Some(other)) => same_but(one, other, "resourceVersion"),
+        _ => false,
     };
-    one.len() == other.len()
-        && one.keys().filter(apart).all(|key| one.get(key) == other.get(key))
-        && metadata(one) == metadata(other)
+    same_but(one, other, "metadata") && is_metadata_same()
 }
 
 fn is_held(object: &Value) -> bool {
@@ -365,7 +388,7 @@ fn conflict(conflicts: &[Conflict]) -> Reply {
         let using = if manager.applies { "" } else { " using v1" };
         let message = format!("conflict with \"{}\"{using}", manager.name);
         json!({"reason": "FieldManagerConflict", "message": message, "field": format!(".{}",
-            field.join("."))})
+            keys(field).collect::<Vec<_>>().join("."))})
     };
     let causes: Vec<_> = conflicts.iter().map(cause).collect();
     Reply::failure(409, "Conflict", "Apply failed with conflicts", &json!({"causes": causes}))

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::kept::Kept;
 use super::place::Place;
 use super::select::Selection;
 
 /// What became of one object.
 struct Event {
     revision: u64,
-    place: Place,
-    before: Option<Arc<Value>>,
-    after: Option<Arc<Value>>,
+    before: Option<Arc<Kept>>,
+    after: Option<Arc<Kept>>,
 }
 
 /// One that is open.
@@ -34,8 +34,8 @@ pub(super) struct Events {
 impl Event {
     /// What a watch is told of it: an object that comes into its selection is a new one to it.
     fn line(&self, selection: &Selection) -> Option<String> {
-        let had = self.before.as_ref().is_some_and(|object| selection.has(&self.place, object));
-        let has = self.after.as_ref().is_some_and(|object| selection.has(&self.place, object));
+        let had = self.before.as_ref().is_some_and(|object| selection.has(object));
+        let has = self.after.as_ref().is_some_and(|object| selection.has(object));
         let kind = match (had, has) {
             (false, true) => "ADDED",
             (true, true) => "MODIFIED",
@@ -47,19 +47,15 @@ impl Event {
             last["metadata"]["resourceVersion"] = json!(self.revision.to_string());
             return Some(format!(r#"{{"type":"{kind}","object":{last}}}"#));
         };
+        let after = after.text();
+        let after = std::str::from_utf8(&after).unwrap();
         Some(format!(r#"{{"type":"{kind}","object":{after}}}"#))
     }
 }
 
 impl Events {
-    pub(super) fn record(
-        &mut self,
-        revision: u64,
-        place: Place,
-        before: Option<Arc<Value>>,
-        after: Option<Arc<Value>>,
-    ) {
-        let event = Event { revision, place, before, after };
+    pub(super) fn record(&mut self, revision: u64, before: Option<Arc<Kept>>, after: Option<Arc<Kept>>) {
+        let event = Event { revision, before, after };
         self.open
             .retain(|watch| event.line(&watch.selection).is_none_or(|line| watch.lines.send(line).is_ok()));
         self.history.push(event);
@@ -72,8 +68,8 @@ impl Events {
             lines.send(expired().to_string()).unwrap();
             return events;
         }
-        let later = self.history.iter().filter(|event| event.revision > since);
-        later.filter_map(|event| event.line(&selection)).for_each(|line| lines.send(line).unwrap());
+        let later = &self.history[self.history.partition_point(|event| event.revision <= since)..];
+        later.iter().filter_map(|event| event.line(&selection)).for_each(|line| lines.send(line).unwrap());
         self.open.push(Watch { selection, lines });
         events
     }

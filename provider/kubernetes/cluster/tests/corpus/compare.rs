@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::kubernetes::fake::apply::Path;
 use crate::property::json::from_json;
 use crate::property::{PropertyMap, PropertyValue};
+
+/// Where a field stands: the keys that lead to it.
+pub(super) type Path = Vec<String>;
 
 /// A field that differs, with its value before and after.
 pub(super) type Difference = (Path, Option<Value>, Option<Value>);
@@ -16,6 +18,11 @@ pub(super) fn differences(before: &Value, after: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     compare(&mut Vec::new(), Some(before), Some(after), &mut found);
     found
+}
+
+/// What stands at a path.
+pub(super) fn get<'a>(object: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(object, |value, key| value.as_object()?.get(key))
 }
 
 fn compare(at: &mut Path, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::compare::{Path, get};
 use super::model::{Layout, clusters, container, is_coordinated, is_yes, named, with_version};
-use crate::kubernetes::fake::apply::{Path, get};
 
 /// The changes, each made by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
