@@ -311,11 +311,13 @@ impl Lane<'_> {
     async fn converges(&mut self, command: &str) {
         let _up = self.servers.read().await;
         let run = self.stack.run(&[command, "--yes", "--skip-preview", "--non-interactive"]).await.unwrap();
-        assert!(run.success, "{:#?}\n{}\n{}", self.history, run.text(), self.found());
+        let found = if run.success { String::new() } else { self.found().await };
+        assert!(run.success, "{:#?}\n{}\n{found}", self.history, run.text());
     }
 
-    /// What is there, as far as a failure may come from it.
-    fn found(&self) -> String {
+    /// What is there, as far as a failure may come from it, and what the control plane said last.
+    async fn found(&self) -> String {
+        const LINES: usize = 20;
         let list = |kinds: &str, columns: &str| {
             let columns = format!("--output=custom-columns={columns}");
             let arguments = ["get", kinds, "--namespace", self.namespace.name(), &columns];
@@ -324,14 +326,21 @@ impl Lane<'_> {
         };
         let conditions = r#"CONDITIONS:.status.conditions[?(@.type=="Ready")]"#;
         let meta = "NAME:.metadata.name,UID:.metadata.uid,GONE:.metadata.deletionTimestamp";
-        [
+        let plane = self.testbed.control_plane().await.unwrap();
+        let logs = Component::ALL.map(|component| {
+            let log = std::fs::read_to_string(plane.log(component)).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LINES)..];
+            format!("{component:?}\n{}\n", last.join("\n"))
+        });
+        let found = [
             list("nodes", &format!("NAME:.metadata.name,TAINTS:.spec.taints[*].key,{conditions}")),
             list("chi,chk", &format!("{meta},TASK:.spec.taskID,STATUS:.status")),
             list("statefulsets", &format!("{meta},OWNER:.metadata.ownerReferences[*].uid,STATUS:.status")),
             list("pods", &format!("{meta},NODE:.spec.nodeName,PHASE:.status.phase,{conditions}")),
             list("events", "AT:.lastTimestamp,OF:.involvedObject.name,REASON:.reason,MESSAGE:.message"),
-        ]
-        .concat()
+        ];
+        found.concat() + &logs.concat()
     }
 
     async fn password(&self) -> Option<String> {

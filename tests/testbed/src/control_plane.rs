@@ -45,8 +45,11 @@ pub enum Component {
 }
 
 impl Component {
-    const ALL: [Self; 5] =
+    /// All of them, in the order in which they start.
+    pub const ALL: [Self; 5] =
         [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kwok];
+    /// Those that watch the API server.
+    const CLIENTS: [Self; 3] = [Self::ControllerManager, Self::Scheduler, Self::Kwok];
 
     fn command(self) -> &'static str {
         match self {
@@ -100,8 +103,8 @@ impl ControlPlane {
         prepare: impl AsyncFnOnce(&kube::Client) -> Result<()>,
     ) -> Result<Self> {
         let mut plane = Self::start_api(directory, binary, lifetime, prepare).await?;
-        for component in [Component::ControllerManager, Component::Scheduler, Component::Kwok] {
-            plane.start_component(component)?;
+        for client in Component::CLIENTS {
+            plane.start_component(client)?;
         }
         plane.nodes_ready().await?;
         Ok(plane)
@@ -188,12 +191,23 @@ impl ControlPlane {
         }
     }
 
-    /// Starts a killed component again, with the same ports, data, token and certificate, and waits
-    /// until the API server answers.
+    /// Kills a component and starts it again, with the same ports, data, token and certificate; waits until the
+    /// API server answers.
+    ///
+    /// Where the API server was away, its clients start anew, as they do where they lose their leader's lease and
+    /// a kubelet restarts them: after some losses in a row they would try again only once a minute, and the
+    /// scheduler ends itself when a pod is elsewhere than it believes.
     pub async fn restart(&mut self, component: Component) -> Result<()> {
         self.kill(component);
         self.start_component(component)?;
-        self.serves().await
+        self.serves().await?;
+        if matches!(component, Component::Etcd | Component::ApiServer) {
+            for client in Component::CLIENTS {
+                self.kill(client);
+                self.start_component(client)?;
+            }
+        }
+        Ok(())
     }
 
     /// The path of the kubeconfig.
@@ -248,7 +262,8 @@ impl ControlPlane {
         Ok(())
     }
 
-    fn log(&self, component: Component) -> PathBuf {
+    /// The path of what a component says.
+    pub fn log(&self, component: Component) -> PathBuf {
         self.directory.join(format!("{}.log", component.command()))
     }
 
