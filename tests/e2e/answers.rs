@@ -8,7 +8,7 @@ use testbed::engine::{Choice, Login, OLDER, VERSION};
 use testbed::pulumi::Stack;
 use testbed::{Namespace, Testbed};
 
-use crate::support::{in_state, program};
+use crate::support::{in_state, program, with_engines};
 
 const LOCAL: &str = "CREATE TABLE IF NOT EXISTS events_here (id UInt64) ENGINE = MergeTree ORDER BY id";
 const DISTRIBUTED: &str = "CREATE TABLE IF NOT EXISTS events AS events_here ENGINE = Distributed('cluster', \
@@ -25,16 +25,8 @@ struct Database {
 
 impl Database {
     /// A stack whose pods have engines; `None`, and a word of it, where this machine has none.
-    #[allow(clippy::print_stderr, reason = "what is left out must be said")]
     async fn new(choice: Choice) -> Option<Self> {
-        let testbed = Testbed::shared().await;
-        let namespace = match testbed.namespace_with_engines(choice).await.unwrap() {
-            Ok(namespace) => namespace,
-            Err(absent) => {
-                eprintln!("{absent}");
-                return None;
-            }
-        };
+        let (testbed, namespace) = (Testbed::shared().await, with_engines(choice).await?);
         let login = Login { user: String::new(), password: String::new() };
         Some(Self { testbed, namespace, stack: testbed.stack("").await.unwrap(), login })
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use testbed::{Namespace, Testbed, cargo, needs};
 
 use self::values::VALUES;
+use crate::support::newer;
 
 #[path = "../../provider/kubernetes/cluster/tests/roundtrip/values.rs"]
 #[expect(dead_code, reason = "the provider's own test has more use for it")]
@@ -123,15 +124,9 @@ async fn the_definitions_in_force_take_random_programs_of_every_input() {
 }
 
 #[tokio::test]
-#[allow(clippy::print_stderr, reason = "what is left out must be said")]
 async fn newer_definitions_take_random_programs_of_every_input() {
     needs!(ControlPlanes);
-    let testbed = Testbed::shared().await;
-    let Some(newer) = testbed.elsewhere_with("0.27.1").await.unwrap() else {
-        return eprintln!(
-            "left out: the definitions of operator 0.27.1, which are not beside those in force"
-        );
-    };
+    let Some(newer) = newer().await else { return };
     let namespace = newer.namespace("inputs").await.unwrap();
     all_are_taken(&newer.kubeconfig(), &namespace, |_| true).await;
 }

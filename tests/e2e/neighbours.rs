@@ -11,7 +11,7 @@ use testbed::engine::Choice;
 use testbed::watching::wait_for;
 use testbed::{Namespace, Testbed, needs};
 
-use crate::support::{in_state, program, stack};
+use crate::support::{in_state, program, stack, with_engines};
 
 fn certificates(namespace: &Namespace) -> Api<DynamicObject> {
     namespace.custom("cert-manager.io", "v1", "Certificate")
@@ -110,10 +110,7 @@ async fn issue(namespace: &Namespace, authority: &str) {
 async fn hosts_wait_for_the_certificate_and_its_authority_is_told() {
     needs!(Definitions);
     let testbed = Testbed::shared().await;
-    let namespace = match testbed.namespace_with_engines(Choice::Newest).await.unwrap() {
-        Ok(namespace) => namespace,
-        Err(absent) => return eprintln!("{absent}"),
-    };
+    let Some(namespace) = with_engines(Choice::Newest).await else { return };
     let properties = json!({"name": "db", "tls": {"issuerRef": {"name": "ca"}}});
     let stack = testbed.stack(&program(namespace.name(), &properties)).await.unwrap();
     let pods = namespace.api::<Pod>();

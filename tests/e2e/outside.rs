@@ -13,6 +13,8 @@ use testbed::s3::{KEY, S3};
 use testbed::zookeeper::ZooKeeper;
 use testbed::{Namespace, Testbed, needs};
 
+use crate::support::with_engines;
+
 /// An example that runs, with engines.
 struct Running {
     testbed: &'static Testbed,
@@ -20,18 +22,6 @@ struct Running {
     name: String,
     login: Login,
     program: Program,
-}
-
-/// A namespace whose pods have engines; `None`, and a word of it, where there are none.
-#[allow(clippy::print_stderr, reason = "what is left out must be said")]
-async fn with_engines(testbed: &Testbed) -> Option<Namespace> {
-    match testbed.namespace_with_engines(Choice::Newest).await.unwrap() {
-        Ok(namespace) => Some(namespace),
-        Err(absent) => {
-            eprintln!("{absent}");
-            None
-        }
-    }
 }
 
 impl Running {
@@ -74,7 +64,7 @@ impl Running {
 #[allow(clippy::print_stderr, reason = "what is left out must be said")]
 async fn replicas_of_the_example_meet_in_a_real_zookeeper_below_their_root() {
     needs!(Faults);
-    let Some(namespace) = with_engines(Testbed::shared().await).await else { return };
+    let Some(namespace) = with_engines(Choice::Newest).await else { return };
     let Some(zookeeper) = ZooKeeper::start().await.unwrap() else {
         return eprintln!("left out: the ZooKeeper of the example, which takes `java` and `mvn`");
     };
@@ -107,7 +97,7 @@ async fn replicas_of_the_example_meet_in_a_real_zookeeper_below_their_root() {
 #[tokio::test]
 async fn old_rows_of_the_example_go_to_the_bucket_with_the_keys_of_its_secret() {
     needs!(Faults);
-    let Some(namespace) = with_engines(Testbed::shared().await).await else { return };
+    let Some(namespace) = with_engines(Choice::Newest).await else { return };
     let s3 = S3::start().await.unwrap();
     let keys = json!({"metadata": {"name": "bucket-credentials"},
         "stringData": {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": "correct horse"}});

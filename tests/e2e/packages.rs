@@ -4,22 +4,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clickhouse_provider::{Origin, REPOSITORY, VERSION};
 use serde_json::Value;
 use testbed::release::packages::{self, Packages};
-use testbed::tools;
+use testbed::tools::{self, output};
 
 use crate::served::made;
-
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() {
-        bail!("{command:?}:\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(text)
-}
 
 fn download_url() -> String {
     Origin::new(REPOSITORY).download_url()

@@ -12,10 +12,8 @@ use testbed::{Testbed, needs};
 
 use crate::configuration::{PROGRAMS, Said};
 use crate::examples::HASH;
-use crate::support::program;
+use crate::support::{newer, program};
 
-/// The release that has fields and checks that the one in force has not.
-const NEWER: &str = "0.27.1";
 /// Examples of clusters that are there already.
 const OF_CLUSTERS: [&str; 2] = ["migration", "second-stack"];
 
@@ -26,15 +24,10 @@ fn taken(preview: Run) {
 }
 
 #[tokio::test]
-#[allow(clippy::print_stderr, reason = "what is left out must be said")]
 async fn a_newer_operators_definitions_take_all_examples_and_random_programs() {
     needs!(ControlPlanes);
     let testbed = Testbed::shared().await;
-    let Some(newer) = testbed.elsewhere_with(NEWER).await.unwrap() else {
-        return eprintln!(
-            "left out: the definitions of operator {NEWER}, which are not beside those in force"
-        );
-    };
+    let Some(newer) = newer().await else { return };
     let namespace = newer.namespace("newer").await.unwrap();
     let secret =
         json!({"metadata": {"name": "app-credentials"}, "stringData": {"password": "correct horse"}});

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use testbed::cargo;
 use testbed::release::archive::{self, Target};
 use testbed::release::packages::{self, NPM, Packages};
+use testbed::tools::output;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OnceCell;
@@ -125,10 +126,9 @@ fn manifest(packages: &Packages, url: &str) -> Result<Value> {
     Ok(manifest)
 }
 
-/// What a program says.
+/// What a program prints, without the end of the line.
 fn said(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(arguments).output().with_context(|| format!("no {program}"))?;
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    output(Command::new(program).args(arguments)).map(|text| text.trim().to_owned())
 }
 
 /// The archive of this build's plugin, made once.

@@ -10,6 +10,8 @@ use kube::api::{ListParams, PostParams};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use testbed::Elsewhere;
+use testbed::engine::Choice;
 use testbed::pulumi::Stack;
 use testbed::tools::workspace_directory;
 use testbed::{Namespace, Testbed};
@@ -48,7 +50,31 @@ pub(crate) async fn stack(properties: &Value) -> (Namespace, Stack) {
     (namespace, stack)
 }
 
-/// The same, where the waits end after `seconds`.
+/// A namespace whose pods have engines; `None`, and a word of it, where there are none.
+#[allow(clippy::print_stderr, reason = "what is left out must be said")]
+pub(crate) async fn with_engines(choice: Choice) -> Option<Namespace> {
+    match Testbed::shared().await.namespace_with_engines(choice).await.unwrap() {
+        Ok(namespace) => Some(namespace),
+        Err(absent) => {
+            eprintln!("{absent}");
+            None
+        }
+    }
+}
+
+/// An API server with the definitions of the operator's release 0.27.1, which have fields and checks that those
+/// in force have not; `None`, and a word of it, where they are not beside those in force.
+#[allow(clippy::print_stderr, reason = "what is left out must be said")]
+pub(crate) async fn newer() -> Option<Elsewhere> {
+    const NEWER: &str = "0.27.1";
+    let newer = Testbed::shared().await.elsewhere_with(NEWER).await.unwrap();
+    if newer.is_none() {
+        eprintln!("left out: the definitions of operator {NEWER}, which are not beside those in force");
+    }
+    newer
+}
+
+/// The same as [`stack`], where the waits end after `seconds`.
 pub(crate) async fn stack_within(properties: &Value, seconds: u32) -> (Namespace, Stack) {
     let (namespace, stack) = stack(properties).await;
     stack.set_program(&program_within(namespace.name(), properties, seconds)).unwrap();

@@ -317,12 +317,14 @@ pub fn run(command: &mut Command, what: &str) -> Result<()> {
 }
 
 /// What a command prints; fails, with its errors, when it does.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command.output()?;
+pub fn output(command: &mut Command) -> Result<String> {
+    let output =
+        command.output().with_context(|| format!("failed to run `{}`", command.get_program().display()))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
-        bail!("`{}`: {}", command.get_program().display(), String::from_utf8_lossy(&output.stderr));
+        bail!("{command:?}:\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(text)
 }
 
 /// Bytes as hexadecimal digits.
