@@ -247,7 +247,7 @@ fn unscheduled(evidence: &Evidence<'_>, pod: &Pod) -> Option<Found> {
     }
     // The scheduler goes on with what evicting others would not help.
     let message =
-        shorten(message.split(" preemption:").next().unwrap_or(message).trim_end_matches(['.', ' ']));
+        shorten(message.split(" preemption:").next().unwrap_or(message).trim_end_matches(['.', ',', ' ']));
     let quotas: Vec<_> = if lacks_claim(pod) {
         evidence.quotas.iter().filter_map(|quota| of_storage(quota)).collect()
     } else {
