@@ -188,6 +188,7 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
     let (before, after) = (inputs(&expected, urn, login), inputs(&found, urn, login));
     let mut result = overlay_difference(old, &before, &after).unwrap_or_else(|| old.clone());
     result.settle_passwords();
+    result.settle_coordination();
     let has_overrides = old.overrides != OverridesArgs::default();
     if found.adopted.is_none() && !has_overrides || gives(&result, &found, urn, login) {
         return result;

@@ -179,6 +179,15 @@ impl Aspect for Coordination {
 }
 
 impl ClusterArgs {
+    /// Takes out what is said of the kinds of coordination that the cluster is not found to have: a Keeper
+    /// that is gone, and of which the hosts know nothing, is none.
+    pub(in super::super) fn settle_coordination(&mut self) {
+        let Some(coordination) = &mut self.coordination else { return };
+        let kind = coordination.kind;
+        coordination.keeper.take_if(|_| kind.is_some_and(|kind| kind != CoordinationType::Keeper));
+        coordination.external.take_if(|_| kind.is_some_and(|kind| kind != CoordinationType::External));
+    }
+
     /// Whether a Keeper comes with the cluster.
     pub(in super::super) fn has_keeper(&self) -> bool {
         self.coordination

@@ -149,6 +149,21 @@ async fn a_refresh_takes_no_other_installation_for_the_own_one() {
 }
 
 #[tokio::test]
+async fn a_keeper_that_is_lost_before_the_hosts_know_it_is_made_again() {
+    let (cluster, fake) = api();
+    let (one, two) = (program(json!({})), program(json!({"replicas": 2})));
+    let state = create(&cluster, &one).await.unwrap();
+    fake.next(1, Method::PATCH, "clickhouseinstallations", Reply::forbidden("no"));
+    let failed = cluster.update(&context().0, "apps/db", &one, Some(&state), &two).await.unwrap_err();
+    let left = failed.partial.expect("the Keeper is made").state;
+    fake.remove(CHK);
+    let found = cluster.read(&context().0, "apps/db", Some(&two), Some(&left)).await.unwrap().unwrap();
+    assert_eq!((found.inputs.has_keeper(), found.state.uids.keeper.as_ref()), (false, None));
+    let made = cluster.update(&context().0, "apps/db", &found.inputs, Some(&found.state), &two).await;
+    assert!(made.unwrap().uids.keeper.is_some() && fake.at(CHK).is_some());
+}
+
+#[tokio::test]
 async fn an_import_knows_the_password_when_the_secret_does() {
     let (cluster, _) = api();
     let args = program(json!({"shards": 2}));
