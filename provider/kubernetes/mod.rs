@@ -10,7 +10,7 @@ pub mod identity;
 mod inventory;
 pub mod meta;
 pub mod observe;
-mod quantity;
+pub(crate) mod quantity;
 mod readiness;
 pub mod wait;
 

@@ -41,8 +41,9 @@ pub(crate) struct Difference {
 type Answer<T> = Result<T, Failed>;
 
 impl Plugin {
-    pub(crate) fn new(package: Package) -> Self {
-        Self(Server::new(package, EngineLog::default()))
+    /// One that says to `log` what it says to an engine.
+    pub(crate) fn new(package: Package, log: EngineLog) -> Self {
+        Self(Server::new(package, log))
     }
 
     pub(crate) async fn cancel(&self) {

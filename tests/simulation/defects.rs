@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use serde_json::{Value, json};
 
-use super::world::Message;
+use super::gate::Message;
 
 /// How a provider is made a defective one.
 #[derive(Clone, Copy)]

@@ -1,6 +1,7 @@
 //! A model of Pulumi's engine for a stack of one cluster: what it calls, in which order, and what it writes
 //! into its state when a call ends well, half-way, badly or never.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,7 +13,7 @@ use crate::property::{PropertyMap, PropertyValue};
 use crate::rpc::in_process::{Failed, Plugin};
 
 /// The resource of the stack.
-pub(super) const URN: &str = "urn:pulumi:dev::shop::clickhouse:kubernetes:Cluster::db";
+const URN: &str = "urn:pulumi:dev::shop::clickhouse:kubernetes:Cluster::db";
 
 /// No call takes longer, by the world's time.
 const LONGEST: Duration = Duration::from_secs(2 * 60 * 60);
@@ -43,6 +44,28 @@ impl Resource {
         [&self.inputs, &self.outputs]
     }
 
+    /// The unique ids of the objects that it knows, by their paths.
+    fn objects(&self) -> BTreeMap<String, String> {
+        let Some(PropertyValue::Map(uids)) = self.outputs.get("uids") else { return BTreeMap::new() };
+        let (namespace, name) = self.id.split_once('/').unwrap_or_default();
+        let core =
+            |collection: &str, name: &str| format!("/api/v1/namespaces/{namespace}/{collection}/{name}");
+        let of_operator = |group: &str, plural: &str| {
+            format!("/apis/{group}.altinity.com/v1/namespaces/{namespace}/{plural}/{name}")
+        };
+        let paths = [
+            ("secret", core("secrets", &format!("{name}-credentials"))),
+            ("service", core("services", name)),
+            ("installation", of_operator("clickhouse", "clickhouseinstallations")),
+            ("keeper", of_operator("clickhouse-keeper", "clickhousekeeperinstallations")),
+        ];
+        let known = paths.into_iter().filter_map(|(field, path)| match uids.get(field)?.exposed() {
+            PropertyValue::String(uid) => Some((path, uid.clone())),
+            _ => None,
+        });
+        known.collect()
+    }
+
     /// An output that is a text, secret or not.
     pub(super) fn text(&self, output: &str) -> Option<String> {
         match self.outputs.get(output)?.exposed() {
@@ -65,6 +88,7 @@ enum Step {
 #[derive(Clone)]
 pub(super) struct Engine {
     world: World,
+    urn: String,
     pub(super) resource: Option<Resource>,
     /// Those that were replaced, and are still to be deleted.
     condemned: Vec<Resource>,
@@ -76,14 +100,30 @@ type Run = Result<(), Ended>;
 
 impl Engine {
     pub(super) fn new(world: &World) -> Self {
-        Self { world: world.clone(), resource: None, condemned: Vec::new(), wrong: Vec::new() }
+        Self::of(world, URN)
+    }
+
+    /// That of a stack whose resource has this name.
+    pub(super) fn of(world: &World, urn: &str) -> Self {
+        Self {
+            world: world.clone(),
+            urn: urn.to_owned(),
+            resource: None,
+            condemned: Vec::new(),
+            wrong: Vec::new(),
+        }
+    }
+
+    /// A new process of the provider.
+    fn plugin(&self) -> Plugin {
+        self.world.plugin(self.resource.as_ref().is_some_and(|old| old.outputs.contains_key("kubernetes")))
     }
 
     /// `pulumi up`: a preview, and unless that fails, an update by a new process of the provider.
     pub(super) async fn up(&mut self, program: &Value, replaces: bool) -> Run {
         let program = properties(program);
         self.preview(&program, replaces).await?;
-        let plugin = self.world.plugin();
+        let plugin = self.plugin();
         let (inputs, step) = self.plan(&plugin, &program, replaces).await?;
         let done = match step {
             Step::Same => Ok(()),
@@ -107,7 +147,7 @@ impl Engine {
 
     /// `pulumi destroy`.
     pub(super) async fn destroy(&mut self) -> Run {
-        let plugin = self.world.plugin();
+        let plugin = self.plugin();
         self.delete_condemned(&plugin).await?;
         self.delete_current(&plugin).await
     }
@@ -115,21 +155,27 @@ impl Engine {
     /// `pulumi refresh`.
     pub(super) async fn refresh(&mut self) -> Run {
         let Some(old) = self.resource.clone() else { return Ok(()) };
-        let plugin = self.world.plugin();
-        let read = self.call(&plugin, plugin.read(URN, &old.id, old.bags())).await?.map_err(ended)?;
+        let plugin = self.plugin();
+        let read = self.call(&plugin, plugin.read(&self.urn, &old.id, old.bags())).await?.map_err(ended)?;
         self.resource = read.map(|(id, inputs, outputs)| Resource { id, inputs, outputs, is_failed: false });
         Ok(())
     }
 
     /// `pulumi import`.
     pub(super) async fn import(&mut self, id: &str) -> Run {
-        let plugin = self.world.plugin();
+        let plugin = self.plugin();
         let none = PropertyMap::new();
-        let read = self.call(&plugin, plugin.read(URN, id, [&none, &none])).await?.map_err(ended)?;
+        let read = self.call(&plugin, plugin.read(&self.urn, id, [&none, &none])).await?.map_err(ended)?;
         let (id, inputs, outputs) =
             read.ok_or_else(|| Ended::Failed(format!("nothing is there to import: {id}")))?;
         self.resource = Some(Resource { id, inputs, outputs, is_failed: false });
         Ok(())
+    }
+
+    /// `pulumi stack rename`: all names in the state are others.
+    pub(super) fn rename(&mut self) {
+        let (from, to) = if self.urn.contains(":dev:") { (":dev:", ":prod:") } else { (":prod:", ":dev:") };
+        self.urn = self.urn.replace(from, to);
     }
 
     /// Puts another value into the state.
@@ -158,14 +204,14 @@ impl Engine {
     }
 
     async fn try_out(&mut self, program: &PropertyMap, replaces: bool) -> Result<Step, Ended> {
-        let plugin = self.world.plugin();
+        let plugin = self.plugin();
         let (inputs, step) = self.plan(&plugin, program, replaces).await?;
         match (&step, &self.resource) {
             (Step::Create | Step::Replace { .. }, _) => {
-                _ = self.call(&plugin, plugin.create(URN, &inputs, true)).await?.map_err(ended)?;
+                _ = self.call(&plugin, plugin.create(&self.urn, &inputs, true)).await?.map_err(ended)?;
             }
             (Step::Update, Some(old)) => {
-                let updated = plugin.update(URN, &old.id, old.bags(), &inputs, true);
+                let updated = plugin.update(&self.urn, &old.id, old.bags(), &inputs, true);
                 _ = self.call(&plugin, updated).await?.map_err(ended)?;
             }
             _ => {}
@@ -181,10 +227,10 @@ impl Engine {
     ) -> Result<(PropertyMap, Step), Ended> {
         let none = PropertyMap::new();
         let old_inputs = self.resource.as_ref().map_or(&none, |old| &old.inputs);
-        let inputs = self.call(plugin, plugin.check(URN, old_inputs, program)).await?.map_err(ended)?;
+        let inputs = self.call(plugin, plugin.check(&self.urn, old_inputs, program)).await?.map_err(ended)?;
         let Some(old) = &self.resource else { return Ok((inputs, Step::Create)) };
         let found =
-            self.call(plugin, plugin.diff(URN, &old.id, old.bags(), &inputs)).await?.map_err(ended)?;
+            self.call(plugin, plugin.diff(&self.urn, &old.id, old.bags(), &inputs)).await?.map_err(ended)?;
         let step = if replaces || found.replaces {
             Step::Replace { deletes_first: found.deletes_first }
         } else if found.paths.is_empty() && !old.is_failed {
@@ -196,7 +242,8 @@ impl Engine {
     }
 
     async fn create(&mut self, plugin: &Plugin, inputs: PropertyMap) -> Run {
-        match self.call(plugin, plugin.create(URN, &inputs, false)).await? {
+        self.world.know(BTreeMap::new());
+        match self.call(plugin, plugin.create(&self.urn, &inputs, false)).await? {
             Ok((id, outputs)) => {
                 self.resource = Some(Resource { id, inputs, outputs, is_failed: false });
                 Ok(())
@@ -214,7 +261,8 @@ impl Engine {
 
     async fn update(&mut self, plugin: &Plugin, inputs: PropertyMap) -> Run {
         let Some(old) = self.resource.clone() else { return Ok(()) };
-        match self.call(plugin, plugin.update(URN, &old.id, old.bags(), &inputs, false)).await? {
+        self.world.know(old.objects());
+        match self.call(plugin, plugin.update(&self.urn, &old.id, old.bags(), &inputs, false)).await? {
             Ok(outputs) => {
                 self.resource = Some(Resource { id: old.id, inputs, outputs, is_failed: false });
                 Ok(())
@@ -258,7 +306,8 @@ impl Engine {
     }
 
     async fn delete(&self, plugin: &Plugin, old: &Resource) -> Run {
-        self.call(plugin, plugin.delete(URN, &old.id, old.bags())).await?.map_err(ended)
+        self.world.know(old.objects());
+        self.call(plugin, plugin.delete(&self.urn, &old.id, old.bags())).await?.map_err(ended)
     }
 
     /// Waits for a call's answer, for the death of the provider, and for the user, who may press Ctrl-C.

@@ -5,10 +5,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
+use super::faults::Fault;
 use super::rounds::{Plan, Told, tell};
 use super::runs::{clean, for_all};
 use super::stories::{self, Command};
-use super::world::Fault;
 
 /// How many programs are made up.
 const PROGRAMS: u64 = 400;

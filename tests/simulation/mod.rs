@@ -7,10 +7,14 @@
 //! service's calls down to its HTTP requests. Everything that happens in a round follows from its
 //! [`rounds::Plan`].
 
+mod budgets;
 mod controllers;
 mod defects;
 mod engine;
+mod faults;
 mod fuzz;
+mod gate;
+mod hands;
 mod honesty;
 mod oracle;
 mod promises;
@@ -18,4 +22,5 @@ mod random;
 mod rounds;
 mod runs;
 mod stories;
+mod users;
 mod world;

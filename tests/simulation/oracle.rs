@@ -148,6 +148,8 @@ pub(super) struct Oracle {
     /// The volumes with data, by the unique ids of their claims, and their claims' paths.
     volumes: BTreeMap<String, String>,
     passwords: BTreeSet<String>,
+    /// All that the provider has said.
+    heard: Vec<String>,
 }
 
 impl Oracle {
@@ -161,6 +163,7 @@ impl Oracle {
             foreign: BTreeMap::new(),
             volumes: BTreeMap::new(),
             passwords: BTreeSet::new(),
+            heard: Vec::new(),
         }
     }
 
@@ -168,6 +171,16 @@ impl Oracle {
     /// them.
     pub(super) fn begin(&mut self) {
         self.foreign = self.foreign_now();
+    }
+
+    fn listen(&mut self) {
+        self.heard.extend(self.world.heard());
+    }
+
+    /// Whether the provider has said this.
+    pub(super) fn has_heard(&mut self, text: &str) -> bool {
+        self.listen();
+        self.heard.iter().any(|said| said.contains(text))
     }
 
     fn foreign_now(&self) -> BTreeMap<String, Value> {
@@ -178,16 +191,30 @@ impl Oracle {
     /// What is wrong after a command, at rest. `loses` says that the command may lose data.
     pub(super) fn judge(&mut self, resource: Option<&Resource>, loses: bool, told: &str) -> Vec<String> {
         let mut wrong = Vec::new();
-        if self.foreign_now() != self.foreign {
-            wrong.push("somebody else's objects have changed".to_owned());
+        let now = self.foreign_now();
+        let paths: BTreeSet<_> = self.foreign.keys().chain(now.keys()).collect();
+        for path in paths.into_iter().filter(|path| now.get(*path) != self.foreign.get(*path)) {
+            let there = now.get(path).map(ToString::to_string).unwrap_or_default();
+            wrong.push(format!("somebody else's object has changed: {path} {there}"));
         }
         self.volumes(loses, &mut wrong);
         if let Some(resource) = resource {
             self.credentials(resource, &mut wrong);
         }
+        self.listen();
+        let open = self.world.open_watches();
+        if open > 0 {
+            wrong.push(format!("{open} watches are open, though nothing is waited for"));
+        }
         for password in &self.passwords {
-            if told.contains(password.as_str()) {
+            let tells = |text: &str| text.contains(password.as_str());
+            if tells(told) || self.heard.iter().any(|said| tells(said)) {
                 wrong.push("a message tells the password".to_owned());
+            }
+            let is_open = |object: &Value| object["kind"] != "Secret" && tells(&object.to_string());
+            let is_shown = |objects: &Objects| objects.values().any(|object| is_open(object));
+            if self.world.api().look(is_shown) {
+                wrong.push("an object tells the password".to_owned());
             }
             if let Some(body) = self.world.told().iter().find(|body| body.contains(password.as_str())) {
                 wrong.push(format!(

@@ -4,9 +4,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
+use super::faults::Fault;
 use super::rounds::{Plan, Told, tell};
 use super::stories::Command;
-use super::world::Fault;
 
 /// The round of a seed, and how its story goes without faults.
 pub(super) fn plan(seed: u64) -> (Plan, Told) {
@@ -21,10 +21,17 @@ pub(super) fn plan(seed: u64) -> (Plan, Told) {
     let faults = (0..rng.random_range(1..=3))
         .map(|_| {
             let at = rng.random_range(0..clean.requests.len().max(1) + 8);
-            (at, Fault::ALL[rng.random_range(0..Fault::ALL.len())])
+            (at, fault(&mut rng, &commands))
         })
         .collect();
     (Plan { commands, faults, seed }, clean)
+}
+
+fn fault(rng: &mut StdRng, commands: &[Command]) -> Fault {
+    match rng.random_range(0..16) {
+        0 if commands.iter().all(Command::knows_where) => Fault::Elsewhere,
+        _ => Fault::ALL[rng.random_range(0..Fault::ALL.len())],
+    }
 }
 
 fn command(rng: &mut StdRng, inputs: &mut Value) -> Command {
@@ -33,6 +40,7 @@ fn command(rng: &mut StdRng, inputs: &mut Value) -> Command {
         11 => Command::Replace(inputs.clone()),
         12 | 13 => Command::Refresh,
         14 | 15 => Command::Destroy,
+        16 if rng.random_bool(0.3) => Command::Renamed,
         16 => Command::Import,
         17 | 18 => Command::Deleted(one_of(rng, &DELETED).to_owned()),
         _ => {

@@ -8,14 +8,19 @@ use tokio::time::{Instant, sleep};
 
 use super::controllers::delete;
 use super::defects::Defect;
-use super::engine::{Ended, Engine};
+use super::engine::{Ended, Engine, Resource};
+use super::faults::Fault;
+use super::hands::{Deed, Target};
 use super::oracle::{NAMESPACE, Oracle, differences, there};
 use super::promises::{broken, left};
 use super::stories::Command;
-use super::world::{Fault, World};
+use super::world::World;
 
 /// How long the cluster is left alone after each command.
-const REST: Duration = Duration::from_secs(60);
+pub(super) const REST: Duration = Duration::from_secs(60);
+
+/// How soon it is noticed that the cluster is gone.
+const NOTICED: Duration = Duration::from_secs(10);
 
 /// How soon a command ends once all is ready.
 const PROMPT: Duration = Duration::from_millis(100);
@@ -58,13 +63,17 @@ pub(super) fn tell(plan: &Plan, defect: Option<Defect>, clean: Option<&Told>) ->
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let world = World::new(plan.seed, plan.faults.clone(), defect);
+        // The trace takes its time: that of some rounds is enough.
+        let _trace = (clean.is_none() || plan.seed % 8 == 1).then(|| world.listen());
         let mut teller = Teller::new(&world, plan.faults.len());
+        teller.is_blind = plan.faults.iter().any(|(_, fault)| *fault == Fault::Forbidden);
         teller.tell(&plan.commands, clean).await;
         world.end();
         Told { requests: world.lines(), fingerprint: world.fingerprint(), ..teller.told }
     })
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says something else of what has happened")]
 struct Teller {
     world: World,
     engine: Engine,
@@ -76,6 +85,14 @@ struct Teller {
     is_touched: bool,
     /// Whether the state knows of that.
     is_refreshed: bool,
+    /// Whether what comes now would be another story, since somebody has changed what it is about.
+    is_over: bool,
+    /// Whether the provider may not see something for a while. What it can't see it warns of, and goes on.
+    is_blind: bool,
+    /// Whether somebody has taken a host away.
+    has_lost_host: bool,
+    /// Whether the cluster in the state was imported.
+    is_imported: bool,
     told: Told,
 }
 
@@ -88,6 +105,10 @@ impl Teller {
             faults,
             is_touched: false,
             is_refreshed: false,
+            is_over: false,
+            is_blind: false,
+            has_lost_host: false,
+            is_imported: false,
             told: Told::default(),
             world: world.clone(),
         }
@@ -99,6 +120,9 @@ impl Teller {
         for (index, command) in commands.iter().enumerate() {
             let step = self.step(command, clean.map(|clean| &clean.steps[index])).await;
             self.told.steps.push(step);
+            if self.is_over {
+                return;
+            }
         }
     }
 
@@ -112,50 +136,94 @@ impl Teller {
         }
         let loses = command.loses(&self.program) || command.loses(&before);
         let started = Instant::now();
-        let mut outcome = self.run(command).await;
+        let deeds = self.world.deeds().len();
+        let (mut outcome, mut wrong) = self.attempt(command, started).await;
         let mut said = said(&outcome);
         if clean.is_none_or(|clean| clean.went_well) {
-            // What went wrong was a fault's doing. Whoever does the same again gets what is wanted.
-            let mut again = self.faults;
-            while outcome.is_err() && again > 0 && clean.is_some() {
-                again -= 1;
-                if again == 0 {
+            // What went wrong was a fault's doing, or somebody's. Whoever does the same again gets what is
+            // wanted, after a refresh where somebody has changed something.
+            for left in (0..self.faults).rev().filter(|_| clean.is_some()) {
+                let is_meddled = self.world.deeds().len() > deeds;
+                if outcome.is_ok() && !is_meddled {
+                    break;
+                }
+                if left == 0 {
                     self.world.heal();
                 }
                 sleep(REST).await;
-                outcome = self.run(command).await;
+                if is_meddled {
+                    self.leave(command).await;
+                }
+                let attempt = self.attempt(command, started).await;
+                outcome = attempt.0;
                 said.push_str(&self::said(&outcome));
+                wrong.extend(attempt.1);
             }
-            if let (Err(problem), Some(_)) = (&outcome, clean) {
+        }
+        let meddled = self.world.deeds().split_off(deeds);
+        self.is_imported |= outcome.is_ok() && *command == Command::Import;
+        self.is_over = !meddled.is_empty() && self.is_another(command, &outcome, &meddled, clean);
+        if self.is_over {
+            for deed in &meddled {
+                deed.end(self.world.api(), false);
+            }
+            sleep(REST).await;
+            wrong.extend(self.oracle.judge(None, true, &said));
+            for problem in &wrong {
+                self.wrong(command, problem);
+            }
+            return Step { went_well: outcome.is_ok(), said, there: BTreeMap::new() };
+        }
+        match (&outcome, clean.map(|clean| clean.went_well)) {
+            (Err(problem), Some(true)) => {
                 self.wrong(command, &format!("does not go well when it is done again: {problem:?}"));
             }
-        } else if outcome.is_ok() {
-            self.wrong(command, "goes well, though it has to be refused");
+            (Ok(()), Some(false)) => self.wrong(command, "goes well, though it has to be refused"),
+            (Ok(()), _) if !meddled.is_empty() => self.put_right(command).await,
+            _ => {}
         }
+        let loses = loses || meddled.iter().any(|deed| deed.loses(&self.program) || deed.loses(&before));
         if matches!(outcome, Err(Ended::Stuck)) {
             self.wrong(command, "a call did not come back");
         }
         if outcome.is_ok() {
-            self.awaited(command, started, self.faults == 0);
+            self.awaited(command, started, self.faults == 0, meddled.is_empty());
         }
         sleep(REST).await;
-        if matches!(command, Command::Deleted(_) | Command::Edited(..)) {
-            (self.is_touched, self.is_refreshed) = (true, false);
+        let is_import_of_another = *command == Command::Import && !meddled.is_empty();
+        if matches!(command, Command::Deleted(_) | Command::Edited(..)) || is_import_of_another {
+            (self.is_touched, self.is_refreshed) = (true, is_import_of_another);
         }
         let is_put_right = outcome.is_ok() && matches!(command, Command::Up(_) | Command::Replace(_));
-        self.is_refreshed |= outcome.is_ok() && matches!(command, Command::Refresh);
+        // A host that somebody takes away is the operator's to make again, which it does at the next change.
+        self.has_lost_host |= matches!(command, Command::Deleted(path) if path.contains("/statefulsets/"));
+        self.is_refreshed |= outcome.is_ok() && matches!(command, Command::Refresh) && !self.has_lost_host;
         if is_put_right && self.is_refreshed {
             self.is_touched = false;
         }
         let resource = self.engine.resource.as_ref().filter(|_| !self.is_touched);
-        let mut wrong = self.oracle.judge(resource, loses, &said);
+        wrong.extend(self.oracle.judge(resource, loses, &said));
         let there = there(self.world.api());
-        if let Some(Step { there: expected, .. }) = clean {
-            wrong.extend(differences(expected, &there));
+        if let Some(Step { there: expected, .. }) = clean.filter(|_| !is_import_of_another) {
+            // The operator says of its own Secret what was true when it made it, and what somebody has made
+            // stays theirs.
+            let is_of_others = |problem: &String| {
+                let is_about = |deed: &Deed| problem.starts_with(deed.path.as_str()) && deed.is_of_another();
+                problem.contains("-auto-secret") || meddled.iter().any(is_about)
+            };
+            let found = differences(expected, &there).into_iter();
+            wrong.extend(found.filter(|problem| meddled.is_empty() || !is_of_others(problem)));
         }
         wrong.append(&mut self.engine.wrong);
         if outcome.is_ok() && *command == Command::Destroy {
             wrong.extend(left(self.world.api()));
+        }
+        if self.is_imported {
+            // An import does not look for what the installation does not tell of.
+            wrong.retain(|problem| !(problem.contains("/networkpolicies/") && problem.contains("left")));
+        }
+        if self.is_blind && self.oracle.has_heard("is kept, because") {
+            wrong.retain(|problem| !problem.starts_with("/api/v1/namespaces/own is left"));
         }
         let is_right = is_put_right && !self.is_touched;
         if is_right {
@@ -165,7 +233,12 @@ impl Teller {
             self.wrong(command, &problem);
         }
         if is_right {
-            self.nothing_to_do(command).await;
+            let deeds = self.world.deeds().len();
+            self.nothing_to_do(command, clean.is_some()).await;
+            if self.world.deeds().len() > deeds {
+                self.leave(command).await;
+                self.put_right(&Command::Refresh).await;
+            }
         }
         if outcome.is_err() {
             self.program = before;
@@ -189,6 +262,10 @@ impl Teller {
                 delete(self.world.api(), path);
                 Ok(())
             }
+            Command::Renamed => {
+                self.engine.rename();
+                Ok(())
+            }
             Command::Tampered(output, value) => {
                 self.engine.tamper(output, value);
                 Ok(())
@@ -202,15 +279,102 @@ impl Teller {
         }
     }
 
-    /// What went well did so once all was ready, and at once then.
-    fn awaited(&mut self, command: &Command, started: Instant, is_prompt: bool) {
-        let waits = matches!(command, Command::Up(_) | Command::Replace(_))
+    /// One run of a command, and what is wrong with it whatever it comes to: with what somebody has made
+    /// meanwhile, in another Kubernetes cluster, or with a success.
+    async fn attempt(&mut self, command: &Command, started: Instant) -> (Result<(), Ended>, Vec<String>) {
+        let (deeds, state) = (self.world.deeds().len(), self.engine.resource.clone());
+        let outcome = self.run(command).await;
+        let mut wrong = self.world.misdeeds();
+        let deeds = self.world.deeds().split_off(deeds);
+        wrong.extend(deeds.iter().filter_map(|deed| deed.undone(self.world.api())));
+        if self.world.is_elsewhere() {
+            if outcome.is_ok() && matches!(command, Command::Refresh | Command::Destroy) {
+                wrong.push("goes well in another Kubernetes cluster".to_owned());
+            }
+            let outputs = |resource: &Option<Resource>| resource.as_ref().map(|kept| kept.outputs.clone());
+            if outputs(&state) != outputs(&self.engine.resource) {
+                wrong.push("another Kubernetes cluster changes the state".to_owned());
+            }
+        }
+        if outcome.is_ok() && self.waits(command) && !deeds.is_empty() {
+            // The Keeper is waited for before the hosts are.
+            let is_about_hosts = !deeds.iter().any(|deed| deed.hand.target() == Target::Keeper);
+            if is_about_hosts && self.world.served_last().is_none_or(|last| last < started) {
+                wrong.push("went well, though nothing was ready".to_owned());
+            }
+            let is_long_gone = |deed: &Deed| deed.ends(Target::Installation) && deed.at.elapsed() > NOTICED;
+            if deeds.iter().any(is_long_gone) {
+                wrong.push("went well, though the cluster is gone".to_owned());
+            }
+        }
+        (outcome, wrong)
+    }
+
+    /// Whoever changed something goes, and the state gets to know what was changed.
+    async fn leave(&mut self, command: &Command) {
+        for deed in self.world.deeds() {
+            deed.end(self.world.api(), *command == Command::Destroy && self.engine.resource.is_none());
+        }
+        sleep(REST).await;
+        if let Err(problem) = self.run(&Command::Refresh).await
+            && self.faults == 1
+        {
+            self.wrong(command, &format!("the refresh after it fails: {problem:?}"));
+        }
+        // Nothing tells a create that the cluster without its Secret is the one that it is to replace.
+        if matches!(command, Command::Replace(_)) && self.engine.resource.is_some() {
+            self.put_right(&Command::Refresh).await;
+        }
+    }
+
+    /// Whether what somebody did makes another story of it: something is possible that is refused otherwise,
+    /// what is destroyed is another cluster by now, or nothing tells any more whose the cluster is.
+    fn is_another(
+        &self,
+        command: &Command,
+        outcome: &Result<(), Ended>,
+        meddled: &[Deed],
+        clean: Option<&Step>,
+    ) -> bool {
+        let is_about = |target| meddled.iter().any(|deed| deed.ends(target));
+        let is_unknown = |message: &str| message.contains("was not created by this stack");
+        clean.is_some_and(|clean| !clean.went_well)
+            || *command == Command::Destroy && is_about(Target::Installation)
+            || *command == Command::Import && (is_about(Target::Installation) || is_about(Target::Secret))
+            // What is made anew has the defaults of today, which what is imported has not.
+            || self.is_imported && is_about(Target::Installation)
+            || self.engine.resource.is_none()
+                && is_about(Target::Secret)
+                && matches!(outcome, Err(Ended::Failed(message)) if is_unknown(message))
+    }
+
+    /// Has what was only looked at brought about, after somebody has changed it.
+    async fn put_right(&mut self, command: &Command) {
+        if *command != Command::Refresh || self.engine.resource.is_none() {
+            return;
+        }
+        let up = Command::Up(json!({}));
+        if let Err(problem) = self.run(&up).await {
+            self.wrong(command, &format!("is not put right: {problem:?}"));
+        }
+        sleep(REST).await;
+    }
+
+    fn waits(&self, command: &Command) -> bool {
+        matches!(command, Command::Up(_) | Command::Replace(_))
             && !self.is_touched
-            && ["skipAwait", "suspended"].iter().all(|input| self.program[input] != true);
-        if !waits {
+            && ["skipAwait", "suspended"].iter().all(|input| self.program[input] != true)
+    }
+
+    /// What went well did so once all was ready, and at once then.
+    fn awaited(&mut self, command: &Command, started: Instant, is_prompt: bool, is_left_alone: bool) {
+        if !self.waits(command) || !is_left_alone {
             return;
         }
         let Some(since) = self.world.served_since() else {
+            if self.is_blind && self.oracle.has_heard("whether the volumes were resized is not known") {
+                return;
+            }
             return self.wrong(command, "went well before all was ready");
         };
         let late = Instant::now().duration_since(since.max(started));
@@ -219,13 +383,18 @@ impl Teller {
         }
     }
 
-    async fn nothing_to_do(&mut self, command: &Command) {
+    async fn nothing_to_do(&mut self, command: &Command, is_faulty: bool) {
         let program = self.world.program(self.program.clone());
+        let deeds = self.world.deeds().len();
         let mut looked = self.engine.is_up_to_date(&program).await;
-        if looked.is_err() && self.faults > 0 {
-            looked = self.engine.is_up_to_date(&program).await;
+        for _ in (0..self.faults).filter(|_| is_faulty) {
+            if looked.is_err() {
+                sleep(REST).await;
+                looked = self.engine.is_up_to_date(&program).await;
+            }
         }
         match looked {
+            _ if self.world.deeds().len() > deeds => {}
             Ok(true) => {}
             Ok(false) => self.wrong(command, "the next preview finds something to do"),
             Err(problem) => self.wrong(command, &format!("the next preview fails: {problem:?}")),
@@ -244,7 +413,8 @@ fn set(object: &mut Value, pointer: &str, value: &Value) {
     }
 }
 
-fn said(outcome: &Result<(), Ended>) -> String {
+/// What the user is told.
+pub(super) fn said(outcome: &Result<(), Ended>) -> String {
     match outcome {
         Err(Ended::Failed(message)) => message.clone(),
         _ => String::new(),

@@ -18,6 +18,8 @@ pub(super) enum Command {
     /// Somebody sets a field of the object at this path with kubectl: the object, the JSON pointer, the
     /// value.
     Edited(String, String, Value),
+    /// The stack gets another name.
+    Renamed,
     /// Something else stands in the state for this output; null for nothing.
     Tampered(String, Value),
 }
@@ -33,7 +35,19 @@ impl Command {
             Self::Deleted(path) => {
                 path.contains("persistentvolumeclaims") || program["storage"]["reclaimPolicy"] == "Delete"
             }
-            Self::Refresh | Self::Import | Self::Edited(..) | Self::Tampered(..) => false,
+            Self::Refresh | Self::Import | Self::Edited(..) | Self::Renamed | Self::Tampered(..) => false,
+        }
+    }
+}
+
+impl Command {
+    /// Whether the provider can tell in which Kubernetes cluster it is to do this: nothing tells a create
+    /// that the cluster which it is to replace is in another one.
+    pub(super) fn knows_where(&self) -> bool {
+        match self {
+            Self::Up(inputs) => inputs.get("name").is_none(),
+            Self::Replace(_) | Self::Import => false,
+            _ => true,
         }
     }
 }
@@ -187,6 +201,26 @@ fn more() -> Vec<Story> {
                 up(json!({"networkPolicy": {"from": [{"podSelector": {}}]},
                     "podDisruptionBudget": {"maxUnavailable": 1}})),
                 create(),
+            ],
+        ),
+        (
+            "the stack is renamed",
+            vec![
+                create(),
+                Command::Renamed,
+                Command::Refresh,
+                up(json!({"shards": 2})),
+                Command::Renamed,
+                Command::Destroy,
+            ],
+        ),
+        (
+            "the stack is renamed between two changes",
+            vec![
+                replicated(),
+                Command::Renamed,
+                up(json!({"replicas": 2, "admin": {"passwordVersion": "2"}})),
+                Command::Destroy,
             ],
         ),
         ("destroyed and made again", vec![create(), Command::Destroy, create()]),

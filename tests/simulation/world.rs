@@ -1,7 +1,7 @@
 //! A Kubernetes cluster with its operator, in one thread and without a socket, and what goes wrong in it.
 
 use std::cell::RefCell;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -15,9 +15,16 @@ use testbed::operator;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Layer as _, Registry as Subscribers};
 
 use super::controllers;
 use super::defects::Defect;
+use super::faults::{A_WHILE, Fault, answer, elsewhere, failure, garbled};
+use super::gate::{Gate, Message, USERS};
+use super::hands::{self, Deed, Hand};
 use super::oracle::is_served;
 use crate::config::ProviderArgs;
 use crate::entropy;
@@ -27,120 +34,39 @@ use crate::package::{self, VERSION};
 use crate::resource::registry::Registry;
 use crate::rpc::Package;
 use crate::rpc::in_process::Plugin;
+use crate::rpc::log::{EngineLog, forwards};
 
 /// How long a killed operator is away.
 const OPERATOR_AWAY: Duration = Duration::from_secs(5);
 /// How long a restarting API server answers nobody.
 const SERVER_AWAY: Duration = Duration::from_secs(3);
 
-/// What goes wrong at one request of the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fault {
-    /// The connection breaks before the request is there.
-    EffectLost,
-    /// The connection breaks before the answer is there.
-    AnswerLost,
-    /// The server is busy: 429.
-    Busy,
-    /// The server fails: 500.
-    Internal,
-    /// There is no answer, ever.
-    Hang,
-    /// The provider's process is killed before the request is there.
-    KilledBefore,
-    /// The provider's process is killed before the answer is there.
-    KilledAfter,
-    /// The user presses Ctrl-C.
-    Interrupted,
-    /// The operator is killed, and started again by its Deployment.
-    OperatorKilled,
-    /// The API server restarts, and remembers no history for watches.
-    ServerRestarted,
-    /// The watches of the provider end, and can't go on where they were.
-    WatchesExpired,
-    /// The answer takes its time.
-    Late,
-    /// The answer is none that an API server gives.
-    Garbled,
-}
-
-impl Fault {
-    pub(super) const ALL: [Self; 12] = [
-        Self::EffectLost,
-        Self::AnswerLost,
-        Self::Busy,
-        Self::Internal,
-        Self::Hang,
-        Self::KilledBefore,
-        Self::KilledAfter,
-        Self::Interrupted,
-        Self::OperatorKilled,
-        Self::ServerRestarted,
-        Self::WatchesExpired,
-        Self::Late,
-    ];
-}
-
-/// A request of the provider.
-#[derive(Debug)]
-pub(super) struct Message {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) query: String,
-    pub(super) body: Value,
-    /// Whether it is dropped: the provider never sends it, and goes on as if all were well.
-    pub(super) is_dropped: bool,
-}
-
-/// The cluster. Its clones are the same one.
+/// The cluster, as one of its users has it. Its clones are the same one.
 #[derive(Clone)]
-pub(super) struct World(Arc<Inner>);
+pub(super) struct World {
+    inner: Arc<Inner>,
+    user: usize,
+}
 
 struct Inner {
     api: Fake,
+    /// Another Kubernetes cluster, in which nothing is.
+    other: Fake,
     gate: Mutex<Gate>,
-    /// Told when the provider's process is killed.
-    killed: Notify,
-    /// Told when the user presses Ctrl-C.
-    interrupted: Notify,
+    /// Told when a user's process of the provider is killed.
+    killed: [Notify; USERS],
+    /// Told when a user presses Ctrl-C.
+    interrupted: [Notify; USERS],
+    /// Held by each open watch of the provider.
+    watching: Arc<()>,
     /// Counts the ends of the provider's watches.
     watches: watch::Sender<u64>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     operator: Mutex<Option<JoinHandle<()>>>,
+    /// What the provider says.
+    log: EngineLog,
     defect: Option<Defect>,
     started: Instant,
-}
-
-/// The way from the provider to the API server.
-#[derive(Default)]
-struct Gate {
-    /// How many requests the provider has sent.
-    sent: usize,
-    faults: Vec<(usize, Fault)>,
-    /// The process that lives; those before it are dead.
-    process: u64,
-    down_until: Option<Instant>,
-    /// How many of them changed something, if they came through.
-    wrote: usize,
-    log: DefaultHasher,
-    lines: Vec<String>,
-    /// Every body that was sent to write something else than a Secret.
-    told: Vec<String>,
-    served_since: Option<Instant>,
-}
-
-impl Gate {
-    fn note_served(&mut self, is_served: bool) {
-        self.served_since = is_served.then(|| self.served_since.unwrap_or_else(Instant::now));
-    }
-
-    /// The number of a request, what goes wrong at it, and whether the server is away.
-    fn next(&mut self) -> (Option<Fault>, bool) {
-        let number = self.sent;
-        self.sent += 1;
-        let fault = self.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
-        (fault, self.down_until.is_some())
-    }
 }
 
 thread_local! {
@@ -153,17 +79,21 @@ impl World {
     pub(super) fn new(seed: u64, faults: Vec<(usize, Fault)>, defect: Option<Defect>) -> Self {
         entropy::seed(seed);
         let api = Fake::new().with_controllers();
-        let world = Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             api: api.clone(),
-            gate: Mutex::new(Gate { faults, ..Gate::default() }),
-            killed: Notify::new(),
-            interrupted: Notify::new(),
+            other: elsewhere(),
+            gate: Mutex::new(Gate::new(faults)),
+            killed: Default::default(),
+            interrupted: Default::default(),
+            watching: Arc::default(),
             watches: watch::Sender::new(0),
             tasks: Mutex::default(),
             operator: Mutex::default(),
+            log: EngineLog::default(),
             defect,
             started: Instant::now(),
-        }));
+        });
+        let world = Self { inner, user: 0 };
         let labels = json!({"app": "clickhouse-operator", "clickhouse.altinity.com/chop": "0.25.6"});
         api.put(&json!({"apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "clickhouse-operator", "namespace": "kube-system", "labels": labels},
@@ -173,35 +103,85 @@ impl World {
         let observed = world.clone();
         let tasks =
             [tokio::spawn(controllers::run(api)), tokio::spawn(async move { observed.observe().await })];
-        world.0.tasks.lock().unwrap().extend(tasks);
+        world.inner.tasks.lock().unwrap().extend(tasks);
         world.start_operator();
-        CURRENT.set(Some(world.clone()));
         world
+    }
+
+    /// The same cluster, as another user has it.
+    pub(super) fn of(&self, user: usize) -> Self {
+        Self { user, ..self.clone() }
     }
 
     /// Ends everything in it.
     pub(super) fn end(&self) {
         CURRENT.set(None);
-        self.gate().process += 1;
-        self.0.tasks.lock().unwrap().drain(..).for_each(|task| task.abort());
-        if let Some(operator) = self.0.operator.lock().unwrap().take() {
+        (0..USERS).for_each(|user| self.gate().start(user, false));
+        self.inner.tasks.lock().unwrap().drain(..).for_each(|task| task.abort());
+        if let Some(operator) = self.inner.operator.lock().unwrap().take() {
             operator.abort();
         }
     }
 
     pub(super) fn api(&self) -> &Fake {
-        &self.0.api
+        &self.inner.api
     }
 
-    /// A new process of the provider; the one before it is gone.
-    pub(super) fn plugin(&self) -> Plugin {
-        self.gate().process += 1;
-        Plugin::new(Package { version: VERSION, schema: || Ok(json!({"name": "clickhouse"})), registry })
+    /// A new process of the provider; the user's one before it is gone. See [`Gate::start`].
+    pub(super) fn plugin(&self, is_settled: bool) -> Plugin {
+        self.gate().start(self.user, is_settled);
+        CURRENT.set(Some(self.clone()));
+        let package = Package { version: VERSION, schema: || Ok(json!({"name": "clickhouse"})), registry };
+        Plugin::new(package, self.inner.log.clone())
+    }
+
+    /// Says which objects the user's state knows: each by its path with its unique id.
+    pub(super) fn know(&self, objects: BTreeMap<String, String>) {
+        self.gate().known[self.user] = objects;
+    }
+
+    /// Whether the user's process is led to another Kubernetes cluster.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        let gate = self.gate();
+        gate.is_elsewhere(gate.process(self.user))
+    }
+
+    /// What somebody else has done so far.
+    pub(super) fn deeds(&self) -> Vec<Deed> {
+        self.gate().deeds.clone()
+    }
+
+    /// What the provider has done since the last question with what is not its own.
+    pub(super) fn misdeeds(&self) -> Vec<String> {
+        let mut wrong = std::mem::take(&mut self.gate().wrong);
+        wrong.extend(self.inner.other.writes().iter().map(|write| format!("{write} in another cluster")));
+        wrong
+    }
+
+    /// What the provider has said since the last question, and its trace where somebody listens to it.
+    pub(super) fn heard(&self) -> Vec<String> {
+        self.inner.log.take_texts()
+    }
+
+    /// Listens to the provider's trace until the guard is gone.
+    pub(super) fn listen(&self) -> DefaultGuard {
+        let log = self.inner.log.clone().with_filter(filter_fn(forwards));
+        tracing::subscriber::set_default(Subscribers::default().with(log))
+    }
+
+    /// How many watches the provider has open.
+    pub(super) fn open_watches(&self) -> usize {
+        Arc::strong_count(&self.inner.watching) - 1
+    }
+
+    /// When everything that was wanted served last.
+    pub(super) fn served_last(&self) -> Option<Instant> {
+        self.gate().served_last
     }
 
     /// How many requests the provider has sent that change something.
     pub(super) fn wrote(&self) -> usize {
-        self.gate().wrote
+        self.gate().wrote[self.user]
     }
 
     /// What the provider has asked for, in order, with the time.
@@ -211,7 +191,7 @@ impl World {
 
     /// A number that two runs share if the provider sent the same at the same time.
     pub(super) fn fingerprint(&self) -> u64 {
-        self.gate().log.finish()
+        self.gate().fingerprint()
     }
 
     /// Everything that the provider wrote but the Secrets.
@@ -226,12 +206,12 @@ impl World {
 
     /// Ends all faults that are still to come.
     pub(super) fn heal(&self) {
-        self.gate().faults.clear();
+        self.gate().heal();
     }
 
     /// What the provider that is under test makes of a program.
     pub(super) fn program(&self, mut program: Value) -> Value {
-        if let Some(defect) = self.0.defect {
+        if let Some(defect) = self.inner.defect {
             (defect.program)(&mut program);
         }
         program
@@ -239,23 +219,23 @@ impl World {
 
     /// Comes back when the provider's process is killed.
     pub(super) async fn killed(&self) {
-        self.0.killed.notified().await;
+        self.inner.killed[self.user].notified().await;
     }
 
     /// Comes back when the user presses Ctrl-C.
     pub(super) async fn interrupted(&self) {
-        self.0.interrupted.notified().await;
+        self.inner.interrupted[self.user].notified().await;
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
-        self.0.gate.lock().unwrap()
+        self.inner.gate.lock().unwrap()
     }
 
     /// Notes since when everything serves.
     async fn observe(&self) {
-        let mut changed = self.0.api.changes();
+        let mut changed = self.inner.api.changes();
         loop {
-            let is_served = self.0.api.look(is_served);
+            let is_served = self.inner.api.look(is_served);
             self.gate().note_served(is_served);
             if changed.changed().await.is_err() {
                 return;
@@ -276,16 +256,16 @@ impl World {
                     let Some(until) = until else { break };
                     sleep_until(until).await;
                 }
-                world.0.api.respond(request).await
+                world.inner.api.respond(request).await
             }
         });
         #[expect(clippy::disallowed_methods, reason = "this client leads to no other server")]
         let client = kube::Client::new(service, "default");
-        *self.0.operator.lock().unwrap() = Some(tokio::spawn(operator::run(client, settings)));
+        *self.inner.operator.lock().unwrap() = Some(tokio::spawn(operator::run(client, settings)));
     }
 
     fn kill_operator(&self) {
-        if let Some(operator) = self.0.operator.lock().unwrap().take() {
+        if let Some(operator) = self.inner.operator.lock().unwrap().take() {
             operator.abort();
         }
         let world = self.clone();
@@ -293,7 +273,7 @@ impl World {
             sleep(OPERATOR_AWAY).await;
             world.start_operator();
         });
-        self.0.tasks.lock().unwrap().push(again);
+        self.inner.tasks.lock().unwrap().push(again);
     }
 
     fn restart_server(&self) {
@@ -304,16 +284,16 @@ impl World {
             sleep(SERVER_AWAY).await;
             world.gate().down_until = None;
         });
-        self.0.tasks.lock().unwrap().push(again);
+        self.inner.tasks.lock().unwrap().push(again);
     }
 
     fn expire_watches(&self) {
-        self.0.api.forget_history();
-        self.0.watches.send_modify(|count| *count += 1);
+        self.inner.api.forget_history();
+        self.inner.watches.send_modify(|count| *count += 1);
     }
 
     fn session(&self) -> Session {
-        let (world, process) = (self.clone(), self.gate().process);
+        let (world, process) = (self.clone(), self.gate().process(self.user));
         let service = tower::service_fn(move |request: Request<Body>| {
             let world = world.clone();
             async move { world.pass(process, request).await }
@@ -330,11 +310,10 @@ impl World {
         request: Request<Body>,
     ) -> Result<Response<StreamBody<Lines>>, io::Error> {
         let dead = || async { futures::future::pending::<()>().await };
-        if self.gate().process != process {
+        if self.gate().process(self.user) != process {
             dead().await;
         }
-        let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
-        let (request, is_dropped) = self.note(request).await;
+        let (request, message) = self.note(request).await;
         let (fault, is_down) = self.gate().next();
         let broken = || io::Error::new(io::ErrorKind::ConnectionReset, "connection reset");
         if is_down {
@@ -349,7 +328,7 @@ impl World {
                 self.kill(process);
                 dead().await;
             }
-            Some(Fault::Interrupted) => self.0.interrupted.notify_one(),
+            Some(Fault::Interrupted) => self.inner.interrupted[self.user].notify_one(),
             Some(Fault::OperatorKilled) => self.kill_operator(),
             Some(Fault::ServerRestarted) => {
                 self.restart_server();
@@ -357,45 +336,90 @@ impl World {
             }
             Some(Fault::WatchesExpired) => self.expire_watches(),
             Some(Fault::Late) => sleep(Duration::from_secs(7)).await,
-            Some(Fault::AnswerLost | Fault::KilledAfter | Fault::Garbled) | None => {}
+            Some(Fault::Forbidden) => self.gate().forbid(&message),
+            Some(Fault::OverQuota) if message.makes(&self.inner.api) => {
+                return Ok(failure(403, "Forbidden", "it is forbidden: exceeded quota: small"));
+            }
+            Some(Fault::EventsLate) => self.gate().late_until = Some(Instant::now() + A_WHILE),
+            Some(Fault::Elsewhere) => self.gate().is_diverted = true,
+            Some(Fault::Hand(hand)) => self.lend(hand),
+            _ => {}
         }
-        if is_dropped {
+        if message.is_dropped {
             return Ok(answer(200, &json!({"kind": "Status", "status": "Success"})));
         }
-        let response = self.0.api.respond(request).await?;
+        if let Some(reason) = self.gate().refusal(&message) {
+            return Ok(failure(403, "Forbidden", &reason));
+        }
+        let response = self.serve(process, &message, request).await?;
         match fault {
             Some(Fault::AnswerLost) => return Err(broken()),
-            Some(Fault::Garbled) => return Ok(garbled(self.gate().sent)),
+            Some(Fault::Garbled) => return Ok(garbled(self.gate().number())),
             Some(Fault::KilledAfter) => {
                 self.kill(process);
                 dead().await;
             }
             _ => {}
         }
-        if self.gate().process != process {
+        if self.gate().process(self.user) != process {
             dead().await;
         }
-        if !is_watch {
-            return Ok(response);
+        Ok(if message.is_watch() { self.followed(response) } else { response })
+    }
+
+    /// The answer of the Kubernetes cluster to which the process is led.
+    async fn serve(
+        &self,
+        process: u64,
+        message: &Message,
+        request: Request<Body>,
+    ) -> Result<Response<StreamBody<Lines>>, io::Error> {
+        if self.gate().is_elsewhere(process) {
+            return self.inner.other.respond(request).await;
         }
-        let mut ends = self.0.watches.subscribe();
+        let live = if message.is_write() { self.inner.api.at(&message.path) } else { None };
+        let misdeed = self.gate().misdeed(self.user, message, live.as_ref());
+        let response = self.inner.api.respond(request).await?;
+        if response.status().is_success() {
+            self.gate().wrong.extend(misdeed);
+        }
+        Ok(response)
+    }
+
+    /// A watch that ends when all do, and is late when all are.
+    fn followed(&self, response: Response<StreamBody<Lines>>) -> Response<StreamBody<Lines>> {
+        let mut ends = self.inner.watches.subscribe();
         let end = async move { _ = ends.changed().await };
         let (head, lines) = response.into_parts();
-        let lines: Lines = lines.take_until(Box::pin(end)).boxed();
-        Ok(Response::from_parts(head, StreamBody::new(lines)))
+        let (world, open) = (self.clone(), self.inner.watching.clone());
+        let in_time = lines.then(move |line| {
+            let (until, guard) = (world.gate().late_until, open.clone());
+            async move {
+                if let Some(until) = until {
+                    sleep_until(until).await;
+                }
+                drop(guard);
+                line
+            }
+        });
+        let lines: Lines = in_time.take_until(Box::pin(end)).boxed();
+        Response::from_parts(head, StreamBody::new(lines))
+    }
+
+    /// Has somebody else do something.
+    fn lend(&self, hand: Hand) {
+        if let Some(deed) = hands::act(&self.inner.api, hand) {
+            self.gate().deeds.push(deed);
+        }
     }
 
     fn kill(&self, process: u64) {
-        let mut gate = self.gate();
-        if gate.process == process {
-            gate.process += 1;
-        }
-        drop(gate);
-        self.0.killed.notify_one();
+        self.gate().kill(self.user, process);
+        self.inner.killed[self.user].notify_one();
     }
 
     /// Notes a request, as a provider with the defect sends it.
-    async fn note(&self, request: Request<Body>) -> (Request<Body>, bool) {
+    async fn note(&self, request: Request<Body>) -> (Request<Body>, Message) {
         let (mut head, body) = request.into_parts();
         let body = body.collect_bytes().await.unwrap();
         let mut message = Message {
@@ -406,23 +430,16 @@ impl World {
             is_dropped: false,
         };
         let mut bytes = body.to_vec();
-        if let Some(defect) = self.0.defect {
+        if let Some(defect) = self.inner.defect {
             (defect.request)(&mut message);
             head.uri = format!("{}?{}", message.path, message.query).parse().unwrap();
             if !message.body.is_null() {
                 bytes = message.body.to_string().into_bytes();
             }
         }
-        let mut gate = self.gate();
-        let time = (Instant::now() - self.0.started).as_millis();
-        (time, message.method.as_str(), &message.path, &message.query, &bytes).hash(&mut gate.log);
-        gate.lines.push(format!("{time} {} {}?{}", message.method, message.path, message.query));
-        gate.wrote += usize::from(message.method != "GET" && !message.query.contains("dryRun"));
-        if !bytes.is_empty() && !message.path.contains("/secrets") {
-            gate.told.push(String::from_utf8_lossy(&bytes).into_owned());
-        }
-        drop(gate);
-        (Request::from_parts(head, Body::from(bytes)), message.is_dropped)
+        let time = (Instant::now() - self.inner.started).as_millis();
+        self.gate().note(self.user, &message, &bytes, time);
+        (Request::from_parts(head, Body::from(bytes)), message)
     }
 }
 
@@ -430,35 +447,4 @@ impl World {
 fn registry(_: &ProviderArgs) -> Registry {
     let session = CURRENT.with_borrow(|world| world.as_ref().map(World::session));
     package::registry_of(session.unwrap_or_else(|| Session::new(Settings::default())))
-}
-
-fn answer(code: u16, body: &Value) -> Response<StreamBody<Lines>> {
-    let text = body.to_string();
-    let line = futures::stream::once(async move { Ok(http_body::Frame::data(text.into())) }).boxed();
-    Response::builder().status(code).body(StreamBody::new(line as Lines)).unwrap()
-}
-
-/// An answer that makes no sense, another one for each number.
-fn garbled(number: usize) -> Response<StreamBody<Lines>> {
-    const ANSWERS: [&str; 8] = [
-        "",
-        "null",
-        "[]",
-        "{\"kind\":\"Secret\",\"metadata\":{\"name\":",
-        "<html>gateway</html>",
-        "{\"metadata\":7,\"spec\":\"x\",\"status\":[]}",
-        "{\"items\":{\"a\":1},\"metadata\":{\"resourceVersion\":{}}}",
-        "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":[]}}}",
-    ];
-    let text = ANSWERS[number % ANSWERS.len()].to_owned();
-    let line = futures::stream::once(async move { Ok(http_body::Frame::data(text.into())) }).boxed();
-    Response::new(StreamBody::new(line as Lines))
-}
-
-fn failure(code: u16, reason: &str, message: &str) -> Response<StreamBody<Lines>> {
-    answer(
-        code,
-        &json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason,
-        "message": message, "code": code}),
-    )
 }

@@ -131,6 +131,18 @@ impl EngineLog {
         _ = timeout(FLUSH_TIMEOUT, flushed).await;
     }
 
+    /// What waits for an engine, as texts; it does not wait any more.
+    #[cfg(test)]
+    pub(crate) fn take_texts(&self) -> Vec<String> {
+        let mut receiver = self.0.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = std::iter::from_fn(|| receiver.as_mut()?.try_recv().ok());
+        let text = |entry| match entry {
+            Entry::Line { text, .. } | Entry::Status { text, .. } => Some(text),
+            Entry::Engine(_) | Entry::Flush(_) => None,
+        };
+        entries.filter_map(text).collect()
+    }
+
     fn put(&self, entry: Entry) {
         // Full: the engine is slow or there is none, and then there is nobody to tell.
         if self.0.sender.capacity() > entry.reserve() {

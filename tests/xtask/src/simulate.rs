@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<ExitCode> {
 
 /// Every fault at every request of every story, and some random rounds.
 pub(crate) fn all() -> Result<bool> {
-    let names = ["runs::every_request", "fuzz", "runs::random_rounds"];
+    let names = ["runs::every_request", "users", "fuzz", "runs::random_rounds"];
     let passed = names.map(|name| tests(name, &[("SEED", "1"), ("MINUTES", "10"), ("ROUNDS", ROUNDS)]));
     passed.into_iter().try_fold(true, |all, passed| Ok(all && passed?))
 }
