@@ -169,6 +169,65 @@ impl Plugin {
     }
 }
 
+/// A call that takes properties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    Check,
+    Diff,
+    Create,
+    Update,
+    Read,
+    Delete,
+}
+
+impl Call {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Check, Self::Diff, Self::Create, Self::Update, Self::Read, Self::Delete];
+}
+
+/// Requests as bytes, which may be none.
+impl Plugin {
+    /// What an engine sends.
+    pub(crate) fn written(call: Call, urn: &str, id: &str, map: &PropertyMap) -> Vec<u8> {
+        let (urn, id) = (urn.to_owned(), id.to_owned());
+        let (olds, old_inputs, news) = (written(map), written(map), written(map));
+        match call {
+            Call::Check => pb::CheckRequest { urn, olds, news, ..Default::default() }.encode_to_vec(),
+            Call::Diff => {
+                pb::DiffRequest { id, urn, olds, old_inputs, news, ..Default::default() }.encode_to_vec()
+            }
+            Call::Create => pb::CreateRequest { urn, properties: news, ..Default::default() }.encode_to_vec(),
+            Call::Update => {
+                pb::UpdateRequest { id, urn, olds, old_inputs, news, ..Default::default() }.encode_to_vec()
+            }
+            Call::Read => pb::ReadRequest { id, urn, properties: olds, inputs: news, ..Default::default() }
+                .encode_to_vec(),
+            Call::Delete => pb::DeleteRequest { id, urn, properties: olds, old_inputs, ..Default::default() }
+                .encode_to_vec(),
+        }
+    }
+
+    /// What is said when a call with these bytes fails, nothing when it does not; `None` for bytes that are no
+    /// request.
+    pub(crate) async fn send(&self, call: Call, bytes: &[u8]) -> Option<String> {
+        macro_rules! send {
+            ($method:ident, $request:ident) => {{
+                let request = pb::$request::decode(bytes).ok()?;
+                self.0.$method(Request::new(request)).await.err()
+            }};
+        }
+        let failed = match call {
+            Call::Check => send!(check, CheckRequest),
+            Call::Diff => send!(diff, DiffRequest),
+            Call::Create => send!(create, CreateRequest),
+            Call::Update => send!(update, UpdateRequest),
+            Call::Read => send!(read, ReadRequest),
+            Call::Delete => send!(delete, DeleteRequest),
+        };
+        Some(failed.map(|status| self::failed(status).message).unwrap_or_default())
+    }
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "every property map in a request is optional")]
 fn written(map: &PropertyMap) -> Option<prost_types::Struct> {
     Some(convert::write(map.clone()))

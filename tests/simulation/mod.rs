@@ -17,6 +17,7 @@ mod gate;
 mod hands;
 mod honesty;
 mod oracle;
+mod outside;
 mod promises;
 mod random;
 mod rounds;
