@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -24,13 +25,13 @@ const REVISION: &str = "controller-revision-hash";
 const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
 /// Plays them until dropped.
-pub(super) async fn run(api: Fake) {
+pub(super) async fn run(api: Fake, clocks: Arc<Mutex<Clocks>>) {
     let mut changes = api.changes();
-    let mut clocks = Clocks::default();
     loop {
-        while step(&api, &mut clocks) {}
+        while step(&api, &mut clocks.lock().unwrap()) {}
         changes.mark_unchanged();
-        match clocks.next() {
+        let due = clocks.lock().unwrap().next();
+        match due {
             Some(due) => _ = timeout_at(due, changes.changed()).await,
             None => _ = changes.changed().await,
         }
@@ -38,19 +39,40 @@ pub(super) async fn run(api: Fake) {
     }
 }
 
-/// When what takes time is done, by what it is.
-#[derive(Default)]
-struct Clocks(BTreeMap<String, Instant>);
+/// The time of a world, which goes on where another one's stood, and when what takes time is done, by what it is.
+#[derive(Debug, Clone)]
+pub(super) struct Clocks {
+    started: Instant,
+    /// How old the world was then.
+    before: Duration,
+    due: BTreeMap<String, Duration>,
+}
 
 impl Clocks {
+    pub(super) fn new() -> Self {
+        Self { started: Instant::now(), before: Duration::ZERO, due: BTreeMap::new() }
+    }
+
+    /// These, going on from now.
+    pub(super) fn resumed(&self, at: Duration) -> Self {
+        Self { started: Instant::now(), before: at, due: self.due.clone() }
+    }
+
+    /// How old the world is.
+    pub(super) fn age(&self) -> Duration {
+        self.before + self.started.elapsed()
+    }
+
     /// Whether the time is over that it takes from when it was first asked about.
     fn is_over(&mut self, what: String, takes: Duration) -> bool {
-        *self.0.entry(what).or_insert_with(|| Instant::now() + takes) <= Instant::now()
+        let now = self.age();
+        *self.due.entry(what).or_insert(now + takes) <= now
     }
 
     fn next(&self) -> Option<Instant> {
-        let now = Instant::now();
-        self.0.values().copied().filter(|due| *due > now).min()
+        let now = self.age();
+        let next = self.due.values().copied().filter(|due| *due > now).min()?;
+        Some(Instant::now() + (next - now))
     }
 }
 
@@ -101,6 +123,9 @@ impl Look<'_> {
         let mut actions = Vec::new();
         let uids: BTreeSet<&str> =
             self.objects.values().filter_map(|object| object["metadata"]["uid"].as_str()).collect();
+        let pods = self.objects.values().filter(|object| object["kind"] == "Pod");
+        let used: BTreeSet<(&str, &str)> =
+            pods.flat_map(|pod| claims_of(pod).map(|claim| (text(pod, "namespace"), claim))).collect();
         for (path, object) in self.objects {
             if is_garbage(object, &uids) && !is_leaving(object) {
                 actions.push(Action::Delete(path.clone()));
@@ -112,7 +137,10 @@ impl Look<'_> {
                     stateful_set(self.objects, path, object, &mut actions);
                 }
                 "Pod" => self.pod(path, object, &mut actions),
-                "PersistentVolumeClaim" => self.claim(path, object, &mut actions),
+                "PersistentVolumeClaim" => {
+                    let is_used = used.contains(&(text(object, "namespace"), text(object, "name")));
+                    self.claim(path, object, is_used, &mut actions);
+                }
                 "Service" if object["spec"]["type"] == "LoadBalancer" => {
                     let waits = object["status"]["loadBalancer"]["ingress"].is_null();
                     if waits && self.clocks.is_over(format!("address {}", text(object, "uid")), ADDRESS) {
@@ -168,13 +196,7 @@ impl Look<'_> {
     }
 
     /// A claim gets its volume, and a larger one when it asks for it; it stays while a pod uses it.
-    fn claim(&mut self, path: &str, claim: &Value, actions: &mut Vec<Action>) {
-        let (name, namespace) = (text(claim, "name"), text(claim, "namespace"));
-        let is_used = self.objects.values().any(|pod| {
-            pod["kind"] == "Pod"
-                && text(pod, "namespace") == namespace
-                && claims_of(pod).any(|one| one == name)
-        });
+    fn claim(&mut self, path: &str, claim: &Value, is_used: bool, actions: &mut Vec<Action>) {
         let is_protected = claim["metadata"]["finalizers"][0] == PROTECTION;
         if is_leaving(claim) {
             if !is_used {

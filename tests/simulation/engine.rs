@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::oracle::without_random;
 use super::world::World;
-use crate::property::json::from_json;
+use crate::property::json::{from_json, strip_marks};
 use crate::property::{PropertyMap, PropertyValue};
 use crate::rpc::in_process::{Failed, Plugin};
 
@@ -112,6 +113,26 @@ impl Engine {
             condemned: Vec::new(),
             wrong: Vec::new(),
         }
+    }
+
+    /// The same with the same state, in another world.
+    pub(super) fn moved(&self, world: &World) -> Self {
+        Self { world: world.of(self.world.user()), ..self.clone() }
+    }
+
+    /// Whether its state says what another one's says, but for what is random.
+    pub(super) fn stands_as(&self, other: &Self) -> bool {
+        let told = |resource: &Option<Resource>| {
+            let texts = |resource: &Resource| {
+                let bags =
+                    resource.bags().map(|bag| without_random(&json!(strip_marks(bag).json).to_string()));
+                (resource.id.clone(), resource.is_failed, bags)
+            };
+            resource.as_ref().map(texts)
+        };
+        self.condemned.is_empty()
+            && other.condemned.is_empty()
+            && told(&self.resource) == told(&other.resource)
     }
 
     /// A new process of the provider.

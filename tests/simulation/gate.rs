@@ -93,9 +93,10 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// One at which these faults happen, each at the request of that number.
-    pub(super) fn new(faults: Vec<(usize, Fault)>) -> Self {
-        Self { faults, ..Self::default() }
+    /// One to which so many requests came before, and at which these faults happen, each at the request of that
+    /// number.
+    pub(super) fn new(sent: usize, faults: Vec<(usize, Fault)>) -> Self {
+        Self { sent, faults, ..Self::default() }
     }
 
     pub(super) fn note_served(&mut self, is_served: bool) {
@@ -177,6 +178,16 @@ impl Gate {
     pub(super) fn heal(&mut self) {
         self.faults.clear();
         (self.forbidden, self.late_until, self.is_diverted) = (None, None, false);
+    }
+
+    /// Whether nothing goes wrong, now or later.
+    pub(super) fn is_at_peace(&self) -> bool {
+        let is_over = |until: Option<Instant>| until.is_none_or(|until| until <= Instant::now());
+        self.faults.iter().all(|(at, _)| *at < self.sent)
+            && self.down_until.is_none()
+            && is_over(self.late_until)
+            && is_over(self.forbidden.as_ref().map(|(.., until)| *until))
+            && !self.is_diverted
     }
 
     /// What the provider would do wrong with a request, if it is granted: write what is not the object that

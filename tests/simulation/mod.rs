@@ -25,3 +25,7 @@ mod runs;
 mod stories;
 mod users;
 mod world;
+
+/// Of a life a fourth was spent in that of the C library.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::ByteString;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::engine::Resource;
@@ -83,24 +83,45 @@ pub(super) fn is_foreign(object: &Value) -> bool {
     object["metadata"]["labels"]["team"] == "other"
 }
 
-/// What is there but events, by path: its spec, its labels and annotations, without what is random in them.
-pub(super) fn there(api: &Fake) -> BTreeMap<String, String> {
+/// What is there but events, by path.
+pub(super) fn there(api: &Fake) -> Objects {
     let is_told = |path: &str| !path.contains("/events/") && !path.contains("/namespaces/kube-system/");
     api.look(|objects| {
-        objects
-            .iter()
-            .filter(|(path, _)| is_told(path))
-            .map(|(path, object)| {
-                let metadata = &object["metadata"];
-                let told = json!([object["spec"], metadata["labels"], metadata["annotations"]]).to_string();
-                (path.clone(), without_random(&told))
-            })
-            .collect()
+        let told = objects.iter().filter(|(path, _)| is_told(path));
+        told.map(|(path, object)| (path.clone(), object.clone())).collect()
     })
 }
 
+/// Of an object: its spec, its labels and annotations.
+fn parts(object: &Value) -> [&Value; 3] {
+    let metadata = &object["metadata"];
+    [&object["spec"], &metadata["labels"], &metadata["annotations"]]
+}
+
+/// Whether two values differ in nothing but what is random in them.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .zip(other)
+                    .all(|((key, one), (name, other))| is_same_text(key, name) && is_same(one, other))
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+        }
+        (Value::String(one), Value::String(other)) => is_same_text(one, other),
+        _ => one == other,
+    }
+}
+
+fn is_same_text(one: &str, other: &str) -> bool {
+    one == other || without_random(one) == without_random(other)
+}
+
 /// A text in which all that looks like a hash, an id or a made-up password is the same.
-fn without_random(text: &str) -> String {
+pub(super) fn without_random(text: &str) -> String {
     const LONG: usize = 16;
     let mut told = String::with_capacity(text.len());
     for part in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
@@ -115,22 +136,46 @@ fn without_random(text: &str) -> String {
     told
 }
 
+/// Whether the objects of two worlds differ in nothing but what is random, and what is counted.
+pub(super) fn is_same_world(ours: &Objects, theirs: &Objects) -> bool {
+    const COUNTED: [&str; 2] = ["resourceVersion", "generation"];
+    let is_told = |path: &&String| !path.contains("/events/");
+    let same = |one: &Value, other: &Value| {
+        let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return false };
+        let metadata = |object: &Map<String, Value>| {
+            let told = object["metadata"].as_object().into_iter().flatten();
+            let told = told.filter(|(key, _)| !COUNTED.contains(&key.as_str()));
+            told.map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>()
+        };
+        let apart = |key: &String| key == "metadata" || key == "status";
+        let keys = |object: &Map<String, Value>| object.keys().filter(|key| !apart(key)).count();
+        keys(one) == keys(other)
+            && one
+                .iter()
+                .all(|(key, value)| apart(key) || other.get(key).is_some_and(|other| is_same(value, other)))
+            && is_same(&Value::Object(metadata(one)), &Value::Object(metadata(other)))
+    };
+    ours.keys().filter(is_told).eq(theirs.keys().filter(is_told))
+        && ours.iter().filter(|(path, _)| is_told(path)).all(|(path, object)| same(object, &theirs[path]))
+}
+
 /// How what is there differs from what should be.
-pub(super) fn differences(
-    expected: &BTreeMap<String, String>,
-    there: &BTreeMap<String, String>,
-) -> Vec<String> {
+pub(super) fn differences(expected: &Objects, there: &Objects) -> Vec<String> {
     let mut found = Vec::new();
     for (path, object) in expected {
         match there.get(path) {
             None => found.push(format!("{path} is not there")),
-            Some(other) if other != object => {
+            Some(other)
+                if parts(object).iter().zip(parts(other)).any(|(one, other)| !is_same(one, other)) =>
+            {
+                let [object, other] =
+                    [object, other].map(|object| without_random(&json!(parts(object)).to_string()));
                 let same = object.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
                 let around = |text: &str| {
                     let shown: String = text.chars().skip(same.saturating_sub(30)).take(90).collect();
                     shown
                 };
-                found.push(format!("{path} is `{}` instead of `{}`", around(other), around(object)));
+                found.push(format!("{path} is `{}` instead of `{}`", around(&other), around(&object)));
             }
             Some(_) => {}
         }
@@ -142,9 +187,10 @@ pub(super) fn differences(
 }
 
 /// Remembers what must not be lost.
+#[derive(Clone)]
 pub(super) struct Oracle {
     world: World,
-    foreign: BTreeMap<String, Value>,
+    foreign: Objects,
     /// The volumes with data, by the unique ids of their claims, and their claims' paths.
     volumes: BTreeMap<String, String>,
     passwords: BTreeSet<String>,
@@ -160,11 +206,21 @@ impl Oracle {
         }
         Self {
             world: world.clone(),
-            foreign: BTreeMap::new(),
+            foreign: Objects::new(),
             volumes: BTreeMap::new(),
             passwords: BTreeSet::new(),
             heard: Vec::new(),
         }
+    }
+
+    /// The same with the same memories, in another world.
+    pub(super) fn moved(&self, world: &World) -> Self {
+        Self { world: world.clone(), heard: Vec::new(), ..self.clone() }
+    }
+
+    /// Whether it remembers what another one does.
+    pub(super) fn stands_as(&self, other: &Self) -> bool {
+        self.volumes == other.volumes && self.passwords.len() == other.passwords.len()
     }
 
     /// After which the foreign objects must stay as they are: the controllers have said what they say of
@@ -183,9 +239,11 @@ impl Oracle {
         self.heard.iter().any(|said| said.contains(text))
     }
 
-    fn foreign_now(&self) -> BTreeMap<String, Value> {
-        let objects = self.world.api().objects();
-        objects.into_iter().filter(|(_, object)| is_foreign(object)).collect()
+    fn foreign_now(&self) -> Objects {
+        self.world.api().look(|objects| {
+            let foreign = objects.iter().filter(|(_, object)| is_foreign(object));
+            foreign.map(|(path, object)| (path.clone(), object.clone())).collect()
+        })
     }
 
     /// What is wrong after a command, at rest. `loses` says that the command may lose data.
@@ -194,7 +252,7 @@ impl Oracle {
         let now = self.foreign_now();
         let paths: BTreeSet<_> = self.foreign.keys().chain(now.keys()).collect();
         for path in paths.into_iter().filter(|path| now.get(*path) != self.foreign.get(*path)) {
-            let there = now.get(path).map(ToString::to_string).unwrap_or_default();
+            let there = now.get(path).map(|kept| Value::to_string(kept)).unwrap_or_default();
             wrong.push(format!("somebody else's object has changed: {path} {there}"));
         }
         self.volumes(loses, &mut wrong);
@@ -228,14 +286,18 @@ impl Oracle {
 
     /// No volume of a cluster goes unless that was asked for.
     fn volumes(&mut self, loses: bool, wrong: &mut Vec<String>) {
-        let objects = self.world.api().objects();
-        let claims = objects.iter().filter(|(_, object)| object["kind"] == "PersistentVolumeClaim");
-        let now: BTreeMap<String, String> = claims
-            .filter(|(_, claim)| {
+        let now: BTreeMap<String, String> = self.world.api().look(|objects| {
+            let claims = objects.iter().filter(|(_, object)| object["kind"] == "PersistentVolumeClaim");
+            let is_full = |claim: &Value| {
                 claim["status"]["phase"] == "Bound" && claim["metadata"].get("deletionTimestamp").is_none()
-            })
-            .filter_map(|(path, claim)| Some((claim["metadata"]["uid"].as_str()?.to_owned(), path.clone())))
-            .collect();
+            };
+            claims
+                .filter(|(_, claim)| is_full(claim))
+                .filter_map(|(path, claim)| {
+                    Some((claim["metadata"]["uid"].as_str()?.to_owned(), path.clone()))
+                })
+                .collect()
+        });
         if !loses {
             let lost = self.volumes.iter().filter(|(uid, _)| !now.contains_key(*uid));
             wrong.extend(lost.map(|(_, path)| format!("a volume is lost: {path}")));

@@ -8,23 +8,41 @@ use super::faults::Fault;
 use super::rounds::{Plan, Told, tell};
 use super::stories::Command;
 
-/// The round of a seed, and how its story goes without faults.
-pub(super) fn plan(seed: u64) -> (Plan, Told) {
-    let mut rng = StdRng::seed_from_u64(seed);
-    let mut inputs = json!({});
-    let mut commands = Vec::new();
-    for index in 0..rng.random_range(2..=5) {
-        let command = if index == 0 { up(&mut rng, &mut inputs) } else { command(&mut rng, &mut inputs) };
-        commands.push(command);
+/// How many seeds in a row tell the same story, each with faults of its own.
+pub(super) const SHARED: u64 = 8;
+
+/// A story, and how it goes without faults.
+pub(super) struct Tale {
+    commands: Vec<Command>,
+    pub(super) clean: Told,
+}
+
+impl Tale {
+    /// That of a seed.
+    pub(super) fn of(seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed / SHARED);
+        let mut inputs = json!({});
+        let mut commands = Vec::new();
+        for index in 0..rng.random_range(2..=5) {
+            let command = if index == 0 { up(&mut rng, &mut inputs) } else { command(&mut rng, &mut inputs) };
+            commands.push(command);
+        }
+        let plan = Plan { commands, faults: Vec::new(), seed: seed / SHARED };
+        let clean = tell(&plan, None, None);
+        Self { commands: plan.commands, clean }
     }
-    let clean = tell(&Plan { commands: commands.clone(), faults: Vec::new(), seed }, None, None);
-    let faults = (0..rng.random_range(1..=3))
-        .map(|_| {
-            let at = rng.random_range(0..clean.requests.len().max(1) + 8);
-            (at, fault(&mut rng, &commands))
-        })
-        .collect();
-    (Plan { commands, faults, seed }, clean)
+
+    /// The round of a seed that tells this story.
+    pub(super) fn plan(&self, seed: u64) -> Plan {
+        let mut rng = StdRng::seed_from_u64(!seed);
+        let faults = (0..rng.random_range(1..=3))
+            .map(|_| {
+                let at = rng.random_range(0..self.clean.requests.len().max(1) + 8);
+                (at, fault(&mut rng, &self.commands))
+            })
+            .collect();
+        Plan { commands: self.commands.clone(), faults, seed }
+    }
 }
 
 fn fault(rng: &mut StdRng, commands: &[Command]) -> Fault {

@@ -46,3 +46,9 @@ impl Deref for Kept {
         &self.value
     }
 }
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}

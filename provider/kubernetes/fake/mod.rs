@@ -113,6 +113,15 @@ impl Fake {
         fake
     }
 
+    /// Another one with the same objects, which remembers none of the requests, and no history for watches.
+    pub(crate) fn fork(&self) -> Self {
+        Self(Arc::new(Inner {
+            store: Mutex::new(self.store().fork()),
+            faults: Mutex::default(),
+            seen: Mutex::default(),
+        }))
+    }
+
     /// One that answers every request as a script says, and has no objects.
     pub(crate) fn scripted(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         let fake = Self::new();

@@ -58,6 +58,21 @@ impl Store {
         store
     }
 
+    /// Another one with the same objects, and no history.
+    pub(super) fn fork(&self) -> Self {
+        let mut fork = Self {
+            objects: self.objects.clone(),
+            revision: self.revision,
+            validation: self.validation.clone(),
+            has_operator: self.has_operator,
+            made: self.made.clone(),
+            has_controllers: self.has_controllers,
+            ..Self::default()
+        };
+        fork.events.forget(self.revision);
+        fork
+    }
+
     fn make_namespace(&mut self, name: &str) {
         let uid = if name == KUBE_SYSTEM { "here".to_owned() } else { format!("uid of {name}") };
         let namespace = ObjectRef::global(Kind::Namespace, name);

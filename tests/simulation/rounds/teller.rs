@@ -1,23 +1,19 @@
-//! One round: a story is told while some things go wrong, and held against how it went without.
+//! Who tells a story: command for command, each done again after what goes wrong, and judged at rest.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::controllers::delete;
-use super::defects::Defect;
-use super::engine::{Ended, Engine, Resource};
-use super::faults::Fault;
-use super::hands::{Deed, Target};
-use super::oracle::{NAMESPACE, Oracle, differences, there};
-use super::promises::{broken, left};
-use super::stories::Command;
-use super::world::World;
-
-/// How long the cluster is left alone after each command.
-pub(super) const REST: Duration = Duration::from_secs(60);
+use super::{Paused, REST, Step, Told, said};
+use crate::kubernetes::fake::Objects;
+use crate::simulation::controllers::delete;
+use crate::simulation::engine::{Ended, Engine, Resource};
+use crate::simulation::hands::{Deed, Target};
+use crate::simulation::oracle::{NAMESPACE, Oracle, differences, there};
+use crate::simulation::promises::{broken, left};
+use crate::simulation::stories::Command;
+use crate::simulation::world::World;
 
 /// How soon it is noticed that the cluster is gone.
 const NOTICED: Duration = Duration::from_secs(10);
@@ -25,56 +21,9 @@ const NOTICED: Duration = Duration::from_secs(10);
 /// How soon a command ends once all is ready.
 const PROMPT: Duration = Duration::from_millis(100);
 
-/// What happens in a round, all of which follows from this.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Plan {
-    pub(super) commands: Vec<Command>,
-    /// What goes wrong, and at which of the provider's requests.
-    pub(super) faults: Vec<(usize, Fault)>,
-    pub(super) seed: u64,
-}
-
-/// What came of a command.
-#[derive(Debug, Clone)]
-pub(super) struct Step {
-    pub(super) went_well: bool,
-    /// What the user was told.
-    pub(super) said: String,
-    /// What was there at rest, by its path.
-    there: BTreeMap<String, String>,
-}
-
-/// What a round came to.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Told {
-    pub(super) steps: Vec<Step>,
-    /// Which promises were broken.
-    pub(super) wrong: Vec<String>,
-    /// The provider's requests in order, each with its time.
-    pub(super) requests: Vec<String>,
-    /// A number that differs when any request does.
-    pub(super) fingerprint: u64,
-}
-
-/// Runs a round, of a provider with this defect. `clean` is how the same story goes without
-/// faults.
-pub(super) fn tell(plan: &Plan, defect: Option<Defect>, clean: Option<&Told>) -> Told {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(async {
-        let world = World::new(plan.seed, plan.faults.clone(), defect);
-        // The trace takes its time: that of some rounds is enough.
-        let _trace = (clean.is_none() || plan.seed % 8 == 1).then(|| world.listen());
-        let mut teller = Teller::new(&world, plan.faults.len());
-        teller.is_blind = plan.faults.iter().any(|(_, fault)| *fault == Fault::Forbidden);
-        teller.tell(&plan.commands, clean).await;
-        world.end();
-        Told { requests: world.lines(), fingerprint: world.fingerprint(), ..teller.told }
-    })
-}
-
+#[derive(Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each says something else of what has happened")]
-struct Teller {
+pub(super) struct Teller {
     world: World,
     engine: Engine,
     oracle: Oracle,
@@ -88,19 +37,25 @@ struct Teller {
     /// Whether what comes now would be another story, since somebody has changed what it is about.
     is_over: bool,
     /// Whether the provider may not see something for a while. What it can't see it warns of, and goes on.
-    is_blind: bool,
+    pub(super) is_blind: bool,
     /// Whether somebody has taken a host away.
     has_lost_host: bool,
     /// Whether the cluster in the state was imported.
     is_imported: bool,
-    told: Told,
+    /// Which command comes next.
+    next: usize,
+    pub(super) told: Told,
 }
 
 impl Teller {
-    fn new(world: &World, faults: usize) -> Self {
+    /// One of a new world.
+    pub(super) async fn begin(world: &World, faults: usize) -> Self {
+        let mut oracle = Oracle::new(world);
+        sleep(REST).await;
+        oracle.begin();
         Self {
             engine: Engine::new(world),
-            oracle: Oracle::new(world),
+            oracle,
             program: json!({}),
             faults,
             is_touched: false,
@@ -109,21 +64,52 @@ impl Teller {
             is_blind: false,
             has_lost_host: false,
             is_imported: false,
+            next: 0,
             told: Told::default(),
             world: world.clone(),
         }
     }
 
-    async fn tell(&mut self, commands: &[Command], clean: Option<&Told>) {
-        sleep(REST).await;
-        self.oracle.begin();
-        for (index, command) in commands.iter().enumerate() {
+    /// One that goes on in another world, in which something goes wrong so many times at most.
+    pub(super) fn moved(&self, world: &World, faults: usize) -> Self {
+        Self {
+            engine: self.engine.moved(world),
+            oracle: self.oracle.moved(world),
+            world: world.clone(),
+            faults,
+            ..self.clone()
+        }
+    }
+
+    /// Tells what is left of a story.
+    pub(super) async fn tell(&mut self, commands: &[Command], clean: Option<&Told>) {
+        for (index, command) in commands.iter().enumerate().skip(self.next) {
+            if clean.is_none() {
+                let teller = Self { told: Told::default(), next: index, ..self.clone() };
+                self.told.pauses.push(Paused { world: self.world.pause(), teller });
+            }
             let step = self.step(command, clean.map(|clean| &clean.steps[index])).await;
             self.told.steps.push(step);
-            if self.is_over {
+            // From here on it would go as it goes without faults.
+            let then = clean.and_then(|clean| clean.pauses.get(index + 1));
+            if self.is_over || then.is_some_and(|then| self.stands_as(then)) {
                 return;
             }
         }
+    }
+
+    /// Whether nothing goes wrong any more, and all is as it is without faults.
+    fn stands_as(&self, then: &Paused) -> bool {
+        let other = &then.teller;
+        self.world.stands_as(&then.world)
+            && self.engine.stands_as(&other.engine)
+            && self.oracle.stands_as(&other.oracle)
+            && self.standing() == other.standing()
+    }
+
+    /// What it goes by.
+    fn standing(&self) -> (&Value, [bool; 4]) {
+        (&self.program, [self.is_touched, self.is_refreshed, self.is_imported, self.has_lost_host])
     }
 
     async fn step(&mut self, command: &Command, clean: Option<&Step>) -> Step {
@@ -172,7 +158,7 @@ impl Teller {
             for problem in &wrong {
                 self.wrong(command, problem);
             }
-            return Step { went_well: outcome.is_ok(), said, there: BTreeMap::new() };
+            return Step { went_well: outcome.is_ok(), said, there: Objects::new() };
         }
         match (&outcome, clean.map(|clean| clean.went_well)) {
             (Err(problem), Some(true)) => {
@@ -410,13 +396,5 @@ fn set(object: &mut Value, pointer: &str, value: &Value) {
     let Some((parent, key)) = pointer.rsplit_once('/') else { return };
     if let Some(parent) = object.pointer_mut(parent) {
         parent[key.replace("~1", "/")] = value.clone();
-    }
-}
-
-/// What the user is told.
-pub(super) fn said(outcome: &Result<(), Ended>) -> String {
-    match outcome {
-        Err(Ended::Failed(message)) => message.clone(),
-        _ => String::new(),
     }
 }

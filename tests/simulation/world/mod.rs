@@ -1,5 +1,9 @@
 //! A Kubernetes cluster with its operator, in one thread and without a socket, and what goes wrong in it.
 
+mod pause;
+
+pub(super) use pause::Pause;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -20,14 +24,13 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry as Subscribers};
 
-use super::controllers;
+use super::controllers::Clocks;
 use super::defects::Defect;
-use super::faults::{A_WHILE, Fault, answer, elsewhere, failure, garbled};
+use super::faults::{A_WHILE, Fault, answer, failure, garbled};
 use super::gate::{Gate, Message, USERS};
 use super::hands::{self, Deed, Hand};
 use super::oracle::is_served;
 use crate::config::ProviderArgs;
-use crate::entropy;
 use crate::kubernetes::client::{Session, Settings};
 use crate::kubernetes::fake::{Fake, Lines};
 use crate::package::{self, VERSION};
@@ -66,7 +69,7 @@ struct Inner {
     /// What the provider says.
     log: EngineLog,
     defect: Option<Defect>,
-    started: Instant,
+    clocks: Arc<Mutex<Clocks>>,
 }
 
 thread_local! {
@@ -75,42 +78,14 @@ thread_local! {
 }
 
 impl World {
-    /// One with an operator, in which these faults happen, each at the provider's request of that number.
-    pub(super) fn new(seed: u64, faults: Vec<(usize, Fault)>, defect: Option<Defect>) -> Self {
-        entropy::seed(seed);
-        let api = Fake::new().with_controllers();
-        let inner = Arc::new(Inner {
-            api: api.clone(),
-            other: elsewhere(),
-            gate: Mutex::new(Gate::new(faults)),
-            killed: Default::default(),
-            interrupted: Default::default(),
-            watching: Arc::default(),
-            watches: watch::Sender::new(0),
-            tasks: Mutex::default(),
-            operator: Mutex::default(),
-            log: EngineLog::default(),
-            defect,
-            started: Instant::now(),
-        });
-        let world = Self { inner, user: 0 };
-        let labels = json!({"app": "clickhouse-operator", "clickhouse.altinity.com/chop": "0.25.6"});
-        api.put(&json!({"apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "clickhouse-operator", "namespace": "kube-system", "labels": labels},
-            "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "clickhouse-operator",
-                "image": "altinity/clickhouse-operator:0.25.6"}]}}},
-            "status": {"replicas": 1, "readyReplicas": 1, "availableReplicas": 1}}));
-        let observed = world.clone();
-        let tasks =
-            [tokio::spawn(controllers::run(api)), tokio::spawn(async move { observed.observe().await })];
-        world.inner.tasks.lock().unwrap().extend(tasks);
-        world.start_operator();
-        world
-    }
-
     /// The same cluster, as another user has it.
     pub(super) fn of(&self, user: usize) -> Self {
         Self { user, ..self.clone() }
+    }
+
+    /// Which of its users has it.
+    pub(super) fn user(&self) -> usize {
+        self.user
     }
 
     /// Ends everything in it.
@@ -437,7 +412,7 @@ impl World {
                 bytes = message.body.to_string().into_bytes();
             }
         }
-        let time = (Instant::now() - self.inner.started).as_millis();
+        let time = self.inner.clocks.lock().unwrap().age().as_millis();
         self.gate().note(self.user, &message, &bytes, time);
         (Request::from_parts(head, Body::from(bytes)), message)
     }
