@@ -10,6 +10,7 @@ use super::aspects::{self, ClusterArgs, ConfigurationArgs, FreeForm, Kept, Live,
 use super::manifest::{self, Login};
 use super::objects::Objects;
 use super::{defaults, validate};
+use crate::kubernetes::meta;
 use crate::kubernetes::observe::is_yes;
 use crate::resource::{Autonaming, Known, Urn};
 
@@ -167,6 +168,13 @@ pub(super) fn drifted(old: &ClusterArgs, live: &Live, urn: &Urn, login: &Login) 
     };
     if found.adopted.is_some() {
         found.installation["spec"] = live.spec().clone();
+    }
+    // An update that ended before the state was written may have added coordination. Nobody else does.
+    let [before, now] =
+        [&written, live].map(|live| live.installation.pointer("/spec/configuration/zookeeper"));
+    if let (None, Some(added)) = (before, now) {
+        found.installation["spec"]["configuration"]["zookeeper"] = added.clone();
+        found.keeper = live.keeper.clone().filter(meta::is_managed);
     }
     let expected = Live {
         keeper: found.keeper.as_ref().and(written.keeper.clone()),

@@ -68,8 +68,14 @@ pub(super) async fn live_state(
         row.is_own() && (is_known(row) || is_wanted)
     };
     let mut found = objects::read(api, namespace, name, false, may_be).await?;
-    if let (None, Some(installation)) = (&described, found.installation.clone()) {
-        let rest = |row: &Row| !may_be(row) && row.is_traced() && row.may_be_of(&installation);
+    // Without inputs, or after an update that ended before the state was written, the installation tells what
+    // else may be there.
+    if let Some(installation) = found.installation.clone() {
+        let is_coordinated = installation.pointer("/spec/configuration/zookeeper").is_some();
+        let rest = |row: &Row| {
+            let is_told = row.is_traced() && row.may_be_of(&installation);
+            !may_be(row) && (is_told || row.part == Part::Keeper && is_coordinated)
+        };
         let mut rest = Box::pin(objects::read(api, namespace, name, false, rest)).await?;
         for Row { part, .. } in TABLE {
             found[*part] = found[*part].take().or(rest[*part].take());

@@ -164,6 +164,23 @@ async fn a_keeper_that_is_lost_before_the_hosts_know_it_is_made_again() {
 }
 
 #[tokio::test]
+async fn an_update_that_was_killed_when_the_hosts_knew_the_keeper_can_be_refreshed() {
+    let (cluster, fake) = api();
+    let (one, two) = (program(json!({})), program(json!({"replicas": 2})));
+    let state = create(&cluster, &one).await.unwrap();
+    // The state is not written: the provider's process is killed.
+    cluster.update(&context().0, "apps/db", &one, Some(&state), &two).await.unwrap();
+    assert!(fake.at(CHK).is_some());
+    let found = cluster.read(&context().0, "apps/db", Some(&one), Some(&state)).await.unwrap().unwrap();
+    assert!(
+        found.inputs.has_keeper() && found.state.uids.keeper.is_some(),
+        "{:?}",
+        found.inputs.coordination
+    );
+    cluster.update(&context().0, "apps/db", &found.inputs, Some(&found.state), &two).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_import_knows_the_password_when_the_secret_does() {
     let (cluster, _) = api();
     let args = program(json!({"shards": 2}));
