@@ -330,8 +330,8 @@ impl Lane<'_> {
         let logs = Component::ALL.map(|component| {
             let log = std::fs::read_to_string(plane.log(component)).unwrap_or_default();
             let lines: Vec<_> = log.lines().collect();
-            let last = &lines[lines.len().saturating_sub(LINES)..];
-            format!("{component:?}\n{}\n", last.join("\n"))
+            let words = &lines[lines.len().saturating_sub(LINES)..];
+            format!("{component:?}\n{}\n", words.join("\n"))
         });
         let found = [
             list("nodes", &format!("NAME:.metadata.name,TAINTS:.spec.taints[*].key,{conditions}")),

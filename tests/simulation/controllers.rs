@@ -71,8 +71,9 @@ impl Clocks {
 
     fn next(&self) -> Option<Instant> {
         let now = self.age();
-        let next = self.due.values().copied().filter(|due| *due > now).min()?;
-        Some(Instant::now() + (next - now))
+        let next =
+            self.due.values().filter_map(|due| due.checked_sub(now)).filter(|left| !left.is_zero()).min()?;
+        Some(Instant::now() + next)
     }
 }
 

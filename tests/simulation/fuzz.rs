@@ -157,7 +157,8 @@ const OUTPUTS: [&str; 17] = [
 #[test]
 #[ignore = "takes an optimised build: `cargo test-all` runs it"]
 fn states_of_anything_do_no_harm() {
-    let values = || [Value::Null, json!(7), json!("other"), json!(["a", 1]), json!({"a": {"b": 1}})];
+    let values =
+        || [Value::Null, json!(7), json!("not-the-one-it-was"), json!(["a", 1]), json!({"a": {"b": 1}})];
     let next = || [Command::Up(json!({"replicas": 2, "shards": 2})), Command::Refresh, Command::Destroy];
     let rounds: Vec<_> = OUTPUTS
         .iter()
