@@ -281,7 +281,9 @@ impl Lane<'_> {
                         running && !plugins.is_empty()
                     }
                     Victim::Server(component) => {
-                        self.testbed.control_plane().await.unwrap().restart(component).await.unwrap();
+                        let mut control_plane = self.testbed.control_plane().await.unwrap();
+                        control_plane.restart(component).await.unwrap();
+                        control_plane.restart_clients().unwrap();
                         running
                     }
                 };

@@ -191,21 +191,21 @@ impl ControlPlane {
         }
     }
 
-    /// Kills a component and starts it again, with the same ports, data, token and certificate; waits until the
-    /// API server answers.
-    ///
-    /// Where the API server was away, its clients start anew, as they do where they lose their leader's lease and
-    /// a kubelet restarts them: after some losses in a row they would try again only once a minute, and the
-    /// scheduler ends itself when a pod is elsewhere than it believes.
+    /// Starts a killed component again, with the same ports, data, token and certificate, and waits
+    /// until the API server answers.
     pub async fn restart(&mut self, component: Component) -> Result<()> {
         self.kill(component);
         self.start_component(component)?;
-        self.serves().await?;
-        if matches!(component, Component::Etcd | Component::ApiServer) {
-            for client in Component::CLIENTS {
-                self.kill(client);
-                self.start_component(client)?;
-            }
+        self.serves().await
+    }
+
+    /// Starts what watches the API server anew, as a kubelet does where it has lost its leader's lease: when the
+    /// API server was away some times in a row, it would try again only once a minute, and the scheduler
+    /// ends itself when a pod is elsewhere than it believes.
+    pub fn restart_clients(&mut self) -> Result<()> {
+        for client in Component::CLIENTS {
+            self.kill(client);
+            self.start_component(client)?;
         }
         Ok(())
     }
@@ -340,7 +340,8 @@ impl ControlPlane {
                 "tlsCertFile": self.directory.join("certificates/apiserver.crt"),
                 "tlsPrivateKeyFile": self.directory.join("certificates/apiserver.key"),
                 "nodeLeaseParallelism": 4,
-                "nodeLeaseDurationSeconds": 40,
+                // A kwok that starts anew waits until the lease of the one before it is over.
+                "nodeLeaseDurationSeconds": 10,
                 "nodePlayStageParallelism": 4,
                 "podPlayStageParallelism": 16,
                 "podsOnNodeSyncParallelism": 4,
