@@ -14,7 +14,7 @@ use crate::simulation::controllers::{self, Clocks};
 use crate::simulation::defects::Defect;
 use crate::simulation::faults::{Fault, elsewhere};
 use crate::simulation::gate::Gate;
-use crate::simulation::oracle::is_same_world;
+use crate::simulation::oracle::{is_same_world, is_served};
 
 /// A world at rest: nobody is at work in it, nothing goes wrong in it any more.
 #[derive(Clone)]
@@ -67,6 +67,8 @@ impl World {
             clocks: clocks.clone(),
         });
         let world = Self { inner, user: 0 };
+        // A command that has nothing to do ends before anybody has looked.
+        world.gate().note_served(world.api().look(is_served));
         let observed = world.clone();
         let tasks = [
             tokio::spawn(controllers::run(api, clocks)),
